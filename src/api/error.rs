@@ -1,0 +1,99 @@
+//! What can go wrong with one request, in a closed set.
+
+use std::{fmt, time::Duration};
+
+/// Why a request gave no page or record.
+///
+/// Safe to log: holds no URL query, no header and no body beyond the vendor's own message, which is
+/// cut to 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// The closed kind, safe as a label's value.
+    pub kind: ErrorKind,
+    /// HTTP status, where an answer came.
+    pub status: Option<u16>,
+    /// The vendor's own error code (`error.code`), such as `INVALID_CREDENTIALS`.
+    pub code: Option<String>,
+    /// The vendor's id of the request (`requestId`, `request_id`, `api_id` or `X-Request-Id`).
+    pub request_id: Option<String>,
+    /// What happened, for a person.
+    pub message: String,
+    /// The vendor asks for no request before this much time has passed.
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of [`Error`]; each is a value of the `reason` label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// 401: also what a wrong path or auth id gives.
+    Auth,
+    /// 402.
+    PaymentRequired,
+    /// 403: inactive account, refused source address, somebody else's resource.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 429.
+    RateLimited,
+    /// 408, or no answer within the request's time.
+    Timeout,
+    /// DNS, TCP, TLS, reset, truncated body.
+    Network,
+    /// 5xx.
+    ServerError,
+    /// 3xx: never followed, because the token's headers must not reach another host.
+    Redirect,
+    /// Any other 4xx.
+    ClientError,
+    /// 200 without a readable list: an error's body, bad JSON, no `objects`.
+    Malformed,
+    /// The body is larger than allowed.
+    TooLarge,
+}
+
+impl ErrorKind {
+    /// The `reason` label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::PaymentRequired => "payment_required",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::RateLimited => "rate_limited",
+            Self::Timeout => "timeout",
+            Self::Network => "network",
+            Self::ServerError => "server_error",
+            Self::Redirect => "redirect",
+            Self::ClientError => "client_error",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+        }
+    }
+
+    /// May the same request succeed if it is made again? 408, 429, 5xx and faults of the network.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited | Self::Timeout | Self::Network | Self::ServerError
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(status) = self.status {
+            write!(f, " (status {status}")?;
+            if let Some(code) = &self.code {
+                write!(f, ", code {code}")?;
+            }
+            if let Some(id) = &self.request_id {
+                write!(f, ", request {id}")?;
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

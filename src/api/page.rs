@@ -1,0 +1,65 @@
+//! One page of the endpoint list.
+
+use super::Endpoint;
+
+/// What one list request gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Every row in the order received, readable or not.
+    pub rows: Vec<Row>,
+    /// `meta.total_count` (or `meta.total`), where it is a number.
+    pub total: Option<u64>,
+    /// The answer's `Date` header minus our clock, in seconds.
+    pub clock_offset: Option<f64>,
+}
+
+/// One row: something to recognise it by, and what could be read of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Equal for the same endpoint on two pages; for a rejected row, equal for the same bytes.
+    pub key: RowKey,
+    /// The record, or why there is none.
+    pub content: Result<Endpoint, Rejection>,
+}
+
+/// A row's fingerprint: 64 bits of its endpoint id, or of its bytes if it has no usable id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey(pub u64);
+
+/// Why a row gave no record; each is a value of the `reason` label of
+/// `vobiz_walk_rejected_rows`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// The row is not a JSON object.
+    NotAnObject,
+    /// No `endpoint_id`, or one that is neither text nor an integer, or empty.
+    NoId,
+    /// An `endpoint_id` of more than 128 bytes.
+    IdTooLong,
+    /// Not decodable: a lone surrogate, absurd nesting.
+    Undecodable,
+    /// The id stood on two rows in two readings of the list; the newest was kept.
+    Duplicate,
+}
+
+impl Rejection {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 5] = [
+        Self::NotAnObject,
+        Self::NoId,
+        Self::IdTooLong,
+        Self::Undecodable,
+        Self::Duplicate,
+    ];
+
+    /// The `reason` label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotAnObject => "not_an_object",
+            Self::NoId => "no_id",
+            Self::IdTooLong => "id_too_long",
+            Self::Undecodable => "undecodable",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `vobiz-exporter`: Prometheus metrics for the SIP endpoints of Vobiz accounts.
+//!
+//! The exporter walks the platform's paginated endpoint list on a schedule, keeps one immutable
+//! picture per account, and answers scrapes from bytes that were prepared when the picture was
+//! published. The rooms stand in the order of the data:
+//!
+//! ```text
+//! Vobiz REST API -> api -> poll -> snapshot -> exposition -> http -> Prometheus
+//! ```
+//!
+//! - [`config`]: settings, read once, valid ever after;
+//! - [`telemetry`]: the catalogue of metrics, instruments about ourselves, logs;
+//! - [`clock`], [`shutdown`]: wall time and the end of the process, as values that are handed over;
+//! - [`api`]: bytes from the vendor become clean records, or a typed error;
+//! - [`snapshot`]: one immutable picture of an account, one writer, readers never wait;
+//! - [`poll`]: when to ask, how far to walk, and the proof that a walk is complete;
+//! - [`exposition`]: a picture becomes compressed fragments, once;
+//! - [`http`]: the front door;
+//! - [`sim`]: a model of the vendor for the demo, the tests and the benches;
+//! - [`cli`] and [`app`]: the command line, and the only place that sees every room.
+//!
+//! A room may look back along the data, never forward; `tests/it/layering.rs` holds it to that.
+
+pub mod config;
+pub mod telemetry;
+
+pub mod clock;
+pub mod shutdown;
+
+pub mod api;
+//pub mod snapshot;
+
+pub mod poll;
+
+pub mod exposition;
+
+pub mod http;
+
+pub mod sim;
+
+pub mod app;
+pub mod cli;

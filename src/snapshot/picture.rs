@@ -1,0 +1,114 @@
+//! The picture itself: every endpoint of one account, packed, sorted by id.
+//!
+//! With 100,000 endpoints the cost of a picture is what the process weighs, and two of them exist
+//! while a new one is made. So texts that are unique lie one behind the other in one buffer, texts
+//! that repeat (user agents, applications, sub-accounts) are kept once, and a record holds numbers.
+
+use std::time::Duration;
+
+use super::pack::{Record, Words};
+use crate::{
+    api::{Field, Rejection},
+    clock::UnixMillis,
+};
+
+/// One immutable picture of an account.
+#[derive(Debug, PartialEq)]
+pub struct Snapshot {
+    pub(super) records: Vec<Record>,
+    pub(super) texts: String,
+    pub(super) words: Words,
+    /// The walk that gave it.
+    pub walk: WalkFacts,
+}
+
+/// What is known about the walk behind a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WalkFacts {
+    /// When it began.
+    pub started_at: UnixMillis,
+    /// When it was published.
+    pub ended_at: UnixMillis,
+    /// How long it took.
+    pub duration: Duration,
+    /// Pages received, repairs and rereads included.
+    pub pages: u64,
+    /// The list's `total_count`, where it gave one.
+    pub reported: Option<u64>,
+    /// Owed by the count and not found; 0 when proven.
+    pub missing: u64,
+    /// Endpoints kept from an earlier picture; 0 when proven.
+    pub held: u64,
+    /// Rows that gave no record, in the order of [`Rejection::ALL`].
+    pub rejected_rows: [u64; Rejection::ALL.len()],
+    /// Values dropped from good rows, in the order of [`Field::ALL`].
+    pub rejected_values: [u64; Field::ALL.len()],
+    /// Values read under an assumption, in the order of [`Field::ALL`].
+    pub assumed_values: [u64; Field::ALL.len()],
+}
+
+/// One endpoint of a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndpointView<'a> {
+    /// `endpoint_id`.
+    pub id: &'a str,
+    /// "" when unknown or not wanted.
+    pub username: &'a str,
+    /// "" when unknown.
+    pub alias: &'a str,
+    /// "" for the main account.
+    pub sub_account: &'a str,
+    /// Index into [`Shown::groups`](super::Shown::groups); `None` when no group matched.
+    pub group: Option<u16>,
+    /// `sip_registered`; `None` when neither true nor false.
+    pub registered: Option<bool>,
+    /// Start of the first walk that found it unregistered after one that found it registered;
+    /// only while unregistered.
+    pub lost_at: Option<UnixMillis>,
+    /// When the registration expires; only while registered.
+    pub expires_at: Option<UnixMillis>,
+    /// The client's own name.
+    pub user_agent: Option<&'a str>,
+    /// Id of the application attached; `None` for none. "" when attached but without an id.
+    pub application: Option<&'a str>,
+    /// The device's address as it says, and as the registrar saw it.
+    pub contact: Option<&'a str>,
+    /// The address seen by the registrar.
+    pub received: Option<&'a str>,
+    /// `created_at`.
+    pub created_at: Option<UnixMillis>,
+    /// `updated_at`.
+    pub updated_at: Option<UnixMillis>,
+    /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
+    pub allowed: [Option<bool>; 7],
+    /// Not in the last walk, but kept because the walk was short.
+    pub held: bool,
+}
+
+impl Snapshot {
+    /// Number of endpoints, held ones included.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Has it no endpoint at all?
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Every endpoint, in the order of ids.
+    pub fn endpoints(&self) -> impl ExactSizeIterator<Item = EndpointView<'_>> {
+        self.records.iter().map(|record| record.view(&self.texts, &self.words))
+    }
+
+    /// One endpoint by its id.
+    pub fn endpoint(&self, id: &str) -> Option<EndpointView<'_>> {
+        let at = self.records.binary_search_by(|record| record.id(&self.texts).cmp(id)).ok()?;
+        Some(self.records[at].view(&self.texts, &self.words))
+    }
+
+    /// Names of applications that rows brought, as (id, name), sorted by id.
+    pub fn application_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.words.application_names()
+    }
+}

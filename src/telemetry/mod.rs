@@ -1,0 +1,5 @@
+//! The exporter about itself: the catalogue of every metric, our own instruments, the logs.
+
+mod instruments;
+
+pub use instruments::{AccountInstruments, Instruments, Operation, ThrottleCause};
