@@ -28,7 +28,7 @@ pub mod clock;
 pub mod shutdown;
 
 pub mod api;
-//pub mod snapshot;
+pub mod snapshot;
 
 pub mod poll;
 

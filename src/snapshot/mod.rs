@@ -1,5 +1,23 @@
 //! The gallery: one immutable picture per account, one writer, readers never wait.
+//!
+//! A [`Draft`] collects the rows of one reading, [`Draft::seal`] sorts it, and [`Sealed::paint`]
+//! makes the [`Snapshot`] from it and the picture before: what only time can tell (when a
+//! registration was lost, what is held, what has changed) is decided there and nowhere else.
 
+mod changes;
+mod draft;
+mod pack;
+mod picture;
+mod sealed;
 mod state;
+mod tally;
 
+pub use changes::{Changes, Transition};
+pub use draft::Draft;
+pub use picture::{EndpointView, Snapshot, WalkFacts};
+pub use sealed::{Comparison, Hold, Sealed};
 pub use state::{AccountState, Publisher, Reader, Shown, channel};
+pub use tally::{Counts, Tallies};
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,6 @@
-//! The picture itself: every endpoint of one account, packed, sorted by id.
-//!
-//! With 100,000 endpoints the cost of a picture is what the process weighs, and two of them exist
-//! while a new one is made. So texts that are unique lie one behind the other in one buffer, texts
-//! that repeat (user agents, applications, sub-accounts) are kept once, and a record holds numbers.
+//! The picture itself: every endpoint of one account, sorted by id.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::pack::{Record, Words};
 use crate::{
@@ -15,9 +11,11 @@ use crate::{
 /// One immutable picture of an account.
 #[derive(Debug, PartialEq)]
 pub struct Snapshot {
+    /// Sorted by id; every id once.
     pub(super) records: Vec<Record>,
     pub(super) texts: String,
     pub(super) words: Words,
+    pub(super) application_names: BTreeMap<String, String>,
     /// The walk that gave it.
     pub walk: WalkFacts,
 }
@@ -27,11 +25,11 @@ pub struct Snapshot {
 pub struct WalkFacts {
     /// When it began.
     pub started_at: UnixMillis,
-    /// When it was published.
+    /// When it ended.
     pub ended_at: UnixMillis,
     /// How long it took.
     pub duration: Duration,
-    /// Pages received, repairs and rereads included.
+    /// Pages received, repairs and further readings included.
     pub pages: u64,
     /// The list's `total_count`, where it gave one.
     pub reported: Option<u64>,
@@ -52,7 +50,7 @@ pub struct WalkFacts {
 pub struct EndpointView<'a> {
     /// `endpoint_id`.
     pub id: &'a str,
-    /// "" when unknown or not wanted.
+    /// "" when unknown.
     pub username: &'a str,
     /// "" when unknown.
     pub alias: &'a str,
@@ -69,11 +67,11 @@ pub struct EndpointView<'a> {
     pub expires_at: Option<UnixMillis>,
     /// The client's own name.
     pub user_agent: Option<&'a str>,
-    /// Id of the application attached; `None` for none. "" when attached but without an id.
+    /// Id of the application attached; `None` for none, "" for one without an id.
     pub application: Option<&'a str>,
-    /// The device's address as it says, and as the registrar saw it.
+    /// The device's address, as it says itself.
     pub contact: Option<&'a str>,
-    /// The address seen by the registrar.
+    /// The device's address, as the registrar saw it.
     pub received: Option<&'a str>,
     /// `created_at`.
     pub created_at: Option<UnixMillis>,
@@ -81,7 +79,7 @@ pub struct EndpointView<'a> {
     pub updated_at: Option<UnixMillis>,
     /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
     pub allowed: [Option<bool>; 7],
-    /// Not in the last walk, but kept because the walk was short.
+    /// Not in the last walk, but kept because that walk was short.
     pub held: bool,
 }
 
@@ -98,17 +96,22 @@ impl Snapshot {
 
     /// Every endpoint, in the order of ids.
     pub fn endpoints(&self) -> impl ExactSizeIterator<Item = EndpointView<'_>> {
-        self.records.iter().map(|record| record.view(&self.texts, &self.words))
+        self.records
+            .iter()
+            .map(|record| record.view(&self.texts, &self.words))
     }
 
     /// One endpoint by its id.
     pub fn endpoint(&self, id: &str) -> Option<EndpointView<'_>> {
-        let at = self.records.binary_search_by(|record| record.id(&self.texts).cmp(id)).ok()?;
+        let at = self
+            .records
+            .binary_search_by(|record| record.id.of(&self.texts).cmp(id))
+            .ok()?;
         Some(self.records[at].view(&self.texts, &self.words))
     }
 
-    /// Names of applications that rows brought, as (id, name), sorted by id.
-    pub fn application_names(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.words.application_names()
+    /// Names of applications that rows brought, by id.
+    pub fn application_names(&self) -> &BTreeMap<String, String> {
+        &self.application_names
     }
 }

@@ -33,6 +33,10 @@ pub struct AccountState {
 
 /// The part of the configuration that decides what a picture shows.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own for the operator"
+)]
 pub struct Shown {
     /// Usernames at all.
     pub username: bool,

@@ -1,0 +1,132 @@
+//! What one reading has brought so far.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use super::{
+    Sealed,
+    pack::{Record, Words},
+};
+use crate::api::{Endpoint, Rejection, Row, RowKey};
+
+/// The rows of one reading of the list, in any order. Of two rows with one id the later one wins.
+#[derive(Debug, Default)]
+pub struct Draft {
+    records: Vec<Record>,
+    /// Where each record's row stood.
+    positions: Vec<u64>,
+    texts: String,
+    words: Words,
+    application_names: BTreeMap<String, String>,
+    index: HashMap<RowKey, u32, BuildHasherDefault<KeyHasher>>,
+    rejected: HashMap<u64, Rejection>,
+    repeated: HashSet<RowKey>,
+}
+
+impl Draft {
+    /// A reading of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a row that stood at `position` of the list (the page's offset plus its index).
+    pub fn take(&mut self, row: &Row, position: u64) {
+        match &row.content {
+            Ok(endpoint) => self.take_endpoint(endpoint, row.key, position),
+            // Pages overlap, so a rejected row is received twice: it is counted by its place.
+            Err(rejection) => {
+                self.rejected.insert(position, *rejection);
+            }
+        }
+    }
+
+    fn take_endpoint(&mut self, endpoint: &Endpoint, key: RowKey, position: u64) {
+        if let Some(application) = &endpoint.application
+            && let Some(name) = &application.name
+        {
+            self.application_names
+                .insert(application.id.clone(), name.clone());
+        }
+        let record = Record::pack(endpoint, &mut self.texts, &mut self.words);
+        let Some(&at) = self.index.get(&key) else {
+            self.index
+                .insert(key, u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+            self.records.push(record);
+            self.positions.push(position);
+            return;
+        };
+        let at = at as usize;
+        if self.positions[at] != position {
+            self.repeated.insert(key);
+        }
+        self.records[at] = record;
+        self.positions[at] = position;
+    }
+
+    /// Distinct endpoints so far.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Nothing so far?
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Rows that gave no record so far.
+    pub fn rejected(&self) -> u64 {
+        self.rejected.len() as u64
+    }
+
+    /// Ids that stood at more than one place of the list during this reading: the list moved under
+    /// the reader, or it really has two rows with this id.
+    pub fn repeated(&self) -> &HashSet<RowKey> {
+        &self.repeated
+    }
+
+    /// Ends the reading.
+    pub fn seal(self) -> Sealed {
+        let Self {
+            mut records,
+            texts,
+            words,
+            application_names,
+            rejected,
+            ..
+        } = self;
+        records.sort_unstable_by(|a, b| a.id.of(&texts).cmp(b.id.of(&texts)));
+        let mut rejected_rows = [0; Rejection::ALL.len()];
+        for rejection in rejected.into_values() {
+            rejected_rows[rejection as usize] += 1;
+        }
+        Sealed {
+            records,
+            texts,
+            words,
+            application_names,
+            rejected_rows,
+        }
+    }
+}
+
+/// A [`RowKey`] is a hash already.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
