@@ -1,6 +1,6 @@
 //! What can go wrong with one request, in a closed set.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// Why a request gave no page or record.
 ///
@@ -51,6 +51,20 @@ pub enum ErrorKind {
     TooLarge,
 }
 
+impl Error {
+    /// An error without the vendor's own code and id.
+    pub(super) fn of(kind: ErrorKind, status: Option<u16>, message: String) -> Self {
+        Self {
+            kind,
+            status,
+            code: None,
+            request_id: None,
+            message,
+            retry_after: None,
+        }
+    }
+}
+
 impl ErrorKind {
     /// The `reason` label's value.
     pub fn label(self) -> &'static str {
@@ -97,3 +111,28 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Why there is no client for an account: the configuration names something unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The file of additional authorities is missing, unreadable, or no PEM file of certificates.
+    #[error("api.ca_file {} is not usable: {reason}", path.display())]
+    CaFile {
+        /// `api.ca_file`.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The proxy is no `http` or `https` URL with a host; it is not repeated, it may hold a password.
+    #[error("api.proxy_url is not a usable http or https address")]
+    Proxy,
+    /// The auth id cannot stand in a path or a header.
+    #[error("auth_id cannot be sent: it is empty, dots only, or holds control characters")]
+    AuthId,
+    /// The TLS library refuses its own settings.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP library refuses its settings.
+    #[error("the HTTP client cannot be set up")]
+    Build(#[source] reqwest::Error),
+}

@@ -1,0 +1,141 @@
+//! One row of the list, or the object of a retrieve, which has the same keys.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use super::{
+    json::{Json, integer, pick},
+    reader::{Reader, Undecodable, nested},
+};
+use crate::api::{Endpoint, Field, Rejection, Row, RowKey};
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 128;
+
+/// The keys that are read. The last seven are those of [`crate::api::Capability::ALL`], in that
+/// order. `password` is not among them and is thus never kept.
+const KEYS: [&str; 19] = [
+    "endpoint_id",
+    "username",
+    "alias",
+    "sip_registered",
+    "sip_expires",
+    "sip_user_agent",
+    "sip_contact",
+    "sip_registration",
+    "application",
+    "sub_account",
+    "created_at",
+    "updated_at",
+    "allow_voice",
+    "allow_message",
+    "allow_video",
+    "allow_same_domain",
+    "allow_other_domains",
+    "allow_phones",
+    "allow_apps",
+];
+
+/// Chosen anew by each process, so that no vendor can prepare two ids with the same key.
+static FINGERPRINT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// Reads one element of `objects`.
+pub(super) fn row(raw: &str) -> Row {
+    let content = record(raw);
+    let fingerprint = match &content {
+        Ok(endpoint) => FINGERPRINT.hash_one(endpoint.id.as_str()),
+        Err(_) => FINGERPRINT.hash_one(raw.as_bytes()),
+    };
+    Row {
+        key: RowKey(fingerprint),
+        content,
+    }
+}
+
+/// Reads one endpoint's object.
+pub(crate) fn record(raw: &str) -> Result<Endpoint, Rejection> {
+    if !raw.trim_start().starts_with('{') {
+        return Err(Rejection::NotAnObject);
+    }
+    let [
+        id,
+        username,
+        alias,
+        registered,
+        expires,
+        user_agent,
+        contact,
+        registration,
+        application,
+        sub_account,
+        created_at,
+        updated_at,
+        allowed @ ..,
+    ] = pick(raw, &KEYS)?;
+    let id = endpoint_id(id)?;
+    let [nested_expires, nested_user_agent, nested_contact, received] = nested(
+        registration,
+        &["expires", "user_agent", "contact", "received"],
+    )?;
+
+    let mut seen = Reader::default();
+    let mut permissions = [None; 7];
+    for (permission, raw) in permissions.iter_mut().zip(allowed) {
+        *permission = seen.flag(Field::Allow, raw)?;
+    }
+    let expires_at = match seen.time(Field::SipExpires, expires)? {
+        None => seen.time(Field::SipExpires, nested_expires)?,
+        known => known,
+    };
+    let user_agent = match seen.text(Field::SipUserAgent, user_agent)? {
+        None => seen.text(Field::SipUserAgent, nested_user_agent)?,
+        known => known,
+    };
+    let contact = match seen.text(Field::SipContact, contact)? {
+        None => seen.text(Field::SipContact, nested_contact)?,
+        known => known,
+    };
+    Ok(Endpoint {
+        id,
+        username: seen.text(Field::Username, username)?,
+        alias: seen.text(Field::Alias, alias)?,
+        registered: seen.flag(Field::SipRegistered, registered)?,
+        expires_at,
+        user_agent,
+        contact,
+        received: seen.text(Field::SipReceived, received)?,
+        application: seen.application(application)?,
+        sub_account: seen.sub_account(sub_account)?,
+        created_at: seen.time(Field::CreatedAt, created_at)?,
+        updated_at: seen.time(Field::UpdatedAt, updated_at)?,
+        allowed: permissions,
+        rejected: seen.rejected,
+        assumed: seen.assumed,
+    })
+}
+
+fn endpoint_id(raw: Option<&str>) -> Result<String, Rejection> {
+    let id = match raw.map(Json::read).transpose()? {
+        Some(Json::Text(text)) if !text.is_empty() => text,
+        Some(Json::Number(number)) if integer(number) => number.into(),
+        _ => return Err(Rejection::NoId),
+    };
+    if id.len() > MAX_ID {
+        return Err(Rejection::IdTooLong);
+    }
+    Ok(id.into_owned())
+}
+
+impl From<serde_json::Error> for Rejection {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Undecodable
+    }
+}
+
+impl From<Undecodable> for Rejection {
+    fn from(Undecodable: Undecodable) -> Self {
+        Self::Undecodable
+    }
+}
