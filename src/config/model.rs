@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
     time::Duration,
 };
@@ -15,7 +16,8 @@ use url::Url;
 pub struct Config {
     /// `api.max_concurrent_requests`: requests in flight over the whole process.
     pub max_concurrent_requests: usize,
-    /// One entry per account, in the file's order; never empty, names are distinct.
+    /// One entry per account, in the file's order; never empty, names are distinct. Accounts with the
+    /// same `base_url` and `auth_id` have the same `requests_per_second`, for they share a limiter.
     pub accounts: Vec<Account>,
 }
 
@@ -36,7 +38,7 @@ pub struct Account {
     pub api: Api,
     /// What to show.
     pub metrics: Metrics,
-    /// The operator's groups in order; the first match wins.
+    /// The operator's groups in order, with distinct names; the first match wins.
     pub groups: Vec<Group>,
     /// `accounts[].applications`: application id to name, where the API gives only ids.
     pub applications: BTreeMap<String, String>,
@@ -74,9 +76,10 @@ pub struct Poll {
 }
 
 /// `api`: how requests are made.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Api {
-    /// Ends without a slash, for example `https://api.vobiz.ai/api/v1`.
+    /// `http` or `https`, without credentials, query and fragment. Its path ends without a slash,
+    /// for example `https://api.vobiz.ai/api/v1`; only the empty path is `/`.
     pub base_url: Url,
     /// Rows asked for per page, 2 to 100.
     pub page_size: u32,
@@ -93,9 +96,39 @@ pub struct Api {
     /// Further attempts after a failed one.
     pub retries: u32,
     /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
+    /// It may hold a password: show it with [`Api::masked_proxy`] only.
     pub proxy_url: Option<Url>,
     /// PEM file of authorities added to the roots.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Api {
+    /// The proxy as it may be shown: with its password masked.
+    pub fn masked_proxy(&self) -> Option<Url> {
+        let mut url = self.proxy_url.clone()?;
+        if url.password().is_some() {
+            // Cannot fail: a URL that has a password may have one.
+            let _ = url.set_password(Some("***"));
+        }
+        Some(url)
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("base_url", &self.base_url.as_str())
+            .field("page_size", &self.page_size)
+            .field("concurrency", &self.concurrency)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("max_page_bytes", &self.max_page_bytes)
+            .field("retries", &self.retries)
+            .field("proxy_url", &self.masked_proxy().as_ref().map(Url::as_str))
+            .field("ca_file", &self.ca_file)
+            .finish()
+    }
 }
 
 /// `metrics`: what is shown beyond the fixed families.
@@ -120,6 +153,26 @@ pub enum Optional {
     Contact,
 }
 
+impl Optional {
+    /// Every one, in the order of the documentation.
+    pub const ALL: [Self; 4] = [
+        Self::UserAgent,
+        Self::Timestamps,
+        Self::Permissions,
+        Self::Contact,
+    ];
+
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::UserAgent => "user_agent",
+            Self::Timestamps => "timestamps",
+            Self::Permissions => "permissions",
+            Self::Contact => "contact",
+        }
+    }
+}
+
 /// One of the operator's groups.
 #[derive(Debug, Clone)]
 pub struct Group {
@@ -131,7 +184,7 @@ pub struct Group {
     pub watch: Watch,
 }
 
-/// Anchored regular expressions; `None` matches everything.
+/// Regular expressions, anchored at both ends; `None` matches everything, and at least one is given.
 #[derive(Debug, Clone, Default)]
 pub struct GroupMatch {
     /// Against the endpoint's alias.
@@ -157,6 +210,9 @@ pub enum Watch {
 }
 
 impl Watch {
+    /// Every one, in the order of urgency.
+    pub const ALL: [Self; 3] = [Self::Page, Self::Notice, Self::Ignore];
+
     /// The label's value, which is also the word in the configuration.
     pub fn label(self) -> &'static str {
         match self {

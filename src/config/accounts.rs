@@ -1,0 +1,228 @@
+//! `accounts`: who is read, with which credentials, and what is looked at.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use super::{
+    entry::{Entry, Section},
+    groups,
+    mistake::{Report, is_from_environment, quoted},
+    model::{Account, Filter, Token},
+    schema::FILTERS,
+    settings::Keys,
+    token::{Fault, is_header_word, read_token_file, token},
+};
+
+/// Every account of the tree; `None` when one could not be finished.
+pub(super) fn read(
+    root: &Section<'_>,
+    global: &Keys,
+    folder: &Path,
+    report: &mut Report,
+) -> Option<Vec<Account>> {
+    let sections = root.items("accounts");
+    let accounts: Vec<_> = sections
+        .iter()
+        .map(|section| account(section, global, folder, report))
+        .collect();
+    check_names(&sections, report);
+    check_limiters(&sections, &accounts, report);
+    accounts.into_iter().collect()
+}
+
+fn account(
+    section: &Section<'_>,
+    global: &Keys,
+    folder: &Path,
+    report: &mut Report,
+) -> Option<Account> {
+    let name = name(section, report);
+    let auth_id = auth_id(section, report);
+    let token = credentials(section, folder, report);
+    let filter = filter(&section.section("filter"), report);
+    let keys = Keys::read(section, folder, report);
+    let poll = keys
+        .poll
+        .finish_over(&global.poll, &section.section("poll"), report);
+    keys.api
+        .check_scheme(Some(&global.api), &section.section("api"), report);
+    let groups = groups::read(section, report);
+    let applications = applications(&section.section("applications"), report);
+    Some(Account {
+        name: name?,
+        auth_id: auth_id?,
+        token: token?,
+        filter,
+        poll: poll?,
+        api: keys.api.finish_over(&global.api)?,
+        metrics: keys.metrics.finish_over(&global.metrics)?,
+        groups,
+        applications,
+    })
+}
+
+fn name(section: &Section<'_>, report: &mut Report) -> Option<String> {
+    if !section.has("name") {
+        section.wrong(
+            report,
+            "needs a `name`: it is the `account` label of every series",
+        );
+    }
+    let entry = section.entry("name")?;
+    let name = entry.text(report)?;
+    if name.trim() != name || name.len() > 128 || name.chars().any(char::is_control) {
+        entry.wrong(
+            report,
+            "must be one line of at most 128 bytes, without white space at its ends",
+        );
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn auth_id(section: &Section<'_>, report: &mut Report) -> Option<String> {
+    if !section.has("auth_id") {
+        section.wrong(report, "needs an `auth_id`, such as MA_XXXXXXXX");
+    }
+    let entry = section.entry("auth_id")?;
+    let auth_id = entry.text(report)?;
+    if !is_header_word(auth_id) {
+        entry.wrong(
+            report,
+            "must be printable ASCII without spaces, such as MA_XXXXXXXX",
+        );
+        return None;
+    }
+    Some(auth_id.to_owned())
+}
+
+fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Option<Token> {
+    match (
+        section.entry("auth_token"),
+        section.entry("auth_token_file"),
+    ) {
+        (None, None) => {
+            let is_null = section.has("auth_token") || section.has("auth_token_file");
+            let hint = if is_null {
+                " (what is there reads as null; write it in quotes)"
+            } else {
+                ""
+            };
+            section.wrong(
+                report,
+                format!("needs `auth_token_file` or `auth_token`{hint}"),
+            );
+            None
+        }
+        (Some(inline), Some(file)) => {
+            // The variable that comes on top of a file is the one to take away.
+            let second = if is_from_environment(inline.value) {
+                inline
+            } else {
+                file
+            };
+            second.wrong(
+                report,
+                "is given beside the other of auth_token and auth_token_file; keep one",
+            );
+            None
+        }
+        (Some(inline), None) => match token(inline.text(report)?) {
+            Ok(token) => Some(Token::Inline(token)),
+            Err(Fault::Empty) => {
+                inline.wrong(report, "must not be empty");
+                None
+            }
+            Err(Fault::Unfit) => {
+                inline.wrong(report, "must be one line of printable ASCII without spaces");
+                None
+            }
+        },
+        (None, Some(file)) => {
+            let path = file.path(report, folder)?;
+            match read_token_file(&path) {
+                Ok(initial) => Some(Token::File { path, initial }),
+                Err(error) => {
+                    file.wrong(report, error.to_string());
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// The filter in the API's order of names. Unknown names are reported by the schema.
+fn filter(section: &Section<'_>, report: &mut Report) -> Filter {
+    let read = |&name: &&'static str| {
+        let entry = section.entry(name)?;
+        let value = entry.text(report)?;
+        let wrong = match name {
+            "application_id__exact" if !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                "must be an application's id: digits only"
+            }
+            "application_id__isnull" if !matches!(value, "true" | "false") => {
+                "must be \"true\" or \"false\", in quotes"
+            }
+            _ => return Some((name, value.to_owned())),
+        };
+        entry.wrong(report, wrong);
+        None
+    };
+    Filter(FILTERS.iter().filter_map(read).collect())
+}
+
+fn applications(section: &Section<'_>, report: &mut Report) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    for (id, entry) in section.entries() {
+        if id.is_empty() {
+            entry.wrong(report, "needs an application's id before the colon");
+        } else if let Some(name) = entry.text(report) {
+            names.insert(id.to_owned(), name.to_owned());
+        }
+    }
+    names
+}
+
+fn check_names(sections: &[Section<'_>], report: &mut Report) {
+    let mut seen: HashMap<String, String> = HashMap::new();
+    for entry in sections.iter().filter_map(|section| section.entry("name")) {
+        let Entry { value, path } = &entry;
+        let config::ValueKind::String(name) = &value.kind else {
+            continue;
+        };
+        if let Some(first) = seen.get(name) {
+            let message = format!(
+                "the name {} is taken by {first}; names must differ",
+                quoted(name)
+            );
+            entry.wrong(report, message);
+        } else {
+            seen.insert(name.clone(), path.clone());
+        }
+    }
+}
+
+/// One limiter serves all accounts with the same base URL and auth id, so it has one rate.
+fn check_limiters(sections: &[Section<'_>], accounts: &[Option<Account>], report: &mut Report) {
+    let mut first = HashMap::new();
+    for (section, account) in sections.iter().zip(accounts) {
+        let Some(account) = account else {
+            continue;
+        };
+        let key = (account.api.base_url.as_str(), account.auth_id.as_str());
+        let rate = account.api.requests_per_second;
+        let (name, agreed) = *first.entry(key).or_insert((account.name.as_str(), rate));
+        if agreed != rate {
+            section.section("api").wrong(
+                report,
+                format!(
+                    "requests_per_second differs from that of account {}, with which this one \
+                     shares its auth_id and so its limiter; set both alike",
+                    quoted(name)
+                ),
+            );
+        }
+    }
+}

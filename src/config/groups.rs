@@ -1,0 +1,125 @@
+//! `accounts[].groups`: the operator's own view of the endpoints.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use super::{
+    entry::{Entry, Section},
+    mistake::{Report, quoted, suggestion},
+    model::{Group, GroupMatch, Watch},
+};
+
+/// More groups than anybody names by hand; a picture stores a group in two bytes.
+const MOST_GROUPS: usize = 1000;
+
+/// The groups of `account` in order. Faulty ones are reported and left out.
+pub(super) fn read(account: &Section<'_>, report: &mut Report) -> Vec<Group> {
+    let items = account.items("groups");
+    if items.len() > MOST_GROUPS {
+        account
+            .section("groups")
+            .wrong(report, format!("more than {MOST_GROUPS} groups"));
+    }
+    let mut names = BTreeSet::new();
+    let mut groups = Vec::new();
+    for item in &items {
+        let name = name(item, &mut names, report);
+        let matches = matches(&item.section("match"), report);
+        let watch = match item.entry("watch") {
+            None => Some(Watch::default()),
+            Some(entry) => watch(&entry, report),
+        };
+        if let (Some(name), Some(matches), Some(watch)) = (name, matches, watch) {
+            groups.push(Group {
+                name,
+                matches,
+                watch,
+            });
+        }
+    }
+    groups
+}
+
+fn name<'t>(
+    item: &Section<'t>,
+    names: &mut BTreeSet<&'t str>,
+    report: &mut Report,
+) -> Option<String> {
+    if !item.has("name") {
+        item.wrong(
+            report,
+            "needs a `name`: it is the value of the `group` label",
+        );
+    }
+    let entry = item.entry("name")?;
+    let name = entry.text(report)?;
+    if !names.insert(name) {
+        let message = format!(
+            "a group {} stands above; one `match` can hold several expressions, and `a|b` matches either",
+            quoted(name)
+        );
+        entry.wrong(report, message);
+    }
+    Some(name.to_owned())
+}
+
+fn matches(section: &Section<'_>, report: &mut Report) -> Option<GroupMatch> {
+    if section.is_empty() {
+        let message = "must hold at least one of alias, username, application_id, sub_account; \
+                       `alias: \".*\"` matches every endpoint";
+        section.wrong(report, message);
+        return None;
+    }
+    let before = report.mistakes.len();
+    let mut expression = |key| {
+        section
+            .entry(key)
+            .and_then(|entry| anchored(&entry, report))
+    };
+    let matches = GroupMatch {
+        alias: expression("alias"),
+        username: expression("username"),
+        application_id: expression("application_id"),
+        sub_account: expression("sub_account"),
+    };
+    (report.mistakes.len() == before).then_some(matches)
+}
+
+/// The expression, anchored at both ends.
+fn anchored(entry: &Entry<'_>, report: &mut Report) -> Option<Regex> {
+    let text = match &entry.value.kind {
+        // An empty expression is a real one: it matches endpoints without application, for example.
+        config::ValueKind::String(text) if text.is_empty() => "",
+        _ => entry.text(report)?,
+    };
+    // By itself first: `a)(b` would compile between our parentheses.
+    match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let text_of_error = error.to_string();
+            let reason = text_of_error.lines().last().unwrap_or_default();
+            let reason = reason.trim().trim_start_matches("error: ");
+            let message = format!(
+                "the regular expression {} does not compile: {reason}",
+                quoted(text)
+            );
+            entry.wrong(report, message);
+            None
+        }
+    }
+}
+
+fn watch(entry: &Entry<'_>, report: &mut Report) -> Option<Watch> {
+    let word = entry.text(report)?;
+    let found = Watch::ALL.into_iter().find(|watch| watch.label() == word);
+    if found.is_none() {
+        let known = Watch::ALL.map(Watch::label);
+        let hint = suggestion(word, known);
+        entry.wrong(
+            report,
+            format!("must be {}, not {}{hint}", known.join(", "), quoted(word)),
+        );
+    }
+    found
+}

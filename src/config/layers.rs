@@ -1,0 +1,158 @@
+//! Default, file, environment: three layers, one tree.
+
+use std::{fs, path::Path};
+
+use config::{
+    Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind, builder::DefaultState,
+};
+
+use super::{DEFAULT_YAML, entry::Section, environment, mistake::Report, schema, yaml};
+
+/// The tree of all layers. What is wrong with a layer as such is reported, and left out.
+pub(super) fn tree(
+    file: Option<&Path>,
+    variables: &[(String, String)],
+    report: &mut Report,
+) -> Value {
+    let (default, mistakes) = yaml::read(DEFAULT_YAML, "default.yaml");
+    report.mistakes.extend(mistakes);
+    let mut operator = file.map(|file| read(file, report)).unwrap_or_default();
+    check_top_level(&mut operator, report);
+
+    let has_accounts = match operator.get("accounts").map(|accounts| &accounts.kind) {
+        None => false,
+        Some(ValueKind::Array(accounts)) => !accounts.is_empty(),
+        Some(_) => true,
+    };
+    let by_environment = environment::default_account(variables, has_accounts, report);
+    if let Some(account) = by_environment {
+        let place = account.origin().map(str::to_owned);
+        let accounts = Value::new(place.as_ref(), vec![account]);
+        operator.insert("accounts".to_owned(), accounts);
+    }
+
+    let written = layered([&default, &operator], Vec::new(), report);
+    let root = Section::root(&written);
+    let overrides = environment::overrides(variables, &root, report);
+    layered([&default, &operator], overrides, report)
+}
+
+fn layered(
+    layers: [&Map<String, Value>; 2],
+    overrides: Vec<(String, Value)>,
+    report: &mut Report,
+) -> Value {
+    let mut builder = Config::builder();
+    for layer in layers {
+        builder = builder.add_source(Layer(layer.clone()));
+    }
+    let built = overrides
+        .into_iter()
+        .try_fold(builder, |builder, (path, value)| {
+            builder.set_override(path, value)
+        })
+        .and_then(config::ConfigBuilder::<DefaultState>::build)
+        .and_then(|config| config.collect());
+    match built {
+        Ok(tree) => Value::new(Some(&report.file), tree),
+        Err(error) => {
+            report.whole("", format!("cannot be layered: {error}"));
+            Value::new(None, ValueKind::Nil)
+        }
+    }
+}
+
+/// A finished layer, handed to the `config` crate.
+#[derive(Debug, Clone)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn read(file: &Path, report: &mut Report) -> Map<String, Value> {
+    let text = match fs::read(file).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => {
+            report.incomplete = true;
+            report.whole("", "is not UTF-8 text");
+            return Map::new();
+        }
+        Err(error) => {
+            report.incomplete = true;
+            report.whole("", format!("cannot be read: {error}"));
+            return Map::new();
+        }
+    };
+    let is_toml = file
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    if !is_toml {
+        let (table, mistakes) = yaml::read(&text, &report.file);
+        report.incomplete = !mistakes.is_empty();
+        report.mistakes.extend(mistakes);
+        return table;
+    }
+    let source = File::from_str(&text, FileFormat::Toml).collect();
+    match source {
+        Ok(table) => with_origin(table, &report.file),
+        Err(error) => {
+            report.incomplete = true;
+            let error = without_excerpt(&error.to_string());
+            report.whole("", format!("is not valid TOML: {error}"));
+            Map::new()
+        }
+    }
+}
+
+/// The reader of TOML gives no place; the file's name is at least that.
+fn with_origin(table: Map<String, Value>, file: &String) -> Map<String, Value> {
+    table
+        .into_iter()
+        .map(|(key, value)| (key, placed(value, file)))
+        .collect()
+}
+
+fn placed(value: Value, file: &String) -> Value {
+    let kind = match value.kind {
+        ValueKind::Table(table) => ValueKind::Table(with_origin(table, file)),
+        ValueKind::Array(items) => {
+            ValueKind::Array(items.into_iter().map(|item| placed(item, file)).collect())
+        }
+        kind => kind,
+    };
+    Value::new(Some(file), kind)
+}
+
+/// The error of the TOML reader on one line, without the excerpt of the file that it draws: a token
+/// may stand there.
+fn without_excerpt(error: &str) -> String {
+    let lines: Vec<_> = error
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.contains('|'))
+        .collect();
+    lines.join(": ")
+}
+
+/// Unknown keys of the top level go (the `config` crate would read `poll.interval` as a path), and so
+/// do tables without content (`poll:` with nothing but comments below it), which would hide the default.
+fn check_top_level(operator: &mut Map<String, Value>, report: &mut Report) {
+    let schema::Shape::Table(known) = &schema::ROOT else {
+        return;
+    };
+    let is_known = |key: &str| known.iter().any(|known| known.0 == key);
+    let unknown: Map<String, Value> = operator
+        .iter()
+        .filter(|(key, _)| !is_known(key))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    schema::check(&Value::new(None, unknown), &schema::ROOT, "", report);
+    operator.retain(|key, value| is_known(key) && value.kind != ValueKind::Nil);
+}

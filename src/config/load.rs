@@ -1,0 +1,69 @@
+//! From files and variables to a valid configuration, or to every mistake at once.
+
+use std::path::Path;
+
+use config::ValueKind;
+
+use super::{
+    accounts,
+    entry::Section,
+    environment::NO_ACCOUNT,
+    layers,
+    mistake::{Errors, Report},
+    model::Config,
+    schema,
+    settings::Keys,
+};
+
+/// A valid configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What is valid, but perhaps not meant; each one line, to be logged once.
+    pub warnings: Vec<String>,
+}
+
+/// Loads the configuration: the embedded default, `file` over it (YAML; TOML if it ends in `.toml`),
+/// `environment` (names and values of the process's variables) over both.
+///
+/// Reads token files and CA files too, so that a missing one is found at start. Errors hold
+/// everything that is wrong, never only the first, and never a secret.
+pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, Errors> {
+    let mut report = Report {
+        file: file
+            .map(|file| file.display().to_string())
+            .unwrap_or_default(),
+        ..Report::default()
+    };
+    let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    let tree = layers::tree(file, environment, &mut report);
+    schema::check(&tree, &schema::ROOT, "", &mut report);
+    let config = walk(&Section::root(&tree), folder, &mut report);
+    match config {
+        Some(config) if report.mistakes.is_empty() => Ok(Loaded {
+            config,
+            warnings: report.warnings,
+        }),
+        _ => Err(report.into_errors()),
+    }
+}
+
+fn walk(root: &Section<'_>, folder: &Path, report: &mut Report) -> Option<Config> {
+    let global = Keys::read(root, folder, report);
+    global.poll.finish(&root.section("poll"), report);
+    global.api.check_scheme(None, &root.section("api"), report);
+    let is_list = |kind: &ValueKind| matches!(kind, ValueKind::Array(_) | ValueKind::Nil);
+    let accounts_is_list = root
+        .section("accounts")
+        .value
+        .is_some_and(|accounts| is_list(&accounts.kind));
+    if accounts_is_list && root.items("accounts").is_empty() && !report.incomplete {
+        report.whole("", NO_ACCOUNT);
+    }
+    let accounts = accounts::read(root, &global, folder, report)?;
+    Some(Config {
+        max_concurrent_requests: global.api.max_concurrent_requests()?,
+        accounts,
+    })
+}

@@ -1,0 +1,186 @@
+//! What is wrong with a configuration: all of it, in words that say what would be right.
+
+use std::{borrow::Cow, fmt};
+
+use config::Value;
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// `FILE:LINE`, `FILE`, or `environment variable NAME`; empty when there is no such place.
+    pub place: String,
+    /// The key's path, such as `accounts[1].groups[0].match.alias`; empty for the whole.
+    pub path: String,
+    /// What is wrong and what would be right; one line, never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [&self.place, &self.path] {
+            if !part.is_empty() {
+                write!(f, "{}: ", one_line(part))?;
+            }
+        }
+        f.write_str(&one_line(&self.message))
+    }
+}
+
+/// Names of files and variables may hold anything; a mistake stays on one line all the same.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        Cow::Owned(text.escape_debug().to_string())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Every mistake of a configuration, each on its own line when displayed; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors(pub Vec<Mistake>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, mistake) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            mistake.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Collects what the walk over the tree finds.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// The operator's file, named where a mistake has no better place.
+    pub(super) file: String,
+    /// A layer could not be read, so that what is missing says nothing.
+    pub(super) incomplete: bool,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Report {
+    /// A mistake in `value`, which remembers its place.
+    pub(super) fn at(&mut self, value: &Value, path: &str, message: impl Into<String>) {
+        let place = value
+            .origin()
+            .map_or_else(|| self.file.clone(), str::to_owned);
+        self.push(place, path, message);
+    }
+
+    /// A mistake of the whole file.
+    pub(super) fn whole(&mut self, path: &str, message: impl Into<String>) {
+        self.push(self.file.clone(), path, message);
+    }
+
+    /// A mistake in an environment variable.
+    pub(super) fn variable(&mut self, name: &str, message: impl Into<String>) {
+        self.push(variable_place(name), "", message);
+    }
+
+    /// Everything that was found: the file's mistakes by line, then those of the environment.
+    pub(super) fn into_errors(mut self) -> Errors {
+        let order = |mistake: &Mistake| {
+            let line = mistake
+                .place
+                .rsplit_once(':')
+                .and_then(|(_, line)| line.parse().ok());
+            (mistake.place.starts_with(VARIABLE), line.unwrap_or(0_u32))
+        };
+        self.mistakes.sort_by_key(order);
+        Errors(self.mistakes)
+    }
+
+    fn push(&mut self, place: String, path: &str, message: impl Into<String>) {
+        self.mistakes.push(Mistake {
+            place,
+            path: path.to_owned(),
+            message: message.into(),
+        });
+    }
+}
+
+const VARIABLE: &str = "environment variable ";
+
+/// The place of a value that came from the environment.
+pub(super) fn variable_place(name: &str) -> String {
+    format!("{VARIABLE}{name}")
+}
+
+/// Did this value come from the environment?
+pub(super) fn is_from_environment(value: &Value) -> bool {
+    value
+        .origin()
+        .is_some_and(|place| place.starts_with(VARIABLE))
+}
+
+/// `text` as it may stand in a message: quoted, on one line, cut to 60 characters.
+pub(super) fn quoted(text: &str) -> String {
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("\"{}\"", short.escape_debug())
+}
+
+/// ` (did you mean ...?)` when one of `known` is near enough to `word`, else nothing.
+pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min()
+        .map_or_else(String::new, |(_, nearest)| {
+            format!("; did you mean `{nearest}`?")
+        })
+}
+
+/// How many letters must be put in, taken out or exchanged to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_suggested_and_a_far_one_is_not() {
+        let known = ["interval", "max_age", "deadline"];
+        assert_eq!(suggestion("intervall", known), "; did you mean `interval`?");
+        assert_eq!(suggestion("maxage", known), "; did you mean `max_age`?");
+        assert_eq!(suggestion("colour", known), "");
+    }
+
+    #[test]
+    fn a_mistake_stays_on_one_line_whatever_it_names() {
+        let mistake = Mistake {
+            place: "a\nb.yaml".to_owned(),
+            path: "x".to_owned(),
+            message: "c\rd".to_owned(),
+        };
+        assert_eq!(mistake.to_string(), r"a\nb.yaml: x: c\rd");
+    }
+
+    #[test]
+    fn a_quoted_value_stays_on_one_line_and_is_cut() {
+        assert_eq!(quoted("a\nb\"c"), r#""a\nb\"c""#);
+        assert!(quoted(&"x".repeat(100)).chars().count() <= 63);
+    }
+}

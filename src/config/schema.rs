@@ -1,0 +1,217 @@
+//! Which keys there are: one description, read by the check of the tree and by the environment.
+
+use config::{Map, Value, ValueKind};
+
+use super::mistake::{Report, quoted, suggestion};
+
+/// What may stand at a key.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// One value.
+    Scalar,
+    /// One value, or `null` for none.
+    Nullable,
+    /// A list of words; as text, split at commas.
+    Words,
+    /// Named keys.
+    Table(&'static [Key]),
+    /// Any number of one shape.
+    List(&'static Shape),
+    /// Free keys, each with one value.
+    Names,
+    /// Named keys that the environment cannot set; the names are the API's own.
+    Filter(&'static [&'static str]),
+    /// A key that belongs to another place, and which.
+    Elsewhere(&'static str),
+}
+
+/// A key's name and what may stand there.
+#[derive(Debug)]
+pub(super) struct Key(pub(super) &'static str, pub(super) Shape);
+
+use Shape::{Elsewhere, Filter, List, Names, Nullable, Scalar, Table, Words};
+
+const POLL: Shape = Table(&[
+    Key("interval", Scalar),
+    Key("max_age", Nullable),
+    Key("deadline", Nullable),
+    Key("flip_share", Scalar),
+]);
+
+const METRICS: Shape = Table(&[Key("groups", Words), Key("username", Scalar)]);
+
+macro_rules! api {
+    ($max_concurrent_requests:expr) => {
+        Table(&[
+            Key("base_url", Scalar),
+            Key("allow_insecure_http", Scalar),
+            Key("page_size", Scalar),
+            Key("concurrency", Scalar),
+            Key("max_concurrent_requests", $max_concurrent_requests),
+            Key("requests_per_second", Scalar),
+            Key("connect_timeout", Scalar),
+            Key("request_timeout", Scalar),
+            Key("max_page_bytes", Scalar),
+            Key("retries", Scalar),
+            Key("proxy_url", Nullable),
+            Key("ca_file", Nullable),
+        ])
+    };
+}
+
+const GROUP: Shape = Table(&[
+    Key("name", Scalar),
+    Key(
+        "match",
+        Table(&[
+            Key("alias", Scalar),
+            Key("username", Scalar),
+            Key("application_id", Scalar),
+            Key("sub_account", Scalar),
+        ]),
+    ),
+    Key("watch", Scalar),
+]);
+
+/// The list operation's own filter parameters, in the order of the vendor's document.
+pub(super) const FILTERS: &[&str] = &[
+    "username__contains",
+    "username__exact",
+    "username__startswith",
+    "alias__contains",
+    "alias__exact",
+    "application_id__exact",
+    "application_id__isnull",
+    "sub_account",
+];
+
+const ACCOUNT: Shape = Table(&[
+    Key("name", Scalar),
+    Key("auth_id", Scalar),
+    Key("auth_token", Nullable),
+    Key("auth_token_file", Nullable),
+    Key("filter", Filter(FILTERS)),
+    Key("poll", POLL),
+    Key(
+        "api",
+        api!(Elsewhere(
+            "counts for the whole process; set it in `api` at the top level"
+        )),
+    ),
+    Key("metrics", METRICS),
+    Key("groups", List(&GROUP)),
+    Key("applications", Names),
+]);
+
+/// The whole configuration.
+pub(super) static ROOT: Shape = Table(&[
+    Key("poll", POLL),
+    Key("api", api!(Scalar)),
+    Key("metrics", METRICS),
+    Key("accounts", List(&ACCOUNT)),
+]);
+
+/// Reports every unknown key, every key without a value, and every value of the wrong shape.
+pub(super) fn check(value: &Value, shape: &Shape, path: &str, report: &mut Report) {
+    match (shape, &value.kind) {
+        (Elsewhere(where_to), _) => report.at(value, path, *where_to),
+        (Nullable | Table(_) | List(_) | Names | Filter(_), ValueKind::Nil) => {}
+        (Scalar | Words, ValueKind::Nil) => {
+            report.at(value, path, "has no value; give it one, or remove the key");
+        }
+        (Table(keys), ValueKind::Table(table)) => {
+            for (name, child) in sorted(table) {
+                let path = join(path, name);
+                match keys.iter().find(|key| key.0 == name) {
+                    Some(key) => check(child, &key.1, &path, report),
+                    None => unknown(child, &path, name, keys.iter().map(|key| key.0), report),
+                }
+            }
+        }
+        (List(item), ValueKind::Array(items)) => {
+            for (at, child) in items.iter().enumerate() {
+                let path = format!("{path}[{at}]");
+                if matches!(child.kind, ValueKind::Nil) {
+                    report.at(child, &path, "is an empty item; remove it");
+                } else {
+                    check(child, item, &path, report);
+                }
+            }
+        }
+        (Names, ValueKind::Table(table)) => {
+            for (name, child) in sorted(table) {
+                check(child, &Scalar, &join(path, name), report);
+            }
+        }
+        (Filter(known), ValueKind::Table(table)) => {
+            for (name, child) in sorted(table) {
+                let path = join(path, name);
+                if known.contains(&name) {
+                    check(child, &Scalar, &path, report);
+                } else {
+                    let hint = suggestion(name, known.iter().copied());
+                    let message = format!(
+                        "the API has no such filter{hint} (it has {})",
+                        known.join(", ")
+                    );
+                    report.at(child, &path, message);
+                }
+            }
+        }
+        (Table(keys), _) => {
+            let names: Vec<_> = keys.iter().map(|key| key.0).collect();
+            report.at(
+                value,
+                path,
+                format!("must hold keys (of {})", names.join(", ")),
+            );
+        }
+        (Filter(_) | Names, _) => report.at(value, path, "must hold keys, each with a text"),
+        (List(_), _) => report.at(value, path, "must be a list, whose items begin with `- `"),
+        (Words, ValueKind::Array(items)) => {
+            for (at, item) in items.iter().enumerate() {
+                check(item, &Scalar, &format!("{path}[{at}]"), report);
+            }
+        }
+        (Words, ValueKind::Table(_)) => report.at(value, path, "must be a list of words"),
+        (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
+            report.at(value, path, "must be one value, not a list and not a table");
+        }
+        (Scalar | Nullable | Words, _) => {}
+    }
+}
+
+fn unknown<'k>(
+    value: &Value,
+    path: &str,
+    name: &str,
+    known: impl Iterator<Item = &'k str>,
+    report: &mut Report,
+) {
+    let hint = suggestion(name, known);
+    report.at(value, path, format!("unknown key {}{hint}", quoted(name)));
+}
+
+/// `path.name`, or `name` at the top level; a name that is not a plain word is quoted.
+pub(super) fn join(path: &str, name: &str) -> String {
+    let plain = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    let name = if plain { name.to_owned() } else { quoted(name) };
+    if path.is_empty() {
+        name
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// A table's entries in an order that does not change from run to run.
+pub(super) fn sorted(table: &Map<String, Value>) -> Vec<(&str, &Value)> {
+    let mut entries: Vec<_> = table
+        .iter()
+        .map(|(name, value)| (name.as_str(), value))
+        .collect();
+    entries.sort_unstable_by_key(|entry| entry.0);
+    entries
+}

@@ -1,0 +1,59 @@
+//! `metrics`: what is shown beyond the fixed families.
+
+use std::collections::BTreeSet;
+
+use crate::config::{
+    entry::{Entry, Section},
+    mistake::{Report, quoted, suggestion},
+    model::{Metrics, Optional},
+};
+
+/// What one layer says.
+#[derive(Debug)]
+pub(in crate::config) struct MetricsKeys {
+    groups: Option<BTreeSet<Optional>>,
+    username: Option<bool>,
+}
+
+impl MetricsKeys {
+    pub(super) fn read(section: &Section<'_>, report: &mut Report) -> Self {
+        Self {
+            groups: section
+                .entry("groups")
+                .and_then(|entry| groups(&entry, report)),
+            username: section
+                .entry("username")
+                .and_then(|entry| entry.flag(report)),
+        }
+    }
+
+    /// What an account shows whose own keys are these.
+    pub(in crate::config) fn finish_over(&self, global: &Self) -> Option<Metrics> {
+        Some(Metrics {
+            groups: self.groups.as_ref().or(global.groups.as_ref())?.clone(),
+            username: self.username.or(global.username)?,
+        })
+    }
+}
+
+fn groups(entry: &Entry<'_>, report: &mut Report) -> Option<BTreeSet<Optional>> {
+    let words = entry.words(report)?;
+    let known = Optional::ALL.map(Optional::word);
+    let mut groups = BTreeSet::new();
+    let mut all_known = true;
+    for word in words {
+        if let Some(group) = Optional::ALL.into_iter().find(|group| group.word() == word) {
+            groups.insert(group);
+        } else {
+            all_known = false;
+            let hint = suggestion(word, known);
+            let message = format!(
+                "no group of metrics is called {}{hint} (there are {})",
+                quoted(word),
+                known.join(", ")
+            );
+            entry.wrong(report, message);
+        }
+    }
+    all_known.then_some(groups)
+}

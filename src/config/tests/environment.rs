@@ -1,0 +1,164 @@
+//! What the environment makes of a configuration, or adds to it.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::{mistakes, with_variables};
+use crate::config::{Optional, Token};
+
+#[test]
+fn the_environment_alone_makes_the_account_default() {
+    let config = with_variables(
+        None,
+        &[
+            ("VOBIZ_AUTH_ID", "MA_1"),
+            ("VOBIZ_AUTH_TOKEN", "SECRET-1\n"),
+            ("VOBIZ_AUTH_TOKEN_FILE", ""),
+        ],
+    )
+    .unwrap()
+    .config;
+    let [account] = &config.accounts[..] else {
+        panic!("one account")
+    };
+    assert_eq!(
+        (account.name.as_str(), account.auth_id.as_str()),
+        ("default", "MA_1")
+    );
+    let Token::Inline(token) = &account.token else {
+        panic!("an inline token")
+    };
+    assert_eq!(token.expose_secret(), "SECRET-1");
+    assert_eq!(account.poll.deadline, Duration::from_secs(50));
+    assert_eq!(account.poll.max_age, Duration::from_secs(300));
+    assert_eq!(config.max_concurrent_requests, 32);
+    assert_eq!(account.api.base_url.as_str(), "https://api.vobiz.ai/api/v1");
+    assert_eq!(account.api.max_page_bytes, 8 << 20);
+    assert_eq!(
+        account.metrics.groups.iter().collect::<Vec<_>>(),
+        [&Optional::UserAgent]
+    );
+}
+
+#[test]
+fn the_environments_account_is_ignored_with_a_warning_beside_a_configured_one() {
+    let pairs = [("VOBIZ_AUTH_ID", "MA_9"), ("VOBIZ_AUTH_TOKEN", "SECRET-9")];
+    let loaded = with_variables(Some("minimal.ok.yaml"), &pairs).unwrap();
+    assert_eq!(loaded.config.accounts.len(), 1);
+    assert_eq!(loaded.config.accounts[0].auth_id, "MA_TEST0001");
+    assert_eq!(
+        loaded.warnings,
+        ["VOBIZ_AUTH_ID, VOBIZ_AUTH_TOKEN ignored: the configuration lists accounts of its own"]
+    );
+}
+
+#[test]
+fn half_an_account_in_the_environment_is_a_mistake_that_names_the_variables() {
+    assert_eq!(
+        mistakes(&[("VOBIZ_AUTH_TOKEN", "SECRET-1")], None),
+        "environment variable VOBIZ_AUTH_TOKEN: is set, but VOBIZ_AUTH_ID is not; both together make an account"
+    );
+    assert_eq!(
+        mistakes(&[("VOBIZ_AUTH_ID", "MA_1")], None),
+        "environment variable VOBIZ_AUTH_ID: accounts[0]: needs `auth_token_file` or `auth_token`"
+    );
+    assert!(
+        mistakes(&[("VOBIZ_AUTH_ID", "MA_1"), ("VOBIZ_AUTH_TOKEN_FILE", "/nowhere")], None)
+            .starts_with("environment variable VOBIZ_AUTH_TOKEN_FILE: accounts[0].auth_token_file: token file /nowhere cannot be read")
+    );
+    assert!(mistakes(&[], None).contains("VOBIZ_AUTH_ID"));
+    assert!(mistakes(&[], None).contains("--config.file"));
+}
+
+#[test]
+fn every_scalar_can_be_set_by_the_environment_over_the_file() {
+    let config = with_variables(
+        Some("everything.ok.yaml"),
+        &[
+            (
+                "VOBIZ_EXPORTER__API__BASE_URL",
+                "https://other.test/api/v1/",
+            ),
+            ("VOBIZ_EXPORTER__API__PAGE_SIZE", "20"),
+            ("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0"),
+            ("VOBIZ_EXPORTER__API__PROXY_URL", ""),
+            ("VOBIZ_EXPORTER__METRICS__GROUPS", "timestamps, contact"),
+            ("VOBIZ_EXPORTER__METRICS__USERNAME", "false"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_ID", "0123"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__POLL__INTERVAL", "20s"),
+            (
+                "VOBIZ_EXPORTER__ACCOUNTS__0__GROUPS__2__MATCH__ALIAS",
+                "DEL-.*",
+            ),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__0042", "Sales"),
+            ("VOBIZ_EXPORTER_WEB_SOMETHING", "is not ours"),
+        ],
+    )
+    .unwrap()
+    .config;
+    let account = &config.accounts[0];
+    assert_eq!(account.api.base_url.as_str(), "https://other.test/api/v1");
+    assert_eq!(account.api.page_size, 20);
+    assert_eq!(account.api.requests_per_second, None);
+    assert!(!account.metrics.username);
+    assert_eq!(account.metrics.groups.len(), 2);
+    assert_eq!(account.auth_id, "0123");
+    assert_eq!(account.poll.interval, Duration::from_secs(20));
+    assert!(
+        account.groups[2]
+            .matches
+            .alias
+            .as_ref()
+            .unwrap()
+            .is_match("DEL-7")
+    );
+    assert_eq!(account.applications["0042"], "Sales");
+    assert_eq!(account.applications["12345678901234567"], "Support");
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
+    let said = mistakes(
+        &[
+            ("VOBIZ_EXPORTER__API__PAGESIZE", "20"),
+            ("VOBIZ_EXPORTER__API__page_size", "20"),
+            ("VOBIZ_EXPORTER__API", "20"),
+            ("VOBIZ_EXPORTER__API__PAGE_SIZE__X", "20"),
+            ("VOBIZ_EXPORTER__API__RETRIES", "many"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__7__NAME", "x"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT", "SA_1"),
+            (
+                "VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS",
+                "1",
+            ),
+            ("VOBIZ_EXPORTER__", ""),
+        ],
+        Some("minimal.ok.yaml"),
+    );
+    insta::assert_snapshot!(said, @r#"
+environment variable VOBIZ_EXPORTER__API__PAGESIZE: unknown variable: there is no PAGESIZE; did you mean `PAGE_SIZE`?
+environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size (names are written in capitals)
+environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
+environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: nothing stands below api.page_size
+environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT: filters cannot be set by the environment; write them in the file
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level
+environment variable VOBIZ_EXPORTER__: unknown variable: there is no 
+environment variable VOBIZ_EXPORTER__API__RETRIES: api.retries: must be a whole number from 0 to 10, not "many"
+    "#);
+}
+
+#[test]
+fn a_shorter_interval_brings_a_shorter_deadline_and_a_longer_one_a_longer_max_age() {
+    let account = [("VOBIZ_AUTH_ID", "MA_1"), ("VOBIZ_AUTH_TOKEN", "SECRET-1")];
+    for (interval, deadline, max_age) in [("30s", 25, 300), ("6s", 5, 300), ("10m", 50, 3000)] {
+        let mut pairs = account.to_vec();
+        pairs.push(("VOBIZ_EXPORTER__POLL__INTERVAL", interval));
+        let poll = with_variables(None, &pairs).unwrap().config.accounts[0]
+            .poll
+            .clone();
+        assert_eq!(poll.deadline, Duration::from_secs(deadline));
+        assert_eq!(poll.max_age, Duration::from_secs(max_age));
+    }
+}
