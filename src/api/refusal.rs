@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 use super::decode::{Json, pick};
 
 /// The longest wait that is believed, in seconds; more is the same as this.
@@ -73,9 +75,12 @@ fn text(raw: &str) -> Option<String> {
     }
 }
 
-/// A body without JSON: a gateway's page says nothing worth showing, a line of text may.
+/// A body that is no object: a gateway's page says nothing worth showing, a line of text may.
 fn plain(body: &str) -> Option<String> {
     let body = body.trim();
+    if let Ok(raw) = serde_json::from_str::<&RawValue>(body) {
+        return text(raw.get()).filter(|_| body.starts_with('"'));
+    }
     match body.chars().next()? {
         '<' => Some("an HTML page".to_owned()),
         '{' | '[' | '"' => None,

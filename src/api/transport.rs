@@ -75,6 +75,12 @@ impl Transports {
         Client::over(http, account, instruments, clock)
     }
 
+    /// How many sets of connections there are.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> usize {
+        self.made.len()
+    }
+
     fn make(&mut self, settings: &Settings) -> Result<reqwest::Client, ClientError> {
         let built_in = self.roots.get_or_insert_with(roots::built_in);
         let roots = match &settings.ca_file {

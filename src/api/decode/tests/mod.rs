@@ -1,5 +1,10 @@
 //! What is read of every shape that rows, envelopes and times have been seen in.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "expected values are written as the record has them"
+)]
+
 mod documents;
 mod pages;
 mod rows;

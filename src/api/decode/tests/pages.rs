@@ -138,6 +138,7 @@ fn what_is_said_of_a_malformed_body_repeats_none_of_it() {
 
 #[test]
 fn an_unreadable_row_costs_only_itself() {
+    use Rejection::{IdTooLong, NoId, NotAnObject, Undecodable};
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let long = "9".repeat(129);
     let objects = format!(
@@ -146,7 +147,6 @@ fn an_unreadable_row_costs_only_itself() {
             {{"endpoint_id":{long}}}, {{"endpoint_id":"2","alias":"\ud800"}}, {{"endpoint_id":"\udfff"}},
             {{"\ud800":1,"endpoint_id":"2"}}, {deep}, {{"endpoint_id":"3","alias":{deep},"new":{deep}}}, {{"endpoint_id":4}}]"#
     );
-    use Rejection::{IdTooLong, NoId, NotAnObject, Undecodable};
     let id = |id: &str| Ok(id.to_owned());
     let expected = [
         id("1"),

@@ -1,0 +1,196 @@
+//! TLS, proxies, and what accounts share.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+};
+
+use super::*;
+
+/// A private authority and a server it vouches for, as `localhost`.
+fn authority() -> (String, TlsAcceptor) {
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &ca).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    (ca.pem(), TlsAcceptor::from(Arc::new(config)))
+}
+
+fn refusal(account: &Account) -> String {
+    let counted = Instruments::new().account("main");
+    Client::new(account, counted, Clock::system())
+        .unwrap_err()
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_through_its_file_and_not_without() {
+    let (pem, tls) = authority();
+    let vendor = Vendor::start_tls(tls, |_| page()).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pem).unwrap();
+    let mut account = account(&format!(
+        "https://localhost:{}/api/v1",
+        vendor.address.port()
+    ));
+
+    let stranger = subject(&account);
+    let error = stranger.client.list_page(0, 100).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Network);
+    assert!(error.message.contains("UnknownIssuer"), "{error}");
+    assert_discreet(&stranger.client, &error);
+    assert!(vendor.seen().is_empty(), "no header was sent");
+
+    account.api.ca_file = Some(file.path().to_owned());
+    let subject = subject(&account);
+    for _ in 0..2 {
+        assert_eq!(
+            subject.client.list_page(0, 100).await.unwrap().total,
+            Some(1)
+        );
+    }
+    let seen = vendor.seen();
+    assert_eq!(seen[0].connection, seen[1].connection, "TLS is set up once");
+}
+
+#[test]
+fn an_unusable_file_of_authorities_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for path in [
+        folder.path().join("missing.pem"),
+        folder.path().to_owned(),
+        write("empty.pem", ""),
+        write("text.pem", "no certificate at all"),
+        write("broken.pem", broken),
+    ] {
+        let mut account = account("https://vendor.invalid/api/v1");
+        account.api.ca_file = Some(path.clone());
+        let refusal = refusal(&account);
+        assert!(refusal.contains(&*path.to_string_lossy()), "{refusal}");
+        assert!(refusal.starts_with("api.ca_file"), "{refusal}");
+    }
+}
+
+#[test]
+fn the_roots_do_not_need_a_system_that_has_some() {
+    let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
+    let built_in = super::super::super::roots::built_in();
+    assert!(bundled > 100 && built_in.len() >= bundled);
+}
+
+#[test]
+fn accounts_with_equal_settings_share_their_connections() {
+    let mut transports = Transports::new();
+    let mut made = |account: &Account| {
+        let counted = Instruments::new().account("main");
+        transports
+            .client(account, counted, Clock::system())
+            .unwrap();
+        transports.made()
+    };
+    let mut account = account("https://vendor.invalid/api/v1");
+    assert_eq!(made(&account), 1);
+    account.auth_id = "MA_OTHER".to_owned();
+    account.api.request_timeout = Duration::from_secs(1);
+    assert_eq!(made(&account), 1);
+    account.api.connect_timeout = Duration::from_secs(1);
+    assert_eq!(made(&account), 2);
+    account.api.proxy_url = Some(Url::parse("http://proxy.invalid").unwrap());
+    assert_eq!(made(&account), 3);
+}
+
+#[tokio::test]
+async fn the_configured_proxy_is_used_except_for_this_machine() {
+    let proxy = Vendor::start(|_| page()).await;
+    let vendor = Vendor::start(|_| page()).await;
+    let proxy_url = Url::parse(&format!("http://user:secret@{}", proxy.address)).unwrap();
+
+    let mut far = account("http://vendor.invalid/api/v1");
+    far.api.proxy_url = Some(proxy_url.clone());
+    let far = subject(&far);
+    far.client.list_page(0, 100).await.unwrap();
+    let seen = proxy.seen();
+    assert!(
+        seen[0]
+            .line
+            .starts_with("GET http://vendor.invalid/api/v1/Account/"),
+        "{seen:?}"
+    );
+    assert_eq!(
+        seen[0].header("proxy-authorization"),
+        Some("Basic dXNlcjpzZWNyZXQ=")
+    );
+    assert!(!format!("{:?}", far.client).contains("secret"));
+
+    let mut near = account(&vendor.base_url());
+    near.api.proxy_url = Some(proxy_url);
+    subject(&near).client.list_page(0, 100).await.unwrap();
+    assert_eq!((proxy.seen().len(), vendor.seen().len()), (1, 1));
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
+    let mut account = account("https://vendor.invalid/api/v1");
+    account.api.proxy_url = Some(Url::parse("socks5://user:secret@proxy.invalid").unwrap());
+    let refusal = refusal(&account);
+    assert!(
+        refusal.starts_with("api.proxy_url") && !refusal.contains("secret"),
+        "{refusal}"
+    );
+}
+
+/// The environment of this process cannot be changed safely, so that a child looks at one of its own.
+#[tokio::test]
+async fn without_a_configured_proxy_the_environment_decides() {
+    const CHILD: &str = "api::client::tests::connections::asks_a_vendor_far_away";
+    let proxy = Vendor::start(|_| vendor::answer("403 X", &[], "")).await;
+    let ask = |no_proxy: &'static str| {
+        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", CHILD, "--ignored"])
+            .env("HTTPS_PROXY", format!("http://{}", proxy.address))
+            .env("NO_PROXY", no_proxy)
+            .env_remove("https_proxy")
+            .env_remove("no_proxy")
+            .output()
+    };
+    let output = ask("vendor.invalid").await.unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
+    );
+    assert_eq!(proxy.seen()[0].line, "CONNECT 0.0.0.0:1 HTTP/1.1");
+    assert_eq!(proxy.seen()[0].header("x-auth-token"), None);
+    assert!(ask("0.0.0.0").await.unwrap().status.success());
+    assert_eq!(proxy.seen().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "run as a child by the test above, with an environment of its own"]
+async fn asks_a_vendor_far_away() {
+    // An address of this machine that is no loopback address, and where nobody listens.
+    let subject = subject(&account("https://0.0.0.0:1/api/v1"));
+    let error = subject.client.list_page(0, 100).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Network);
+}

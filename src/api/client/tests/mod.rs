@@ -1,0 +1,123 @@
+//! The client before real sockets: what it sends, and what it makes of any answer.
+
+mod connections;
+mod faults;
+mod refusals;
+mod requests;
+mod vendor;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use self::vendor::{Reply, Vendor, page};
+use super::*;
+use crate::{
+    config::{Account, Api, Filter, Metrics, Poll},
+    telemetry::Instruments,
+};
+
+const AUTH_ID: &str = "MA_AUTHID01";
+const TOKEN: &str = "t0ken-of-the-account";
+
+/// A client, and the instruments it counts with.
+struct Subject {
+    client: Client,
+    instruments: Instruments,
+}
+
+fn account(base_url: &str) -> Account {
+    Account {
+        name: "main".to_owned(),
+        auth_id: AUTH_ID.to_owned(),
+        token: Token::Inline(SecretString::from(TOKEN)),
+        filter: Filter::default(),
+        poll: Poll {
+            interval: Duration::from_secs(60),
+            max_age: Duration::from_secs(300),
+            deadline: Duration::from_secs(50),
+            flip_share: 0.5,
+        },
+        api: Api {
+            base_url: Url::parse(base_url).unwrap(),
+            page_size: 100,
+            concurrency: 2,
+            requests_per_second: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            max_page_bytes: 64 * 1024,
+            retries: 3,
+            proxy_url: None,
+            ca_file: None,
+        },
+        metrics: Metrics {
+            groups: std::collections::BTreeSet::new(),
+            username: true,
+        },
+        groups: Vec::new(),
+        applications: std::collections::BTreeMap::new(),
+    }
+}
+
+fn subject(account: &Account) -> Subject {
+    let instruments = Instruments::new();
+    let counted = instruments.account(&account.name);
+    Subject {
+        client: Client::new(account, counted, Clock::system()).unwrap(),
+        instruments,
+    }
+}
+
+/// A client of a vendor that always gives the same answer, and what one page request made of it.
+async fn ask(reply: Reply) -> (Result<Page, Error>, Subject) {
+    let vendor = Vendor::start(move |_| reply.clone()).await;
+    let subject = subject(&account(&vendor.base_url()));
+    let page = subject.client.list_page(0, 100).await;
+    if let Err(error) = &page {
+        assert_discreet(&subject.client, error);
+    }
+    (page, subject)
+}
+
+async fn error_of(reply: Reply) -> Error {
+    ask(reply).await.0.unwrap_err()
+}
+
+/// Neither the token nor the auth id is in anything that could be logged.
+fn assert_discreet(client: &Client, error: &Error) {
+    for shown in [
+        format!("{client:?}"),
+        format!("{error:?}"),
+        error.to_string(),
+    ] {
+        assert!(!shown.contains(TOKEN), "{shown}");
+        assert!(!shown.contains(AUTH_ID), "{shown}");
+    }
+    assert!(error.message.chars().count() <= 200, "{}", error.message);
+}
+
+impl Subject {
+    /// The attempts that were counted, as `operation code`, each as often as it was.
+    fn counted(&self) -> Vec<String> {
+        let mut counted = Vec::new();
+        for family in self.instruments.gather() {
+            if family.name() != "vobiz_api_requests_total" {
+                continue;
+            }
+            for metric in family.get_metric() {
+                let label = |name: &str| {
+                    let mut labels = metric.get_label().iter();
+                    labels.find(|pair| pair.name() == name).unwrap().value()
+                };
+                let mut times = metric.get_counter().get_value();
+                let attempt = format!("{} {}", label("operation"), label("code"));
+                while times > 0.5 {
+                    counted.push(attempt.clone());
+                    times -= 1.0;
+                }
+            }
+        }
+        counted
+    }
+}

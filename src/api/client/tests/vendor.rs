@@ -1,0 +1,194 @@
+//! A vendor that says exactly the bytes it was told to, on a real socket.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// What follows a request.
+#[derive(Clone)]
+pub(super) enum Reply {
+    /// These bytes; the connection stays.
+    Bytes(Vec<u8>),
+    /// These bytes, then the end of the connection.
+    Last(Vec<u8>),
+    /// These bytes, then silence.
+    Silence(Vec<u8>),
+    /// A reset of the connection.
+    Reset,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// The number of its connection, from 0.
+    pub connection: usize,
+    /// For example `GET / HTTP/1.1`.
+    pub line: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+type Answerer = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+
+/// Ends with its tasks when it is dropped.
+pub(super) struct Vendor {
+    pub(super) address: SocketAddr,
+    seen: Arc<Mutex<Vec<Request>>>,
+    arrivals: watch::Receiver<usize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Vendor {
+    pub(super) async fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(Arc::new(answer), None).await
+    }
+
+    pub(super) async fn start_tls(
+        tls: TlsAcceptor,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Arc::new(answer), Some(tls)).await
+    }
+
+    async fn listen(answer: Answerer, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (arrived, arrivals) = watch::channel(0);
+        let mut tasks = JoinSet::new();
+        let requests = Arc::clone(&seen);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            for connection in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (answer, tls) = (Arc::clone(&answer), tls.clone());
+                let (requests, arrived) = (Arc::clone(&requests), arrived.clone());
+                let decide = move |mut request: Request| {
+                    request.connection = connection;
+                    let reply = answer(&request);
+                    requests.lock().unwrap().push(request);
+                    arrived.send_modify(|count| *count += 1);
+                    reply
+                };
+                connections.spawn(async move {
+                    match tls {
+                        None => plain(stream, decide).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                converse(stream, decide).await;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            seen,
+            arrivals,
+            _tasks: tasks,
+        }
+    }
+
+    pub(super) fn base_url(&self) -> String {
+        format!("http://{}/api/v1", self.address)
+    }
+
+    pub(super) fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits for the `count`th request.
+    pub(super) async fn wait_for(&self, count: usize) {
+        let mut arrivals = self.arrivals.clone();
+        arrivals.wait_for(|seen| *seen >= count).await.unwrap();
+    }
+}
+
+async fn plain(stream: TcpStream, decide: impl FnMut(Request) -> Reply) {
+    if let Some(stream) = converse(stream, decide).await {
+        socket2::SockRef::from(&stream)
+            .set_linger(Some(std::time::Duration::ZERO))
+            .unwrap();
+    }
+}
+
+/// Answers until one side ends it; gives the stream back where it is to be reset.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    mut decide: impl FnMut(Request) -> Reply,
+) -> Option<S> {
+    loop {
+        let request = head(&mut stream).await?;
+        match decide(request) {
+            // The client may have hung up in the middle, and was told to.
+            Reply::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
+            Reply::Last(bytes) => {
+                stream.write_all(&bytes).await.ok()?;
+                stream.shutdown().await.ok()?;
+                return None;
+            }
+            Reply::Silence(bytes) => {
+                stream.write_all(&bytes).await.ok()?;
+                std::future::pending::<()>().await;
+            }
+            Reply::Reset => return Some(stream),
+        }
+    }
+}
+
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.trim_end().split("\r\n");
+    Some(Request {
+        connection: 0,
+        line: lines.next()?.to_owned(),
+        headers: lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect(),
+    })
+}
+
+/// A whole answer: status line, the given header lines, a length, the body.
+pub(super) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Reply {
+    let body = body.as_ref();
+    let mut bytes = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
+    for header in headers {
+        bytes.push_str(header);
+        bytes.push_str("\r\n");
+    }
+    bytes.push_str("\r\n");
+    Reply::Bytes([bytes.as_bytes(), body].concat())
+}
+
+/// A page of one endpoint.
+pub(super) fn page() -> Reply {
+    answer(
+        "200 OK",
+        &[],
+        r#"{"meta":{"total_count":1},"objects":[{"endpoint_id":"1"}]}"#,
+    )
+}
