@@ -1,6 +1,6 @@
 //! All connections: how many there are, who makes room, and how they end.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{
     net::TcpStream,
@@ -94,20 +94,22 @@ impl Connections {
 
     /// Asks the oldest connection that is not being answered to leave, unless one is on its way out.
     pub(super) fn make_room(&self) {
-        let mut idle = self.open.values().filter(|one| !one.pulse.is_answering());
-        if idle.clone().any(|one| one.leave.is_cancelled()) {
+        let idle = || self.open.values().filter(|one| !one.pulse.is_answering());
+        if idle().any(|one| one.leave.is_cancelled()) {
             return;
         }
-        if let Some(oldest) = idle.by_ref().min_by_key(|one| one.number) {
+        if let Some(oldest) = idle().min_by_key(|one| one.number) {
             oldest.leave.cancel();
         }
     }
 
     /// Waits for the answers under way, at most `limits.drain_time`, then cuts what is left.
     pub(super) async fn drain(mut self) {
-        let patience: Duration = self.limits.drain_time;
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(patience, all).await.is_err() {
+        if tokio::time::timeout(self.limits.drain_time, all)
+            .await
+            .is_err()
+        {
             tracing::warn!(
                 connections = self.tasks.len(),
                 "answers that took too long were cut off"

@@ -13,8 +13,11 @@ use crate::{shutdown::Token, telemetry::Instruments};
 /// How long nothing is accepted after the system could not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often a full house looks again for someone idle.
+/// How often someone idle is looked for while a newcomer waits.
 const ROOM_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a lasting shortage is told of.
+const TELL_PAUSE: Duration = Duration::from_secs(60);
 
 /// A front door that is bound but not yet open: clients can connect, and wait.
 #[derive(Debug)]
@@ -66,21 +69,23 @@ impl Bound {
         let front = Arc::new(Front::new(&self.settings, pages, instruments));
         let mut connections = Connections::new(self.settings.limits, shutdown.clone());
         let mut doors = Doors::new(self.listeners);
+        // A connection that has come while all are taken. Nobody has to go before it is there.
+        let mut newcomer = None;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                () = connections.ended(), if !connections.is_empty() => {}
-                () = sleep(ROOM_PAUSE), if connections.is_full() => connections.make_room(),
-                accepted = doors.accept(), if !connections.is_full() => {
-                    match accepted {
-                        Ok(stream) => connections.add(stream, &front),
-                        Err(Shortage) => connections.make_room(),
-                    }
-                    if connections.is_full() {
-                        connections.make_room();
-                    }
+                () = connections.ended(), if !connections.is_empty() => doors.try_again(),
+                () = sleep(ROOM_PAUSE), if newcomer.is_some() => {}
+                accepted = doors.accept(), if newcomer.is_none() => match accepted {
+                    Ok(stream) => newcomer = Some(stream),
+                    Err(Shortage) => connections.make_room(),
                 }
+            }
+            match newcomer.take_if(|_| !connections.is_full()) {
+                Some(stream) => connections.add(stream, &front),
+                None if newcomer.is_some() => connections.make_room(),
+                None => {}
             }
         }
         drop(doors);
@@ -97,8 +102,10 @@ struct Doors {
     listeners: Vec<TcpListener>,
     /// Whose turn it is, so that a crowd at one door does not keep the others shut.
     turn: usize,
-    /// Set while connections cannot be accepted, and the time to try again.
-    short_until: Option<Instant>,
+    /// After a shortage: when to try again.
+    not_before: Option<Instant>,
+    /// When a shortage was last told of.
+    told_at: Option<Instant>,
 }
 
 impl Doors {
@@ -106,30 +113,40 @@ impl Doors {
         Self {
             listeners,
             turn: 0,
-            short_until: None,
+            not_before: None,
+            told_at: None,
         }
+    }
+
+    /// Something has been given back: what was short a moment ago may be there now.
+    fn try_again(&mut self) {
+        self.not_before = None;
     }
 
     /// The next connection. Nothing is lost when this is dropped while it waits.
     async fn accept(&mut self) -> Result<TcpStream, Shortage> {
-        if let Some(until) = self.short_until {
-            sleep_until(until).await;
+        if let Some(moment) = self.not_before {
+            sleep_until(moment).await;
+            self.not_before = None;
         }
         loop {
             match self.accept_any().await {
-                Ok(stream) => {
-                    self.short_until = None;
-                    return Ok(stream);
-                }
+                Ok(stream) => return Ok(stream),
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    if self.short_until.is_none() {
-                        tracing::warn!(%error, "no connection can be accepted for now");
-                    }
-                    self.short_until = Some(Instant::now() + ACCEPT_PAUSE);
+                    self.tell(&error);
+                    self.not_before = Some(Instant::now() + ACCEPT_PAUSE);
                     return Err(Shortage);
                 }
             }
+        }
+    }
+
+    /// A shortage meets every connection that waits, so it is told of once in a while only.
+    fn tell(&mut self, error: &io::Error) {
+        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_PAUSE) {
+            tracing::warn!(%error, "connections cannot be accepted; trying again");
+            self.told_at = Some(Instant::now());
         }
     }
 

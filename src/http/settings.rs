@@ -49,7 +49,7 @@ impl Default for Limits {
             connections: 512,
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
-            idle_time: Duration::from_mins(6),
+            idle_time: Duration::from_secs(6 * 60),
             stall_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(8),
         }

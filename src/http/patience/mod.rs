@@ -118,7 +118,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
                 }
                 Poll::Ready(Ok(()))
             }
-            failed => failed,
+            failed @ Poll::Ready(Err(_)) => failed,
         }
     }
 }

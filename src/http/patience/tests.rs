@@ -125,7 +125,7 @@ async fn every_byte_that_is_taken_begins_the_thirty_seconds_anew() {
             advance(29 * SECOND).await;
             client.read_u8().await.unwrap();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let start = Instant::now();
     tokio::select! {
