@@ -2,4 +2,4 @@
 
 mod answer;
 
-pub use answer::{AccountSummary, Answer, Encoding, Exposition, Format};
+pub use answer::{AccountSummary, Answer, AnswerBody, Encoding, Exposition, Format};

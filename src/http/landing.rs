@@ -1,0 +1,100 @@
+//! The page that a person sees who opens the exporter in a browser.
+
+use std::fmt::Write as _;
+
+use crate::exposition::AccountSummary;
+
+/// What a browser may do with the page: show it, in the one style that it brings along.
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5yEIu9c0l+nZhw8ZNNXzKQEBsgipo0GSIJs='; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Changing it changes the hash in [`POLICY`]; a test holds the two together.
+const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
+    table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
+
+/// The whole page: name, version, each account's state in words, links.
+pub(super) fn page(telemetry_path: &str, accounts: &[AccountSummary]) -> String {
+    let mut rows = String::new();
+    for account in accounts {
+        let (name, state) = (escaped(&account.name), escaped(&account.state));
+        writeln!(rows, "<tr><td>{name}</td><td>{state}</td></tr>")
+            .expect("a string takes every write");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let path = escaped(telemetry_path);
+    format!(
+        "<!DOCTYPE html>\n\
+        <html lang=\"en\">\n\
+        <head>\n\
+        <meta charset=\"utf-8\">\n\
+        <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+        <meta name=\"color-scheme\" content=\"light dark\">\n\
+        <title>Vobiz exporter</title>\n\
+        <style>{STYLE}</style>\n\
+        </head>\n\
+        <body>\n\
+        <h1>Vobiz exporter</h1>\n\
+        <p>Version {version}. Registration state of Vobiz SIP endpoints, for Prometheus.</p>\n\
+        <table>\n\
+        <thead><tr><th>Account</th><th>State</th></tr></thead>\n\
+        <tbody>\n{rows}</tbody>\n\
+        </table>\n\
+        <ul>\n\
+        <li><a href=\"{path}\">Metrics</a></li>\n\
+        <li><a href=\"/-/healthy\">Health</a>: the process lives</li>\n\
+        <li><a href=\"/-/ready\">Readiness</a>: every account has been read once</li>\n\
+        </ul>\n\
+        </body>\n\
+        </html>\n"
+    )
+}
+
+/// Text as it must stand in HTML, in an attribute too.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_the_style_that_the_page_has() {
+        let sha256 = TLS13_AES_128_GCM_SHA256
+            .tls13()
+            .expect("the suite is one of TLS 1.3")
+            .common
+            .hash_provider;
+        let hash = base64(sha256.hash(STYLE.as_bytes()).as_ref());
+        assert!(POLICY.contains(&format!("'sha256-{hash}'")), "{hash}");
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut out = String::new();
+        for group in bytes.chunks(3) {
+            let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            for digit in 0..=group.len() {
+                let index = bits >> (18 - 6 * digit) & 63;
+                out.push(char::from(DIGITS[index as usize]));
+            }
+            out.push_str(&"=".repeat(3 - group.len()));
+        }
+        out
+    }
+}

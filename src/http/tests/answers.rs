@@ -1,0 +1,182 @@
+use std::sync::atomic::Ordering;
+
+use super::{client::Answer, house::House};
+use crate::{exposition::AccountSummary, http::Settings};
+
+#[tokio::test]
+async fn health_is_always_well_and_readiness_comes_with_the_first_walks() {
+    let house = House::open(Settings::default()).await;
+    let mut client = house.client().await;
+    for path in ["/-/healthy", "/healthz"] {
+        let answer = client.get(path).await;
+        assert_eq!((answer.status, answer.text()), (200, "healthy\n"), "{path}");
+    }
+    for path in ["/-/ready", "/readyz"] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.text().starts_with("not ready"), "{path}");
+    }
+    house.shelf.is_ready.store(true, Ordering::Release);
+    for path in ["/-/ready", "/readyz"] {
+        let answer = client.get(path).await;
+        assert_eq!((answer.status, answer.text()), (200, "ready\n"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_finds_the_state_of_every_account_and_the_way_to_the_metrics() {
+    let house = House::open(Settings::default()).await;
+    *house.shelf.accounts.lock().unwrap() = vec![
+        AccountSummary {
+            name: "main".to_owned(),
+            state: "45 endpoints, read 12 s ago".to_owned(),
+        },
+        AccountSummary {
+            name: "<script>alert('x')</script>".to_owned(),
+            state: "\"R&D\" failed".to_owned(),
+        },
+    ];
+    let page = house.client().await.get("/").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let text = page.text();
+    assert!(text.contains(concat!("Version ", env!("CARGO_PKG_VERSION"))));
+    assert!(text.contains("<td>main</td><td>45 endpoints, read 12 s ago</td>"));
+    assert!(text.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
+    assert!(text.contains("&quot;R&amp;D&quot; failed"));
+    assert!(text.contains("href=\"/metrics\""));
+    assert!(!text.contains("<script"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';"));
+    assert!(!policy.contains("unsafe"));
+}
+
+#[tokio::test]
+async fn the_telemetry_path_may_be_anywhere() {
+    let at = |path: &str| Settings {
+        telemetry_path: path.to_owned(),
+        ..Settings::default()
+    };
+    let house = House::open(at("/a\"b")).await;
+    let mut client = house.client().await;
+    assert_eq!(client.get("/a\"b").await.status, 200);
+    assert_eq!(client.get("/metrics").await.status, 404);
+    let page = client.get("/").await;
+    assert!(page.text().contains("href=\"/a&quot;b\""));
+
+    let house = House::open(at("/")).await;
+    let answer = house.client().await.get("/").await;
+    let content_type = answer.header("content-type").unwrap();
+    assert!(content_type.starts_with("text/plain; version=0.0.4"));
+}
+
+#[tokio::test]
+async fn head_has_the_headers_of_get_and_no_body() {
+    let house = House::open(Settings::default()).await;
+    house.shelf.put(["some", "bytes"].map(Into::into));
+    let mut client = house.client().await;
+    let gzip = "Accept-Encoding: gzip\r\n";
+    for (path, headers) in [
+        ("/metrics", ""),
+        ("/metrics", gzip),
+        ("/", ""),
+        ("/-/healthy", ""),
+        ("/-/ready", ""),
+        ("/nowhere", ""),
+    ] {
+        client.request("GET", path, headers).await;
+        let get = client.answer().await;
+        let head = client.head(path, headers).await;
+        let without_date = |answer: &Answer| {
+            let mut headers = answer.headers.clone();
+            headers.retain(|(name, _)| name != "date");
+            headers.sort();
+            headers
+        };
+        assert_eq!(head.status, get.status, "{path}");
+        assert_eq!(without_date(&head), without_date(&get), "{path}");
+        assert_eq!(
+            head.header("content-length"),
+            Some(&*get.body.len().to_string())
+        );
+    }
+    // Nothing is left of the last answer that could be taken for the next one.
+    assert_eq!(client.get("/healthz").await.text(), "healthy\n");
+}
+
+#[tokio::test]
+async fn only_known_paths_and_reading_methods_are_served() {
+    let house = House::open(Settings::default()).await;
+    let mut client = house.client().await;
+    for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
+            client.request(method, path, "").await;
+            let answer = client.answer().await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+        }
+    }
+    for path in ["/nowhere", "/metrics/", "/METRICS", "/-/", "//", "*"] {
+        assert_eq!(client.get(path).await.status, 404, "{path}");
+    }
+    for target in ["/-/healthy?verbose", "/metrics?", "http://exporter/?a=/b"] {
+        assert_eq!(client.get(target).await.status, 200, "{target}");
+    }
+    assert!((house.counted("index", "405") - 6.0).abs() < 0.1);
+    assert!((house.counted("other", "404") - 6.0).abs() < 0.1);
+    assert!((house.counted("metrics", "200") - 1.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn every_answer_says_what_it_is() {
+    let house = House::open(Settings::default()).await;
+    let mut client = house.client().await;
+    for path in ["/metrics", "/", "/healthz", "/readyz", "/nowhere"] {
+        for method in ["GET", "POST"] {
+            client.request(method, path, "").await;
+            let answer = client.answer().await;
+            let content_type = answer.header("content-type").unwrap();
+            assert!(content_type.starts_with("text/"), "{method} {path}");
+            assert!(content_type.ends_with("charset=utf-8"), "{method} {path}");
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_carries_is_never_taken_for_another_request() {
+    let house = House::open(Settings::default()).await;
+    let inner = "GET /inner HTTP/1.1\r\nHost: exporter\r\n\r\n";
+    let sized = format!("Content-Length: {}\r\n", inner.len());
+    let chunked = format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len());
+    for (headers, body) in [
+        (sized.as_str(), inner),
+        ("Transfer-Encoding: chunked\r\n", chunked.as_str()),
+        ("Content-Length: 1000000\r\n", inner),
+        ("Content-Length: 5\r\nExpect: 100-continue\r\n", ""),
+    ] {
+        let mut client = house.client().await;
+        client.request("GET", "/healthz", headers).await;
+        client.send(body).await;
+        assert_eq!(client.answer().await.text(), "healthy\n", "{headers}");
+        client.half_close().await;
+        assert_eq!(client.ended().await, b"", "{headers}");
+    }
+    assert!((house.counted("other", "404")).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_more_still_gets_its_answer() {
+    let house = House::open(Settings::default()).await;
+    let gate = house.shelf.shut_gate();
+    house.shelf.put(["some", "bytes"].map(Into::into));
+    let mut client = house.client().await;
+    client.request("GET", "/metrics", "").await;
+    client.half_close().await;
+    client.answer_head().await;
+    gate.cancel();
+    assert_eq!(client.ended().await, b"somebytes");
+}

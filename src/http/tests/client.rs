@@ -1,0 +1,136 @@
+//! A client that writes requests by hand and reads answers as they come.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Longer than any story takes, unless something hangs.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Waits for what must happen.
+pub(super) async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(LONG, future).await.expect("it happens soon")
+}
+
+#[derive(Debug)]
+pub(super) struct Client(BufReader<TcpStream>);
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Names in lower case, in the order in which they came.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(n, _)| n == name);
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "{name} stands twice");
+        value
+    }
+
+    pub(super) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Client {
+    pub(super) async fn connect(address: SocketAddr) -> Self {
+        Self(BufReader::new(
+            soon(TcpStream::connect(address)).await.unwrap(),
+        ))
+    }
+
+    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        soon(self.0.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// A request with these further header lines, each with its line end.
+    pub(super) async fn request(&mut self, method: &str, target: &str, headers: &str) {
+        self.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: exporter\r\n{headers}\r\n"
+        ))
+        .await;
+    }
+
+    pub(super) async fn get(&mut self, target: &str) -> Answer {
+        self.request("GET", target, "").await;
+        self.answer().await
+    }
+
+    pub(super) async fn head(&mut self, target: &str, headers: &str) -> Answer {
+        self.request("HEAD", target, headers).await;
+        soon(self.read_head()).await.unwrap()
+    }
+
+    /// The next answer, whole.
+    pub(super) async fn answer(&mut self) -> Answer {
+        soon(self.read_answer()).await.unwrap()
+    }
+
+    /// The head of the next answer; its body stays unread.
+    pub(super) async fn answer_head(&mut self) -> Answer {
+        soon(self.read_head()).await.unwrap()
+    }
+
+    /// Some bytes of a body.
+    pub(super) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        soon(self.0.read_exact(&mut bytes)).await.unwrap();
+        bytes
+    }
+
+    /// Sends no more, but still reads.
+    pub(super) async fn half_close(&mut self) {
+        self.0.get_mut().shutdown().await.unwrap();
+    }
+
+    /// Waits until the server ends the connection, and gives what it has said until then; whether it
+    /// ends it in order or with a reset makes no difference here.
+    pub(super) async fn ended(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = soon(self.0.read_to_end(&mut rest)).await;
+        rest
+    }
+
+    async fn read_answer(&mut self) -> io::Result<Answer> {
+        let mut answer = self.read_head().await?;
+        let length = answer.header("content-length").expect("a known length");
+        answer.body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut answer.body).await?;
+        Ok(answer)
+    }
+
+    async fn read_head(&mut self) -> io::Result<Answer> {
+        let status = self.line().await?;
+        let status = status.strip_prefix("HTTP/1.1 ").expect("a status line");
+        let mut answer = Answer {
+            status: status[..3].parse().unwrap(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        loop {
+            let line = self.line().await?;
+            let Some((name, value)) = line.split_once(": ") else {
+                assert_eq!(line, "");
+                return Ok(answer);
+            };
+            let name = name.to_ascii_lowercase();
+            answer.headers.push((name, value.to_owned()));
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        if self.0.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
