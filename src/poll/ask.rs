@@ -1,0 +1,170 @@
+//! One page, whatever it takes within the time the walk has.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{Failure, Pace, Reason, Source, backoff, report::PaceNote};
+use crate::{
+    api::{self, ErrorKind, Page},
+    config::Account,
+    telemetry::{AccountInstruments, Operation, ThrottleCause},
+};
+
+/// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// Asks for the pages of one walk.
+#[derive(Debug)]
+pub(super) struct Asker<S> {
+    pub(super) source: Arc<S>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) instruments: AccountInstruments,
+    pub(super) page_size: u32,
+    pub(super) retries: u32,
+    pub(super) pace_note: Arc<PaceNote>,
+    progress: Mutex<Progress>,
+}
+
+/// How far a walk is.
+#[derive(Debug)]
+struct Progress {
+    /// When it must have ended: its deadline beyond what the limiter needs for planned requests.
+    until: Instant,
+    /// Pages received.
+    pages: u64,
+    /// The last fault of any request: it explains a walk that ran out of time.
+    last_fault: Option<api::Error>,
+}
+
+impl<S: Source> Asker<S> {
+    /// An asker for one walk, which begins now.
+    pub(super) fn new(
+        source: Arc<S>,
+        pace: Arc<Pace>,
+        instruments: AccountInstruments,
+        pace_note: Arc<PaceNote>,
+        account: &Account,
+    ) -> Self {
+        let until = Instant::now() + account.poll.deadline;
+        let progress = Mutex::new(Progress {
+            until,
+            pages: 0,
+            last_fault: None,
+        });
+        let (page_size, retries) = (account.api.page_size, account.api.retries);
+        Self {
+            source,
+            pace,
+            instruments,
+            page_size,
+            retries,
+            pace_note,
+            progress,
+        }
+    }
+
+    /// This many more requests are planned: the time the limiter takes for them is not counted
+    /// against the walk.
+    pub(super) fn plan(&self, requests: u64) {
+        self.progress().until += self.pace.time_for(requests);
+    }
+
+    /// The walk begins anew, with its own deadline, to confirm what it has shown.
+    pub(super) fn start_again(&self, deadline: Duration) {
+        let mut progress = self.progress();
+        progress.until = Instant::now() + deadline;
+        progress.last_fault = None;
+    }
+
+    /// Pages received so far.
+    pub(super) fn pages(&self) -> u64 {
+        self.progress().pages
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the page at `offset`; tries again what may succeed, while there is time.
+    pub(super) async fn page(&self, offset: u64) -> Result<Page, Failure> {
+        let mut retry = 0;
+        loop {
+            let error = match self.attempt(offset).await? {
+                Ok(page) => {
+                    self.progress().pages += 1;
+                    return Ok(page);
+                }
+                Err(error) => error,
+            };
+            let not_before = error.retry_after.map(|wait| Instant::now() + cut(wait));
+            self.progress().last_fault = Some(error.clone());
+            if let Some(not_before) = not_before {
+                self.pace.pause_until(not_before);
+            }
+            let again = Instant::now() + backoff::wait(retry + 1, fastrand::f64());
+            let start = not_before.map_or(again, |not_before| again.max(not_before));
+            let may_pass = error.kind.is_retryable() && retry < self.retries;
+            if !may_pass || start >= self.progress().until {
+                return Err(Failure::request(&error, not_before));
+            }
+            retry += 1;
+            self.instruments.retry(Operation::ListEndpoints);
+            if error.kind == ErrorKind::RateLimited {
+                // A vendor that says "too much" means every request of the account, so all of them
+                // wait, and it is in their turns that they do.
+                self.pace.pause_until(start);
+            } else {
+                sleep_until(start).await;
+            }
+        }
+    }
+
+    /// One attempt in its turn; the outer error is a walk that has run out of time.
+    async fn attempt(&self, offset: u64) -> Result<Result<Page, api::Error>, Failure> {
+        let until = self.progress().until;
+        let attempt = async {
+            let turn = self.pace.turn().await;
+            self.instruments
+                .throttled(ThrottleCause::Limiter, turn.limiter);
+            self.instruments
+                .throttled(ThrottleCause::Vendor, turn.vendor);
+            // Boxed, because many places of a walk hold this future and a process may have hundreds
+            // of walks.
+            Box::pin(self.source.page(offset, self.page_size)).await
+        };
+        timeout_at(until, attempt)
+            .await
+            .map_err(|_| self.out_of_time())
+    }
+
+    fn out_of_time(&self) -> Failure {
+        match self.progress().last_fault.clone() {
+            Some(error) => Failure {
+                reason: Reason::Request(error.kind),
+                detail: format!("the walk ran out of time after: {error}"),
+                not_before: None,
+            },
+            None => Failure {
+                reason: Reason::Deadline,
+                detail: "the walk ran out of time".to_owned(),
+                not_before: None,
+            },
+        }
+    }
+}
+
+/// The pause that is honoured.
+fn cut(wait: Duration) -> Duration {
+    if wait > LONGEST_PAUSE {
+        tracing::warn!(
+            asked_s = wait.as_secs(),
+            used_s = LONGEST_PAUSE.as_secs(),
+            "the vendor asks for a longer pause than is honoured"
+        );
+    }
+    wait.min(LONGEST_PAUSE)
+}

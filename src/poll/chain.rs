@@ -1,0 +1,174 @@
+//! When two pages leave no gap between them: the proof's arithmetic, without requests.
+//!
+//! In a list of stable order a page shows a stretch without holes of what lived at its moment. Two
+//! stretches that share a row join into one stretch of what lived through both moments, whatever
+//! was created or deleted meanwhile and whichever page was read first. So pages overlap by a row on
+//! purpose, and a chain of pages from the first row to the last has every endpoint that lived
+//! throughout. Sharing a row proves nothing in a list whose order changes from answer to answer;
+//! that is noticed by the order of the shared rows and by strangers among them.
+
+use std::collections::HashMap;
+
+use crate::api::RowKey;
+
+/// What the chain remembers of a page.
+#[derive(Debug, Clone)]
+pub(super) struct Strip {
+    pub(super) offset: u64,
+    pub(super) keys: Vec<RowKey>,
+    pub(super) total: Option<u64>,
+}
+
+impl Strip {
+    /// The place of the row after the last.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.keys.len() as u64
+    }
+
+    /// Does this page hold `before`'s last row, its *anchor*, with nothing odd in front of it?
+    ///
+    /// Rows in front of the anchor mean that the list grew; most of them must be `before`'s own,
+    /// in their order.
+    pub(super) fn follows(&self, before: &Self) -> bool {
+        let Some(&anchor) = before.keys.last() else {
+            return false;
+        };
+        if !is_once_in(&before.keys, anchor) || !is_once_in(&self.keys, anchor) {
+            return false;
+        }
+        let shared = self.shared_in_order(before);
+        shared.is_some_and(|shared| {
+            self.keys[shared.last] == anchor && shared.count * 2 > shared.last
+        })
+    }
+
+    /// Does this page begin inside `before`, or hold its anchor? Looser than [`Self::follows`]: the
+    /// anchor itself may have been deleted, so two known rows must stand in for it.
+    pub(super) fn continues(&self, before: &Self) -> bool {
+        self.follows(before)
+            || self.shared_in_order(before).is_some_and(|shared| {
+                shared.first == 0 && shared.count >= 2 && shared.count * 2 > shared.last
+            })
+    }
+
+    /// The rows that also stand in `before`, if they stand here in the same order.
+    fn shared_in_order(&self, before: &Self) -> Option<Shared> {
+        let places: HashMap<RowKey, usize> = before
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(place, key)| (*key, place))
+            .collect();
+        let mut shared: Option<Shared> = None;
+        let mut reached = 0;
+        for (here, key) in self.keys.iter().enumerate() {
+            let Some(&there) = places.get(key) else {
+                continue;
+            };
+            if there < reached {
+                return None;
+            }
+            reached = there;
+            let first = shared.as_ref().map_or(here, |shared| shared.first);
+            let count = shared.as_ref().map_or(0, |shared| shared.count) + 1;
+            shared = Some(Shared {
+                first,
+                last: here,
+                count,
+            });
+        }
+        shared
+    }
+
+    /// Is this the same page again, although it was asked for from another place?
+    pub(super) fn repeats(&self, first: &Self) -> bool {
+        self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
+    }
+}
+
+/// Rows that two pages share: the first and last place in the later one, and how many.
+#[derive(Debug)]
+struct Shared {
+    first: usize,
+    last: usize,
+    count: usize,
+}
+
+fn is_once_in(keys: &[RowKey], key: RowKey) -> bool {
+    keys.iter().filter(|other| **other == key).count() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strip(keys: &[u64]) -> Strip {
+        Strip {
+            offset: 0,
+            keys: keys.iter().map(|key| RowKey(*key)).collect(),
+            total: None,
+        }
+    }
+
+    #[test]
+    fn a_page_follows_when_it_starts_on_the_row_where_the_other_ended() {
+        assert!(strip(&[3, 4, 5]).follows(&strip(&[1, 2, 3])));
+        assert!(
+            !strip(&[4, 5, 6]).follows(&strip(&[1, 2, 3])),
+            "a row may lie between"
+        );
+        assert!(
+            strip(&[3]).follows(&strip(&[1, 2, 3])),
+            "the end of the list"
+        );
+        assert!(!strip(&[]).follows(&strip(&[1, 2, 3])));
+    }
+
+    #[test]
+    fn a_list_that_grew_in_front_shifts_known_rows_before_the_anchor() {
+        assert!(strip(&[2, 3, 4]).follows(&strip(&[1, 2, 3])));
+        assert!(
+            strip(&[2, 9, 3, 4]).follows(&strip(&[1, 2, 3])),
+            "one was created between"
+        );
+    }
+
+    #[test]
+    fn an_order_that_changes_is_not_mistaken_for_an_overlap() {
+        assert!(
+            !strip(&[2, 1, 3, 4]).follows(&strip(&[1, 2, 3])),
+            "another order"
+        );
+        assert!(
+            !strip(&[7, 8, 3, 4]).follows(&strip(&[1, 2, 3])),
+            "strangers before the anchor"
+        );
+        assert!(
+            !strip(&[3, 2, 5]).follows(&strip(&[1, 2, 3])),
+            "known rows behind the anchor"
+        );
+    }
+
+    #[test]
+    fn rows_that_look_alike_are_no_anchor() {
+        assert!(!strip(&[3, 4, 3]).follows(&strip(&[1, 2, 3])));
+        assert!(!strip(&[3, 4, 5]).follows(&strip(&[3, 2, 3])));
+    }
+
+    #[test]
+    fn a_page_that_steps_back_continues_where_known_rows_begin_it() {
+        let before = strip(&[1, 2, 3, 4]);
+        assert!(
+            strip(&[2, 3, 5, 6]).continues(&before),
+            "the anchor 4 was deleted"
+        );
+        assert!(
+            !strip(&[3, 5, 6]).continues(&before),
+            "one known row is chance"
+        );
+        assert!(
+            !strip(&[9, 2, 3, 5]).continues(&before),
+            "it begins with a stranger"
+        );
+    }
+}

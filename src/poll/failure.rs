@@ -1,0 +1,79 @@
+//! Why a walk gave no picture.
+
+use std::fmt;
+
+use tokio::time::Instant;
+
+use crate::api::{self, ErrorKind};
+
+/// Why a walk failed; the `reason` label of `vobiz_walk_failures_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A request failed and could not be made good.
+    Request(ErrorKind),
+    /// More pages than any list has.
+    TooManyPages,
+    /// No proof of completeness, or a vendor that ignores the offset.
+    Inconsistent,
+    /// The picture changed too much to be believed, and the second reading failed.
+    Unconfirmed,
+    /// The time ran out, and no request had failed.
+    Deadline,
+}
+
+impl Reason {
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Request(kind) => kind.label(),
+            Self::TooManyPages => ErrorKind::TooLarge.label(),
+            Self::Inconsistent => "inconsistent",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Deadline => "deadline",
+        }
+    }
+
+    /// Did the vendor refuse the credentials, so that asking again soon could lock the account?
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Self::Request(ErrorKind::Auth | ErrorKind::Forbidden))
+    }
+}
+
+/// A failed walk.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The closed reason.
+    pub reason: Reason,
+    /// What happened, for a person.
+    pub detail: String,
+    /// The vendor asked for no request before this.
+    pub not_before: Option<Instant>,
+}
+
+impl Failure {
+    /// A walk that could not be proven complete.
+    pub(super) fn inconsistent(detail: impl Into<String>) -> Self {
+        Self {
+            reason: Reason::Inconsistent,
+            detail: detail.into(),
+            not_before: None,
+        }
+    }
+
+    /// A request that failed for good.
+    pub(super) fn request(error: &api::Error, not_before: Option<Instant>) -> Self {
+        Self {
+            reason: Reason::Request(error.kind),
+            detail: error.to_string(),
+            not_before,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.label(), self.detail)
+    }
+}
+
+impl std::error::Error for Failure {}

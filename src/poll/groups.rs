@@ -1,0 +1,25 @@
+//! Which of the operator's groups an endpoint belongs to.
+
+use regex::Regex;
+
+use crate::{
+    config::{Group, GroupMatch},
+    snapshot::EndpointView,
+};
+
+/// Index of the first group whose every given expression matches.
+pub(super) fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
+    let at = groups
+        .iter()
+        .position(|group| matches(&group.matches, endpoint))?;
+    u16::try_from(at).ok()
+}
+
+fn matches(wanted: &GroupMatch, endpoint: &EndpointView<'_>) -> bool {
+    let fits =
+        |regex: &Option<Regex>, text: &str| regex.as_ref().is_none_or(|regex| regex.is_match(text));
+    fits(&wanted.alias, endpoint.alias)
+        && fits(&wanted.username, endpoint.username)
+        && fits(&wanted.application_id, endpoint.application.unwrap_or(""))
+        && fits(&wanted.sub_account, endpoint.sub_account)
+}

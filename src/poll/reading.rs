@@ -1,0 +1,185 @@
+//! One reading of the whole list: overlapping pages, several in flight.
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use super::{Failure, Reason, Source, ask::Asker, chain::Strip, repair};
+use crate::{api::Page, snapshot::Draft};
+
+/// No list has more pages.
+const MOST_PAGES: u64 = 10_000;
+
+/// What a reading brought.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) draft: Draft,
+    /// Pages received.
+    pub(super) pages: u64,
+    /// The lowest and the last `total_count`, where any page had one.
+    pub(super) lowest_total: Option<u64>,
+    pub(super) last_total: Option<u64>,
+    /// The vendor's clock minus ours, in seconds, from the last answer that told.
+    pub(super) clock_offset: Option<f64>,
+    /// Every page, sorted by offset.
+    pub(super) strips: Vec<Strip>,
+}
+
+/// How a reading ended, when every request was answered.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
+pub(super) enum Outcome {
+    /// From the first row to the last without a gap.
+    Whole(Reading),
+    /// No row at all, although the count is above zero or missing.
+    Empty,
+    /// A gap that could not be closed: the list has no stable order, or moves too fast.
+    Gap,
+}
+
+impl Reading {
+    pub(super) fn new() -> Self {
+        Self {
+            draft: Draft::new(),
+            pages: 0,
+            lowest_total: None,
+            last_total: None,
+            clock_offset: None,
+            strips: Vec::new(),
+        }
+    }
+
+    /// Takes a page that was asked for from `offset` on.
+    pub(super) fn take(&mut self, offset: u64, page: &Page) -> Result<(), Failure> {
+        self.pages += 1;
+        if self.pages > MOST_PAGES {
+            return Err(Failure {
+                reason: Reason::TooManyPages,
+                detail: format!("the list does not end within {MOST_PAGES} pages"),
+                not_before: None,
+            });
+        }
+        for (position, row) in (offset..).zip(&page.rows) {
+            self.draft.take(row, position);
+        }
+        if let Some(total) = page.total {
+            self.last_total = Some(total);
+            self.lowest_total = Some(self.lowest_total.map_or(total, |low| low.min(total)));
+        }
+        self.clock_offset = page.clock_offset.or(self.clock_offset);
+        let keys = page.rows.iter().map(|row| row.key).collect();
+        let strip = Strip {
+            offset,
+            keys,
+            total: page.total,
+        };
+        if self
+            .strips
+            .first()
+            .is_some_and(|first| strip.repeats(first))
+        {
+            return Err(Failure::inconsistent(format!(
+                "the vendor ignores the offset: the rows from {offset} on are those of the first page"
+            )));
+        }
+        let place = self.strips.partition_point(|other| other.offset <= offset);
+        self.strips.insert(place, strip);
+        Ok(())
+    }
+
+    /// Rows that the server gives per page, as the first page showed.
+    pub(super) fn full(&self) -> u64 {
+        self.strips
+            .first()
+            .map_or(0, |first| first.keys.len() as u64)
+    }
+
+    /// Asks for one page and takes it.
+    pub(super) async fn fetch<S: Source>(
+        &mut self,
+        asker: &Asker<S>,
+        offset: u64,
+    ) -> Result<(), Failure> {
+        let page = asker.page(offset).await?;
+        self.take(offset, &page)
+    }
+
+    /// Asks for the pages at `offsets`, `concurrency` at a time, and takes them as they come.
+    pub(super) async fn fetch_all<S: Source>(
+        &mut self,
+        asker: &Asker<S>,
+        offsets: impl Iterator<Item = u64>,
+        concurrency: usize,
+    ) -> Result<(), Failure> {
+        let ask = |offset| async move { (offset, asker.page(offset).await) };
+        let mut offsets = offsets.map(ask).fuse();
+        let mut in_flight: FuturesUnordered<_> = offsets.by_ref().take(concurrency).collect();
+        let mut ended = false;
+        while let Some((offset, page)) = in_flight.next().await {
+            let page = page?;
+            // A count that is too high must not make us ask for page after page of nothing.
+            ended |= page.rows.is_empty();
+            if !ended {
+                in_flight.extend(offsets.next());
+            }
+            self.take(offset, &page)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the list once so that every page overlaps the one before by a row.
+pub(super) async fn read<S: Source>(
+    asker: &Asker<S>,
+    concurrency: usize,
+) -> Result<Outcome, Failure> {
+    let mut reading = Reading::new();
+    asker.plan(1);
+    reading.fetch(asker, 0).await?;
+    let first = &reading.strips[0];
+    let (full, total) = (reading.full(), first.total);
+    match (full, total) {
+        (0, Some(0)) => return Ok(Outcome::Whole(reading)),
+        (0, _) => return Ok(Outcome::Empty),
+        // Fewer rows than asked for, and just as many as counted: nothing is left to ask for.
+        (rows, Some(total)) if rows < u64::from(asker.page_size) && rows == total => {
+            return Ok(Outcome::Whole(reading));
+        }
+        (1, _) => return single(asker, reading).await,
+        _ => {}
+    }
+    let stride = full - 1;
+    let offsets = (1..).map(move |page| page * stride);
+    let offsets = offsets.take_while(move |offset| offset + 1 < total.unwrap_or(0));
+    let count = total.unwrap_or(0).saturating_sub(2) / stride;
+    if count >= MOST_PAGES && full >= u64::from(asker.page_size) {
+        return Err(Failure {
+            reason: Reason::TooManyPages,
+            detail: format!("{count} pages are more than a walk may have ({MOST_PAGES})"),
+            not_before: None,
+        });
+    }
+    asker.plan(count.min(MOST_PAGES));
+    asker.pace_note.foresee(count + 1);
+    reading.fetch_all(asker, offsets, concurrency).await?;
+    let whole = repair::link(asker, &mut reading).await?;
+    Ok(if whole {
+        Outcome::Whole(reading)
+    } else {
+        Outcome::Gap
+    })
+}
+
+/// One row, where more were asked for: either the list has no other, or the server gives one at a
+/// time, and then pages cannot overlap.
+async fn single<S: Source>(asker: &Asker<S>, mut reading: Reading) -> Result<Outcome, Failure> {
+    asker.plan(1);
+    reading.fetch(asker, 1).await?;
+    let nothing_more = reading
+        .strips
+        .last()
+        .is_some_and(|strip| strip.keys.is_empty());
+    Ok(if nothing_more {
+        Outcome::Whole(reading)
+    } else {
+        Outcome::Gap
+    })
+}

@@ -1,0 +1,92 @@
+//! Linking the pages of a reading into one chain, and closing the gaps that edits have torn.
+
+use super::{Failure, Source, ask::Asker, chain::Strip, reading::Reading};
+
+/// How often one gap is approached, each time from twice as far back.
+const STEPS_BACK: u32 = 6;
+
+/// Links pages from the first to the end of the list; `false` when a gap stays open.
+pub(super) async fn link<S: Source>(
+    asker: &Asker<S>,
+    reading: &mut Reading,
+) -> Result<bool, Failure> {
+    let mut chain = vec![reading.strips[0].clone()];
+    // Gaps come one by one from edits and everywhere at once from an unstable order.
+    let mut repairs_left = 8 + reading.strips.len() / 8;
+    loop {
+        let tail = chain.last().expect("the chain begins with the first page");
+        if let Some(next) = follower(&reading.strips, tail) {
+            let next = next.clone();
+            chain.push(next);
+            continue;
+        }
+        if is_last(&chain, reading.full()) {
+            return Ok(true);
+        }
+        let onward = tail.end() - 1;
+        if !reading.strips.iter().any(|strip| strip.offset == onward) {
+            asker.plan(1);
+            reading.fetch(asker, onward).await?;
+            continue;
+        }
+        if repairs_left == 0 {
+            return Ok(false);
+        }
+        repairs_left -= 1;
+        asker.instruments.reread("anchor");
+        match step_back(asker, reading, &chain, onward).await? {
+            Some(bridge) => chain.push(bridge),
+            None => return Ok(false),
+        }
+    }
+}
+
+/// The page that holds `tail`'s anchor and reaches beyond it, or confirms that nothing does.
+fn follower<'a>(strips: &'a [Strip], tail: &Strip) -> Option<&'a Strip> {
+    let later = strips.partition_point(|strip| strip.offset <= tail.offset);
+    strips[later..].iter().find(|strip| strip.follows(tail))
+}
+
+/// Does the chain reach the end of the list? Its last page had room for more rows and either
+/// reaches what the count says or shows nothing behind the anchor.
+fn is_last(chain: &[Strip], full: u64) -> bool {
+    let Some((tail, before)) = chain.split_last() else {
+        return false;
+    };
+    let has_room = (tail.keys.len() as u64) < full;
+    let reaches_the_count = tail.total.is_some_and(|total| tail.end() >= total);
+    let shows_nothing_new = before
+        .last()
+        .is_some_and(|before| before.keys.last() == tail.keys.last());
+    has_room && (reaches_the_count || shows_nothing_new)
+}
+
+/// Reads again from half a page before the gap, then from further back, until known rows appear.
+async fn step_back<S: Source>(
+    asker: &Asker<S>,
+    reading: &mut Reading,
+    chain: &[Strip],
+    gap: u64,
+) -> Result<Option<Strip>, Failure> {
+    let mut distance = (reading.full() / 2).max(1);
+    for _ in 0..STEPS_BACK {
+        let offset = gap.saturating_sub(distance);
+        asker.plan(1);
+        let page = asker.page(offset).await?;
+        reading.take(offset, &page)?;
+        let bridge = Strip {
+            offset,
+            keys: page.rows.iter().map(|row| row.key).collect(),
+            total: page.total,
+        };
+        let known = chain.iter().rev().any(|strip| bridge.continues(strip));
+        if known || (offset == 0 && !bridge.keys.is_empty()) {
+            return Ok(Some(bridge));
+        }
+        if offset == 0 {
+            break;
+        }
+        distance *= 2;
+    }
+    Ok(None)
+}

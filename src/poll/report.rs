@@ -1,0 +1,122 @@
+//! What the log says of a walk.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use crate::{
+    clock::UnixMillis,
+    config::Account,
+    snapshot::{Changes, Snapshot, Transition},
+};
+
+/// Tells once that an account's walks take longer than its interval at the limiter's pace.
+#[derive(Debug)]
+pub(super) struct PaceNote {
+    account: String,
+    interval: Duration,
+    requests_per_second: Option<f64>,
+    told: AtomicBool,
+}
+
+impl PaceNote {
+    pub(super) fn new(account: &Account) -> Self {
+        Self {
+            account: account.name.clone(),
+            interval: account.poll.interval,
+            requests_per_second: account.api.requests_per_second,
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// A reading will take this many requests: too many for the interval is said with the numbers
+    /// and the settings that would change it.
+    pub(super) fn foresee(&self, requests: u64) {
+        let Some(rate) = self.requests_per_second else {
+            return;
+        };
+        let interval = self.interval.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "ten thousand at most")]
+        let count = requests as f64;
+        let takes = count / rate;
+        if takes <= interval || self.told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::warn!(
+            account = %self.account,
+            "{requests} requests at {rate}/s take {:.0} s, longer than the interval of {interval} s, \
+             so walks start less often; set api.requests_per_second to {:.0} or poll.interval to \
+             {:.0}m to keep up",
+            takes.ceil(),
+            (count / interval).ceil(),
+            (takes / 60.0).ceil(),
+        );
+    }
+}
+
+/// A walk that was published.
+pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes) {
+    let registered = picture
+        .endpoints()
+        .filter(|one| one.registered == Some(true))
+        .count();
+    let outcome = if picture.walk.missing > 0 {
+        "short"
+    } else {
+        "proven"
+    };
+    tracing::info!(
+        account = %account.name,
+        outcome,
+        pages = picture.walk.pages,
+        endpoints = picture.len(),
+        registered,
+        missing = picture.walk.missing,
+        held = picture.walk.held,
+        duration_s = picture.walk.duration.as_secs_f64(),
+        "walk published"
+    );
+    for transition in &changes.transitions {
+        transitioned(account, transition);
+    }
+    let untold = (changes.lost + changes.gained).saturating_sub(changes.transitions.len() as u64);
+    if untold > 0 {
+        tracing::warn!(
+            account = %account.name,
+            lost = changes.lost,
+            gained = changes.gained,
+            not_listed = untold,
+            "more endpoints changed their registration than are listed one by one"
+        );
+    }
+}
+
+fn transitioned(account: &Account, transition: &Transition) {
+    let named = account.metrics.username;
+    let group = transition
+        .group
+        .and_then(|at| account.groups.get(usize::from(at)));
+    let group = group.map_or("", |group| group.name.as_str());
+    let alias = named.then_some(transition.alias.as_str());
+    let username = named.then_some(transition.username.as_str());
+    let since = transition.lost_at.map(seconds);
+    if transition.registered {
+        tracing::info!(
+            account = %account.name, endpoint_id = %transition.id, alias, username, group,
+            lost_since = since, "endpoint registered again"
+        );
+    } else {
+        tracing::warn!(
+            account = %account.name, endpoint_id = %transition.id, alias, username, group,
+            since, "endpoint lost its registration"
+        );
+    }
+}
+
+/// A point in time as people read it: RFC 3339, UTC.
+fn seconds(time: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(time.0)
+        .map(|time| time.to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,217 @@
+//! When the next walk starts: arithmetic over Tokio's instants, without waiting.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How a walk ended, as far as the schedule cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Published after this long.
+    Well(Duration),
+    /// Failed; the vendor may have asked for a pause.
+    Badly {
+        /// The credentials were refused.
+        refused: bool,
+        /// No request before this.
+        not_before: Option<Instant>,
+    },
+}
+
+/// The rhythm of one account's walks.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    interval: Duration,
+    max_age: Duration,
+    /// The interval in force: stretched to a multiple when a good walk takes longer.
+    effective: Duration,
+    /// The tick that the current or next walk belongs to.
+    tick: Instant,
+    not_before: Option<Instant>,
+    /// Walks in a row that ended because the credentials were refused.
+    refusals: u32,
+}
+
+impl Schedule {
+    /// A schedule whose first tick is `first`.
+    pub fn new(interval: Duration, max_age: Duration, first: Instant) -> Self {
+        Self {
+            interval,
+            max_age,
+            effective: interval,
+            tick: first,
+            not_before: None,
+            refusals: 0,
+        }
+    }
+
+    /// The smallest multiple of the interval that the last good walk fits in.
+    pub fn effective_interval(&self) -> Duration {
+        self.effective
+    }
+
+    /// How long a picture is shown: at least three effective intervals.
+    pub fn effective_max_age(&self) -> Duration {
+        self.max_age.max(self.effective * 3)
+    }
+
+    /// When the next walk starts. `chance` (0 to 1) spreads it over a tenth of the interval, so that
+    /// many exporters do not ask in step.
+    pub fn next_start(&self, chance: f64) -> Instant {
+        let spread = (self.interval / 10).mul_f64(chance.clamp(0.0, 1.0));
+        let start = self.tick + spread;
+        self.not_before
+            .map_or(start, |not_before| start.max(not_before))
+    }
+
+    /// Were the credentials refused, so that a changed token should be tried at once?
+    pub(super) fn is_backing_off(&self) -> bool {
+        self.refusals > 0
+    }
+
+    /// Moves on after a walk that ended at `now`; tells how many ticks went by while it ran.
+    pub(super) fn ended(&mut self, now: Instant, how: Ended) -> u64 {
+        let late = now.saturating_duration_since(self.tick);
+        let skipped = ticks_within(late, self.effective);
+        match how {
+            Ended::Well(took) => {
+                let stretch = ticks_within(took, self.interval).saturating_add(1);
+                self.effective = self
+                    .interval
+                    .saturating_mul(u32::try_from(stretch).unwrap_or(u32::MAX));
+                self.not_before = None;
+                self.refusals = 0;
+            }
+            Ended::Badly {
+                refused,
+                not_before,
+            } => {
+                self.not_before = not_before;
+                self.refusals = if refused {
+                    self.refusals.saturating_add(1)
+                } else {
+                    0
+                };
+            }
+        }
+        self.tick += self.effective;
+        while self.tick < now {
+            self.tick += self.effective;
+        }
+        if self.refusals > 0 {
+            let longest = (self.effective_max_age() / 2).max(self.effective);
+            let wait = self
+                .effective
+                .saturating_mul(1 << self.refusals.min(16))
+                .min(longest);
+            self.tick = self.tick.max(now + wait);
+        }
+        skipped
+    }
+}
+
+/// Whole steps that lie strictly inside `time`.
+fn ticks_within(time: Duration, step: Duration) -> u64 {
+    let nanos = time.as_nanos().saturating_sub(1) / step.as_nanos().max(1);
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn schedule() -> (Schedule, Instant) {
+        let start = Instant::now();
+        (Schedule::new(MINUTE, 5 * MINUTE, start), start)
+    }
+
+    fn badly(refused: bool) -> Ended {
+        Ended::Badly {
+            refused,
+            not_before: None,
+        }
+    }
+
+    #[test]
+    fn quick_walks_start_every_interval_with_a_little_jitter() {
+        let (mut schedule, start) = schedule();
+        for tick in 1..=3_u32 {
+            let now = schedule.next_start(0.5) + Duration::from_secs(1);
+            assert_eq!(schedule.ended(now, Ended::Well(Duration::from_secs(1))), 0);
+            assert_eq!(
+                schedule.next_start(0.0),
+                start + MINUTE * tick,
+                "jitter does not add up"
+            );
+            assert_eq!(
+                schedule.next_start(1.0),
+                start + MINUTE * tick + MINUTE / 10
+            );
+        }
+    }
+
+    #[test]
+    fn a_walk_longer_than_the_interval_stretches_it_to_a_multiple() {
+        let (mut schedule, start) = schedule();
+        let took = Duration::from_secs(203);
+        assert_eq!(
+            schedule.ended(start + took, Ended::Well(took)),
+            3,
+            "60, 120 and 180 s"
+        );
+        assert_eq!(schedule.effective_interval(), 4 * MINUTE);
+        assert_eq!(schedule.effective_max_age(), 12 * MINUTE);
+        assert_eq!(schedule.next_start(0.0), start + 4 * MINUTE);
+        let end = start + 4 * MINUTE + took;
+        assert_eq!(
+            schedule.ended(end, Ended::Well(took)),
+            0,
+            "the stretched schedule is honest"
+        );
+        let end = start + 8 * MINUTE + MINUTE;
+        assert_eq!(schedule.ended(end, Ended::Well(MINUTE)), 0);
+        assert_eq!(
+            schedule.effective_interval(),
+            MINUTE,
+            "a walk of exactly an interval fits"
+        );
+        assert_eq!(schedule.effective_max_age(), 5 * MINUTE);
+    }
+
+    #[test]
+    fn refused_credentials_back_off_up_to_half_of_max_age_and_recover() {
+        let (mut schedule, start) = schedule();
+        let waits: Vec<_> = (0..4)
+            .map(|_| {
+                let now = schedule.next_start(0.0);
+                schedule.ended(now, badly(true));
+                (schedule.next_start(0.0) - now).as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [120, 150, 150, 150]);
+        assert!(schedule.is_backing_off());
+        let now = schedule.next_start(0.0);
+        schedule.ended(now, Ended::Well(Duration::from_secs(1)));
+        assert!(!schedule.is_backing_off());
+        assert_eq!(schedule.next_start(0.0) - now, MINUTE);
+        assert!(start < now);
+    }
+
+    #[test]
+    fn other_failures_keep_the_rhythm_and_a_pause_of_the_vendor_is_kept() {
+        let (mut schedule, start) = schedule();
+        schedule.ended(start + Duration::from_secs(1), badly(false));
+        assert_eq!(schedule.next_start(0.0), start + MINUTE);
+        let pause = start + 5 * MINUTE;
+        schedule.ended(
+            start + MINUTE,
+            Ended::Badly {
+                refused: false,
+                not_before: Some(pause),
+            },
+        );
+        assert_eq!(schedule.next_start(0.0), pause);
+    }
+}

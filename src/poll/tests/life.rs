@@ -1,0 +1,181 @@
+//! The poller over many walks: rhythm, limiter, withdrawal, tokens.
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::list::{List, Stage, account, fault};
+use crate::{api::ErrorKind, config::Token, shutdown, snapshot::AccountState};
+
+/// Runs a poller until `done` likes what is published, and returns that.
+async fn until(stage: Stage, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
+    let shutdown = shutdown::Token::new();
+    let mut reader = stage.reader.clone();
+    let story = async {
+        loop {
+            let state = reader.next().await.unwrap();
+            if done(&state) {
+                shutdown.cancel();
+                return state;
+            }
+        }
+    };
+    let run = stage.poller.run(shutdown.clone());
+    let (state, ()) = tokio::time::timeout(Duration::from_secs(86_400), async {
+        tokio::join!(story, run)
+    })
+    .await
+    .expect("the story ends");
+    state
+}
+
+#[tokio::test(start_paused = true)]
+async fn walks_start_every_interval_the_third_as_punctual_as_the_first() {
+    let list = List::of(45);
+    let stage = Stage::new(&list, account());
+    let start = Instant::now();
+    let walks = std::sync::atomic::AtomicU32::new(0);
+    until(stage, |_| {
+        walks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 3
+    })
+    .await;
+    let starts: Vec<_> = list
+        .state()
+        .requests
+        .iter()
+        .map(|(_, at)| (*at - start).as_secs_f64())
+        .collect();
+    assert_eq!(starts.len(), 4);
+    for (tick, at) in (0_u32..).zip(starts) {
+        let due = f64::from(tick) * 60.0;
+        let jitter = if tick == 0 { 0.1 } else { 6.1 };
+        assert!(at >= due && at <= due + jitter, "tick {tick} at {at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_too_large_for_the_limiter_stretches_interval_and_max_age() {
+    let list = List::of(100_000);
+    list.state().latency = Box::new(|| Duration::ZERO);
+    let mut account = account();
+    account.api.requests_per_second = Some(5.0);
+    let stage = Stage::new(&list, account);
+    let state = until(stage, |state| state.up.is_some()).await;
+    assert_eq!(
+        state.up,
+        Some(true),
+        "the limiter's time is not counted against the walk"
+    );
+    let walk = &state.picture.as_ref().unwrap().walk;
+    assert_eq!(walk.pages, 1_011);
+    assert!(
+        (202..=206).contains(&walk.duration.as_secs()),
+        "{:?}",
+        walk.duration
+    );
+    assert_eq!(state.poll_interval, Duration::from_secs(240));
+    assert_eq!(state.max_age, Duration::from_secs(720));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limiter_holds_over_pages_and_retries() {
+    let list = List::of(2_000);
+    list.state().latency = Box::new(|| Duration::ZERO);
+    list.state().faults = [None, Some(fault(ErrorKind::Network)), None].into();
+    let mut account = account();
+    account.api.requests_per_second = Some(10.0);
+    account.api.concurrency = 8;
+    until(Stage::new(&list, account), |state| state.up.is_some()).await;
+    let times: Vec<_> = list.state().requests.iter().map(|(_, at)| *at).collect();
+    assert_eq!(times.len(), 22);
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= Duration::from_millis(100));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_walk_keeps_the_picture_and_the_moment_of_its_withdrawal() {
+    let list = List::of(45);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    let good = stage.reader.current();
+    tokio::time::advance(Duration::from_secs(100)).await;
+    list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
+    stage.poller.walk().await.unwrap_err();
+    let state = stage.reader.current();
+    assert_eq!((state.up, state.failure), (Some(false), Some("malformed")));
+    assert_eq!(state.withdraw_at, good.withdraw_at);
+    assert!(Arc::ptr_eq(
+        state.picture.as_ref().unwrap(),
+        good.picture.as_ref().unwrap()
+    ));
+    assert_eq!(stage.count("vobiz_walk_failures_total", "malformed"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_that_was_withdrawn_is_no_measure_of_what_comes_next() {
+    let list = List::of(40);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    list.asked();
+    tokio::time::advance(Duration::from_secs(301)).await;
+    list.set_registered(0..40, false);
+    stage.poller.walk().await.unwrap();
+    assert_eq!(list.asked().len(), 1, "no second reading");
+    let state = stage.reader.current();
+    let lost = state
+        .picture
+        .as_ref()
+        .unwrap()
+        .endpoint("7")
+        .unwrap()
+        .lost_at;
+    assert!(lost.is_some(), "but what it knew is not forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_replaced_from_its_file_within_seconds() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"old").unwrap();
+    let list = List::of(45);
+    list.state().wanted_token = Some("new".to_owned());
+    let mut account = account();
+    account.token = Token::File {
+        path: file.path().to_owned(),
+        initial: "old".to_owned().into(),
+    };
+    let path = file.path().to_owned();
+    let stage = Stage::new(&list, account);
+    let mut reader = stage.reader.clone();
+    let rotate = async {
+        assert_eq!(reader.next().await.unwrap().up, Some(false));
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        std::fs::write(&path, "new\n").unwrap();
+        Instant::now()
+    };
+    let (rotated, state) = tokio::join!(rotate, until(stage, |state| state.up == Some(true)));
+    assert_eq!(state.failure, None);
+    assert!(
+        rotated.elapsed() <= Duration::from_secs(6),
+        "{:?}",
+        rotated.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_file_that_vanishes_leaves_the_old_token_in_use() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "good").unwrap();
+    let list = List::of(45);
+    list.state().wanted_token = Some("good".to_owned());
+    list.state().token = "good".to_owned();
+    let mut account = account();
+    account.token = Token::File {
+        path: file.path().to_owned(),
+        initial: "good".to_owned().into(),
+    };
+    let mut stage = Stage::new(&list, account);
+    drop(file);
+    stage.poller.walk().await.unwrap();
+    assert_eq!(stage.count("vobiz_token_read_failures_total", "main"), 1);
+}

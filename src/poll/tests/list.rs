@@ -1,0 +1,263 @@
+//! A vendor in memory: a list that a test edits between two requests.
+
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
+use url::Url;
+
+use crate::{
+    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
+    clock::{Clock, UnixMillis},
+    config::{Account, Api, Filter, Metrics, Poll, Token},
+    poll::{Pace, Poller, Source, Surroundings},
+    snapshot::Reader,
+    telemetry::Instruments,
+};
+
+/// The wall time at which every story begins.
+pub(super) const START: UnixMillis = UnixMillis(1_700_000_000_000);
+
+/// How the list counts itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Total {
+    Right,
+    Off(i64),
+    Missing,
+}
+
+/// Something that happens to the list before a request is answered.
+pub(super) type Edit = Box<dyn FnMut(&mut Vec<Endpoint>) + Send>;
+
+pub(super) struct State {
+    pub(super) rows: Vec<Endpoint>,
+    /// Ids whose rows are served as something that is not an object.
+    pub(super) broken: Vec<String>,
+    pub(super) total: Total,
+    pub(super) clamp: u32,
+    pub(super) ignores_offset: bool,
+    pub(super) shuffles: bool,
+    /// Answers to the next requests, instead of pages.
+    pub(super) faults: VecDeque<Option<Error>>,
+    /// Asked for before each answer.
+    pub(super) edit: Option<Edit>,
+    pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
+    /// Offset and time of every request.
+    pub(super) requests: Vec<(u64, Instant)>,
+    pub(super) token: String,
+    pub(super) wanted_token: Option<String>,
+}
+
+pub(super) struct List(Mutex<State>);
+
+pub(super) fn endpoint(id: u64, registered: bool) -> Endpoint {
+    Endpoint {
+        id: id.to_string(),
+        registered: Some(registered),
+        ..Endpoint::default()
+    }
+}
+
+pub(super) fn fault(kind: ErrorKind) -> Error {
+    let message = "fault on order".to_owned();
+    Error {
+        kind,
+        status: None,
+        code: None,
+        request_id: None,
+        message,
+        retry_after: None,
+    }
+}
+
+impl List {
+    /// `count` registered endpoints with the ids 0 to `count - 1`.
+    pub(super) fn of(count: u64) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            rows: (0..count).map(|id| endpoint(id, true)).collect(),
+            broken: Vec::new(),
+            total: Total::Right,
+            clamp: 100,
+            ignores_offset: false,
+            shuffles: false,
+            faults: VecDeque::new(),
+            edit: None,
+            latency: Box::new(|| Duration::from_millis(20)),
+            requests: Vec::new(),
+            token: String::new(),
+            wanted_token: None,
+        })))
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(super) fn set_registered(&self, range: std::ops::Range<usize>, registered: bool) {
+        for row in &mut self.state().rows[range] {
+            row.registered = Some(registered);
+        }
+    }
+
+    /// Offsets asked for since the last call.
+    pub(super) fn asked(&self) -> Vec<u64> {
+        self.state()
+            .requests
+            .drain(..)
+            .map(|(offset, _)| offset)
+            .collect()
+    }
+}
+
+impl Source for List {
+    async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
+        let latency = {
+            let mut state = self.state();
+            state.requests.push((offset, Instant::now()));
+            (state.latency)()
+        };
+        sleep(latency).await;
+        let mut state = self.state();
+        if state
+            .wanted_token
+            .as_ref()
+            .is_some_and(|wanted| *wanted != state.token)
+        {
+            return Err(fault(ErrorKind::Auth));
+        }
+        if let Some(Some(fault)) = state.faults.pop_front() {
+            return Err(fault);
+        }
+        if let Some(mut edit) = state.edit.take() {
+            edit(&mut state.rows);
+            state.edit = Some(edit);
+        }
+        if state.shuffles {
+            fastrand::shuffle(&mut state.rows);
+        }
+        let offset = if state.ignores_offset {
+            0
+        } else {
+            usize::try_from(offset).unwrap()
+        };
+        let rows: Vec<Row> = (state.rows.iter().skip(offset))
+            .take(limit.min(state.clamp) as usize)
+            .map(|endpoint| row(endpoint, &state.broken))
+            .collect();
+        let count = i64::try_from(state.rows.len()).unwrap();
+        let total = match state.total {
+            Total::Right => Some(count),
+            Total::Off(by) => Some(count + by),
+            Total::Missing => None,
+        };
+        let total = total.map(|total| u64::try_from(total).unwrap());
+        Ok(Page {
+            rows,
+            total,
+            clock_offset: None,
+        })
+    }
+
+    fn set_token(&self, token: SecretString) {
+        self.state().token = token.expose_secret().to_owned();
+    }
+}
+
+fn row(endpoint: &Endpoint, broken: &[String]) -> Row {
+    let mut hasher = DefaultHasher::new();
+    endpoint.id.hash(&mut hasher);
+    let content = if broken.contains(&endpoint.id) {
+        Err(Rejection::NotAnObject)
+    } else {
+        Ok(endpoint.clone())
+    };
+    Row {
+        key: RowKey(hasher.finish()),
+        content,
+    }
+}
+
+/// An account with the defaults, page size 100, and no limiter.
+pub(super) fn account() -> Account {
+    Account {
+        name: "main".to_owned(),
+        auth_id: "MA_TEST".to_owned(),
+        token: Token::Inline("first".to_owned().into()),
+        filter: Filter::default(),
+        poll: Poll {
+            interval: Duration::from_secs(60),
+            max_age: Duration::from_secs(300),
+            deadline: Duration::from_secs(50),
+            flip_share: 0.5,
+        },
+        api: Api {
+            base_url: Url::parse("http://127.0.0.1/api/v1").unwrap(),
+            page_size: 100,
+            concurrency: 2,
+            requests_per_second: None,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(15),
+            max_page_bytes: 8 << 20,
+            retries: 3,
+            proxy_url: None,
+            ca_file: None,
+        },
+        metrics: Metrics {
+            groups: [].into(),
+            username: true,
+        },
+        groups: Vec::new(),
+        applications: [].into(),
+    }
+}
+
+/// A poller in front of a list, with what it counts and shows.
+pub(super) struct Stage {
+    pub(super) poller: Poller<List>,
+    pub(super) reader: Reader,
+    pub(super) instruments: Instruments,
+}
+
+impl Stage {
+    pub(super) fn new(list: &Arc<List>, account: Account) -> Self {
+        let instruments = Instruments::new();
+        let pace = Pace::new(
+            account.api.requests_per_second,
+            Arc::new(Semaphore::new(32)),
+        );
+        let around = Surroundings {
+            clock: Clock::anchored(START),
+            instruments: instruments.account(&account.name),
+            pace: Arc::new(pace),
+        };
+        let (poller, reader) = Poller::new(account, Arc::clone(list), around, Duration::ZERO);
+        Self {
+            poller,
+            reader,
+            instruments,
+        }
+    }
+
+    /// The value of one of our counters, by family and a label's value; seconds are rounded.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small counts"
+    )]
+    pub(super) fn count(&self, family: &str, label: &str) -> u64 {
+        let families = self.instruments.gather();
+        let family = families.iter().find(|one| one.name() == family).unwrap();
+        (family.get_metric().iter())
+            .filter(|metric| metric.get_label().iter().any(|pair| pair.value() == label))
+            .map(|metric| metric.get_counter().get_value().round() as u64)
+            .sum()
+    }
+}

@@ -1,0 +1,6 @@
+//! Stories about walks, on a list in memory and with time in our hand.
+
+mod life;
+mod list;
+mod proof;
+mod walks;

@@ -1,0 +1,219 @@
+//! The proof itself: no walk that is published has lost an endpoint that lived throughout.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use tokio::sync::Semaphore;
+
+use super::list::{List, START, account, endpoint};
+use crate::{
+    api::Endpoint,
+    poll::{
+        Pace,
+        ask::Asker,
+        count,
+        reading::{self, Outcome},
+        report::PaceNote,
+    },
+    snapshot::{Hold, Sealed, Snapshot, WalkFacts},
+    telemetry::Instruments,
+};
+
+fn asker(list: &Arc<List>, page_size: u32) -> Asker<List> {
+    let mut account = account();
+    account.api.page_size = page_size;
+    account.poll.deadline = Duration::from_secs(100_000);
+    let pace = Arc::new(Pace::new(None, Arc::new(Semaphore::new(32))));
+    let note = Arc::new(PaceNote::new(&account));
+    let instruments = Instruments::new().account("main");
+    Asker::new(Arc::clone(list), pace, instruments, note, &account)
+}
+
+/// A reading as a picture, without what the walk was like.
+fn paint(sealed: Sealed) -> Snapshot {
+    let facts = WalkFacts {
+        started_at: START,
+        ended_at: START,
+        duration: Duration::ZERO,
+        pages: 0,
+        reported: None,
+        missing: 0,
+        held: 0,
+        rejected_rows: Default::default(),
+        rejected_values: Default::default(),
+        assumed_values: Default::default(),
+    };
+    sealed.paint(None, facts, Hold::Nothing, &|_| None).0
+}
+
+/// How a list is edited while it is read.
+#[derive(Debug, Clone, Copy)]
+struct Churn {
+    seed: u64,
+    /// Chance of an edit before each answer.
+    chance: f64,
+    /// Endpoints deleted and created by one edit, at most.
+    size: usize,
+    /// Only delete one anywhere and create one at the end, as a list sorted oldest first does.
+    oldest_first: bool,
+}
+
+/// Who was deleted while the list was read.
+type Deleted = Arc<Mutex<HashSet<String>>>;
+
+/// Edits of the list at random; whom they delete is noted in `gone`.
+fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
+    let mut rng = Rng::with_seed(churn.seed);
+    let mut next_id = 1_000_000;
+    move |rows: &mut Vec<Endpoint>| {
+        if rng.f64() >= churn.chance {
+            return;
+        }
+        let (deletions, creations) = if churn.oldest_first {
+            (1, 1)
+        } else {
+            (rng.usize(0..=churn.size), rng.usize(0..=churn.size))
+        };
+        for _ in 0..deletions.min(rows.len()) {
+            let row = rows.remove(rng.usize(0..rows.len()));
+            gone.lock().unwrap().insert(row.id);
+        }
+        for _ in 0..creations {
+            next_id += 1;
+            let place = if churn.oldest_first {
+                rows.len()
+            } else {
+                rng.usize(0..=rows.len())
+            };
+            rows.insert(place, endpoint(next_id, true));
+        }
+    }
+}
+
+/// Reads a list of `size` under churn; returns who lived throughout and was lost, or `None` when
+/// the reading did not claim to be whole.
+async fn lost(
+    (size, page_size, clamp, concurrency): (u64, u32, u32, usize),
+    churn: Churn,
+    by_counting: bool,
+) -> Option<Vec<String>> {
+    let list = List::of(size);
+    let deleted = Deleted::default();
+    let edit = edit(churn, Arc::clone(&deleted));
+    let mut rng = Rng::with_seed(churn.seed);
+    {
+        let mut state = list.state();
+        state.clamp = clamp;
+        state.edit = Some(Box::new(edit));
+        // Pages arrive in any order.
+        state.latency = Box::new(move || Duration::from_millis(rng.u64(1..50)));
+    }
+    let asker = asker(&list, page_size);
+    let outcome = if by_counting {
+        count::read(&asker, concurrency).await
+    } else {
+        reading::read(&asker, concurrency).await
+    };
+    let Ok(Outcome::Whole(reading)) = outcome else {
+        return None;
+    };
+    let found = paint(reading.draft.seal());
+    let deleted = deleted.lock().unwrap();
+    let lived = (0..size)
+        .map(|id| id.to_string())
+        .filter(|id| !deleted.contains(id));
+    Some(lived.filter(|id| found.endpoint(id).is_none()).collect())
+}
+
+fn in_paused_time<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime.unwrap().block_on(story)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_whole_reading_never_lost_an_endpoint_that_lived_throughout(
+        size in 0_u64..700,
+        page_size in 2_u32..60,
+        clamp in 2_u32..60,
+        concurrency in 1_usize..6,
+        seed in any::<u64>(),
+        chance in 0.0..1.0_f64,
+        edits in 0_usize..30,
+    ) {
+        let churn = Churn { seed, chance, size: edits, oldest_first: false };
+        let lost = in_paused_time(lost((size, page_size, clamp, concurrency), churn, false));
+        prop_assert!(lost.as_deref().unwrap_or(&[]).is_empty(), "lost {lost:?}");
+    }
+}
+
+#[test]
+fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_deceived() {
+    let story = |seed, by_counting| {
+        let churn = Churn {
+            seed,
+            chance: 0.1,
+            size: 1,
+            oldest_first: true,
+        };
+        in_paused_time(lost((1_000, 100, 100, 2), churn, by_counting))
+    };
+    let anchored: Vec<_> = (0..300).map(|seed| story(seed, false)).collect();
+    let counted: Vec<_> = (0..300).map(|seed| story(seed, true)).collect();
+    let whole = anchored.iter().flatten().count();
+    assert_eq!(whole, 300, "every gap is closed by stepping back");
+    assert_eq!(anchored.iter().flatten().flatten().count(), 0);
+    let deceived = counted
+        .iter()
+        .flatten()
+        .filter(|lost| !lost.is_empty())
+        .count();
+    assert!(
+        deceived > 0,
+        "counting believes a list that lost a living endpoint"
+    );
+}
+
+#[test]
+fn an_order_that_changes_with_every_answer_is_not_taken_for_a_whole_reading() {
+    for size in [150, 400, 1_000, 3_000] {
+        for _ in 0..20 {
+            let outcome = in_paused_time(async {
+                let list = List::of(size);
+                list.state().shuffles = true;
+                reading::read(&asker(&list, 100), 2).await
+            });
+            assert!(matches!(outcome, Ok(Outcome::Gap)), "{size}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_rows_in_any_cut_of_pages_give_the_same_picture() {
+    let read = |page_size: u32, concurrency| {
+        in_paused_time(async move {
+            let list = List::of(333);
+            match reading::read(&asker(&list, page_size), concurrency).await {
+                Ok(Outcome::Whole(reading)) => paint(reading.draft.seal()),
+                other => panic!("{other:?}"),
+            }
+        })
+    };
+    let whole = read(100, 1);
+    for (page_size, concurrency) in [(2, 1), (3, 5), (10, 2), (99, 8), (100, 3)] {
+        assert!(
+            read(page_size, concurrency) == whole,
+            "{page_size} rows, {concurrency} at once"
+        );
+    }
+}
