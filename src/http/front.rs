@@ -81,19 +81,14 @@ impl<P: Pages> Front<P> {
     pub(super) fn answer<B>(&self, request: &Request<B>, ticket: Ticket) -> Answer<P> {
         let handler = self.handler(request.uri().path());
         let method = request.method();
-        let mut answer = if handler == Handler::Other {
-            small(StatusCode::NOT_FOUND, PLAIN, "not found\n", ticket)
-        } else if method != Method::GET && method != Method::HEAD {
-            not_allowed(ticket)
-        } else {
-            match handler {
-                Handler::Metrics => self.metrics(request.headers(), ticket),
-                Handler::Index => self.index(ticket),
-                Handler::Ready => self.ready(ticket),
-                Handler::Healthy | Handler::Other => {
-                    small(StatusCode::OK, PLAIN, "healthy\n", ticket)
-                }
-            }
+        let only_reads = method == Method::GET || method == Method::HEAD;
+        let mut answer = match handler {
+            Handler::Other => small(StatusCode::NOT_FOUND, PLAIN, "not found\n", ticket),
+            _ if !only_reads => not_allowed(ticket),
+            Handler::Metrics => self.metrics(request.headers(), ticket),
+            Handler::Index => self.index(ticket),
+            Handler::Healthy => small(StatusCode::OK, PLAIN, "healthy\n", ticket),
+            Handler::Ready => self.ready(ticket),
         };
         answer
             .headers_mut()
