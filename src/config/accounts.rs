@@ -70,16 +70,7 @@ fn name(section: &Section<'_>, report: &mut Report) -> Option<String> {
             "needs a `name`: it is the `account` label of every series",
         );
     }
-    let entry = section.entry("name")?;
-    let name = entry.text(report)?;
-    if name.trim() != name || name.len() > 128 || name.chars().any(char::is_control) {
-        entry.wrong(
-            report,
-            "must be one line of at most 128 bytes, without white space at its ends",
-        );
-        return None;
-    }
-    Some(name.to_owned())
+    section.entry("name")?.name(report).map(str::to_owned)
 }
 
 fn auth_id(section: &Section<'_>, report: &mut Report) -> Option<String> {

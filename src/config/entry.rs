@@ -143,6 +143,17 @@ impl<'t> Entry<'t> {
         None
     }
 
+    /// A text that can be a name: a label's value that people type.
+    pub(super) fn name(&self, report: &mut Report) -> Option<&'t str> {
+        let name = self.text(report)?;
+        if name.trim() != name || name.len() > 128 || name.chars().any(char::is_control) {
+            let must = "must be one line of at most 128 bytes, without white space at its ends";
+            self.wrong(report, must);
+            return None;
+        }
+        Some(name)
+    }
+
     /// The text that another type is read from: the text itself, or a number's usual form.
     fn form(&self) -> Option<String> {
         match &self.value.kind {

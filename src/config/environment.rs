@@ -133,10 +133,8 @@ fn target(
         }
         Shape::List(item) => {
             let items = tree.children();
-            let there = part
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| items.get(index));
+            let there = (items.iter().enumerate())
+                .find_map(|(index, item)| (index.to_string() == part).then_some(item));
             match (there, further) {
                 (Some(tree), Some(further)) => target(further, item, tree),
                 (Some(tree), None) => Err(format!("is not one value; name a key of {}", tree.path)),
@@ -149,10 +147,10 @@ fn target(
         }
         Shape::Names => {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if rest.chars().all(plain) {
+            if !rest.is_empty() && rest.chars().all(plain) {
                 Ok((format!("{}.{rest}", tree.path), &Shape::Scalar))
             } else {
-                Err("an id with such letters can only be written in the file".to_owned())
+                Err("such an id can only be written in the file".to_owned())
             }
         }
         Shape::Scalar | Shape::Nullable | Shape::Words | Shape::Filter(_) | Shape::Elsewhere(_) => {
@@ -162,6 +160,9 @@ fn target(
 }
 
 fn unknown(part: &str, keys: &[Key]) -> String {
+    if part.is_empty() {
+        return "unknown variable: it ends too early".to_owned();
+    }
     let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
     let hint = suggestion(part, names.iter().map(String::as_str));
     let lower = keys.iter().any(|key| key.0.eq_ignore_ascii_case(part));

@@ -53,7 +53,7 @@ fn name<'t>(
         );
     }
     let entry = item.entry("name")?;
-    let name = entry.text(report)?;
+    let name = entry.name(report)?;
     if !names.insert(name) {
         let message = format!(
             "a group {} stands above; one `match` can hold several expressions, and `a|b` matches either",

@@ -6,7 +6,7 @@
 //! path, and because nothing that somebody wrote may be altered on the way (`auth_id: 0123` is a
 //! mistake with a hint, not the number 123).
 //!
-//! [`load`] is the way in; [`read_token_file`] is used again before each walk.
+//! [`load()`] is the way in; [`read_token_file`] is used again before each walk.
 
 mod accounts;
 mod entry;

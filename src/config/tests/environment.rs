@@ -132,6 +132,9 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
                 "VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS",
                 "1",
             ),
+            ("VOBIZ_EXPORTER__ACCOUNTS__00__NAME", "x"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__", "x"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__A.B", "x"),
             ("VOBIZ_EXPORTER__", ""),
         ],
         Some("minimal.ok.yaml"),
@@ -144,7 +147,10 @@ environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: nothin
 environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT: filters cannot be set by the environment; write them in the file
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level
-environment variable VOBIZ_EXPORTER__: unknown variable: there is no 
+environment variable VOBIZ_EXPORTER__ACCOUNTS__00__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__: such an id can only be written in the file
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__A.B: such an id can only be written in the file
+environment variable VOBIZ_EXPORTER__: unknown variable: it ends too early
 environment variable VOBIZ_EXPORTER__API__RETRIES: api.retries: must be a whole number from 0 to 10, not "many"
     "#);
 }

@@ -256,3 +256,21 @@ fn a_missing_file_is_named() {
     );
     assert_eq!(errors.0.len(), 1, "{errors}");
 }
+
+#[test]
+fn a_file_from_another_editor_with_a_byte_order_mark_and_carriage_returns_loads() {
+    let text =
+        "\u{feff}accounts:\r\n  - name: main\r\n    auth_id: MA_1\r\n    auth_token: SECRET-1\r\n";
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let config = load(Some(file.path()), &[])
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .config;
+    assert_eq!(
+        (
+            config.accounts[0].name.as_str(),
+            config.accounts[0].auth_id.as_str()
+        ),
+        ("main", "MA_1")
+    );
+}
