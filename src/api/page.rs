@@ -5,11 +5,12 @@ use super::Endpoint;
 /// What one list request gave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// Every row in the order received, readable or not.
+    /// Every row in the order received, readable or not; at most 10,000.
     pub rows: Vec<Row>,
     /// `meta.total_count` (or `meta.total`), where it is a number.
     pub total: Option<u64>,
-    /// The answer's `Date` header minus our clock, in seconds.
+    /// The answer's `Date` header minus our clock when its head arrived, in seconds. Too low by up
+    /// to a second, because the header has no fraction, and by the way back.
     pub clock_offset: Option<f64>,
 }
 

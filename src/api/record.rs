@@ -5,7 +5,9 @@ use crate::clock::UnixMillis;
 /// One endpoint as the list (or a retrieve) tells it, cleaned.
 ///
 /// Text is cut to 256 bytes at a character boundary (the id is never cut: longer than 128 bytes it
-/// rejects the row). Empty text and null are `None`.
+/// rejects the row). Empty text and null are `None`. A time without a zone is taken as UTC and
+/// listed in `assumed`; one that cannot be read, or lies not after 1970-01-01, is listed in
+/// `rejected`, as is every other value that was present and could not be kept whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
     /// `endpoint_id`, as text, 1 to 128 bytes.

@@ -5,12 +5,14 @@ use reqwest::{
     header::{HeaderName, LOCATION},
 };
 
-use super::super::{
-    Error, ErrorKind, answer,
-    credential::Credential,
-    refusal::{self, Refusal},
+use crate::{
+    api::{
+        Error, ErrorKind, answer,
+        credential::Credential,
+        refusal::{self, Refusal},
+    },
+    clock::UnixMillis,
 };
-use crate::clock::UnixMillis;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -76,7 +78,10 @@ fn error(
         Some(said) => format!("{what}: {said}"),
         None => what.to_owned(),
     };
-    let clean = |text: Option<String>| text.map(|text| credential.cleaned(&text));
+    let clean = |text: Option<String>| {
+        let text = credential.cleaned(&text?);
+        (!text.is_empty()).then_some(text)
+    };
     Error {
         kind,
         status: Some(status),

@@ -228,7 +228,12 @@ impl Answer {
     /// The body as text: bytes that are no UTF-8 are replaced.
     fn text(&self) -> Cow<'_, str> {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf");
-        String::from_utf8_lossy(body.unwrap_or(&self.body))
+        let body = body.unwrap_or(&self.body);
+        // Checking is several times as fast as replacing, and nearly always enough.
+        match str::from_utf8(body) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(body),
+        }
     }
 }
 

@@ -79,7 +79,7 @@ impl<'de> Visitor<'de> for Envelope<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(known) = map.next_key_seed(Position(&KEYS))? {
+        while let Some(known) = map.next_key_seed(Position::in_order(&KEYS))? {
             match known {
                 Some(0) => self.meta = Some(map.next_value::<&RawValue>()?.get()),
                 Some(1) => self.objects = Some(map.next_value_seed(Reading)?),

@@ -87,9 +87,13 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut picked = [None; N];
-        while let Some(known) = map.next_key_seed(Position(self.0))? {
+        let mut keys = Position::in_order(self.0);
+        while let Some(known) = map.next_key_seed(keys)? {
             match known {
-                Some(position) => picked[position] = Some(map.next_value::<&RawValue>()?.get()),
+                Some(position) => {
+                    picked[position] = Some(map.next_value::<&RawValue>()?.get());
+                    keys.expected = position + 1;
+                }
                 None => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -101,7 +105,17 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
 /// Where a key stands in a list of keys, read without copying it.
 #[derive(Clone, Copy)]
-pub(super) struct Position<'k>(pub(super) &'k [&'k str]);
+pub(super) struct Position<'k> {
+    keys: &'k [&'k str],
+    /// Where to look first: objects tend to keep their order.
+    expected: usize,
+}
+
+impl<'k> Position<'k> {
+    pub(super) fn in_order(keys: &'k [&'k str]) -> Self {
+        Self { keys, expected: 0 }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Position<'_> {
     type Value = Option<usize>;
@@ -119,6 +133,10 @@ impl Visitor<'_> for Position<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|known| *known == key))
+        let (before, after) = self.keys.split_at(self.expected);
+        let position = |keys: &[&str]| keys.iter().position(|known| *known == key);
+        Ok(position(after)
+            .map(|position| position + before.len())
+            .or_else(|| position(before)))
     }
 }

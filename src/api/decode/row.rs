@@ -14,21 +14,18 @@ use crate::api::{Endpoint, Field, Rejection, Row, RowKey};
 /// The longest id, in bytes.
 const MAX_ID: usize = 128;
 
-/// The keys that are read. The last seven are those of [`crate::api::Capability::ALL`], in that
-/// order. `password` is not among them and is thus never kept.
+/// The keys that are read, in the vendor's order; `allow_*` as in [`crate::api::Capability::ALL`].
+/// `password` is not among them and is thus never kept.
 const KEYS: [&str; 19] = [
     "endpoint_id",
     "username",
     "alias",
     "sip_registered",
+    "sip_contact",
     "sip_expires",
     "sip_user_agent",
-    "sip_contact",
     "sip_registration",
     "application",
-    "sub_account",
-    "created_at",
-    "updated_at",
     "allow_voice",
     "allow_message",
     "allow_video",
@@ -36,6 +33,9 @@ const KEYS: [&str; 19] = [
     "allow_other_domains",
     "allow_phones",
     "allow_apps",
+    "sub_account",
+    "created_at",
+    "updated_at",
 ];
 
 /// Chosen anew by each process, so that no vendor can prepare two ids with the same key.
@@ -64,15 +64,15 @@ pub(crate) fn record(raw: &str) -> Result<Endpoint, Rejection> {
         username,
         alias,
         registered,
+        contact,
         expires,
         user_agent,
-        contact,
         registration,
         application,
+        allowed @ ..,
         sub_account,
         created_at,
         updated_at,
-        allowed @ ..,
     ] = pick(raw, &KEYS)?;
     let id = endpoint_id(id)?;
     let [nested_expires, nested_user_agent, nested_contact, received] = nested(

@@ -94,7 +94,7 @@ fn an_unusable_file_of_authorities_is_named() {
 #[test]
 fn the_roots_do_not_need_a_system_that_has_some() {
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
-    let built_in = super::super::super::roots::built_in();
+    let built_in = crate::api::roots::built_in();
     assert!(bundled > 100 && built_in.len() >= bundled);
 }
 
