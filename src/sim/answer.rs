@@ -1,0 +1,183 @@
+//! From a request to the answer that the vendor's documents promise.
+
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use super::credentials::{self, Refusal};
+use super::error_body::ErrorBody;
+use super::fault::Operation;
+use super::list::Asked;
+use super::page_fault::PageFault;
+use super::query::{BadParameter, ListQuery};
+use super::retrieve::retrieve;
+use super::world::World;
+
+/// The parts of a request that decide its answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Request {
+    pub(super) get: bool,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) auth_id: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+/// Which resource a path names. The vendor is strict about case and the final slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `/api/v1/Account/{account}/Endpoint/`.
+    List { account: String },
+    /// `/api/v1/Account/{account}/Endpoint/{endpoint}/`.
+    Retrieve { account: String, endpoint: String },
+    /// Anything else.
+    Unknown,
+}
+
+/// An answer before anything goes wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Route {
+    /// Reads a path.
+    pub(super) fn of(path: &str) -> Self {
+        let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts.as_slice() {
+            ["", "api", "v1", "Account", account, "Endpoint", ""] => Self::List {
+                account: decode(account),
+            },
+            [
+                "",
+                "api",
+                "v1",
+                "Account",
+                account,
+                "Endpoint",
+                endpoint,
+                "",
+            ] => Self::Retrieve {
+                account: decode(account),
+                endpoint: decode(endpoint),
+            },
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What it is called in counters and faults.
+    pub(super) fn operation(&self) -> Operation {
+        match self {
+            Self::List { .. } => Operation::ListEndpoints,
+            Self::Retrieve { .. } => Operation::RetrieveEndpoint,
+            Self::Unknown => Operation::Other,
+        }
+    }
+
+    /// The auth id in the path.
+    pub(super) fn account(&self) -> Option<&str> {
+        match self {
+            Self::List { account } | Self::Retrieve { account, .. } => Some(account),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl Answer {
+    /// An answer in JSON.
+    pub(super) fn json(status: u16, body: Vec<u8>) -> Self {
+        let content_type = Some("application/json".to_owned());
+        Self {
+            status,
+            content_type,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
+    fn error(status: u16, form: &ErrorBody, world: &World) -> Self {
+        let (content_type, body) = form.render(status, world.now());
+        let content_type = content_type.map(ToOwned::to_owned);
+        Self {
+            status,
+            content_type,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
+    fn refused(refusal: Refusal, world: &World) -> Self {
+        match refusal {
+            Refusal::Missing(header) => {
+                let body = json!({"error": format!("Missing required header: {header}")});
+                Self::json(401, body.to_string().into_bytes())
+            }
+            Refusal::Wrong => Self::error(401, &ErrorBody::Object, world),
+            Refusal::NoSuchAccount => Self::error(401, &ErrorBody::Plain, world),
+            Refusal::NotYours => Self::error(403, &ErrorBody::Message, world),
+        }
+    }
+
+    fn bad_parameter(bad: &BadParameter) -> Self {
+        let BadParameter {
+            status,
+            name,
+            wanted,
+        } = bad;
+        let message = format!("must be {wanted}");
+        let body = if *status == 422 {
+            json!({"status": "error", "error": {
+                "code": "VALIDATION_ERROR",
+                "message": "Validation failed",
+                "details": {"errors": [{"field": name, "message": message}]},
+            }})
+        } else {
+            json!({"error": format!("{name} {message}")})
+        };
+        Self::json(*status, body.to_string().into_bytes())
+    }
+
+    /// Answers a request from the world's present state.
+    pub(super) fn to(request: &Request, world: &mut World, faults: &[&PageFault]) -> Self {
+        let route = Route::of(&request.path);
+        let Some(path_account) = route.account() else {
+            // A wrong path is reported to answer like wrong credentials, and in plain text.
+            return Self {
+                status: 401,
+                content_type: Some("text/plain; charset=utf-8".to_owned()),
+                headers: Vec::new(),
+                body: b"Unauthorised".to_vec(),
+            };
+        };
+        let auth_id = request.auth_id.as_deref();
+        let token = request.token.as_deref();
+        let caller = match credentials::check(world, path_account, auth_id, token) {
+            Ok(caller) => caller,
+            Err(refusal) => return Self::refused(refusal, world),
+        };
+        if !request.get {
+            return Self::error(405, &ErrorBody::Text, world);
+        }
+        let answer = world.next_answer();
+        let account = &world.accounts()[caller.account];
+        let owner = caller.owner.as_deref();
+        match &route {
+            Route::Retrieve { endpoint, .. } => retrieve(account, owner, endpoint, answer),
+            _ => match ListQuery::parse(&request.query, account.max_limit) {
+                Err(bad) => Self::bad_parameter(&bad),
+                Ok(query) => {
+                    let asked = Asked {
+                        account,
+                        owner,
+                        query: &query,
+                        answer,
+                    };
+                    Self::json(200, asked.body(faults))
+                }
+            },
+        }
+    }
+}

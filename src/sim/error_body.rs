@@ -1,0 +1,127 @@
+//! The forms in which the vendor, or something in front of it, says no.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+/// The body of an error answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ErrorBody {
+    /// `{"status": "error", "error": {"code", "message"}, "timestamp", "requestId"}`.
+    #[default]
+    Object,
+    /// `{"error": "text"}`.
+    Text,
+    /// `{"api_id", "error", "message"}`.
+    Generic,
+    /// `{"message": "text"}`.
+    Message,
+    /// `{"status", "message"}`.
+    StatusMessage,
+    /// The object form with `error.details.retryAfter` in seconds.
+    RetryInBody(u64),
+    /// No body.
+    Empty,
+    /// `{}`.
+    EmptyObject,
+    /// A word of plain text.
+    Plain,
+    /// A gateway's page.
+    Html,
+    /// The string form with a text of so many bytes.
+    Long(usize),
+    /// These bytes, as JSON.
+    Raw(String),
+}
+
+/// The `Retry-After` header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// So many seconds; may be 0.
+    Seconds(u64),
+    /// An HTTP date, so long after the vendor's present time.
+    Date(SignedDuration),
+    /// Any text.
+    Text(String),
+}
+
+impl ErrorBody {
+    /// The content type, if there is one, and the bytes.
+    pub(super) fn render(&self, status: u16, now: Timestamp) -> (Option<&'static str>, Vec<u8>) {
+        const JSON: Option<&str> = Some("application/json");
+        let (code, message) = words(status);
+        let value = match self {
+            Self::Object => json!({
+                "status": "error",
+                "error": {"code": code, "message": message},
+                "timestamp": now.to_string(),
+                "requestId": format!("req_{:x}", now.as_millisecond()),
+            }),
+            Self::Text => json!({"error": message}),
+            Self::Generic => json!({
+                "api_id": "550e8400-e29b-41d4-a716-446655440000",
+                "error": code,
+                "message": message,
+            }),
+            Self::Message => json!({"message": message}),
+            Self::StatusMessage => json!({"status": "error", "message": message}),
+            Self::RetryInBody(seconds) => json!({
+                "status": "error",
+                "error": {
+                    "code": code,
+                    "message": message,
+                    "details": {"limitType": "cps", "limit": 1, "current": 2, "retryAfter": seconds},
+                },
+            }),
+            Self::Empty => return (None, Vec::new()),
+            Self::EmptyObject => json!({}),
+            Self::Plain => return (Some("text/plain; charset=utf-8"), message.into()),
+            Self::Html => {
+                let page = format!(
+                    "<html>\r\n<head><title>{status} {message}</title></head>\r\n<body>\r\n\
+                     <center><h1>{status} {message}</h1></center>\r\n<hr><center>nginx</center>\r\n\
+                     </body>\r\n</html>\r\n"
+                );
+                return (Some("text/html"), page.into_bytes());
+            }
+            Self::Long(bytes) => json!({"error": "e".repeat(*bytes)}),
+            Self::Raw(body) => return (JSON, body.clone().into_bytes()),
+        };
+        (JSON, value.to_string().into_bytes())
+    }
+}
+
+impl RetryAfter {
+    /// The header's value at this time of the vendor.
+    pub(super) fn render(&self, now: Timestamp) -> String {
+        match self {
+            Self::Seconds(seconds) => seconds.to_string(),
+            Self::Date(later) => http_date(now.saturating_add(*later).unwrap_or(Timestamp::MAX)),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// An instant in the form of HTTP headers.
+pub(super) fn http_date(at: Timestamp) -> String {
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&at).unwrap_or_default()
+}
+
+fn words(status: u16) -> (&'static str, &'static str) {
+    match status {
+        400 => ("BAD_REQUEST", "Bad request"),
+        401 => ("INVALID_CREDENTIALS", "Invalid authentication credentials"),
+        402 => ("INSUFFICIENT_BALANCE", "Insufficient balance"),
+        403 => ("ACCOUNT_INACTIVE", "Account is inactive"),
+        404 => ("NOT_FOUND", "Resource not found"),
+        405 => ("METHOD_NOT_ALLOWED", "Method not allowed"),
+        408 => ("REQUEST_TIMEOUT", "Request timed out"),
+        422 => ("VALIDATION_ERROR", "Validation failed"),
+        429 => ("RATE_LIMIT_EXCEEDED", "Rate limit exceeded"),
+        502 => ("BAD_GATEWAY", "Bad gateway"),
+        503 => ("SERVICE_UNAVAILABLE", "Service temporarily unavailable"),
+        504 => ("GATEWAY_TIMEOUT", "Gateway timed out"),
+        500..=599 => ("INTERNAL_ERROR", "Internal server error"),
+        _ => ("ERROR", "Something went wrong"),
+    }
+}

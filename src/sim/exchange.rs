@@ -1,0 +1,238 @@
+//! The life of one request: taken down, delayed, answered, and carried home well or badly.
+
+use std::future::pending;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Response};
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
+use url::form_urlencoded;
+
+use super::answer::{Answer, Request, Route};
+use super::credentials::{self, Presented};
+use super::error_body::http_date;
+use super::fault::{Effect, Subject};
+use super::log::RequestRecord;
+use super::plan::Decision;
+use super::script::Script;
+use super::state::State;
+use super::transport::Carriage;
+
+/// Tokio's timer rounds up to whole milliseconds. Aiming half a millisecond early makes the
+/// average right, which measurements rely on.
+const ROUNDING: Duration = Duration::from_micros(500);
+
+/// Counts a request as being in flight.
+pub(super) struct Ticket(Arc<State>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.note(super::log::Log::done);
+    }
+}
+
+/// Answers one request. An error makes the connection end without an answer.
+pub(super) async fn exchange(
+    state: Arc<State>,
+    connection: u64,
+    reset: Arc<AtomicBool>,
+    request: hyper::Request<Incoming>,
+) -> io::Result<Response<Script<Ticket>>> {
+    let arrival = Instant::now();
+    let asked = read(&request);
+    let (number, decision) = take_down(&state, connection, &request, &asked);
+    let ticket = Ticket(Arc::clone(&state));
+
+    let wait = state.latency() + decision.delay();
+    if !wait.is_zero() {
+        sleep_until(arrival + wait.saturating_sub(ROUNDING)).await;
+    }
+    match decision.instead() {
+        Some(Effect::Hang) => return pending().await,
+        Some(Effect::Reset) => {
+            reset.store(true, Ordering::Relaxed);
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        _ => {}
+    }
+
+    let (answer, now) = state.with_world(|world| {
+        let answer = match decision.instead() {
+            Some(instead) => replaced(instead, world.now()),
+            None => Answer::to(&asked, world, &decision.page_faults()),
+        };
+        for effect in decision.effects() {
+            if let Effect::Edit(edit) = effect {
+                edit.apply(world);
+            }
+        }
+        (answer, world.now())
+    });
+    state.note(|log| log.answered(number, answer.status));
+    Ok(respond(
+        &state, &request, answer, &decision, now, reset, ticket,
+    ))
+}
+
+fn read(request: &hyper::Request<Incoming>) -> Request {
+    let headers = request.headers();
+    Request {
+        get: request.method() == Method::GET,
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        auth_id: text(headers, "x-auth-id"),
+        token: text(headers, "x-auth-token"),
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+/// Writes the request into the log and decides what will go wrong with it.
+fn take_down(
+    state: &State,
+    connection: u64,
+    request: &hyper::Request<Incoming>,
+    asked: &Request,
+) -> (u64, Decision) {
+    let route = Route::of(&asked.path);
+    let (auth_id, token) = (asked.auth_id.as_deref(), asked.token.as_deref());
+    let (time, accepted) = state.with_world(|world| {
+        let path_account = route.account().unwrap_or_default();
+        (
+            world.now(),
+            credentials::check(world, path_account, auth_id, token).is_ok(),
+        )
+    });
+    let headers = request.headers();
+    let record = RequestRecord {
+        number: 0,
+        connection,
+        time,
+        since_start: state.since_start(),
+        operation: route.operation(),
+        method: request.method().to_string(),
+        path: asked.path.clone(),
+        query: asked.query.clone(),
+        account: route.account().map(ToOwned::to_owned),
+        user_agent: text(headers, "user-agent"),
+        accept: text(headers, "accept"),
+        accept_encoding: text(headers, "accept-encoding"),
+        authorization: headers.contains_key(header::AUTHORIZATION),
+        presented: Presented {
+            auth_id: auth_id.is_some(),
+            token: token.is_some(),
+            accepted,
+        },
+        status: None,
+    };
+    let number = state.note(|log| log.arrive(record));
+    let mut parameters = form_urlencoded::parse(asked.query.as_bytes());
+    let offset = parameters.find(|(name, _)| name == "offset");
+    let subject = Subject {
+        operation: route.operation(),
+        account: route.account(),
+        endpoint: match &route {
+            Route::Retrieve { endpoint, .. } => Some(endpoint),
+            _ => None,
+        },
+        offset: offset
+            .and_then(|(_, value)| value.parse().ok())
+            .unwrap_or(0),
+    };
+    let decision = state.plan().decide(&subject);
+    (number, decision)
+}
+
+/// What comes instead of an answer.
+fn replaced(instead: &Effect, now: Timestamp) -> Answer {
+    let mut answer = Answer::json(200, Vec::new());
+    match instead {
+        Effect::Error {
+            status,
+            body,
+            retry_after,
+        } => {
+            let (content_type, body) = body.render(*status, now);
+            answer.status = *status;
+            answer.content_type = content_type.map(ToOwned::to_owned);
+            answer.body = body;
+            let value = retry_after
+                .as_ref()
+                .map(|retry_after| retry_after.render(now));
+            answer
+                .headers
+                .extend(value.map(|value| ("retry-after".to_owned(), value)));
+        }
+        Effect::Reply(reply) => {
+            answer.status = reply.status;
+            answer.content_type.clone_from(&reply.content_type);
+            answer.headers.clone_from(&reply.headers);
+            answer.body.clone_from(&reply.body);
+        }
+        Effect::Redirect { status, location } => {
+            answer.status = *status;
+            answer.content_type = None;
+            answer
+                .headers
+                .push(("location".to_owned(), location.clone()));
+        }
+        _ => {}
+    }
+    answer
+}
+
+fn respond(
+    state: &State,
+    request: &hyper::Request<Incoming>,
+    mut answer: Answer,
+    decision: &Decision,
+    now: Timestamp,
+    reset: Arc<AtomicBool>,
+    ticket: Ticket,
+) -> Response<Script<Ticket>> {
+    let (gzip, date, skew) = {
+        let options = state.options();
+        (options.gzip, options.date, options.clock_skew)
+    };
+    for effect in decision.effects() {
+        if let Effect::ContentType(content_type) = effect {
+            answer.content_type.clone_from(content_type);
+        }
+    }
+    let accepted = text(request.headers(), "accept-encoding");
+    let accepted = accepted.is_some_and(|codings| codings.to_ascii_lowercase().contains("gzip"));
+    let carriage = Carriage::of(answer.body, gzip && accepted, decision.carriage());
+    let script = Script::new(carriage.steps, carriage.length, reset, ticket);
+    let mut response = Response::new(script);
+    // A status that HTTP cannot carry is a mistake of the test that ordered it.
+    *response.status_mut() = answer.status.try_into().unwrap_or_default();
+    if date {
+        let skew = skew.saturating_add(decision.clock());
+        let shown = now.saturating_add(skew).unwrap_or(now);
+        answer.headers.push(("date".to_owned(), http_date(shown)));
+    }
+    if carriage.gzip {
+        answer
+            .headers
+            .push(("content-encoding".to_owned(), "gzip".to_owned()));
+    }
+    let content_type = answer
+        .content_type
+        .map(|value| ("content-type".to_owned(), value));
+    for (name, value) in answer.headers.into_iter().chain(content_type) {
+        let name = HeaderName::try_from(name);
+        let value = HeaderValue::try_from(value);
+        if let (Ok(name), Ok(value)) = (name, value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,129 @@
+//! What the vendor remembers of requests.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::credentials::Presented;
+use super::fault::Operation;
+
+/// One request, as far as a test may want to know it. Credentials are not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// Running number, from 1.
+    pub number: u64,
+    /// Running number of its connection, from 1.
+    pub connection: u64,
+    /// The world's time of its arrival.
+    pub time: Timestamp,
+    /// Real time between the vendor's start and its arrival.
+    pub since_start: Duration,
+    /// What it asks for.
+    pub operation: Operation,
+    /// The method.
+    pub method: String,
+    /// The path as it was sent.
+    pub path: String,
+    /// The query as it was sent, without `?`.
+    pub query: String,
+    /// The auth id in the path.
+    pub account: Option<String>,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
+    /// `Accept`.
+    pub accept: Option<String>,
+    /// `Accept-Encoding`.
+    pub accept_encoding: Option<String>,
+    /// `Authorization`: was there one? The vendor's clients send none.
+    pub authorization: bool,
+    /// What it showed of credentials.
+    pub presented: Presented,
+    /// The answer's status; `None` while there is none.
+    pub status: Option<u16>,
+}
+
+/// Numbers since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// All requests.
+    pub requests: u64,
+    /// List requests.
+    pub list_endpoints: u64,
+    /// Retrieve requests.
+    pub retrieve_endpoint: u64,
+    /// Requests of any other path.
+    pub other: u64,
+    /// Answers begun.
+    pub answered: u64,
+    /// Answers begun whose status was below 300.
+    pub successes: u64,
+    /// Requests whose answer is not complete.
+    pub in_flight: u64,
+    /// The most there ever were of those.
+    pub peak_in_flight: u64,
+    /// Connections accepted.
+    pub connections: u64,
+}
+
+/// The last requests, and numbers about all.
+#[derive(Debug)]
+pub(super) struct Log {
+    records: VecDeque<RequestRecord>,
+    capacity: usize,
+    pub(super) counts: Counts,
+}
+
+impl Log {
+    /// An empty log of at most so many records.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            records: VecDeque::new(),
+            capacity,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes down a request and gives it its number.
+    pub(super) fn arrive(&mut self, mut record: RequestRecord) -> u64 {
+        let counts = &mut self.counts;
+        counts.requests += 1;
+        counts.in_flight += 1;
+        counts.peak_in_flight = counts.peak_in_flight.max(counts.in_flight);
+        match record.operation {
+            Operation::ListEndpoints => counts.list_endpoints += 1,
+            Operation::RetrieveEndpoint => counts.retrieve_endpoint += 1,
+            Operation::Other => counts.other += 1,
+        }
+        let number = counts.requests;
+        record.number = number;
+        while self.records.len() >= self.capacity.max(1) {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+        number
+    }
+
+    /// Notes the answer to a request.
+    pub(super) fn answered(&mut self, number: u64, status: u16) {
+        self.counts.answered += 1;
+        self.counts.successes += u64::from(status < 300);
+        let first = self.records.front().map_or(0, |record| record.number);
+        let index = number
+            .checked_sub(first)
+            .and_then(|index| usize::try_from(index).ok());
+        if let Some(record) = index.and_then(|index| self.records.get_mut(index)) {
+            record.status = Some(status);
+        }
+    }
+
+    /// Notes that the last byte of an answer was taken, or that the client left.
+    pub(super) fn done(&mut self) {
+        self.counts.in_flight -= 1;
+    }
+
+    /// The records, oldest first.
+    pub(super) fn records(&self) -> Vec<RequestRecord> {
+        self.records.iter().cloned().collect()
+    }
+}

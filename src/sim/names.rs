@@ -1,0 +1,216 @@
+//! Believable names, roles and devices.
+
+use super::life::Habit;
+
+/// What an endpoint is for. The share of each role is its share of [`MIX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A desk phone at one of [`SITES`].
+    Site(u8),
+    /// An agent of a call centre, by shift.
+    Agent(Shift),
+    /// Somebody's desk phone.
+    Desktop,
+    /// Somebody's mobile.
+    Mobile,
+    /// A reception: always there.
+    Reception,
+    /// A cordless phone at the edge of its range.
+    Cordless,
+    /// An endpoint that two devices use.
+    Shared,
+    /// A browser client, whose registration the API never shows.
+    Web,
+    /// A spare that nobody ever plugged in.
+    Spare,
+}
+
+/// Working hours, in Indian Standard Time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shift {
+    /// From nine to six.
+    Morning,
+    /// From one to ten.
+    Evening,
+    /// From nine in the evening to six.
+    Night,
+}
+
+/// The sites of an account: the prefix of their aliases, their city, their public address.
+pub(super) const SITES: [(&str, &str, [u8; 4]); 3] = [
+    ("BLR", "Bengaluru", [203, 0, 113, 10]),
+    ("DEL", "Delhi", [198, 51, 100, 20]),
+    ("MUM", "Mumbai", [192, 0, 2, 30]),
+];
+
+const MIX: [Role; 50] = {
+    use Role::{Agent, Cordless, Desktop, Mobile, Reception, Shared, Site, Spare, Web};
+    const MORNING: Role = Agent(Shift::Morning);
+    const EVENING: Role = Agent(Shift::Evening);
+    const NIGHT: Role = Agent(Shift::Night);
+    [
+        Reception,
+        Site(0),
+        MORNING,
+        Site(1),
+        Desktop,
+        Web,
+        Site(2),
+        Site(0),
+        EVENING,
+        Mobile,
+        Site(0),
+        MORNING,
+        Spare,
+        Site(1),
+        Cordless,
+        Site(0),
+        NIGHT,
+        Site(2),
+        Desktop,
+        Web,
+        Site(0),
+        MORNING,
+        Site(1),
+        Shared,
+        Site(0),
+        EVENING,
+        Site(2),
+        Mobile,
+        MORNING,
+        Site(0),
+        Reception,
+        Site(1),
+        NIGHT,
+        Web,
+        Site(0),
+        MORNING,
+        Site(2),
+        Desktop,
+        EVENING,
+        Site(1),
+        Site(0),
+        Spare,
+        MORNING,
+        Site(2),
+        Mobile,
+        NIGHT,
+        Web,
+        Site(1),
+        EVENING,
+        Desktop,
+    ]
+};
+
+const PEOPLE: [&str; 24] = [
+    "Aarav", "Priya", "John", "Jane", "Rohan", "Ananya", "Vikram", "Meera", "Kabir", "Isha",
+    "Arjun", "Divya", "Sanjay", "Fatima", "Rahul", "Neha", "Joseph", "Lakshmi", "Imran", "Kavya",
+    "Suresh", "Zoya", "Dev", "Maria",
+];
+
+const CITIES: [&str; 8] = [
+    "Bengaluru",
+    "Delhi",
+    "Mumbai",
+    "Chennai",
+    "Hyderabad",
+    "Pune",
+    "Kolkata",
+    "Kochi",
+];
+
+/// The name of each application, in the order in which accounts get them.
+pub(super) const APPLICATIONS: [&str; 4] = ["Support", "Sales Dialer", "IVR Main", "Voicemail"];
+
+/// The role of the endpoint with this running number.
+pub(super) fn role(number: usize) -> Role {
+    MIX[number % MIX.len()]
+}
+
+impl Role {
+    /// The human name; `number` is the endpoint's running number in its account.
+    pub(super) fn alias(self, number: usize) -> String {
+        let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()];
+        match self {
+            Self::Site(site) => format!("{}-{number:04}", SITES[usize::from(site)].0),
+            Self::Agent(_) => format!("Agent {number:03} {person}"),
+            Self::Desktop => format!("{person}'s Desktop Phone"),
+            Self::Mobile => format!("{person}'s Mobile"),
+            Self::Reception => {
+                format!("Reception {}", CITIES[number / 30 % CITIES.len()])
+            }
+            Self::Cordless => format!("Warehouse DECT {number}"),
+            Self::Shared => format!("Front Desk {number}"),
+            Self::Web => format!("Web Dialer {number}"),
+            Self::Spare => format!("Spare {number}"),
+        }
+    }
+
+    /// What the customer asked for as username; the vendor appends digits.
+    pub(super) fn username(self, number: usize) -> String {
+        let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()].to_lowercase();
+        match self {
+            Self::Site(site) => {
+                format!("{}{number:04}", SITES[usize::from(site)].0.to_lowercase())
+            }
+            Self::Agent(_) => format!("agent_{person}"),
+            Self::Desktop => format!("desk_{person}"),
+            Self::Mobile => format!("mobile_{person}"),
+            Self::Reception => "reception".to_owned(),
+            Self::Cordless => "dect".to_owned(),
+            Self::Shared => "frontdesk".to_owned(),
+            Self::Web => "web".to_owned(),
+            Self::Spare => "spare".to_owned(),
+        }
+    }
+
+    /// How its days pass.
+    pub(super) fn habit(self) -> Habit {
+        match self {
+            Self::Site(_) | Self::Desktop | Self::Mobile | Self::Reception => Habit::AlwaysOn,
+            Self::Agent(shift) => Habit::Shift(shift),
+            Self::Cordless => Habit::Flapping,
+            Self::Shared => Habit::Shared,
+            Self::Web | Self::Spare => Habit::Never,
+        }
+    }
+
+    /// The site it stands at.
+    pub(super) fn site(self) -> Option<u8> {
+        match self {
+            Self::Site(site) => Some(site),
+            _ => None,
+        }
+    }
+
+    /// The lifetime of its registrations, in seconds.
+    pub(super) fn lifetime(self) -> u16 {
+        match self {
+            Self::Cordless | Self::Shared => 60,
+            Self::Mobile => 120,
+            Self::Agent(_) => 300,
+            Self::Web => 180,
+            Self::Desktop | Self::Reception | Self::Spare | Self::Site(_) => 600,
+        }
+    }
+
+    /// What its device calls itself.
+    pub(super) fn user_agent(self, number: usize) -> &'static str {
+        let choice: &[&str] = match self {
+            Self::Site(_) | Self::Spare | Self::Reception => &[
+                "Yealink SIP-T46U 108.86.0.20",
+                "Grandstream GXP2170 1.0.11.64",
+                "Cisco-CP8851-3PCC/12.0.1",
+            ],
+            Self::Agent(_) => &["Zoiper v5.6.6", "MicroSIP/3.21.3"],
+            Self::Desktop | Self::Shared => &[
+                "Zoiper v5.4.5",
+                "Linphone-Desktop/5.2.4 (Windows 11) LinphoneCore/5.3.47",
+            ],
+            Self::Mobile => &["LinphoneAndroid/5.2.5 (Pixel 8)", "Zoiper rv2.10.20.5"],
+            Self::Cordless => &["Gigaset N870 IP PRO/2.55.0"],
+            Self::Web => &["JsSIP 3.10.1", "SIP.js/0.21.2"],
+        };
+        choice[number / 3 % choice.len()]
+    }
+}

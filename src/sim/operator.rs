@@ -1,0 +1,156 @@
+//! What operators and the weather do to an account: swaps, re-creations, outages.
+
+use super::agenda::{Event, Whom};
+use super::life::{Habit, instant};
+use super::world::World;
+
+const HOUR: i64 = 3600;
+
+impl World {
+    /// Attaches one endpoint to another application, and plans the next swap.
+    pub(super) fn swap_application(&mut self, now: i64, account: u32) {
+        let next = now + self.rng.i64(HOUR..4 * HOUR);
+        self.agenda.plan(next, Event::SwapApplication { account });
+        let Some(slot) = self.draw(account) else {
+            return;
+        };
+        let Some(owner) = self.accounts.get_mut(account as usize) else {
+            return;
+        };
+        let current = owner
+            .slot(slot)
+            .and_then(|endpoint| endpoint.application.clone());
+        let others: Vec<_> = owner
+            .applications
+            .iter()
+            .filter(|known| Some(&known.id) != current.as_ref())
+            .collect();
+        if others.is_empty() {
+            return;
+        }
+        let chosen = others[self.rng.usize(..others.len())].id.clone();
+        if let Some(endpoint) = owner.slot_mut(slot) {
+            endpoint.application = Some(chosen);
+            endpoint.updated = instant(now);
+            self.happened.application_swaps += 1;
+        }
+    }
+
+    /// Deletes one endpoint and makes it anew: same alias, another id, other digits in the
+    /// username. Its device finds it a few minutes later.
+    pub(super) fn recreate(&mut self, now: i64, account: u32) {
+        let next = now + self.rng.i64(2 * HOUR..5 * HOUR);
+        self.agenda.plan(next, Event::Recreate { account });
+        let Some(slot) = self.draw(account) else {
+            return;
+        };
+        let id = self.fresh_id(account as usize);
+        let digits = self.rng.u64(1_000_000_000..9_999_999_999);
+        let Some(owner) = self.accounts.get_mut(account as usize) else {
+            return;
+        };
+        let Some(old) = owner.slot(slot).map(|endpoint| endpoint.id.clone()) else {
+            return;
+        };
+        let Some(mut endpoint) = owner.remove(&old) else {
+            return;
+        };
+        let base = endpoint
+            .username
+            .trim_end_matches(|digit: char| digit.is_ascii_digit());
+        endpoint.username = format!("{base}{digits}");
+        endpoint.id.clone_from(&id);
+        endpoint.registration = None;
+        endpoint.created = instant(now);
+        endpoint.updated = instant(now);
+        endpoint.life.turn = 0;
+        let habit = endpoint.life.habit;
+        owner.push(endpoint);
+        self.happened.recreations += 1;
+        let Some(slot) = owner.slot_of(&id) else {
+            return;
+        };
+        let whom = Whom {
+            account,
+            slot,
+            turn: 0,
+        };
+        match habit {
+            Habit::Never | Habit::Still => {}
+            _ => self
+                .agenda
+                .plan(now + self.rng.i64(60..300), Event::Register(whom)),
+        }
+    }
+
+    /// One site loses its line: all its phones are unregistered at once, and come back within
+    /// minutes after the line.
+    pub(super) fn site_outage(&mut self, now: i64, account: u32) {
+        let next = now + self.rng.i64(4 * HOUR..10 * HOUR);
+        self.agenda.plan(next, Event::SiteOutage { account });
+        let back = now + self.rng.i64(300..2400);
+        let Some(owner) = self.accounts.get_mut(account as usize) else {
+            return;
+        };
+        if owner.sites.is_empty() {
+            return;
+        }
+        let site = self.rng.usize(..owner.sites.len());
+        owner.sites[site].down_until = back;
+        let mut losses = 0;
+        for slot in owner.listed().to_vec() {
+            let Some(endpoint) = owner.slot_mut(slot) else {
+                continue;
+            };
+            let there = endpoint
+                .life
+                .site
+                .is_some_and(|number| usize::from(number) == site);
+            if !there || endpoint.life.habit == Habit::Still || endpoint.registration.is_none() {
+                continue;
+            }
+            endpoint.registration = None;
+            endpoint.life.turn += 1;
+            losses += 1;
+            let whom = Whom {
+                account,
+                slot,
+                turn: endpoint.life.turn,
+            };
+            self.agenda
+                .plan(back + self.rng.i64(0..180), Event::Register(whom));
+        }
+        self.happened.site_outages += 1;
+        self.happened.site_losses += losses;
+    }
+
+    /// Any endpoint of the account that lives.
+    fn draw(&mut self, account: u32) -> Option<u32> {
+        let account = self.accounts.get(account as usize)?;
+        if account.is_empty() {
+            return None;
+        }
+        let slot = account.listed()[self.rng.usize(..account.len())];
+        account
+            .slot(slot)
+            .filter(|endpoint| endpoint.life.habit != Habit::Still)
+            .map(|_| slot)
+    }
+
+    /// An id of 15 digits that the account does not have.
+    pub(super) fn fresh_id(&mut self, account: usize) -> String {
+        loop {
+            let id = self
+                .rng
+                .u64(100_000_000_000_000..=999_999_999_999_999)
+                .to_string();
+            let taken = self
+                .accounts
+                .get(account)
+                .is_some_and(|account| account.endpoint(&id).is_some());
+            if !taken {
+                return id;
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The faults that are planned, and whose turn it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::fault::{Effect, Fault, Kind, Subject};
+use super::page_fault::PageFault;
+
+/// Names a planned fault, so that it can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaultId(u64);
+
+/// All planned faults, in the order they were planned.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    rules: Vec<Rule>,
+    named: u64,
+}
+
+#[derive(Debug)]
+struct Rule {
+    id: FaultId,
+    fault: Fault,
+    effect: Arc<Effect>,
+    seen: u64,
+    done: u64,
+}
+
+/// The effects that one request suffers.
+#[derive(Debug, Default)]
+pub(super) struct Decision(Vec<Arc<Effect>>);
+
+impl Plan {
+    /// Adds a fault.
+    pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
+        self.named += 1;
+        let id = FaultId(self.named);
+        // The rule keeps everything but the effect, which its victims share.
+        let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
+        self.rules.push(Rule {
+            id,
+            fault,
+            effect: Arc::new(effect),
+            seen: 0,
+            done: 0,
+        });
+        id
+    }
+
+    /// Takes a fault back. False if it is not planned.
+    pub(super) fn cancel(&mut self, id: FaultId) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|rule| rule.id != id);
+        self.rules.len() < before
+    }
+
+    /// Takes all faults back.
+    pub(super) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Decides what goes wrong with a request. Faults that have run their course are forgotten.
+    pub(super) fn decide(&mut self, subject: &Subject<'_>) -> Decision {
+        let mut chosen: Vec<Arc<Effect>> = Vec::new();
+        for rule in self
+            .rules
+            .iter_mut()
+            .filter(|rule| rule.fault.concerns(subject))
+        {
+            let kind = rule.effect.kind();
+            let taken = kind != Kind::Other && chosen.iter().any(|effect| effect.kind() == kind);
+            if taken {
+                continue;
+            }
+            rule.seen += 1;
+            if rule.seen > rule.fault.skip && rule.done < rule.fault.times {
+                rule.done += 1;
+                chosen.push(Arc::clone(&rule.effect));
+            }
+        }
+        self.rules.retain(|rule| rule.done < rule.fault.times);
+        Decision(chosen)
+    }
+}
+
+impl Decision {
+    /// What comes instead of the answer.
+    pub(super) fn instead(&self) -> Option<&Effect> {
+        self.of(Kind::Instead)
+    }
+
+    /// How the answer is carried.
+    pub(super) fn carriage(&self) -> Option<&Effect> {
+        self.of(Kind::Carriage)
+    }
+
+    fn of(&self, kind: Kind) -> Option<&Effect> {
+        self.0
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|effect| effect.kind() == kind)
+    }
+
+    /// All effects.
+    pub(super) fn effects(&self) -> impl Iterator<Item = &Effect> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// What is wrong with the page.
+    pub(super) fn page_faults(&self) -> Vec<&PageFault> {
+        let mut faults = Vec::new();
+        for effect in self.effects() {
+            if let Effect::Page(fault) = effect {
+                faults.push(fault);
+            }
+        }
+        faults
+    }
+
+    /// How much later the answer comes.
+    pub(super) fn delay(&self) -> Duration {
+        let delay = |effect: &Effect| match effect {
+            Effect::Delay(delay) => *delay,
+            _ => Duration::ZERO,
+        };
+        self.effects().map(delay).sum()
+    }
+
+    /// How wrong the clock is.
+    pub(super) fn clock(&self) -> SignedDuration {
+        let clock = |effect: &Effect| match effect {
+            Effect::Clock(skew) => *skew,
+            _ => SignedDuration::ZERO,
+        };
+        self.effects()
+            .map(clock)
+            .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+    }
+}

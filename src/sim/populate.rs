@@ -1,0 +1,287 @@
+//! Filling a world: who lives in it at the start.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::account::{Account, Application, SubAccount};
+use super::agenda::{Event, Whom};
+use super::endpoint::Endpoint;
+use super::life::{Device, Habit, Life, Site, instant};
+use super::names::{APPLICATIONS, Role, SITES, role};
+use super::shape::Shape;
+use super::world::World;
+
+/// Credentials; all of them are made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login {
+    /// `X-Auth-ID`.
+    pub auth_id: &'static str,
+    /// `X-Auth-Token`.
+    pub token: &'static str,
+}
+
+/// The two accounts of [`World::demo`]: a large one and a small one.
+pub const DEMO_ACCOUNTS: [Login; 2] = [
+    Login {
+        auth_id: "MA_DEMO0001",
+        token: "demo-token-not-a-secret",
+    },
+    Login {
+        auth_id: "MA_DEMO0002",
+        token: "second-demo-token-not-a-secret",
+    },
+];
+/// A sub-account of the first of [`DEMO_ACCOUNTS`].
+pub const DEMO_SUB_ACCOUNT: Login = Login {
+    auth_id: "SA_DEMO0001",
+    token: "sub-demo-token-not-a-secret",
+};
+/// The account of [`World::still`].
+pub const TEST_ACCOUNT: Login = Login {
+    auth_id: "MA_TEST0001",
+    token: "test-token-not-a-secret",
+};
+/// The sub-account of [`World::still`].
+pub const TEST_SUB_ACCOUNT: Login = Login {
+    auth_id: "SA_TEST0001",
+    token: "sub-test-token-not-a-secret",
+};
+/// When worlds begin whose caller names no instant: Monday 2 March 2026, 10:00 in India.
+pub const START: Timestamp = Timestamp::constant(1_772_425_800, 0);
+
+/// One endpoint in so many belongs to the sub-account, where there is one.
+const SUB_ACCOUNT_SHARE: usize = 8;
+
+/// What an account should look like at the start.
+#[derive(Debug, Clone)]
+pub struct AccountPlan {
+    auth_id: String,
+    token: String,
+    sub_account: Option<SubAccount>,
+    endpoints: usize,
+    shape: Shape,
+    still: bool,
+}
+
+impl AccountPlan {
+    /// A lively account with so many endpoints.
+    pub fn new(auth_id: impl Into<String>, token: impl Into<String>, endpoints: usize) -> Self {
+        Self {
+            auth_id: auth_id.into(),
+            token: token.into(),
+            sub_account: None,
+            endpoints,
+            shape: Shape::default(),
+            still: false,
+        }
+    }
+
+    /// The same for credentials that are constants.
+    pub fn of(login: Login, endpoints: usize) -> Self {
+        Self::new(login.auth_id, login.token, endpoints)
+    }
+
+    /// The same, one endpoint of eight being owned by this sub-account.
+    #[must_use]
+    pub fn sub_account(mut self, login: Login) -> Self {
+        self.sub_account = Some(SubAccount {
+            auth_id: login.auth_id.to_owned(),
+            token: login.token.to_owned(),
+        });
+        self
+    }
+
+    /// The same with rows of this form.
+    #[must_use]
+    pub fn shape(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
+    }
+
+    /// The same, but nothing ever happens: all changes are made by the caller.
+    #[must_use]
+    pub fn still(mut self) -> Self {
+        self.still = true;
+        self
+    }
+}
+
+impl World {
+    /// The world of the demonstration: `endpoints` of them in two lively accounts
+    /// ([`DEMO_ACCOUNTS`]), nine of ten in the first, which also has [`DEMO_SUB_ACCOUNT`].
+    pub fn demo(endpoints: usize, seed: u64) -> Self {
+        Self::demo_at(endpoints, seed, START)
+    }
+
+    /// The same, beginning at an instant of the caller's choice.
+    pub fn demo_at(endpoints: usize, seed: u64, start: Timestamp) -> Self {
+        let [large, small] = DEMO_ACCOUNTS;
+        let few = endpoints / 10;
+        let mut world = Self::new(start, seed);
+        world.settle(AccountPlan::of(large, endpoints - few).sub_account(DEMO_SUB_ACCOUNT));
+        world.settle(AccountPlan::of(small, few).shape(Shape::Captured));
+        world
+    }
+
+    /// One account ([`TEST_ACCOUNT`], with [`TEST_SUB_ACCOUNT`]) in which nothing happens.
+    pub fn still(endpoints: usize, seed: u64) -> Self {
+        let mut world = Self::new(START, seed);
+        world.settle(
+            AccountPlan::of(TEST_ACCOUNT, endpoints)
+                .sub_account(TEST_SUB_ACCOUNT)
+                .still(),
+        );
+        world
+    }
+
+    /// Adds an account and everything in it, as it may be found at the world's present time.
+    pub fn settle(&mut self, plan: AccountPlan) {
+        let mut account = Account::new(plan.auth_id, plan.token);
+        account.shape = plan.shape;
+        account.sub_accounts.extend(plan.sub_account);
+        account.sites = SITES.iter().map(|_| Site { down_until: 0 }).collect();
+        account.applications = APPLICATIONS
+            .iter()
+            .map(|name| Application {
+                id: self
+                    .rng
+                    .u64(10_000_000_000_000_000..99_999_999_999_999_999)
+                    .to_string(),
+                name: (*name).to_owned(),
+            })
+            .collect();
+        let auth_id = account.auth_id.clone();
+        self.add(account);
+        let found = self
+            .accounts
+            .iter()
+            .position(|known| known.auth_id == auth_id);
+        let found = found.expect("it was added just now");
+        let number = u32::try_from(found).expect("memory ends before 2^32 accounts");
+        self.grow(number, plan.endpoints, plan.still);
+        if !plan.still {
+            // The first of each comes early, so that a short demonstration has something to show.
+            let now = self.now().as_second();
+            let soon = [
+                self.rng.i64(300..1800),
+                self.rng.i64(600..2700),
+                self.rng.i64(1200..2400),
+            ];
+            self.agenda
+                .plan(now + soon[0], Event::SwapApplication { account: number });
+            self.agenda
+                .plan(now + soon[1], Event::Recreate { account: number });
+            self.agenda
+                .plan(now + soon[2], Event::SiteOutage { account: number });
+        }
+    }
+
+    fn grow(&mut self, account: u32, endpoints: usize, still: bool) {
+        for number in 1..=endpoints {
+            let role = role(number - 1);
+            let id = self.fresh_id(account as usize);
+            let endpoint = self.invent(account as usize, id.clone(), role, number);
+            let owner = &mut self.accounts[account as usize];
+            owner.push(endpoint);
+            let Some(slot) = owner.slot_of(&id) else {
+                continue;
+            };
+            self.begin(
+                Whom {
+                    account,
+                    slot,
+                    turn: 0,
+                },
+                role,
+                number,
+                still,
+            );
+        }
+    }
+
+    fn invent(&mut self, account: usize, id: String, role: Role, number: usize) -> Endpoint {
+        let digits = self.rng.u64(1_000_000_000..9_999_999_999);
+        let age = SignedDuration::from_secs(self.rng.i64(86_400..400 * 86_400));
+        let touched = SignedDuration::from_secs(self.rng.i64(0..86_400));
+        let public = match role.site() {
+            Some(site) => SITES[usize::from(site)].2,
+            None => [203, 0, 113, self.rng.u8(50..250)],
+        };
+        let private = [192, 168, self.rng.u8(0..20), self.rng.u8(2..250)];
+        let mut endpoint = Endpoint::new(id)
+            .username(format!("{}_{digits}", role.username(number)))
+            .alias(role.alias(number));
+        endpoint.created = instant((self.now() - age).as_second());
+        endpoint.updated = instant((endpoint.created + touched).as_second());
+        endpoint.allowed[2] = number.is_multiple_of(3);
+        endpoint.life = Life {
+            habit: role.habit(),
+            site: role.site(),
+            lifetime: role.lifetime(),
+            turn: 0,
+            until: 0,
+            device: Device {
+                user_agent: role.user_agent(number),
+                private,
+                public,
+                port: self.rng.u16(20_000..60_000),
+            },
+            second: false,
+        };
+        let owner = &self.accounts[account];
+        if !number.is_multiple_of(12) {
+            let application = owner.applications.get(number % APPLICATIONS.len());
+            endpoint.application = application.map(|application| application.id.clone());
+        }
+        if number.is_multiple_of(SUB_ACCOUNT_SHARE) {
+            endpoint.sub_account = owner.sub_accounts.first().map(|sub| sub.auth_id.clone());
+        }
+        endpoint
+    }
+
+    /// Puts a new endpoint in the state in which it may be found at the present time.
+    fn begin(&mut self, whom: Whom, role: Role, number: usize, still: bool) {
+        let now = self.now().as_second();
+        let lifetime = i64::from(role.lifetime());
+        // Somewhere between two renewals.
+        let ago = self.rng.i64(0..lifetime / 2);
+        let (registered, until) = match role.habit() {
+            Habit::Never => (false, 0),
+            Habit::Shift(shift) if !still => {
+                let (start, end) = shift.around(now);
+                let there = start <= now && self.rng.u32(..100) >= shift.absence(start);
+                (
+                    there,
+                    if there {
+                        end + self.rng.i64(-600..900)
+                    } else {
+                        0
+                    },
+                )
+            }
+            _ => (!number.is_multiple_of(9), 0),
+        };
+        let owner = &mut self.accounts[whom.account as usize];
+        let Some(endpoint) = owner.slot_mut(whom.slot) else {
+            return;
+        };
+        endpoint.life.until = until;
+        if registered {
+            endpoint.registration = Some(endpoint.life.registration(now - ago));
+        }
+        if still {
+            endpoint.life.habit = Habit::Still;
+            return;
+        }
+        match role.habit() {
+            Habit::Never | Habit::Still => {}
+            _ if registered => {
+                let refresh = now + lifetime / 2 - ago + self.rng.i64(0..lifetime * 2 / 5);
+                self.agenda.plan(refresh, Event::Refresh(whom));
+            }
+            Habit::Shift(shift) => self.come_next_shift(now, whom, shift),
+            _ => self
+                .agenda
+                .plan(now + self.rng.i64(30..900), Event::Register(whom)),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A body that is played step by step, so that it can go wrong half way.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+
+/// One step of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// These bytes.
+    Data(Bytes),
+    /// These bytes so many times.
+    Repeat(Bytes, u64),
+    /// Nothing for a while. What was sent before leaves the house meanwhile.
+    Wait(Duration),
+    /// Nothing any more.
+    Stall,
+    /// The connection is closed.
+    Close,
+    /// The connection is reset.
+    Reset,
+}
+
+/// The body of an answer. It keeps its ticket until the last byte is taken.
+pub(super) struct Script<T> {
+    steps: VecDeque<Step>,
+    /// What `Content-Length` promises; `None`: nothing, the body is chunked.
+    length: Option<u64>,
+    pause: Option<Pin<Box<Sleep>>>,
+    reset: Arc<AtomicBool>,
+    _ticket: T,
+}
+
+impl<T> Script<T> {
+    pub(super) fn new(
+        steps: Vec<Step>,
+        length: Option<u64>,
+        reset: Arc<AtomicBool>,
+        ticket: T,
+    ) -> Self {
+        Self {
+            steps: steps.into(),
+            length,
+            pause: None,
+            reset,
+            _ticket: ticket,
+        }
+    }
+}
+
+impl<T: Unpin> Body for Script<T> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(pause) = &mut this.pause {
+                ready!(pause.as_mut().poll(context));
+                this.pause = None;
+            }
+            match this.steps.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Step::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(Step::Repeat(_, 0)) => {}
+                Some(Step::Repeat(data, times)) => {
+                    this.steps.push_front(Step::Repeat(data.clone(), times - 1));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Step::Wait(span)) => this.pause = Some(Box::pin(sleep(span))),
+                Some(Step::Stall) => {
+                    // Nobody wakes this body again; the connection ends when the client leaves.
+                    this.steps.push_front(Step::Stall);
+                    return Poll::Pending;
+                }
+                Some(Step::Close) => {
+                    return Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())));
+                }
+                Some(Step::Reset) => {
+                    this.reset.store(true, Ordering::Relaxed);
+                    return Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.steps.is_empty() && self.pause.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,74 @@
+//! The listener and its connections.
+
+use std::convert::identity;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+
+use super::exchange::exchange;
+use super::state::State;
+use super::wire::Wire;
+
+/// After a failed accept (no file descriptors, say) the next waits a little.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until `stopped` is told or dropped, then ends them all.
+pub(super) async fn serve(
+    listener: TcpListener,
+    state: Arc<State>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let tls = state.options().tls.clone().map(TlsAcceptor::from);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = &mut stopped => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(stream, tls.clone(), Arc::clone(&state)));
+                }
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+/// Serves one connection to its end. Whatever ends it early is the client's business.
+async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let number = state.note(|log| {
+        log.counts.connections += 1;
+        log.counts.connections
+    });
+    // Without this, small answers could wait for the client's acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    let reset = Arc::new(AtomicBool::new(false));
+    let wire = match tls {
+        None => Wire::plain(stream, Arc::clone(&reset)),
+        Some(acceptor) => match acceptor.accept(stream).await {
+            Ok(stream) => Wire::tls(stream, Arc::clone(&reset)),
+            Err(_) => return,
+        },
+    };
+    let keep_alive = state.options().keep_alive;
+    let service = service_fn(move |request| {
+        exchange(Arc::clone(&state), number, Arc::clone(&reset), request)
+    });
+    let served = http1::Builder::new()
+        .auto_date_header(false)
+        .keep_alive(keep_alive)
+        .serve_connection(TokioIo::new(wire), service)
+        .await;
+    served.map_or_else(drop, identity);
+}

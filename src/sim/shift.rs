@@ -1,0 +1,80 @@
+//! Working hours of agents, in Indian Standard Time.
+
+use super::names::Shift;
+
+const DAY: i64 = 86_400;
+/// Indian Standard Time is five and a half hours ahead of UTC, all year.
+const ZONE: i64 = 19_800;
+
+impl Shift {
+    /// Start (seconds after local midnight) and length.
+    fn hours(self) -> (i64, i64) {
+        match self {
+            Self::Morning => (9 * 3600, 9 * 3600),
+            Self::Evening => (13 * 3600, 9 * 3600),
+            Self::Night => (21 * 3600, 9 * 3600),
+        }
+    }
+
+    /// The first start after `now`, in Unix seconds.
+    pub(super) fn next_start(self, now: i64) -> i64 {
+        let (start, _) = self.hours();
+        let midnight = (now + ZONE).div_euclid(DAY) * DAY - ZONE;
+        let today = midnight + start;
+        if today > now { today } else { today + DAY }
+    }
+
+    /// The shift that is under way or, within an hour of its end, the next one.
+    pub(super) fn around(self, now: i64) -> (i64, i64) {
+        let (_, length) = self.hours();
+        let next = self.next_start(now);
+        let start = if next - DAY + length > now + 3600 {
+            next - DAY
+        } else {
+            next
+        };
+        (start, start + length)
+    }
+
+    /// How many agents of a hundred stay at home when the shift starts at this instant.
+    pub(super) fn absence(self, start: i64) -> u32 {
+        // The first day of 1970 was a Thursday.
+        let weekday = ((start + ZONE).div_euclid(DAY) + 4).rem_euclid(7);
+        let weekend = weekday == 0 || weekday == 6;
+        match self {
+            _ if !weekend => 6,
+            // Customers abroad have another weekend.
+            Self::Night => 40,
+            Self::Morning | Self::Evening => 70,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Monday 2 March 2026, 10:00 in India.
+    const MONDAY_AT_TEN: i64 = 1_772_425_800;
+
+    #[test]
+    fn a_morning_shift_is_under_way_at_ten() {
+        let (start, end) = Shift::Morning.around(MONDAY_AT_TEN);
+        assert_eq!(start, MONDAY_AT_TEN - 3600);
+        assert_eq!(end, start + 9 * 3600);
+    }
+
+    #[test]
+    fn a_night_shift_reaches_over_midnight() {
+        let three_at_night = MONDAY_AT_TEN + 17 * 3600;
+        let (start, end) = Shift::Night.around(three_at_night);
+        assert!(start < three_at_night && three_at_night < end);
+        assert_eq!(Shift::Night.next_start(three_at_night), start + DAY);
+    }
+
+    #[test]
+    fn most_agents_stay_at_home_on_sundays() {
+        assert!(Shift::Morning.absence(MONDAY_AT_TEN) < 10);
+        assert!(Shift::Morning.absence(MONDAY_AT_TEN - DAY) > 50);
+    }
+}

@@ -1,0 +1,159 @@
+//! The model: accounts, a clock that can be set, and what happens as it moves.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use fastrand::Rng;
+use jiff::Timestamp;
+
+use super::account::Account;
+use super::agenda::Agenda;
+
+/// How often each kind of thing has happened so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Happened {
+    /// Devices that registered, for the first time or again.
+    pub registrations: u64,
+    /// Registrations renewed; each moves the expiry.
+    pub refreshes: u64,
+    /// Registrations that ended because nobody renewed them.
+    pub lapses: u64,
+    /// The same, of endpoints that do it every few minutes.
+    pub flaps: u64,
+    /// A second device taking over a registration.
+    pub displacements: u64,
+    /// Agents that logged out at the end of their shift.
+    pub sign_offs: u64,
+    /// Endpoints attached to another application.
+    pub application_swaps: u64,
+    /// Endpoints deleted and made anew under another id.
+    pub recreations: u64,
+    /// Sites that lost their line.
+    pub site_outages: u64,
+    /// Registrations lost in such outages.
+    pub site_losses: u64,
+}
+
+/// The vendor's state at one instant. It changes by [`World::advance`] and by direct edits only.
+#[derive(Debug)]
+pub struct World {
+    now: Timestamp,
+    pub(super) accounts: Vec<Account>,
+    pub(super) rng: Rng,
+    pub(super) agenda: Agenda,
+    pub(super) happened: Happened,
+    answers: u64,
+}
+
+impl World {
+    /// A world without accounts.
+    pub fn new(start: Timestamp, seed: u64) -> Self {
+        Self {
+            now: start,
+            accounts: Vec::new(),
+            rng: Rng::with_seed(seed),
+            agenda: Agenda::default(),
+            happened: Happened::default(),
+            answers: 0,
+        }
+    }
+
+    /// The world's time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Lives until `to`. Time never runs backwards: an earlier instant changes nothing.
+    pub fn advance(&mut self, to: Timestamp) {
+        if to <= self.now {
+            return;
+        }
+        while let Some((at, event)) = self.agenda.next(to.as_second()) {
+            self.live(at, event);
+        }
+        self.now = to;
+    }
+
+    /// Lives for a while.
+    pub fn advance_by(&mut self, span: Duration) {
+        self.advance(self.now.saturating_add(span).unwrap_or(Timestamp::MAX));
+    }
+
+    /// What has happened since the start.
+    pub fn happened(&self) -> Happened {
+        self.happened
+    }
+
+    /// Adds an account, or replaces the one of the same auth id.
+    pub fn add(&mut self, account: Account) {
+        let known = self
+            .accounts
+            .iter_mut()
+            .find(|known| known.auth_id == account.auth_id);
+        match known {
+            Some(known) => *known = account,
+            None => self.accounts.push(account),
+        }
+    }
+
+    /// All accounts, in the order they were added.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The account of this auth id.
+    pub fn account(&self, auth_id: &str) -> Option<&Account> {
+        self.accounts
+            .iter()
+            .find(|account| account.auth_id == auth_id)
+    }
+
+    /// The account of this auth id, to be changed.
+    pub fn account_mut(&mut self, auth_id: &str) -> Option<&mut Account> {
+        self.accounts
+            .iter_mut()
+            .find(|account| account.auth_id == auth_id)
+    }
+
+    /// The first account.
+    ///
+    /// # Panics
+    ///
+    /// When the world has no account.
+    pub fn first(&self) -> &Account {
+        self.accounts.first().expect("a world with an account")
+    }
+
+    /// The first account, to be changed.
+    ///
+    /// # Panics
+    ///
+    /// When the world has no account.
+    pub fn first_mut(&mut self) -> &mut Account {
+        self.accounts.first_mut().expect("a world with an account")
+    }
+
+    /// A number that no other answer has, for `api_id` and for shuffling.
+    pub(super) fn next_answer(&mut self) -> u64 {
+        self.answers += 1;
+        self.answers
+    }
+}
+
+/// An `api_id`: the shape of a UUID, another one for every answer.
+pub(super) fn api_id(answer: u64) -> String {
+    let mut rng = Rng::with_seed(answer);
+    let mut id = String::with_capacity(36);
+    let (high, low) = (rng.u64(..), rng.u64(..));
+    // Writing into a string cannot fail.
+    let _ = write!(
+        id,
+        "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 52,
+        low & 0xffff_ffff_ffff
+    );
+    id
+}
