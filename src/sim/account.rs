@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fmt;
 
 use super::endpoint::Endpoint;
 use super::life::Site;
@@ -38,7 +39,6 @@ pub struct Application {
 }
 
 /// A main account and everything that belongs to it.
-#[derive(Debug)]
 pub struct Account {
     /// `auth_id`.
     pub auth_id: String,
@@ -242,5 +242,18 @@ impl Account {
         self.by_id.insert(endpoint.id.clone(), slot);
         self.slots.push(Some(endpoint));
         self.listed.insert(index, slot);
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the token nor a hundred thousand endpoints.
+        formatter
+            .debug_struct("Account")
+            .field("auth_id", &self.auth_id)
+            .field("shape", &self.shape)
+            .field("order", &self.order)
+            .field("endpoints", &self.len())
+            .finish_non_exhaustive()
     }
 }

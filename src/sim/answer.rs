@@ -8,6 +8,7 @@ use super::error_body::ErrorBody;
 use super::fault::Operation;
 use super::list::Asked;
 use super::page_fault::PageFault;
+use super::populate::Login;
 use super::query::{BadParameter, ListQuery};
 use super::retrieve::retrieve;
 use super::world::World;
@@ -179,5 +180,22 @@ impl Answer {
                 }
             },
         }
+    }
+}
+
+impl World {
+    /// Answers a request without any socket: `path` as in `/api/v1/Account/MA_1/Endpoint/?limit=2`.
+    /// Returns the status and the body.
+    pub fn ask(&mut self, path: &str, login: Login) -> (u16, Vec<u8>) {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let request = Request {
+            get: true,
+            path: path.to_owned(),
+            query: query.to_owned(),
+            auth_id: Some(login.auth_id.to_owned()),
+            token: Some(login.token.to_owned()),
+        };
+        let answer = Answer::to(&request, self, &[]);
+        (answer.status, answer.body)
     }
 }

@@ -23,9 +23,9 @@ use super::script::Script;
 use super::state::State;
 use super::transport::Carriage;
 
-/// Tokio's timer rounds up to whole milliseconds. Aiming half a millisecond early makes the
-/// average right, which measurements rely on.
-const ROUNDING: Duration = Duration::from_micros(500);
+/// Tokio's timer rounds up to whole milliseconds, and waking up takes its time too. Aiming one
+/// millisecond early makes the average right to a third of one, which measurements rely on.
+const ROUNDING: Duration = Duration::from_millis(1);
 
 /// Counts a request as being in flight.
 pub(super) struct Ticket(Arc<State>);

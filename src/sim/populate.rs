@@ -124,7 +124,12 @@ impl World {
 
     /// One account ([`TEST_ACCOUNT`], with [`TEST_SUB_ACCOUNT`]) in which nothing happens.
     pub fn still(endpoints: usize, seed: u64) -> Self {
-        let mut world = Self::new(START, seed);
+        Self::still_at(endpoints, seed, START)
+    }
+
+    /// The same, at an instant of the caller's choice.
+    pub fn still_at(endpoints: usize, seed: u64, start: Timestamp) -> Self {
+        let mut world = Self::new(start, seed);
         world.settle(
             AccountPlan::of(TEST_ACCOUNT, endpoints)
                 .sub_account(TEST_SUB_ACCOUNT)

@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,12 +21,17 @@ use super::wire::Wire;
 /// After a failed accept (no file descriptors, say) the next waits a little.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stopped` is told or dropped, then ends them all.
-pub(super) async fn serve(
+/// Starts accepting connections, until the sender speaks or is dropped.
+pub(super) fn start(
     listener: TcpListener,
     state: Arc<State>,
-    mut stopped: oneshot::Receiver<()>,
-) {
+) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel();
+    (stop, tokio::spawn(serve(listener, state, stopped)))
+}
+
+/// Accepts connections until `stopped` is told or dropped, then ends them all.
+async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::Receiver<()>) {
     let tls = state.options().tls.clone().map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
     loop {

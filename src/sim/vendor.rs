@@ -25,7 +25,7 @@ pub enum Latency {
     /// No longer than the work does.
     #[default]
     None,
-    /// Always so long, within half a millisecond, on the average exactly.
+    /// Always so long: at most a millisecond less, and on an idle machine as little more.
     Fixed(Duration),
     /// Drawn evenly from a range.
     Between(Duration, Duration),
@@ -102,8 +102,7 @@ impl Vendor {
         let address = listener.local_addr()?;
         let tls = options.tls.is_some();
         let state = Arc::new(State::new(world, options));
-        let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&state), stopped));
+        let (stop, server) = server::start(listener, Arc::clone(&state));
         Ok(Self {
             state,
             address,

@@ -290,3 +290,16 @@ async fn hostile_text_and_hostile_rows_arrive_as_they_were_put() {
         assert!(body.contains(&row.json), "{}", row.what);
     }
 }
+
+#[test]
+fn a_world_answers_without_a_socket() {
+    let mut world = World::still(3, 1);
+    let path = "/api/v1/Account/MA_TEST0001/Endpoint/?limit=2";
+    let (status, body) = world.ask(path, TEST_ACCOUNT);
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (status, body["objects"].as_array().unwrap().len()),
+        (200, 2)
+    );
+    assert_eq!(world.ask(path, TEST_SUB_ACCOUNT).0, 403);
+}

@@ -42,7 +42,7 @@ fn time_never_runs_backwards() {
 
 #[test]
 fn everything_happens_within_a_day_of_five_hundred_endpoints() {
-    for seed in 0..5 {
+    for seed in 0..3 {
         let mut world = World::demo(500, seed);
         world.advance_by(DAY);
         let happened = world.happened();
@@ -127,7 +127,7 @@ fn a_site_drops_at_once_and_comes_back() {
         let mut before = sites(&world);
         while world.happened().site_outages < outage {
             before = sites(&world);
-            world.advance_by(Duration::from_secs(1));
+            world.advance_by(Duration::from_secs(5));
         }
         let after = sites(&world);
         let down = (0..3).find(|site| before[*site] > 0.9 && after[*site] == 0.0);
