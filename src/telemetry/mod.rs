@@ -1,5 +1,7 @@
 //! The exporter about itself: the catalogue of every metric, our own instruments, the logs.
 
+pub mod catalogue;
 mod instruments;
+mod process;
 
 pub use instruments::{AccountInstruments, Instruments, Operation, ThrottleCause};
