@@ -1,5 +1,7 @@
 //! The label values that are known beforehand.
 
+use super::Metric;
+
 /// `registration` of every count of endpoints.
 pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];
 
@@ -66,3 +68,26 @@ pub const REGISTRATION_CHANGES: [&str; 2] = ["lost", "gained"];
 
 /// `change` of `vobiz_endpoint_changes_total`.
 pub const ENDPOINT_CHANGES: [&str; 3] = ["added", "removed", "application"];
+
+/// `operation` of everything about requests.
+pub const OPERATIONS: [&str; 2] = ["list_endpoints", "retrieve_endpoint"];
+
+/// `cause` of `vobiz_api_throttle_seconds_total`.
+pub const THROTTLE_CAUSES: [&str; 2] = ["limiter", "vendor"];
+
+/// The only values that a label of this metric can have; `None` where it is open.
+pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static str]> {
+    Some(match (metric, label) {
+        (_, "registration") => &REGISTRATIONS,
+        (_, "capability") => &CAPABILITIES,
+        (_, "field") => &FIELDS,
+        (_, "operation") => &OPERATIONS,
+        (_, "cause") => &THROTTLE_CAUSES,
+        (Metric::WalkRejectedRows, "reason") => &REJECTED_ROWS,
+        (Metric::WalkFailures, "reason") => &WALK_FAILURE_REASONS,
+        (Metric::WalkRereads, "reason") => &REREAD_REASONS,
+        (Metric::RegistrationChanges, "change") => &REGISTRATION_CHANGES,
+        (Metric::EndpointChanges, "change") => &ENDPOINT_CHANGES,
+        _ => return None,
+    })
+}
