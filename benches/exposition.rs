@@ -3,6 +3,8 @@
 //! `render` is one account from its picture to finished bytes; `publish` is one account's new state
 //! among 300 accounts of 45 endpoints, from the change to finished bytes; `answer` is one scrape.
 
+#![expect(clippy::print_stderr, reason = "sizes are part of what a bench tells")]
+
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
