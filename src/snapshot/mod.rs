@@ -19,5 +19,8 @@ pub use sealed::{Comparison, Hold, Sealed};
 pub use state::{AccountState, Publisher, Reader, Shown, channel};
 pub use tally::{Counts, Tallies};
 
+/// The words that a picture is made from and described in, for whoever looks back only this far.
+pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};
+
 #[cfg(test)]
 mod tests;

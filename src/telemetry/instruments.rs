@@ -1,12 +1,22 @@
-//! Counters and histograms about ourselves, kept by the `prometheus` crate's registry.
+//! Counters and histograms about ourselves, kept by the `prometheus` crate's registry. Names, help
+//! and labels come from the [catalogue](super::catalogue).
 //!
 //! Gauges that describe a walk or a picture are not here: they are rendered with the picture.
 
 use std::{sync::Arc, time::Duration};
 
 use prometheus::{
-    CounterVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, proto::MetricFamily,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    core::Collector, proto::MetricFamily,
 };
+
+use super::{
+    catalogue::{
+        ENDPOINT_CHANGES, Metric, REGISTRATION_CHANGES, REREAD_REASONS, WALK_FAILURE_REASONS,
+    },
+    process::ProcessCollector,
+};
+use crate::clock::UnixMillis;
 
 /// Which of the vendor's operations a request is; the `operation` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +28,9 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::ListEndpoints, Self::RetrieveEndpoint];
+
     /// The label's value.
     pub fn label(self) -> &'static str {
         match self {
@@ -37,6 +50,9 @@ pub enum ThrottleCause {
 }
 
 impl ThrottleCause {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Limiter, Self::Vendor];
+
     /// The label's value.
     pub fn label(self) -> &'static str {
         match self {
@@ -48,6 +64,15 @@ impl ThrottleCause {
 
 /// The value of `code` for an attempt that no status came back from.
 const NO_STATUS: &str = "error";
+
+/// The commit, where the build was told.
+const REVISION: &str = match option_env!("VOBIZ_EXPORTER_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// The compiler's version, which the build script finds out.
+const RUST_VERSION: &str = env!("VOBIZ_EXPORTER_RUSTVERSION");
 
 /// Bounds of the request latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
@@ -68,6 +93,8 @@ pub struct Instruments {
     api_request_duration: HistogramVec,
     api_retries: IntCounterVec,
     api_throttle: CounterVec,
+    reload_successful: GaugeVec,
+    reload_success: GaugeVec,
 }
 
 /// The instruments of one account; every known label value is there at 0 from the start.
@@ -84,64 +111,73 @@ impl Default for Instruments {
 }
 
 impl Instruments {
-    /// A fresh registry with every family registered.
+    /// A fresh registry with every family registered, `process_*` included.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            let vec = IntCounterVec::new(Opts::new(name, help), labels).expect("names are valid");
-            registry
-                .register(Box::new(vec.clone()))
-                .expect("names are distinct");
-            vec
+        keep(&registry, ProcessCollector::new());
+        let counter = |metric: Metric| {
+            let vec = IntCounterVec::new(options(metric), metric.family().labels);
+            keep(&registry, vec.expect("names are valid"))
         };
-        let account = ["account"];
+        let gauge = |metric: Metric| {
+            let vec = GaugeVec::new(options(metric), metric.family().labels);
+            keep(&registry, vec.expect("names are valid"))
+        };
+        gauge(Metric::ExporterBuildInfo)
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION, RUST_VERSION])
+            .set(1.0);
         Self {
-            http_requests: counter(
-                "vobiz_exporter_http_requests_total",
-                "x",
-                &["handler", "code"],
-            ),
-            walks: counter("vobiz_walks_total", "x", &account),
-            walks_skipped: counter("vobiz_walks_skipped_total", "x", &account),
-            walk_failures: counter("vobiz_walk_failures_total", "x", &["account", "reason"]),
-            walk_rereads: counter("vobiz_walk_rereads_total", "x", &["account", "reason"]),
-            registration_changes: counter(
-                "vobiz_registration_changes_total",
-                "x",
-                &["account", "change"],
-            ),
-            endpoint_changes: counter("vobiz_endpoint_changes_total", "x", &["account", "change"]),
-            token_read_failures: counter("vobiz_token_read_failures_total", "x", &account),
-            api_requests: counter(
-                "vobiz_api_requests_total",
-                "x",
-                &["account", "operation", "code"],
-            ),
-            api_retries: counter("vobiz_api_retries_total", "x", &["account", "operation"]),
+            http_requests: counter(Metric::ExporterHttpRequests),
+            walks: counter(Metric::Walks),
+            walks_skipped: counter(Metric::WalksSkipped),
+            walk_failures: counter(Metric::WalkFailures),
+            walk_rereads: counter(Metric::WalkRereads),
+            registration_changes: counter(Metric::RegistrationChanges),
+            endpoint_changes: counter(Metric::EndpointChanges),
+            token_read_failures: counter(Metric::TokenReadFailures),
+            api_requests: counter(Metric::ApiRequests),
+            api_retries: counter(Metric::ApiRetries),
             api_request_duration: {
-                let options = HistogramOpts::new("vobiz_api_request_duration_seconds", "x")
-                    .buckets(LATENCY_BOUNDS.to_vec());
-                let vec =
-                    HistogramVec::new(options, &["account", "operation"]).expect("names are valid");
-                registry
-                    .register(Box::new(vec.clone()))
-                    .expect("names are distinct");
-                vec
+                let metric = Metric::ApiRequestDuration;
+                let options = HistogramOpts::from(options(metric)).buckets(LATENCY_BOUNDS.to_vec());
+                let vec = HistogramVec::new(options, metric.family().labels);
+                keep(&registry, vec.expect("names are valid"))
             },
             api_throttle: {
-                let options = Opts::new("vobiz_api_throttle_seconds_total", "x");
-                let vec = CounterVec::new(options, &["account", "cause"]).expect("names are valid");
-                registry
-                    .register(Box::new(vec.clone()))
-                    .expect("names are distinct");
-                vec
+                let metric = Metric::ApiThrottle;
+                let vec = CounterVec::new(options(metric), metric.family().labels);
+                keep(&registry, vec.expect("names are valid"))
             },
+            reload_successful: gauge(Metric::ExporterReloadSuccessful),
+            reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
         }
     }
 
     /// The instruments of one account, every closed label value pre-created at 0.
     pub fn account(&self, name: &str) -> AccountInstruments {
+        for vec in [&self.walks, &self.walks_skipped, &self.token_read_failures] {
+            vec.with_label_values(&[name]);
+        }
+        let closed: [(&IntCounterVec, &[&str]); 4] = [
+            (&self.walk_failures, &WALK_FAILURE_REASONS),
+            (&self.walk_rereads, &REREAD_REASONS),
+            (&self.registration_changes, &REGISTRATION_CHANGES),
+            (&self.endpoint_changes, &ENDPOINT_CHANGES),
+        ];
+        for (vec, values) in closed {
+            for value in values {
+                vec.with_label_values(&[name, *value]);
+            }
+        }
+        for operation in Operation::ALL {
+            let labels = [name, operation.label()];
+            self.api_retries.with_label_values(&labels);
+            self.api_request_duration.with_label_values(&labels);
+        }
+        for cause in ThrottleCause::ALL {
+            self.api_throttle.with_label_values(&[name, cause.label()]);
+        }
         AccountInstruments {
             account: name.into(),
             all: self.clone(),
@@ -155,10 +191,42 @@ impl Instruments {
             .inc();
     }
 
-    /// Every family with its samples now.
+    /// The configuration was loaded at this moment.
+    pub fn config_loaded(&self, at: UnixMillis) {
+        self.set_reload_successful(1.0);
+        let none: &[&str] = &[];
+        self.reload_success
+            .with_label_values(none)
+            .set(at.as_seconds());
+    }
+
+    /// The configuration could not be loaded; the one before stays in force.
+    pub fn config_load_failed(&self) {
+        self.set_reload_successful(0.0);
+    }
+
+    /// There is no sample until the first attempt, because nothing is known before it.
+    fn set_reload_successful(&self, value: f64) {
+        let none: &[&str] = &[];
+        self.reload_successful.with_label_values(none).set(value);
+    }
+
+    /// Every family that has samples now, in the order of names, samples in the order of labels.
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
+}
+
+fn options(metric: Metric) -> Opts {
+    let family = metric.family();
+    Opts::new(family.name, family.help)
+}
+
+fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry
+        .register(Box::new(collector.clone()))
+        .expect("the catalogue has every name once");
+    collector
 }
 
 impl AccountInstruments {
@@ -243,5 +311,50 @@ impl AccountInstruments {
         let vec = &self.all.api_throttle;
         vec.with_label_values(&[&*self.account, cause.label()])
             .inc_by(waited.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(instruments: &Instruments, metric: Metric) -> usize {
+        let name = metric.family().name;
+        instruments
+            .gather()
+            .iter()
+            .find(|family| family.name() == name)
+            .map_or(0, |family| family.get_metric().len())
+    }
+
+    #[test]
+    fn a_new_account_has_every_closed_value_at_zero() {
+        let instruments = Instruments::new();
+        instruments.account("main");
+        assert_eq!(samples(&instruments, Metric::Walks), 1);
+        assert_eq!(samples(&instruments, Metric::WalkFailures), 15);
+        assert_eq!(samples(&instruments, Metric::WalkRereads), 5);
+        assert_eq!(samples(&instruments, Metric::RegistrationChanges), 2);
+        assert_eq!(samples(&instruments, Metric::EndpointChanges), 3);
+        assert_eq!(samples(&instruments, Metric::ApiRetries), 2);
+        assert_eq!(samples(&instruments, Metric::ApiRequestDuration), 2);
+        assert_eq!(samples(&instruments, Metric::ApiThrottle), 2);
+        assert_eq!(samples(&instruments, Metric::TokenReadFailures), 1);
+    }
+
+    #[test]
+    fn a_failed_load_of_the_configuration_keeps_the_time_of_the_last_good_one() {
+        let instruments = Instruments::new();
+        assert_eq!(samples(&instruments, Metric::ExporterReloadSuccessful), 0);
+        instruments.config_loaded(UnixMillis(1_700_000_000_500));
+        instruments.config_load_failed();
+        let gathered = instruments.gather();
+        let value = |metric: Metric| {
+            let name = metric.family().name;
+            let family = gathered.iter().find(|family| family.name() == name);
+            family.unwrap().get_metric()[0].get_gauge().get_value()
+        };
+        assert!(value(Metric::ExporterReloadSuccessful).abs() < f64::EPSILON);
+        assert!((value(Metric::ExporterReloadSuccess) - 1_700_000_000.5).abs() < f64::EPSILON);
     }
 }

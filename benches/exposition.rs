@@ -1,0 +1,185 @@
+//! What a picture costs on its way into an exposition, and what an answer costs afterwards.
+//!
+//! `render` is one account from its picture to finished bytes; `publish` is one account's new state
+//! among 300 accounts of 45 endpoints, from the change to finished bytes; `answer` is one scrape.
+
+#![expect(clippy::print_stderr, reason = "sizes are part of what a bench tells")]
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use tokio::{runtime, time::Instant};
+use vobiz_exporter::{
+    api::{Application, Endpoint, Row, RowKey},
+    clock::UnixMillis,
+    exposition::{Encoding, Exposition, Format},
+    snapshot::{AccountState, Draft, Hold, Publisher, Reader, Shown, Snapshot, WalkFacts, channel},
+    telemetry::Instruments,
+};
+
+const NOON: i64 = 1_732_200_000_000;
+
+fn picture(endpoints: u64) -> Arc<Snapshot> {
+    let mut draft = Draft::new();
+    for number in 0..endpoints {
+        let at = NOON - i64::try_from(number * 7919 % 300_000).unwrap_or(0);
+        let endpoint = Endpoint {
+            id: (18_446_000_000_u64 + number * 37).to_string(),
+            username: Some(format!("desk{number:06}{}", number * 7919 % 9973)),
+            alias: Some(format!("Reception desk {number}")),
+            registered: Some(number % 10 != 0),
+            expires_at: Some(UnixMillis(at + 3_600_000)),
+            user_agent: Some(format!(
+                "Yealink SIP-T{} 96.86.0.{}",
+                number % 7,
+                number % 40
+            )),
+            application: (number % 5 != 0).then(|| Application {
+                id: (number % 30 * 1_234_567).to_string(),
+                name: Some(format!("Application {}", number % 30)),
+            }),
+            created_at: Some(UnixMillis(at - 90_000_000_000)),
+            updated_at: Some(UnixMillis(at - 40_000_000_000)),
+            ..Endpoint::default()
+        };
+        let row = Row {
+            key: RowKey(number),
+            content: Ok(endpoint),
+        };
+        draft.take(&row, number);
+    }
+    let facts = WalkFacts {
+        started_at: UnixMillis(NOON),
+        ended_at: UnixMillis(NOON + 2_500),
+        duration: Duration::from_millis(2_500),
+        pages: endpoints.div_ceil(99),
+        reported: Some(endpoints),
+        missing: 0,
+        held: 0,
+        rejected_rows: [0; 5],
+        rejected_values: [0; 12],
+        assumed_values: [0; 12],
+    };
+    let (picture, _) = draft.seal().paint(None, facts, Hold::Nothing, &|_| None);
+    Arc::new(picture)
+}
+
+fn state(account: &str, picture: Option<Arc<Snapshot>>, timestamps: bool) -> AccountState {
+    AccountState {
+        account: account.into(),
+        shown: Arc::new(Shown {
+            username: true,
+            user_agent: true,
+            timestamps,
+            ..Shown::default()
+        }),
+        up: picture.as_ref().map(|_| true),
+        picture,
+        suspect: false,
+        clock_offset: Some(0.25),
+        poll_interval: Duration::from_secs(60),
+        max_age: Duration::from_secs(300),
+        withdraw_at: Some(Instant::now() + Duration::from_secs(86_400)),
+        failure: None,
+    }
+}
+
+/// Accounts with pictures, and instruments as after some walks.
+fn fleet(accounts: usize, picture: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
+    let instruments = Instruments::new();
+    let galleries = (0..accounts).map(|number| {
+        let name = format!("account-{number}");
+        instruments.account(&name).walk_started();
+        channel(state(&name, Some(Arc::clone(picture)), false))
+    });
+    let (publishers, readers) = galleries.unzip();
+    (publishers, readers, instruments)
+}
+
+fn render(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("render");
+    group.sample_size(20);
+    for (endpoints, timestamps) in [(45, false), (10_000, false), (100_000, true)] {
+        let picture = picture(endpoints);
+        let (_publisher, reader) = channel(state("main", Some(picture), timestamps));
+        group.throughput(Throughput::Elements(endpoints));
+        group.bench_function(endpoints.to_string(), |bencher| {
+            bencher.iter(|| Exposition::new(vec![reader.clone()], Instruments::new()));
+        });
+        let exposition = Exposition::new(vec![reader.clone()], Instruments::new());
+        for encoding in [Encoding::Gzip, Encoding::Identity] {
+            let answer = exposition.answer(Format::Text, encoding);
+            let pieces = answer.body.count();
+            eprintln!(
+                "{endpoints} endpoints, {encoding:?}: {} bytes, {pieces} pieces",
+                answer.length
+            );
+        }
+    }
+    group.finish();
+}
+
+fn publish(criterion: &mut Criterion) {
+    let runtime = runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime starts");
+    let small = picture(45);
+    let mut group = criterion.benchmark_group("publish");
+    group.sample_size(20);
+    for (name, fresh) in [
+        ("300x45, new picture", true),
+        ("300x45, failed walk", false),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || {
+                    let (mut publishers, readers, instruments) = fleet(300, &small);
+                    let exposition = Exposition::new(readers, instruments);
+                    let mut new = AccountState::clone(&publishers[150].current());
+                    if fresh {
+                        new.picture = Some(picture(45));
+                    }
+                    publishers[150].publish(new);
+                    // With its publishers gone, following them ends after the last change.
+                    drop(publishers);
+                    exposition
+                },
+                |exposition| runtime.block_on(exposition.run()),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn answer(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("answer");
+    let (_publishers, readers, instruments) = fleet(1, &picture(10_000));
+    let exposition = Exposition::new(readers, instruments);
+    for encoding in [Encoding::Gzip, Encoding::Identity] {
+        group.bench_function(format!("10000, {encoding:?}"), |bencher| {
+            bencher.iter(|| {
+                let answer = exposition.answer(Format::Text, encoding);
+                answer.body.for_each(|piece| drop(black_box(piece)));
+            });
+        });
+    }
+    let (_publishers, readers, instruments) = fleet(300, &picture(45));
+    let exposition = Exposition::new(readers, instruments);
+    group.bench_function("300x45, Gzip", |bencher| {
+        bencher.iter(|| {
+            let answer = exposition.answer(Format::Text, Encoding::Gzip);
+            answer.body.for_each(|piece| drop(black_box(piece)));
+        });
+    });
+    let answer = exposition.answer(Format::Text, Encoding::Gzip);
+    eprintln!(
+        "300x45: {} bytes, {} pieces",
+        answer.length,
+        answer.body.count()
+    );
+    group.finish();
+}
+
+criterion_group!(benches, render, publish, answer);
+criterion_main!(benches);

@@ -1,0 +1,8 @@
+//! Stories about what a scraper is told.
+
+mod golden;
+mod parser;
+mod properties;
+mod stories;
+mod time;
+mod workshop;

@@ -1,0 +1,173 @@
+//! What is in an answer, for fleets of every size.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    parser::{checked, value},
+    workshop::*,
+};
+use crate::{
+    exposition::{Encoding, Format},
+    snapshot::{AccountState, Application, Capability, Endpoint, Field, Rejection, Shown},
+    telemetry::catalogue::{CAPABILITIES, FIELDS, REJECTED_ROWS},
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
+    let large = picture(desks(3_000), None, facts(0));
+    let small = picture(desks(45), None, facts(0));
+    let empty = picture([], None, facts(0));
+    let fleets: Vec<Vec<AccountState>> = vec![
+        vec![],
+        vec![fresh("new")],
+        vec![good("empty", empty)],
+        vec![good("small", Arc::clone(&small))],
+        vec![good("large", Arc::clone(&large))],
+        vec![
+            fresh("a"),
+            good("large", large),
+            good("small", Arc::clone(&small)),
+        ],
+        (0..300)
+            .map(|number| good(&format!("account-{number}"), Arc::clone(&small)))
+            .collect(),
+    ];
+    for fleet in fleets {
+        let endpoints: usize = fleet
+            .iter()
+            .filter_map(|state| state.picture.as_ref())
+            .map(|picture| picture.len())
+            .sum();
+        let (exposition, _publishers) = exposition(fleet);
+        for format in [Format::Text, Format::OpenMetrics] {
+            let plain = text(&exposition, format);
+            assert!(unpacked(&exposition, format) == plain);
+            assert_eq!(plain.ends_with("# EOF\n"), format == Format::OpenMetrics);
+            let samples = checked(&plain);
+            let infos = samples
+                .iter()
+                .filter(|sample| sample.name == "vobiz_endpoint_info");
+            assert_eq!(infos.count(), endpoints);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_has_few_pieces_whatever_the_fleet() {
+    let large = picture(desks(10_000), None, facts(0));
+    let small = picture(desks(45), None, facts(0));
+    let many = (0..300).map(|number| good(&number.to_string(), Arc::clone(&small)));
+    let (of_large, _publishers) = exposition([good("main", large)]);
+    let (of_many, _publishers) = exposition(many);
+    for exposition in [of_large, of_many] {
+        let answer = exposition.answer(Format::OpenMetrics, Encoding::Gzip);
+        let pieces = answer.body.count();
+        assert!((2..=25).contains(&pieces), "{pieces}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_counts_of_an_account_add_up_to_its_endpoints() {
+    let (exposition, _publishers) = exposition([good("main", picture(desks(100), None, facts(0)))]);
+    let samples = checked(&text(&exposition, Format::Text));
+    for name in [
+        "vobiz_endpoints",
+        "vobiz_application_endpoints",
+        "vobiz_group_endpoints",
+        "vobiz_sub_account_endpoints",
+    ] {
+        let counts = samples.iter().filter(|sample| sample.name == name);
+        let sum: u64 = counts
+            .map(|sample| sample.value.parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(sum, 100, "{name}");
+    }
+    let gauges_of_account = samples
+        .iter()
+        .filter(|sample| sample.label("account") == "main")
+        .filter(|sample| !sample.name.contains("_total") && !sample.name.contains("_request_"))
+        .count();
+    let told = value(&samples, "vobiz_exporter_series", &[]);
+    assert_eq!(told, Some(gauges_of_account.to_string().as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_usernames_no_sample_has_the_label() {
+    let state = AccountState {
+        shown: Arc::new(Shown {
+            username: false,
+            ..shown()
+        }),
+        ..good("main", picture(desks(3), None, facts(0)))
+    };
+    let (exposition, _publishers) = exposition([state]);
+    let text = text(&exposition, Format::Text);
+    assert!(!text.contains("username=\""), "{text}");
+    assert!(!text.contains("desk1\""), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_of_one_name_are_one_series() {
+    let state = AccountState {
+        shown: Arc::new(Shown {
+            groups: ["site", "other", "site", ""]
+                .map(|name| (name.to_owned(), "page"))
+                .to_vec(),
+            ..shown()
+        }),
+        ..good("main", picture(desks(3), None, facts(0)))
+    };
+    let (exposition, _publishers) = exposition([state]);
+    let samples = checked(&text(&exposition, Format::Text));
+    let names: BTreeSet<_> = samples
+        .iter()
+        .filter(|sample| sample.name == "vobiz_group_endpoints")
+        .map(|sample| sample.label("group"))
+        .collect();
+    assert_eq!(names, BTreeSet::from(["", "other", "site"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
+    let attached = |id: &str, application: Option<&str>| Endpoint {
+        id: id.to_owned(),
+        application: application.map(|id| Application {
+            id: id.to_owned(),
+            name: Some("Support".to_owned()),
+        }),
+        ..Endpoint::default()
+    };
+    let endpoints = [
+        attached("1", Some("")),
+        attached("2", None),
+        attached("3", Some("7")),
+    ];
+    let (exposition, _publishers) = exposition([good("main", picture(endpoints, None, facts(0)))]);
+    let samples = checked(&text(&exposition, Format::Text));
+    let assigned = |id| {
+        let name = "vobiz_endpoint_application_assigned";
+        value(&samples, name, &[("endpoint_id", id)])
+    };
+    assert_eq!(
+        (assigned("1"), assigned("2"), assigned("3")),
+        (Some("1"), Some("0"), Some("1"))
+    );
+    let named: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.name == "vobiz_application_info")
+        .map(|sample| {
+            (
+                sample.label("application_id"),
+                sample.label("application_name"),
+            )
+        })
+        .collect();
+    assert_eq!(named, [("7", "Support")]);
+}
+
+#[test]
+fn the_catalogue_knows_the_words_that_pictures_are_described_in() {
+    assert_eq!(Rejection::ALL.map(Rejection::label), REJECTED_ROWS);
+    assert_eq!(Field::ALL.map(Field::label), FIELDS);
+    assert_eq!(Capability::ALL.map(Capability::label), CAPABILITIES);
+}

@@ -1,0 +1,269 @@
+//! What changes with time: publishing, failing, withdrawing.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{advance, timeout};
+
+use super::{
+    parser::{Sample, checked, value},
+    workshop::*,
+};
+use crate::{
+    exposition::{Encoding, Exposition, Format, account::Rendered, press::Press},
+    snapshot::AccountState,
+    telemetry::catalogue::{Metric, Part},
+};
+
+fn scrape(exposition: &Exposition) -> Vec<Sample> {
+    let text = text(exposition, Format::Text);
+    assert!(unpacked(exposition, Format::Text) == text);
+    checked(&text)
+}
+
+fn of<'a>(samples: &'a [Sample], account: &str, name: &str) -> Option<&'a str> {
+    value(samples, name, &[("account", account)])
+}
+
+/// Is anything of the account's picture there?
+fn shows_picture(samples: &[Sample], account: &str) -> bool {
+    samples
+        .iter()
+        .filter(|sample| sample.label("account") == account)
+        .filter_map(|sample| Metric::named(&sample.name))
+        .any(|metric| metric.family().part == Part::Picture)
+}
+
+fn words(exposition: &Exposition) -> Vec<String> {
+    let accounts = exposition.accounts().into_iter();
+    accounts.map(|account| account.state).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_picture_is_withheld_to_the_moment_and_the_other_accounts_stay() {
+    let early = good("early", picture(desks(45), None, facts(0)));
+    advance(Duration::from_secs(100)).await;
+    let late = good("late", picture(desks(45), None, facts(0)));
+    let (exposition, _publishers) = exposition([failed(&early, "timeout"), late]);
+    let series = |samples: &[Sample]| -> u64 {
+        let told = of(samples, "early", "vobiz_exporter_series");
+        told.unwrap().parse().unwrap()
+    };
+
+    advance(Duration::from_millis(199_999)).await;
+    let before = scrape(&exposition);
+    assert_eq!(of(&before, "early", "vobiz_up"), Some("0"));
+    assert_eq!(of(&before, "early", "vobiz_data_withdrawn"), Some("0"));
+    assert!(shows_picture(&before, "early"));
+
+    advance(Duration::from_millis(1)).await;
+    let after = scrape(&exposition);
+    assert_eq!(of(&after, "early", "vobiz_up"), Some("0"));
+    assert_eq!(of(&after, "early", "vobiz_data_withdrawn"), Some("1"));
+    assert!(!shows_picture(&after, "early"), "counts are gone as well");
+    for stays in [
+        "vobiz_walk_last_success_timestamp_seconds",
+        "vobiz_walk_last_duration_seconds",
+        "vobiz_walk_pages",
+        "vobiz_walk_reported_endpoints",
+        "vobiz_exporter_max_age_seconds",
+    ] {
+        assert!(of(&after, "early", stays).is_some(), "{stays}");
+    }
+    let gone = before.len() - after.len();
+    assert_eq!(series(&before) - series(&after), gone as u64);
+    assert_eq!(of(&after, "late", "vobiz_data_withdrawn"), Some("0"));
+    assert!(shows_picture(&after, "late"));
+
+    advance(Duration::from_secs(100)).await;
+    let all = scrape(&exposition);
+    assert!(!shows_picture(&all, "late"), "its own time has come");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_walk_brings_a_withheld_account_back() {
+    let old = good("main", picture(desks(3), None, facts(0)));
+    let (exposition, mut publishers) = exposition([old]);
+    let run = tokio::spawn(exposition.clone().run());
+    advance(MAX_AGE).await;
+    assert!(!shows_picture(&scrape(&exposition), "main"));
+    publishers[0].publish(good("main", picture(desks(4), None, facts(300))));
+    drop(publishers);
+    run.await.unwrap();
+    let samples = scrape(&exposition);
+    assert_eq!(of(&samples, "main", "vobiz_data_withdrawn"), Some("0"));
+    let registered = [("registration", "registered")];
+    assert_eq!(value(&samples, "vobiz_endpoints", &registered), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_says_in_words_how_it_stands() {
+    let walked = good("a", picture(desks(45), None, facts(0)));
+    let states = [
+        walked.clone(),
+        failed(&walked, "auth"),
+        fresh("c"),
+        failed(&fresh("d"), "network"),
+    ];
+    let (exposition, _publishers) = exposition(states);
+    advance(Duration::from_secs(12)).await;
+    assert_eq!(
+        words(&exposition),
+        [
+            "up: 45 endpoints, 30 registered, walked 12 s ago",
+            "down (auth), last good walk 12 s ago",
+            "first walk under way",
+            "down (network), no good walk yet",
+        ]
+    );
+    advance(Duration::from_secs(7_500)).await;
+    assert_eq!(
+        words(&exposition)[..2],
+        [
+            "withdrawn: up, last good walk 2 h 5 min ago",
+            "withdrawn: down (auth), last good walk 2 h 5 min ago",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_ready_when_every_first_walk_has_ended_and_stays_so() {
+    let (exposition, mut publishers) = exposition([fresh("a"), fresh("b")]);
+    let run = tokio::spawn(exposition.clone().run());
+    assert!(!exposition.is_ready());
+    let a = good("a", picture(desks(3), None, facts(0)));
+    publishers[0].publish(a);
+    while of(&scrape(&exposition), "a", "vobiz_up").is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!exposition.is_ready(), "b is still walking");
+    publishers[1].publish(failed(&fresh("b"), "auth"));
+    drop(publishers);
+    run.await.unwrap();
+    assert!(exposition.is_ready(), "a walk that ended badly has ended");
+    assert_eq!(of(&scrape(&exposition), "b", "vobiz_up"), Some("0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_walk_uses_the_fragments_of_the_picture_again() {
+    let mut press = Press::new();
+    let state = good("main", picture(desks(45), None, facts(0)));
+    let first = Rendered::new(&state, None, &mut press);
+    let second = Rendered::new(&failed(&state, "timeout"), Some(&first), &mut press);
+    let now = tokio::time::Instant::now();
+    let place =
+        |rendered: &Rendered, metric| rendered.family(metric, now).unwrap().bytes().as_ptr();
+    for metric in [
+        Metric::EndpointInfo,
+        Metric::EndpointRegistered,
+        Metric::Endpoints,
+    ] {
+        assert_eq!(place(&first, metric), place(&second, metric));
+    }
+    let other = good("main", picture(desks(45), None, facts(0)));
+    let third = Rendered::new(&other, Some(&second), &mut press);
+    let metric = Metric::EndpointInfo;
+    assert_ne!(
+        place(&second, metric),
+        place(&third, metric),
+        "another picture"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_family_of_one_account_is_answered_from_where_it_was_rendered() {
+    let state = good("main", picture(desks(20_000), None, facts(0)));
+    let (exposition, mut publishers) = exposition([state.clone()]);
+    let places = |exposition: &Exposition| -> Vec<_> {
+        let answer = exposition.answer(Format::Text, Encoding::Gzip);
+        let large = answer.body.filter(|piece| piece.len() > 16 * 1024);
+        large.map(|piece| piece.as_ptr()).collect()
+    };
+    let before = places(&exposition);
+    assert!(before.len() >= 4, "{before:?}");
+    publishers[0].publish(failed(&state, "timeout"));
+    drop(publishers);
+    exposition.clone().run().await;
+    assert_eq!(of(&scrape(&exposition), "main", "vobiz_up"), Some("0"));
+    assert_eq!(places(&exposition), before);
+}
+
+/// A picture in which every sample tells which walk it is of.
+fn walk(number: i64) -> AccountState {
+    let endpoints = desks(500).map(|mut endpoint| {
+        endpoint.alias = Some(number.to_string());
+        endpoint.user_agent = Some(number.to_string());
+        endpoint
+    });
+    good("main", picture(endpoints, None, facts(number)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_taken_while_publishing_never_mixes_two_walks() {
+    let (exposition, mut publishers) = exposition([walk(0)]);
+    let run = tokio::spawn(exposition.clone().run());
+    let writer = tokio::task::spawn_blocking(move || {
+        for number in 1..60 {
+            publishers[0].publish(walk(number));
+        }
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    while !run.is_finished() {
+        let samples = checked(&unpacked(&exposition, Format::OpenMetrics));
+        let ended = of(
+            &samples,
+            "main",
+            "vobiz_walk_last_success_timestamp_seconds",
+        )
+        .unwrap();
+        let number = (ended.parse::<i64>().unwrap() - at(0).0 / 1000).to_string();
+        for label in ["alias", "user_agent"] {
+            let told = samples
+                .iter()
+                .filter(|sample| sample.labels.contains_key(label));
+            assert!(
+                told.map(|sample| sample.label(label))
+                    .all(|told| told == number)
+            );
+        }
+        seen.insert(number);
+    }
+    writer.await.unwrap();
+    assert!(seen.len() > 1, "only {seen:?} were seen");
+    let samples = checked(&text(&exposition, Format::Text));
+    let last = of(
+        &samples,
+        "main",
+        "vobiz_walk_last_success_timestamp_seconds",
+    );
+    assert_eq!(last, Some((at(59).0 / 1000).to_string().as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_are_encoded_anew_once_a_second_and_not_at_every_scrape() {
+    let (publisher, reader) = crate::snapshot::channel(fresh("main"));
+    let instruments = crate::telemetry::Instruments::new();
+    let counted = instruments.account("main");
+    let exposition = Exposition::new(vec![reader], instruments);
+    let walks = || {
+        let samples = scrape(&exposition);
+        of(&samples, "main", "vobiz_walks_total")
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(walks(), "0");
+    counted.walk_started();
+    advance(Duration::from_millis(999)).await;
+    assert_eq!(walks(), "0");
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(walks(), "1");
+    counted.walk_started();
+    let mut publisher = publisher;
+    publisher.publish(failed(&fresh("main"), "auth"));
+    drop(publisher);
+    timeout(Duration::from_secs(60), exposition.clone().run())
+        .await
+        .unwrap();
+    assert_eq!(walks(), "2", "and after every walk");
+    let answered = Arc::new(exposition.answer(Format::Text, Encoding::Gzip));
+    assert!(answered.length > 0);
+}

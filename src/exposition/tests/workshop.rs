@@ -1,0 +1,152 @@
+//! Builders: pictures, accounts, answers.
+
+use std::{io::Read, sync::Arc, time::Duration};
+
+use flate2::read::GzDecoder;
+use tokio::time::Instant;
+
+use crate::{
+    clock::UnixMillis,
+    exposition::{Answer, Encoding, Exposition, Format},
+    snapshot::{
+        AccountState, Application, Draft, Endpoint, EndpointView, Hold, Publisher, Row, RowKey,
+        Shown, Snapshot, WalkFacts, channel,
+    },
+    telemetry::Instruments,
+};
+
+pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// Seconds after the start of the story.
+pub(super) fn at(seconds: i64) -> UnixMillis {
+    UnixMillis(1_732_200_000_000 + seconds * 1000)
+}
+
+pub(super) fn facts(ended: i64) -> WalkFacts {
+    WalkFacts {
+        started_at: at(ended - 2),
+        ended_at: at(ended),
+        duration: Duration::from_millis(2_250),
+        pages: 2,
+        reported: Some(5),
+        missing: 0,
+        held: 0,
+        rejected_rows: [0; 5],
+        rejected_values: [0; 12],
+        assumed_values: [0; 12],
+    }
+}
+
+/// A picture of these endpoints; the group of an endpoint is 0 where its alias begins with `BLR`.
+pub(super) fn picture(
+    endpoints: impl IntoIterator<Item = Endpoint>,
+    previous: Option<&Snapshot>,
+    facts: WalkFacts,
+) -> Arc<Snapshot> {
+    let mut draft = Draft::new();
+    for (position, endpoint) in (0..).zip(endpoints) {
+        let key = RowKey(position);
+        let content = Ok(endpoint);
+        draft.take(&Row { key, content }, position);
+    }
+    let group = |view: &EndpointView<'_>| view.alias.starts_with("BLR").then_some(0);
+    let (picture, _) = draft.seal().paint(previous, facts, Hold::Nothing, &group);
+    Arc::new(picture)
+}
+
+/// `count` endpoints, every third of them unregistered.
+pub(super) fn desks(count: u64) -> impl Iterator<Item = Endpoint> {
+    (0..count).map(|number| Endpoint {
+        id: (9_007_199_254_740_993 + number).to_string(),
+        username: Some(format!("desk{number}")),
+        alias: Some(format!("Desk {number}")),
+        registered: Some(number % 3 != 0),
+        user_agent: Some(format!("Phone/{}", number % 4)),
+        application: (number % 2 == 0).then(|| Application {
+            id: (number % 6).to_string(),
+            name: None,
+        }),
+        ..Endpoint::default()
+    })
+}
+
+pub(super) fn shown() -> Shown {
+    Shown {
+        username: true,
+        user_agent: true,
+        ..Shown::default()
+    }
+}
+
+/// An account before its first walk has finished.
+pub(super) fn fresh(account: &str) -> AccountState {
+    AccountState {
+        account: account.into(),
+        shown: Arc::new(shown()),
+        picture: None,
+        up: None,
+        suspect: false,
+        clock_offset: None,
+        poll_interval: Duration::from_secs(60),
+        max_age: MAX_AGE,
+        withdraw_at: None,
+        failure: None,
+    }
+}
+
+/// The account after a good walk that ended just now.
+pub(super) fn good(account: &str, picture: Arc<Snapshot>) -> AccountState {
+    AccountState {
+        picture: Some(picture),
+        up: Some(true),
+        withdraw_at: Some(Instant::now() + MAX_AGE),
+        ..fresh(account)
+    }
+}
+
+/// The account after a walk that failed.
+pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountState {
+    AccountState {
+        up: Some(false),
+        failure: Some(reason),
+        ..before.clone()
+    }
+}
+
+/// An exposition of these accounts, with every instrument of theirs at 0.
+pub(super) fn exposition(
+    states: impl IntoIterator<Item = AccountState>,
+) -> (Exposition, Vec<Publisher>) {
+    let instruments = Instruments::new();
+    let galleries = states.into_iter().map(|state| {
+        instruments.account(&state.account);
+        channel(state)
+    });
+    let (publishers, readers): (Vec<_>, Vec<_>) = galleries.unzip();
+    (Exposition::new(readers, instruments), publishers)
+}
+
+/// The bytes of an answer, which are as many as it says.
+pub(super) fn bytes(answer: Answer) -> Vec<u8> {
+    let length = answer.length;
+    let pieces: Vec<_> = answer.body.collect();
+    let bytes = pieces.concat();
+    assert_eq!(bytes.len() as u64, length, "Content-Length");
+    bytes
+}
+
+/// What a scraper reads that takes the answer without compression.
+pub(super) fn text(exposition: &Exposition, format: Format) -> String {
+    String::from_utf8(bytes(exposition.answer(format, Encoding::Identity))).unwrap()
+}
+
+/// What a scraper reads that unpacks a gzip answer: one member with a right CRC and length, and
+/// nothing after it.
+pub(super) fn unpacked(exposition: &Exposition, format: Format) -> String {
+    let packed = bytes(exposition.answer(format, Encoding::Gzip));
+    let mut decoder = GzDecoder::new(&packed[..]);
+    let mut text = String::new();
+    decoder.read_to_string(&mut text).unwrap();
+    assert!(decoder.into_inner().is_empty(), "bytes after the member");
+    text
+}
