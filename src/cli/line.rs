@@ -174,6 +174,10 @@ pub struct Simulate {
     #[arg(long, value_name = "SHAPE", default_value = "documented")]
     pub row_shape: RowShape,
 
+    /// Never compress, whatever the client accepts.
+    #[arg(long)]
+    pub no_gzip: bool,
+
     /// How many times as fast as ours its time passes; 0 stops it.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
     pub speed: f64,

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Index of the first group whose every given expression matches.
-pub(super) fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
+pub fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
     let at = groups
         .iter()
         .position(|group| matches(&group.matches, endpoint))?;

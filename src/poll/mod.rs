@@ -25,6 +25,7 @@ mod token;
 mod walk;
 
 pub use failure::{Failure, Reason};
+pub use groups::group_of;
 pub use pace::{Pace, Paces};
 pub use poller::{Poller, Surroundings};
 pub use schedule::Schedule;

@@ -231,17 +231,13 @@ impl<S: Source> Poller<S> {
     fn publish(&mut self, found: Found, started_at: UnixMillis, duration: Duration, pages: u64) {
         let before = self.publisher.current();
         let max_age = self.schedule.effective_max_age();
+        let ended_at = self.around.clock.now();
         let facts = WalkFacts {
-            started_at,
-            ended_at: self.around.clock.now(),
-            duration,
             pages,
             reported: found.reported,
             missing: found.missing,
-            held: 0,
             rejected_rows: found.rejected_rows,
-            rejected_values: Default::default(),
-            assumed_values: Default::default(),
+            ..WalkFacts::new(started_at, ended_at, duration)
         };
         let hold = if found.missing > 0 {
             Hold::UpTo(max_age)

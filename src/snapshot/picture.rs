@@ -45,6 +45,24 @@ pub struct WalkFacts {
     pub assumed_values: [u64; Field::ALL.len()],
 }
 
+impl WalkFacts {
+    /// A walk without a count, of which nothing is missing, held, rejected or assumed.
+    pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
+        Self {
+            started_at,
+            ended_at,
+            duration,
+            pages: 0,
+            reported: None,
+            missing: 0,
+            held: 0,
+            rejected_rows: [0; Rejection::ALL.len()],
+            rejected_values: [0; Field::ALL.len()],
+            assumed_values: [0; Field::ALL.len()],
+        }
+    }
+}
+
 /// One endpoint of a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EndpointView<'a> {

@@ -17,18 +17,7 @@ fn minute(at: i64) -> UnixMillis {
 }
 
 fn facts(at: i64) -> WalkFacts {
-    WalkFacts {
-        started_at: minute(at),
-        ended_at: minute(at),
-        duration: Duration::ZERO,
-        pages: 1,
-        reported: None,
-        missing: 0,
-        held: 0,
-        rejected_rows: [0; 5],
-        rejected_values: [0; 12],
-        assumed_values: [0; 12],
-    }
+    WalkFacts::new(minute(at), minute(at), Duration::ZERO)
 }
 
 fn endpoint(id: &str, registered: Option<bool>) -> Endpoint {

@@ -36,18 +36,7 @@ fn asker(list: &Arc<List>, page_size: u32) -> Asker<List> {
 
 /// A reading as a picture, without what the walk was like.
 fn paint(sealed: Sealed) -> Snapshot {
-    let facts = WalkFacts {
-        started_at: START,
-        ended_at: START,
-        duration: Duration::ZERO,
-        pages: 0,
-        reported: None,
-        missing: 0,
-        held: 0,
-        rejected_rows: Default::default(),
-        rejected_values: Default::default(),
-        assumed_values: Default::default(),
-    };
+    let facts = WalkFacts::new(START, START, Duration::ZERO);
     sealed.paint(None, facts, Hold::Nothing, &|_| None).0
 }
 

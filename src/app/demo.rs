@@ -1,0 +1,101 @@
+//! Everything at once without an account: the simulated vendor with the exporter in front of it.
+
+use std::io::Write;
+
+use regex::Regex;
+
+use super::{Failure, serve, simulate};
+use crate::{
+    cli::Demo,
+    config::{self, Account, Config, Group, GroupMatch, Watch},
+    sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World},
+};
+
+/// Starts the simulated vendor on a free port and serves what the exporter makes of it.
+pub(super) async fn demo(demo: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
+    let seed = demo.seed.unwrap_or_else(|| fastrand::u64(..));
+    let world = World::demo_at(demo.endpoints as usize, seed, simulate::now());
+    let options = Options {
+        pace: Pace::Running(1.0),
+        ..Options::default()
+    };
+    let vendor = Vendor::start(world, options).await?;
+    let config = configuration(&vendor)?;
+    serve::open(&config, &demo.web, |bound| {
+        writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
+        writeln!(
+            out,
+            "with {} endpoints (seed {seed}). Open:",
+            demo.endpoints
+        )?;
+        for address in bound.local_addrs() {
+            let port = address.port();
+            writeln!(
+                out,
+                "  http://localhost:{port}/         what the exporter knows, in words"
+            )?;
+            let path = demo.web.telemetry_path.as_str();
+            writeln!(
+                out,
+                "  http://localhost:{port}{path}  what Prometheus scrapes"
+            )?;
+        }
+        writeln!(out, "End it with Ctrl-C.")?;
+        Ok(out.flush()?)
+    })
+    .await
+}
+
+/// The configuration that an operator of the demonstration's phones might write.
+fn configuration(vendor: &Vendor) -> Result<Config, Failure> {
+    let base_url = vendor.base_url();
+    let mut accounts = Vec::new();
+    let mut config = None;
+    for (login, name) in DEMO_ACCOUNTS.iter().zip(["main", "branch"]) {
+        let set = [
+            ("VOBIZ_AUTH_ID", login.auth_id),
+            ("VOBIZ_AUTH_TOKEN", login.token),
+            ("VOBIZ_EXPORTER__API__BASE_URL", base_url.as_str()),
+            ("VOBIZ_EXPORTER__POLL__INTERVAL", "15s"),
+        ];
+        let environment = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut loaded = config::load(None, &environment)?.config;
+        accounts.extend(loaded.accounts.drain(..).map(|account| Account {
+            name: name.to_owned(),
+            groups: groups(),
+            ..account
+        }));
+        config = Some(loaded);
+    }
+    let config = config.ok_or_else(|| Failure::at_run_time("the demonstration has no account"))?;
+    Ok(Config { accounts, ..config })
+}
+
+fn groups() -> Vec<Group> {
+    let exactly = |pattern: &str| {
+        Some(Regex::new(&format!("^(?:{pattern})$")).expect("the pattern is a constant"))
+    };
+    let alias = |name: &str, pattern: &str, watch| Group {
+        name: name.to_owned(),
+        matches: GroupMatch {
+            alias: exactly(pattern),
+            ..GroupMatch::default()
+        },
+        watch,
+    };
+    let webrtc = GroupMatch {
+        username: exactly("web_.*"),
+        ..GroupMatch::default()
+    };
+    vec![
+        alias("reception", "(Reception|Front Desk).*", Watch::Page),
+        Group {
+            name: "webrtc".to_owned(),
+            matches: webrtc,
+            watch: Watch::Ignore,
+        },
+        alias("spare", "Spare.*", Watch::Ignore),
+        alias("bangalore", "BLR-.*", Watch::Notice),
+        alias("delhi", "DEL-.*", Watch::Notice),
+    ]
+}

@@ -1,0 +1,91 @@
+//! The pollers of all accounts and what they share.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Failure;
+use crate::{
+    api::{Client, Transports},
+    clock::Clock,
+    config::Config,
+    poll::{Paces, Poller, Surroundings},
+    snapshot::Reader,
+    telemetry::Instruments,
+};
+
+/// The first walks of two accounts start at most this far apart,
+const APART: Duration = Duration::from_secs(2);
+/// and all of them within this.
+const ALL_WITHIN: Duration = Duration::from_secs(10);
+
+/// Every account's poller with the reading end of its gallery, in the configuration's order.
+pub(super) struct Household {
+    pub(super) pollers: Vec<Poller<Client>>,
+    pub(super) readers: Vec<Reader>,
+    pub(super) instruments: Instruments,
+}
+
+impl Household {
+    /// Builds everything and starts nothing. With `staggered`, first walks do not all start at once.
+    ///
+    /// # Errors
+    /// A proxy or CA file that cannot be used, with the account's name.
+    pub(super) fn build(config: &Config, staggered: bool) -> Result<Self, Failure> {
+        let clock = Clock::system();
+        let instruments = Instruments::new();
+        instruments.config_loaded(clock.now());
+        let mut paces = Paces::new(config.max_concurrent_requests);
+        for account in &config.accounts {
+            let api = &account.api;
+            paces.announce(&api.base_url, &account.auth_id, api.requests_per_second);
+        }
+        let mut transports = Transports::new();
+        let mut first_in = Duration::ZERO;
+        let apart = if staggered {
+            stagger(config.accounts.len())
+        } else {
+            Duration::ZERO
+        };
+        let mut household = Self {
+            pollers: Vec::new(),
+            readers: Vec::new(),
+            instruments,
+        };
+        for account in &config.accounts {
+            let own = household.instruments.account(&account.name);
+            let client = transports
+                .client(account, own.clone(), clock)
+                .map_err(|error| {
+                    Failure::of_configuration(format!("account {}: {error}", account.name))
+                })?;
+            let pace = paces.pace(&account.api.base_url, &account.auth_id);
+            let around = Surroundings {
+                clock,
+                instruments: own,
+                pace,
+            };
+            let (poller, reader) = Poller::new(account.clone(), Arc::new(client), around, first_in);
+            household.pollers.push(poller);
+            household.readers.push(reader);
+            first_in += apart;
+        }
+        Ok(household)
+    }
+}
+
+/// Time between the first walks of two of `accounts` accounts.
+fn stagger(accounts: usize) -> Duration {
+    let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
+    APART.min(ALL_WITHIN / accounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_walks_are_two_seconds_apart_but_all_within_ten() {
+        assert_eq!(stagger(1), APART);
+        assert_eq!(stagger(4), APART);
+        assert!(stagger(300) * 300 <= ALL_WITHIN);
+    }
+}

@@ -1,0 +1,83 @@
+//! Serving: pollers, exposition and front door until a signal.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{Failure, household::Household};
+use crate::{
+    cli::{Arguments, ListenAddress, Web},
+    config::{self, Config},
+    exposition::Exposition,
+    http::{Address, Bound, Settings},
+    shutdown::{Signals, Token},
+};
+
+/// Loads the configuration and serves until a signal.
+pub(super) async fn serve(
+    arguments: &Arguments,
+    environment: &[(String, String)],
+) -> Result<(), Failure> {
+    let loaded = config::load(arguments.config_file.as_deref(), environment)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::debug!(configuration = %loaded.config.masked(), "loaded");
+    open(&loaded.config, &arguments.web, |_| Ok(())).await
+}
+
+/// Opens the house: everything is bound before anything is asked, and `announce` hears where.
+pub(super) async fn open(
+    config: &Config,
+    web: &Web,
+    announce: impl FnOnce(&Bound) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let signals = Signals::listen()?;
+    let bound = bind(web).await?;
+    let household = Household::build(config, true)?;
+    for address in bound.local_addrs() {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"), %address,
+            path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
+        );
+    }
+    announce(&bound)?;
+
+    let shutdown = Token::new();
+    let instruments = household.instruments;
+    let exposition = Exposition::new(household.readers, instruments.clone());
+    let mut tasks = JoinSet::new();
+    for poller in household.pollers {
+        tasks.spawn(poller.run(shutdown.clone()));
+    }
+    let rendering = exposition.clone();
+    let until = shutdown.clone();
+    tasks.spawn(async move {
+        until.run_until_cancelled(rendering.run()).await;
+    });
+    tokio::select! {
+        () = bound.serve(Arc::new(exposition), instruments, shutdown.clone()) => {}
+        never = signals.obey(shutdown) => match never {},
+    }
+    tasks.shutdown().await;
+    tracing::info!("left in good order");
+    Ok(())
+}
+
+async fn bind(web: &Web) -> Result<Bound, Failure> {
+    let addresses: Vec<_> = web.listen_addresses.iter().map(address).collect();
+    let settings = Settings {
+        telemetry_path: web.telemetry_path.as_str().to_owned(),
+        max_requests: web.max_requests,
+        ..Settings::default()
+    };
+    let bound = Bound::bind(&addresses, settings).await;
+    bound.map_err(|error| Failure::at_run_time(error.to_string()))
+}
+
+fn address(listen: &ListenAddress) -> Address {
+    match listen {
+        ListenAddress::Everywhere(port) => Address::AnyOf(*port),
+        ListenAddress::Host(host, port) => Address::Host(host.clone(), *port),
+    }
+}

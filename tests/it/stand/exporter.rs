@@ -1,0 +1,186 @@
+//! The exporter as a process.
+
+use std::{
+    process::{Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use super::{Scrape, until};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
+
+/// A running exporter. It is killed when the story ends, however it ends.
+pub struct Exporter {
+    child: Child,
+    folder: tempfile::TempDir,
+    address: String,
+    log: Arc<Mutex<String>>,
+}
+
+/// How an exporter that was told to end has ended.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub log: String,
+}
+
+/// Runs the binary to its end with `configuration` as its file (none if empty).
+pub async fn run(configuration: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    command(&folder, configuration, arguments)
+        .output()
+        .await
+        .expect("the binary runs")
+}
+
+fn command(folder: &tempfile::TempDir, configuration: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    // What the machine has set must not change a story.
+    command
+        .env_clear()
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .args(arguments);
+    if !configuration.is_empty() {
+        let file = folder.path().join("exporter.yaml");
+        std::fs::write(&file, configuration).expect("the file can be written");
+        command.arg("--config.file").arg(file);
+    }
+    command
+}
+
+impl Exporter {
+    /// Starts on a free port with `configuration` as its file, and waits until it listens.
+    pub async fn start(configuration: &str) -> Self {
+        Self::start_with(configuration, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn start_with(configuration: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut command = command(&folder, configuration, arguments);
+        command.arg("--web.listen-address=127.0.0.1:0");
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stderr = child.stderr.take().expect("it is piped");
+        let log = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&log);
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stderr).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut log = collected.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let lines = Arc::clone(&log);
+        let address = until("the exporter listens", || {
+            let log = lines.lock().unwrap().clone();
+            async move {
+                let line = log.lines().find(|line| line.contains("listening"))?;
+                let address = line.split("address=").nth(1)?;
+                Some(address.split_whitespace().next()?.to_owned())
+            }
+        })
+        .await;
+        Self {
+            child,
+            folder,
+            address,
+            log,
+        }
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The folder of its configuration file, for files of the story's own.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Everything logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Status, head and body of an answer, unpacked from nothing: no encoding is accepted.
+    pub async fn get(&self, path: &str) -> (u16, String, String) {
+        self.request("GET", path, "").await
+    }
+
+    /// The same with another method and more header lines (each ended by `\r\n`).
+    pub async fn request(&self, method: &str, path: &str, head: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(&self.address).await.expect("it listens");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n{head}\r\n"
+        );
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("it reads");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("it answers");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head
+            .split_whitespace()
+            .nth(1)
+            .and_then(|code| code.parse().ok());
+        (
+            status.expect("an answer has a status"),
+            head.to_owned(),
+            body.to_owned(),
+        )
+    }
+
+    /// What Prometheus would read now.
+    pub async fn scrape(&self) -> Scrape {
+        let (status, _, body) = self.get("/metrics").await;
+        assert_eq!(status, 200);
+        Scrape::read(&body)
+    }
+
+    /// Scrapes until `seen` likes what it sees.
+    pub async fn until(&self, what: &str, seen: impl Fn(&Scrape) -> bool) -> Scrape {
+        until(what, || async { Some(self.scrape().await).filter(&seen) }).await
+    }
+
+    /// Sends a signal.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().await;
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Ends it with SIGTERM and waits.
+    pub async fn terminate(mut self) -> Finished {
+        self.signal("TERM").await;
+        let status = tokio::time::timeout(std::time::Duration::from_secs(12), self.child.wait());
+        let status = status
+            .await
+            .expect("it ends in time")
+            .expect("it can be waited for");
+        // The log is whole once its end has been read.
+        let log = until("the last log line", || async { Some(self.log()) }).await;
+        Finished {
+            code: status.code(),
+            log,
+        }
+    }
+}
