@@ -20,7 +20,7 @@ use vobiz_exporter::{
 const NOON: i64 = 1_732_200_000_000;
 
 fn picture(endpoints: u64) -> Arc<Snapshot> {
-    let mut draft = Draft::new();
+    let mut draft = Draft::new(true);
     for number in 0..endpoints {
         let at = NOON - i64::try_from(number * 7919 % 300_000).unwrap_or(0);
         let endpoint = Endpoint {

@@ -134,7 +134,7 @@ fn describe(
 }
 
 fn paint(account: &Account, page: &Page, clock: Clock) -> Snapshot {
-    let mut draft = Draft::new();
+    let mut draft = Draft::new(false);
     for (position, row) in (0..).zip(&page.rows) {
         draft.take(row, position);
     }

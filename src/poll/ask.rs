@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{Failure, Pace, Reason, Source, backoff, report::PaceNote};
 use crate::{
     api::{self, ErrorKind, Page},
-    config::Account,
+    config::{Account, Optional},
     telemetry::{AccountInstruments, Operation, ThrottleCause},
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Asker<S> {
     pub(super) instruments: AccountInstruments,
     pub(super) page_size: u32,
     pub(super) retries: u32,
+    /// Are the addresses of devices wanted?
+    pub(super) with_contacts: bool,
     pub(super) pace_note: Arc<PaceNote>,
     progress: Mutex<Progress>,
 }
@@ -56,12 +58,14 @@ impl<S: Source> Asker<S> {
             last_fault: None,
         });
         let (page_size, retries) = (account.api.page_size, account.api.retries);
+        let with_contacts = account.metrics.groups.contains(&Optional::Contact);
         Self {
             source,
             pace,
             instruments,
             page_size,
             retries,
+            with_contacts,
             pace_note,
             progress,
         }

@@ -15,7 +15,7 @@ pub(super) async fn read<S: Source>(
     asker: &Asker<S>,
     concurrency: usize,
 ) -> Result<Outcome, Failure> {
-    let mut reading = Reading::new();
+    let mut reading = Reading::new(asker.with_contacts);
     asker.plan(1);
     reading.fetch(asker, 0).await?;
     let full = reading.full();

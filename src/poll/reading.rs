@@ -36,9 +36,9 @@ pub(super) enum Outcome {
 }
 
 impl Reading {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(with_contacts: bool) -> Self {
         Self {
-            draft: Draft::new(),
+            draft: Draft::new(with_contacts),
             pages: 0,
             lowest_total: None,
             last_total: None,
@@ -131,7 +131,7 @@ pub(super) async fn read<S: Source>(
     asker: &Asker<S>,
     concurrency: usize,
 ) -> Result<Outcome, Failure> {
-    let mut reading = Reading::new();
+    let mut reading = Reading::new(asker.with_contacts);
     asker.plan(1);
     reading.fetch(asker, 0).await?;
     let first = &reading.strips[0];
@@ -146,6 +146,7 @@ pub(super) async fn read<S: Source>(
         (1, _) => return single(asker, reading).await,
         _ => {}
     }
+    reading.draft.expect(total.unwrap_or(0));
     let stride = full - 1;
     let offsets = (1..).map(move |page| page * stride);
     let offsets = offsets.take_while(move |offset| offset + 1 < total.unwrap_or(0));

@@ -1,6 +1,9 @@
 //! Linking the pages of a reading into one chain, and closing the gaps that edits have torn.
 
+use std::collections::HashSet;
+
 use super::{Failure, Source, ask::Asker, chain::Strip, reading::Reading};
+use crate::api::RowKey;
 
 /// How often one gap is approached, each time from twice as far back.
 const STEPS_BACK: u32 = 6;
@@ -15,7 +18,7 @@ pub(super) async fn link<S: Source>(
     let mut repairs_left = 8 + reading.strips.len() / 8;
     loop {
         let tail = chain.last().expect("the chain begins with the first page");
-        if let Some(next) = follower(&reading.strips, tail) {
+        if let Some(next) = follower(&reading.strips, &chain) {
             let next = next.clone();
             chain.push(next);
             continue;
@@ -41,10 +44,23 @@ pub(super) async fn link<S: Source>(
     }
 }
 
-/// The page that holds `tail`'s anchor and reaches beyond it, or confirms that nothing does.
-fn follower<'a>(strips: &'a [Strip], tail: &Strip) -> Option<&'a Strip> {
+/// The page that goes on from the chain's last one: the next by offset. Only pages that show
+/// nothing but rows of the chain are passed over: there the list grew by more than a page.
+fn follower<'a>(strips: &'a [Strip], chain: &[Strip]) -> Option<&'a Strip> {
+    let tail = chain.last()?;
     let later = strips.partition_point(|strip| strip.offset <= tail.offset);
-    strips[later..].iter().find(|strip| strip.follows(tail))
+    let mut later = strips[later..].iter();
+    let next = later.next()?;
+    if next.follows(tail) {
+        return Some(next);
+    }
+    let known: HashSet<RowKey> = chain
+        .iter()
+        .flat_map(|strip| strip.keys.iter().copied())
+        .collect();
+    let is_behind = |strip: &&Strip| strip.keys.iter().all(|key| known.contains(key));
+    let mut beyond = std::iter::once(next).chain(later).skip_while(is_behind);
+    beyond.next().filter(|strip| strip.follows(tail))
 }
 
 /// Does the chain reach the end of the list? Its last page had room for more rows and either

@@ -11,9 +11,14 @@ use super::{
 };
 use crate::api::{Endpoint, Rejection, Row, RowKey};
 
+/// Room is made for this many endpoints at most, whatever a count promises.
+const MOST_EXPECTED: usize = 1_000_000;
+
 /// The rows of one reading of the list, in any order. Of two rows with one id the later one wins.
 #[derive(Debug, Default)]
 pub struct Draft {
+    /// Are the addresses of people's devices wanted at all?
+    with_contacts: bool,
     records: Vec<Record>,
     /// Where each record's row stood.
     positions: Vec<u64>,
@@ -26,9 +31,26 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A reading of nothing.
-    pub fn new() -> Self {
-        Self::default()
+    /// A reading of nothing. Without `with_contacts` the addresses of devices are not even kept.
+    pub fn new(with_contacts: bool) -> Self {
+        Self {
+            with_contacts,
+            ..Self::default()
+        }
+    }
+
+    /// About this many endpoints will come, each as large as those that came already: makes room
+    /// once, because growing by doubling would hold every text twice for a moment.
+    pub fn expect(&mut self, endpoints: u64) {
+        let endpoints = usize::try_from(endpoints)
+            .unwrap_or(usize::MAX)
+            .min(MOST_EXPECTED);
+        let more = endpoints.saturating_sub(self.records.len());
+        let text_per_row = self.texts.len() / self.records.len().max(1) + 1;
+        self.records.reserve_exact(more);
+        self.positions.reserve_exact(more);
+        self.texts.reserve_exact(more.saturating_mul(text_per_row));
+        self.index.reserve(more);
     }
 
     /// Takes a row that stood at `position` of the list (the page's offset plus its index).
@@ -49,7 +71,12 @@ impl Draft {
             self.application_names
                 .insert(application.id.clone(), name.clone());
         }
-        let record = Record::pack(endpoint, &mut self.texts, &mut self.words);
+        let record = Record::pack(
+            endpoint,
+            self.with_contacts,
+            &mut self.texts,
+            &mut self.words,
+        );
         let Some(&at) = self.index.get(&key) else {
             self.index
                 .insert(key, u32::try_from(self.records.len()).unwrap_or(u32::MAX));

@@ -7,6 +7,7 @@
 mod changes;
 mod draft;
 mod pack;
+mod paint;
 mod picture;
 mod sealed;
 mod state;
@@ -14,8 +15,9 @@ mod tally;
 
 pub use changes::{Changes, Transition};
 pub use draft::Draft;
+pub use paint::Hold;
 pub use picture::{EndpointView, Snapshot, WalkFacts};
-pub use sealed::{Comparison, Hold, Sealed};
+pub use sealed::{Comparison, Sealed};
 pub use state::{AccountState, Publisher, Reader, Shown, channel};
 pub use tally::{Counts, Tallies};
 

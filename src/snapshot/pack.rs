@@ -120,12 +120,20 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn pack(endpoint: &Endpoint, texts: &mut String, words: &mut Words) -> Self {
+    pub(super) fn pack(
+        endpoint: &Endpoint,
+        with_contacts: bool,
+        texts: &mut String,
+        words: &mut Words,
+    ) -> Self {
         let mut text = |text: &Option<String>| Span::append(texts, text.as_deref().unwrap_or(""));
         let username = text(&endpoint.username);
         let alias = text(&endpoint.alias);
-        let contact = text(&endpoint.contact);
-        let received = text(&endpoint.received);
+        let (contact, received) = if with_contacts {
+            (text(&endpoint.contact), text(&endpoint.received))
+        } else {
+            Default::default()
+        };
         Self {
             id: Span::append(texts, &endpoint.id),
             username,

@@ -38,7 +38,7 @@ fn row(endpoint: Endpoint) -> Row {
 }
 
 fn draft(endpoints: impl IntoIterator<Item = Endpoint>) -> Draft {
-    let mut draft = Draft::new();
+    let mut draft = Draft::new(true);
     for (position, endpoint) in (0..).zip(endpoints) {
         draft.take(&row(endpoint), position);
     }
@@ -205,7 +205,7 @@ fn a_username_once_seen_is_kept() {
 
 #[test]
 fn of_two_rows_with_one_id_the_later_wins_and_a_second_place_is_noticed() {
-    let mut draft = Draft::new();
+    let mut draft = Draft::new(true);
     draft.take(&row(endpoint("1", Some(true))), 99);
     draft.take(&row(endpoint("1", Some(false))), 99);
     assert!(
@@ -220,7 +220,7 @@ fn of_two_rows_with_one_id_the_later_wins_and_a_second_place_is_noticed() {
 
 #[test]
 fn rejected_rows_are_counted_by_place_and_values_by_endpoint() {
-    let mut draft = Draft::new();
+    let mut draft = Draft::new(true);
     let rejected = Row {
         key: RowKey(7),
         content: Err(Rejection::NotAnObject),

@@ -43,7 +43,7 @@ pub(super) fn picture(
     previous: Option<&Snapshot>,
     facts: WalkFacts,
 ) -> Arc<Snapshot> {
-    let mut draft = Draft::new();
+    let mut draft = Draft::new(true);
     for (position, endpoint) in (0..).zip(endpoints) {
         let key = RowKey(position);
         let content = Ok(endpoint);

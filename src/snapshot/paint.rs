@@ -1,0 +1,222 @@
+//! How a finished reading becomes the next picture.
+//!
+//! What only time can tell is decided here and nowhere else: since when a registration is lost, who
+//! is held, and what has changed.
+
+use std::time::Duration;
+
+use super::{
+    Changes, EndpointView, Sealed, Snapshot, Transition, WalkFacts,
+    pack::{MaybeTime, Record, Span, Words},
+};
+use crate::api::{Field, Fields};
+
+/// What becomes of endpoints that the picture before had and this reading lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The reading is proven: they are gone.
+    Nothing,
+    /// The reading is short: they stay, each until this long after it was seen last.
+    UpTo(Duration),
+}
+
+/// Finds the operator's group of an endpoint.
+type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
+
+impl Sealed {
+    /// Makes the next picture.
+    ///
+    /// `facts` describe the walk; its counts of held endpoints and of values are filled in here.
+    /// `group_of` is asked only for endpoints that are new or look different than before.
+    pub fn paint(
+        self,
+        previous: Option<&Snapshot>,
+        mut facts: WalkFacts,
+        hold: Hold,
+        group_of: GroupOf<'_>,
+    ) -> (Snapshot, Changes) {
+        let Self {
+            mut records,
+            mut texts,
+            mut words,
+            application_names,
+            ..
+        } = self;
+        let mut changes = Changes::default();
+        count_values(&records, &mut facts);
+        if let Some(picture) = previous {
+            let mut past = Past {
+                picture,
+                facts: &facts,
+                group_of,
+                changes: &mut changes,
+            };
+            let left = past.meet(&mut records, &mut texts, &words);
+            let held: Vec<_> = left
+                .iter()
+                .filter_map(|old| held(old, picture, &facts, hold))
+                .collect();
+            changes.removed = (left.len() - held.len()) as u64;
+            facts.held = held.len() as u64;
+            add(
+                &mut records,
+                held,
+                (&picture.texts, &picture.words),
+                (&mut texts, &mut words),
+            );
+        } else {
+            for record in &mut records {
+                record.group = group_number(group_of(&record.view(&texts, &words)));
+            }
+        }
+        (
+            Snapshot {
+                records,
+                texts,
+                words,
+                application_names,
+                walk: facts,
+            },
+            changes,
+        )
+    }
+}
+
+/// The picture before, as the new records meet it.
+struct Past<'a> {
+    picture: &'a Snapshot,
+    facts: &'a WalkFacts,
+    group_of: GroupOf<'a>,
+    changes: &'a mut Changes,
+}
+
+impl<'a> Past<'a> {
+    /// Gives every new record its past; returns the old records that no new one continues.
+    fn meet(
+        &mut self,
+        records: &mut [Record],
+        texts: &mut String,
+        words: &Words,
+    ) -> Vec<&'a Record> {
+        let picture = self.picture;
+        let mut left = Vec::new();
+        let mut old_records = picture.records.iter().peekable();
+        for record in records {
+            let id = record.id.of(texts);
+            while let Some(gone) = old_records.next_if(|old| old.id.of(&picture.texts) < id) {
+                left.push(gone);
+            }
+            if let Some(old) = old_records.next_if(|old| old.id.of(&picture.texts) == id) {
+                self.go_on(record, old, texts, words);
+            } else {
+                self.changes.added += 1;
+                record.group = group_number((self.group_of)(&record.view(texts, words)));
+            }
+        }
+        left.extend(old_records);
+        left
+    }
+
+    /// Gives a record what only its past can tell, and notes what has changed.
+    fn go_on(&mut self, record: &mut Record, old: &Record, texts: &mut String, words: &Words) {
+        let before = old.view(&self.picture.texts, &self.picture.words);
+        if record.username.of(texts).is_empty() {
+            record.username = Span::append(texts, before.username);
+        }
+        let now = record.view(texts, words);
+        let looks_the_same = now.alias == before.alias
+            && now.username == before.username
+            && now.application == before.application
+            && now.sub_account == before.sub_account;
+        let group = if looks_the_same {
+            old.group
+        } else {
+            group_number((self.group_of)(&now))
+        };
+        self.changes.application += u64::from(now.application != before.application);
+
+        let mut lost_at = old.lost_at;
+        match (old.last_known, record.registered) {
+            (Some(true), Some(false)) => {
+                lost_at = Some(self.facts.started_at).into();
+                self.changes.lost += 1;
+                self.tell(&now, group, lost_at);
+            }
+            (Some(false), Some(true)) => {
+                self.changes.gained += 1;
+                self.tell(&now, group, lost_at);
+                lost_at = MaybeTime::UNKNOWN;
+            }
+            (_, Some(true)) => lost_at = MaybeTime::UNKNOWN,
+            (_, Some(false) | None) => {}
+        }
+        record.group = group;
+        record.lost_at = lost_at;
+        // An unknown state is bridged: a phone that was registered, then unknown, then unregistered
+        // has been lost.
+        record.last_known = record.registered.or(old.last_known);
+    }
+
+    fn tell(&mut self, now: &EndpointView<'_>, group: u16, lost_at: MaybeTime) {
+        if self.changes.transitions.len() < Changes::LISTED {
+            self.changes.transitions.push(Transition {
+                id: now.id.to_owned(),
+                alias: now.alias.to_owned(),
+                username: now.username.to_owned(),
+                group: group.checked_sub(1),
+                registered: now.registered == Some(true),
+                lost_at: lost_at.get(),
+            });
+        }
+    }
+}
+
+/// The old record as a held one, while it may still be held.
+fn held(old: &Record, picture: &Snapshot, facts: &WalkFacts, hold: Hold) -> Option<Record> {
+    let Hold::UpTo(max_age) = hold else {
+        return None;
+    };
+    let seen_at = old.seen_at.get().unwrap_or(picture.walk.ended_at);
+    let seen_lately = facts.ended_at.since(seen_at) < max_age;
+    seen_lately.then(|| Record {
+        held: true,
+        seen_at: Some(seen_at).into(),
+        ..old.clone()
+    })
+}
+
+/// Adds held records, which keep their order among the others.
+fn add(
+    records: &mut Vec<Record>,
+    held: Vec<Record>,
+    from: (&str, &Words),
+    to: (&mut String, &mut Words),
+) {
+    if held.is_empty() {
+        return;
+    }
+    let (texts, words) = to;
+    records.extend(
+        held.into_iter()
+            .map(|record| record.moved(from, (texts, words))),
+    );
+    records.sort_by(|a, b| a.id.of(texts).cmp(b.id.of(texts)));
+}
+
+fn group_number(group: Option<u16>) -> u16 {
+    group.map_or(0, |index| index.saturating_add(1))
+}
+
+fn count_values(records: &[Record], facts: &mut WalkFacts) {
+    let count = |counts: &mut [u64; Field::ALL.len()], fields: Fields| {
+        if fields != Fields::default() {
+            for (count, field) in counts.iter_mut().zip(Field::ALL) {
+                *count += u64::from(fields.contains(field));
+            }
+        }
+    };
+    for record in records {
+        count(&mut facts.rejected_values, record.rejected);
+        count(&mut facts.assumed_values, record.assumed);
+    }
+}
