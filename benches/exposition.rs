@@ -121,30 +121,43 @@ fn render(criterion: &mut Criterion) {
 
 fn publish(criterion: &mut Criterion) {
     let runtime = runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .expect("a runtime starts");
     let small = picture(45);
     let mut group = criterion.benchmark_group("publish");
     group.sample_size(20);
-    for (name, fresh) in [
-        ("300x45, new picture", true),
-        ("300x45, failed walk", false),
+    for (name, with) in [
+        ("300x45, new picture", Some(&small)),
+        ("300x45, failed walk", None),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter_batched(
                 || {
-                    let (mut publishers, readers, instruments) = fleet(300, &small);
+                    let (mut publishers, mut readers, instruments) = fleet(299, &small);
+                    let (publisher, reader) = channel(state("one", None, false));
+                    publishers.push(publisher);
+                    readers.push(reader);
                     let exposition = Exposition::new(readers, instruments);
-                    let mut new = AccountState::clone(&publishers[150].current());
-                    if fresh {
-                        new.picture = Some(picture(45));
-                    }
-                    publishers[150].publish(new);
-                    // With its publishers gone, following them ends after the last change.
-                    drop(publishers);
-                    exposition
+                    let mut new = state("one", with.map(Arc::clone), false);
+                    new.up = Some(with.is_some());
+                    publishers[299].publish(new);
+                    (publishers, exposition)
                 },
-                |exposition| runtime.block_on(exposition.run()),
+                |(_publishers, exposition)| {
+                    // The one account was the last that everybody waited for.
+                    let ready = async {
+                        while !exposition.is_ready() {
+                            tokio::task::yield_now().await;
+                        }
+                    };
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = exposition.clone().run() => {}
+                            () = ready => {}
+                        }
+                    });
+                },
                 BatchSize::PerIteration,
             );
         });

@@ -37,7 +37,8 @@ pub(super) struct Rendered {
 /// The fragments of a picture, which are kept as long as the picture is.
 #[derive(Debug)]
 struct RenderedPicture {
-    /// Tells whether a later state still has this picture, without keeping it in memory.
+    /// Tells whether a later state still has this picture, without keeping its endpoints in memory:
+    /// the weak pointer holds only the address, so that no other picture can get it.
     of: (Weak<Snapshot>, Arc<Shown>),
     families: Families,
     samples: u64,

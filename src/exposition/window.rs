@@ -138,15 +138,15 @@ async fn next(account: usize, mut reader: Reader) -> (usize, Option<Arc<AccountS
 impl Window {
     /// What to answer from now: nearly always what lies there.
     fn published(&self) -> Arc<Published> {
-        let now = Instant::now();
         let published = self.load();
-        if now < published.fresh_until {
+        if Instant::now() < published.fresh_until {
             return published;
         }
         drop(published);
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Waiting for the lock took time, and whoever held it may have done the work.
+        let now = Instant::now();
         let published = self.load();
-        // Somebody else may have been quicker.
         if now < published.fresh_until {
             return published;
         }

@@ -171,3 +171,25 @@ fn the_catalogue_knows_the_words_that_pictures_are_described_in() {
     assert_eq!(Field::ALL.map(Field::label), FIELDS);
     assert_eq!(Capability::ALL.map(Capability::label), CAPABILITIES);
 }
+
+#[test]
+fn an_answer_can_be_sent_from_any_thread() {
+    fn from_any_thread<T: Send + Unpin + 'static>() {}
+    from_any_thread::<crate::exposition::Answer>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_answer_comes_in_small_portions_and_says_what_is_left() {
+    let (exposition, _publishers) =
+        exposition([good("main", picture(desks(3_000), None, facts(0)))]);
+    let answer = exposition.answer(Format::Text, Encoding::Identity);
+    let mut left = answer.length;
+    let mut body = answer.body;
+    while let Some(piece) = body.next() {
+        assert!((1..=64 * 1024).contains(&piece.len()), "{}", piece.len());
+        left -= piece.len() as u64;
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(left));
+        assert_eq!(http_body::Body::is_end_stream(&body), left == 0);
+    }
+    assert_eq!(left, 0);
+}
