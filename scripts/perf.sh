@@ -9,8 +9,8 @@
 # BINARY=path   measure this one instead of building target/release/vobiz-exporter
 # ROUNDS=5      rounds of scrapes
 #
-# Takes about six minutes. Everything listens on loopback and lies below target/perf; every process
-# that is started here is ended here, also on Ctrl-C.
+# Takes about four minutes once it is built; meant for an idle machine. Everything listens on loopback
+# and lies below target/perf; every process that is started here is ended here, also on Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Numbers are written with a point, and nginx is not on everybody's path.
