@@ -1,0 +1,52 @@
+# The front door for people and for CI: `make help` lists everything.
+
+CARGO ?= cargo
+
+# The tools that tests ask for. Set these to use your own; CONTRIBUTING.md says what they must be.
+export PROMETHEUS ?= prometheus
+export PROMTOOL ?= promtool
+export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test check golden bench perf deny demo shellcheck clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what the tests need beside Rust, if it is missing
+	@scripts/setup.sh test
+
+build: ## Build the release binary: target/release/vobiz-exporter
+	$(CARGO) build --release --locked
+
+test: setup ## Run every test; installs what is missing first
+	$(CARGO) test --locked
+
+check: ## Formatting, clippy and rustdoc; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
+
+golden: setup ## Run the tests and rewrite the golden expositions; read the diff afterwards
+	UPDATE_GOLDEN=1 $(CARGO) test --locked
+
+bench: ## Run the benchmarks of rendering and folding
+	$(CARGO) bench --locked
+
+perf: ## Measure speed and memory against nginx, as in docs/performance.md
+	@scripts/setup.sh perf
+	scripts/perf.sh
+
+deny: ## Check licences, banned crates and sources with cargo-deny
+	@$(CARGO) deny --version >/dev/null 2>&1 || \
+		{ echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }
+	$(CARGO) deny --locked check licenses bans sources
+
+demo: ## Run the exporter in front of a simulated vendor
+	$(CARGO) run --release --locked -- demo
+
+shellcheck: ## Check the shell scripts
+	shellcheck scripts/*.sh .ci/run
+
+clean: ## Remove everything that was built or installed under target/
+	$(CARGO) clean

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Makes sure that what the tests (or the measurements) need beside Rust is there: looks first,
+# installs only what is missing, and where it may not install, says what is missing and fails.
+#
+# usage: scripts/setup.sh test|perf|ci
+#
+# Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
+readonly VENV=$PWD/target/venv
+prometheus=${PROMETHEUS:-prometheus}
+promtool=${PROMTOOL:-promtool}
+python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Debian packages that are missing.
+packages=()
+
+# want COMMAND PACKAGE...: the command must be there; the packages bring it.
+want() {
+    local command=$1
+    shift
+    has "$command" || packages+=("$@")
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+# Installs the packages that are wanted.
+install_packages() {
+    [ ${#packages[@]} -gt 0 ] || return 0
+    local names service
+    names=$(printf '%s\n' "${packages[@]}" | sort -u | tr '\n' ' ')
+    packages=()
+    has apt-get || die "missing, and there is no apt-get to install it with: $names(names of Debian packages)"
+    if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
+        die "missing, and only root may install it. Please run: sudo apt-get install $names"
+    fi
+    say "installing $names"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 ||
+        say "the package lists could not be renewed; trying with those that are here"
+    # shellcheck disable=SC2086 # one word per package
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends $names >&2 ||
+        die "apt-get could not install: $names"
+    # The tests start their own processes. A service that came with a package has no business here.
+    if [ -d /run/systemd/system ]; then
+        for service in prometheus nginx; do
+            case " $names" in
+            *" $service"*) as_root systemctl disable --now "$service.service" >&2 || true ;;
+            esac
+        done
+    fi
+}
+
+# Does this Python have the parser in the version that the tests were written for?
+has_parser() {
+    [ -x "$1" ] && [ "$("$1" -c "import sys
+from importlib.metadata import version
+import prometheus_client.openmetrics.parser
+sys.stdout.write(version('$PYTHON_PACKAGE'))" 2>/dev/null)" = "$PYTHON_PACKAGE_VERSION" ]
+}
+
+# Makes a virtual environment with the first Python that can, Debian's own last.
+make_venv() {
+    local candidate
+    for candidate in python3 /usr/bin/python3; do
+        if has "$candidate" && "$candidate" -c 'import ensurepip, venv' 2>/dev/null &&
+            "$candidate" -m venv --clear "$VENV" >&2; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+python_parser() {
+    if has_parser "$python"; then
+        return 0
+    fi
+    if [ "$python" != "$VENV/bin/python" ]; then
+        die "OPENMETRICS_PYTHON=$python cannot import $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION"
+    fi
+    mkdir -p target
+    if ! make_venv; then
+        packages+=(python3 python3-venv)
+        install_packages
+        make_venv || die "no Python here can make a virtual environment (Debian: python3-venv)"
+    fi
+    say "installing $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION into target/venv"
+    "$python" -m pip install --quiet --disable-pip-version-check \
+        "$PYTHON_PACKAGE==$PYTHON_PACKAGE_VERSION" >&2 ||
+        die "pip could not install $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION (is there a network?)"
+    has_parser "$python" || die "$python has no usable $PYTHON_PACKAGE after installing it"
+}
+
+# rustfmt and clippy belong to the toolchain, but not to its smallest profile.
+rust_components() {
+    local component
+    has cargo || die "missing: a Rust toolchain (cargo)"
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 && continue
+        has rustup || die "missing: cargo $component, and there is no rustup to add it with"
+        rustup component add "${component/fmt/rustfmt}" >&2
+    done
+}
+
+# want_prometheus VARIABLE COMMAND: one that was named by hand is not ours to install.
+want_prometheus() {
+    has "$2" && return 0
+    case $2 in
+    prometheus | promtool) packages+=(prometheus) ;;
+    *) die "$1=$2 is no command" ;;
+    esac
+}
+
+test_tools() {
+    # Rust links with it, and one dependency compiles a little C.
+    want cc gcc libc6-dev
+    want_prometheus PROMETHEUS "$prometheus"
+    want_prometheus PROMTOOL "$promtool"
+    install_packages
+    python_parser
+}
+
+case ${1:-} in
+test) test_tools ;;
+ci)
+    rust_components
+    want make make
+    test_tools
+    ;;
+perf)
+    want cc gcc libc6-dev
+    want curl curl
+    want wrk wrk
+    # Debian keeps it in a folder that is not on everybody's path.
+    PATH=$PATH:/usr/sbin:/sbin
+    want nginx nginx-light
+    install_packages
+    ;;
+*) die "usage: scripts/setup.sh test|perf|ci" ;;
+esac
