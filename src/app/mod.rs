@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod end;
 mod household;
+mod memory;
 mod once;
 mod serve;
 mod simulate;
@@ -38,6 +39,7 @@ pub fn run(
         Task::Manual => return Ok(out.write_all(&cli::manual())?),
         _ => {}
     }
+    memory::give_large_buffers_back();
     log(arguments)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two threads carry a walk and scrapes side by side; more would only cost memory on large

@@ -124,13 +124,20 @@ impl Draft {
             ..
         } = self;
         records.sort_unstable_by(|a, b| a.id.of(&texts).cmp(b.id.of(&texts)));
+        // Whoever goes through the records goes through the texts too: in the same order, so that
+        // memory is read from front to back.
+        let mut in_order = String::with_capacity(texts.len());
+        for record in &mut records {
+            *record = record.moved(&texts, &mut in_order);
+        }
+        drop(texts);
         let mut rejected_rows = [0; Rejection::ALL.len()];
         for rejection in rejected.into_values() {
             rejected_rows[rejection as usize] += 1;
         }
         Sealed {
             records,
-            texts,
+            texts: in_order,
             words,
             application_names,
             rejected_rows,

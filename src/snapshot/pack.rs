@@ -158,19 +158,24 @@ impl Record {
         }
     }
 
-    /// The same record with its texts and words in other stores.
-    pub(super) fn moved(&self, from: (&str, &Words), to: (&mut String, &mut Words)) -> Self {
-        let (old_texts, old_words) = from;
-        let (texts, words) = to;
+    /// The same record with its texts in another buffer.
+    pub(super) fn moved(&self, from: &str, to: &mut String) -> Self {
         Self {
-            id: self.id.moved(old_texts, texts),
-            username: self.username.moved(old_texts, texts),
-            alias: self.alias.moved(old_texts, texts),
-            contact: self.contact.moved(old_texts, texts),
-            received: self.received.moved(old_texts, texts),
-            user_agent: words.number(old_words.word(self.user_agent)),
-            application: words.number(old_words.word(self.application)),
-            sub_account: words.number(old_words.word(self.sub_account)),
+            id: self.id.moved(from, to),
+            username: self.username.moved(from, to),
+            alias: self.alias.moved(from, to),
+            contact: self.contact.moved(from, to),
+            received: self.received.moved(from, to),
+            ..self.clone()
+        }
+    }
+
+    /// The same record with the numbers that other words have for its words.
+    pub(super) fn renumbered(&self, from: &Words, to: &mut Words) -> Self {
+        Self {
+            user_agent: to.number(from.word(self.user_agent)),
+            application: to.number(from.word(self.application)),
+            sub_account: to.number(from.word(self.sub_account)),
             ..self.clone()
         }
     }

@@ -195,11 +195,9 @@ fn add(
     if held.is_empty() {
         return;
     }
-    let (texts, words) = to;
-    records.extend(
-        held.into_iter()
-            .map(|record| record.moved(from, (texts, words))),
-    );
+    let ((old_texts, old_words), (texts, words)) = (from, to);
+    let held = held.into_iter();
+    records.extend(held.map(|record| record.moved(old_texts, texts).renumbered(old_words, words)));
     records.sort_by(|a, b| a.id.of(texts).cmp(b.id.of(texts)));
 }
 
