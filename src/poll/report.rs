@@ -74,7 +74,7 @@ pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes
         registered,
         missing = picture.walk.missing,
         held = picture.walk.held,
-        duration_s = picture.walk.duration.as_secs_f64(),
+        duration_s = %format_args!("{:.3}", picture.walk.duration.as_secs_f64()),
         "walk published"
     );
     for transition in &changes.transitions {
