@@ -7,7 +7,7 @@
 //! throughout. Sharing a row proves nothing in a list whose order changes from answer to answer;
 //! that is noticed by the order of the shared rows and by strangers among them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::api::RowKey;
 
@@ -84,6 +84,26 @@ impl Strip {
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }
+}
+
+/// The keys that stand on two rows of the list which these linked pages show: not those that stand
+/// on two pages because the pages overlap.
+pub(super) fn on_two_rows(chain: &[Strip]) -> HashSet<RowKey> {
+    let mut seen = HashSet::new();
+    let mut twice = HashSet::new();
+    let mut anchor = None;
+    for strip in chain {
+        let keys = &strip.keys;
+        let place = anchor.and_then(|anchor| keys.iter().position(|key| *key == anchor));
+        // A page without the anchor was reached by stepping back: it begins with known rows.
+        let known = match place {
+            Some(place) => place + 1,
+            None => keys.iter().take_while(|key| seen.contains(*key)).count(),
+        };
+        twice.extend(keys[known..].iter().filter(|key| !seen.insert(**key)));
+        anchor = keys.last().copied().or(anchor);
+    }
+    twice
 }
 
 /// Rows that two pages share: the first and last place in the later one, and how many.
@@ -169,6 +189,22 @@ mod tests {
         assert!(
             !strip(&[9, 2, 3, 5]).continues(&before),
             "it begins with a stranger"
+        );
+    }
+
+    #[test]
+    fn an_overlap_is_no_second_row() {
+        let chain = [strip(&[1, 2, 3]), strip(&[2, 3, 4]), strip(&[4, 5, 2])];
+        assert_eq!(on_two_rows(&chain), HashSet::from([RowKey(2)]));
+        let bridged = [strip(&[1, 2, 3]), strip(&[1, 2, 4])];
+        assert_eq!(
+            on_two_rows(&bridged),
+            HashSet::new(),
+            "3 was deleted meanwhile"
+        );
+        assert_eq!(
+            on_two_rows(&[strip(&[1, 2, 1])]),
+            HashSet::from([RowKey(1)])
         );
     }
 }

@@ -1,9 +1,19 @@
 //! One reading of the whole list: overlapping pages, several in flight.
 
+use std::collections::HashSet;
+
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
-use super::{Failure, Reason, Source, ask::Asker, chain::Strip, repair};
-use crate::{api::Page, snapshot::Draft};
+use super::{
+    Failure, Reason, Source,
+    ask::Asker,
+    chain::{self, Strip},
+    repair,
+};
+use crate::{
+    api::{Page, RowKey},
+    snapshot::Draft,
+};
 
 /// No list has more pages.
 const MOST_PAGES: u64 = 10_000;
@@ -21,6 +31,8 @@ pub(super) struct Reading {
     pub(super) clock_offset: Option<f64>,
     /// Every page, sorted by offset.
     pub(super) strips: Vec<Strip>,
+    /// Ids that stand on two rows of the list, as its linked pages show.
+    pub(super) duplicates: HashSet<RowKey>,
 }
 
 /// How a reading ended, when every request was answered.
@@ -44,7 +56,19 @@ impl Reading {
             last_total: None,
             clock_offset: None,
             strips: Vec::new(),
+            duplicates: HashSet::new(),
         }
+    }
+
+    /// The reading is whole, and these of its pages, linked in this order, are the list.
+    pub(super) fn linked(&mut self, chain: &[Strip]) {
+        // Rejected rows may look alike, and are counted one by one.
+        let repeated = self.draft.repeated();
+        if repeated.is_empty() {
+            return;
+        }
+        self.duplicates = chain::on_two_rows(chain);
+        self.duplicates.retain(|key| repeated.contains(key));
     }
 
     /// Takes a page that was asked for from `offset` on.
@@ -141,6 +165,8 @@ pub(super) async fn read<S: Source>(
         (0, _) => return Ok(Outcome::Empty),
         // Fewer rows than asked for, and just as many as counted: nothing is left to ask for.
         (rows, Some(total)) if rows < u64::from(asker.page_size) && rows == total => {
+            let page = [first.clone()];
+            reading.linked(&page);
             return Ok(Outcome::Whole(reading));
         }
         (1, _) => return single(asker, reading).await,

@@ -24,6 +24,7 @@ pub(super) async fn link<S: Source>(
             continue;
         }
         if is_last(&chain, reading.full()) {
+            reading.linked(&chain);
             return Ok(true);
         }
         let onward = tail.end() - 1;

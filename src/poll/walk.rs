@@ -1,17 +1,12 @@
 //! Readings until one can be believed.
 
-use std::collections::HashSet;
-
 use super::{
     Failure, Source,
     ask::Asker,
     count,
     reading::{self, Outcome, Reading},
 };
-use crate::{
-    api::{Rejection, RowKey},
-    snapshot::Sealed,
-};
+use crate::{api::Rejection, snapshot::Sealed};
 
 /// A reading that can be published.
 #[derive(Debug)]
@@ -56,19 +51,15 @@ pub(super) async fn find<S: Source>(
         ));
     }
     asker.instruments.reread("count");
-    let repeated = first.draft.repeated().clone();
+    let duplicates = first.duplicates.clone();
     drop(first);
     let second = whole(asker, concurrency).await?;
     let debt = Debt {
         rows: self::owed(&second),
-        duplicates: twice(&repeated, &second),
+        // No movement of the list explains an id that stands on two rows in both readings.
+        duplicates: duplicates.intersection(&second.duplicates).count() as u64,
     };
     Ok(found(second, debt))
-}
-
-/// Ids that stood on two rows in both readings: no movement of the list explains that.
-fn twice(repeated: &HashSet<RowKey>, second: &Reading) -> u64 {
-    repeated.intersection(second.draft.repeated()).count() as u64
 }
 
 fn owed(reading: &Reading) -> u64 {

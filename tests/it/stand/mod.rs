@@ -5,11 +5,11 @@ mod exporter;
 mod scrape;
 
 pub use exporter::{Exporter, Finished, run};
-pub use scrape::Scrape;
+pub use scrape::{Scrape, label};
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration};
 
-use vobiz_exporter::sim::{TEST_ACCOUNT, Vendor};
+use vobiz_exporter::sim::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
 /// No story waits longer for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,4 +40,70 @@ pub fn configuration(vendor: &Vendor, more: &str) -> String {
          accounts: [{{name: main, auth_id: {auth_id}, auth_token: {token}}}]\n\
          {more}\n"
     )
+}
+
+/// The auth id of the account that stories call `name`.
+pub fn auth_id(name: &str) -> String {
+    format!("MA_{name}")
+}
+
+fn token(name: &str) -> String {
+    format!("token-of-{name}")
+}
+
+/// The account that stories call `name`, in which nothing happens by itself.
+pub fn plan(name: &str, endpoints: usize) -> AccountPlan {
+    AccountPlan::new(auth_id(name), token(name), endpoints).still()
+}
+
+/// A vendor with these accounts, each planned by [`plan`] with so many endpoints.
+pub async fn vendor<'a>(accounts: impl IntoIterator<Item = (&'a str, usize)>) -> Vendor {
+    let mut world = World::new(START, 7);
+    for (name, endpoints) in accounts {
+        world.settle(plan(name, endpoints));
+    }
+    let vendor = Vendor::start(world, Options::default()).await;
+    vendor.expect("loopback has a free port")
+}
+
+/// Walks every account once and reads what is printed.
+pub async fn once(configuration: &str) -> Scrape {
+    let output = run(configuration, &["--once"]).await;
+    assert_ne!(output.status.code(), Some(2), "{output:?}");
+    Scrape::read(&String::from_utf8(output.stdout).expect("an exposition is UTF-8"))
+}
+
+/// A configuration with these accounts, planned by [`plan`], walked as often as is allowed. `api`
+/// are further keys of that section. An account may bring further keys of its own.
+pub fn household<'a>(
+    vendor: &Vendor,
+    api: &str,
+    accounts: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let base_url = vendor.base_url();
+    let mut text = format!(
+        "poll: {{interval: 5s, max_age: 15s, deadline: 5s}}\n\
+         api: {{base_url: \"{base_url}\", requests_per_second: 0, {api}}}\n\
+         accounts:\n"
+    );
+    for (name, more) in accounts {
+        let (auth_id, token) = (auth_id(name), token(name));
+        writeln!(
+            text,
+            "  - {{name: '{name}', auth_id: '{auth_id}', auth_token: '{token}', {more}}}"
+        )
+        .expect("a string takes every write");
+    }
+    text
+}
+
+/// The endpoints of an account as the vendor's list has them: id, and whether it is registered.
+pub fn listed(vendor: &Vendor, auth_id: &str) -> BTreeMap<String, Option<bool>> {
+    vendor.edit(|world| {
+        let account = world.account(auth_id).expect("the vendor has the account");
+        account
+            .endpoints()
+            .map(|one| (one.id().to_owned(), Some(one.registered())))
+            .collect()
+    })
 }

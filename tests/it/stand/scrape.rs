@@ -65,3 +65,106 @@ impl Scrape {
         self.value("vobiz_up", &[&format!("account=\"{account}\"")])
     }
 }
+
+impl Scrape {
+    /// The endpoints of an account: id, and `vobiz_endpoint_registered` where there is one.
+    pub fn endpoints(&self, account: &str) -> BTreeMap<String, Option<bool>> {
+        let mut states: BTreeMap<_, _> = self
+            .of_account("vobiz_endpoint_registered", account)
+            .map(|(labels, value)| (label(labels, "endpoint_id"), value != 0.0))
+            .collect();
+        let shown = self
+            .of_account("vobiz_endpoint_info", account)
+            .map(|(labels, _)| label(labels, "endpoint_id"))
+            .map(|id| (id.to_owned(), states.remove(id)))
+            .collect();
+        assert!(states.is_empty(), "states without an endpoint: {states:?}");
+        shown
+    }
+
+    /// Everything that comes from an account's picture: a failed walk does not change it, and a
+    /// withdrawal takes all of it away.
+    pub fn picture(&self, account: &str) -> BTreeMap<&str, f64> {
+        const FAMILIES: [&str; 4] = [
+            "vobiz_endpoint",
+            "vobiz_application",
+            "vobiz_group",
+            "vobiz_sub_account",
+        ];
+        let account = format!("account=\"{account}\"");
+        self.samples
+            .iter()
+            .filter(|(series, _)| {
+                let name = series.split('{').next().unwrap_or_default();
+                FAMILIES.iter().any(|family| name.starts_with(family))
+                    && !name.ends_with("_total")
+                    && series.contains(&account)
+            })
+            .map(|(series, value)| (series.as_str(), *value))
+            .collect()
+    }
+
+    /// The samples that have an account, apart for each of them. Their text is not kept.
+    pub fn by_account(self) -> BTreeMap<String, Self> {
+        let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
+        for (series, value) in self.samples {
+            if series.contains("account=\"") {
+                let account = label(&series, "account").to_owned();
+                let of_account = accounts.entry(account).or_default();
+                of_account.samples.insert(series, value);
+            }
+        }
+        accounts
+    }
+
+    /// An account's samples of a family, each with its labels as written.
+    pub fn of_account<'a>(
+        &'a self,
+        name: &'a str,
+        account: &str,
+    ) -> impl Iterator<Item = (&'a str, f64)> {
+        let account = format!("account=\"{account}\"");
+        self.family(name)
+            .filter(move |(labels, _)| labels.contains(&account))
+    }
+
+    /// The only sample of a family that an account has.
+    pub fn only(&self, name: &str, account: &str) -> Option<f64> {
+        self.value(name, &[&format!("account=\"{account}\"")])
+    }
+
+    /// A counter that an account has by one more label, where it is above zero.
+    pub fn counted(&self, name: &str, account: &str, by: &str) -> BTreeMap<&str, f64> {
+        let name = format!("{name}{{");
+        let account = format!("account=\"{account}\"");
+        self.samples
+            .iter()
+            .filter(|(series, value)| {
+                series.starts_with(&name) && series.contains(&account) && **value > 0.0
+            })
+            .map(|(series, value)| (label(series, by), *value))
+            .collect()
+    }
+
+    /// The end of the last published walk, in Unix seconds.
+    pub fn last_success(&self, account: &str) -> Option<f64> {
+        self.only("vobiz_walk_last_success_timestamp_seconds", account)
+    }
+}
+
+/// The value of a label, as it is written.
+pub fn label<'a>(labels: &'a str, name: &str) -> &'a str {
+    let begin = format!("{name}=\"");
+    let value = labels.match_indices(&begin).find_map(|(at, _)| {
+        let starts = matches!(labels.as_bytes().get(at.checked_sub(1)?), Some(b'{' | b','));
+        starts.then(|| &labels[at + begin.len()..])
+    });
+    let value = value.unwrap_or_else(|| panic!("no {name} in {labels}"));
+    let mut escaped = false;
+    let end = value.find(|letter| {
+        let ends = letter == '"' && !escaped;
+        escaped = letter == '\\' && !escaped;
+        ends
+    });
+    &value[..end.expect("a value ends with a quote")]
+}

@@ -1,0 +1,31 @@
+//! A hundred thousand endpoints.
+
+use vobiz_exporter::sim::{Options, START, Vendor, World};
+
+use crate::stand::{Exporter, auth_id, household, listed, plan, until};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
+    let mut world = World::new(START, 7);
+    world.settle(plan("main", 100_000));
+    let options = Options {
+        gzip: false,
+        ..Options::default()
+    };
+    let vendor = Vendor::start(world, options).await.unwrap();
+    let patient = "poll: {interval: 60s, max_age: 5m, deadline: 50s}";
+    let exporter = Exporter::start(&household(&vendor, "", [("main", patient)])).await;
+    // The landing page tells it without a scrape of ninety megabytes.
+    until("the first walk", || async {
+        let (.., landing) = exporter.get("/").await;
+        landing.contains("up: 100000 endpoints").then_some(())
+    })
+    .await;
+    let scrape = exporter.scrape().await;
+    assert_eq!(scrape.up("main"), Some(1.0));
+    assert_eq!(scrape.only("vobiz_walk_pages", "main"), Some(1_011.0));
+    let shown = scrape.endpoints("main");
+    assert_eq!(shown.len(), 100_000);
+    let listed = listed(&vendor, &auth_id("main"));
+    assert!(shown == listed, "every endpoint, and in its state");
+}
