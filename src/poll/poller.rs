@@ -131,6 +131,7 @@ impl<S: Source> Poller<S> {
         self.renew_token().await;
         let started_at = self.around.clock.now();
         let started = Instant::now();
+        self.schedule.begins(started);
         self.around.instruments.walk_started();
         let asker = Asker::new(
             Arc::clone(&self.source),

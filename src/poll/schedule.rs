@@ -69,6 +69,13 @@ impl Schedule {
         self.refusals > 0
     }
 
+    /// A walk begins at `now`: ticks that went by while the vendor wanted a pause are past.
+    pub(super) fn begins(&mut self, now: Instant) {
+        while self.tick + self.effective <= now {
+            self.tick += self.effective;
+        }
+    }
+
     /// Moves on after a walk that ended at `now`; tells how many ticks went by while it ran.
     pub(super) fn ended(&mut self, now: Instant, how: Ended) -> u64 {
         let late = now.saturating_duration_since(self.tick);
@@ -213,5 +220,10 @@ mod tests {
             },
         );
         assert_eq!(schedule.next_start(0.0), pause);
+        schedule.begins(pause);
+        let ended = Ended::Well(Duration::from_secs(1));
+        let skipped = schedule.ended(pause + Duration::from_secs(1), ended);
+        assert_eq!(skipped, 0, "no walk was running meanwhile");
+        assert_eq!(schedule.next_start(0.0), pause + MINUTE);
     }
 }
