@@ -1,11 +1,23 @@
 //! The stand on which stories are told: the simulated vendor in this process, the exporter as the
 //! binary that users run, and what Prometheus would see of it.
 
+mod ask;
 mod exporter;
+mod family;
+mod program;
+mod prometheus;
 mod scrape;
+mod tool;
+mod wire;
 
+pub use ask::{Answer, SlowReader, ask, get, is_closed};
 pub use exporter::{Exporter, Finished, run};
+pub use family::Family;
+pub use program::{Ended, Process, Program, Written, signal};
+pub use prometheus::Prometheus;
 pub use scrape::Scrape;
+pub use tool::{judge, promtool_accepts, python, tool};
+pub use wire::Wire;
 
 use std::{future::Future, time::Duration};
 
