@@ -1,16 +1,9 @@
 //! The command line: what each task prints, and the code it leaves with.
 
-use std::{io::Read, os::unix::fs::PermissionsExt, path::Path};
-
 use tokio::net::TcpListener;
-use vobiz_exporter::{
-    sim::{Fault, Options, TEST_ACCOUNT, Vendor, World},
-    telemetry::catalogue::{Kind, Metric},
-};
+use vobiz_exporter::sim::{Options, TEST_ACCOUNT, Vendor, World};
 
-use crate::stand::{
-    Ended, Family, Program, Scrape, SlowReader, ask, configuration, get, promtool_accepts, until,
-};
+use crate::stand::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
 
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);
@@ -214,123 +207,6 @@ async fn a_live_check_fails_with_1_when_credentials_are_refused() {
 }
 
 #[tokio::test]
-async fn a_single_run_prints_pictures_and_walks_and_nothing_of_its_own_process() {
-    let vendor = vendor_of(120).await;
-    let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
-        .run()
-        .await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    let scrape = Scrape::read(&ended.out);
-    assert_eq!(scrape.up("main"), Some(1.0));
-    assert_eq!(scrape.count("vobiz_endpoint_registered", &[]), 120);
-    let families = Family::read(&ended.out);
-    for name in [
-        "vobiz_walks_total",
-        "vobiz_api_requests_total",
-        "vobiz_walk_pages",
-    ] {
-        assert!(families.iter().any(|family| family.name == name), "{name}");
-    }
-    for family in families {
-        let name = family.name.as_str();
-        assert!(name.starts_with("vobiz_"), "{name}");
-        assert!(!name.starts_with("vobiz_exporter_http"), "{name}");
-        assert!(
-            !name.contains("build_info") && !name.contains("config_last"),
-            "{name}"
-        );
-        let known = Metric::named(name)
-            .expect("a metric of the catalogue")
-            .family();
-        assert_ne!(known.kind, Kind::Histogram, "{name}");
-    }
-    assert!(!ended.out.contains("# EOF"));
-    promtool_accepts("a single run", &ended.out).await;
-}
-
-#[tokio::test]
-async fn a_single_run_of_which_an_account_fails_leaves_with_1_and_shows_it_down() {
-    let vendor = vendor_of(5).await;
-    vendor.plan(Fault::status(403));
-    let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
-        .run()
-        .await;
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains("1 of 1 accounts failed"), "{ended:?}");
-    let scrape = Scrape::read(&ended.out);
-    assert_eq!(scrape.up("main"), Some(0.0));
-    assert_eq!(scrape.count("vobiz_endpoints", &[]), 0);
-    let reason = ["reason=\"forbidden\""];
-    assert_eq!(
-        scrape.value("vobiz_walk_failures_total", &reason),
-        Some(1.0)
-    );
-    promtool_accepts("a failed single run", &ended.out).await;
-}
-
-fn names_in(folder: &Path) -> Vec<String> {
-    let entries = folder.read_dir().unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.collect()
-}
-
-#[tokio::test]
-async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() {
-    let vendor = vendor_of(120).await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("vobiz.prom");
-    std::fs::write(&file, "old\n").unwrap();
-    let mut collector = std::fs::File::open(&file).unwrap();
-    let text = configuration(&vendor, "");
-    let output = file.to_str().unwrap();
-    let program = Program::configured(&text, &["--once", "--once.output", output]);
-    let ended = program.by_a_private_user().run().await;
-    assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{ended:?}");
-
-    let mut seen = String::new();
-    collector.read_to_string(&mut seen).unwrap();
-    assert_eq!(
-        seen, "old\n",
-        "who reads it meanwhile reads the old one to its end"
-    );
-    let mode = file.metadata().unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o644);
-    let written = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(
-        Scrape::read(&written).count("vobiz_endpoint_info", &[]),
-        120
-    );
-    assert_eq!(names_in(folder.path()), ["vobiz.prom"]);
-    promtool_accepts("the file", &written).await;
-
-    let failed = Program::configured(
-        &with_a_wrong_token(&vendor),
-        &["--once", &format!("--once.output={output}")],
-    );
-    assert_eq!(failed.run().await.code, Some(1));
-    let written = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(Scrape::read(&written).up("main"), Some(0.0));
-}
-
-#[tokio::test]
-async fn a_file_that_cannot_be_written_is_named_and_nothing_is_left_behind() {
-    let vendor = vendor_of(5).await;
-    let folder = tempfile::tempdir().unwrap();
-    let taken = folder.path().join("vobiz.prom");
-    std::fs::create_dir(&taken).unwrap();
-    let absent = folder.path().join("absent/vobiz.prom");
-    for file in [taken, absent] {
-        let output = format!("--once.output={}", file.display());
-        let text = configuration(&vendor, "");
-        let ended = Program::configured(&text, &["--once", &output]).run().await;
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        let words = format!("cannot write {}: ", file.display());
-        assert!(ended.err.contains(&words), "{ended:?}");
-        assert_eq!(names_in(folder.path()), ["vobiz.prom"]);
-    }
-}
-
-#[tokio::test]
 async fn one_account_needs_no_file_only_the_environment() {
     let vendor = vendor_of(45).await;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -428,18 +304,17 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
         "info",
     ];
     let process = Program::configured(&configuration(&vendor, ""), &arguments).start();
-    // `localhost` may stand for two addresses.
-    until("it is ready", || async {
-        process.err().contains("walk published").then_some(())
-    })
-    .await;
+    // `localhost` may stand for two addresses; all of them are bound before the first walk ends.
+    process.says("walk published").await;
     let log = process.err();
-    let listening = log
-        .lines()
-        .filter(|line| line.contains("listening"))
-        .count();
+    let listening = log.lines().filter(|line| line.contains("listening"));
+    let listening = listening.count();
     assert!((2..=3).contains(&listening), "{log}");
     for address in process.listens(listening).await {
+        until("it is ready", || async {
+            (get(&address, "/-/ready").await.status == 200).then_some(())
+        })
+        .await;
         assert_eq!(get(&address, "/vobiz/metrics").await.status, 200);
         assert_eq!(get(&address, "/metrics").await.status, 404);
         let page = get(&address, "/").await.text();
@@ -484,91 +359,4 @@ async fn scrapes_above_the_limit_are_sent_away_and_health_is_never() {
         (get(&address, "/metrics").await.status == 200).then_some(())
     })
     .await;
-}
-
-#[tokio::test]
-async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
-    let arguments = [
-        "demo",
-        "--endpoints=30",
-        "--seed=7",
-        "--web.listen-address=127.0.0.1:0",
-    ];
-    let demo = Program::new(&arguments).start();
-    let links = until("what to open", || async {
-        let out = demo.out();
-        let words = out.contains("Ctrl-C").then(|| out.split_whitespace());
-        let links = words?.filter(|word| word.starts_with("http://localhost:"));
-        Some(links.map(str::to_owned).collect::<Vec<_>>())
-    })
-    .await;
-    assert_eq!(links.len(), 2, "{links:?}");
-    let opened = async |link: &str| {
-        let (address, path) = link
-            .strip_prefix("http://localhost")
-            .unwrap()
-            .split_once('/')
-            .unwrap();
-        get(&format!("127.0.0.1{address}"), &format!("/{path}")).await
-    };
-    let page = opened(&links[0]).await.text();
-    assert!(
-        page.contains("<td>main</td>") && page.contains("<td>branch</td>"),
-        "{page}"
-    );
-    until("both accounts", || async {
-        let scrape = Scrape::read(&opened(&links[1]).await.text());
-        (scrape.count("vobiz_endpoint_info", &[]) == 30).then_some(())
-    })
-    .await;
-    let scrape = Scrape::read(&opened(&links[1]).await.text());
-    assert_eq!(
-        (scrape.up("main"), scrape.up("branch")),
-        (Some(1.0), Some(1.0))
-    );
-
-    demo.signal("INT").await;
-    let ended = demo.ended().await;
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.out.contains("seed 7"), "{ended:?}");
-}
-
-#[tokio::test]
-async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed() {
-    let arguments = [
-        "simulate",
-        "--listen-address=127.0.0.1:0",
-        "--endpoints=250",
-        "--accounts=2",
-        "--seed=7",
-        "--row-shape=captured",
-    ];
-    let vendor = Program::new(&arguments).start();
-    let out = until("two accounts", || async {
-        let out = vendor.out();
-        (out.lines().count() == 4).then_some(out)
-    })
-    .await;
-    let base_url = out
-        .split_whitespace()
-        .find(|word| word.starts_with("http://"));
-    for account in out.lines().skip(2) {
-        let words: Vec<_> = account.split_whitespace().collect();
-        let &["auth", "id", auth_id, "token", token] = &words[..] else {
-            panic!("{account}");
-        };
-        let once = Program::new(&["--once"])
-            .set("VOBIZ_EXPORTER__API__BASE_URL", base_url.unwrap())
-            .set("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0")
-            .set("VOBIZ_AUTH_ID", auth_id)
-            .set("VOBIZ_AUTH_TOKEN", token);
-        let ended = once.run().await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert_eq!(
-            Scrape::read(&ended.out).count("vobiz_endpoint_info", &[]),
-            250
-        );
-    }
-    vendor.signal("TERM").await;
-    assert_eq!(vendor.ended().await.code, Some(0));
 }

@@ -135,13 +135,13 @@ async fn prometheus_negotiates_openmetrics_and_gzip_and_reads_the_metadata() {
 
 #[tokio::test]
 async fn prometheus_scrapes_three_hundred_accounts_at_once() {
-    const ACCOUNTS: usize = 300;
-    const EACH: usize = 8;
+    const ACCOUNTS: u32 = 300;
+    const EACH: u32 = 8;
     let mut world = World::new(START, 7);
     let mut accounts = String::new();
     for number in 0..ACCOUNTS {
         let auth_id = format!("MA_MANY{number:04}");
-        world.settle(AccountPlan::new(&auth_id, format!("token-{number}"), EACH).still());
+        world.settle(AccountPlan::new(&auth_id, format!("token-{number}"), EACH as usize).still());
         writeln!(
             accounts,
             "  - {{name: customer-{number}, auth_id: {auth_id}, auth_token: token-{number}}}"
@@ -156,7 +156,7 @@ async fn prometheus_scrapes_three_hundred_accounts_at_once() {
     .await;
     let prometheus = Prometheus::scraping(exporter.address()).await;
 
-    let (accounts, endpoints) = (ACCOUNTS as f64, (ACCOUNTS * EACH) as f64);
+    let (accounts, endpoints) = (f64::from(ACCOUNTS), f64::from(ACCOUNTS * EACH));
     prometheus.until_is("count(vobiz_up == 1)", accounts).await;
     prometheus
         .until_is("count(vobiz_endpoint_registered)", endpoints)

@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use vobiz_exporter::sim::{Options, Vendor, World};
 
-use crate::stand::{Exporter, Program, configuration};
+use crate::stand::{Exporter, Program, configuration, run};
 
 /// A vendor of 45 endpoints under a private authority, whose certificate is for `name`, and that
 /// authority as PEM.
@@ -133,11 +133,10 @@ async fn plain_http_is_for_this_machine_only_unless_it_is_allowed() {
         ("http://localhost:8080/api/v1", "", 0),
         ("https://api.vobiz.test/api/v1", "", 0),
     ] {
-        let checked = Program::configured(&with(base_url, more), &["--config.check"])
-            .run()
-            .await;
-        assert_eq!(checked.code, Some(code), "{base_url}: {checked:?}");
-        let said = checked.err.contains("plain http") && checked.err.contains("api.base_url");
-        assert_eq!(said, code == 2, "{checked:?}");
+        let checked = run(&with(base_url, more), &["--config.check"]).await;
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(code), "{base_url}: {said}");
+        let refused = said.contains("plain http") && said.contains("api.base_url");
+        assert_eq!(refused, code == 2, "{said}");
     }
 }

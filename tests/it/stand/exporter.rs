@@ -15,7 +15,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
 /// A running exporter. It is killed when the story ends, however it ends.
 pub struct Exporter {
     child: Child,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     address: String,
     log: Written,
 }
@@ -83,7 +83,7 @@ impl Exporter {
         .await;
         Self {
             child,
-            folder,
+            _folder: folder,
             address,
             log,
         }
@@ -92,11 +92,6 @@ impl Exporter {
     /// `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
-    }
-
-    /// The folder of its configuration file, for files of the story's own.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     /// Everything logged so far.

@@ -1,7 +1,6 @@
 //! The binary in any of its tasks, with arguments, variables and what it prints.
 
 use std::{
-    path::Path,
     process::{Output, Stdio},
     sync::{Arc, Mutex},
 };
@@ -74,11 +73,6 @@ impl Program {
             .kill_on_drop(true);
         self.command = private;
         self
-    }
-
-    /// The folder of its configuration file, for files of the story's own.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Runs it to its end.
