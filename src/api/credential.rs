@@ -39,14 +39,22 @@ impl Credential {
     }
 
     /// A text of the vendor's as it may be shown: on one line, without control characters, without
-    /// these credentials, at most 200 characters long.
+    /// these credentials or those of a repeated `Basic` header, at most 200 characters long.
     pub(super) fn cleaned(&self, text: &str) -> String {
         let mut clean = String::with_capacity(text.len().min(4 * MAX_SHOWN));
+        let mut after_basic = false;
         for word in text.split_whitespace() {
             if !clean.is_empty() {
                 clean.push(' ');
             }
-            clean.extend(word.chars().filter(|char| !is_invisible(*char)));
+            if after_basic {
+                // A proxy's, which is not ours to know: the environment may have named it.
+                clean.push_str(MASK);
+            } else {
+                clean.extend(word.chars().filter(|char| !is_invisible(*char)));
+            }
+            let scheme = word.trim_start_matches(|char: char| !char.is_ascii_alphabetic());
+            after_basic = scheme.eq_ignore_ascii_case("basic");
         }
         // Only now, because a control character may have stood inside a credential.
         for secret in [self.token.expose_secret(), &self.auth_id] {

@@ -79,8 +79,12 @@ pub(super) fn write(
             Metric::EndpointContactInfo,
             |endpoint| endpoint.contact.or(endpoint.received).map(|_| Value::ONE),
             |endpoint, line| {
-                label(line, "contact", endpoint.contact.unwrap_or(""));
-                label(line, "received", endpoint.received.unwrap_or(""));
+                for (name, uri) in [
+                    ("contact", endpoint.contact),
+                    ("received", endpoint.received),
+                ] {
+                    label(line, name, address(uri.unwrap_or(""), shown.username));
+                }
             },
         );
     }
@@ -92,6 +96,14 @@ fn group(shown: &Shown, index: Option<u16>) -> (&str, &str) {
     index
         .and_then(|index| shown.groups.get(usize::from(index)))
         .map_or(NO_GROUP, |(name, watch)| (name, watch))
+}
+
+/// A device's URI, or, where usernames are not wanted, what follows the user in it.
+fn address(uri: &str, username: bool) -> &str {
+    match uri.rsplit_once('@') {
+        Some((_, address)) if !username => address,
+        _ => uri,
+    }
 }
 
 fn label(line: &mut String, name: &str, value: &str) {

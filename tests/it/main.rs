@@ -6,9 +6,19 @@
 )]
 
 mod accounts;
+mod commands;
+mod configuration;
+mod demo;
 mod faults;
 mod fleet;
+mod formats;
 mod layering;
+mod names;
 mod pagination;
+mod prometheus;
+mod secrets;
+mod shutdown;
+mod single_run;
 mod stand;
 mod states;
+mod tls;

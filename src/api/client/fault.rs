@@ -16,6 +16,9 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The one status that no vendor gives.
+const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
+
 /// What of an error's body is read, in bytes.
 const MAX_REFUSAL_BYTES: u64 = 64 * 1024;
 
@@ -57,6 +60,13 @@ pub(super) async fn refused(
     refusal.retry_after = retry_after.or(refusal.retry_after);
     if kind == ErrorKind::Redirect {
         refusal.message = target;
+    }
+    if status == PROXY_AUTHENTICATION_REQUIRED {
+        // It was shown the proxy's password, which nothing here can tell from other words.
+        refusal = Refusal {
+            message: Some("by the proxy, which wants other credentials".to_owned()),
+            ..Refusal::default()
+        };
     }
     error(kind, status, answer::meaning(kind), refusal, credential)
 }

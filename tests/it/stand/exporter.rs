@@ -1,26 +1,23 @@
 //! The exporter as a process.
 
-use std::{
-    process::{Output, Stdio},
-    sync::{Arc, Mutex},
-};
+use std::process::{Output, Stdio};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command},
 };
 
-use super::{Scrape, until};
+use super::{Scrape, Written, signal, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
 
 /// A running exporter. It is killed when the story ends, however it ends.
 pub struct Exporter {
     child: Child,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     address: String,
-    log: Arc<Mutex<String>>,
+    log: Written,
 }
 
 /// How an exporter that was told to end has ended.
@@ -38,7 +35,11 @@ pub async fn run(configuration: &str, arguments: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-fn command(folder: &tempfile::TempDir, configuration: &str, arguments: &[&str]) -> Command {
+pub(super) fn command(
+    folder: &tempfile::TempDir,
+    configuration: &str,
+    arguments: &[&str],
+) -> Command {
     let mut command = Command::new(BINARY);
     // What the machine has set must not change a story.
     command
@@ -70,20 +71,9 @@ impl Exporter {
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
-        let stderr = child.stderr.take().expect("it is piped");
-        let log = Arc::new(Mutex::new(String::new()));
-        let collected = Arc::clone(&log);
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                let mut log = collected.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let lines = Arc::clone(&log);
+        let log = Written::by(child.stderr.take().expect("it is piped"));
         let address = until("the exporter listens", || {
-            let log = lines.lock().unwrap().clone();
+            let log = log.text();
             async move {
                 let line = log.lines().find(|line| line.contains("listening"))?;
                 let address = line.split("address=").nth(1)?;
@@ -93,7 +83,7 @@ impl Exporter {
         .await;
         Self {
             child,
-            folder,
+            _folder: folder,
             address,
             log,
         }
@@ -104,14 +94,9 @@ impl Exporter {
         &self.address
     }
 
-    /// The folder of its configuration file, for files of the story's own.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
-    }
-
     /// Everything logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.text()
     }
 
     /// Its process id.
@@ -163,9 +148,7 @@ impl Exporter {
 
     /// Sends a signal.
     pub async fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().await;
-        assert!(sent.expect("kill runs").success());
+        signal(self.pid(), name).await;
     }
 
     /// Ends it with SIGTERM and waits.
@@ -176,11 +159,9 @@ impl Exporter {
             .await
             .expect("it ends in time")
             .expect("it can be waited for");
-        // The log is whole once its end has been read.
-        let log = until("the last log line", || async { Some(self.log()) }).await;
         Finished {
             code: status.code(),
-            log,
+            log: self.log.whole().await,
         }
     }
 }

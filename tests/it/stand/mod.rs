@@ -1,11 +1,23 @@
 //! The stand on which stories are told: the simulated vendor in this process, the exporter as the
 //! binary that users run, and what Prometheus would see of it.
 
+mod ask;
 mod exporter;
+mod family;
+mod program;
+mod prometheus;
 mod scrape;
+mod tool;
+mod wire;
 
+pub use ask::{Answer, SlowReader, ask, get, is_closed};
 pub use exporter::{Exporter, Finished, run};
+pub use family::Family;
+pub use program::{Ended, Process, Program, Written, signal};
+pub use prometheus::Prometheus;
 pub use scrape::{Scrape, label};
+pub use tool::{judge, promtool_accepts, python, tool};
+pub use wire::Wire;
 
 use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration};
 
@@ -24,10 +36,9 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, asking).await {
-        Ok(answer) => answer,
-        Err(_) => panic!("waited in vain for: {what}"),
-    }
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
 
 /// A configuration with one account, `main`, on this vendor, walked as often as is allowed.

@@ -1,0 +1,362 @@
+//! The command line: what each task prints, and the code it leaves with.
+
+use tokio::net::TcpListener;
+use vobiz_exporter::sim::{Options, TEST_ACCOUNT, Vendor, World};
+
+use crate::stand::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
+
+async fn vendor_of(endpoints: usize) -> Vendor {
+    let world = World::still(endpoints, 7);
+    Vendor::start(world, Options::default()).await.unwrap()
+}
+
+async fn run(arguments: &[&str]) -> Ended {
+    Program::new(arguments).run().await
+}
+
+/// The configuration for `vendor` with a token that it does not know.
+fn with_a_wrong_token(vendor: &Vendor) -> String {
+    configuration(vendor, "").replace(TEST_ACCOUNT.token, "wrong-token")
+}
+
+#[tokio::test]
+async fn it_tells_its_version_and_its_usage() {
+    let version = run(&["--version"]).await;
+    assert_eq!((version.code, version.err.as_str()), (Some(0), ""));
+    let begins = concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION"), " (revision ");
+    assert!(version.out.starts_with(begins), "{version:?}");
+    assert_eq!(version.out.lines().count(), 1);
+
+    let help = run(&["--help"]).await;
+    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
+    for flag in [
+        "--config.file",
+        "--config.check",
+        "--config.check.live",
+        "--web.listen-address",
+        "--web.telemetry-path",
+        "--web.max-requests",
+        "--log.level",
+        "--log.format",
+        "--once",
+        "--once.output",
+        "--version",
+        ":10059",
+        "VOBIZ_AUTH_TOKEN_FILE",
+        "Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.",
+    ] {
+        assert!(help.out.contains(flag), "{flag} in {}", help.out);
+    }
+}
+
+#[tokio::test]
+async fn it_prints_its_manual_and_completion_for_three_shells() {
+    let manual = run(&["man"]).await;
+    assert_eq!((manual.code, manual.err.as_str()), (Some(0), ""));
+    assert!(
+        manual.out.contains(".TH vobiz-exporter 1"),
+        "{}",
+        manual.out
+    );
+    assert!(manual.out.contains("once.output"), "{}", manual.out);
+    for (shell, word) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef vobiz-exporter"),
+        ("fish", "complete -c vobiz-exporter"),
+    ] {
+        let script = run(&["completion", shell]).await;
+        assert_eq!((script.code, script.err.as_str()), (Some(0), ""));
+        assert!(script.out.contains(word), "{}", script.out);
+        assert!(script.out.contains("web.telemetry-path"), "{}", script.out);
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
+    for (arguments, words) in [
+        (&["--unknown"][..], "--unknown"),
+        (&["serve"], "serve"),
+        (&["--config.check", "--once"], "--once"),
+        (&["--once.output=x.prom"], "--once"),
+        (&["--log.level=loud"], "loud"),
+        (&["--web.listen-address=nowhere"], "nowhere"),
+        (&["--web.telemetry-path=metrics"], "metrics"),
+        (&["--web.max-requests=many"], "many"),
+        (&["completion", "tcsh"], "tcsh"),
+        (&["demo", "--endpoints=-1"], "-1"),
+        (&["simulate", "--latency=20"], "20ms"),
+    ] {
+        let ended = run(arguments).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");
+        assert!(ended.err.contains(words), "{words} in {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("exporter.yaml");
+    let good = "accounts: [{name: main, auth_id: MA_1, auth_token: abc}]\n";
+    let name = file.to_str().unwrap();
+    std::fs::write(&file, good).unwrap();
+    let joined = format!("--config.file={name}");
+    for arguments in [
+        &["--config.file", name, "--config.check"][..],
+        &[&joined, "--config.check"],
+    ] {
+        let checked = run(arguments).await;
+        let said = (checked.code, checked.out.as_str(), checked.err.as_str());
+        let expected = "configuration is valid: 1 account (main)\n";
+        assert_eq!(said, (Some(0), expected, ""));
+    }
+
+    let bad = "poll: {interval: 1s}\n\
+               api: {page_size: 1000, colour: red}\n\
+               accounts: [{name: main, auth_id: 0123, auth_token_file: absent}]\n";
+    std::fs::write(&file, bad).unwrap();
+    for arguments in [
+        &[&joined, "--config.check"][..],
+        &[&joined],
+        &[&joined, "--once"],
+    ] {
+        let checked = run(arguments).await;
+        assert_eq!(
+            (checked.code, checked.out.as_str()),
+            (Some(2), ""),
+            "{checked:?}"
+        );
+        for words in [
+            "exporter.yaml:1: poll.interval: ",
+            "exporter.yaml:2: api.page_size: ",
+            "exporter.yaml:2: api.colour: ",
+            "exporter.yaml:3: accounts[0].auth_id: must be text",
+            "exporter.yaml:3: accounts[0].auth_token_file: token file",
+        ] {
+            assert!(checked.err.contains(words), "{words} in {}", checked.err);
+        }
+        assert_eq!(checked.err.lines().count(), 5, "{}", checked.err);
+    }
+
+    let missing = run(&["--config.check", "--config.file=/nowhere.yaml"]).await;
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.err.contains("/nowhere.yaml"), "{missing:?}");
+    let nobody = run(&["--config.check"]).await;
+    assert_eq!(nobody.code, Some(2));
+    assert!(nobody.err.contains("VOBIZ_AUTH_ID"), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_live_check_tells_what_came_and_which_groups_matched() {
+    let vendor = vendor_of(250).await;
+    let text = configuration(&vendor, "").replace(
+        "auth_token: test-token-not-a-secret",
+        "auth_token: test-token-not-a-secret, groups: [\
+         {name: everybody, match: {username: \".+\"}, watch: page}, \
+         {name: nobody, match: {alias: \"no such alias\"}}]",
+    );
+    let checked = Program::configured(&text, &["--config.check.live"])
+        .run()
+        .await;
+    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""));
+    for line in [
+        "configuration is valid: 1 account (main)",
+        "main: credentials accepted",
+        "main: endpoints: 250; 100 on the first page, ",
+        "main: row shape: with registration details",
+        "main: group everybody (watch page): 100 matched",
+        "main: group nobody (watch notice): 0 matched",
+    ] {
+        assert!(checked.out.contains(line), "{line} in {}", checked.out);
+    }
+    assert!(!checked.out.contains("WebRTC"), "{}", checked.out);
+    assert_eq!(vendor.counts().requests, 1, "one page for each account");
+
+    vendor.edit(|world| {
+        let account = world.first_mut();
+        account.edit_all(|endpoint| endpoint.registration = None);
+    });
+    let checked = Program::configured(&text, &["--config.check.live"])
+        .run()
+        .await;
+    assert_eq!(checked.code, Some(0));
+    assert!(
+        checked.out.contains("main: none registered: "),
+        "{checked:?}"
+    );
+    assert!(checked.out.contains("WebRTC"), "{checked:?}");
+}
+
+#[tokio::test]
+async fn a_live_check_fails_with_1_when_credentials_are_refused() {
+    let vendor = vendor_of(5).await;
+    let text = with_a_wrong_token(&vendor);
+    let checked = Program::configured(&text, &["--config.check.live"])
+        .run()
+        .await;
+    assert_eq!(checked.code, Some(1));
+    assert!(checked.out.contains("main: FAILED: "), "{checked:?}");
+    assert!(checked.out.contains("status 401"), "{checked:?}");
+    assert_eq!(checked.err, "1 of 1 accounts failed\n");
+
+    let valid = Program::configured(&text, &["--config.check"]).run().await;
+    assert_eq!(
+        valid.code,
+        Some(0),
+        "only the live check can know: {valid:?}"
+    );
+}
+
+#[tokio::test]
+async fn one_account_needs_no_file_only_the_environment() {
+    let vendor = vendor_of(45).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{}\n", TEST_ACCOUNT.token)).unwrap();
+    let here = |arguments: &[&str]| {
+        Program::new(arguments)
+            .set("VOBIZ_EXPORTER__API__BASE_URL", vendor.base_url().as_str())
+            .set("VOBIZ_AUTH_ID", TEST_ACCOUNT.auth_id)
+    };
+    for once in [
+        here(&["--once"]).set("VOBIZ_AUTH_TOKEN", TEST_ACCOUNT.token),
+        here(&["--once"]).set("VOBIZ_AUTH_TOKEN_FILE", file.path()),
+    ] {
+        let ended = once.run().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let scrape = Scrape::read(&ended.out);
+        assert_eq!(scrape.up("default"), Some(1.0));
+        assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
+    }
+    let half = here(&["--once"]).run().await;
+    assert_eq!(half.code, Some(2), "{half:?}");
+    assert!(half.err.contains("VOBIZ_AUTH_ID"), "{half:?}");
+
+    // A configuration with accounts of its own is not mixed with it.
+    let text = configuration(&vendor, "");
+    let both = Program::configured(&text, &["--once"])
+        .set("VOBIZ_AUTH_ID", "MA_OTHER")
+        .set("VOBIZ_AUTH_TOKEN", "other-token");
+    let ended = both.run().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.err.contains("level=warn") && ended.err.contains("VOBIZ_AUTH_ID"),
+        "{ended:?}"
+    );
+    assert!(!ended.err.contains("other-token"), "{ended:?}");
+    assert_eq!(Scrape::read(&ended.out).up("default"), None);
+}
+
+#[tokio::test]
+async fn a_variable_overrides_the_file() {
+    let vendor = vendor_of(45).await;
+    let text = configuration(&vendor, "");
+    let ended = Program::configured(&text, &["--once"])
+        .set("VOBIZ_EXPORTER__ACCOUNTS__0__NAME", "renamed")
+        .set("VOBIZ_EXPORTER__METRICS__USERNAME", "false")
+        .set("VOBIZ_EXPORTER__METRICS__GROUPS", "timestamps,permissions")
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let scrape = Scrape::read(&ended.out);
+    assert_eq!(scrape.up("renamed"), Some(1.0));
+    assert_eq!(
+        scrape.count("vobiz_endpoint_created_timestamp_seconds", &[]),
+        45
+    );
+    assert_eq!(scrape.count("vobiz_endpoint_user_agent_info", &[]), 0);
+    assert!(!ended.out.contains("username=\""));
+
+    let wrong = Program::configured(&text, &["--config.check"])
+        .set("VOBIZ_EXPORTER__POLL__INTERVALL", "30s")
+        .run()
+        .await;
+    assert_eq!(wrong.code, Some(2));
+    assert!(
+        wrong.err.contains("VOBIZ_EXPORTER__POLL__INTERVALL"),
+        "{wrong:?}"
+    );
+    assert!(wrong.err.contains("did you mean `INTERVAL`?"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_taken_address_ends_it_with_1_before_anything_is_asked() {
+    let vendor = vendor_of(5).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listen = format!("--web.listen-address={address}");
+    let ended = Program::configured(&configuration(&vendor, ""), &[&listen])
+        .run()
+        .await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.err.contains(&address), "{ended:?}");
+    assert!(ended.err.contains("in use"), "{ended:?}");
+    assert_eq!(vendor.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
+    let vendor = vendor_of(5).await;
+    let arguments = [
+        "--web.listen-address=127.0.0.1:0",
+        "--web.listen-address",
+        "localhost:0",
+        "--web.telemetry-path=/vobiz/metrics",
+        "--log.level",
+        "info",
+    ];
+    let process = Program::configured(&configuration(&vendor, ""), &arguments).start();
+    // `localhost` may stand for two addresses; all of them are bound before the first walk ends.
+    process.says("walk published").await;
+    let log = process.err();
+    let listening = log.lines().filter(|line| line.contains("listening"));
+    let listening = listening.count();
+    assert!((2..=3).contains(&listening), "{log}");
+    for address in process.listens(listening).await {
+        until("it is ready", || async {
+            (get(&address, "/-/ready").await.status == 200).then_some(())
+        })
+        .await;
+        assert_eq!(get(&address, "/vobiz/metrics").await.status, 200);
+        assert_eq!(get(&address, "/metrics").await.status, 404);
+        let page = get(&address, "/").await.text();
+        assert!(page.contains("href=\"/vobiz/metrics\""), "{page}");
+        for path in ["/-/healthy", "/healthz", "/-/ready", "/readyz"] {
+            assert_eq!(get(&address, path).await.status, 200, "{path}");
+        }
+        let posted = ask(&address, "POST", "/vobiz/metrics", &[]).await;
+        assert_eq!(
+            (posted.status, posted.header("allow")),
+            (405, Some("GET, HEAD"))
+        );
+    }
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn scrapes_above_the_limit_are_sent_away_and_health_is_never() {
+    let vendor = vendor_of(3_000).await;
+    let text = configuration(
+        &vendor,
+        "metrics: {groups: [timestamps, permissions, contact]}",
+    );
+    let arguments = ["--web.listen-address=127.0.0.1:0", "--web.max-requests=1"];
+    let process = Program::configured(&text, &arguments).start();
+    let address = process.listens(1).await.remove(0);
+    until("the large picture", || async {
+        let answer = get(&address, "/metrics").await;
+        (answer.body.len() > 5_000_000).then_some(())
+    })
+    .await;
+
+    let reader = SlowReader::ask(&address, "/metrics").await;
+    let refused = get(&address, "/metrics").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("--web.max-requests"), "{refused:?}");
+    assert_eq!(get(&address, "/-/healthy").await.status, 200);
+    assert_eq!(get(&address, "/-/ready").await.status, 200);
+    assert_eq!(reader.finish().await.status, 200);
+    until("the permit is back", || async {
+        (get(&address, "/metrics").await.status == 200).then_some(())
+    })
+    .await;
+}

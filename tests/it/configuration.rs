@@ -1,0 +1,161 @@
+//! The documents about configuring the exporter, taken at their word.
+
+use std::path::{Path, PathBuf};
+
+use crate::stand::{Ended, Program};
+
+/// The embedded default, as the program has it.
+const DEFAULT: &str = include_str!("../../src/config/default.yaml");
+const DOCUMENT: &str = include_str!("../../docs/configuration.md");
+/// Where the examples expect a token.
+const TOKEN_FILE: &str = "/run/secrets/vobiz-token";
+
+/// The blocks of this language in the document.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("\n```{language}\n");
+    let mut parts = DOCUMENT.split(fence.as_str());
+    parts.next();
+    let end = |block: &'static str| block.find("\n```\n").expect("a block ends") + 1;
+    parts.map(|block| &block[..end(block)]).collect()
+}
+
+/// A folder with a token, and a configuration whose accounts find theirs there.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("token"), "abc\n").unwrap();
+        Self { folder }
+    }
+
+    fn check(&self, name: &str, text: &str) -> Program {
+        let token = self.folder.path().join("token");
+        let file = self.folder.path().join(name);
+        let text = text.replace(TOKEN_FILE, token.to_str().unwrap());
+        std::fs::write(&file, text).unwrap();
+        Program::new(&["--config.check", "--config.file", file.to_str().unwrap()])
+    }
+}
+
+fn assert_valid(ended: &Ended, said: &str) {
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+    assert_eq!(ended.out, said);
+}
+
+const ONE_ACCOUNT: &str = "configuration is valid: 1 account (main)\n";
+
+#[tokio::test]
+async fn the_complete_example_is_valid() {
+    let example = blocks("yaml")[0];
+    for words in [
+        "flip_share: 0.5",
+        "username__startswith",
+        "watch: page",
+        "applications: {",
+    ] {
+        assert!(example.contains(words), "{words}");
+    }
+    // Its account polls more often than all others, and inherits their deadline.
+    let said = format!(
+        "warning: accounts[0].poll: the inherited deadline 50s is above this account's interval \
+         30s; 25s is used\n{ONE_ACCOUNT}"
+    );
+    assert_valid(&Desk::new().check("a.yaml", example).run().await, &said);
+}
+
+#[tokio::test]
+async fn the_example_in_toml_is_valid() {
+    let [example] = blocks("toml")[..] else {
+        panic!("one block")
+    };
+    assert_valid(
+        &Desk::new().check("a.toml", example).run().await,
+        ONE_ACCOUNT,
+    );
+}
+
+#[tokio::test]
+async fn every_variable_of_the_example_sets_something() {
+    let [variables] = blocks("sh")[..] else {
+        panic!("one block")
+    };
+    let desk = Desk::new();
+    let mut program = desk.check("a.yaml", blocks("yaml")[0]);
+    for line in variables.lines() {
+        let (name, value) = line.split_once('=').unwrap();
+        program = program.set(name, value);
+    }
+    assert_valid(&program.run().await, ONE_ACCOUNT);
+}
+
+#[test]
+fn the_document_shows_the_embedded_default_word_for_word() {
+    let [_, reference] = blocks("yaml")[..] else {
+        panic!("two blocks")
+    };
+    assert!(
+        reference == DEFAULT,
+        "docs/configuration.md must end with src/config/default.yaml as it is"
+    );
+}
+
+#[tokio::test]
+async fn the_account_that_the_default_shows_as_a_comment_is_valid() {
+    let (settings, account) = DEFAULT.split_once("accounts: []\n").unwrap();
+    let account = account.lines().map(|line| line.strip_prefix('#').unwrap());
+    let account = account.collect::<Vec<_>>().join("\n");
+    assert!(account.contains("applications:"), "{account}");
+    let text = format!("{settings}accounts:\n{account}\n");
+    assert_valid(&Desk::new().check("a.yaml", &text).run().await, ONE_ACCOUNT);
+}
+
+#[tokio::test]
+async fn the_default_itself_needs_an_account_and_nothing_else() {
+    let desk = Desk::new();
+    let alone = desk.check("a.yaml", DEFAULT).run().await;
+    assert_eq!(alone.code, Some(2), "{alone:?}");
+    assert!(alone.err.contains("there is no account"), "{alone:?}");
+    let with_one = desk
+        .check("a.yaml", DEFAULT)
+        .set("VOBIZ_AUTH_ID", "MA_1")
+        .set("VOBIZ_AUTH_TOKEN_FILE", desk.folder.path().join("token"))
+        .run()
+        .await;
+    assert_valid(&with_one, "configuration is valid: 1 account (default)\n");
+}
+
+/// The files of the configuration's own tests, by kind.
+fn fixtures(kind: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/testdata");
+    let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
+    let is_wanted = |file: &PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        [".yaml", ".toml"]
+            .iter()
+            .any(|end| name.ends_with(&format!(".{kind}{end}")))
+    };
+    let found: Vec<_> = files.filter(is_wanted).collect();
+    assert!(found.len() > 5, "fixtures of {kind}");
+    found
+}
+
+#[tokio::test]
+async fn every_good_file_is_accepted_and_every_bad_one_refused_with_its_words() {
+    for file in fixtures("ok") {
+        let arguments = ["--config.check", "--config.file", file.to_str().unwrap()];
+        let ended = Program::new(&arguments).run().await;
+        assert_eq!(ended.code, Some(0), "{}: {ended:?}", file.display());
+    }
+    for file in fixtures("bad") {
+        let arguments = ["--config.check", "--config.file", file.to_str().unwrap()];
+        let ended = Program::new(&arguments).run().await;
+        let expected = std::fs::read_to_string(file.with_extension("err")).unwrap();
+        let folder = format!("{}/", file.parent().unwrap().display());
+        let said = ended.err.replace(&folder, "");
+        assert_eq!(said.trim_end(), expected.trim_end(), "{}", file.display());
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
+    }
+}

@@ -1,0 +1,318 @@
+//! What stands in an exposition, and that those who read it for a living accept it.
+
+use std::{collections::BTreeSet, path::Path};
+
+use vobiz_exporter::{
+    sim::{Endpoint, Options, TEST_ACCOUNT, Vendor, World, hostile_rows},
+    telemetry::catalogue::{Kind, Metric, closed_values},
+};
+
+use crate::stand::{Answer, Exporter, Family, ask, judge, promtool_accepts, python, until};
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What Prometheus 2.42 sends.
+const PROMETHEUS_2: &str = "application/openmetrics-text;version=1.0.0,\
+    application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+/// What Prometheus 3 sends.
+const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+    application/openmetrics-text;version=0.0.1;q=0.5,\
+    text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// The same where native histograms are wanted, too.
+const PROMETHEUS_3_PROTOBUF: &str = "application/vnd.google.protobuf;\
+    proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+    application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+    application/openmetrics-text;version=0.0.1;q=0.4,\
+    text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+
+/// Reads `OpenMetrics` strictly, and tells how many samples it found.
+const STRICT_PARSER: &str = "\
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+text = sys.stdin.buffer.read().decode('utf-8')
+print(sum(len(family.samples) for family in text_string_to_metric_families(text)))";
+
+/// Everything that can be shown is shown, of good endpoints and of the worst.
+struct Rich {
+    vendor: Vendor,
+    exporter: Exporter,
+}
+
+impl Rich {
+    async fn start() -> Self {
+        let mut world = World::still(45, 7);
+        let account = world.account_mut(TEST_ACCOUNT.auth_id).unwrap();
+        for (number, row) in hostile_rows().into_iter().enumerate() {
+            account.push(Endpoint::new(format!("hostile-{number}")).raw(row.json));
+        }
+        let vendor = Vendor::start(world, Options::default()).await.unwrap();
+        let exporter = Exporter::start(&configuration(&vendor)).await;
+        exporter
+            .until("the first walk", |scrape| scrape.up("main") == Some(1.0))
+            .await;
+        Self { vendor, exporter }
+    }
+
+    async fn ask(&self, headers: &[(&str, &str)]) -> Answer {
+        ask(self.exporter.address(), "GET", "/metrics", headers).await
+    }
+
+    async fn text(&self) -> String {
+        self.ask(&[]).await.text()
+    }
+}
+
+fn configuration(vendor: &Vendor) -> String {
+    let (base_url, auth_id, token) = (vendor.base_url(), TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
+    format!(
+        r#"
+poll: {{interval: 5s, max_age: 14s, deadline: 4s}}
+api: {{base_url: "{base_url}", requests_per_second: 0}}
+metrics: {{groups: [user_agent, timestamps, permissions, contact]}}
+accounts:
+  - name: main
+    auth_id: {auth_id}
+    auth_token: {token}
+    groups:
+      - {{name: "a \"group\"\\", match: {{alias: "Reception.*"}}, watch: page}}
+      - {{name: web, match: {{username: "web.*"}}, watch: ignore}}
+"#
+    )
+}
+
+/// Two answers of the same moment: what the exporter tells of itself moves on once a second.
+async fn at_once<A, B>(
+    what: &str,
+    first: impl AsyncFn() -> A,
+    second: impl AsyncFn() -> B,
+    agree: impl Fn(&A, &B) -> bool,
+) {
+    until(what, || async {
+        let (first, second) = (first().await, second().await);
+        agree(&first, &second).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_to_say_about_a_real_scrape_and_the_golden_files() {
+    let rich = Rich::start().await;
+    let scrape = rich.exporter.scrape().await;
+    assert!(scrape.count("vobiz_endpoint_contact_info", &[]) > 0);
+    promtool_accepts("a scrape", &scrape.text).await;
+    for (name, text) in golden("prom") {
+        promtool_accepts(&name, &text).await;
+    }
+}
+
+#[tokio::test]
+async fn the_strict_openmetrics_parser_reads_every_sample() {
+    let rich = Rich::start().await;
+    let page = rich.ask(&[("accept", PROMETHEUS_2)]).await.text();
+    let mut pages = golden("om");
+    pages.push(("a scrape".to_owned(), page));
+    for (name, text) in pages {
+        let verdict = judge(&python(), &["-c", STRICT_PARSER], &text).await;
+        assert_eq!(verdict.code, Some(0), "{name}: {}", verdict.err);
+        let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(verdict.out.trim(), samples.to_string(), "{name}");
+    }
+}
+
+/// The golden files of one format; there is at least one.
+fn golden(extension: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/exposition/testdata");
+    let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
+    let wanted = files.filter(|file| file.extension().is_some_and(|has| has == extension));
+    let read = |file: std::path::PathBuf| {
+        let text = std::fs::read_to_string(&file).unwrap();
+        (file.display().to_string(), text)
+    };
+    let found: Vec<_> = wanted.map(read).collect();
+    assert!(!found.is_empty(), "golden files of {extension}");
+    found
+}
+
+#[tokio::test]
+async fn a_packed_answer_is_the_plain_one_and_a_head_is_that_of_the_answer() {
+    let rich = Rich::start().await;
+    let address = rich.exporter.address();
+    for accept in [PROMETHEUS_2, TEXT] {
+        let plain = [("accept", accept)];
+        let packed = [("accept", accept), ("accept-encoding", "gzip")];
+        at_once(
+            "a packed answer equal to the plain one",
+            async || rich.ask(&plain).await,
+            async || rich.ask(&packed).await,
+            |plain, packed| {
+                assert_eq!(plain.header("content-encoding"), None);
+                assert_eq!(packed.header("content-encoding"), Some("gzip"));
+                assert!(packed.body.len() * 4 < plain.body.len());
+                plain.text() == packed.text()
+            },
+        )
+        .await;
+        for headers in [&plain[..], &packed] {
+            at_once(
+                "a head equal to that of the answer",
+                async || ask(address, "HEAD", "/metrics", headers).await,
+                async || rich.ask(headers).await,
+                |head, answer| {
+                    assert_eq!((head.status, head.body.len()), (200, 0));
+                    assert_eq!(
+                        answer.header("content-length"),
+                        Some(answer.body.len().to_string().as_str())
+                    );
+                    assert_eq!(
+                        answer.header("vary"),
+                        Some("Accept, Accept-Encoding"),
+                        "{}",
+                        answer.head
+                    );
+                    head.head == answer.head
+                },
+            )
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_client_gets_the_best_format_that_it_reads() {
+    let rich = Rich::start().await;
+    let with = |escaping: &str| format!("{OPEN_METRICS}; escaping={escaping}");
+    for (accept, content_type) in [
+        (PROMETHEUS_2, with("underscores")),
+        (PROMETHEUS_3, with("allow-utf-8")),
+        (PROMETHEUS_3_PROTOBUF, with("allow-utf-8")),
+        ("application/openmetrics-text", TEXT.to_owned()),
+        (
+            "application/openmetrics-text; version=1.0.0",
+            with("underscores"),
+        ),
+        (
+            "application/openmetrics-text;version=0.0.1",
+            TEXT.to_owned(),
+        ),
+        ("text/plain", TEXT.to_owned()),
+        ("*/*", TEXT.to_owned()),
+        ("", TEXT.to_owned()),
+        ("application/json", TEXT.to_owned()),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", TEXT.to_owned()),
+    ] {
+        let answer = rich.ask(&[("accept", accept)]).await;
+        assert_eq!(answer.status, 200, "{accept}");
+        let said = answer.header("content-type");
+        assert_eq!(said, Some(content_type.as_str()), "{accept}");
+        let ends = answer.text().ends_with("# EOF\n");
+        assert_eq!(ends, content_type.starts_with(OPEN_METRICS), "{accept}");
+    }
+    for (accept_encoding, encoding) in [
+        ("gzip", Some("gzip")),
+        ("deflate, gzip;q=0.5", Some("gzip")),
+        ("*", Some("gzip")),
+        ("gzip;q=0", None),
+        ("identity", None),
+        ("br, zstd", None),
+    ] {
+        let answer = rich.ask(&[("accept-encoding", accept_encoding)]).await;
+        let said = answer.header("content-encoding");
+        assert_eq!(said, encoding, "{accept_encoding}");
+        assert!(answer.text().contains("vobiz_up{"), "{accept_encoding}");
+    }
+}
+
+#[tokio::test]
+async fn both_formats_hold_the_same_samples_and_no_series_stands_twice() {
+    let rich = Rich::start().await;
+    let samples = |answer: &Answer| -> Vec<String> {
+        let families = Family::read(&answer.text()).into_iter();
+        let samples = families.flat_map(|family| family.samples);
+        samples.map(|sample| sample.line).collect()
+    };
+    at_once(
+        "both formats with the same samples",
+        async || rich.ask(&[]).await,
+        async || rich.ask(&[("accept", PROMETHEUS_2)]).await,
+        |text, open_metrics| {
+            let (text, open_metrics) = (samples(text), samples(open_metrics));
+            assert_eq!(text.len(), open_metrics.len());
+            let series = text.iter().map(|line| line.rsplit_once(' ').unwrap().0);
+            let distinct: BTreeSet<_> = series.collect();
+            assert_eq!(distinct.len(), text.len(), "a series stands twice");
+            text == open_metrics
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_scrape_shows_what_the_catalogue_and_the_documents_say_and_nothing_else() {
+    let rich = Rich::start().await;
+    rich.vendor.edit(|world| {
+        let now = world.now();
+        let account = world.account_mut(TEST_ACCOUNT.auth_id).unwrap();
+        let lost = account.endpoints().find(|one| one.registered()).unwrap();
+        let lost = lost.id().to_owned();
+        account.edit(&lost, |one| one.set_registered(false, now));
+    });
+    rich.exporter
+        .until("the loss", |scrape| {
+            scrape.count("vobiz_endpoint_registration_lost_timestamp_seconds", &[]) == 1
+        })
+        .await;
+    let document =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md"))
+            .unwrap();
+    let open_metrics = rich.ask(&[("accept", PROMETHEUS_2)]).await.text();
+    let text = rich.text().await;
+
+    let mut shown = BTreeSet::new();
+    for family in Family::read(&text) {
+        let metric = Metric::named(&family.name);
+        let metric = metric.unwrap_or_else(|| panic!("nobody knows {}", family.name));
+        let known = metric.family();
+        assert_eq!(family.kind, known.kind.word(), "{}", family.name);
+        assert!(
+            document.contains(&format!("`{}`", family.name)),
+            "{}",
+            family.name
+        );
+        assert!(!family.samples.is_empty(), "{} is empty", family.name);
+        for sample in &family.samples {
+            let names = sample.labels.iter().map(|(name, _)| name.as_str());
+            let names: BTreeSet<_> = names.filter(|name| *name != "le").collect();
+            let mut expected: BTreeSet<_> = known.labels.iter().copied().collect();
+            // A hostile row may have no name at all.
+            if !names.contains(&"username") {
+                expected.remove("username");
+            }
+            assert_eq!(names, expected, "{}", sample.line);
+            for (name, value) in &sample.labels {
+                let closed = closed_values(metric, name);
+                let known = closed.is_none_or(|known| known.contains(&value.as_str()));
+                assert!(known, "{}", sample.line);
+            }
+        }
+        shown.insert(family.name);
+    }
+    let missing = Metric::ALL.iter().map(|metric| metric.family().name);
+    let missing: Vec<_> = missing.filter(|name| !shown.contains(*name)).collect();
+    // The limit of virtual memory is missing where the system sets none.
+    assert!(
+        matches!(missing[..], [] | ["process_virtual_memory_max_bytes"]),
+        "never shown: {missing:?}"
+    );
+
+    for family in Family::read(&open_metrics) {
+        let known = Metric::ALL.iter().map(|metric| metric.family());
+        let known = known
+            .into_iter()
+            .find(|known| known.base_name() == family.name);
+        let known = known.unwrap_or_else(|| panic!("nobody knows {}", family.name));
+        assert_eq!(family.unit.as_deref(), known.unit(), "{}", family.name);
+        assert_eq!(known.kind == Kind::Counter, family.kind == "counter");
+        assert!(family.help.len() > 10, "{}", family.name);
+    }
+}

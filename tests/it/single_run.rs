@@ -1,0 +1,132 @@
+//! One walk of every account, printed or written to a file, for those who run it by a timer.
+
+use std::{io::Read, os::unix::fs::PermissionsExt, path::Path};
+
+use vobiz_exporter::{
+    sim::{Fault, Options, TEST_ACCOUNT, Vendor, World},
+    telemetry::catalogue::{Kind, Metric},
+};
+
+use crate::stand::{Family, Program, Scrape, configuration, promtool_accepts};
+
+async fn vendor_of(endpoints: usize) -> Vendor {
+    let world = World::still(endpoints, 7);
+    Vendor::start(world, Options::default()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_single_run_prints_pictures_and_walks_and_nothing_of_its_own_process() {
+    let vendor = vendor_of(120).await;
+    let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let scrape = Scrape::read(&ended.out);
+    assert_eq!(scrape.up("main"), Some(1.0));
+    assert_eq!(scrape.count("vobiz_endpoint_registered", &[]), 120);
+    let families = Family::read(&ended.out);
+    for name in [
+        "vobiz_walks_total",
+        "vobiz_api_requests_total",
+        "vobiz_walk_pages",
+    ] {
+        assert!(families.iter().any(|family| family.name == name), "{name}");
+    }
+    for family in families {
+        let name = family.name.as_str();
+        assert!(name.starts_with("vobiz_"), "{name}");
+        assert!(!name.starts_with("vobiz_exporter_http"), "{name}");
+        assert!(
+            !name.contains("build_info") && !name.contains("config_last"),
+            "{name}"
+        );
+        let known = Metric::named(name)
+            .expect("a metric of the catalogue")
+            .family();
+        assert_ne!(known.kind, Kind::Histogram, "{name}");
+    }
+    assert!(!ended.out.contains("# EOF"));
+    promtool_accepts("a single run", &ended.out).await;
+}
+
+#[tokio::test]
+async fn a_single_run_of_which_an_account_fails_leaves_with_1_and_shows_it_down() {
+    let vendor = vendor_of(5).await;
+    vendor.plan(Fault::status(403));
+    let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("1 of 1 accounts failed"), "{ended:?}");
+    let scrape = Scrape::read(&ended.out);
+    assert_eq!(scrape.up("main"), Some(0.0));
+    assert_eq!(scrape.count("vobiz_endpoints", &[]), 0);
+    let reason = ["reason=\"forbidden\""];
+    assert_eq!(
+        scrape.value("vobiz_walk_failures_total", &reason),
+        Some(1.0)
+    );
+    promtool_accepts("a failed single run", &ended.out).await;
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() {
+    let vendor = vendor_of(120).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("vobiz.prom");
+    std::fs::write(&file, "old\n").unwrap();
+    let mut collector = std::fs::File::open(&file).unwrap();
+    let text = configuration(&vendor, "");
+    let output = file.to_str().unwrap();
+    let program = Program::configured(&text, &["--once", "--once.output", output]);
+    let ended = program.by_a_private_user().run().await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{ended:?}");
+
+    let mut seen = String::new();
+    collector.read_to_string(&mut seen).unwrap();
+    assert_eq!(
+        seen, "old\n",
+        "who reads it meanwhile reads the old one to its end"
+    );
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        Scrape::read(&written).count("vobiz_endpoint_info", &[]),
+        120
+    );
+    assert_eq!(names_in(folder.path()), ["vobiz.prom"]);
+    promtool_accepts("the file", &written).await;
+
+    let failed = Program::configured(
+        &configuration(&vendor, "").replace(TEST_ACCOUNT.token, "wrong-token"),
+        &["--once", &format!("--once.output={output}")],
+    );
+    assert_eq!(failed.run().await.code, Some(1));
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(Scrape::read(&written).up("main"), Some(0.0));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_named_and_nothing_is_left_behind() {
+    let vendor = vendor_of(5).await;
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("vobiz.prom");
+    std::fs::create_dir(&taken).unwrap();
+    let absent = folder.path().join("absent/vobiz.prom");
+    for file in [taken, absent] {
+        let output = format!("--once.output={}", file.display());
+        let text = configuration(&vendor, "");
+        let ended = Program::configured(&text, &["--once", &output]).run().await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let words = format!("cannot write {}: ", file.display());
+        assert!(ended.err.contains(&words), "{ended:?}");
+        assert_eq!(names_in(folder.path()), ["vobiz.prom"]);
+    }
+}

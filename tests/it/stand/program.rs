@@ -1,0 +1,200 @@
+//! The binary in any of its tasks, with arguments, variables and what it prints.
+
+use std::{
+    process::{Output, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use super::{PATIENCE, exporter::command, until};
+
+/// The binary, ready to be run or started.
+pub struct Program {
+    command: Command,
+    folder: tempfile::TempDir,
+}
+
+/// The binary while it runs. It is killed when the story ends, however it ends.
+pub struct Process {
+    child: Child,
+    out: Written,
+    err: Written,
+    _folder: tempfile::TempDir,
+}
+
+/// How a process has ended, and all that it wrote.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// What a process has written so far, and the task that reads it.
+pub struct Written {
+    text: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Program {
+    /// With these arguments, without a configuration file, and with no variable set.
+    pub fn new(arguments: &[&str]) -> Self {
+        Self::configured("", arguments)
+    }
+
+    /// The same with `configuration` as its file (none if empty).
+    pub fn configured(configuration: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let command = command(&folder, configuration, arguments);
+        Self { command, folder }
+    }
+
+    /// With a variable set.
+    pub fn set(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Started by somebody whose new files nobody else may read.
+    pub fn by_a_private_user(mut self) -> Self {
+        let plain = self.command.as_std();
+        let mut private = Command::new("/bin/sh");
+        private
+            .args(["-c", r#"umask 077; exec "$0" "$@""#])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env_clear()
+            .kill_on_drop(true);
+        self.command = private;
+        self
+    }
+
+    /// Runs it to its end.
+    pub async fn run(mut self) -> Ended {
+        let output = timeout(PATIENCE, self.command.output()).await;
+        output.expect("it ends").expect("it can be run").into()
+    }
+
+    /// Starts it.
+    pub fn start(mut self) -> Process {
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it can be started");
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        Process {
+            out: Written::by(out.expect("it is piped")),
+            err: Written::by(err.expect("it is piped")),
+            child,
+            _folder: self.folder,
+        }
+    }
+}
+
+impl Process {
+    /// Standard output so far.
+    pub fn out(&self) -> String {
+        self.out.text()
+    }
+
+    /// Standard error so far.
+    pub fn err(&self) -> String {
+        self.err.text()
+    }
+
+    /// Waits until what was written to standard error holds `words`.
+    pub async fn says(&self, words: &str) {
+        let said = || async { self.err().contains(words).then_some(()) };
+        until(words, said).await;
+    }
+
+    /// Waits until it listens at so many addresses, and gives them as `HOST:PORT`.
+    pub async fn listens(&self, count: usize) -> Vec<String> {
+        // `address=HOST:PORT` or `"address":"HOST:PORT"`.
+        let address = |line: &str| {
+            let (_, address) = line.split_once("address")?;
+            let address = address.trim_start_matches(['=', ':', '"']);
+            Some(address.split([' ', '"']).next()?.to_owned())
+        };
+        until("it listens", || async {
+            let log = self.err();
+            let lines = log.lines().filter(|line| line.contains("listening"));
+            let addresses: Vec<_> = lines.filter_map(address).collect();
+            (addresses.len() == count).then_some(addresses)
+        })
+        .await
+    }
+
+    /// Sends it a signal.
+    pub async fn signal(&self, name: &str) {
+        signal(self.child.id().expect("it runs"), name).await;
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> Ended {
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        let status = status.expect("it ends").expect("it can be waited for");
+        Ended {
+            code: status.code(),
+            out: self.out.whole().await,
+            err: self.err.whole().await,
+        }
+    }
+}
+
+impl Written {
+    /// Reads from now on.
+    pub fn by(mut stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&text);
+        let reader = tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            // Text may be cut anywhere, so only whole lines are handed on.
+            while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
+                let lines = bytes.iter().rposition(|byte| *byte == b'\n');
+                let lines = bytes.drain(..lines.map_or(0, |last| last + 1));
+                let lines = String::from_utf8(lines.collect()).expect("it writes text");
+                collected.lock().unwrap().push_str(&lines);
+            }
+            let rest = String::from_utf8(bytes).expect("it writes text");
+            collected.lock().unwrap().push_str(&rest);
+        });
+        Self { text, reader }
+    }
+
+    /// All lines so far.
+    pub fn text(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    /// Everything, once the writer is gone.
+    pub async fn whole(self) -> String {
+        self.reader.await.expect("the reader does not fail");
+        std::mem::take(&mut self.text.lock().unwrap())
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).expect("it writes text"),
+            err: String::from_utf8(output.stderr).expect("it writes text"),
+        }
+    }
+}
+
+/// Sends a signal to a process of ours.
+pub async fn signal(pid: u32, name: &str) {
+    let pid = pid.to_string();
+    let sent = Command::new("kill").args(["-s", name, &pid]).status().await;
+    assert!(sent.expect("kill runs").success());
+}

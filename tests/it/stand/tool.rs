@@ -1,0 +1,73 @@
+//! Programs of others that judge what the exporter writes.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::{io::AsyncWriteExt, process::Command};
+
+use super::Ended;
+
+/// A program of Debian's package `prometheus`: named by `variable`, else found on the path. A
+/// story that needs it fails without it: what is not judged is not right.
+pub fn tool(variable: &str, name: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable) {
+        return existing(path.into(), &format!("{variable} names it"));
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let mut paths = env::split_paths(&folders).map(|folder| folder.join(name));
+    let found = paths.find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "this story needs `{name}`: run `apt-get install prometheus` or `make test`, or name \
+             the program by the variable {variable}"
+        )
+    })
+}
+
+/// A Python that has the package `prometheus-client`, whose parser of `OpenMetrics` is strict.
+pub fn python() -> PathBuf {
+    match env::var_os("OPENMETRICS_PYTHON") {
+        Some(path) => existing(path.into(), "OPENMETRICS_PYTHON names it"),
+        None => existing(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin/python"),
+            "run `make setup`, or let OPENMETRICS_PYTHON name a Python that has the package \
+             prometheus-client",
+        ),
+    }
+}
+
+fn existing(path: PathBuf, remedy: &str) -> PathBuf {
+    assert!(path.is_file(), "there is no {}: {remedy}", path.display());
+    path
+}
+
+/// Runs a program that reads `input`.
+pub async fn judge(program: &Path, arguments: &[&str], input: &str) -> Ended {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it can be started");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let input = input.to_owned();
+    let feeding = async move {
+        // A program that has seen enough closes its end.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), feeding);
+    output.expect("it ends").into()
+}
+
+/// Fails unless Prometheus's own tool accepts a text and finds nothing to say about it.
+pub async fn promtool_accepts(what: &str, text: &str) {
+    let promtool = tool("PROMTOOL", "promtool");
+    let verdict = judge(&promtool, &["check", "metrics"], text).await;
+    let words = format!("{}{}", verdict.out, verdict.err);
+    assert_eq!((verdict.code, words.as_str()), (Some(0), ""), "{what}");
+}
