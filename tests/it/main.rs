@@ -21,4 +21,5 @@ mod shutdown;
 mod single_run;
 mod stand;
 mod states;
+mod surroundings;
 mod tls;

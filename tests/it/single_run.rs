@@ -85,7 +85,7 @@ async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() 
     let text = configuration(&vendor, "");
     let output = file.to_str().unwrap();
     let program = Program::configured(&text, &["--once", "--once.output", output]);
-    let ended = program.by_a_private_user().run().await;
+    let ended = program.after("umask 077").run().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{ended:?}");
 
     let mut seen = String::new();

@@ -1,15 +1,8 @@
-use std::{collections::VecDeque, process::Stdio, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-};
 
-use super::{
-    client::{Client, soon},
-    house::House,
-};
+use super::{client::soon, house::House};
 use crate::http::{Limits, Settings};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -206,55 +199,4 @@ async fn when_everyone_is_being_answered_the_next_one_waits_for_its_turn() {
     assert_eq!(first.bytes(9).await, b"somebytes");
     assert_eq!(second.bytes(9).await, b"somebytes");
     assert_eq!(waiting.answer().await.status, 200, "they rest, so one goes");
-}
-
-/// A process with few file descriptors: this test binary, running only [`frugal`].
-#[tokio::test]
-async fn running_out_of_file_descriptors_ends_neither_the_server_nor_its_probes() {
-    let binary = std::env::current_exe().unwrap();
-    let mut process = Command::new("sh")
-        .args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""])
-        .arg(binary)
-        .args(["--exact", "http::tests::limits::frugal"])
-        .args(["--ignored", "--nocapture"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
-    let address = soon(async {
-        loop {
-            let line = said
-                .next_line()
-                .await
-                .unwrap()
-                .expect("it says its address");
-            if let Some(address) = line.strip_prefix("listening on ") {
-                break address.parse().unwrap();
-            }
-        }
-    })
-    .await;
-
-    let mut idle = Vec::new();
-    for _ in 0..100 {
-        idle.push(Client::connect(address).await);
-    }
-    assert_eq!(
-        Client::connect(address).await.get("/healthz").await.status,
-        200
-    );
-    // It had no descriptor for so many, so the oldest have been closed.
-    assert_eq!(idle[0].ended().await, b"");
-}
-
-#[tokio::test]
-#[ignore = "the process that runs out of file descriptors; it ends with its input"]
-async fn frugal() {
-    let house = House::open(Settings::default()).await;
-    println!("\nlistening on {}", house.address);
-    let input = tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()));
-    input.await.unwrap().unwrap();
 }

@@ -61,17 +61,17 @@ impl Program {
         self
     }
 
-    /// Started by somebody whose new files nobody else may read.
-    pub fn by_a_private_user(mut self) -> Self {
+    /// Started by a shell that has done this first, such as `umask 077`.
+    pub fn after(mut self, deed: &str) -> Self {
         let plain = self.command.as_std();
-        let mut private = Command::new("/bin/sh");
-        private
-            .args(["-c", r#"umask 077; exec "$0" "$@""#])
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!(r#"{deed}; exec "$0" "$@""#)])
             .arg(plain.get_program())
             .args(plain.get_args())
             .env_clear()
             .kill_on_drop(true);
-        self.command = private;
+        self.command = shell;
         self
     }
 

@@ -158,39 +158,3 @@ fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
         "{refusal}"
     );
 }
-
-/// The environment of this process cannot be changed safely, so that a child looks at one of its own.
-#[tokio::test]
-async fn without_a_configured_proxy_the_environment_decides() {
-    const CHILD: &str = "api::client::tests::connections::asks_a_vendor_far_away";
-    let proxy = Vendor::start(|_| vendor::answer("403 X", &[], "")).await;
-    let ask = |no_proxy: &'static str| {
-        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap());
-        child
-            .args(["--exact", CHILD, "--ignored"])
-            .env("HTTPS_PROXY", format!("http://{}", proxy.address))
-            .env("NO_PROXY", no_proxy)
-            .env_remove("https_proxy")
-            .env_remove("no_proxy")
-            .output()
-    };
-    let output = ask("vendor.invalid").await.unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && printed.contains("1 passed"),
-        "{printed}"
-    );
-    assert_eq!(proxy.seen()[0].line, "CONNECT 0.0.0.0:1 HTTP/1.1");
-    assert_eq!(proxy.seen()[0].header("x-auth-token"), None);
-    assert!(ask("0.0.0.0").await.unwrap().status.success());
-    assert_eq!(proxy.seen().len(), 1);
-}
-
-#[tokio::test]
-#[ignore = "run as a child by the test above, with an environment of its own"]
-async fn asks_a_vendor_far_away() {
-    // An address of this machine that is no loopback address, and where nobody listens.
-    let subject = subject(&account("https://0.0.0.0:1/api/v1"));
-    let error = subject.client.list_page(0, 100).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Network);
-}

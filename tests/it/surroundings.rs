@@ -1,0 +1,60 @@
+//! What the system and its environment do to the exporter.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use vobiz_exporter::sim::{Options, Vendor, World};
+
+use crate::stand::{Program, Wire, configuration, get};
+
+#[tokio::test]
+async fn running_out_of_file_descriptors_ends_neither_the_server_nor_its_probes() {
+    let vendor = Vendor::start(World::still(45, 7), Options::default())
+        .await
+        .unwrap();
+    let listen = "--web.listen-address=127.0.0.1:0";
+    let exporter = Program::configured(&configuration(&vendor, ""), &[listen])
+        .after("ulimit -n 64")
+        .start();
+    let address = exporter.listens(1).await.remove(0);
+
+    let mut idle = Vec::new();
+    for _ in 0..150 {
+        idle.push(TcpStream::connect(&address).await.unwrap());
+    }
+    assert_eq!(get(&address, "/healthz").await.status, 200);
+    // There was no descriptor for so many, so the oldest have been closed.
+    let end = timeout(Duration::from_secs(20), idle[0].read(&mut [0])).await;
+    assert_eq!(end.expect("it is closed").unwrap(), 0);
+    assert_eq!(get(&address, "/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_configured_proxy_the_environment_decides() {
+    let vendor = Vendor::start(World::still(1, 7), Options::default())
+        .await
+        .unwrap();
+    // An address of this machine that is no loopback address, and where nobody listens.
+    let far = configuration(&vendor, "")
+        .replace(vendor.base_url().as_str(), "https://0.0.0.0:1/api/v1")
+        .replace(
+            "requests_per_second: 0",
+            "requests_per_second: 0, retries: 0",
+        );
+    for (no_proxy, is_asked) in [("vendor.invalid", true), ("0.0.0.0", false)] {
+        let proxy = Wire::to(&vendor.address().to_string()).await;
+        let ended = Program::configured(&far, &["--once"])
+            .set("HTTPS_PROXY", format!("http://{}", proxy.address()))
+            .set("NO_PROXY", no_proxy)
+            .run()
+            .await;
+        assert_eq!(ended.code, Some(1), "there is no vendor: {}", ended.err);
+        let heard = proxy.heard();
+        assert_eq!(
+            heard.contains("connect 0.0.0.0:1 http/1.1"),
+            is_asked,
+            "{heard}"
+        );
+        assert!(!heard.contains("x-auth-token"), "{heard}");
+    }
+}
