@@ -140,7 +140,8 @@ impl<S: Source> Poller<S> {
             Arc::clone(&self.pace_note),
             &self.account,
         );
-        let result = self.find(&asker).await;
+        // Boxed: between two walks, which is nearly always, a poller need not keep room for one.
+        let result = Box::pin(self.find(&asker)).await;
         let ended = match &result {
             Ok(_) => Ended::Well(started.elapsed()),
             Err(failure) => Ended::Badly {

@@ -129,12 +129,9 @@ impl Walked {
     /// No picture, for this one reason.
     fn is_refused(&self, name: &str, reason: &str) {
         assert_eq!(self.scrape.up(name), Some(0.0), "{name}");
-        assert_eq!(
-            self.scrape
-                .counted("vobiz_walk_failures_total", name, "reason"),
-            BTreeMap::from([(reason, 1.0)]),
-            "{name}"
-        );
+        let scrape = &self.scrape;
+        let reasons = scrape.counted("vobiz_walk_failures_total", name, "reason");
+        assert_eq!(reasons, BTreeMap::from([(reason, 1.0)]), "{name}");
         assert!(self.scrape.picture(name).is_empty(), "{name}");
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use vobiz_exporter::sim::{Account, Effect, Endpoint, Fault, FaultId};
+use vobiz_exporter::sim::{Account, Effect, Endpoint, Fault, FaultId, Vendor};
 
 use crate::stand::{Exporter, Scrape, auth_id, household, label, listed, vendor};
 
 const LOST: &str = "vobiz_endpoint_registration_lost_timestamp_seconds";
+const EXPIRES: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
+const REGISTRATIONS: &str = "vobiz_registration_changes_total";
 
 fn withdrawn(scrape: &Scrape, account: &str) -> Option<f64> {
     scrape.only("vobiz_data_withdrawn", account)
@@ -138,7 +140,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
 /// Seconds since the last good walk that a scrape knew of.
 fn age(scrape: &Scrape) -> f64 {
     let now = vobiz_exporter::clock::Clock::system().now();
-    now.as_seconds() - scrape.last_success("main").unwrap()
+    now.as_seconds() - scrape.last_success("main").expect("a good walk")
 }
 
 #[tokio::test]
@@ -221,122 +223,126 @@ async fn a_short_walk_holds_what_it_owes_until_max_age_or_until_it_is_proven_gon
     assert_eq!(gone.endpoints("main").len(), 44);
 }
 
+/// So many endpoints of `main` that are registered.
+fn registered<const MANY: usize>(vendor: &Vendor) -> [String; MANY] {
+    let list = listed(vendor, &auth_id("main")).into_iter();
+    let ids = list.filter_map(|(id, state)| (state == Some(true)).then_some(id));
+    let ids: Vec<_> = ids.take(MANY).collect();
+    ids.try_into().expect("enough of them are registered")
+}
+
+/// What a counter of changes has counted for `main`.
+fn changes(scrape: &Scrape, name: &str) -> Vec<(String, f64)> {
+    let counted = scrape.counted(name, "main", "change").into_iter();
+    counted
+        .map(|(change, number)| (change.to_owned(), number))
+        .collect()
+}
+
 #[tokio::test]
-async fn an_endpoint_keeps_the_time_of_its_loss_and_leaves_without_a_trace() {
+async fn an_endpoint_keeps_the_time_of_its_loss_until_it_is_back() {
     let vendor = vendor([("main", 45)]).await;
-    let list = listed(&vendor, &auth_id("main"));
-    let registered: Vec<_> = (list.iter())
-        .filter(|(_, state)| **state == Some(true))
-        .map(|(id, _)| id.clone())
-        .collect();
-    let [lost, deleted, recreated, rebound] = &registered[..4] else {
-        panic!("four registered endpoints");
-    };
+    let [lost] = registered(&vendor);
     let exporter = Exporter::start(&household(&vendor, "", [("main", "")])).await;
     let good = exporter
         .until("a good walk", |scrape| scrape.up("main") == Some(1.0))
         .await;
     assert_eq!(good.count(LOST, &[]), 0, "nobody was lost before our eyes");
-
-    vendor.edit(|world| {
-        let account = world.account_mut(&auth_id("main")).unwrap();
-        let application = account.applications[0].id.clone();
-        let other = account.applications[1].id.clone();
-        account.edit(lost, |endpoint| endpoint.registration = None);
-        account.remove(deleted);
-        account.replace(recreated, Endpoint::new("100000000000001").alias("anew"));
-        account.edit(rebound, |endpoint| {
-            let same = endpoint.application.as_deref() == Some(&application);
-            endpoint.application = Some(if same { other } else { application });
-            "renamed".clone_into(&mut endpoint.alias);
+    let register = |registered| {
+        vendor.edit(|world| {
+            let now = world.now();
+            let edited = world
+                .first_mut()
+                .edit(&lost, |one| one.set_registered(registered, now));
+            assert!(edited);
         });
-    });
+    };
+
+    register(false);
     let id = format!("endpoint_id=\"{lost}\"");
     let lost_at = |scrape: &Scrape| scrape.value(LOST, &[&id]);
     let after = exporter
         .until("the loss", |scrape| lost_at(scrape).is_some())
         .await;
     assert_eq!(after.value("vobiz_endpoint_registered", &[&id]), Some(0.0));
-    assert_eq!(
-        after.value(
-            "vobiz_endpoint_registration_expiration_timestamp_seconds",
-            &[&id]
-        ),
-        None
-    );
-    let since = lost_at(&after).unwrap();
-    assert!(
-        since > good.last_success("main").unwrap() && since < after.last_success("main").unwrap()
-    );
-    assert_eq!(after.endpoints("main"), listed(&vendor, &auth_id("main")));
-    for gone in [deleted, recreated] {
-        assert!(
-            !after.text.contains(gone.as_str()),
-            "a series of {gone} stays behind"
-        );
-    }
-    assert!(after.endpoints("main").contains_key("100000000000001"));
-    let of_rebound = format!("endpoint_id=\"{rebound}\"");
-    let names: Vec<_> = (after.family("vobiz_endpoint_info"))
-        .filter(|(labels, _)| labels.contains(&of_rebound))
-        .map(|(labels, _)| label(labels, "alias"))
-        .collect();
-    assert_eq!(names, ["renamed"], "one info series, the new one");
-    assert_eq!(
-        after.count("vobiz_endpoint_application_info", &[&of_rebound]),
-        1
-    );
-    let changes = |scrape: &Scrape, name: &str| -> BTreeMap<String, f64> {
-        let counted = scrape.counted(name, "main", "change").into_iter();
-        counted
-            .map(|(change, number)| (change.to_owned(), number))
-            .collect()
-    };
-    let told = |list: &[(&str, f64)]| -> BTreeMap<String, f64> {
-        list.iter()
-            .map(|(change, number)| ((*change).to_owned(), *number))
-            .collect()
-    };
-    assert_eq!(
-        changes(&after, "vobiz_registration_changes_total"),
-        told(&[("lost", 1.0)])
-    );
-    assert_eq!(
-        changes(&after, "vobiz_endpoint_changes_total"),
-        told(&[("added", 1.0), ("application", 1.0), ("removed", 2.0)]),
-    );
+    assert_eq!(after.value(EXPIRES, &[&id]), None);
+    let since = lost_at(&after);
+    assert!(since > good.last_success("main") && since < after.last_success("main"));
+    assert_eq!(changes(&after, REGISTRATIONS), [("lost".to_owned(), 1.0)]);
 
     // A failed walk and a good one: the time of the loss stays what it was.
     vendor.plan(Fault::status(500));
     let failed = exporter
         .until("a failed walk", |scrape| scrape.up("main") == Some(0.0))
         .await;
-    assert_eq!(lost_at(&failed), Some(since));
+    assert_eq!(lost_at(&failed), since);
     vendor.heal();
     let again = exporter
         .until("a good walk", |scrape| scrape.up("main") == Some(1.0))
         .await;
     assert!(again.last_success("main") > after.last_success("main"));
-    assert_eq!(lost_at(&again), Some(since));
+    assert_eq!(lost_at(&again), since);
 
-    vendor.edit(|world| {
-        let now = world.now();
-        let account = world.account_mut(&auth_id("main")).unwrap();
-        account.edit(lost, |endpoint| endpoint.set_registered(true, now));
-    });
+    register(true);
     let back = exporter
         .until("the return", |scrape| lost_at(scrape).is_none())
         .await;
     assert_eq!(back.value("vobiz_endpoint_registered", &[&id]), Some(1.0));
-    assert_eq!(
-        changes(&back, "vobiz_registration_changes_total"),
-        told(&[("gained", 1.0), ("lost", 1.0)]),
-    );
+    let both = [("gained".to_owned(), 1.0), ("lost".to_owned(), 1.0)];
+    assert_eq!(changes(&back, REGISTRATIONS), both);
     let log = exporter.terminate().await.log;
+    for told in [
+        "endpoint lost its registration",
+        "endpoint registered again",
+    ] {
+        assert_eq!(log.matches(told).count(), 1, "{told}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_deleted_or_changed_leaves_no_series_behind() {
+    let vendor = vendor([("main", 45)]).await;
+    let [deleted, recreated, rebound] = registered(&vendor);
+    let exporter = Exporter::start(&household(&vendor, "", [("main", "")])).await;
+    exporter
+        .until("a good walk", |scrape| scrape.up("main") == Some(1.0))
+        .await;
+    vendor.edit(|world| {
+        let account = world.first_mut();
+        let applications = [0, 1].map(|number| account.applications[number].id.clone());
+        account.remove(&deleted);
+        account.replace(&recreated, Endpoint::new("100000000000001").alias("anew"));
+        account.edit(&rebound, |endpoint| {
+            let other = applications
+                .into_iter()
+                .find(|id| endpoint.application.as_ref() != Some(id));
+            endpoint.application = other;
+            "renamed".clone_into(&mut endpoint.alias);
+        });
+    });
+    let counts = ["added", "application", "removed"].map(str::to_owned);
+    let expected: Vec<_> = counts.into_iter().zip([1.0, 1.0, 2.0]).collect();
+    let after = exporter
+        .until("the changes", |scrape| {
+            changes(scrape, "vobiz_endpoint_changes_total") == expected
+        })
+        .await;
+    assert_eq!(after.endpoints("main"), listed(&vendor, &auth_id("main")));
+    for gone in [&deleted, &recreated] {
+        assert!(
+            !after.text.contains(gone),
+            "a series of {gone} stays behind"
+        );
+    }
+    assert!(after.endpoints("main").contains_key("100000000000001"));
+    let of_rebound = format!("endpoint_id=\"{rebound}\"");
+    let infos: Vec<_> = (after.family("vobiz_endpoint_info"))
+        .filter(|(labels, _)| labels.contains(&of_rebound))
+        .map(|(labels, _)| label(labels, "alias"))
+        .collect();
+    assert_eq!(infos, ["renamed"], "one info series, the new one");
     assert_eq!(
-        log.matches("endpoint lost its registration").count(),
-        1,
-        "{log}"
+        after.count("vobiz_endpoint_application_info", &[&of_rebound]),
+        1
     );
-    assert_eq!(log.matches("endpoint registered again").count(), 1, "{log}");
 }

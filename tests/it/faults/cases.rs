@@ -120,7 +120,7 @@ fn carriage() -> Vec<Case> {
     let second = Duration::from_secs(1);
     vec![
         case("hang", As("timeout"), effect(Effect::Hang)),
-        case("delay", As("timeout"), effect(Effect::Delay(3 * second))),
+        case("delay", As("timeout"), effect(Effect::Delay(4 * second))),
         case("drip", As("timeout"), effect(Effect::Drip(10, second / 5))),
         case("stall", As("timeout"), effect(Effect::StallAfter(100))),
         case("reset", As("network"), effect(Effect::Reset)),
@@ -177,6 +177,11 @@ fn misunderstandings() -> Vec<Case> {
             "empty-list",
             As("inconsistent"),
             page(PageFault::EmptyObjects),
+        ),
+        case(
+            "rows-all-broken",
+            As("inconsistent"),
+            page(PageFault::BrokenRows),
         ),
         case(
             "offset-ignored",

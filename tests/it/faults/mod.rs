@@ -27,7 +27,7 @@ use crate::stand::{Exporter, Scrape, auth_id, household, listed, once, plan, ven
 const ENDPOINTS: usize = 12;
 /// Requests of an undisturbed walk over them, at five rows a page.
 const PAGES: u64 = 3;
-const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 1500ms, \
+const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 3s, \
                         max_page_bytes: 64KiB, max_concurrent_requests: 200";
 /// The whole table takes no longer.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,0 +1,82 @@
+#!/bin/sh
+# A hundred thousand endpoints with the settings that nobody changed: over five pages a second, one
+# walk takes longer than the interval, so the exporter stretches its interval and its max_age, and
+# says so once. Prints what it saw and ends with 0 if all of it is as it should be; takes about eight
+# minutes, because the second walk shows that the warning is not repeated.
+#
+#   scripts/fleet.sh [path of the binary]     (default: target/release, built if need be)
+set -eu
+
+cd "$(dirname "$0")/.."
+binary=${1:-target/release/vobiz-exporter}
+[ -n "${1:-}" ] || cargo build --release --quiet
+
+folder=$(mktemp -d)
+vendor= exporter=
+end() {
+    for process in $exporter $vendor; do
+        kill "$process" 2>/dev/null && wait "$process" || true
+    done
+    rm -rf "$folder"
+}
+trap end EXIT
+trap 'exit 1' HUP INT TERM
+
+# Waits at most $1 seconds until the rest of the words succeeds as a command.
+within() {
+    left=$1
+    shift
+    until "$@"; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || { echo "waited in vain for: $*" >&2; exit 1; }
+        sleep 1
+    done
+}
+
+"$binary" simulate --listen-address=127.0.0.1:0 --endpoints=100000 --no-gzip --speed=0 --seed=7 \
+    >"$folder/vendor.out" 2>"$folder/vendor.log" &
+vendor=$!
+within 60 grep -q 'token' "$folder/vendor.out"
+base_url=$(sed -n 's/.* answers at //p' "$folder/vendor.out")
+set -- $(sed -n 's/^  auth id \([^ ]*\)  token \(.*\)$/\1 \2/p' "$folder/vendor.out")
+cat >"$folder/exporter.yaml" <<END
+api: {base_url: "$base_url"}
+accounts: [{name: main, auth_id: "$1", auth_token: "$2"}]
+END
+"$binary" --config.file="$folder/exporter.yaml" --web.listen-address=127.0.0.1:0 \
+    2>"$folder/exporter.log" &
+exporter=$!
+within 60 grep -q 'listening' "$folder/exporter.log"
+address=$(sed -n '/listening/s/.* address=\([^ ]*\).*/\1/p' "$folder/exporter.log")
+
+walks() { [ "$(grep -c 'walk published' "$folder/exporter.log")" -ge "$1" ]; }
+scraped() {
+    curl --silent --fail --compressed "http://$address/metrics" >"$folder/scrape" &&
+        grep -q '^vobiz_up{' "$folder/scrape"
+}
+echo "first walk under way, at $address"
+within 400 walks 1
+# The line is written when the walk is done, and the metrics are prepared next.
+within 30 scraped
+echo "second walk under way"
+within 500 walks 2
+
+# The value of the only sample of a family.
+sample() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$folder/scrape"; }
+wrong=0
+# What it is, what it should be (a regular expression), and what it is.
+check() {
+    printf '%-38s %s\n' "$1" "$3"
+    printf '%s\n' "$3" | grep -Eqx "$2" || { echo "  should be: $2" >&2; wrong=1; }
+}
+check 'up' 1 "$(sample vobiz_up)"
+check 'endpoints shown' 100000 "$(grep -c '^vobiz_endpoint_info{' "$folder/scrape")"
+check 'endpoints reported by the vendor' 100000 "$(sample vobiz_walk_reported_endpoints)"
+check 'endpoints missing' 0 "$(sample vobiz_walk_missing_endpoints)"
+check 'pages' 1011 "$(sample vobiz_walk_pages)"
+check 'duration of the walk, seconds' '20[0-9](\.[0-9]+)?' "$(sample vobiz_walk_last_duration_seconds)"
+check 'effective interval, seconds' 240 "$(sample vobiz_exporter_poll_interval_seconds)"
+check 'effective max_age, seconds' 720 "$(sample vobiz_exporter_max_age_seconds)"
+check 'warnings about it in two walks' 1 "$(grep -c 'longer than the interval' "$folder/exporter.log")"
+grep 'longer than the interval' "$folder/exporter.log"
+exit "$wrong"
