@@ -5,6 +5,8 @@
 # minutes, because the second walk shows that the warning is not repeated.
 #
 #   scripts/fleet.sh [path of the binary]     (default: target/release, built if need be)
+# The functions below are called by name, from traps and from within().
+# shellcheck disable=SC2317
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -12,10 +14,11 @@ binary=${1:-target/release/vobiz-exporter}
 [ -n "${1:-}" ] || cargo build --release --quiet
 
 folder=$(mktemp -d)
-vendor= exporter=
+vendor='' exporter=''
 end() {
     for process in $exporter $vendor; do
-        kill "$process" 2>/dev/null && wait "$process" || true
+        kill "$process" 2>/dev/null || true
+        wait "$process" || true
     done
     rm -rf "$folder"
 }
@@ -38,10 +41,11 @@ within() {
 vendor=$!
 within 60 grep -q 'token' "$folder/vendor.out"
 base_url=$(sed -n 's/.* answers at //p' "$folder/vendor.out")
-set -- $(sed -n 's/^  auth id \([^ ]*\)  token \(.*\)$/\1 \2/p' "$folder/vendor.out")
+auth_id=$(sed -n 's/^  auth id \([^ ]*\)  token .*$/\1/p' "$folder/vendor.out")
+token=$(sed -n 's/^  auth id [^ ]*  token //p' "$folder/vendor.out")
 cat >"$folder/exporter.yaml" <<END
 api: {base_url: "$base_url"}
-accounts: [{name: main, auth_id: "$1", auth_token: "$2"}]
+accounts: [{name: main, auth_id: "$auth_id", auth_token: "$token"}]
 END
 "$binary" --config.file="$folder/exporter.yaml" --web.listen-address=127.0.0.1:0 \
     2>"$folder/exporter.log" &

@@ -103,8 +103,7 @@ impl<S: Source> Poller<S> {
                 self.wait(self.schedule.next_start(chance)).await;
                 chance = fastrand::f64();
                 // A failure is told, counted and published where it happens.
-                // Boxed, so that the many accounts that are waiting do not each hold a walk's memory.
-                let _ = Box::pin(self.walk()).await;
+                let _ = self.walk().await;
             }
         };
         shutdown.run_until_cancelled(forever).await;
