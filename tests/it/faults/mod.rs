@@ -15,11 +15,12 @@ use std::{
 };
 
 use tokio::{net::TcpListener, time::Instant};
+use vobiz_exporter::clock::Clock;
 use vobiz_exporter::sim::{FaultId, Options, START, Vendor, World};
 
 use self::cases::{
     Case,
-    Told::{As, NotAtAll, Reread, Retried},
+    Told::{As, NotAtAll, Passing, Reread, Retried},
 };
 use crate::stand::{Exporter, Scrape, auth_id, household, listed, once, plan, vendor};
 
@@ -29,6 +30,8 @@ const ENDPOINTS: usize = 12;
 const PAGES: u64 = 3;
 const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 3s, \
                         max_page_bytes: 64KiB, max_concurrent_requests: 200";
+/// Nothing is withdrawn while a busy machine looks elsewhere.
+const UNHURRIED: &str = "poll: {max_age: 60s}";
 /// The whole table takes no longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -120,6 +123,14 @@ fn grown<'a>(
         .collect()
 }
 
+/// Is it certain that no walk of the account is under way, nor will be for two seconds? One that has
+/// begun would suffer half of a fault, and could still end well.
+fn rests(account: &str, now: &Scrape) -> bool {
+    let walked = now.last_success(account).expect("a good walk");
+    let age = Clock::system().now().as_seconds() - walked;
+    now.up(account) == Some(1.0) && age < 2.5
+}
+
 /// Has the account told its fault? Panics when it tells it wrongly.
 fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
     let account = case.name.as_str();
@@ -138,30 +149,29 @@ fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
                 before.last_success(account),
                 "{account}"
             );
-            let suspect = f64::from(u8::from(reason == "unconfirmed"));
-            assert_eq!(
-                now.only("vobiz_walk_suspect", account),
-                Some(suspect),
+            true
+        }
+        Passing(reason) => {
+            let suspect = now.only("vobiz_walk_suspect", account);
+            assert!(
+                now.up(account) == Some(1.0) || suspect == Some(1.0),
                 "{account}"
             );
-            true
+            walked && failures == [reason]
         }
         Retried => walked && retries == ["list_endpoints"],
         Reread(reason) => walked && rereads == [reason],
         NotAtAll => walked,
     };
-    if !matches!(case.told, As(_)) {
+    if !matches!(case.told, As(_) | Passing(_)) {
         assert_eq!(now.up(account), Some(1.0), "{account}: {failures:?}");
         assert_eq!(failures, [""; 0], "{account}");
     }
     if matches!(case.told, NotAtAll) {
         assert_eq!((retries, rereads), (vec![], vec![]), "{account}");
     }
-    assert_eq!(
-        now.picture(account),
-        before.picture(account),
-        "{account}: the last good picture"
-    );
+    let same = now.picture(account) == before.picture(account);
+    assert!(same, "{account} keeps the last good picture");
     told
 }
 
@@ -184,12 +194,12 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_picture_until_it_
         second: Ok(Vendor::start(second, Options::default()).await.unwrap()),
     };
     let there = clinic.second.as_ref().map(Vendor::base_url).unwrap();
-    let there = format!("api: {{base_url: '{there}'}}");
+    let there = format!("{UNHURRIED}, api: {{base_url: '{there}'}}");
     let accounts = cases.iter().map(|case| {
         let more = if case.faults.is_empty() {
             there.as_str()
         } else {
-            ""
+            UNHURRIED
         };
         (case.name.as_str(), more)
     });
@@ -223,7 +233,7 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_picture_until_it_
                 continue;
             };
             match stage {
-                Stage::Fresh if scrape.up(&account) == Some(1.0) => {
+                Stage::Fresh if scrape.up(&account).is_some() && rests(&account, &scrape) => {
                     if let Some(list) = fresh.get(&account) {
                         assert_eq!(&scrape.endpoints(&account), list, "{account}");
                     }
@@ -242,18 +252,15 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_picture_until_it_
                 }
                 Stage::Healed { before } if scrape.up(&account) == Some(1.0) => {
                     assert!(scrape.last_success(&account) > before.last_success(&account));
-                    assert_eq!(
-                        scrape.picture(&account),
-                        before.picture(&account),
-                        "{account}"
-                    );
+                    let same = scrape.picture(&account) == before.picture(&account);
+                    assert!(same, "{account} shows what it has shown before");
                     assert_eq!(scrape.only("vobiz_walk_suspect", &account), Some(0.0));
                     *stage = Stage::Well;
                 }
                 _ => {}
             }
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
     }
     assert_eq!(
         visitors.load(Ordering::Relaxed),
