@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Failure, Pace, Reason, Source, backoff, report::PaceNote};
+use super::{Failure, Pace, Reason, Source, backoff, pace::Paused, report::PaceNote};
 use crate::{
     api::{self, ErrorKind, Page},
     config::{Account, Optional},
@@ -25,6 +25,7 @@ pub(super) struct Asker<S> {
     pub(super) instruments: AccountInstruments,
     pub(super) page_size: u32,
     pub(super) retries: u32,
+    pub(super) concurrency: usize,
     /// Are the addresses of devices wanted?
     pub(super) with_contacts: bool,
     pub(super) pace_note: Arc<PaceNote>,
@@ -65,6 +66,7 @@ impl<S: Source> Asker<S> {
             instruments,
             page_size,
             retries,
+            concurrency: account.api.concurrency,
             with_contacts,
             pace_note,
             progress,
@@ -117,12 +119,12 @@ impl<S: Source> Asker<S> {
             }
             retry += 1;
             self.instruments.retry(Operation::ListEndpoints);
+            // What the vendor asks for concerns every request of the account, so all of them wait,
+            // and it is in their turns that they do.
             if error.kind == ErrorKind::RateLimited {
-                // A vendor that says "too much" means every request of the account, so all of them
-                // wait, and it is in their turns that they do.
                 self.pace.pause_until(start);
             } else {
-                sleep_until(start).await;
+                sleep_until(again).await;
             }
         }
     }
@@ -130,33 +132,48 @@ impl<S: Source> Asker<S> {
     /// One attempt in its turn; the outer error is a walk that has run out of time.
     async fn attempt(&self, offset: u64) -> Result<Result<Page, api::Error>, Failure> {
         let until = self.progress().until;
-        let attempt = async {
-            let turn = self.pace.turn().await;
-            self.instruments
-                .throttled(ThrottleCause::Limiter, turn.limiter);
-            self.instruments
-                .throttled(ThrottleCause::Vendor, turn.vendor);
-            // Boxed, because many places of a walk hold this future and a process may have hundreds
-            // of walks.
-            Box::pin(self.source.page(offset, self.page_size)).await
-        };
-        timeout_at(until, attempt)
+        let turn = self
+            .pace
+            .turn(until)
             .await
-            .map_err(|_| self.out_of_time())
+            .map_err(|paused| self.paused(paused))?;
+        self.instruments
+            .throttled(ThrottleCause::Limiter, turn.limiter);
+        self.instruments
+            .throttled(ThrottleCause::Vendor, turn.vendor);
+        let until = {
+            let mut progress = self.progress();
+            progress.until += self.pace.excess(&turn, self.concurrency);
+            progress.until
+        };
+        // Boxed, because many places of a walk hold this future and a process may have hundreds
+        // of walks.
+        let answer = Box::pin(self.source.page(offset, self.page_size));
+        let answer = timeout_at(until, answer).await;
+        drop(turn);
+        answer.map_err(|_| self.out_of_time())
+    }
+
+    /// The vendor's pause does not fit into the walk.
+    fn paused(&self, Paused(end): Paused) -> Failure {
+        let fault = self.progress().last_fault.clone();
+        let reason = fault.map_or(ErrorKind::RateLimited, |fault| fault.kind);
+        Failure {
+            not_before: Some(end),
+            ..Failure::new(
+                Reason::Request(reason),
+                "the vendor has asked for a longer pause",
+            )
+        }
     }
 
     fn out_of_time(&self) -> Failure {
-        match self.progress().last_fault.clone() {
-            Some(error) => Failure {
-                reason: Reason::Request(error.kind),
-                detail: format!("the walk ran out of time after: {error}"),
-                not_before: None,
-            },
-            None => Failure {
-                reason: Reason::Deadline,
-                detail: "the walk ran out of time".to_owned(),
-                not_before: None,
-            },
+        match &self.progress().last_fault {
+            Some(error) => Failure::new(
+                Reason::Request(error.kind),
+                format!("the walk ran out of time after: {error}"),
+            ),
+            None => Failure::new(Reason::Deadline, "the walk ran out of time"),
         }
     }
 }

@@ -7,7 +7,7 @@
 use super::{
     Failure, Source,
     ask::Asker,
-    reading::{Outcome, Reading},
+    reading::{MOST_PAGES, Outcome, Reading},
 };
 
 /// Reads the list once without overlap; [`Outcome::Gap`] when the count does not prove it.
@@ -32,7 +32,7 @@ pub(super) async fn read<S: Source>(
     let offsets = (1..)
         .map(move |page| page * full)
         .take_while(move |offset| *offset < total);
-    asker.plan(total.saturating_sub(1) / full);
+    asker.plan((total.saturating_sub(1) / full).min(MOST_PAGES));
     reading.fetch_all(asker, offsets, concurrency).await?;
     Ok(if is_proven(&reading, total) {
         Outcome::Whole(reading)

@@ -32,11 +32,6 @@ impl Reason {
             Self::Deadline => "deadline",
         }
     }
-
-    /// Did the vendor refuse the credentials, so that asking again soon could lock the account?
-    pub fn is_refusal(self) -> bool {
-        matches!(self, Self::Request(ErrorKind::Auth | ErrorKind::Forbidden))
-    }
 }
 
 /// A failed walk.
@@ -48,24 +43,44 @@ pub struct Failure {
     pub detail: String,
     /// The vendor asked for no request before this.
     pub not_before: Option<Instant>,
+    /// The vendor refused the credentials: asking again soon could lock the account.
+    pub refused: bool,
 }
 
 impl Failure {
-    /// A walk that could not be proven complete.
-    pub(super) fn inconsistent(detail: impl Into<String>) -> Self {
+    /// A walk that failed without a word from the vendor about when to come again.
+    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        let refused = matches!(
+            reason,
+            Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden)
+        );
         Self {
-            reason: Reason::Inconsistent,
+            reason,
             detail: detail.into(),
             not_before: None,
+            refused,
         }
+    }
+
+    /// A walk that could not be proven complete.
+    pub(super) fn inconsistent(detail: impl Into<String>) -> Self {
+        Self::new(Reason::Inconsistent, detail)
     }
 
     /// A request that failed for good.
     pub(super) fn request(error: &api::Error, not_before: Option<Instant>) -> Self {
         Self {
-            reason: Reason::Request(error.kind),
-            detail: error.to_string(),
             not_before,
+            ..Self::new(Reason::Request(error.kind), error.to_string())
+        }
+    }
+
+    /// The second reading of a suspicious walk failed.
+    pub(super) fn unconfirmed(self) -> Self {
+        Self {
+            reason: Reason::Unconfirmed,
+            detail: format!("the confirming reading failed: {self}"),
+            ..self
         }
     }
 }

@@ -39,6 +39,10 @@ pub struct Turn {
     pub vendor: Duration,
 }
 
+/// The vendor wants no request before this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused(pub Instant);
+
 impl Pace {
     /// A pace of `rate` requests per second (`None`: unlimited) that shares `in_flight` with all
     /// others.
@@ -59,26 +63,47 @@ impl Pace {
     }
 
     /// Waits for the right to make one request now.
-    pub async fn turn(&self) -> Turn {
+    ///
+    /// # Errors
+    /// The vendor has asked for a pause that ends after `until`: not waited for.
+    pub async fn turn(&self, until: Instant) -> Result<Turn, Paused> {
         let asked = Instant::now();
-        let mut next = self.next.lock().await;
         let mut vendor = Duration::ZERO;
-        sleep_until(*next).await;
-        while let Some(until) = self.pause() {
-            let paused = Instant::now();
-            sleep_until(until).await;
-            vendor += paused.elapsed();
+        loop {
+            if let Some(end) = self.pause() {
+                if end > until {
+                    return Err(Paused(end));
+                }
+                let paused = Instant::now();
+                sleep_until(end).await;
+                vendor += paused.elapsed();
+                continue;
+            }
+            let mut next = self.next.lock().await;
+            sleep_until(*next).await;
+            let permit = Arc::clone(&self.in_flight).acquire_owned().await;
+            let permit = permit.expect("the semaphore is never closed");
+            // Somebody may have been told to pause while this one waited.
+            if self.pause().is_some() {
+                continue;
+            }
+            // Counted from the moment of leaving, so that a late timer never brings two requests
+            // closer together than the gap.
+            *next = Instant::now() + self.gap;
+            let limiter = asked.elapsed().saturating_sub(vendor);
+            return Ok(Turn {
+                _permit: permit,
+                limiter,
+                vendor,
+            });
         }
-        let permit = Arc::clone(&self.in_flight).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
-        // Counted from the moment of leaving, so that a late timer never brings two requests
-        // closer together than the gap.
-        *next = Instant::now() + self.gap;
-        Turn {
-            _permit: permit,
-            limiter: asked.elapsed().saturating_sub(vendor),
-            vendor,
-        }
+    }
+
+    /// How much longer than its own requests explain a walk has waited for a turn, when it asks for
+    /// `concurrency` pages at a time: for other walks of the same pace, or of the process.
+    pub fn excess(&self, turn: &Turn, concurrency: usize) -> Duration {
+        let concurrency = u32::try_from(concurrency.max(1)).unwrap_or(u32::MAX);
+        (turn.limiter / concurrency).saturating_sub(self.gap)
     }
 
     /// Lets nobody start before `until`, because the vendor asked for it.
@@ -153,6 +178,11 @@ mod tests {
 
     use super::*;
 
+    /// Later than anything here.
+    fn far() -> Instant {
+        Instant::now() + Duration::from_secs(3_600)
+    }
+
     fn pace(rate: Option<f64>) -> Pace {
         Pace::new(rate, Arc::new(Semaphore::new(32)))
     }
@@ -162,7 +192,7 @@ mod tests {
         let pace = pace(Some(5.0));
         let start = Instant::now();
         let left = join_all((0..6).map(|_| async {
-            pace.turn().await;
+            pace.turn(far()).await.unwrap();
             start.elapsed()
         }))
         .await;
@@ -182,9 +212,9 @@ mod tests {
     async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
         let pace = pace(Some(1.0));
         let start = Instant::now();
-        pace.turn().await;
-        let _ = tokio::time::timeout(Duration::from_millis(500), pace.turn()).await;
-        pace.turn().await;
+        pace.turn(far()).await.unwrap();
+        let _ = tokio::time::timeout(Duration::from_millis(500), pace.turn(far())).await;
+        pace.turn(far()).await.unwrap();
         assert_eq!(start.elapsed().as_secs(), 1);
     }
 
@@ -192,9 +222,19 @@ mod tests {
     async fn a_pause_of_the_vendor_holds_for_everybody_and_is_told_apart() {
         let pace = pace(None);
         pace.pause_until(Instant::now() + Duration::from_secs(30));
-        let turn = pace.turn().await;
+        let turn = pace.turn(far()).await.unwrap();
         assert_eq!((turn.vendor.as_secs(), turn.limiter.as_secs()), (30, 0));
-        assert_eq!(pace.turn().await.vendor, Duration::ZERO);
+        assert_eq!(pace.turn(far()).await.unwrap().vendor, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_beyond_the_walks_time_is_not_waited_for() {
+        let pace = pace(None);
+        let end = Instant::now() + Duration::from_secs(30);
+        pace.pause_until(end);
+        let until = Instant::now() + Duration::from_secs(20);
+        assert_eq!(pace.turn(until).await.unwrap_err(), Paused(end));
+        assert_eq!(until.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Failure, Pace, Reason, Schedule, Source,
+    Failure, Pace, Schedule, Source,
     ask::Asker,
     groups::group_of,
     report::{self, PaceNote},
@@ -144,7 +144,7 @@ impl<S: Source> Poller<S> {
         let ended = match &result {
             Ok(_) => Ended::Well(started.elapsed()),
             Err(failure) => Ended::Badly {
-                refused: failure.reason.is_refusal(),
+                refused: failure.refused,
                 not_before: failure.not_before,
             },
         };
@@ -195,11 +195,7 @@ impl<S: Source> Poller<S> {
             .await
             .map_err(|failure| {
                 self.unconfirmed = true;
-                Failure {
-                    reason: Reason::Unconfirmed,
-                    detail: format!("the confirming reading failed: {failure}"),
-                    not_before: failure.not_before,
-                }
+                failure.unconfirmed()
             })
     }
 

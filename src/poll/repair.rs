@@ -8,6 +8,10 @@ use crate::api::RowKey;
 /// How often one gap is approached, each time from twice as far back.
 const STEPS_BACK: u32 = 6;
 
+/// So many full pages in a row may end where the page before has ended, because the list has grown
+/// by a page at just that moment. More of them come from a vendor that ignores the offset.
+const MOST_IN_VAIN: u32 = 3;
+
 /// Links pages from the first to the end of the list; `false` when a gap stays open.
 pub(super) async fn link<S: Source>(
     asker: &Asker<S>,
@@ -16,10 +20,22 @@ pub(super) async fn link<S: Source>(
     let mut chain = vec![reading.strips[0].clone()];
     // Gaps come one by one from edits and everywhere at once from an unstable order.
     let mut repairs_left = 8 + reading.strips.len() / 8;
+    let mut in_vain = 0;
     loop {
         let tail = chain.last().expect("the chain begins with the first page");
         if let Some(next) = follower(&reading.strips, &chain) {
             let next = next.clone();
+            let is_full = next.keys.len() as u64 >= reading.full();
+            in_vain = if is_full && next.keys.last() == tail.keys.last() {
+                in_vain + 1
+            } else {
+                0
+            };
+            if in_vain > MOST_IN_VAIN {
+                return Err(Failure::inconsistent(
+                    "the vendor ignores the offset: further pages show no further rows",
+                ));
+            }
             chain.push(next);
             continue;
         }

@@ -69,8 +69,10 @@ impl Schedule {
         self.refusals > 0
     }
 
-    /// A walk begins at `now`: ticks that went by while the vendor wanted a pause are past.
+    /// A walk begins at `now`: earlier than its tick, because a new token is to be tried, or after
+    /// ticks that went by while the vendor wanted a pause.
     pub(super) fn begins(&mut self, now: Instant) {
+        self.tick = self.tick.min(now);
         while self.tick + self.effective <= now {
             self.tick += self.effective;
         }
@@ -204,6 +206,16 @@ mod tests {
         assert!(!schedule.is_backing_off());
         assert_eq!(schedule.next_start(0.0) - now, MINUTE);
         assert!(start < now);
+
+        schedule.ended(now, badly(true));
+        let repaired = now + Duration::from_secs(5);
+        schedule.begins(repaired);
+        schedule.ended(repaired, Ended::Well(Duration::ZERO));
+        assert_eq!(
+            schedule.next_start(0.0) - repaired,
+            MINUTE,
+            "a token that is repaired early brings the rhythm back at once"
+        );
     }
 
     #[test]

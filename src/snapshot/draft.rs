@@ -12,7 +12,7 @@ use super::{
 use crate::api::{Endpoint, Rejection, Row, RowKey};
 
 /// Room is made for this many endpoints at most, whatever a count promises.
-const MOST_EXPECTED: usize = 1_000_000;
+const MOST_EXPECTED: usize = 200_000;
 
 /// The rows of one reading of the list, in any order. Of two rows with one id the later one wins.
 #[derive(Debug, Default)]

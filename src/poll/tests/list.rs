@@ -107,6 +107,12 @@ impl List {
         }
     }
 
+    /// Puts a copy of the row at `from` in the place of the row at `to`.
+    pub(super) fn copy_row(&self, from: usize, to: usize) {
+        let mut state = self.state();
+        state.rows[to] = state.rows[from].clone();
+    }
+
     /// Offsets asked for since the last call.
     pub(super) fn asked(&self) -> Vec<u64> {
         self.state()
@@ -228,15 +234,18 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(list: &Arc<List>, account: Account) -> Self {
+        let rate = account.api.requests_per_second;
+        let pace = Pace::new(rate, Arc::new(Semaphore::new(32)));
+        Self::sharing(list, account, Arc::new(pace))
+    }
+
+    /// The same in front of a limiter that others use too.
+    pub(super) fn sharing(list: &Arc<List>, account: Account, pace: Arc<Pace>) -> Self {
         let instruments = Instruments::new();
-        let pace = Pace::new(
-            account.api.requests_per_second,
-            Arc::new(Semaphore::new(32)),
-        );
         let around = Surroundings {
             clock: Clock::anchored(START),
             instruments: instruments.account(&account.name),
-            pace: Arc::new(pace),
+            pace,
         };
         let (poller, reader) = Poller::new(account, Arc::clone(list), around, Duration::ZERO);
         Self {

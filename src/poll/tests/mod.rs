@@ -2,5 +2,6 @@
 
 mod life;
 mod list;
+mod odd;
 mod proof;
 mod walks;

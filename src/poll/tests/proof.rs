@@ -10,7 +10,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
 
-use super::list::{List, START, account, endpoint};
+use super::list::{List, START, Total, account, endpoint};
 use crate::{
     api::Endpoint,
     poll::{
@@ -85,14 +85,55 @@ fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 
     }
 }
 
-/// Reads a list of `size` under churn; returns who lived throughout and was lost, or `None` when
-/// the reading did not claim to be whole.
+/// What is odd about a list from the start.
+#[derive(Debug, Clone, Copy)]
+struct Oddities {
+    /// Ids that stand on two rows.
+    twins: usize,
+    /// Rows that cannot be read.
+    broken: usize,
+    total: Total,
+}
+
+const NOTHING_ODD: Oddities = Oddities {
+    twins: 0,
+    broken: 0,
+    total: Total::Right,
+};
+
+/// A list of `size` with these oddities at random places.
+fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
+    let list = List::of(size);
+    let mut rng = Rng::with_seed(seed);
+    let mut place = || rng.usize(0..usize::try_from(size.max(1)).unwrap());
+    if size > 0 {
+        for _ in 0..oddities.twins {
+            list.copy_row(place(), place());
+        }
+        for _ in 0..oddities.broken {
+            let id = list.state().rows[place()].id.clone();
+            list.state().broken.push(id);
+        }
+    }
+    list.state().total = oddities.total;
+    list
+}
+
+/// Reads a list under churn; returns who lived throughout and was lost, or `None` when the reading
+/// did not claim to be whole.
 async fn lost(
-    (size, page_size, clamp, concurrency): (u64, u32, u32, usize),
+    list: Arc<List>,
+    (page_size, clamp, concurrency): (u32, u32, usize),
     churn: Churn,
     by_counting: bool,
 ) -> Option<Vec<String>> {
-    let list = List::of(size);
+    let readable = |list: &List| {
+        let state = list.state();
+        let ids = state.rows.iter().map(|row| row.id.clone());
+        ids.filter(|id| !state.broken.contains(id))
+            .collect::<Vec<_>>()
+    };
+    let at_first = readable(&list);
     let deleted = Deleted::default();
     let edit = edit(churn, Arc::clone(&deleted));
     let mut rng = Rng::with_seed(churn.seed);
@@ -114,9 +155,7 @@ async fn lost(
     };
     let found = paint(reading.draft.seal());
     let deleted = deleted.lock().unwrap();
-    let lived = (0..size)
-        .map(|id| id.to_string())
-        .filter(|id| !deleted.contains(id));
+    let lived = at_first.into_iter().filter(|id| !deleted.contains(id));
     Some(lived.filter(|id| found.endpoint(id).is_none()).collect())
 }
 
@@ -140,9 +179,15 @@ proptest! {
         seed in any::<u64>(),
         chance in 0.0..1.0_f64,
         edits in 0_usize..30,
+        twins in 0_usize..4,
+        broken in 0_usize..6,
+        total in prop_oneof![
+            Just(Total::Right), Just(Total::Missing), Just(Total::Off(7)), Just(Total::Off(40))
+        ],
     ) {
         let churn = Churn { seed, chance, size: edits, oldest_first: false };
-        let lost = in_paused_time(lost((size, page_size, clamp, concurrency), churn, false));
+        let list = odd_list(size, Oddities { twins, broken, total }, seed);
+        let lost = in_paused_time(lost(list, (page_size, clamp, concurrency), churn, false));
         prop_assert!(lost.as_deref().unwrap_or(&[]).is_empty(), "lost {lost:?}");
     }
 }
@@ -156,7 +201,8 @@ fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_decei
             size: 1,
             oldest_first: true,
         };
-        in_paused_time(lost((1_000, 100, 100, 2), churn, by_counting))
+        let list = odd_list(1_000, NOTHING_ODD, seed);
+        in_paused_time(lost(list, (100, 100, 2), churn, by_counting))
     };
     let anchored: Vec<_> = (0..300).map(|seed| story(seed, false)).collect();
     let counted: Vec<_> = (0..300).map(|seed| story(seed, true)).collect();
@@ -172,6 +218,37 @@ fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_decei
         deceived > 0,
         "counting believes a list that lost a living endpoint"
     );
+}
+
+#[test]
+fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
+    for seed in 0..150 {
+        let mut rng = Rng::with_seed(seed);
+        let twins = rng.usize(0..3);
+        let total = [Total::Right, Total::Missing, Total::Off(9)][rng.usize(0..3)];
+        let list = odd_list(
+            rng.u64(5..900),
+            Oddities {
+                twins,
+                broken: rng.usize(0..5),
+                total,
+            },
+            seed,
+        );
+        let still = Churn {
+            seed,
+            chance: 0.0,
+            size: 0,
+            oldest_first: false,
+        };
+        let cut = (rng.u32(20..=100), rng.u32(20..=100), rng.usize(1..6));
+        let lost = in_paused_time(lost(list, cut, still, false));
+        assert_eq!(
+            lost,
+            Some(Vec::new()),
+            "seed {seed}, {twins} twins, {total:?}, {cut:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,159 @@
+//! Odd lists, of which a good one must not be made and which must not be read for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::list::{List, Stage, Total, account, endpoint};
+use crate::{poll::Pace, shutdown};
+
+fn shown(stage: &Stage) -> (usize, u64, u64) {
+    let state = stage.reader.current();
+    let picture = state.picture.as_ref().expect("a walk was published");
+    (picture.len(), picture.walk.missing, picture.walk.held)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
+    let rows = [
+        0, 10, 50, 89, 90, 98, 99, 100, 101, 110, 150, 197, 198, 199, 220, 249,
+    ];
+    for (at, from) in rows.iter().enumerate() {
+        for to in &rows[at + 1..] {
+            let list = List::of(250);
+            list.copy_row(*from, *to);
+            let mut stage = Stage::new(&list, account());
+            for walk in 1..=3 {
+                let result = stage.poller.walk().await;
+                assert!(
+                    result.is_ok(),
+                    "rows {from} and {to}, walk {walk}: {result:?}"
+                );
+                assert_eq!(shown(&stage), (249, 0, 0), "rows {from} and {to}");
+            }
+            let state = stage.reader.current();
+            let rejected = state.picture.as_ref().unwrap().walk.rejected_rows;
+            assert_eq!(rejected, [0, 0, 0, 0, 1], "rows {from} and {to}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_rows_that_look_alike_cost_themselves_only() {
+    for (from, to) in [(10, 20), (10, 110), (90, 150), (98, 100), (90, 249)] {
+        let list = List::of(250);
+        list.copy_row(from, to);
+        let id = list.state().rows[from].id.clone();
+        list.state().broken = vec![id];
+        let mut stage = Stage::new(&list, account());
+        stage.poller.walk().await.unwrap();
+        assert_eq!(shown(&stage), (248, 0, 0), "rows {from} and {to}");
+        assert_eq!(list.asked().len(), 3, "rows {from} and {to}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ignored_offset_is_noticed_although_the_list_is_edited() {
+    for deletes in [true, false] {
+        let list = List::of(150);
+        list.state().ignores_offset = true;
+        let mut answers = 0;
+        list.state().edit = Some(Box::new(move |rows| {
+            answers += 1;
+            match (answers, deletes) {
+                (2, true) => drop(rows.remove(99)),
+                (2, false) => rows.insert(0, endpoint(7_000, true)),
+                _ => {}
+            }
+        }));
+        let mut stage = Stage::new(&list, account());
+        let failure = stage.poller.walk().await.unwrap_err();
+        assert_eq!(failure.reason.label(), "inconsistent");
+        assert!(list.asked().len() < 20, "it does not run on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
+    let list = List::of(2);
+    list.state().clamp = 1;
+    let mut answers = 0;
+    list.state().edit = Some(Box::new(move |rows| {
+        answers += 1;
+        if answers == 2 {
+            rows.remove(0);
+        }
+    }));
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert!(
+        state.picture.as_ref().unwrap().endpoint("1").is_some(),
+        "it lived throughout"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
+    let list = List::of(251);
+    list.copy_row(10, 240);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    assert_eq!(shown(&stage), (250, 0, 0));
+    // The twin goes, and the pages hide a row that the count still has.
+    list.state().rows.remove(240);
+    list.state().rows.remove(200);
+    list.state().total = Total::Off(1);
+    stage.poller.walk().await.unwrap();
+    assert_eq!(shown(&stage), (250, 1, 1), "short, and held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_absurd_count_neither_hides_a_good_list_nor_gives_a_walk_for_ever() {
+    for off in [990_000, 2_000_000_000, i64::MAX / 2] {
+        let list = List::of(150);
+        list.state().total = Total::Off(off);
+        let mut stage = Stage::new(&list, account());
+        stage.poller.walk().await.unwrap();
+        assert_eq!(shown(&stage).0, 150);
+        assert!(list.asked().len() < 20);
+
+        list.state().clamp = 1;
+        list.state().latency = Box::new(|| Duration::from_secs(10));
+        let start = Instant::now();
+        stage.poller.walk().await.unwrap_err();
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
+    let pace = Arc::new(Pace::new(Some(5.0), Arc::new(Semaphore::new(32))));
+    let shutdown = shutdown::Token::new();
+    let (mut lives, mut readers) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let list = List::of(1_500);
+        list.state().latency = Box::new(|| Duration::from_millis(50));
+        let mut account = account();
+        account.api.requests_per_second = Some(5.0);
+        let stage = Stage::sharing(&list, account, Arc::clone(&pace));
+        readers.push(stage.reader);
+        lives.push(Box::pin(stage.poller.run(shutdown.clone())));
+    }
+    let living = futures_util::future::join_all(lives);
+    let half_an_hour = async {
+        tokio::time::sleep(Duration::from_secs(1_800)).await;
+        let up = readers
+            .iter()
+            .filter(|reader| reader.current().up == Some(true))
+            .count();
+        shutdown.cancel();
+        up
+    };
+    let (_, up) = tokio::join!(living, half_an_hour);
+    assert_eq!(up, 20);
+}
