@@ -49,16 +49,13 @@ fn picture(endpoints: u64) -> Arc<Snapshot> {
         draft.take(&row, number);
     }
     let facts = WalkFacts {
-        started_at: UnixMillis(NOON),
-        ended_at: UnixMillis(NOON + 2_500),
-        duration: Duration::from_millis(2_500),
         pages: endpoints.div_ceil(99),
         reported: Some(endpoints),
-        missing: 0,
-        held: 0,
-        rejected_rows: [0; 5],
-        rejected_values: [0; 12],
-        assumed_values: [0; 12],
+        ..WalkFacts::new(
+            UnixMillis(NOON),
+            UnixMillis(NOON + 2_500),
+            Duration::from_millis(2_500),
+        )
     };
     let (picture, _) = draft.seal().paint(None, facts, Hold::Nothing, &|_| None);
     Arc::new(picture)

@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, UnixMillis},
     config::{Account, Optional},
     shutdown::Token,
-    snapshot::{self, AccountState, Hold, Publisher, Reader, Shown, WalkFacts},
+    snapshot::{self, AccountState, Hold, Publisher, Reader, Rejection, Shown, WalkFacts},
     telemetry::AccountInstruments,
 };
 
@@ -237,11 +237,7 @@ impl<S: Source> Poller<S> {
             rejected_rows: found.rejected_rows,
             ..WalkFacts::new(started_at, ended_at, duration)
         };
-        let hold = if found.missing > 0 {
-            Hold::UpTo(max_age)
-        } else {
-            Hold::Nothing
-        };
+        let hold = hold(&found, max_age);
         let groups = &self.account.groups;
         let (picture, changes) =
             found
@@ -276,12 +272,44 @@ impl<S: Source> Poller<S> {
         );
         self.around.instruments.walk_failed(reason);
         let before = self.publisher.current();
+        let picture = before.picture.as_ref().map(|picture| {
+            let max_age = self.schedule.effective_max_age();
+            let Some(rest) = picture.without_overdue(Instant::now(), max_age) else {
+                // The same picture, so that what was rendered from it is used again.
+                return Arc::clone(picture);
+            };
+            let removed = (picture.len() - rest.len()) as u64;
+            self.around.instruments.endpoint_changes(0, removed, 0);
+            Arc::new(rest)
+        });
         self.publisher.publish(AccountState {
+            picture,
             up: Some(false),
             suspect: self.unconfirmed,
             failure: Some(reason),
             ..(*before).clone()
         });
+    }
+}
+
+/// Who stays although a reading lacks it: everybody while the count owes rows, else one endpoint for
+/// each row that gave no record, because that row may be the endpoint's. A second row with a known
+/// id hides nobody.
+fn hold(found: &Found, max_age: Duration) -> Hold {
+    let hiding = (found.rejected_rows.iter().zip(Rejection::ALL))
+        .filter(|(_, reason)| *reason != Rejection::Duplicate)
+        .map(|(rows, _)| rows)
+        .sum();
+    match (found.missing, hiding) {
+        (0, 0) => Hold::Nothing,
+        (0, rows) => Hold::UpTo {
+            max_age,
+            at_most: Some(rows),
+        },
+        _ => Hold::UpTo {
+            max_age,
+            at_most: None,
+        },
     }
 }
 

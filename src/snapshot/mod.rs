@@ -6,6 +6,7 @@
 
 mod changes;
 mod draft;
+mod hold;
 mod pack;
 mod paint;
 mod picture;
@@ -15,7 +16,7 @@ mod tally;
 
 pub use changes::{Changes, Transition};
 pub use draft::Draft;
-pub use paint::Hold;
+pub use hold::Hold;
 pub use picture::{EndpointView, Snapshot, WalkFacts};
 pub use sealed::{Comparison, Sealed};
 pub use state::{AccountState, Publisher, Reader, Shown, channel};

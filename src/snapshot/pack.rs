@@ -115,8 +115,8 @@ pub(super) struct Record {
     pub(super) expires_at: MaybeTime,
     pub(super) created_at: MaybeTime,
     pub(super) updated_at: MaybeTime,
-    /// End of the last walk that had it; only for held ones.
-    pub(super) seen_at: MaybeTime,
+    /// How long before the end of the picture's walk another had it; 0 unless held.
+    pub(super) unseen_millis: u64,
 }
 
 impl Record {
@@ -154,7 +154,7 @@ impl Record {
             expires_at: endpoint.expires_at.into(),
             created_at: endpoint.created_at.into(),
             updated_at: endpoint.updated_at.into(),
-            seen_at: MaybeTime::UNKNOWN,
+            unseen_millis: 0,
         }
     }
 

@@ -3,22 +3,13 @@
 //! What only time can tell is decided here and nowhere else: since when a registration is lost, who
 //! is held, and what has changed.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use super::{
-    Changes, EndpointView, Sealed, Snapshot, Transition, WalkFacts,
+    Changes, EndpointView, Hold, Sealed, Snapshot, Transition, WalkFacts,
     pack::{MaybeTime, Record, Span, Words},
 };
 use crate::api::{Field, Fields};
-
-/// What becomes of endpoints that the picture before had and this reading lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// The reading is proven: they are gone.
-    Nothing,
-    /// The reading is short: they stay, each until this long after it was seen last.
-    UpTo(Duration),
-}
 
 /// Finds the operator's group of an endpoint.
 type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
@@ -39,7 +30,7 @@ impl Sealed {
             mut records,
             mut texts,
             mut words,
-            application_names,
+            mut application_names,
             ..
         } = self;
         let mut changes = Changes::default();
@@ -52,12 +43,11 @@ impl Sealed {
                 changes: &mut changes,
             };
             let left = past.meet(&mut records, &mut texts, &words);
-            let held: Vec<_> = left
-                .iter()
-                .filter_map(|old| held(old, picture, &facts, hold))
-                .collect();
-            changes.removed = (left.len() - held.len()) as u64;
+            let lacking = left.len();
+            let held = hold.held(left, picture, &facts);
+            changes.removed = (lacking - held.len()) as u64;
             facts.held = held.len() as u64;
+            carry_names(&held, picture, &mut application_names);
             add(
                 &mut records,
                 held,
@@ -171,20 +161,6 @@ impl<'a> Past<'a> {
     }
 }
 
-/// The old record as a held one, while it may still be held.
-fn held(old: &Record, picture: &Snapshot, facts: &WalkFacts, hold: Hold) -> Option<Record> {
-    let Hold::UpTo(max_age) = hold else {
-        return None;
-    };
-    let seen_at = old.seen_at.get().unwrap_or(picture.walk.ended_at);
-    let seen_lately = facts.ended_at.since(seen_at) < max_age;
-    seen_lately.then(|| Record {
-        held: true,
-        seen_at: Some(seen_at).into(),
-        ..old.clone()
-    })
-}
-
 /// Adds held records, which keep their order among the others.
 fn add(
     records: &mut Vec<Record>,
@@ -199,6 +175,18 @@ fn add(
     let held = held.into_iter();
     records.extend(held.map(|record| record.moved(old_texts, texts).renumbered(old_words, words)));
     records.sort_by(|a, b| a.id.of(texts).cmp(b.id.of(texts)));
+}
+
+/// Names the applications of held records as before, where the new rows do not name them.
+fn carry_names(held: &[Record], picture: &Snapshot, names: &mut BTreeMap<String, String>) {
+    for record in held {
+        if let Some(id) = picture.words.word(record.application)
+            && !names.contains_key(id)
+            && let Some(name) = picture.application_names.get(id)
+        {
+            names.insert(id.to_owned(), name.clone());
+        }
+    }
 }
 
 fn group_number(group: Option<u16>) -> u16 {

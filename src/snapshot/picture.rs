@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tokio::time::Instant;
+
 use super::pack::{Record, Words};
 use crate::{
     api::{Field, Rejection},
@@ -27,6 +29,8 @@ pub struct WalkFacts {
     pub started_at: UnixMillis,
     /// When it ended.
     pub ended_at: UnixMillis,
+    /// When it ended, by the clock that nobody sets; ages are told from here.
+    pub ended: Instant,
     /// How long it took.
     pub duration: Duration,
     /// Pages received, repairs and further readings included.
@@ -35,7 +39,7 @@ pub struct WalkFacts {
     pub reported: Option<u64>,
     /// Owed by the count and not found; 0 when proven.
     pub missing: u64,
-    /// Endpoints kept from an earlier picture; 0 when proven.
+    /// Endpoints kept from an earlier picture; 0 when proven and every row was understood.
     pub held: u64,
     /// Rows that gave no record, in the order of [`Rejection::ALL`].
     pub rejected_rows: [u64; Rejection::ALL.len()],
@@ -46,11 +50,12 @@ pub struct WalkFacts {
 }
 
 impl WalkFacts {
-    /// A walk without a count, of which nothing is missing, held, rejected or assumed.
+    /// A walk that ends at this moment (it is wall time that is given), without a count, of which nothing is missing, held, rejected or assumed.
     pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
         Self {
             started_at,
             ended_at,
+            ended: Instant::now(),
             duration,
             pages: 0,
             reported: None,
@@ -97,14 +102,19 @@ pub struct EndpointView<'a> {
     pub updated_at: Option<UnixMillis>,
     /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
     pub allowed: [Option<bool>; 7],
-    /// Not in the last walk, but kept because that walk was short.
+    /// Not in the last walk, but kept because that walk was short or had rows that gave no record.
     pub held: bool,
 }
 
-/// Pictures are equal when they show the same, wherever in memory their texts lie.
+/// Pictures are equal when they show the same, wherever in memory their texts lie. The moment
+/// [`WalkFacts::ended`] is not shown.
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
-        self.walk == other.walk
+        let walk = WalkFacts {
+            ended: other.walk.ended,
+            ..self.walk.clone()
+        };
+        walk == other.walk
             && self.application_names == other.application_names
             && self.endpoints().eq(other.endpoints())
     }

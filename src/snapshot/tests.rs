@@ -2,8 +2,11 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    sync::LazyLock,
     time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{Changes, Draft, EndpointView, Hold, Snapshot, WalkFacts};
 use crate::{
@@ -16,8 +19,33 @@ fn minute(at: i64) -> UnixMillis {
     UnixMillis(1_700_000_000_000 + at * 60_000)
 }
 
+/// The same minutes by the clock that nobody sets.
+fn instant(at: i64) -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + Duration::from_secs(60 * at.unsigned_abs())
+}
+
 fn facts(at: i64) -> WalkFacts {
-    WalkFacts::new(minute(at), minute(at), Duration::ZERO)
+    WalkFacts {
+        ended: instant(at),
+        ..WalkFacts::new(minute(at), minute(at), Duration::ZERO)
+    }
+}
+
+const MAX_AGE: Duration = Duration::from_secs(300);
+
+/// Holds this many, each for five minutes.
+fn hold(at_most: impl Into<Option<u64>>) -> Hold {
+    Hold::UpTo {
+        max_age: MAX_AGE,
+        at_most: at_most.into(),
+    }
+}
+
+fn held(picture: &Snapshot) -> Vec<&str> {
+    (picture.endpoints().filter(|one| one.held))
+        .map(|one| one.id)
+        .collect()
 }
 
 fn endpoint(id: &str, registered: Option<bool>) -> Endpoint {
@@ -164,7 +192,7 @@ fn additions_removals_and_another_application_are_counted() {
 
 #[test]
 fn a_short_reading_holds_what_it_lacks_until_it_was_unseen_for_max_age() {
-    let hold = Hold::UpTo(Duration::from_secs(300));
+    let hold = hold(None);
     let all = || ["1", "2", "3"].map(|id| endpoint(id, Some(true)));
     let (first, _) = paint(0, all(), None, Hold::Nothing);
     let without_two = || [endpoint("1", Some(false)), endpoint("3", Some(true))];
@@ -190,6 +218,88 @@ fn a_short_reading_holds_what_it_lacks_until_it_was_unseen_for_max_age() {
     assert_eq!(changes.added, 0, "it never was away");
     let (gone, _) = paint(5, without_two(), Some(&third), Hold::Nothing);
     assert_eq!(gone.len(), 2, "a proven walk ends it at once");
+}
+
+#[test]
+fn as_many_are_held_as_rows_were_rejected_and_those_held_already_come_first() {
+    let only = |ids: &[&str]| -> Vec<_> { ids.iter().map(|id| endpoint(id, Some(true))).collect() };
+    let (first, _) = paint(0, only(&["1", "2", "3", "4", "5"]), None, Hold::Nothing);
+    let (second, changes) = paint(1, only(&["1", "2", "4"]), Some(&first), hold(1));
+    assert_eq!(held(&second), ["3"], "the first in the order of ids");
+    assert_eq!((second.walk.held, changes.removed), (1, 1));
+    let (third, changes) = paint(2, only(&["4"]), Some(&second), hold(2));
+    assert_eq!(held(&third), ["1", "3"], "3 goes before 1 and 2");
+    assert_eq!((third.walk.held, changes.removed), (2, 1));
+    let (fourth, _) = paint(5, only(&["4"]), Some(&third), hold(2));
+    assert_eq!(held(&fourth), ["1"], "3 was last seen five minutes ago");
+    let (fifth, changes) = paint(6, only(&["1", "4"]), Some(&fourth), hold(2));
+    assert!(held(&fifth).is_empty(), "what is found is not held");
+    assert_eq!((changes.added, changes.removed), (0, 0));
+}
+
+#[test]
+fn a_step_of_the_wall_clock_neither_ends_a_hold_nor_prolongs_it() {
+    let (first, _) = paint(0, [endpoint("1", Some(true))], None, Hold::Nothing);
+    for wall in [-10_000, 10_000] {
+        let short = |at: i64, previous: &Snapshot| {
+            let facts = WalkFacts {
+                started_at: minute(wall),
+                ended_at: minute(wall),
+                ..facts(at)
+            };
+            (draft([]).seal())
+                .paint(Some(previous), facts, hold(None), &|_| None)
+                .0
+        };
+        let second = short(4, &first);
+        assert_eq!(held(&second), ["1"], "four minutes are four minutes");
+        assert!(short(5, &second).is_empty(), "and five are five");
+    }
+}
+
+#[test]
+fn a_picture_parts_with_held_endpoints_that_come_of_age_and_with_no_others() {
+    let ids = |ids: [&str; 2]| ids.map(|id| endpoint(id, Some(true)));
+    let (first, _) = paint(0, ids(["1", "2"]), None, Hold::Nothing);
+    let (second, _) = paint(3, ids(["2", "3"]), Some(&first), hold(None));
+    let (third, _) = paint(4, ids(["3", "4"]), Some(&second), hold(None));
+    assert_eq!(held(&third), ["1", "2"]);
+    assert!(third.without_overdue(instant(4), MAX_AGE).is_none());
+    let rest = third.without_overdue(instant(5), MAX_AGE).unwrap();
+    assert_eq!((held(&rest), rest.walk.held), (vec!["2"], 1));
+    assert_eq!(rest.len(), 3);
+    assert!(rest.without_overdue(instant(7), MAX_AGE).is_none());
+    let rest = rest.without_overdue(instant(60), MAX_AGE).unwrap();
+    assert_eq!((rest.len(), rest.walk.held), (2, 0));
+    assert!(
+        rest.without_overdue(instant(60), MAX_AGE).is_none(),
+        "those that the walk found stay, however old it is"
+    );
+}
+
+#[test]
+fn the_application_of_a_held_endpoint_keeps_its_name() {
+    let with = |id: &str, app: &str, name: &str| Endpoint {
+        application: Some(Application {
+            id: app.to_owned(),
+            name: Some(name.to_owned()),
+        }),
+        ..endpoint(id, None)
+    };
+    let rows = [
+        with("1", "a", "Sales"),
+        with("2", "b", "Support"),
+        with("3", "c", "Lobby"),
+    ];
+    let (first, _) = paint(0, rows, None, Hold::Nothing);
+    let rows = || [with("2", "b", "Help")];
+    let (second, _) = paint(1, rows(), Some(&first), hold(1));
+    let (third, _) = paint(2, rows(), Some(&second), hold(1));
+    for picture in [&second, &third] {
+        let names = picture.application_names();
+        let names: Vec<_> = names.iter().map(|(id, name)| (&**id, &**name)).collect();
+        assert_eq!(names, [("a", "Sales"), ("b", "Help")]);
+    }
 }
 
 #[test]

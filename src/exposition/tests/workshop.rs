@@ -24,16 +24,9 @@ pub(super) fn at(seconds: i64) -> UnixMillis {
 
 pub(super) fn facts(ended: i64) -> WalkFacts {
     WalkFacts {
-        started_at: at(ended - 2),
-        ended_at: at(ended),
-        duration: Duration::from_millis(2_250),
         pages: 2,
         reported: Some(5),
-        missing: 0,
-        held: 0,
-        rejected_rows: [0; 5],
-        rejected_values: [0; 12],
-        assumed_values: [0; 12],
+        ..WalkFacts::new(at(ended - 2), at(ended), Duration::from_millis(2_250))
     }
 }
 

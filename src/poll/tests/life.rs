@@ -4,7 +4,7 @@ use std::{io::Write, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::list::{List, Stage, account, fault};
+use super::list::{List, Stage, Total, account, fault};
 use crate::{api::ErrorKind, config::Token, shutdown, snapshot::AccountState};
 
 /// Runs a poller until `done` likes what is published, and returns that.
@@ -110,6 +110,35 @@ async fn a_failed_walk_keeps_the_picture_and_the_moment_of_its_withdrawal() {
         good.picture.as_ref().unwrap()
     ));
     assert_eq!(stage.count("vobiz_walk_failures_total", "malformed"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_endpoint_is_not_shown_past_max_age_while_walks_fail() {
+    let list = List::of(45);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    tokio::time::advance(Duration::from_secs(230)).await;
+    // One endpoint vanishes from the pages, but the count still has it.
+    list.state().rows.truncate(44);
+    list.state().total = Total::Off(1);
+    stage.poller.walk().await.unwrap();
+    let mut shown = Vec::new();
+    let mut pictures = Vec::new();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(50)).await;
+        list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
+        stage.poller.walk().await.unwrap_err();
+        let picture = stage.reader.current().picture.clone().unwrap();
+        shown.push((picture.len(), picture.walk.held));
+        pictures.push(picture);
+    }
+    assert_eq!(shown, [(45, 1), (44, 0), (44, 0)]);
+    assert!(
+        Arc::ptr_eq(&pictures[1], &pictures[2]),
+        "nothing was left to drop"
+    );
+    let removed = stage.count("vobiz_endpoint_changes_total", "removed");
+    assert_eq!(removed, 1, "counted once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -187,6 +187,51 @@ async fn broken_rows_cost_themselves_only_even_at_the_border_of_pages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_row_breaks_is_held_until_it_was_unseen_for_max_age() {
+    let list = List::of(20);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    list.state().broken = vec!["7".to_owned()];
+    let removed = |stage: &Stage| stage.count("vobiz_endpoint_changes_total", "removed");
+    for _ in 0..4 {
+        tokio::time::advance(Duration::from_secs(60)).await;
+        stage.poller.walk().await.unwrap();
+        let picture = picture(&stage);
+        assert_eq!((picture.len(), picture.walk.held), (20, 1));
+        assert_eq!(picture.walk.missing, 0);
+        let seven = picture.endpoint("7").unwrap();
+        assert_eq!((seven.held, seven.registered), (true, Some(true)));
+        assert_eq!(removed(&stage), 0);
+    }
+    // It heals, and breaks again for longer.
+    list.state().broken.clear();
+    stage.poller.walk().await.unwrap();
+    assert_eq!(picture(&stage).walk.held, 0);
+    list.state().broken = vec!["7".to_owned()];
+    tokio::time::advance(Duration::from_secs(299)).await;
+    stage.poller.walk().await.unwrap();
+    assert_eq!(picture(&stage).walk.held, 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    stage.poller.walk().await.unwrap();
+    assert_eq!((picture(&stage).len(), picture(&stage).walk.held), (19, 0));
+    assert_eq!(removed(&stage), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_row_of_one_endpoint_hides_no_other_that_is_gone() {
+    let list = List::of(20);
+    let twin = list.state().rows[3].clone();
+    list.state().rows.push(twin);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    list.state().rows.remove(7);
+    stage.poller.walk().await.unwrap();
+    let picture = picture(&stage);
+    assert_eq!(picture.walk.rejected_rows, [0, 0, 0, 0, 1]);
+    assert_eq!((picture.len(), picture.walk.held), (19, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mass_flip_is_published_only_when_a_second_reading_shows_it_too() {
     let list = List::of(40);
     let mut stage = Stage::new(&list, account());

@@ -119,7 +119,7 @@ families! {
         "Endpoints that meta.total_count owes and the last good walk did not find; 0 when the walk is proven complete.";
     WalkHeldEndpoints = Walk Gauge "vobiz_walk_held_endpoints"
         ["account"],
-        "Endpoints shown with their last values because the last good walk was short; 0 when the walk is proven complete.";
+        "Endpoints shown with their last values because the last good walk was short or had rows that gave no endpoint; 0 when it was neither short nor had such rows.";
     WalkSuspect = Walk Gauge "vobiz_walk_suspect"
         ["account"],
         "Whether a walk changed so much that it awaits a second reading to confirm it.";

@@ -1,0 +1,93 @@
+//! Who is shown although the last walk did not find it, and for how long.
+//!
+//! Ages are told by Tokio's clock: a step of the wall clock neither ends a hold nor prolongs it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Snapshot, WalkFacts, pack::Record};
+
+/// What becomes of endpoints that the picture before had and this reading lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The reading is proven, and every row of it was understood: they are gone.
+    Nothing,
+    /// The reading may lack living endpoints: some stay.
+    UpTo {
+        /// Each stays until it was last seen this long ago.
+        max_age: Duration,
+        /// So many stay at most, those that are held already before the others, then in the order
+        /// of ids; `None` for all of them.
+        at_most: Option<u64>,
+    },
+}
+
+impl Hold {
+    /// Of the records of `picture` that the walk lacks (in the order of ids), those that stay.
+    pub(super) fn held(
+        self,
+        mut lacking: Vec<&Record>,
+        picture: &Snapshot,
+        walk: &WalkFacts,
+    ) -> Vec<Record> {
+        let Self::UpTo { max_age, at_most } = self else {
+            return Vec::new();
+        };
+        let passed = picture.age(walk.ended);
+        lacking.retain(|old| old.unseen_for(passed) < max_age);
+        if let Some(most) = at_most {
+            // A stable sort, so that ids stay in order on both sides.
+            lacking.sort_by_key(|old| !old.held);
+            lacking.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        let held = lacking.into_iter().map(|old| Record {
+            held: true,
+            unseen_millis: millis(old.unseen_for(passed)),
+            ..old.clone()
+        });
+        held.collect()
+    }
+}
+
+impl Record {
+    /// How long ago a walk had it, `passed` after its picture's walk.
+    fn unseen_for(&self, passed: Duration) -> Duration {
+        Duration::from_millis(self.unseen_millis).saturating_add(passed)
+    }
+}
+
+impl Snapshot {
+    /// This picture at `now` without those held endpoints that were last seen `max_age` ago or
+    /// earlier; `None` if it has none of them and can stay as it is.
+    pub fn without_overdue(&self, now: Instant, max_age: Duration) -> Option<Self> {
+        let passed = self.age(now);
+        let overdue = |record: &Record| record.held && record.unseen_for(passed) >= max_age;
+        let gone = self.records.iter().filter(|one| overdue(one)).count();
+        if gone == 0 {
+            return None;
+        }
+        let stay = self.records.iter().filter(|one| !overdue(one));
+        let mut records = Vec::with_capacity(self.records.len() - gone);
+        records.extend(stay.cloned());
+        Some(Self {
+            records,
+            texts: self.texts.clone(),
+            words: self.words.clone(),
+            application_names: self.application_names.clone(),
+            walk: WalkFacts {
+                held: self.walk.held.saturating_sub(gone as u64),
+                ..self.walk.clone()
+            },
+        })
+    }
+
+    /// How long ago its walk ended.
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.walk.ended)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
