@@ -156,6 +156,7 @@ impl<S: Source> Poller<S> {
                 Ok(())
             }
             Err(failure) => {
+                report::failed(&self.account, &failure, asker.pages(), started.elapsed());
                 self.publish_failure(&failure);
                 Err(failure)
             }
@@ -266,10 +267,6 @@ impl<S: Source> Poller<S> {
 
     fn publish_failure(&mut self, failure: &Failure) {
         let reason = failure.reason.label();
-        tracing::warn!(
-            account = %self.account.name, outcome = "failed", reason, detail = %failure.detail,
-            "walk failed"
-        );
         self.around.instruments.walk_failed(reason);
         let before = self.publisher.current();
         let picture = before.picture.as_ref().map(|picture| {

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use super::Failure;
 use crate::{
     clock::UnixMillis,
     config::Account,
@@ -90,6 +91,19 @@ pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes
             "more endpoints changed their registration than are listed one by one"
         );
     }
+}
+
+/// A walk that failed.
+pub(super) fn failed(account: &Account, failure: &Failure, pages: u64, took: Duration) {
+    tracing::warn!(
+        account = %account.name,
+        outcome = "failed",
+        reason = failure.reason.label(),
+        detail = %failure.detail,
+        pages,
+        duration_s = %format_args!("{:.3}", took.as_secs_f64()),
+        "walk failed"
+    );
 }
 
 fn transitioned(account: &Account, transition: &Transition) {
