@@ -134,7 +134,7 @@ families! {
         "Values of the last good walk that were read under an assumption (a time without zone taken as UTC), by field of the list.";
     ApiClockOffset = Walk Gauge "vobiz_api_clock_offset_seconds"
         ["account"],
-        "The Date header of the API's last answer minus the exporter's clock; no sample where there was none.";
+        "The Date header of the last list page that had one minus the exporter's clock; known from the first good walk on.";
     ExporterPollInterval = Walk Gauge "vobiz_exporter_poll_interval_seconds"
         ["account"],
         "Effective time between the starts of two walks.";
