@@ -60,6 +60,19 @@ impl Failure {
         }
     }
 
+    /// A walk that a fault of this program broke off; where, has been logged.
+    ///
+    /// The reasons are a closed set that speaks of the vendor and the network. `malformed` comes
+    /// closest: what breaks a walk is nearly always an answer that nobody had thought of.
+    pub(super) fn bug() -> Self {
+        Self {
+            reason: Reason::Request(ErrorKind::Malformed),
+            detail: "a fault of this program broke the walk off (a panic, logged before this)"
+                .to_owned(),
+            not_before: None,
+        }
+    }
+
     /// A request that failed for good.
     pub(super) fn request(error: &api::Error, not_before: Option<Instant>) -> Self {
         Self {
