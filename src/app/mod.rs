@@ -10,8 +10,10 @@ mod end;
 mod household;
 mod memory;
 mod once;
+mod panics;
 mod serve;
 mod simulate;
+mod tasks;
 
 use std::io::Write;
 
@@ -21,6 +23,11 @@ use crate::{
 };
 
 pub use end::Failure;
+
+/// Threads are started when they are needed. Every account whose token file hangs keeps one, however
+/// long that takes, and name look-ups and rendering must find one all the same: so there may be more
+/// of them than anybody has accounts.
+const MOST_BLOCKING_THREADS: usize = 4_096;
 
 /// Does what was asked for.
 ///
@@ -41,11 +48,12 @@ pub fn run(
     }
     memory::give_large_buffers_back();
     log(arguments)?;
+    panics::log_from_now_on();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two threads carry a walk and scrapes side by side; more would only cost memory on large
         // machines, because the work is prepared, not computed.
         .worker_threads(2)
-        .max_blocking_threads(8)
+        .max_blocking_threads(MOST_BLOCKING_THREADS)
         .enable_all()
         .build()?;
     let task = async {

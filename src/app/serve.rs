@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
-use super::{Failure, household::Household};
+use super::{Failure, household::Household, tasks::Tasks};
 use crate::{
     cli::{Arguments, ListenAddress, Web},
     config::{self, Config},
@@ -46,20 +44,24 @@ pub(super) async fn open(
     let shutdown = Token::new();
     let instruments = household.instruments;
     let exposition = Exposition::new(household.readers, instruments.clone());
-    let mut tasks = JoinSet::new();
-    for poller in household.pollers {
-        tasks.spawn(poller.run(shutdown.clone()));
+    let mut tasks = Tasks::default();
+    for (account, poller) in config.accounts.iter().zip(household.pollers) {
+        tasks.poll(&account.name, poller.run(shutdown.clone()));
     }
     let rendering = exposition.clone();
     let until = shutdown.clone();
-    tasks.spawn(async move {
-        until.run_until_cancelled(rendering.run()).await;
+    tasks.keep(move || {
+        let (rendering, until) = (rendering.clone(), until.clone());
+        async move {
+            until.run_until_cancelled(rendering.run()).await;
+        }
     });
     tokio::select! {
         () = bound.serve(Arc::new(exposition), instruments, shutdown.clone()) => {}
         never = signals.obey(shutdown) => match never {},
+        never = tasks.watch() => match never {},
     }
-    tasks.shutdown().await;
+    tasks.end().await;
     tracing::info!("left in good order");
     Ok(())
 }

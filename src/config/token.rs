@@ -1,7 +1,7 @@
 //! Tokens: read, trimmed, checked, and never shown.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -14,13 +14,19 @@ const MOST_BYTES: u64 = 16 * 1024;
 /// Why a token file gave no token. Names the file, never what it holds.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
-    /// It is missing, not ours to read, not a file.
+    /// It is missing or not ours to read.
     #[error("token file {} cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A pipe, a device, a socket or a folder. Reading some of them never ends.
+    #[error("token file {} is not a regular file", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
     },
     /// Nothing but white space.
     #[error("token file {} is empty", path.display())]
@@ -41,16 +47,22 @@ pub enum TokenFileError {
 
 /// The token in the file at `path`, without the white space around it.
 ///
-/// Blocking, and short: at most 16 KiB are read.
+/// Blocking, and short where the file lies on a disk: at most 16 KiB are read, and only of a regular
+/// file or of what a symbolic link leads to. On a network share it may take for ever.
 pub fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
     let path_buf = || path.to_owned();
+    let unreadable = |source| TokenFileError::Unreadable {
+        path: path_buf(),
+        source,
+    };
+    // Asked for before opening: to open a pipe is to wait for its other end.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(TokenFileError::NotAFile { path: path_buf() });
+    }
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|source| TokenFileError::Unreadable {
-            path: path_buf(),
-            source,
-        })?;
+        .map_err(unreadable)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(TokenFileError::Unfit { path: path_buf() });
     }
@@ -138,12 +150,31 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_token_file() {
+    fn folders_pipes_and_devices_are_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let error = read_token_file(folder.path()).unwrap_err();
-        assert!(
-            matches!(error, TokenFileError::Unreadable { .. }),
-            "{error}"
-        );
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [folder.path(), &pipe, Path::new("/dev/zero")] {
+            let error = read_token_file(path).unwrap_err();
+            assert!(matches!(error, TokenFileError::NotAFile { .. }), "{error}");
+            assert_eq!(
+                error.to_string(),
+                format!("token file {} is not a regular file", path.display())
+            );
+        }
+    }
+
+    #[test]
+    fn links_to_a_file_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("..2024")).unwrap();
+        std::fs::write(at("..2024").join("token"), "s3cret").unwrap();
+        // As Kubernetes mounts a secret: a link to a file below a linked folder.
+        std::os::unix::fs::symlink("..2024", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/token", at("token")).unwrap();
+        let token = read_token_file(&at("token")).unwrap();
+        assert_eq!(token.expose_secret(), "s3cret");
     }
 }

@@ -67,6 +67,17 @@ impl Failure {
         Self::new(Reason::Inconsistent, detail)
     }
 
+    /// A walk that a fault of this program broke off; where, has been logged.
+    ///
+    /// The reasons are a closed set that speaks of the vendor and the network. `malformed` comes
+    /// closest: what breaks a walk is nearly always an answer that nobody had thought of.
+    pub(super) fn bug() -> Self {
+        Self::new(
+            Reason::Request(ErrorKind::Malformed),
+            "a fault of this program broke the walk off (a panic, logged before this)",
+        )
+    }
+
     /// A request that failed for good.
     pub(super) fn request(error: &api::Error, not_before: Option<Instant>) -> Self {
         Self {

@@ -1,7 +1,8 @@
 //! One account, for as long as the process lives: wait, walk, publish.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -122,11 +123,33 @@ impl<S: Source> Poller<S> {
         sleep_until(start).await;
     }
 
-    /// One walk, from the token to the published state.
+    /// One walk, from the token to the published state. A panic on the way is a failed walk.
     ///
     /// # Errors
     /// Why there is no new picture. It has been logged, counted and published already.
     pub async fn walk(&mut self) -> Result<(), Failure> {
+        let started = Instant::now();
+        let mut schedule = self.schedule.clone();
+        schedule.begins(started);
+        // What a broken walk may leave half changed is the schedule, which is put back. All else is
+        // made anew for each walk, or swapped as a whole.
+        let walk = AssertUnwindSafe(self.walk_unguarded()).catch_unwind().await;
+        walk.unwrap_or_else(|_| {
+            self.schedule = schedule;
+            let how = Ended::Badly {
+                refused: false,
+                not_before: None,
+            };
+            let skipped = self.schedule.ended(Instant::now(), how);
+            self.around.instruments.walks_skipped(skipped);
+            let failure = Failure::bug();
+            report::failed(&self.account, &failure, 0, started.elapsed());
+            self.publish_failure(&failure);
+            Err(failure)
+        })
+    }
+
+    async fn walk_unguarded(&mut self) -> Result<(), Failure> {
         self.renew_token().await;
         let started_at = self.around.clock.now();
         let started = Instant::now();

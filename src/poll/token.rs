@@ -1,10 +1,17 @@
 //! The account's token, which its file may change at any time.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::{task::JoinHandle, time::timeout};
 
-use crate::config;
+use crate::config::{self, TokenFileError};
+
+/// No walk waits longer for its token's file, which may lie on a share that is gone.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a look at the token's file found.
 #[derive(Debug)]
@@ -14,37 +21,54 @@ pub(super) enum Look {
     /// The file holds another token, which is in use from now on.
     Changed(SecretString),
     /// The file gives no token; the one in use stays.
-    Unreadable(config::TokenFileError),
+    Unreadable(Unreadable),
 }
+
+/// Why the file gave no token.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error(transparent)]
+    File(#[from] TokenFileError),
+    #[error("token file {} cannot be read: the system does not answer", .0.display())]
+    Hanging(PathBuf),
+    #[error("token file {} cannot be read: the reading broke off", .0.display())]
+    Broken(PathBuf),
+}
+
+type Read = Result<SecretString, TokenFileError>;
 
 /// Where the token comes from and which is in use.
 #[derive(Debug)]
 pub(super) struct TokenInUse {
     path: Option<PathBuf>,
     token: SecretString,
+    /// Blocking; given by tests.
+    read: fn(&Path) -> Read,
+    /// A reading that was not waited for to the end. It cannot be called off and keeps its thread,
+    /// so there is one at most.
+    hanging: Option<JoinHandle<Read>>,
 }
 
 impl TokenInUse {
     pub(super) fn new(token: &config::Token) -> Self {
-        match token {
-            config::Token::Inline(token) => Self {
-                path: None,
-                token: token.clone(),
-            },
-            config::Token::File { path, initial } => Self {
-                path: Some(path.clone()),
-                token: initial.clone(),
-            },
+        let (path, token) = match token {
+            config::Token::Inline(token) => (None, token),
+            config::Token::File { path, initial } => (Some(path.clone()), initial),
+        };
+        Self {
+            path,
+            token: token.clone(),
+            read: config::read_token_file,
+            hanging: None,
         }
     }
 
-    /// Reads the file again.
+    /// Reads the file again, and gives up after [`PATIENCE`].
     pub(super) async fn look(&mut self) -> Look {
         let Some(path) = self.path.clone() else {
             return Look::Same;
         };
-        let read = tokio::task::spawn_blocking(move || config::read_token_file(&path));
-        match read.await.expect("reading a file does not panic") {
+        match self.look_into(path).await {
             Ok(token) if token.expose_secret() == self.token.expose_secret() => Look::Same,
             Ok(token) => {
                 self.token = token.clone();
@@ -52,5 +76,90 @@ impl TokenInUse {
             }
             Err(error) => Look::Unreadable(error),
         }
+    }
+
+    async fn look_into(&mut self, path: PathBuf) -> Result<SecretString, Unreadable> {
+        // What a reading that hung has found in the end may be long out of date: it is dropped.
+        if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
+            return Err(Unreadable::Hanging(path));
+        }
+        let (read, of) = (self.read, path.clone());
+        let reading = tokio::task::spawn_blocking(move || read(&of));
+        // Kept before the wait, not after it: the wait may be cut short.
+        let reading = self.hanging.insert(reading);
+        match timeout(PATIENCE, reading).await {
+            Ok(read) => {
+                self.hanging = None;
+                Ok(read.map_err(|_| Unreadable::Broken(path))??)
+            }
+            Err(_) => Err(Unreadable::Hanging(path)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    static READINGS: AtomicU32 = AtomicU32::new(0);
+
+    /// Reads even a pipe, which hangs until somebody writes into it: like a share that is gone.
+    fn read(path: &Path) -> Read {
+        READINGS.fetch_add(1, Ordering::Relaxed);
+        let unreadable = |source| TokenFileError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        Ok(fs::read_to_string(path).map_err(unreadable)?.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_hangs_is_given_up_and_not_read_a_second_time_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let mut token = TokenInUse {
+            read,
+            ..TokenInUse::new(&config::Token::File {
+                path: path.clone(),
+                initial: "old".to_owned().into(),
+            })
+        };
+
+        // A paused clock stands still while a thread reads: it is moved by hand.
+        let (first, ()) = tokio::join!(token.look(), advance(PATIENCE));
+        let begun = Instant::now();
+        let second = token.look().await;
+        let waited = begun.elapsed();
+        // Lets the reading end, which the test's runtime waits for, before anything can fail.
+        fs::write(&path, "late").unwrap();
+
+        for look in [first, second] {
+            assert!(
+                matches!(look, Look::Unreadable(Unreadable::Hanging(_))),
+                "{look:?}"
+            );
+        }
+        assert_eq!(waited, Duration::ZERO);
+        assert_eq!(READINGS.load(Ordering::Relaxed), 1);
+
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "new").unwrap();
+        while token.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        let look = token.look().await;
+        let Look::Changed(new) = look else {
+            panic!("{look:?}")
+        };
+        assert_eq!(new.expose_secret(), "new");
     }
 }

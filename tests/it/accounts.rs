@@ -1,6 +1,6 @@
 //! Accounts side by side: none delays another, and each is asked no more than it may be.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use tokio::time::Instant;
 use vobiz_exporter::sim::{Effect, Fault, RequestRecord};
@@ -183,4 +183,63 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
         !log.contains("token-of-main") && !log.contains("rotated-token"),
         "{log}"
     );
+}
+
+#[tokio::test]
+async fn token_files_that_would_hang_stop_no_account() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "well"];
+    let vendor = vendor(names.map(|name| (name, 5))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut configuration = format!(
+        "poll: {{interval: 5s, max_age: 15s, deadline: 5s}}\n\
+         api: {{base_url: \"{}\", requests_per_second: 0}}\n\
+         accounts:\n",
+        vendor.base_url()
+    );
+    for name in names {
+        let (auth_id, file) = (auth_id(name), folder.path().join(name));
+        std::fs::write(&file, format!("token-of-{name}")).unwrap();
+        let file = file.display();
+        writeln!(
+            configuration,
+            "  - {{name: {name}, auth_id: {auth_id}, auth_token_file: '{file}'}}"
+        )
+        .unwrap();
+    }
+    let exporter = Exporter::start(&configuration).await;
+    let everyone = |is: &dyn Fn(&str) -> bool| names.iter().all(|name| is(name));
+    exporter
+        .until("a good walk of everyone", |scrape| {
+            everyone(&|name| scrape.up(name) == Some(1.0))
+        })
+        .await;
+
+    let (ill, _) = names.split_at(8);
+    for name in ill {
+        let file = folder.path().join(name);
+        std::fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+    }
+    let failures = |scrape: &Scrape, name: &str| {
+        scrape.value(
+            "vobiz_token_read_failures_total",
+            &[&format!("account=\"{name}\"")],
+        )
+    };
+    exporter
+        .until("two failed looks of each", |scrape| {
+            ill.iter().all(|name| failures(scrape, name) >= Some(2.0))
+        })
+        .await;
+    let before = exporter.scrape().await;
+    let later = exporter
+        .until("another walk of everyone", |scrape| {
+            everyone(&|name| scrape.last_success(name) > before.last_success(name))
+        })
+        .await;
+    assert!(everyone(&|name| later.up(name) == Some(1.0)));
+    assert_eq!(failures(&later, "well"), Some(0.0));
+    let log = exporter.terminate().await.log;
+    assert!(log.contains("is not a regular file"), "{log}");
 }

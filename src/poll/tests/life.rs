@@ -1,11 +1,24 @@
 //! The poller over many walks: rhythm, limiter, withdrawal, tokens.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use super::list::{List, Stage, Total, account, fault};
-use crate::{api::ErrorKind, config::Token, shutdown, snapshot::AccountState};
+use super::list::{List, Stage, Total, account, count, fault};
+use crate::{
+    api::ErrorKind,
+    config::Token,
+    shutdown,
+    snapshot::AccountState,
+    telemetry::logs::{Captured, Format, Level},
+};
 
 /// Runs a poller until `done` likes what is published, and returns that.
 async fn until(stage: Stage, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
@@ -207,4 +220,52 @@ async fn a_token_file_that_vanishes_leaves_the_old_token_in_use() {
     drop(file);
     stage.poller.walk().await.unwrap();
     assert_eq!(stage.count("vobiz_token_read_failures_total", "main"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
+    let list = List::of(45);
+    let mut walks = 0;
+    list.state().edit = Some(Box::new(move |_| {
+        walks += 1;
+        assert_ne!(walks, 2, "a bug, on purpose");
+    }));
+    let stage = Stage::new(&list, account());
+    let (instruments, mut reader) = (stage.instruments.clone(), stage.reader.clone());
+    let start = Instant::now();
+    let lines = Captured::default();
+    let _logging = tracing::dispatcher::set_default(&lines.dispatch(Level::Info, Format::Logfmt));
+    let watch = async {
+        let good = reader.next().await.unwrap();
+        let broken = reader.next().await.unwrap();
+        assert_eq!((good.up, good.failure), (Some(true), None));
+        assert_eq!(
+            (broken.up, broken.failure),
+            (Some(false), Some("malformed"))
+        );
+        assert!(broken.picture.is_some(), "the picture stays");
+        assert_eq!(broken.withdraw_at, good.withdraw_at);
+    };
+    // The edit is gone with its panic, so that the next walk is a good one.
+    let failed_and_good = AtomicU32::new(0);
+    let again = until(stage, |state| {
+        let failed = u32::from(state.up == Some(false));
+        failed_and_good.fetch_or(failed, Ordering::Relaxed) == 1 && state.up == Some(true)
+    });
+    let (state, ()) = tokio::join!(again, watch);
+    assert_eq!(state.failure, None);
+    let took = start.elapsed().as_secs();
+    assert!((120..127).contains(&took), "no tick is missed: {took} s");
+    assert_eq!(
+        count(&instruments, "vobiz_walk_failures_total", "malformed"),
+        1
+    );
+    assert_eq!(count(&instruments, "vobiz_walks_skipped_total", "main"), 0);
+    let said = lines.text();
+    let line = said.lines().find(|line| line.contains("reason=malformed"));
+    let line = line.unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line.contains("account=main") && line.contains("a fault of this program"),
+        "{line}"
+    );
 }

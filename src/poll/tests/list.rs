@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -98,7 +98,8 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        // An edit that panics is a story of its own, and the list goes on after it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_registered(&self, range: std::ops::Range<usize>, registered: bool) {
@@ -256,17 +257,22 @@ impl Stage {
     }
 
     /// The value of one of our counters, by family and a label's value; seconds are rounded.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "small counts"
-    )]
     pub(super) fn count(&self, family: &str, label: &str) -> u64 {
-        let families = self.instruments.gather();
-        let family = families.iter().find(|one| one.name() == family).unwrap();
-        (family.get_metric().iter())
-            .filter(|metric| metric.get_label().iter().any(|pair| pair.value() == label))
-            .map(|metric| metric.get_counter().get_value().round() as u64)
-            .sum()
+        count(&self.instruments, family, label)
     }
+}
+
+/// The same, of a stage that was given away.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small counts"
+)]
+pub(super) fn count(instruments: &Instruments, family: &str, label: &str) -> u64 {
+    let families = instruments.gather();
+    let family = families.iter().find(|one| one.name() == family).unwrap();
+    (family.get_metric().iter())
+        .filter(|metric| metric.get_label().iter().any(|pair| pair.value() == label))
+        .map(|metric| metric.get_counter().get_value().round() as u64)
+        .sum()
 }
