@@ -22,10 +22,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// The process's variables; one that is not text cannot be one of ours.
+/// The process's variables. What is not text in them becomes U+FFFD, by which the configuration
+/// knows one of ours that cannot be read.
 fn environment() -> Vec<(String, String)> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    std::env::vars_os().filter_map(text).collect()
+    let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
 }

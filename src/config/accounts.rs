@@ -86,6 +86,11 @@ fn auth_id(section: &Section<'_>, report: &mut Report) -> Option<String> {
         );
         return None;
     }
+    if matches!(auth_id, "." | "..") {
+        // In a URL's path these two mean a place, however they are written.
+        entry.wrong(report, "must be more than dots, such as MA_XXXXXXXX");
+        return None;
+    }
     Some(auth_id.to_owned())
 }
 
@@ -101,10 +106,17 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
             } else {
                 ""
             };
-            section.wrong(
-                report,
-                format!("needs `auth_token_file` or `auth_token`{hint}"),
-            );
+            let needs = "needs `auth_token_file` or `auth_token`";
+            let keys = ["auth_token", "auth_token_file"];
+            match keys.iter().find_map(|key| section.emptied(key)) {
+                Some(variable) => variable.wrong(
+                    report,
+                    format!(
+                        "is set to nothing, but the account {needs}; unset it, or give it a value"
+                    ),
+                ),
+                None => section.wrong(report, format!("{needs}{hint}")),
+            }
             None
         }
         (Some(inline), Some(file)) => {

@@ -61,6 +61,15 @@ impl<'t> Section<'t> {
         })
     }
 
+    /// The value at `key`, if a variable that is set to nothing made it null.
+    pub(super) fn emptied(&self, key: &str) -> Option<Entry<'t>> {
+        let value = self.table()?.get(key)?;
+        (value.kind == ValueKind::Nil && is_from_environment(value)).then(|| Entry {
+            value,
+            path: join(&self.path, key),
+        })
+    }
+
     /// The table at `key`.
     pub(super) fn section(&self, key: &str) -> Section<'t> {
         Section {

@@ -5,11 +5,15 @@
 //! into lists and takes a misspelled variable for a new key.
 
 use config::{Map, Value, ValueKind};
+use url::Url;
 
 use super::{
     entry::Section,
     mistake::{Report, suggestion, variable_place},
+    model::Account,
     schema::{Key, ROOT, Shape},
+    settings::is_loopback,
+    token::is_header_word,
 };
 
 const PREFIX: &str = "VOBIZ_EXPORTER__";
@@ -20,6 +24,59 @@ const AUTH_TOKEN_FILE: &str = "VOBIZ_AUTH_TOKEN_FILE";
 /// How to give an account, for the message that there is none.
 pub(super) const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \
     or VOBIZ_AUTH_TOKEN in the environment, or list one under `accounts` in a file given with --config.file";
+
+/// Refuses variables of ours that are not text: dropped in silence, a setting would not be in force.
+pub(super) fn check_text(variables: &[(String, String)], report: &mut Report) {
+    let is_broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+    let ours = |variable: &&(String, String)| variable.0.starts_with("VOBIZ_");
+    for (name, value) in variables.iter().filter(ours) {
+        if is_broken(name) || is_broken(value) {
+            report.unreadable(name, "is not UTF-8 text");
+        }
+    }
+}
+
+/// Warns of the usual proxy variables that an account would use, and whose value is no proxy.
+pub(super) fn check_proxies(
+    variables: &[(String, String)],
+    accounts: &[Account],
+    report: &mut Report,
+) {
+    for (scheme, names) in [
+        (Some("https"), ["HTTPS_PROXY", "https_proxy"]),
+        (Some("http"), ["HTTP_PROXY", "http_proxy"]),
+        (None, ["ALL_PROXY", "all_proxy"]),
+    ] {
+        let would_use = accounts.iter().map(|account| &account.api).any(|api| {
+            let is_asked = scheme.is_none_or(|scheme| api.base_url.scheme() == scheme);
+            is_asked && api.proxy_url.is_none() && !is_loopback(&api.base_url)
+        });
+        // The first that is set counts, even when it is set to nothing.
+        let set =
+            (names.iter()).find_map(|name| variables.iter().find(|variable| variable.0 == **name));
+        if let Some((name, value)) = set
+            && would_use
+            && !value.is_empty()
+            && !is_proxy(value)
+        {
+            report.warnings.push(format!(
+                "{name} ignored: it is not the URL of a proxy, such as http://proxy.example:3128"
+            ));
+        }
+    }
+}
+
+/// `http` is meant where no scheme is given.
+fn is_proxy(value: &str) -> bool {
+    let url = if value.contains("://") {
+        Url::parse(value)
+    } else {
+        Url::parse(&format!("http://{value}"))
+    };
+    let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+    let is_usable = |url: Url| url.has_host() && schemes.contains(&url.scheme());
+    is_header_word(value) && url.is_ok_and(is_usable)
+}
 
 /// The account `default` from `VOBIZ_AUTH_...`, for a tree that names none.
 ///

@@ -1,12 +1,10 @@
 //! Default, file, environment: three layers, one tree.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use config::{
-    Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind, builder::DefaultState,
-};
+use config::{Config, ConfigError, Map, Source, Value, ValueKind, builder::DefaultState};
 
-use super::{DEFAULT_YAML, entry::Section, environment, mistake::Report, schema, yaml};
+use super::{DEFAULT_YAML, entry::Section, environment, file, mistake::Report, schema, toml, yaml};
 
 /// The tree of all layers. What is wrong with a layer as such is reported, and left out.
 pub(super) fn tree(
@@ -76,8 +74,8 @@ impl Source for Layer {
     }
 }
 
-fn read(file: &Path, report: &mut Report) -> Map<String, Value> {
-    let text = match fs::read(file).map(String::from_utf8) {
+fn read(path: &Path, report: &mut Report) -> Map<String, Value> {
+    let text = match file::read_or_stream(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => {
             report.incomplete = true;
@@ -90,55 +88,14 @@ fn read(file: &Path, report: &mut Report) -> Map<String, Value> {
             return Map::new();
         }
     };
-    let is_toml = file
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-    if !is_toml {
-        let (table, mistakes) = yaml::read(&text, &report.file);
-        report.incomplete = !mistakes.is_empty();
-        report.mistakes.extend(mistakes);
-        return table;
-    }
-    let source = File::from_str(&text, FileFormat::Toml).collect();
-    match source {
-        Ok(table) => with_origin(table, &report.file),
-        Err(error) => {
-            report.incomplete = true;
-            let error = without_excerpt(&error.to_string());
-            report.whole("", format!("is not valid TOML: {error}"));
-            Map::new()
-        }
-    }
-}
-
-/// The reader of TOML gives no place; the file's name is at least that.
-fn with_origin(table: Map<String, Value>, file: &String) -> Map<String, Value> {
-    table
-        .into_iter()
-        .map(|(key, value)| (key, placed(value, file)))
-        .collect()
-}
-
-fn placed(value: Value, file: &String) -> Value {
-    let kind = match value.kind {
-        ValueKind::Table(table) => ValueKind::Table(with_origin(table, file)),
-        ValueKind::Array(items) => {
-            ValueKind::Array(items.into_iter().map(|item| placed(item, file)).collect())
-        }
-        kind => kind,
+    let (table, mistakes) = if report.is_toml() {
+        toml::read(&text, &report.file)
+    } else {
+        yaml::read(&text, &report.file)
     };
-    Value::new(Some(file), kind)
-}
-
-/// The error of the TOML reader on one line, without the excerpt of the file that it draws: a token
-/// may stand there.
-fn without_excerpt(error: &str) -> String {
-    let lines: Vec<_> = error
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.contains('|'))
-        .collect();
-    lines.join(": ")
+    report.incomplete = !mistakes.is_empty();
+    report.mistakes.extend(mistakes);
+    table
 }
 
 /// Unknown keys of the top level go (the `config` crate would read `poll.interval` as a path), and so

@@ -7,7 +7,7 @@ use config::ValueKind;
 use super::{
     accounts,
     entry::Section,
-    environment::NO_ACCOUNT,
+    environment::{self, NO_ACCOUNT},
     layers,
     mistake::{Errors, Report},
     model::Config,
@@ -25,7 +25,8 @@ pub struct Loaded {
 }
 
 /// Loads the configuration: the embedded default, `file` over it (YAML; TOML if it ends in `.toml`),
-/// `environment` (names and values of the process's variables) over both.
+/// `environment` (names and values of the process's variables) over both. What is not text in a variable
+/// is expected as U+FFFD there.
 ///
 /// Reads token files and CA files too, so that a missing one is found at start. Errors hold
 /// everything that is wrong, never only the first, and never a secret.
@@ -37,14 +38,18 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
         ..Report::default()
     };
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    environment::check_text(environment, &mut report);
     let tree = layers::tree(file, environment, &mut report);
     schema::check(&tree, &schema::ROOT, "", &mut report);
     let config = walk(&Section::root(&tree), folder, &mut report);
     match config {
-        Some(config) if report.mistakes.is_empty() => Ok(Loaded {
-            config,
-            warnings: report.warnings,
-        }),
+        Some(config) if report.mistakes.is_empty() => {
+            environment::check_proxies(environment, &config.accounts, &mut report);
+            Ok(Loaded {
+                config,
+                warnings: report.warnings,
+            })
+        }
         _ => Err(report.into_errors()),
     }
 }

@@ -1,8 +1,15 @@
 //! What is wrong with a configuration: all of it, in words that say what would be right.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeSet, fmt, path::Path};
 
-use config::Value;
+use config::{Value, ValueKind};
+
+/// Lists and tables inside one another; the deepest setting needs a tenth of it.
+pub(super) const DEEPEST: usize = 64;
+/// What is said of a file beyond [`DEEPEST`].
+pub(super) const TOO_DEEP: &str = "is nested deeper than 64 levels";
+/// Characters of a path that are shown from its beginning, and from its end.
+const PATH_ENDS: usize = 50;
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +24,7 @@ pub struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in [&self.place, &self.path] {
+        for part in [&*self.place, &*cut(&self.path)] {
             if !part.is_empty() {
                 write!(f, "{}: ", one_line(part))?;
             }
@@ -32,6 +39,20 @@ fn one_line(text: &str) -> Cow<'_, str> {
         Cow::Owned(text.escape_debug().to_string())
     } else {
         Cow::Borrowed(text)
+    }
+}
+
+/// A path without its middle, if it is longer than anybody reads.
+fn cut(path: &str) -> Cow<'_, str> {
+    let ends = (
+        path.char_indices().nth(PATH_ENDS),
+        path.char_indices().nth_back(PATH_ENDS),
+    );
+    match ends {
+        (Some((first, _)), Some((last, _))) if first < last => {
+            Cow::Owned(format!("{}…{}", &path[..first], &path[last..]))
+        }
+        _ => Cow::Borrowed(path),
     }
 }
 
@@ -62,15 +83,29 @@ pub(super) struct Report {
     pub(super) incomplete: bool,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) warnings: Vec<String>,
+    /// Places where something is wrong that makes every further mistake there an echo.
+    pub(super) unreadable: BTreeSet<String>,
 }
 
 impl Report {
     /// A mistake in `value`, which remembers its place.
     pub(super) fn at(&mut self, value: &Value, path: &str, message: impl Into<String>) {
-        let place = value
-            .origin()
-            .map_or_else(|| self.file.clone(), str::to_owned);
+        let place = value.origin().or_else(|| self.first_line(value));
+        let place = place.unwrap_or(&self.file).to_owned();
         self.push(place, path, message);
+    }
+
+    /// Tables forget their place when layers are merged; the first of the file's lines in one is near.
+    fn first_line<'v>(&self, value: &'v Value) -> Option<&'v str> {
+        let ValueKind::Table(table) = &value.kind else {
+            return None;
+        };
+        let lines = table.values().filter_map(|child| {
+            let place = child.origin()?;
+            let line = place.strip_prefix(&*self.file)?.strip_prefix(':')?;
+            Some((line.parse::<u32>().ok()?, place))
+        });
+        lines.min().map(|(_, place)| place)
     }
 
     /// A mistake of the whole file.
@@ -81,6 +116,19 @@ impl Report {
     /// A mistake in an environment variable.
     pub(super) fn variable(&mut self, name: &str, message: impl Into<String>) {
         self.push(variable_place(name), "", message);
+    }
+
+    /// A mistake in an environment variable, which hides all others in it.
+    pub(super) fn unreadable(&mut self, name: &str, message: impl Into<String>) {
+        self.variable(name, message);
+        self.unreadable.insert(variable_place(name));
+    }
+
+    /// Is the operator's file TOML? Its name says so.
+    pub(super) fn is_toml(&self) -> bool {
+        Path::new(&self.file)
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     }
 
     /// Everything that was found: the file's mistakes by line, then those of the environment.
@@ -97,6 +145,9 @@ impl Report {
     }
 
     fn push(&mut self, place: String, path: &str, message: impl Into<String>) {
+        if self.unreadable.contains(&place) {
+            return;
+        }
         self.mistakes.push(Mistake {
             place,
             path: path.to_owned(),
@@ -176,6 +227,21 @@ mod tests {
             message: "c\rd".to_owned(),
         };
         assert_eq!(mistake.to_string(), r"a\nb.yaml: x: c\rd");
+    }
+
+    #[test]
+    fn a_long_path_loses_its_middle() {
+        let mistake = |path: String| Mistake {
+            place: String::new(),
+            path,
+            message: "m".to_owned(),
+        };
+        let long = mistake(format!("accounts[0]{}.é.name", ".a".repeat(200))).to_string();
+        assert!(long.starts_with("accounts[0].a.a"), "{long}");
+        assert!(long.ends_with(".a.é.name: m"), "{long}");
+        assert!(long.chars().count() < 110, "{long}");
+        let whole = "x".repeat(100);
+        assert_eq!(mistake(whole.clone()).to_string(), format!("{whole}: m"));
     }
 
     #[test]

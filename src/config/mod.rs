@@ -11,6 +11,7 @@
 mod accounts;
 mod entry;
 mod environment;
+mod file;
 mod groups;
 mod layers;
 mod load;
@@ -20,6 +21,7 @@ mod model;
 mod schema;
 mod settings;
 mod token;
+mod toml;
 mod yaml;
 
 pub use load::{Loaded, load};

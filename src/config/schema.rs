@@ -167,6 +167,11 @@ pub(super) fn check(value: &Value, shape: &Shape, path: &str, report: &mut Repor
             );
         }
         (Filter(_) | Names, _) => report.at(value, path, "must hold keys, each with a text"),
+        (List(_), _) if report.is_toml() => {
+            let header: String = path.split(['[', ']']).step_by(2).collect();
+            let message = format!("must be a list, each item of which begins with [[{header}]]");
+            report.at(value, path, message);
+        }
         (List(_), _) => report.at(value, path, "must be a list, whose items begin with `- `"),
         (Words, ValueKind::Array(items)) => {
             for (at, item) in items.iter().enumerate() {

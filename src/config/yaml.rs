@@ -9,17 +9,17 @@ use std::{collections::HashMap, fmt::Write};
 
 use config::{Map, Value, ValueKind};
 use yaml_rust2::{
-    Yaml,
-    parser::{Event, MarkedEventReceiver, Parser, Tag},
-    scanner::{Marker, TScalarStyle},
+    ScanError, Yaml,
+    parser::{Event, Parser, Tag},
+    scanner::TScalarStyle,
 };
 
 use super::{
-    mistake::{Mistake, quoted},
+    mistake::{DEEPEST, Mistake, TOO_DEEP, quoted},
     schema::join,
 };
 
-/// Aliases may repeat a part of the file; this bounds what they can grow to.
+/// Aliases may repeat a part of the file; this bounds what they, and the file, can grow to.
 const MOST_VALUES: usize = 200_000;
 
 /// The file's root table, or what is wrong with it as YAML.
@@ -34,12 +34,16 @@ pub(super) fn read(text: &str, file: &str) -> (Map<String, Value>, Vec<Mistake>)
         documents: 0,
         root: None,
         mistakes: Vec::new(),
+        given_up: false,
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Err(error) = Parser::new_from_str(text).load(&mut tree, true) {
+    if let Err(error) = tree.grow(text) {
         // The parser's texts name what it expected; they never quote the file.
         let line = error.marker().line();
         tree.mistake(line, format!("is not valid YAML: {}", error.info()));
+        return (Map::new(), tree.mistakes);
+    }
+    if tree.given_up {
         return (Map::new(), tree.mistakes);
     }
     let root = match tree.root.take() {
@@ -67,6 +71,8 @@ struct Tree<'f> {
     documents: usize,
     root: Option<Value>,
     mistakes: Vec<Mistake>,
+    /// The rest of the file is not read.
+    given_up: bool,
 }
 
 /// A collection whose end has not come yet.
@@ -89,9 +95,22 @@ enum Expected {
     Nothing,
 }
 
-impl MarkedEventReceiver for Tree<'_> {
-    fn on_event(&mut self, event: Event, mark: Marker) {
-        let line = mark.line();
+impl Tree<'_> {
+    /// Takes event after event. The parser's own `load` calls itself for every level of the file, so
+    /// that a deep one would end the process before anything here could refuse it.
+    fn grow(&mut self, text: &str) -> Result<(), ScanError> {
+        let mut parser = Parser::new_from_str(text);
+        while !self.given_up {
+            let (event, mark) = parser.next_token()?;
+            if event == Event::StreamEnd {
+                break;
+            }
+            self.take(event, mark.line());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event, line: usize) {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::DocumentStart => {
@@ -131,10 +150,11 @@ impl MarkedEventReceiver for Tree<'_> {
             }
         }
     }
-}
 
-impl Tree<'_> {
     fn open(&mut self, anchor: usize, line: usize, holds: Holds) {
+        if self.open.len() == DEEPEST {
+            self.give_up(line, TOO_DEEP);
+        }
         self.open.push(Open {
             anchor,
             line,
@@ -168,10 +188,12 @@ impl Tree<'_> {
             return ValueKind::Nil;
         };
         let kind = value.kind.clone();
-        self.values += count(&kind);
+        let (count, depth) = extent(&kind);
+        self.values += count;
         if self.values > MOST_VALUES {
-            self.mistake(line, "its aliases repeat too much".to_owned());
-            return ValueKind::Nil;
+            self.give_up(line, "its aliases repeat too much");
+        } else if self.open.len() + depth > DEEPEST {
+            self.give_up(line, TOO_DEEP);
         }
         kind
     }
@@ -221,6 +243,9 @@ impl Tree<'_> {
     /// Puts a finished value where it belongs.
     fn place(&mut self, kind: ValueKind, anchor: usize, line: usize) {
         self.values += 1;
+        if self.values > MOST_VALUES && !self.given_up {
+            self.give_up(line, "holds too many values");
+        }
         let origin = format!("{}:{line}", self.file);
         let value = Value::new(Some(&origin), kind);
         if anchor > 0 {
@@ -265,6 +290,12 @@ impl Tree<'_> {
         }
     }
 
+    /// A mistake after which reading on would only cost memory.
+    fn give_up(&mut self, line: usize, message: &str) {
+        self.mistake(line, message.to_owned());
+        self.given_up = true;
+    }
+
     fn mistake(&mut self, line: usize, message: String) {
         self.mistakes.push(Mistake {
             place: format!("{}:{line}", self.file),
@@ -301,10 +332,15 @@ fn plain(text: String) -> ValueKind {
     }
 }
 
-fn count(kind: &ValueKind) -> usize {
+/// How many values there are, and how many levels of lists and tables.
+fn extent(kind: &ValueKind) -> (usize, usize) {
+    let add = |(count, depth): (usize, usize), value: &Value| {
+        let (more, deeper) = extent(&value.kind);
+        (count + more, depth.max(1 + deeper))
+    };
     match kind {
-        ValueKind::Table(table) => 1 + table.values().map(|v| count(&v.kind)).sum::<usize>(),
-        ValueKind::Array(items) => 1 + items.iter().map(|v| count(&v.kind)).sum::<usize>(),
-        _ => 1,
+        ValueKind::Table(table) => table.values().fold((1, 1), add),
+        ValueKind::Array(items) => items.iter().fold((1, 1), add),
+        _ => (1, 0),
     }
 }

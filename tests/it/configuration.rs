@@ -159,3 +159,61 @@ async fn every_good_file_is_accepted_and_every_bad_one_refused_with_its_words() 
         assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""));
     }
 }
+
+#[tokio::test]
+async fn a_file_nested_without_end_is_refused_as_any_other_mistake() {
+    let deep = "- ".repeat(100_000);
+    let ended = Desk::new().check("deep.yaml", &deep).run().await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");
+    assert!(ended.err.contains("nested deeper than"), "{ended:?}");
+    assert!(ended.err.len() < 400, "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_variable_of_ours_that_is_not_text_is_refused_and_not_dropped() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    for name in ["VOBIZ_EXPORTER__POLL__INTERVAL", "VOBIZ_AUTH_ID"] {
+        let ended = Desk::new()
+            .check("a.toml", blocks("toml")[0])
+            .set(name, OsStr::from_bytes(b"5m\xff"))
+            .set("SOMEBODY_ELSES", OsStr::from_bytes(b"\xff"))
+            .run()
+            .await;
+        let said = format!("environment variable {name}: is not UTF-8 text\n");
+        assert_eq!((ended.code, ended.err), (Some(2), said));
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_fills_does_not_hold_the_exporter_up() {
+    let desk = Desk::new();
+    let pipe = desk.folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let pipe = pipe.to_str().unwrap();
+    let with_authority = format!(
+        "{}[accounts.api]\nca_file = \"{pipe}\"\n",
+        blocks("toml")[0]
+    );
+    for program in [
+        Program::new(&["--config.check", "--config.file", pipe]),
+        desk.check("a.toml", &with_authority),
+    ] {
+        let ended = program.run().await;
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains("is not a regular file"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_variable_that_is_no_proxy_is_warned_of() {
+    let desk = Desk::new();
+    let program = desk.check("a.toml", blocks("toml")[0]);
+    let ended = program.set("HTTPS_PROXY", ":::bad").run().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.out.starts_with("warning: HTTPS_PROXY ignored"),
+        "{ended:?}"
+    );
+    assert!(!ended.out.contains(":::bad"), "{ended:?}");
+}

@@ -1,16 +1,20 @@
 //! `api`: how requests are made.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use url::{Host, Url};
 
 use super::Written;
 use crate::config::{
     entry::{Entry, Section},
+    file,
     mistake::Report,
     model::Api,
 };
@@ -167,19 +171,29 @@ fn url(entry: &Entry<'_>, report: &mut Report, example: &str) -> Option<Url> {
 
 fn ca_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<PathBuf> {
     let path = entry.path(report, folder)?;
-    let wrong = match fs::read(&path) {
+    let wrong = match file::read(&path) {
         Err(error) => format!("{} cannot be read: {error}", path.display()),
-        Ok(pem) if !contains(&pem, b"-----BEGIN CERTIFICATE-----") => {
-            format!("{} holds no certificate in PEM form", path.display())
-        }
-        Ok(_) => return Some(path),
+        Ok(pem) => match authorities(&pem) {
+            Ok(0) => format!("{} holds no certificate in PEM form", path.display()),
+            Ok(_) => return Some(path),
+            Err(fault) => format!(
+                "{} holds a certificate that cannot be used: {fault}",
+                path.display()
+            ),
+        },
     };
     entry.wrong(report, wrong);
     None
 }
 
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+/// How many certificates of authorities a PEM file holds; what stands beside them is skipped.
+fn authorities(pem: &[u8]) -> Result<usize, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|fault| fault.to_string())?;
+        roots.add(certificate).map_err(|fault| fault.to_string())?;
+    }
+    Ok(roots.len())
 }
 
 /// Does the URL point to this machine by its very text?

@@ -90,14 +90,16 @@ impl PollKeys {
             && too_long > interval
         {
             // Whoever shortens one account's interval should not have to know that a deadline is
-            // written elsewhere; but neither is it changed in silence.
-            deadline = Written::Null;
+            // written elsewhere; but neither is it changed in silence. What was asked for was a long
+            // one, so the usual 50 s do not hold here.
+            let longest = five_sixths(interval);
+            deadline = Written::Value(longest);
             report.warnings.push(format!(
                 "{}: the inherited deadline {} is above this account's interval {}; {} is used",
                 section.path,
                 shown(too_long),
                 shown(interval),
-                shown(usual_deadline(interval)),
+                shown(longest),
             ));
         }
         let max_age = self.max_age.over(&global.max_age);
@@ -137,7 +139,11 @@ fn decide(
 
 /// 50 s, or five sixths of a shorter interval.
 fn usual_deadline(interval: Duration) -> Duration {
-    USUAL_DEADLINE.min(interval * 5 / 6)
+    USUAL_DEADLINE.min(five_sixths(interval))
+}
+
+fn five_sixths(interval: Duration) -> Duration {
+    interval * 5 / 6
 }
 
 fn check_deadline(poll: &Poll, section: &Section<'_>, report: &mut Report) {

@@ -10,6 +10,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 mod environment;
+mod refusals;
 
 use super::{Config, Errors, Loaded, Token, Watch, load};
 

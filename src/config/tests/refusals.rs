@@ -1,0 +1,157 @@
+//! Files and variables that nobody means well: too deep, too large, without end, not text.
+
+use std::{fs, time::Duration};
+
+use super::{mistakes, testdata, with_variables};
+use crate::config::load;
+
+/// What is said of a file with this content.
+fn said_of(suffix: &str, content: &str) -> String {
+    let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+    fs::write(file.path(), content).unwrap();
+    let said = load(Some(file.path()), &[]).unwrap_err().to_string();
+    said.replace(&file.path().display().to_string(), "FILE")
+}
+
+#[test]
+fn a_file_nested_without_end_is_refused_and_does_not_end_the_process() {
+    let ours = "is nested deeper than 64 levels";
+    for (deep, wrong) in [
+        ("- ".repeat(100_000), ours),
+        ("? ".repeat(100_000), ours),
+        ("{a: ".repeat(200), ours),
+        (
+            "[".repeat(100_000),
+            "is not valid YAML: recursion limit exceeded",
+        ),
+    ] {
+        let said = said_of(".yaml", &deep);
+        assert!(said.ends_with(wrong), "{said}");
+        assert!(said.len() < 200, "{said}");
+    }
+    for deep in [".a".repeat(100_000), format!(" = {}", "[".repeat(100_000))] {
+        let said = said_of(".toml", &format!("a{deep}"));
+        assert!(said.contains("FILE:1: is not valid TOML"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_of_too_many_values_is_refused() {
+    let said = said_of(".yaml", &"- a\n".repeat(300_000));
+    assert_eq!(said, "FILE:200001: [200000]: holds too many values");
+}
+
+#[test]
+fn a_file_that_is_too_large_or_never_ends_is_refused() {
+    let said = said_of(".yaml", &"#\n".repeat(9 << 20));
+    assert_eq!(said, "FILE: cannot be read: it is larger than 16 MiB");
+    for (path, wrong) in [
+        ("/dev/zero", "it is not a regular file"),
+        ("/dev/fd", "Is a directory (os error 21)"),
+    ] {
+        let said = load(Some(path.as_ref()), &[]).unwrap_err().to_string();
+        assert_eq!(said, format!("{path}: cannot be read: {wrong}"));
+    }
+}
+
+#[test]
+fn a_variable_of_ours_that_is_not_text_is_a_mistake_that_names_it_once() {
+    let said = mistakes(
+        &[
+            ("VOBIZ_AUTH_TOKEN", "SECRET-\u{fffd}"),
+            ("VOBIZ_EXPORTER__API__RETRIES", "3\u{fffd}"),
+            ("VOBIZ_EXPORTER__\u{fffd}", "3"),
+            ("OTHER_\u{fffd}", "\u{fffd}"),
+        ],
+        Some("minimal.ok.yaml"),
+    );
+    let expected = [
+        "environment variable VOBIZ_AUTH_TOKEN: is not UTF-8 text",
+        "environment variable VOBIZ_EXPORTER__API__RETRIES: is not UTF-8 text",
+        "environment variable VOBIZ_EXPORTER__\u{fffd}: is not UTF-8 text",
+    ];
+    assert_eq!(said, expected.join("\n"));
+}
+
+#[test]
+fn a_token_taken_away_by_a_variable_is_told_at_the_variable() {
+    let pairs = [("VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_TOKEN_FILE", "")];
+    assert_eq!(
+        mistakes(&pairs, Some("minimal.ok.yaml")),
+        "environment variable VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_TOKEN_FILE: \
+         accounts[0].auth_token_file: is set to nothing, but the account needs `auth_token_file` \
+         or `auth_token`; unset it, or give it a value"
+    );
+}
+
+#[test]
+fn a_long_inherited_deadline_becomes_five_sixths_of_an_accounts_interval() {
+    let pairs = [
+        ("VOBIZ_EXPORTER__POLL__INTERVAL", "10m"),
+        ("VOBIZ_EXPORTER__POLL__DEADLINE", "8m"),
+        ("VOBIZ_EXPORTER__ACCOUNTS__0__POLL__INTERVAL", "5m"),
+    ];
+    let loaded = with_variables(Some("minimal.ok.yaml"), &pairs).unwrap();
+    let poll = &loaded.config.accounts[0].poll;
+    assert_eq!(poll.deadline, Duration::from_secs(250));
+    assert_eq!(
+        loaded.warnings,
+        [
+            "accounts[0].poll: the inherited deadline 8m is above this account's interval 5m; 4m10s is used"
+        ]
+    );
+}
+
+#[test]
+fn a_proxy_variable_that_is_no_proxy_is_warned_of_where_it_would_be_used() {
+    let warned = |file: &str, name: &str, value: &str| {
+        let loaded = with_variables(Some(file), &[(name, value)]).unwrap();
+        loaded.warnings.join("\n")
+    };
+    let plain = "minimal.ok.yaml";
+    for value in [
+        ":::bad",
+        "ftp://user:SECRET@proxy.test",
+        "http://a b",
+        "SECRET\u{fffd}",
+    ] {
+        assert_eq!(
+            warned(plain, "HTTPS_PROXY", value),
+            "HTTPS_PROXY ignored: it is not the URL of a proxy, such as http://proxy.example:3128"
+        );
+        assert!(warned(plain, "all_proxy", value).starts_with("all_proxy ignored"));
+        assert_eq!(
+            warned(plain, "HTTP_PROXY", value),
+            "",
+            "no account asks by http"
+        );
+        assert_eq!(
+            warned("ca-file.ok.yaml", "HTTPS_PROXY", value),
+            "",
+            "another is set"
+        );
+        assert_eq!(warned("loopback-http.ok.yaml", "HTTP_PROXY", value), "");
+    }
+    for value in [
+        "",
+        "proxy.test:3128",
+        "http://u:p@proxy.test:3128",
+        "socks5://[::1]:1080",
+    ] {
+        assert_eq!(warned(plain, "HTTPS_PROXY", value), "");
+    }
+}
+
+#[test]
+fn a_file_may_come_through_a_descriptor() {
+    use std::os::fd::AsRawFd;
+    let file = fs::File::open(testdata().join("everything.ok.yaml")).unwrap();
+    let path = format!("/dev/fd/{}", file.as_raw_fd());
+    // Relative paths would start at /dev/fd: what is read is the file, not its neighbours.
+    let said = load(Some(path.as_ref()), &[]).map(|_| ()).unwrap_err();
+    assert!(
+        said.to_string()
+            .contains("accounts[0].auth_token_file: token file"),
+        "{said}"
+    );
+}
