@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             #[expect(clippy::print_stderr, reason = "the process's last word")]
-            {
+            if !failure.is_quiet() {
                 eprintln!("{failure}");
             }
             ExitCode::from(failure.code())

@@ -61,7 +61,8 @@ impl Signals {
 
     /// Turns signals into the end of the process: the first SIGTERM or SIGINT cancels `shutdown`, the
     /// second leaves at once. Runs beside everything else and never ends by itself; who drops it
-    /// after the first signal gives up the second one's meaning.
+    /// after the first signal gives up the second one's meaning. Where `shutdown` was cancelled
+    /// by others, the first signal leaves at once.
     pub async fn obey(mut self, shutdown: Token) -> Infallible {
         loop {
             let signal = self.next().await;
@@ -76,10 +77,7 @@ impl Signals {
                     std::process::exit(signal.exit_code());
                 }
                 Signal::Terminate | Signal::Interrupt => {
-                    tracing::info!(
-                        signal = name,
-                        "leaving: answers under way are finished, a second signal leaves at once"
-                    );
+                    tracing::info!(signal = name, "leaving, a second signal leaves at once");
                     shutdown.cancel();
                 }
             }

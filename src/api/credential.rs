@@ -62,11 +62,25 @@ impl Credential {
                 clean = clean.replace(secret, MASK);
             }
         }
-        if let Some((end, _)) = clean.char_indices().nth(MAX_SHOWN) {
-            clean.truncate(end);
-        }
-        clean
+        shortened(clean)
     }
+
+    /// Our own words with what was said by somebody else, who alone may repeat a credential: a token
+    /// that happens to be a part of our words does not make holes in them. At most 200 characters.
+    pub(super) fn told(&self, ours: &str, theirs: Option<&str>) -> String {
+        let theirs = theirs.map(|text| self.cleaned(text));
+        shortened(match theirs.filter(|text| !text.is_empty()) {
+            Some(theirs) => format!("{ours}: {theirs}"),
+            None => ours.to_owned(),
+        })
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
+        text.truncate(end);
+    }
+    text
 }
 
 impl fmt::Debug for Credential {

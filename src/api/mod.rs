@@ -17,6 +17,6 @@ mod transport;
 
 pub use client::Client;
 pub use error::{ClientError, Error, ErrorKind};
-pub use page::{Page, Rejection, Row, RowKey};
+pub use page::{ApplicationForm, Page, Rejection, Row, RowKey, RowShape};
 pub use record::{Application, Capability, Endpoint, Field, Fields};
 pub use transport::Transports;

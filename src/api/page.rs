@@ -12,6 +12,41 @@ pub struct Page {
     /// The answer's `Date` header minus our clock when its head arrived, in seconds. Too low by up
     /// to a second, because the header has no fraction, and by the way back.
     pub clock_offset: Option<f64>,
+    /// Which of the documented shapes the readable rows have.
+    pub shape: RowShape,
+}
+
+/// Which keys the readable rows of a page have: the vendor's documents contradict each other here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowShape {
+    /// A row has `sip_expires`, `sip_user_agent`, `sip_contact` or `sip_registration`, be it `null`.
+    pub registration_keys: bool,
+    /// A row has `created_at`, `updated_at` or one of `allow_*`, as the narrative documents have it.
+    pub narrative_keys: bool,
+    /// How the first row that is attached to an application names it; `None` where none is.
+    pub application: Option<ApplicationForm>,
+}
+
+impl RowShape {
+    /// What is seen in these rows and in one more.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            registration_keys: self.registration_keys || other.registration_keys,
+            narrative_keys: self.narrative_keys || other.narrative_keys,
+            application: self.application.or(other.application),
+        }
+    }
+}
+
+/// How a row names its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApplicationForm {
+    /// An object with `app_id`, and perhaps `app_name`.
+    Object,
+    /// A path that ends in the id.
+    Path,
+    /// The id alone, as text or as a number.
+    Id,
 }
 
 /// One row: something to recognise it by, and what could be read of it.

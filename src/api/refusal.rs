@@ -14,6 +14,8 @@ const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
 pub(super) struct Refusal {
     /// `error` (as text), `error.message` or `message`; or a body that is plain text.
     pub message: Option<String>,
+    /// The body is a gateway's page, of which no word is worth showing.
+    pub is_html: bool,
     /// `error.code` or `code`.
     pub code: Option<String>,
     /// `requestId`, `request_id` or `api_id`.
@@ -35,6 +37,7 @@ pub(super) fn read(body: &str) -> Refusal {
     let Ok([error, message, code, camel, snake, api_id]) = pick(body, keys) else {
         return Refusal {
             message: plain(body),
+            is_html: body.trim_start().starts_with('<'),
             ..Refusal::default()
         };
     };
@@ -43,6 +46,7 @@ pub(super) fn read(body: &str) -> Refusal {
     let first = |values: &[Option<&str>]| values.iter().find_map(|raw| text((*raw)?));
     Refusal {
         message: first(&[error, inner_message, message]),
+        is_html: false,
         code: first(&[inner_code, code]),
         request_id: first(&[camel, snake, api_id]),
         retry_after: first(&[retry_camel, retry_snake]).and_then(|wait| seconds(&wait)),
@@ -75,15 +79,14 @@ fn text(raw: &str) -> Option<String> {
     }
 }
 
-/// A body that is no object: a gateway's page says nothing worth showing, a line of text may.
+/// A body that is no object: a line of text may say something worth showing.
 fn plain(body: &str) -> Option<String> {
     let body = body.trim();
     if let Ok(raw) = serde_json::from_str::<&RawValue>(body) {
         return text(raw.get()).filter(|_| body.starts_with('"'));
     }
     match body.chars().next()? {
-        '<' => Some("an HTML page".to_owned()),
-        '{' | '[' | '"' => None,
+        '<' | '{' | '[' | '"' => None,
         _ => Some(body.to_owned()),
     }
 }

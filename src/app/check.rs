@@ -1,10 +1,10 @@
 //! Checking a configuration, on its own or against the vendor.
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, end::Print};
 use crate::{
-    api::{Endpoint, Page, Transports},
+    api::{ApplicationForm, Endpoint, Page, RowShape, Transports},
     cli::Arguments,
     clock::Clock,
     config::{self, Account},
@@ -21,7 +21,7 @@ pub(super) async fn check(
     arguments: &Arguments,
     environment: &[(String, String)],
     live: bool,
-    out: &mut dyn Write,
+    out: &mut Print<'_>,
 ) -> Result<(), Failure> {
     let loaded = config::load(arguments.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
@@ -82,7 +82,7 @@ fn describe(
     account: &Account,
     page: &Page,
     clock: Clock,
-    out: &mut dyn Write,
+    out: &mut Print<'_>,
 ) -> Result<(), Failure> {
     let name = &account.name;
     let rows = page.rows.len();
@@ -94,7 +94,6 @@ fn describe(
         .iter()
         .filter_map(|row| row.content.as_ref().ok())
         .collect();
-    let shape = shape(&readable);
     let broken = rows - readable.len();
     let offset = page.clock_offset;
     let picture = paint(account, page, clock);
@@ -105,7 +104,11 @@ fn describe(
         out,
         "{name}: endpoints: {total}; {rows} on the first page, {registered} registered"
     )?;
+    let shape = shape(page.shape, &readable);
     writeln!(out, "{name}: row shape: {shape}")?;
+    if let Some(form) = page.shape.application {
+        writeln!(out, "{name}: application: {}", words(form))?;
+    }
     if broken > 0 {
         writeln!(out, "{name}: {broken} rows of this page could not be read")?;
     }
@@ -147,18 +150,34 @@ fn paint(account: &Account, page: &Page, clock: Clock) -> Snapshot {
         .0
 }
 
-/// Which of the documented row shapes these rows have, in words.
-fn shape(rows: &[&Endpoint]) -> &'static str {
-    let registration = |one: &&Endpoint| {
-        one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some()
-    };
-    if rows.is_empty() {
-        "no rows to tell by"
-    } else if rows.iter().any(registration) {
-        "with registration details (expiry, user agent or contact)"
-    } else if rows.iter().any(|one| one.created_at.is_some()) {
-        "with times and permissions; no registration details on this page"
-    } else {
-        "short, without registration details"
+/// Which of the documented shapes the rows came in, in words.
+fn shape(seen: RowShape, rows: &[&Endpoint]) -> &'static str {
+    let has_details = rows
+        .iter()
+        .any(|one| one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some());
+    let registered = rows.iter().any(|one| one.registered == Some(true));
+    match (seen.registration_keys, seen.narrative_keys) {
+        _ if rows.is_empty() => "no rows to tell by",
+        (true, true) if has_details => "documented (registration details in rows)",
+        (true, true) if registered => "documented, registration details empty on this page",
+        (true, true) => "documented, none registered on this page",
+        (true, false) if has_details => "short, with registration details in rows",
+        (true, false) => "short, registration details empty on this page",
+        (false, true) => {
+            "times and permissions, but no registration fields; expiry only by retrieving each \
+             endpoint"
+        }
+        (false, false) if registered => {
+            "short (no registration fields; expiry only by retrieving each endpoint)"
+        }
+        (false, false) => "short (no registration fields, none registered on this page)",
+    }
+}
+
+fn words(form: ApplicationForm) -> &'static str {
+    match form {
+        ApplicationForm::Object => "an object",
+        ApplicationForm::Path => "a path that ends in its id",
+        ApplicationForm::Id => "its id alone",
     }
 }

@@ -1,27 +1,28 @@
 //! Everything at once without an account: the simulated vendor with the exporter in front of it.
 
-use std::io::Write;
-
 use regex::Regex;
 
-use super::{Failure, serve, simulate};
+use super::{Failure, end::Print, serve, simulate};
 use crate::{
     cli::Demo,
     config::{self, Account, Config, Group, GroupMatch, Watch},
+    shutdown::Token,
     sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World},
 };
 
 /// Starts the simulated vendor on a free port and serves what the exporter makes of it.
-pub(super) async fn demo(demo: &Demo, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> Result<(), Failure> {
     let seed = demo.seed.unwrap_or_else(|| fastrand::u64(..));
     let world = World::demo_at(demo.endpoints as usize, seed, simulate::now());
     let options = Options {
         pace: Pace::Running(1.0),
         ..Options::default()
     };
-    let vendor = Vendor::start(world, options).await?;
+    let vendor = Vendor::start(world, options).await.map_err(|error| {
+        Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
+    })?;
     let config = configuration(&vendor)?;
-    serve::open(&config, &demo.web, |bound| {
+    serve::open(&config, &demo.web, shutdown, |bound| {
         writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
         writeln!(
             out,
@@ -41,7 +42,7 @@ pub(super) async fn demo(demo: &Demo, out: &mut dyn Write) -> Result<(), Failure
             )?;
         }
         writeln!(out, "End it with Ctrl-C.")?;
-        Ok(out.flush()?)
+        out.flush()
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! How the process ends when something went wrong.
 
-use std::{fmt, io};
+use std::{fmt, io, io::Write};
 
 use crate::config;
 
@@ -28,6 +28,11 @@ impl Failure {
         }
     }
 
+    /// Is there nothing to tell? A closed pipe ends the process without a word.
+    pub fn is_quiet(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// The code to leave with: 1 for a failure at run time, 2 for a wrong configuration.
     pub fn code(&self) -> u8 {
         self.code
@@ -48,8 +53,28 @@ impl From<config::Errors> for Failure {
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::at_run_time(error.to_string())
+/// Standard output, whose errors say that it was standard output.
+pub(super) struct Print<'a>(pub(super) &'a mut dyn Write);
+
+impl Print<'_> {
+    /// What `write!` and `writeln!` call.
+    pub(super) fn write_fmt(&mut self, words: fmt::Arguments<'_>) -> Result<(), Failure> {
+        printed(self.0.write_fmt(words))
     }
+
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        printed(self.0.write_all(bytes))
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        printed(self.0.flush())
+    }
+}
+
+/// A reader who has read enough and closed the pipe is not news.
+fn printed(result: io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::at_run_time(""),
+        _ => Failure::at_run_time(format!("cannot write to standard output: {error}")),
+    })
 }

@@ -19,10 +19,12 @@ use std::io::Write;
 
 use crate::{
     cli::{self, Arguments, Task},
+    shutdown::{Signals, Token},
     telemetry::logs,
 };
 
 pub use end::Failure;
+use end::Print;
 
 /// Threads are started when they are needed. Every account whose token file hangs keeps one, however
 /// long that takes, and name look-ups and rendering must find one all the same: so there may be more
@@ -41,10 +43,15 @@ pub fn run(
     environment: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    match &arguments.task {
-        Task::Completion(shell) => return Ok(out.write_all(&cli::completion(*shell))?),
-        Task::Manual => return Ok(out.write_all(&cli::manual())?),
-        _ => {}
+    let mut out = Print(out);
+    let text = match &arguments.task {
+        Task::Completion(shell) => Some(cli::completion(*shell)),
+        Task::Manual => Some(cli::manual()),
+        _ => None,
+    };
+    if let Some(text) = text {
+        out.write_all(&text)?;
+        return out.flush();
     }
     memory::give_large_buffers_back();
     log(arguments)?;
@@ -55,23 +62,35 @@ pub fn run(
         .worker_threads(2)
         .max_blocking_threads(MOST_BLOCKING_THREADS)
         .enable_all()
-        .build()?;
+        .build()
+        .map_err(|error| Failure::at_run_time(format!("cannot start threads: {error}")))?;
+    let end = Token::new();
     let task = async {
+        // Before anything else, so that no early SIGHUP ends the process; and on a thread of its
+        // own, so that a second SIGTERM does even while reading a file or printing hangs.
+        let signals = Signals::listen()
+            .map_err(|error| Failure::at_run_time(format!("cannot listen to signals: {error}")))?;
+        tokio::spawn(signals.obey(end.clone()));
+        let out = &mut out;
         match &arguments.task {
-            Task::Serve => serve::serve(arguments, environment).await,
-            Task::Check { live } => check::check(arguments, environment, *live, out).await,
-            Task::Once { output } => {
-                once::once(arguments, environment, output.as_deref(), out).await
+            Task::Serve => serve::serve(arguments, environment, end).await,
+            Task::Check { live } => {
+                let check = check::check(arguments, environment, *live, out);
+                let checked = end.run_until_cancelled(check).await;
+                checked.unwrap_or_else(|| Err(Failure::at_run_time("interrupted")))
             }
-            Task::Demo(demo) => demo::demo(demo, out).await,
-            Task::Simulate(simulate) => simulate::simulate(simulate, out).await,
+            Task::Once { output } => {
+                once::once(arguments, environment, output.as_deref(), end, out).await
+            }
+            Task::Demo(demo) => demo::demo(demo, end, out).await,
+            Task::Simulate(simulate) => simulate::simulate(simulate, end, out).await,
             Task::Completion(_) | Task::Manual => Ok(()),
         }
     };
     let result = runtime.block_on(task);
     // A look at a token file that hangs on a dead network share must not keep the process alive.
     runtime.shutdown_background();
-    result
+    result.and(out.flush())
 }
 
 fn log(arguments: &Arguments) -> Result<(), Failure> {

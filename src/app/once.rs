@@ -1,25 +1,32 @@
 //! One walk of every account, and its exposition.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
+    iter::repeat_with,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
 use futures_util::future::join_all;
 
-use super::{Failure, household::Household};
+use super::{Failure, end::Print, household::Household};
 use crate::{
     cli::Arguments,
     config,
-    exposition::single_run,
+    exposition::{SingleRun, single_run},
     poll::Poller,
-    shutdown::{Signals, Token},
+    shutdown::Token,
     snapshot::Reader,
 };
 
+/// Random letters in the name of a file that is not finished.
+const LETTERS: usize = 12;
+
 /// Walks every account once and writes the exposition to `output`, or to `out`.
+///
+/// Interrupted by `shutdown`, it prints what was found until then: an account whose walk has not
+/// ended has no `vobiz_up`. A file is only ever replaced by a whole run.
 ///
 /// # Errors
 /// Code 1 when an account failed; the exposition is written all the same.
@@ -27,38 +34,48 @@ pub(super) async fn once(
     arguments: &Arguments,
     environment: &[(String, String)],
     output: Option<&Path>,
-    out: &mut dyn Write,
+    shutdown: Token,
+    out: &mut Print<'_>,
 ) -> Result<(), Failure> {
     let loaded = config::load(arguments.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let mut household = Household::build(&loaded.config, false)?;
-    let signals = Signals::listen()?;
-    let shutdown = Token::new();
     let walks = join_all(household.pollers.iter_mut().map(Poller::walk));
-    let results = tokio::select! {
-        results = shutdown.run_until_cancelled(walks) => results,
-        never = signals.obey(shutdown.clone()) => match never {},
-    };
-    let Some(results) = results else {
-        return Err(Failure::at_run_time(
-            "interrupted before every account was walked",
-        ));
-    };
+    shutdown.run_until_cancelled(walks).await;
+    // A reader who stops reading must not hold the process: from here on, one signal is enough.
+    shutdown.cancel();
     let states: Vec<_> = household.readers.iter().map(Reader::current).collect();
-    let exposition = single_run(&states, &household.instruments);
+    let walked = |well: bool| states.iter().filter(|state| state.up == Some(well)).count();
+    let (accounts, failed) = (states.len(), walked(false));
+    let unfinished = accounts - walked(true) - failed;
     match output {
-        None => exposition
-            .into_iter()
-            .try_for_each(|piece| out.write_all(&piece))?,
-        Some(file) => replace(file, exposition).map_err(|error| {
-            Failure::at_run_time(format!("cannot write {}: {error}", file.display()))
-        })?,
+        Some(file) if unfinished > 0 => {
+            return Err(Failure::at_run_time(format!(
+                "interrupted: {unfinished} of {accounts} accounts were not walked to the end; {} \
+                 was not written",
+                file.display()
+            )));
+        }
+        Some(file) => {
+            replace(file, single_run(&states, &household.instruments)).map_err(|error| {
+                Failure::at_run_time(format!("cannot write {}: {error}", file.display()))
+            })?;
+        }
+        None => {
+            for piece in single_run(&states, &household.instruments) {
+                out.write_all(&piece)?;
+            }
+            out.flush()?;
+        }
     }
-    let failed = results.iter().filter(|result| result.is_err()).count();
+    if unfinished > 0 {
+        return Err(Failure::at_run_time(format!(
+            "interrupted: {unfinished} of {accounts} accounts were not walked to the end"
+        )));
+    }
     if failed > 0 {
-        let accounts = results.len();
         return Err(Failure::at_run_time(format!(
             "{failed} of {accounts} accounts failed"
         )));
@@ -69,14 +86,20 @@ pub(super) async fn once(
 /// Replaces `file` as a whole: the collector that reads it never sees half of it.
 ///
 /// The text is written to a file beside it, whose name does not end in `.prom`, so that it is not
-/// collected itself.
-fn replace(file: &Path, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> io::Result<()> {
+/// collected itself, and cannot be foreseen by somebody who would plant a link there.
+fn replace(file: &Path, exposition: SingleRun) -> io::Result<()> {
     let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let letters: String = repeat_with(fastrand::alphanumeric).take(LETTERS).collect();
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
-    beside.push(format!(".{}.tmp", std::process::id()));
+    beside.push(format!(".{letters}.tmp"));
     let beside = file.with_file_name(beside);
-    let written = write(&beside, pieces).and_then(|()| fs::rename(&beside, file));
+    let handle = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
+    let written = write(handle, exposition).and_then(|()| fs::rename(&beside, file));
     if written.is_err() {
         // What could not be finished is not left lying about.
         let _ = fs::remove_file(&beside);
@@ -84,12 +107,11 @@ fn replace(file: &Path, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> io::R
     written
 }
 
-fn write(file: &Path, pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> io::Result<()> {
-    let mut handle = fs::File::create(file)?;
+fn write(mut handle: File, exposition: SingleRun) -> io::Result<()> {
     // Readable by the collector's user, whatever the umask is.
     handle.set_permissions(Permissions::from_mode(0o644))?;
-    for piece in pieces {
-        handle.write_all(piece.as_ref())?;
+    for piece in exposition {
+        handle.write_all(&piece)?;
     }
     handle.sync_all()
 }

@@ -8,29 +8,30 @@ use crate::{
     config::{self, Config},
     exposition::Exposition,
     http::{Address, Bound, Settings},
-    shutdown::{Signals, Token},
+    shutdown::Token,
 };
 
-/// Loads the configuration and serves until a signal.
+/// Loads the configuration and serves until `shutdown`.
 pub(super) async fn serve(
     arguments: &Arguments,
     environment: &[(String, String)],
+    shutdown: Token,
 ) -> Result<(), Failure> {
     let loaded = config::load(arguments.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     tracing::debug!(configuration = %loaded.config.masked(), "loaded");
-    open(&loaded.config, &arguments.web, |_| Ok(())).await
+    open(&loaded.config, &arguments.web, shutdown, |_| Ok(())).await
 }
 
 /// Opens the house: everything is bound before anything is asked, and `announce` hears where.
 pub(super) async fn open(
     config: &Config,
     web: &Web,
+    shutdown: Token,
     announce: impl FnOnce(&Bound) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let signals = Signals::listen()?;
     let bound = bind(web).await?;
     let household = Household::build(config, true)?;
     for address in bound.local_addrs() {
@@ -41,7 +42,6 @@ pub(super) async fn open(
     }
     announce(&bound)?;
 
-    let shutdown = Token::new();
     let instruments = household.instruments;
     let exposition = Exposition::new(household.readers, instruments.clone());
     let mut tasks = Tasks::default();
@@ -57,8 +57,7 @@ pub(super) async fn open(
         }
     });
     tokio::select! {
-        () = bound.serve(Arc::new(exposition), instruments, shutdown.clone()) => {}
-        never = signals.obey(shutdown) => match never {},
+        () = bound.serve(Arc::new(exposition), instruments, shutdown) => {}
         never = tasks.watch() => match never {},
     }
     tasks.end().await;
@@ -77,7 +76,7 @@ async fn bind(web: &Web) -> Result<Bound, Failure> {
     bound.map_err(|error| Failure::at_run_time(error.to_string()))
 }
 
-fn address(listen: &ListenAddress) -> Address {
+pub(super) fn address(listen: &ListenAddress) -> Address {
     match listen {
         ListenAddress::Everywhere(port) => Address::AnyOf(*port),
         ListenAddress::Host(host, port) => Address::Host(host.clone(), *port),

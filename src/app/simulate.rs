@@ -1,26 +1,34 @@
 //! The simulated vendor alone, for an exporter in another process.
 
-use std::io::Write;
+use std::{fs, path::Path};
 
 use jiff::Timestamp;
-use tokio::net::lookup_host;
+use tokio::net::TcpListener;
 
-use super::Failure;
+use super::{Failure, end::Print, serve};
 use crate::{
-    cli::{ListenAddress, RowShape, Simulate},
+    cli::{RowShape, Simulate},
     clock::Clock,
-    shutdown::{Signals, Token},
-    sim::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World},
+    shutdown::Token,
+    sim::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity},
 };
 
 /// How many accounts are told one by one.
 const TOLD: u32 = 3;
 
-/// Serves the simulated API until a signal.
-pub(super) async fn simulate(simulate: &Simulate, out: &mut dyn Write) -> Result<(), Failure> {
-    let signals = Signals::listen()?;
+/// Serves the simulated API until `shutdown`.
+pub(super) async fn simulate(
+    simulate: &Simulate,
+    shutdown: Token,
+    out: &mut Print<'_>,
+) -> Result<(), Failure> {
+    // First, because a large world takes its time, and a taken port is told at once.
+    let listener = listen(simulate).await?;
     let seed = simulate.seed.unwrap_or_else(|| fastrand::u64(..));
-    let vendor = Vendor::start(world(simulate, seed), options(simulate).await?).await?;
+    let vendor =
+        Vendor::over(listener, world(simulate, seed), options(simulate)?).map_err(|error| {
+            Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
+        })?;
     writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
     let (accounts, endpoints) = (simulate.accounts, simulate.endpoints);
     writeln!(
@@ -39,11 +47,7 @@ pub(super) async fn simulate(simulate: &Simulate, out: &mut dyn Write) -> Result
         writeln!(out, "  ... to {}", auth_id(accounts))?;
     }
     out.flush()?;
-    let shutdown = Token::new();
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        never = signals.obey(shutdown.clone()) => match never {},
-    }
+    shutdown.cancelled().await;
     vendor.stop().await;
     Ok(())
 }
@@ -72,18 +76,26 @@ fn world(simulate: &Simulate, seed: u64) -> World {
     world
 }
 
-async fn options(simulate: &Simulate) -> Result<Options, Failure> {
-    let listen = match &simulate.listen_address {
-        ListenAddress::Everywhere(port) => ([0, 0, 0, 0], *port).into(),
-        ListenAddress::Host(host, port) => {
-            let mut found = lookup_host((host.as_str(), *port)).await?;
-            let nowhere = || Failure::at_run_time(format!("{host} has no address"));
-            found.next().ok_or_else(nowhere)?
-        }
-    };
+/// Of a name that stands for several addresses, the first one that can be listened on.
+async fn listen(simulate: &Simulate) -> Result<TcpListener, Failure> {
+    let address = serve::address(&simulate.listen_address);
+    let listeners = address.listen().await;
+    let listeners = listeners.map_err(|error| Failure::at_run_time(error.to_string()))?;
+    let first = listeners.into_iter().next();
+    first.ok_or_else(|| Failure::at_run_time(format!("cannot listen on {address}")))
+}
+
+fn options(simulate: &Simulate) -> Result<Options, Failure> {
     let latency = simulate.latency;
+    let tls = match (&simulate.tls_cert_file, &simulate.tls_key_file) {
+        (Some(certificates), Some(key)) => {
+            let tls = identity(&content(certificates)?, &content(key)?);
+            Some(tls.map_err(Failure::at_run_time)?)
+        }
+        _ => None,
+    };
     Ok(Options {
-        listen,
+        tls,
         latency: if latency.is_zero() {
             Latency::None
         } else {
@@ -93,6 +105,11 @@ async fn options(simulate: &Simulate) -> Result<Options, Failure> {
         gzip: !simulate.no_gzip,
         ..Options::default()
     })
+}
+
+fn content(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file)
+        .map_err(|error| Failure::at_run_time(format!("cannot read {}: {error}", file.display())))
 }
 
 fn auth_id(number: u32) -> String {

@@ -178,6 +178,14 @@ pub struct Simulate {
     #[arg(long)]
     pub no_gzip: bool,
 
+    /// Speak TLS with the certificates of this PEM file, its own first.
+    #[arg(long = "tls.cert-file", value_name = "FILE", requires = "tls_key_file", value_hint = ValueHint::FilePath)]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// PEM file of the key that belongs to the certificate.
+    #[arg(long = "tls.key-file", value_name = "FILE", requires = "tls_cert_file", value_hint = ValueHint::FilePath)]
+    pub tls_key_file: Option<PathBuf>,
+
     /// How many times as fast as ours its time passes; 0 stops it.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
     pub speed: f64,

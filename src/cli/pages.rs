@@ -22,8 +22,8 @@ pub(super) fn version() -> &'static str {
         format!(
             "{} (revision {}, rustc {})",
             env!("CARGO_PKG_VERSION"),
-            option_env!("VOBIZ_EXPORTER_REVISION").unwrap_or("unknown"),
-            option_env!("VOBIZ_EXPORTER_RUSTVERSION").unwrap_or("unknown"),
+            env!("VOBIZ_EXPORTER_REVISION"),
+            env!("VOBIZ_EXPORTER_RUSTVERSION"),
         )
     });
     &VERSION

@@ -35,7 +35,10 @@ impl fmt::Display for Address {
 
 impl Address {
     /// Every socket that this address asks for; at least one.
-    pub(super) async fn listen(&self) -> Result<Vec<TcpListener>, BindError> {
+    ///
+    /// # Errors
+    /// The name does not resolve, or the system refuses; with this address.
+    pub async fn listen(&self) -> Result<Vec<TcpListener>, BindError> {
         let refused = |source| BindError::Listen {
             address: self.clone(),
             source,

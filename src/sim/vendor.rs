@@ -99,6 +99,16 @@ impl Vendor {
     /// When the address cannot be bound.
     pub async fn start(world: World, options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
+        Self::over(listener, world, options)
+    }
+
+    /// The same on a socket that listens already; `options.listen` is not used. Must be called
+    /// within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the socket has no address.
+    pub fn over(listener: TcpListener, world: World, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let tls = options.tls.is_some();
         let state = Arc::new(State::new(world, options));

@@ -14,11 +14,6 @@ async fn run(arguments: &[&str]) -> Ended {
     Program::new(arguments).run().await
 }
 
-/// The configuration for `vendor` with a token that it does not know.
-fn with_a_wrong_token(vendor: &Vendor) -> String {
-    configuration(vendor, "").replace(TEST_ACCOUNT.token, "wrong-token")
-}
-
 #[tokio::test]
 async fn it_tells_its_version_and_its_usage() {
     let version = run(&["--version"]).await;
@@ -146,64 +141,40 @@ async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
 }
 
 #[tokio::test]
-async fn a_live_check_tells_what_came_and_which_groups_matched() {
-    let vendor = vendor_of(250).await;
-    let text = configuration(&vendor, "").replace(
-        "auth_token: test-token-not-a-secret",
-        "auth_token: test-token-not-a-secret, groups: [\
-         {name: everybody, match: {username: \".+\"}, watch: page}, \
-         {name: nobody, match: {alias: \"no such alias\"}}]",
-    );
-    let checked = Program::configured(&text, &["--config.check.live"])
-        .run()
-        .await;
-    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""));
-    for line in [
-        "configuration is valid: 1 account (main)",
-        "main: credentials accepted",
-        "main: endpoints: 250; 100 on the first page, ",
-        "main: row shape: with registration details",
-        "main: group everybody (watch page): 100 matched",
-        "main: group nobody (watch notice): 0 matched",
+async fn output_that_cannot_be_written_is_named_and_a_closed_pipe_is_no_news() {
+    let vendor = vendor_of(50).await;
+    let text = configuration(&vendor, "");
+    for arguments in [
+        &["--once"][..],
+        &["--config.check"],
+        &["--config.check.live"],
+        &["man"],
+        &["completion", "bash"],
+        &["simulate", "--listen-address=127.0.0.1:0"],
     ] {
-        assert!(checked.out.contains(line), "{line} in {}", checked.out);
+        // A command takes no configuration.
+        let text = if arguments[0].starts_with('-') {
+            &text
+        } else {
+            ""
+        };
+        let full = Program::configured(text, arguments).after("exec >/dev/full");
+        let ended = full.run().await;
+        assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");
+        let words = "cannot write to standard output: No space left";
+        assert!(ended.err.contains(words), "{arguments:?}: {ended:?}");
+
+        // Nobody reads: the pipe's other end is closed before the first byte.
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let closed = format!("mkfifo {0}; exec 3<>{0} >{0} 3<&-", pipe.display());
+        let ended = Program::configured(text, arguments)
+            .after(&closed)
+            .run()
+            .await;
+        assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");
+        assert!(!ended.err.contains("pipe"), "{arguments:?}: {ended:?}");
     }
-    assert!(!checked.out.contains("WebRTC"), "{}", checked.out);
-    assert_eq!(vendor.counts().requests, 1, "one page for each account");
-
-    vendor.edit(|world| {
-        let account = world.first_mut();
-        account.edit_all(|endpoint| endpoint.registration = None);
-    });
-    let checked = Program::configured(&text, &["--config.check.live"])
-        .run()
-        .await;
-    assert_eq!(checked.code, Some(0));
-    assert!(
-        checked.out.contains("main: none registered: "),
-        "{checked:?}"
-    );
-    assert!(checked.out.contains("WebRTC"), "{checked:?}");
-}
-
-#[tokio::test]
-async fn a_live_check_fails_with_1_when_credentials_are_refused() {
-    let vendor = vendor_of(5).await;
-    let text = with_a_wrong_token(&vendor);
-    let checked = Program::configured(&text, &["--config.check.live"])
-        .run()
-        .await;
-    assert_eq!(checked.code, Some(1));
-    assert!(checked.out.contains("main: FAILED: "), "{checked:?}");
-    assert!(checked.out.contains("status 401"), "{checked:?}");
-    assert_eq!(checked.err, "1 of 1 accounts failed\n");
-
-    let valid = Program::configured(&text, &["--config.check"]).run().await;
-    assert_eq!(
-        valid.code,
-        Some(0),
-        "only the live check can know: {valid:?}"
-    );
 }
 
 #[tokio::test]

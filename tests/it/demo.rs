@@ -1,5 +1,7 @@
 //! Trying the exporter without an account: the demonstration, and the simulated vendor alone.
 
+use tokio::net::TcpListener;
+
 use crate::stand::{Program, Scrape, get, until};
 
 #[tokio::test]
@@ -87,4 +89,95 @@ async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed()
     }
     vendor.signal("TERM").await;
     assert_eq!(vendor.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn the_simulated_vendor_names_the_address_that_it_cannot_have() {
+    let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let held = holder.local_addr().unwrap().to_string();
+    for (address, reason) in [
+        (held.as_str(), "in use"),
+        ("nosuch.invalid:1", "does not resolve"),
+    ] {
+        // So many that filling the world first would outlast the story's patience.
+        let listen = format!("--listen-address={address}");
+        let many = [
+            "simulate",
+            &listen,
+            "--endpoints=1000000",
+            "--accounts=10000",
+        ];
+        let ended = Program::new(&many).run().await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+        let words = format!("cannot listen on {address}: ");
+        assert!(ended.err.contains(&words), "{ended:?}");
+        assert!(ended.err.contains(reason), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_simulated_vendor_without_a_host_is_reached_by_both_families() {
+    let arguments = ["simulate", "--listen-address=:0", "--endpoints=1"];
+    let vendor = Program::new(&arguments).start();
+    let port = until("its port", || async {
+        let out = vendor.out();
+        let (_, after) = out.split_once("http://127.0.0.1:")?;
+        Some(after.split_once('/')?.0.to_owned())
+    })
+    .await;
+    assert_eq!(get(&format!("127.0.0.1:{port}"), "/").await.status, 401);
+    // A host without IPv6 has only the one.
+    if TcpListener::bind("[::1]:0").await.is_ok() {
+        assert_eq!(get(&format!("[::1]:{port}"), "/").await.status, 401);
+    }
+    vendor.signal("TERM").await;
+    assert_eq!(vendor.ended().await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_simulated_vendor_speaks_tls_with_the_certificate_of_a_file() {
+    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key) = (file("certificate.pem"), file("key.pem"));
+    std::fs::write(&certificate, identity.cert.pem()).unwrap();
+    std::fs::write(&key, identity.signing_key.serialize_pem()).unwrap();
+    let simulate = |certificate: &str, key: &str| {
+        Program::new(&[
+            "simulate",
+            "--listen-address=127.0.0.1:0",
+            "--endpoints=45",
+            &format!("--tls.cert-file={certificate}"),
+            &format!("--tls.key-file={key}"),
+        ])
+    };
+    let vendor = simulate(&certificate, &key).start();
+    let out = until("its account", || async {
+        let out = vendor.out();
+        out.contains("token").then_some(out)
+    })
+    .await;
+    let words: Vec<_> = out.split_whitespace().collect();
+    let after = |word: &str| words[words.iter().position(|one| *one == word).unwrap() + 1];
+    let base_url = after("at");
+    assert!(base_url.starts_with("https://localhost:"), "{out}");
+    let once = Program::new(&["--once"])
+        .set("VOBIZ_EXPORTER__API__BASE_URL", base_url)
+        .set("VOBIZ_EXPORTER__API__CA_FILE", &certificate)
+        .set("VOBIZ_AUTH_ID", after("id"))
+        .set("VOBIZ_AUTH_TOKEN", after("token"));
+    let ended = once.run().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let scrape = Scrape::read(&ended.out);
+    assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
+
+    let wrong = simulate(&key, &key).run().await;
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert!(wrong.err.contains("certificate"), "{wrong:?}");
+    let absent = simulate(&file("absent.pem"), &key).run().await;
+    assert_eq!(absent.code, Some(1), "{absent:?}");
+    assert!(
+        absent.err.contains("absent.pem: No such file"),
+        "{absent:?}"
+    );
 }

@@ -13,6 +13,7 @@ mod faults;
 mod fleet;
 mod formats;
 mod layering;
+mod live_check;
 mod names;
 mod pagination;
 mod prometheus;

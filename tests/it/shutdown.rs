@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vobiz_exporter::sim::{Effect, Fault, Options, Vendor, World};
 
-use crate::stand::{Process, Program, SlowReader, configuration, get, is_closed, until};
+use crate::stand::{
+    self, Process, Program, Scrape, SlowReader, auth_id, configuration, get, household, is_closed,
+    until,
+};
 
 /// An orderly end takes no longer.
 const SOON: Duration = Duration::from_secs(10);
@@ -119,11 +122,12 @@ async fn a_hang_up_never_ends_it_and_is_answered_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_single_run_that_is_interrupted_says_so_and_writes_nothing() {
+async fn a_single_run_that_is_interrupted_says_so_and_leaves_the_file_as_it_was() {
     let vendor = vendor_of(45).await;
     vendor.plan(Fault::new(Effect::Hang));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vobiz.prom");
+    std::fs::write(&file, "old\n").unwrap();
     let process = Program::configured(
         &configuration(&vendor, ""),
         &["--once", "--once.output", file.to_str().unwrap()],
@@ -133,6 +137,50 @@ async fn a_single_run_that_is_interrupted_says_so_and_writes_nothing() {
     process.signal("TERM").await;
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.err.contains("interrupted"), "{ended:?}");
-    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    let words = "interrupted: 1 of 1 accounts were not walked to the end; ";
+    assert!(ended.err.contains(words), "{ended:?}");
+    assert!(
+        ended.err.contains("vobiz.prom was not written"),
+        "{ended:?}"
+    );
+    assert!(!ended.err.contains("answers under way"), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old\n");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_single_run_that_is_interrupted_prints_the_accounts_that_were_walked() {
+    let vendor = stand::vendor([("quick", 45), ("stuck", 45)]).await;
+    vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("stuck")));
+    let text = household(&vendor, "", [("quick", ""), ("stuck", "")]);
+    let process = Program::configured(&text, &["--once"]).start();
+    process.says("walk published").await;
+    vendor.until(|counts| counts.in_flight > 0).await;
+    process.signal("TERM").await;
+    let ended = process.ended().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let words = "interrupted: 1 of 2 accounts were not walked to the end\n";
+    assert!(ended.err.ends_with(words), "{ended:?}");
+    let scrape = Scrape::read(&ended.out);
+    assert_eq!((scrape.up("quick"), scrape.up("stuck")), (Some(1.0), None));
+    assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
+}
+
+#[tokio::test]
+async fn a_hang_up_ends_no_live_check_and_a_signal_does() {
+    let vendor = vendor_of(45).await;
+    vendor.plan(Fault::new(Effect::Hang));
+    let text = configuration(&vendor, "");
+    let process = Program::configured(&text, &["--config.check.live"]).start();
+    vendor.until(|counts| counts.in_flight > 0).await;
+    process.signal("HUP").await;
+    process.says("signal=SIGHUP").await;
+    process.signal("TERM").await;
+    let ended = process.ended().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.ends_with("interrupted\n"), "{ended:?}");
+    assert!(
+        ended.out.starts_with("configuration is valid: "),
+        "{ended:?}"
+    );
 }

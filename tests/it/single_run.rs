@@ -114,6 +114,29 @@ async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() 
 }
 
 #[tokio::test]
+async fn a_link_that_was_planted_beside_the_file_is_not_followed() {
+    let vendor = vendor_of(5).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, other) = (
+        folder.path().join("vobiz.prom"),
+        folder.path().join("other"),
+    );
+    std::fs::write(&other, "precious\n").unwrap();
+    let output = format!("--once.output={}", file.display());
+    // The shell's own number is that of the program it turns into.
+    let planted = format!(
+        "ln -s {} {}/.vobiz.prom.$$.tmp",
+        other.display(),
+        folder.path().display()
+    );
+    let program = Program::configured(&configuration(&vendor, ""), &["--once", &output]);
+    let ended = program.after(&planted).run().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "precious\n");
+    assert!(file.symlink_metadata().unwrap().is_file());
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_is_named_and_nothing_is_left_behind() {
     let vendor = vendor_of(5).await;
     let folder = tempfile::tempdir().unwrap();

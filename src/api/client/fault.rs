@@ -34,8 +34,9 @@ pub(super) fn broken(status: Option<u16>, error: reqwest::Error, credential: &Cr
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let message = format!("{}: {cause}", answer::meaning(ErrorKind::Network));
-    Error::of(ErrorKind::Network, status, credential.cleaned(&message))
+    let meaning = answer::meaning(ErrorKind::Network);
+    let message = credential.told(meaning, Some(&cause.to_string()));
+    Error::of(ErrorKind::Network, status, message)
 }
 
 /// The error of an answer that is no success.
@@ -58,17 +59,20 @@ pub(super) async fn refused(
     };
     refusal.request_id = refusal.request_id.or(header_id);
     refusal.retry_after = retry_after.or(refusal.retry_after);
+    let mut what = answer::meaning(kind);
     if kind == ErrorKind::Redirect {
+        if target.is_some() {
+            what = "a redirect, which is never followed, to the host";
+        }
         refusal.message = target;
+        refusal.is_html = false;
     }
     if status == PROXY_AUTHENTICATION_REQUIRED {
         // It was shown the proxy's password, which nothing here can tell from other words.
-        refusal = Refusal {
-            message: Some("by the proxy, which wants other credentials".to_owned()),
-            ..Refusal::default()
-        };
+        refusal = Refusal::default();
+        what = "the request was refused by the proxy, which wants other credentials";
     }
-    error(kind, status, answer::meaning(kind), refusal, credential)
+    error(kind, status, what, refusal, credential)
 }
 
 /// The error that a success with the wrong body is.
@@ -84,9 +88,10 @@ fn error(
     refusal: Refusal,
     credential: &Credential,
 ) -> Error {
-    let message = match refusal.message {
-        Some(said) => format!("{what}: {said}"),
-        None => what.to_owned(),
+    let message = if refusal.is_html {
+        format!("{what}: an HTML page")
+    } else {
+        credential.told(what, refusal.message.as_deref())
     };
     let clean = |text: Option<String>| {
         let text = credential.cleaned(&text?);
@@ -97,7 +102,7 @@ fn error(
         status: Some(status),
         code: clean(refusal.code),
         request_id: clean(refusal.request_id),
-        message: credential.cleaned(&message),
+        message,
         retry_after: refusal.retry_after,
     }
 }
@@ -106,5 +111,5 @@ fn error(
 fn redirected_to(response: &Response) -> Option<String> {
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let target = response.url().join(location).ok()?;
-    Some(format!("to {}", target.host_str()?))
+    target.host_str().map(str::to_owned)
 }

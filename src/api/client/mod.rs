@@ -123,9 +123,10 @@ impl Client {
         let answer = self.get(Operation::ListEndpoints, url, &credential).await?;
         let body = answer.text();
         match decode::page(&body) {
-            Ok((rows, total)) => Ok(Page {
+            Ok((rows, total, shape)) => Ok(Page {
                 rows,
                 total,
+                shape,
                 clock_offset: answer.clock_offset,
             }),
             Err(NotAPage::Malformed(what)) => Err(fault::misunderstood(

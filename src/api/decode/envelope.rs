@@ -9,7 +9,7 @@ use super::{
     json::{Json, Position, integer, pick, place},
     row,
 };
-use crate::api::{Row, refusal};
+use crate::api::{Row, RowShape, refusal};
 
 /// Rows that one page may hold. The vendor promises at most 100; a list that ignores `limit` may
 /// still be read whole, while a body made of millions of tiny rows may not fill the memory.
@@ -26,8 +26,8 @@ pub(crate) enum NotAPage {
     TooManyRows,
 }
 
-/// Reads a list's body: its rows in order, and `meta.total_count` (or `meta.total`).
-pub(crate) fn page(body: &str) -> Result<(Vec<Row>, Option<u64>), NotAPage> {
+/// Reads a list's body: its rows in order, `meta.total_count` (or `meta.total`), and their shape.
+pub(crate) fn page(body: &str) -> Result<(Vec<Row>, Option<u64>, RowShape), NotAPage> {
     let malformed = |what: &str| NotAPage::Malformed(what.to_owned());
     let mut input = serde_json::Deserializer::from_str(body);
     let envelope = input
@@ -38,7 +38,7 @@ pub(crate) fn page(body: &str) -> Result<(Vec<Row>, Option<u64>), NotAPage> {
         return Err(malformed("an error where a list was expected"));
     }
     match envelope.objects {
-        Some(Objects::Rows(rows)) => Ok((rows, envelope.meta.and_then(total))),
+        Some(Objects::Rows(rows, shape)) => Ok((rows, envelope.meta.and_then(total), shape)),
         Some(Objects::TooMany) => Err(NotAPage::TooManyRows),
         Some(Objects::NotAList) => Err(malformed("`objects` is not a list")),
         None => Err(malformed("no `objects`")),
@@ -66,7 +66,7 @@ struct Envelope<'a> {
 }
 
 enum Objects {
-    Rows(Vec<Row>),
+    Rows(Vec<Row>, RowShape),
     TooMany,
     NotAList,
 }
@@ -114,14 +114,17 @@ impl<'de> Visitor<'de> for Reading {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Objects, A::Error> {
         let mut rows = Vec::new();
+        let mut shape = RowShape::default();
         while let Some(raw) = list.next_element::<&RawValue>()? {
             if rows.len() == MAX_ROWS {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(Objects::TooMany);
             }
-            rows.push(row::row(raw.get()));
+            let (row, seen) = row::row(raw.get());
+            rows.push(row);
+            shape = shape.and(seen);
         }
-        Ok(Objects::Rows(rows))
+        Ok(Objects::Rows(rows, shape))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Objects, A::Error> {

@@ -9,7 +9,7 @@ use super::{
     json::{Json, integer, pick},
     reader::{Reader, Undecodable, nested},
 };
-use crate::api::{Endpoint, Field, Rejection, Row, RowKey};
+use crate::api::{ApplicationForm, Endpoint, Field, Rejection, Row, RowKey, RowShape};
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 128;
@@ -41,21 +41,26 @@ const KEYS: [&str; 19] = [
 /// Chosen anew by each process, so that no vendor can prepare two ids with the same key.
 static FINGERPRINT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Reads one element of `objects`.
-pub(super) fn row(raw: &str) -> Row {
-    let content = record(raw);
+/// Reads one element of `objects`; one that cannot be read shows nothing of its shape.
+pub(super) fn row(raw: &str) -> (Row, RowShape) {
+    let (content, shape) = match read(raw) {
+        Ok((endpoint, shape)) => (Ok(endpoint), shape),
+        Err(rejection) => (Err(rejection), RowShape::default()),
+    };
     let fingerprint = match &content {
         Ok(endpoint) => FINGERPRINT.hash_one(endpoint.id.as_str()),
         Err(_) => FINGERPRINT.hash_one(raw.as_bytes()),
     };
-    Row {
-        key: RowKey(fingerprint),
-        content,
-    }
+    let key = RowKey(fingerprint);
+    (Row { key, content }, shape)
 }
 
 /// Reads one endpoint's object.
 pub(crate) fn record(raw: &str) -> Result<Endpoint, Rejection> {
+    read(raw).map(|(endpoint, _)| endpoint)
+}
+
+fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
     if !raw.trim_start().starts_with('{') {
         return Err(Rejection::NotAnObject);
     }
@@ -75,6 +80,12 @@ pub(crate) fn record(raw: &str) -> Result<Endpoint, Rejection> {
         updated_at,
     ] = pick(raw, &KEYS)?;
     let id = endpoint_id(id)?;
+    let is_there = |keys: &[Option<&str>]| keys.iter().any(Option::is_some);
+    let shape = RowShape {
+        registration_keys: is_there(&[contact, expires, user_agent, registration]),
+        narrative_keys: is_there(&allowed) || is_there(&[created_at, updated_at]),
+        application: application.and_then(form),
+    };
     let [nested_expires, nested_user_agent, nested_contact, received] = nested(
         registration,
         &["expires", "user_agent", "contact", "received"],
@@ -97,7 +108,7 @@ pub(crate) fn record(raw: &str) -> Result<Endpoint, Rejection> {
         None => seen.text(Field::SipContact, nested_contact)?,
         known => known,
     };
-    Ok(Endpoint {
+    let endpoint = Endpoint {
         id,
         username: seen.text(Field::Username, username)?,
         alias: seen.text(Field::Alias, alias)?,
@@ -113,7 +124,19 @@ pub(crate) fn record(raw: &str) -> Result<Endpoint, Rejection> {
         allowed: permissions,
         rejected: seen.rejected,
         assumed: seen.assumed,
-    })
+    };
+    Ok((endpoint, shape))
+}
+
+/// The form of an application's value; `None` where the value names none.
+fn form(raw: &str) -> Option<ApplicationForm> {
+    match raw.as_bytes() {
+        [b'{', ..] => Some(ApplicationForm::Object),
+        b"\"\"" => None,
+        [b'"', text @ ..] if text.contains(&b'/') => Some(ApplicationForm::Path),
+        [b'"' | b'-' | b'0'..=b'9', ..] => Some(ApplicationForm::Id),
+        _ => None,
+    }
 }
 
 fn endpoint_id(raw: Option<&str>) -> Result<String, Rejection> {

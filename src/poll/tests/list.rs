@@ -15,7 +15,7 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
+    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
     clock::{Clock, UnixMillis},
     config::{Account, Api, Filter, Metrics, Poll, Token},
     poll::{Pace, Poller, Source, Surroundings},
@@ -170,6 +170,7 @@ impl Source for List {
             rows,
             total,
             clock_offset: None,
+            shape: RowShape::default(),
         })
     }
 

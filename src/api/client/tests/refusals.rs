@@ -217,7 +217,7 @@ async fn a_redirect_is_never_followed_to_another_host() {
         assert_eq!(error.kind, ErrorKind::Redirect);
         assert_eq!(
             error.message,
-            "a redirect, which is never followed: to 127.0.0.1"
+            "a redirect, which is never followed, to the host: 127.0.0.1"
         );
     }
     assert!(other.seen().is_empty());
@@ -266,5 +266,40 @@ async fn a_success_without_a_list_is_malformed() {
             subject.counted(),
             [format!("list_endpoints {}", &status[..3])]
         );
+    }
+}
+
+#[tokio::test]
+async fn our_own_words_stay_whole_whatever_the_token_is() {
+    let clumsy = async |reply: Reply| {
+        let vendor = Vendor::start(move |_| reply.clone()).await;
+        let counted = Instruments::new().account("main");
+        let client = Client::new(&account(&vendor.base_url()), counted, Clock::system()).unwrap();
+        client.set_token(SecretString::from("a"));
+        client.list_page(0, 100).await.unwrap_err().message
+    };
+    for (reply, expected) in [
+        (
+            answer("403 X", &[], r#"{"error":"a bad cat"}"#),
+            "access is forbidden: *** b***d c***t",
+        ),
+        (
+            answer("502 X", &[], "<html>a</html>"),
+            "the vendor's server failed: an HTML page",
+        ),
+        (
+            answer("302 X", &["Location: http://alpha.invalid/"], ""),
+            "a redirect, which is never followed, to the host: ***lph***.inv***lid",
+        ),
+        (
+            answer("407 X", &[], "a"),
+            "the request was refused by the proxy, which wants other credentials",
+        ),
+        (
+            answer("200 X", &[], "a"),
+            "not JSON at line 1, column 1: ***",
+        ),
+    ] {
+        assert_eq!(clumsy(reply).await, expected);
     }
 }

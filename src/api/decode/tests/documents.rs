@@ -40,7 +40,7 @@ fn acme() -> Endpoint {
 }
 
 fn endpoints(body: &str) -> (Vec<Endpoint>, Option<u64>) {
-    let (rows, total) = page(body).unwrap();
+    let (rows, total, _) = page(body).unwrap();
     let endpoints = rows.into_iter().map(|row| row.content.unwrap()).collect();
     (endpoints, total)
 }

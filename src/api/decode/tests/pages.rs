@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::{NotAPage, page};
-use crate::api::{Rejection, Row};
+use crate::api::{ApplicationForm, Rejection, Row, RowShape};
 
 fn rows(objects: &str) -> Vec<Row> {
     page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().0
@@ -70,7 +70,7 @@ fn whatever_next_holds_is_ignored() {
 fn keys_may_come_in_any_order_and_unknown_ones_hold_anything() {
     let body = r#"{"objects":[{"x":{"y":[{}]},"alias":"a","endpoint_id":"1"}],"new":[[1,{"z":1e999}]],
         "api_id":null,"meta":{"total_count":1,"new":{}}}"#;
-    let (rows, total) = page(body).unwrap();
+    let (rows, total, _) = page(body).unwrap();
     assert_eq!(
         rows[0].content.as_ref().unwrap().alias.as_deref(),
         Some("a")
@@ -238,4 +238,47 @@ fn hostile_json() -> impl Strategy<Value = String> {
         "99999999999999999999",
     ]);
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+#[test]
+fn the_shape_of_a_page_is_what_any_of_its_rows_shows() {
+    let shape = |objects: &str| page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().2;
+    assert_eq!(shape("[]"), RowShape::default());
+    // A row that cannot be read shows nothing.
+    assert_eq!(
+        shape(r#"[{"sip_expires":null,"created_at":"x"},7]"#),
+        RowShape::default()
+    );
+    for key in [
+        "sip_expires",
+        "sip_user_agent",
+        "sip_contact",
+        "sip_registration",
+    ] {
+        let seen = shape(&format!(
+            r#"[{{"endpoint_id":1}},{{"endpoint_id":2,"{key}":null}}]"#
+        ));
+        assert!(seen.registration_keys && !seen.narrative_keys, "{key}");
+    }
+    for key in ["created_at", "updated_at", "allow_voice", "allow_apps"] {
+        let seen = shape(&format!(r#"[{{"endpoint_id":1,"{key}":null}}]"#));
+        assert!(seen.narrative_keys && !seen.registration_keys, "{key}");
+    }
+    for (application, expected) in [
+        ("null", None),
+        (r#""""#, None),
+        (r#"{"app_id":"1"}"#, Some(ApplicationForm::Object)),
+        (
+            r#""/v1/Account/MA_1/Application/1/""#,
+            Some(ApplicationForm::Path),
+        ),
+        (r#""1""#, Some(ApplicationForm::Id)),
+        ("1", Some(ApplicationForm::Id)),
+    ] {
+        let row = format!(r#"{{"endpoint_id":2,"application":{application}}}"#);
+        let seen = shape(&format!(
+            r#"[{{"endpoint_id":1,"application":null}},{row}]"#
+        ));
+        assert_eq!(seen.application, expected, "{application}");
+    }
 }

@@ -1,0 +1,31 @@
+//! Who the simulated vendor is to a client that speaks TLS.
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::{
+    self, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+/// TLS settings for [`Options::tls`](super::Options::tls), from the PEM texts of a certificate (its
+/// own first, then those above it) and of its key.
+///
+/// # Errors
+/// One of the texts holds nothing usable, or the key is another certificate's; the message says
+/// which, without a word of the texts.
+pub fn identity(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let certificates = CertificateDer::pem_slice_iter(certificates)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("the certificate cannot be read: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| format!("the key cannot be read: {error}"))?;
+    let unusable = |error: rustls::Error| format!("the certificate cannot be used: {error}");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .map_err(unusable)?;
+    Ok(Arc::new(config))
+}
