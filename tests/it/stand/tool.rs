@@ -10,14 +10,15 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::Ended;
 
-/// A program of Debian's package `prometheus`: named by `variable`, else found on the path. A
-/// story that needs it fails without it: what is not judged is not right.
+/// A program of Debian's package `prometheus`: what `variable` names, a path or a name, else
+/// `name`; a name is looked for on the path. A story that needs it fails without it: what is not judged is not right.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
-    if let Some(path) = env::var_os(variable) {
-        return existing(path.into(), &format!("{variable} names it"));
+    let named = PathBuf::from(env::var_os(variable).unwrap_or_else(|| name.into()));
+    if named.components().count() > 1 {
+        return existing(named, &format!("{variable} names it"));
     }
     let folders = env::var_os("PATH").unwrap_or_default();
-    let mut paths = env::split_paths(&folders).map(|folder| folder.join(name));
+    let mut paths = env::split_paths(&folders).map(|folder| folder.join(&named));
     let found = paths.find(|path| path.is_file());
     found.unwrap_or_else(|| {
         panic!(
