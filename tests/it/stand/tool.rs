@@ -11,7 +11,8 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use super::Ended;
 
 /// A program of Debian's package `prometheus`: what `variable` names, a path or a name, else
-/// `name`; a name is looked for on the path. A story that needs it fails without it: what is not judged is not right.
+/// `name`; a name is looked for on the path. A story that needs it fails without it: what is not
+/// judged is not right.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
     let named = PathBuf::from(env::var_os(variable).unwrap_or_else(|| name.into()));
     if named.components().count() > 1 {
