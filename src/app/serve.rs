@@ -73,7 +73,7 @@ async fn bind(web: &Web) -> Result<Bound, Failure> {
         ..Settings::default()
     };
     let bound = Bound::bind(&addresses, settings).await;
-    bound.map_err(|error| Failure::at_run_time(error.to_string()))
+    bound.map_err(|error| Failure::at_run_time(format!("{error}; see --web.listen-address")))
 }
 
 pub(super) fn address(listen: &ListenAddress) -> Address {

@@ -130,7 +130,7 @@ pub(super) enum Command {
 /// A simulated vendor and the exporter in front of it.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Demo {
-    /// Endpoints of the simulated account.
+    /// Endpoints of the two simulated accounts together.
     #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub endpoints: u32,
 

@@ -14,6 +14,8 @@ Environment:
                           when the configuration lists none
   VOBIZ_EXPORTER__KEY     sets KEY of the configuration, such as VOBIZ_EXPORTER__POLL__INTERVAL=30s
 
+The commands have flags of their own: `vobiz-exporter demo --help` tells them.
+
 Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
 
 /// Version, revision and compiler, as `--version` shows them after the name.
@@ -41,7 +43,10 @@ pub fn completion(shell: Shell) -> Vec<u8> {
 /// The manual page in roff, for man(1).
 pub fn manual() -> Vec<u8> {
     let mut page = Vec::new();
-    let man = clap_mangen::Man::new(Line::command()).manual("Prometheus exporters");
+    let man = clap_mangen::Man::new(Line::command())
+        .manual("Prometheus exporters")
+        // Only name and number: the footer has little room.
+        .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));
     man.render(&mut page)
         .expect("writing to memory cannot fail");
     page

@@ -169,7 +169,7 @@ impl World {
             let soon = [
                 self.rng.i64(300..1800),
                 self.rng.i64(600..2700),
-                self.rng.i64(1200..2400),
+                self.rng.i64(240..540),
             ];
             self.agenda
                 .plan(now + soon[0], Event::SwapApplication { account: number });
