@@ -4,8 +4,9 @@
 //! stretches that share a row join into one stretch of what lived through both moments, whatever
 //! was created or deleted meanwhile and whichever page was read first. So pages overlap by a row on
 //! purpose, and a chain of pages from the first row to the last has every endpoint that lived
-//! throughout. Sharing a row proves nothing in a list whose order changes from answer to answer;
-//! that is noticed by the order of the shared rows and by strangers among them.
+//! throughout, as long as an id stands on one row only. Sharing a row proves nothing in a list whose
+//! order changes from answer to answer; that is noticed by the order of the shared rows and by
+//! strangers among them.
 
 use std::collections::{HashMap, HashSet};
 
