@@ -15,9 +15,7 @@ pub(super) async fn read<S: Source>(
     asker: &Asker<S>,
     concurrency: usize,
 ) -> Result<Outcome, Failure> {
-    let mut reading = Reading::new(asker.with_contacts);
-    asker.plan(1);
-    reading.fetch(asker, 0).await?;
+    let mut reading = Reading::begin(asker).await?;
     let full = reading.full();
     let Some(total) = reading.last_total else {
         return Ok(Outcome::Gap);

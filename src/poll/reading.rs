@@ -48,7 +48,7 @@ pub(super) enum Outcome {
 }
 
 impl Reading {
-    pub(super) fn new(with_contacts: bool) -> Self {
+    fn new(with_contacts: bool) -> Self {
         Self {
             draft: Draft::new(with_contacts),
             pages: 0,
@@ -58,6 +58,14 @@ impl Reading {
             strips: Vec::new(),
             duplicates: HashSet::new(),
         }
+    }
+
+    /// A reading of the first page.
+    pub(super) async fn begin<S: Source>(asker: &Asker<S>) -> Result<Self, Failure> {
+        let mut reading = Self::new(asker.with_contacts);
+        asker.plan(1);
+        reading.fetch(asker, 0).await?;
+        Ok(reading)
     }
 
     /// The reading is whole, and these of its pages, linked in this order, are the list.
@@ -154,9 +162,7 @@ pub(super) async fn read<S: Source>(
     asker: &Asker<S>,
     concurrency: usize,
 ) -> Result<Outcome, Failure> {
-    let mut reading = Reading::new(asker.with_contacts);
-    asker.plan(1);
-    reading.fetch(asker, 0).await?;
+    let mut reading = Reading::begin(asker).await?;
     let first = &reading.strips[0];
     let (full, total) = (reading.full(), first.total);
     match (full, total) {
