@@ -72,6 +72,8 @@ fn state(account: &str, picture: Option<Arc<Snapshot>>, timestamps: bool) -> Acc
         }),
         up: picture.as_ref().map(|_| true),
         picture,
+        details: Arc::default(),
+        details_pending: 0,
         suspect: false,
         clock_offset: Some(0.25),
         poll_interval: Duration::from_secs(60),

@@ -57,6 +57,7 @@ fn account(
         filter,
         poll: poll?,
         api: keys.api.finish_over(&global.api)?,
+        details: keys.details.finish_over(&global.details)?,
         metrics: keys.metrics.finish_over(&global.metrics)?,
         groups,
         applications,

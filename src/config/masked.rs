@@ -70,7 +70,8 @@ fn write_account(account: &Account, out: &mut String) -> std::fmt::Result {
 }
 
 fn write_settings(account: &Account, out: &mut String) -> std::fmt::Result {
-    let (poll, api, metrics) = (&account.poll, &account.api, &account.metrics);
+    let (poll, api) = (&account.poll, &account.api);
+    let (details, metrics) = (&account.details, &account.metrics);
     writeln!(out, "    poll:")?;
     writeln!(out, "      interval: {}", shown(poll.interval))?;
     writeln!(out, "      max_age: {}", shown(poll.max_age))?;
@@ -109,6 +110,11 @@ fn write_settings(account: &Account, out: &mut String) -> std::fmt::Result {
         "      ca_file: {}",
         ca_file.as_deref().unwrap_or("null")
     )?;
+    writeln!(out, "    details:")?;
+    writeln!(out, "      mode: {}", details.mode.word())?;
+    let budget = details.requests_per_minute;
+    writeln!(out, "      requests_per_minute: {budget}")?;
+    writeln!(out, "      max_age: {}", shown(details.max_age))?;
     writeln!(out, "    metrics:")?;
     let groups: Vec<_> = metrics.groups.iter().map(|group| group.word()).collect();
     writeln!(out, "      groups: [{}]", groups.join(", "))?;

@@ -27,7 +27,8 @@ mod yaml;
 pub use load::{Loaded, load};
 pub use mistake::{Errors, Mistake};
 pub use model::{
-    Account, Api, Config, Filter, Group, GroupMatch, Metrics, Optional, Poll, Token, Watch,
+    Account, Api, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics, Optional, Poll,
+    Token, Watch,
 };
 pub use token::{TokenFileError, read_token_file};
 

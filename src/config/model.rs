@@ -36,6 +36,8 @@ pub struct Account {
     pub poll: Poll,
     /// How to ask.
     pub api: Api,
+    /// When to retrieve single endpoints.
+    pub details: Details,
     /// What to show.
     pub metrics: Metrics,
     /// The operator's groups in order, with distinct names; the first match wins.
@@ -128,6 +130,42 @@ impl fmt::Debug for Api {
             .field("proxy_url", &self.masked_proxy().as_ref().map(Url::as_str))
             .field("ca_file", &self.ca_file)
             .finish()
+    }
+}
+
+/// `details`: when single endpoints are retrieved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Details {
+    /// Whose records are wanted.
+    pub mode: DetailMode,
+    /// Requests per minute, evenly spaced.
+    pub requests_per_minute: f64,
+    /// Age from which a record is retrieved again.
+    pub max_age: Duration,
+}
+
+/// Whose records are wanted; registered endpoints only, in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DetailMode {
+    /// Those whose list row brings no expiry.
+    Auto,
+    /// All of them.
+    Always,
+    /// None.
+    Never,
+}
+
+impl DetailMode {
+    /// Every one, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Always, Self::Never];
+
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
     }
 }
 

@@ -38,6 +38,12 @@ const POLL: Shape = Table(&[
     Key("flip_share", Scalar),
 ]);
 
+const DETAILS: Shape = Table(&[
+    Key("mode", Scalar),
+    Key("requests_per_minute", Scalar),
+    Key("max_age", Scalar),
+]);
+
 const METRICS: Shape = Table(&[Key("groups", Words), Key("username", Scalar)]);
 
 macro_rules! api {
@@ -98,6 +104,7 @@ const ACCOUNT: Shape = Table(&[
             "counts for the whole process; set it in `api` at the top level"
         )),
     ),
+    Key("details", DETAILS),
     Key("metrics", METRICS),
     Key("groups", List(&GROUP)),
     Key("applications", Names),
@@ -107,6 +114,7 @@ const ACCOUNT: Shape = Table(&[
 pub(super) static ROOT: Shape = Table(&[
     Key("poll", POLL),
     Key("api", api!(Scalar)),
+    Key("details", DETAILS),
     Key("metrics", METRICS),
     Key("accounts", List(&ACCOUNT)),
 ]);

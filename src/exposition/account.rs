@@ -1,25 +1,20 @@
 //! One account, rendered: what it shows while its picture is young enough, and what afterwards.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
 use super::{
-    counts, endpoints,
+    counts,
+    endpoints::{self, Families},
     press::{Fragment, Press},
     walks,
     words::Standing,
 };
 use crate::{
-    snapshot::{AccountState, Counts, Shown, Snapshot},
+    snapshot::{AccountState, Counts, Details, Shown, Snapshot},
     telemetry::catalogue::Metric,
 };
-
-/// Fragments by family, in the order of the catalogue.
-type Families = BTreeMap<Metric, Fragment>;
 
 /// One account's fragments.
 #[derive(Debug)]
@@ -40,7 +35,10 @@ struct RenderedPicture {
     /// Tells whether a later state still has this picture, without keeping its endpoints in memory:
     /// the weak pointer holds only the address, so that no other picture can get it.
     of: (Weak<Snapshot>, Arc<Shown>),
-    families: Families,
+    /// What the list alone feeds: kept while only details change.
+    listed: Arc<Families>,
+    /// What the details feed, too, and which details those are.
+    detailed: (Weak<Details>, Families),
     samples: u64,
     counts: Counts,
 }
@@ -48,14 +46,13 @@ struct RenderedPicture {
 impl Rendered {
     /// Renders a state; what the last rendering of this account already has is used again.
     pub(super) fn new(state: &AccountState, last: Option<&Self>, press: &mut Press) -> Self {
+        let last = last.and_then(|last| last.picture.as_ref());
         let picture = state.picture.as_ref().map(|picture| {
-            let known = last
-                .and_then(|last| last.picture.as_ref())
-                .filter(|known| known.is_of(picture, &state.shown));
-            known.map_or_else(
-                || Arc::new(RenderedPicture::new(state, picture, press)),
-                Arc::clone,
-            )
+            match last.filter(|known| known.is_of(picture, &state.shown)) {
+                Some(known) if known.has(&state.details) => Arc::clone(known),
+                Some(known) => Arc::new(known.with_details(state, picture, press)),
+                None => Arc::new(RenderedPicture::new(state, picture, press)),
+            }
         });
         let samples = picture.as_ref().map_or(0, |picture| picture.samples);
         Self {
@@ -78,7 +75,7 @@ impl Rendered {
             self.walks_withdrawn.get(&metric)
         } else {
             let picture = self.picture.as_ref();
-            let shown = picture.and_then(|picture| picture.families.get(&metric));
+            let shown = picture.and_then(|picture| picture.family(metric));
             shown.or_else(|| self.walks.get(&metric))
         };
         fragment.filter(|fragment| !fragment.is_empty())
@@ -89,14 +86,45 @@ impl RenderedPicture {
     fn new(state: &AccountState, picture: &Arc<Snapshot>, press: &mut Press) -> Self {
         let (account, shown) = (&state.account, &state.shown);
         let tallies = picture.tally(shown.groups.len());
-        let mut families = endpoints::write(account, shown, picture, press);
-        families.append(&mut counts::write(account, shown, picture, &tallies, press));
+        let mut listed = endpoints::write(account, shown, picture, press);
+        listed.append(&mut counts::write(account, shown, picture, &tallies, press));
+        let of = (Arc::downgrade(picture), Arc::clone(shown));
+        Self::complete(of, Arc::new(listed), tallies.all, state, picture, press)
+    }
+
+    /// The same picture beside other details.
+    fn with_details(&self, state: &AccountState, picture: &Snapshot, press: &mut Press) -> Self {
+        let (of, listed) = (self.of.clone(), Arc::clone(&self.listed));
+        Self::complete(of, listed, self.counts, state, picture, press)
+    }
+
+    fn complete(
+        of: (Weak<Snapshot>, Arc<Shown>),
+        listed: Arc<Families>,
+        counts: Counts,
+        state: &AccountState,
+        picture: &Snapshot,
+        press: &mut Press,
+    ) -> Self {
+        let (account, shown, details) = (&state.account, &state.shown, &state.details);
+        let detailed = endpoints::write_detailed(account, shown, picture, details, press);
+        let fragments = listed.values().chain(detailed.values());
         Self {
-            of: (Arc::downgrade(picture), Arc::clone(shown)),
-            samples: families.values().map(|fragment| fragment.samples).sum(),
-            families,
-            counts: tallies.all,
+            of,
+            samples: fragments.map(|fragment| fragment.samples).sum(),
+            detailed: (Arc::downgrade(details), detailed),
+            listed,
+            counts,
         }
+    }
+
+    fn family(&self, metric: Metric) -> Option<&Fragment> {
+        let detailed = self.detailed.1.get(&metric);
+        detailed.or_else(|| self.listed.get(&metric))
+    }
+
+    fn has(&self, details: &Arc<Details>) -> bool {
+        std::ptr::eq(self.detailed.0.as_ptr(), Arc::as_ptr(details))
     }
 
     fn is_of(&self, picture: &Arc<Snapshot>, shown: &Arc<Shown>) -> bool {

@@ -7,24 +7,28 @@ use super::{
     press::{Fragment, Press},
 };
 use crate::{
-    snapshot::{Capability, EndpointView, Shown, Snapshot},
+    snapshot::{Capability, Details, EndpointView, Shown, Snapshot},
     telemetry::catalogue::Metric,
 };
+
+/// Fragments by family, in the order of the catalogue.
+pub(super) type Families = BTreeMap<Metric, Fragment>;
 
 /// The group and the importance of an endpoint that no group of the operator's matched.
 const NO_GROUP: (&str, &str) = ("", "notice");
 
-/// Every per-endpoint family that the operator wants to see.
+/// Every per-endpoint family that the list alone feeds, of those that the operator wants to see.
 pub(super) fn write(
     account: &str,
     shown: &Shown,
     picture: &Snapshot,
     press: &mut Press,
-) -> BTreeMap<Metric, Fragment> {
+) -> Families {
+    let endpoints = || picture.endpoints();
     let mut pen = Pen {
         account,
         shown,
-        picture,
+        endpoints,
         press,
         done: BTreeMap::new(),
     };
@@ -45,16 +49,6 @@ pub(super) fn write(
     pen.values(Metric::EndpointRegistrationLost, |endpoint| {
         endpoint.lost_at.map(Value::Time)
     });
-    pen.values(Metric::EndpointRegistrationExpiration, |endpoint| {
-        endpoint.expires_at.map(Value::Time)
-    });
-    if shown.user_agent {
-        pen.family(
-            Metric::EndpointUserAgentInfo,
-            |endpoint| endpoint.user_agent.map(|_| Value::ONE),
-            |endpoint, line| label(line, "user_agent", endpoint.user_agent.unwrap_or("")),
-        );
-    }
     pen.values(Metric::EndpointApplicationAssigned, |endpoint| {
         Some(Value::flag(endpoint.application.is_some()))
     });
@@ -74,6 +68,38 @@ pub(super) fn write(
     if shown.permissions {
         pen.permissions();
     }
+    pen.done
+}
+
+/// Every per-endpoint family that details feed, too.
+pub(super) fn write_detailed(
+    account: &str,
+    shown: &Shown,
+    picture: &Snapshot,
+    details: &Details,
+    press: &mut Press,
+) -> Families {
+    let endpoints = || picture.endpoints_with(details);
+    let mut pen = Pen {
+        account,
+        shown,
+        endpoints,
+        press,
+        done: BTreeMap::new(),
+    };
+    pen.values(Metric::EndpointRegistrationExpiration, |endpoint| {
+        endpoint.expires_at.map(Value::Time)
+    });
+    if shown.user_agent {
+        pen.family(
+            Metric::EndpointUserAgentInfo,
+            |endpoint| endpoint.user_agent.map(|_| Value::ONE),
+            |endpoint, line| label(line, "user_agent", endpoint.user_agent.unwrap_or("")),
+        );
+    }
+    pen.values(Metric::EndpointDetailTimestamp, |endpoint| {
+        endpoint.detail_at.map(Value::Time)
+    });
     if shown.contact {
         pen.family(
             Metric::EndpointContactInfo,
@@ -114,15 +140,20 @@ fn label(line: &mut String, name: &str, value: &str) {
     line.push('"');
 }
 
-struct Pen<'a> {
+struct Pen<'a, E> {
     account: &'a str,
     shown: &'a Shown,
-    picture: &'a Snapshot,
+    /// Begins anew with the first endpoint, for each family.
+    endpoints: E,
     press: &'a mut Press,
-    done: BTreeMap<Metric, Fragment>,
+    done: Families,
 }
 
-impl Pen<'_> {
+impl<'a, E, I> Pen<'_, E>
+where
+    E: Fn() -> I,
+    I: Iterator<Item = EndpointView<'a>>,
+{
     /// A family with no labels beyond the endpoint's identity.
     fn values(&mut self, metric: Metric, value: impl Fn(&EndpointView<'_>) -> Option<Value>) {
         self.family(metric, value, |_, _| {});
@@ -136,7 +167,7 @@ impl Pen<'_> {
         labels: impl Fn(&EndpointView<'_>, &mut String),
     ) {
         let head = self.head(metric);
-        for endpoint in self.picture.endpoints() {
+        for endpoint in (self.endpoints)() {
             let Some(value) = value(&endpoint) else {
                 continue;
             };
@@ -153,7 +184,7 @@ impl Pen<'_> {
     /// The one family with several samples per endpoint.
     fn permissions(&mut self) {
         let head = self.head(Metric::EndpointAllowed);
-        for endpoint in self.picture.endpoints() {
+        for endpoint in (self.endpoints)() {
             for (capability, allowed) in Capability::ALL.into_iter().zip(endpoint.allowed) {
                 let Some(allowed) = allowed else { continue };
                 let line = self.press.text();

@@ -31,6 +31,10 @@ pub(super) fn write(
     }
     pen.one(Metric::WalkSuspect, Value::flag(state.suspect));
     pen.maybe(Metric::ApiClockOffset, state.clock_offset.map(Value::Float));
+    pen.one(
+        Metric::DetailsPending,
+        Value::Integer(state.details_pending),
+    );
     let seconds = |duration: std::time::Duration| Value::Float(duration.as_secs_f64());
     pen.one(Metric::ExporterPollInterval, seconds(state.poll_interval));
     pen.one(Metric::ExporterMaxAge, seconds(state.max_age));

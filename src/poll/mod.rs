@@ -6,12 +6,14 @@
 //! The way through the room: [`Poller`] lives as long as the process and asks [`Schedule`] when to
 //! start; a walk takes readings until one can be believed; a reading fetches overlapping pages and
 //! links them into a chain that reaches from the first row to the last; every request waits for
-//! its turn in the account's [`Pace`] and is tried again where that may help.
+//! its turn in the account's [`Pace`] and is tried again where that may help. Between two walks,
+//! `details` retrieves single endpoints for what the list does not say.
 
 mod ask;
 mod backoff;
 mod chain;
 mod count;
+mod details;
 mod failure;
 mod groups;
 mod pace;

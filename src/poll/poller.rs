@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     Failure, Pace, Schedule, Source,
     ask::Asker,
+    details::{self, Desk},
     groups::group_of,
     report::{self, PaceNote},
     schedule::Ended,
@@ -46,6 +47,7 @@ pub struct Poller<S> {
     around: Surroundings,
     publisher: Publisher,
     schedule: Schedule,
+    desk: Desk<S>,
     token: TokenInUse,
     /// What the count of the last published walk owed.
     debt: Debt,
@@ -71,6 +73,8 @@ impl<S: Source> Poller<S> {
             account: account.name.as_str().into(),
             shown: Arc::new(shown(&account)),
             picture: None,
+            details: Arc::default(),
+            details_pending: 0,
             up: None,
             suspect: false,
             clock_offset: None,
@@ -81,12 +85,14 @@ impl<S: Source> Poller<S> {
         });
         let token = TokenInUse::new(&account.token);
         let pace_note = Arc::new(PaceNote::new(&account));
+        let desk = Desk::new(&account, Arc::clone(&source), around.clone());
         let poller = Self {
             account,
             source,
             around,
             publisher,
             schedule,
+            desk,
             token,
             debt: Debt::default(),
             unconfirmed: false,
@@ -103,8 +109,11 @@ impl<S: Source> Poller<S> {
             loop {
                 self.wait(self.schedule.next_start(chance)).await;
                 chance = fastrand::f64();
+                let mut under_way = self.desk.lend();
                 // A failure is told, counted and published where it happens.
-                let _ = self.walk().await;
+                let (_, arrivals) = details::beside(&mut under_way, self.walk()).await;
+                let known = Arc::clone(&self.publisher.current().details);
+                self.desk.take_back(under_way, arrivals, &known);
             }
         };
         shutdown.run_until_cancelled(forever).await;
@@ -120,7 +129,33 @@ impl<S: Source> Poller<S> {
                 return;
             }
         }
-        sleep_until(start).await;
+        let retrieve = async {
+            loop {
+                let known = Arc::clone(&self.publisher.current().details);
+                self.desk.work(start, &known).await;
+                self.publish_details();
+            }
+        };
+        tokio::select! {
+            () = sleep_until(start) => {}
+            never = retrieve => never,
+        }
+        // What waits for others to come would be asked for once more after the walk.
+        self.publish_details();
+    }
+
+    /// Publishes the details that have arrived since the last publication.
+    fn publish_details(&mut self) {
+        let arrived = self.desk.arrived();
+        if arrived.is_empty() {
+            return;
+        }
+        let before = self.publisher.current();
+        self.publisher.publish(AccountState {
+            details: Arc::new(before.details.with(arrived)),
+            details_pending: self.desk.pending(),
+            ..(*before).clone()
+        });
     }
 
     /// One walk, from the token to the published state. A panic on the way is a failed walk.
@@ -155,6 +190,8 @@ impl<S: Source> Poller<S> {
         let started = Instant::now();
         self.schedule.begins(started);
         self.around.instruments.walk_started();
+        let pace = Arc::clone(&self.around.pace);
+        let _walking = pace.walking();
         let asker = Asker::new(
             Arc::clone(&self.source),
             Arc::clone(&self.around.pace),
@@ -275,8 +312,14 @@ impl<S: Source> Poller<S> {
         instruments.registration_changes(changes.lost, changes.gained);
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
         report::published(&self.account, &picture, &changes);
+        let picture = Arc::new(picture);
+        let details = self
+            .desk
+            .open(&picture, before.picture.as_deref(), &before.details);
         self.publisher.publish(AccountState {
-            picture: Some(Arc::new(picture)),
+            picture: Some(picture),
+            details,
+            details_pending: self.desk.pending(),
             up: Some(true),
             suspect: false,
             clock_offset: found.clock_offset.or(before.clock_offset),
@@ -304,6 +347,7 @@ impl<S: Source> Poller<S> {
         });
         self.publisher.publish(AccountState {
             picture,
+            details: self.desk.close(&before.details),
             up: Some(false),
             suspect: self.unconfirmed,
             failure: Some(reason),

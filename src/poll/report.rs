@@ -7,6 +7,7 @@ use std::{
 
 use super::Failure;
 use crate::{
+    api::{Endpoint, Field, Fields},
     clock::UnixMillis,
     config::Account,
     snapshot::{Changes, Snapshot, Transition},
@@ -52,6 +53,68 @@ impl PaceNote {
             takes.ceil(),
             (count / interval).ceil(),
             (takes / 60.0).ceil(),
+        );
+    }
+}
+
+/// Tells, each once, what is to be known about an account's details.
+#[derive(Debug)]
+pub(super) struct DetailsNote {
+    account: String,
+    max_age: Duration,
+    too_many: bool,
+    unreadable: bool,
+}
+
+impl DetailsNote {
+    pub(super) fn new(account: &Account) -> Self {
+        Self {
+            account: account.name.clone(),
+            max_age: account.details.max_age,
+            too_many: false,
+            unreadable: false,
+        }
+    }
+
+    /// So many endpoints want details at `rate` requests per second: more than stay fresh at that
+    /// rate is said with the numbers and the settings that would change it.
+    pub(super) fn foresee(&mut self, wanted: u64, rate: f64) {
+        #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
+        let count = wanted as f64;
+        let (max_age, takes) = (self.max_age.as_secs_f64(), count / rate);
+        if takes <= max_age || self.too_many {
+            return;
+        }
+        self.too_many = true;
+        let per_minute = (count * 60.0 / max_age).ceil();
+        tracing::warn!(
+            account = %self.account,
+            "{wanted} endpoints want details, but {:.1} requests per minute x {:.1} minutes keep \
+             {:.0} fresh, so each is retrieved every {:.0} minutes; set \
+             details.requests_per_minute to {per_minute} (and api.requests_per_second well above \
+             {:.1}) or details.max_age to {3:.0}m to keep up",
+            rate * 60.0,
+            max_age / 60.0,
+            (rate * max_age).floor(),
+            (takes / 60.0).ceil(),
+            per_minute / 60.0,
+        );
+    }
+
+    /// A record of which not every value could be read.
+    pub(super) fn unreadable(&mut self, endpoint: &Endpoint) {
+        if endpoint.rejected == Fields::default() || self.unreadable {
+            return;
+        }
+        self.unreadable = true;
+        let fields = Field::ALL.into_iter();
+        let fields: Vec<_> = fields
+            .filter(|field| endpoint.rejected.contains(*field))
+            .map(Field::label)
+            .collect();
+        tracing::warn!(
+            account = %self.account, endpoint_id = %endpoint.id, fields = fields.join(","),
+            "values of a retrieved record were dropped or cut; further ones are not told"
         );
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! A [`Draft`] collects the rows of one reading, [`Draft::seal`] sorts it, and [`Sealed::paint`]
 //! makes the [`Snapshot`] from it and the picture before: what only time can tell (when a
-//! registration was lost, what is held, what has changed) is decided there and nowhere else.
+//! registration was lost, what is held, what has changed) is decided there and nowhere else. Beside
+//! the picture stand the [`Details`] that single endpoints told of themselves.
 
 mod changes;
+mod details;
 mod draft;
 mod hold;
 mod pack;
@@ -15,6 +17,7 @@ mod state;
 mod tally;
 
 pub use changes::{Changes, Transition};
+pub use details::{Detail, Details};
 pub use draft::Draft;
 pub use hold::Hold;
 pub use picture::{EndpointView, Snapshot, WalkFacts};

@@ -204,6 +204,7 @@ impl Record {
             created_at: self.created_at.get(),
             updated_at: self.updated_at.get(),
             allowed: unpack_allowed(self.allowed),
+            detail_at: None,
             held: self.held,
         }
     }

@@ -86,7 +86,7 @@ pub struct EndpointView<'a> {
     /// Start of the first walk that found it unregistered after one that found it registered;
     /// only while unregistered.
     pub lost_at: Option<UnixMillis>,
-    /// When the registration expires; only while registered.
+    /// When the registration expires, by its row or by its detail; only while registered.
     pub expires_at: Option<UnixMillis>,
     /// The client's own name.
     pub user_agent: Option<&'a str>,
@@ -102,6 +102,8 @@ pub struct EndpointView<'a> {
     pub updated_at: Option<UnixMillis>,
     /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
     pub allowed: [Option<bool>; 7],
+    /// When the endpoint's own record was last retrieved, where one adds to this.
+    pub detail_at: Option<UnixMillis>,
     /// Not in the last walk, but kept because that walk was short or had rows that gave no record.
     pub held: bool,
 }
@@ -140,11 +142,21 @@ impl Snapshot {
 
     /// One endpoint by its id.
     pub fn endpoint(&self, id: &str) -> Option<EndpointView<'_>> {
+        self.at(self.number(id)?)
+    }
+
+    /// The endpoint at this place of the order of ids.
+    pub fn at(&self, number: u32) -> Option<EndpointView<'_>> {
+        let record = self.records.get(usize::try_from(number).ok()?)?;
+        Some(record.view(&self.texts, &self.words))
+    }
+
+    /// An endpoint's place in the order of ids.
+    pub fn number(&self, id: &str) -> Option<u32> {
         let at = self
             .records
-            .binary_search_by(|record| record.id.of(&self.texts).cmp(id))
-            .ok()?;
-        Some(self.records[at].view(&self.texts, &self.words))
+            .binary_search_by(|record| record.id.of(&self.texts).cmp(id));
+        u32::try_from(at.ok()?).ok()
     }
 
     /// Names of applications that rows brought, by id.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
-use super::Snapshot;
+use super::{Details, Snapshot};
 
 /// One account as of its last finished walk (or as of its start).
 #[derive(Debug, Clone)]
@@ -15,6 +15,10 @@ pub struct AccountState {
     pub shown: Arc<Shown>,
     /// The last published picture; kept even when it is too old to be shown.
     pub picture: Option<Arc<Snapshot>>,
+    /// What single endpoints told of themselves since.
+    pub details: Arc<Details>,
+    /// Details that are wanted and not fresh.
+    pub details_pending: u64,
     /// Did the last finished walk succeed? `None` until the first has finished.
     pub up: Option<bool>,
     /// A walk awaits its confirming second reading.

@@ -88,6 +88,7 @@ pub struct Instruments {
     walk_rereads: IntCounterVec,
     registration_changes: IntCounterVec,
     endpoint_changes: IntCounterVec,
+    detail_disagreements: IntCounterVec,
     token_read_failures: IntCounterVec,
     api_requests: IntCounterVec,
     api_request_duration: HistogramVec,
@@ -134,6 +135,7 @@ impl Instruments {
             walk_rereads: counter(Metric::WalkRereads),
             registration_changes: counter(Metric::RegistrationChanges),
             endpoint_changes: counter(Metric::EndpointChanges),
+            detail_disagreements: counter(Metric::DetailDisagreements),
             token_read_failures: counter(Metric::TokenReadFailures),
             api_requests: counter(Metric::ApiRequests),
             api_retries: counter(Metric::ApiRetries),
@@ -156,7 +158,12 @@ impl Instruments {
 
     /// The instruments of one account, every closed label value pre-created at 0.
     pub fn account(&self, name: &str) -> AccountInstruments {
-        for vec in [&self.walks, &self.walks_skipped, &self.token_read_failures] {
+        for vec in [
+            &self.walks,
+            &self.walks_skipped,
+            &self.detail_disagreements,
+            &self.token_read_failures,
+        ] {
             vec.with_label_values(&[name]);
         }
         let closed: [(&IntCounterVec, &[&str]); 4] = [
@@ -279,6 +286,14 @@ impl AccountInstruments {
             .inc_by(application);
     }
 
+    /// A retrieved record contradicts the list and was dropped.
+    pub fn detail_disagreed(&self) {
+        self.all
+            .detail_disagreements
+            .with_label_values(&[&*self.account])
+            .inc();
+    }
+
     /// The token's file could not be read; the old token stays.
     pub fn token_read_failed(&self) {
         self.all
@@ -339,6 +354,7 @@ mod tests {
         assert_eq!(samples(&instruments, Metric::ApiRetries), 2);
         assert_eq!(samples(&instruments, Metric::ApiRequestDuration), 2);
         assert_eq!(samples(&instruments, Metric::ApiThrottle), 2);
+        assert_eq!(samples(&instruments, Metric::DetailDisagreements), 1);
         assert_eq!(samples(&instruments, Metric::TokenReadFailures), 1);
     }
 

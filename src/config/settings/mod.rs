@@ -1,15 +1,17 @@
-//! `poll`, `api` and `metrics`: the global ones, and an account's own laid over them.
+//! `poll`, `api`, `details` and `metrics`: the global ones, and an account's own laid over them.
 //!
 //! Each is read into keys (what one layer says), laid over the layer below, and finished into the
 //! model's type. A faulty value is reported where it is read; keys then hold nothing for it.
 
 mod api;
+mod details;
 mod metrics;
 mod poll;
 
 use std::path::Path;
 
 pub(super) use api::{ApiKeys, is_loopback};
+pub(super) use details::DetailsKeys;
 pub(super) use metrics::MetricsKeys;
 pub(super) use poll::PollKeys;
 
@@ -62,20 +64,22 @@ impl<T: Clone> Written<T> {
     }
 }
 
-/// All three.
+/// All four.
 #[derive(Debug)]
 pub(super) struct Keys {
     pub(super) poll: PollKeys,
     pub(super) api: ApiKeys,
+    pub(super) details: DetailsKeys,
     pub(super) metrics: MetricsKeys,
 }
 
 impl Keys {
-    /// Reads the three tables of `owner`: the whole configuration, or one account.
+    /// Reads the four tables of `owner`: the whole configuration, or one account.
     pub(super) fn read(owner: &Section<'_>, folder: &Path, report: &mut Report) -> Self {
         Self {
             poll: PollKeys::read(&owner.section("poll"), report),
             api: ApiKeys::read(&owner.section("api"), folder, report),
+            details: DetailsKeys::read(&owner.section("details"), report),
             metrics: MetricsKeys::read(&owner.section("metrics"), report),
         }
     }

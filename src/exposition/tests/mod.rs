@@ -1,5 +1,6 @@
 //! Stories about what a scraper is told.
 
+mod details;
 mod golden;
 mod parser;
 mod properties;

@@ -78,6 +78,8 @@ pub(super) fn fresh(account: &str) -> AccountState {
         shown: Arc::new(shown()),
         picture: None,
         up: None,
+        details: Arc::default(),
+        details_pending: 0,
         suspect: false,
         clock_offset: None,
         poll_interval: Duration::from_secs(60),

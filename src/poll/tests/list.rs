@@ -8,16 +8,13 @@ use std::{
 };
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
     api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
     clock::{Clock, UnixMillis},
-    config::{Account, Api, Filter, Metrics, Poll, Token},
+    config::{Account, Api, DetailMode, Details, Filter, Metrics, Poll, Token},
     poll::{Pace, Poller, Source, Surroundings},
     snapshot::Reader,
     telemetry::Instruments,
@@ -33,6 +30,9 @@ pub(super) enum Total {
     Off(i64),
     Missing,
 }
+
+/// The answer to a retrieve request for an endpoint, which the list has or not.
+pub(super) type Record = Box<dyn FnMut(Option<&Endpoint>) -> Result<Endpoint, Error> + Send>;
 
 /// Something that happens to the list before a request is answered.
 pub(super) type Edit = Box<dyn FnMut(&mut Vec<Endpoint>) + Send>;
@@ -52,6 +52,10 @@ pub(super) struct State {
     pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
     /// Offset and time of every request.
     pub(super) requests: Vec<(u64, Instant)>,
+    /// Id and time of every retrieved record.
+    pub(super) retrieved: Vec<(String, Instant)>,
+    /// What a record says, if not what the list says.
+    pub(super) record: Option<Record>,
     pub(super) token: String,
     pub(super) wanted_token: Option<String>,
 }
@@ -92,6 +96,8 @@ impl List {
             edit: None,
             latency: Box::new(|| Duration::from_millis(20)),
             requests: Vec::new(),
+            retrieved: Vec::new(),
+            record: None,
             token: String::new(),
             wanted_token: None,
         })))
@@ -174,6 +180,25 @@ impl Source for List {
         })
     }
 
+    async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
+        let latency = {
+            let mut state = self.state();
+            state.retrieved.push((id.to_owned(), Instant::now()));
+            (state.latency)()
+        };
+        sleep(latency).await;
+        let mut state = self.state();
+        let row = state.rows.iter().find(|row| row.id == id).cloned();
+        match state.record.take() {
+            Some(mut record) => {
+                let answer = record(row.as_ref());
+                state.record = Some(record);
+                answer
+            }
+            None => row.ok_or_else(|| fault(ErrorKind::NotFound)),
+        }
+    }
+
     fn set_token(&self, token: SecretString) {
         self.state().token = token.expose_secret().to_owned();
     }
@@ -193,7 +218,7 @@ fn row(endpoint: &Endpoint, broken: &[String]) -> Row {
     }
 }
 
-/// An account with the defaults, page size 100, and no limiter.
+/// An account with the defaults, page size 100, no limiter and no details.
 pub(super) fn account() -> Account {
     Account {
         name: "main".to_owned(),
@@ -218,6 +243,11 @@ pub(super) fn account() -> Account {
             proxy_url: None,
             ca_file: None,
         },
+        details: Details {
+            mode: DetailMode::Never,
+            requests_per_minute: 60.0,
+            max_age: Duration::from_secs(600),
+        },
         metrics: Metrics {
             groups: [].into(),
             username: true,
@@ -237,7 +267,7 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(list: &Arc<List>, account: Account) -> Self {
         let rate = account.api.requests_per_second;
-        let pace = Pace::new(rate, Arc::new(Semaphore::new(32)));
+        let pace = Pace::new(rate, 32);
         Self::sharing(list, account, Arc::new(pace))
     }
 

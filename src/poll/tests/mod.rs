@@ -1,5 +1,6 @@
 //! Stories about walks, on a list in memory and with time in our hand.
 
+mod details;
 mod life;
 mod list;
 mod odd;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 use super::list::{List, Stage, Total, account, endpoint};
 use crate::{poll::Pace, shutdown};
@@ -132,7 +132,7 @@ async fn an_absurd_count_neither_hides_a_good_list_nor_gives_a_walk_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
-    let pace = Arc::new(Pace::new(Some(5.0), Arc::new(Semaphore::new(32))));
+    let pace = Arc::new(Pace::new(Some(5.0), 32));
     let shutdown = shutdown::Token::new();
     let (mut lives, mut readers) = (Vec::new(), Vec::new());
     for _ in 0..20 {

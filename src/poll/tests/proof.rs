@@ -8,7 +8,6 @@ use std::{
 
 use fastrand::Rng;
 use proptest::prelude::*;
-use tokio::sync::Semaphore;
 
 use super::list::{List, START, Total, account, endpoint};
 use crate::{
@@ -29,7 +28,7 @@ fn asker(list: &Arc<List>, page_size: u32) -> Asker<List> {
     let mut account = account();
     account.api.page_size = page_size;
     account.poll.deadline = Duration::from_secs(100_000);
-    let pace = Arc::new(Pace::new(None, Arc::new(Semaphore::new(32))));
+    let pace = Arc::new(Pace::new(None, 32));
     let note = Arc::new(PaceNote::new(&account));
     let instruments = Instruments::new().account("main");
     Asker::new(Arc::clone(list), pace, instruments, note, &account)

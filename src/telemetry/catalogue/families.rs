@@ -57,16 +57,19 @@ families! {
         "Start of the first published walk that found sip_registered false after it had been true; only while it is false. Cached from a scheduled walk.";
     EndpointRegistrationExpiration = Picture Gauge "vobiz_endpoint_registration_expiration_timestamp_seconds"
         ["account", "endpoint_id", "username"],
-        "When the registration runs out: sip_expires, or sip_registration.expires of the endpoint's own record; only while registered. Cached from the last scheduled walk.";
+        "When the registration runs out: the list's sip_expires, or sip_registration.expires of the endpoint's own record; only while registered. Cached from the last scheduled walk or retrieval.";
     EndpointUserAgentInfo = Picture Gauge "vobiz_endpoint_user_agent_info"
         ["account", "endpoint_id", "username", "user_agent"],
-        "Always 1; the client's name from sip_user_agent, where known. Cached from the last scheduled walk.";
+        "Always 1; the client's name from the list's sip_user_agent, or sip_registration.user_agent of the endpoint's own record, where known. Cached from the last scheduled walk or retrieval.";
     EndpointApplicationAssigned = Picture Gauge "vobiz_endpoint_application_assigned"
         ["account", "endpoint_id", "username"],
         "Whether the list's application names one (1) or is empty (0). Cached from the last scheduled walk.";
     EndpointApplicationInfo = Picture Gauge "vobiz_endpoint_application_info"
         ["account", "endpoint_id", "username", "application_id"],
         "Always 1, for every endpoint; the id from the list's application, empty for none. Cached from the last scheduled walk.";
+    EndpointDetailTimestamp = Picture Gauge "vobiz_endpoint_detail_timestamp_seconds"
+        ["account", "endpoint_id", "username"],
+        "When the endpoint's own record was last retrieved, for what the list does not say; only where it was. Cached from that retrieval.";
     EndpointCreated = Picture Gauge "vobiz_endpoint_created_timestamp_seconds"
         ["account", "endpoint_id", "username"],
         "The list's created_at. Cached from the last scheduled walk. Group timestamps.";
@@ -78,7 +81,7 @@ families! {
         "The list's allow_* switches, one sample for each capability that is given. Cached from the last scheduled walk. Group permissions.";
     EndpointContactInfo = Picture Gauge "vobiz_endpoint_contact_info"
         ["account", "endpoint_id", "username", "contact", "received"],
-        "Always 1; the device's address from sip_contact and as the registrar saw it from sip_registration.received. Cached from the last scheduled walk. Group contact.";
+        "Always 1; the device's address from sip_contact and as the registrar saw it from sip_registration.received, of the list or of the endpoint's own record. Cached from the last scheduled walk or retrieval. Group contact.";
 
     Endpoints = Picture Gauge "vobiz_endpoints"
         ["account", "registration"],
@@ -135,6 +138,9 @@ families! {
     ApiClockOffset = Walk Gauge "vobiz_api_clock_offset_seconds"
         ["account"],
         "The Date header of the last list page that had one minus the exporter's clock; known from the first good walk on.";
+    DetailsPending = Walk Gauge "vobiz_details_pending"
+        ["account"],
+        "Registered endpoints whose own record is wanted and is missing, too old or past its expiry; rests at 0.";
     ExporterPollInterval = Walk Gauge "vobiz_exporter_poll_interval_seconds"
         ["account"],
         "Effective time between the starts of two walks.";
@@ -175,6 +181,9 @@ families! {
     ApiThrottle = Instruments Counter "vobiz_api_throttle_seconds_total"
         ["account", "cause"],
         "Time that requests waited for our own rate limiter or for the vendor's Retry-After.";
+    DetailDisagreements = Instruments Counter "vobiz_detail_disagreements_total"
+        ["account"],
+        "Retrieved records that were dropped because their sip_registered contradicts the list's.";
     TokenReadFailures = Instruments Counter "vobiz_token_read_failures_total"
         ["account"],
         "Times that the token's file could not be read before a walk and the old token stayed in use.";

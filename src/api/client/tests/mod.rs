@@ -14,7 +14,7 @@ use url::Url;
 use self::vendor::{Reply, Vendor, page};
 use super::*;
 use crate::{
-    config::{Account, Api, Filter, Metrics, Poll},
+    config::{Account, Api, DetailMode, Details, Filter, Metrics, Poll},
     telemetry::Instruments,
 };
 
@@ -50,6 +50,11 @@ fn account(base_url: &str) -> Account {
             retries: 3,
             proxy_url: None,
             ca_file: None,
+        },
+        details: Details {
+            mode: DetailMode::Auto,
+            requests_per_minute: 60.0,
+            max_age: Duration::from_secs(600),
         },
         metrics: Metrics {
             groups: std::collections::BTreeSet::new(),

@@ -2,7 +2,8 @@
 //!
 //! Written here rather than taken from a crate because its promises are ours: in any T seconds at
 //! most `rate x T + 1` requests start, whoever makes them; a wait that is given up costs nobody a
-//! turn; a pause the vendor asked for holds for everybody; and its clock can be paused in tests.
+//! turn; a pause the vendor asked for holds for everybody; what can wait never takes a turn from a
+//! walk; and its clock can be paused in tests.
 
 use std::{
     collections::HashMap,
@@ -11,10 +12,13 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep_until},
 };
 use url::Url;
+
+/// A longer pause that the vendor asks for is cut to this: it must not silence an account for a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Hands out turns to send a request.
 #[derive(Debug)]
@@ -25,14 +29,42 @@ pub struct Pace {
     next: Mutex<Instant>,
     /// The vendor wants no request before this.
     paused_until: StdMutex<Option<Instant>>,
-    /// Requests in flight over the whole process.
-    in_flight: Arc<Semaphore>,
+    /// Walks under way at this pace.
+    walks: watch::Sender<usize>,
+    slots: Slots,
+}
+
+/// Requests in flight over the whole process.
+#[derive(Debug, Clone)]
+struct Slots {
+    all: Arc<Semaphore>,
+    /// The part of them that requests may hold which can wait.
+    spare: Arc<Semaphore>,
+}
+
+impl Slots {
+    fn new(in_flight: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(in_flight)),
+            spare: Arc::new(Semaphore::new((in_flight / 4).max(1))),
+        }
+    }
+}
+
+/// A walk is under way, until this is dropped.
+#[derive(Debug)]
+pub struct Walking<'a>(&'a Pace);
+
+impl Drop for Walking<'_> {
+    fn drop(&mut self) {
+        self.0.walks.send_modify(|walks| *walks -= 1);
+    }
 }
 
 /// The right to make one request, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    _permit: OwnedSemaphorePermit,
+    _permits: [Option<OwnedSemaphorePermit>; 2],
     /// Time waited for our own limits.
     pub limiter: Duration,
     /// Time waited because the vendor had asked for a pause.
@@ -44,16 +76,26 @@ pub struct Turn {
 pub struct Paused(pub Instant);
 
 impl Pace {
-    /// A pace of `rate` requests per second (`None`: unlimited) that shares `in_flight` with all
-    /// others.
-    pub fn new(rate: Option<f64>, in_flight: Arc<Semaphore>) -> Self {
+    /// A pace of `rate` requests per second (`None`: unlimited) with at most `in_flight` at once, which
+    /// shares nothing with others.
+    pub fn new(rate: Option<f64>, in_flight: usize) -> Self {
+        Self::sharing(rate, Slots::new(in_flight))
+    }
+
+    fn sharing(rate: Option<f64>, slots: Slots) -> Self {
         let gap = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         Self {
             gap,
             next: Mutex::new(Instant::now()),
             paused_until: StdMutex::new(None),
-            in_flight,
+            walks: watch::Sender::new(0),
+            slots,
         }
+    }
+
+    /// Requests per second; `None` when the limiter is off.
+    pub fn rate(&self) -> Option<f64> {
+        (!self.gap.is_zero()).then(|| 1.0 / self.gap.as_secs_f64())
     }
 
     /// How long `requests` take at this pace.
@@ -81,8 +123,7 @@ impl Pace {
             }
             let mut next = self.next.lock().await;
             sleep_until(*next).await;
-            let permit = Arc::clone(&self.in_flight).acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
+            let permit = slot(&self.slots.all).await;
             // Somebody may have been told to pause while this one waited.
             if self.pause().is_some() {
                 continue;
@@ -92,11 +133,54 @@ impl Pace {
             *next = Instant::now() + self.gap;
             let limiter = asked.elapsed().saturating_sub(vendor);
             return Ok(Turn {
-                _permit: permit,
+                _permits: [Some(permit), None],
                 limiter,
                 vendor,
             });
         }
+    }
+
+    /// Begins a walk: while it lasts, nobody gets a [`Self::spare_turn`].
+    pub fn walking(&self) -> Walking<'_> {
+        self.walks.send_modify(|walks| *walks += 1);
+        Walking(self)
+    }
+
+    /// Waits for the right to make one request that can wait: between walks, after pauses, and
+    /// within the spare part of the process's slots. May be given up at any time.
+    pub async fn spare_turn(&self) -> Turn {
+        let mut walks = self.walks.subscribe();
+        loop {
+            if let Some(end) = self.pause() {
+                sleep_until(end).await;
+                continue;
+            }
+            // The sender is this pace's own, so it is still there.
+            let _ = walks.wait_for(|walks| *walks == 0).await;
+            tokio::select! {
+                turn = self.spare_turn_now() => if let Some(turn) = turn {
+                    return turn;
+                },
+                // The lock is let go of at once, for the walk to take.
+                _ = walks.wait_for(|walks| *walks > 0) => {}
+            }
+        }
+    }
+
+    async fn spare_turn_now(&self) -> Option<Turn> {
+        let spare = slot(&self.slots.spare).await;
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        let permit = slot(&self.slots.all).await;
+        if self.pause().is_some() || *self.walks.borrow() > 0 {
+            return None;
+        }
+        *next = Instant::now() + self.gap;
+        Some(Turn {
+            _permits: [Some(permit), Some(spare)],
+            limiter: Duration::ZERO,
+            vendor: Duration::ZERO,
+        })
     }
 
     /// How much longer than its own requests explain a walk has waited for a turn, when it asks for
@@ -104,6 +188,20 @@ impl Pace {
     pub fn excess(&self, turn: &Turn, concurrency: usize) -> Duration {
         let concurrency = u32::try_from(concurrency.max(1)).unwrap_or(u32::MAX);
         (turn.limiter / concurrency).saturating_sub(self.gap)
+    }
+
+    /// Lets nobody start for as long as the vendor asks, up to ten minutes; tells until when.
+    pub fn pause_for(&self, wait: Duration) -> Instant {
+        if wait > LONGEST_PAUSE {
+            tracing::warn!(
+                asked_s = wait.as_secs(),
+                used_s = LONGEST_PAUSE.as_secs(),
+                "the vendor asks for a longer pause than is honoured"
+            );
+        }
+        let until = Instant::now() + wait.min(LONGEST_PAUSE);
+        self.pause_until(until);
+        until
     }
 
     /// Lets nobody start before `until`, because the vendor asked for it.
@@ -130,7 +228,7 @@ impl Pace {
 /// them as one; the slowest of their rates holds.
 #[derive(Debug)]
 pub struct Paces {
-    in_flight: Arc<Semaphore>,
+    slots: Slots,
     rates: HashMap<(Url, String), Option<f64>>,
     made: HashMap<(Url, String), Arc<Pace>>,
 }
@@ -138,9 +236,8 @@ pub struct Paces {
 impl Paces {
     /// No pace yet; at most `in_flight` requests at once over all that will be.
     pub fn new(in_flight: usize) -> Self {
-        let in_flight = Arc::new(Semaphore::new(in_flight));
         Self {
-            in_flight,
+            slots: Slots::new(in_flight),
             rates: HashMap::new(),
             made: HashMap::new(),
         }
@@ -163,95 +260,19 @@ impl Paces {
     pub fn pace(&mut self, base_url: &Url, auth_id: &str) -> Arc<Pace> {
         let key = (base_url.clone(), auth_id.to_owned());
         let rate = self.rates.get(&key).copied().flatten();
-        let in_flight = &self.in_flight;
+        let slots = &self.slots;
         let pace = self
             .made
             .entry(key)
-            .or_insert_with(|| Arc::new(Pace::new(rate, in_flight.clone())));
+            .or_insert_with(|| Arc::new(Pace::sharing(rate, slots.clone())));
         Arc::clone(pace)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures_util::future::join_all;
-
-    use super::*;
-
-    /// Later than anything here.
-    fn far() -> Instant {
-        Instant::now() + Duration::from_secs(3_600)
-    }
-
-    fn pace(rate: Option<f64>) -> Pace {
-        Pace::new(rate, Arc::new(Semaphore::new(32)))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
-        let pace = pace(Some(5.0));
-        let start = Instant::now();
-        let left = join_all((0..6).map(|_| async {
-            pace.turn(far()).await.unwrap();
-            start.elapsed()
-        }))
-        .await;
-        let expected: Vec<_> = (0..6)
-            .map(|turn| Duration::from_millis(200 * turn))
-            .collect();
-        for (left, expected) in left.iter().zip(&expected) {
-            // Tokio's timers have steps of a millisecond and are never early.
-            assert!(
-                left >= expected && *left <= *expected + Duration::from_millis(10),
-                "{left:?}"
-            );
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
-        let pace = pace(Some(1.0));
-        let start = Instant::now();
-        pace.turn(far()).await.unwrap();
-        let _ = tokio::time::timeout(Duration::from_millis(500), pace.turn(far())).await;
-        pace.turn(far()).await.unwrap();
-        assert_eq!(start.elapsed().as_secs(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_of_the_vendor_holds_for_everybody_and_is_told_apart() {
-        let pace = pace(None);
-        pace.pause_until(Instant::now() + Duration::from_secs(30));
-        let turn = pace.turn(far()).await.unwrap();
-        assert_eq!((turn.vendor.as_secs(), turn.limiter.as_secs()), (30, 0));
-        assert_eq!(pace.turn(far()).await.unwrap().vendor, Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_beyond_the_walks_time_is_not_waited_for() {
-        let pace = pace(None);
-        let end = Instant::now() + Duration::from_secs(30);
-        pace.pause_until(end);
-        let until = Instant::now() + Duration::from_secs(20);
-        assert_eq!(pace.turn(until).await.unwrap_err(), Paused(end));
-        assert_eq!(until.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn accounts_with_one_auth_id_share_the_slowest_pace() {
-        let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
-        let mut paces = Paces::new(2);
-        paces.announce(&url, "MA_1", Some(5.0));
-        paces.announce(&url, "MA_1", Some(2.0));
-        paces.announce(&url, "MA_2", None);
-        assert!(Arc::ptr_eq(
-            &paces.pace(&url, "MA_1"),
-            &paces.pace(&url, "MA_1")
-        ));
-        assert_eq!(
-            paces.pace(&url, "MA_1").time_for(10),
-            Duration::from_secs(5)
-        );
-        assert_eq!(paces.pace(&url, "MA_2").time_for(10), Duration::ZERO);
-    }
+async fn slot(of: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let permit = Arc::clone(of).acquire_owned().await;
+    permit.expect("the semaphore is never closed")
 }
+
+#[cfg(test)]
+mod tests;

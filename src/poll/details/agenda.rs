@@ -1,0 +1,302 @@
+//! Whose record is wanted, and whose tells the most: no requests, no waiting.
+//!
+//! The order: endpoints that just turned registered; those whose last record contradicted the list;
+//! those of which no record is known; then those whose known expiry has passed or is nearest; then
+//! the oldest records. What is fresh is left alone.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    clock::UnixMillis,
+    config::DetailMode,
+    snapshot::{Detail, Details, EndpointView, Snapshot},
+};
+
+/// Why an endpoint's record is wanted; what stands first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The last walk found it registered and the one before did not.
+    Turned,
+    /// Its last record contradicted the list.
+    Disagreed,
+    /// No record is known.
+    Unknown,
+    /// The expiry that its record told has passed or comes first.
+    Expiring(UnixMillis),
+    /// Retrieved this long ago.
+    Old(UnixMillis),
+}
+
+/// Why an attempt brought no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// The record contradicted the list.
+    Disagreed,
+    /// It is gone, or the request failed.
+    Failed,
+}
+
+/// An endpoint whose last attempts brought nothing.
+#[derive(Debug)]
+struct Missed {
+    why: Miss,
+    /// Attempts in a row.
+    times: u32,
+    at: Instant,
+}
+
+/// The endpoints of one account whose records are wanted.
+#[derive(Debug)]
+pub(super) struct Agenda {
+    mode: DetailMode,
+    max_age: Duration,
+    interval: Duration,
+    /// The picture that the numbers below count in; none while nobody is asked.
+    picture: Option<Arc<Snapshot>>,
+    wanted: u64,
+    /// Whoever may be asked now.
+    queue: BTreeSet<(Rank, u32)>,
+    /// Whose record is fresh until then, and what it is worth afterwards.
+    fresh: BTreeSet<(Instant, Rank, u32)>,
+    /// Who was asked in vain too often, and is left alone until then.
+    left_alone: BTreeSet<(Instant, u32)>,
+    /// Who just turned registered and was not asked since.
+    turned: HashSet<Arc<str>>,
+    missed: HashMap<Arc<str>, Missed>,
+    /// Who is being asked.
+    asked: HashSet<Arc<str>>,
+}
+
+impl Agenda {
+    /// Nobody is wanted yet. A record is fresh for `max_age`; `interval` is the time between walks.
+    pub(super) fn new(mode: DetailMode, max_age: Duration, interval: Duration) -> Self {
+        Self {
+            mode,
+            max_age,
+            interval,
+            picture: None,
+            wanted: 0,
+            queue: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+            left_alone: BTreeSet::new(),
+            turned: HashSet::new(),
+            missed: HashMap::new(),
+            asked: HashSet::new(),
+        }
+    }
+
+    /// Endpoints whose records are wanted.
+    pub(super) fn wanted(&self) -> u64 {
+        self.wanted
+    }
+
+    /// Of these, those whose record is missing, too old or past its expiry.
+    pub(super) fn pending(&mut self) -> u64 {
+        self.ripen();
+        self.wanted.saturating_sub(self.fresh.len() as u64)
+    }
+
+    /// Nobody is asked until the next picture.
+    pub(super) fn close(&mut self) {
+        self.picture = None;
+        self.queue.clear();
+        self.fresh.clear();
+        self.left_alone.clear();
+    }
+
+    /// Begins anew with a picture and the one before it.
+    pub(super) fn open(
+        &mut self,
+        picture: &Arc<Snapshot>,
+        before: Option<&Snapshot>,
+        details: &Details,
+    ) {
+        self.close();
+        self.picture = Some(Arc::clone(picture));
+        self.wanted = 0;
+        let mut old = before.map(|before| before.endpoints().peekable());
+        let (mut turned, mut missed) = (HashSet::new(), HashMap::new());
+        for (number, row) in (0..).zip(picture.endpoints()) {
+            let was_registered = old.as_mut().is_none_or(|old| {
+                while old.next_if(|one| one.id < row.id).is_some() {}
+                let same = old.next_if(|one| one.id == row.id);
+                same.is_some_and(|one| one.registered == Some(true))
+            });
+            if !self.wants(&row) {
+                continue;
+            }
+            self.wanted += 1;
+            if let Some(id) = self.turned.take(row.id) {
+                turned.insert(id);
+            } else if !was_registered {
+                turned.insert(row.id.into());
+            }
+            if let Some((id, miss)) = self.missed.remove_entry(row.id)
+                && was_registered
+            {
+                missed.insert(id, miss);
+            }
+            if !self.asked.contains(row.id) {
+                let is_turned = turned.contains(row.id);
+                let miss = missed.get(row.id);
+                self.place(number, is_turned, miss, details.get(row.id));
+            }
+        }
+        self.turned = turned;
+        self.missed = missed;
+    }
+
+    /// Is the record of this endpoint wanted?
+    pub(super) fn wants(&self, row: &EndpointView<'_>) -> bool {
+        row.registered == Some(true)
+            && match self.mode {
+                DetailMode::Auto => row.expires_at.is_none(),
+                DetailMode::Always => true,
+                DetailMode::Never => false,
+            }
+    }
+
+    /// Puts an endpoint where it belongs.
+    fn place(
+        &mut self,
+        number: u32,
+        is_turned: bool,
+        miss: Option<&Missed>,
+        detail: Option<&Detail>,
+    ) {
+        let rank = detail.map_or(Rank::Unknown, rank);
+        match (miss, detail) {
+            _ if is_turned => {
+                self.queue.insert((Rank::Turned, number));
+            }
+            // One that was asked in vain again waits as long as a record stays fresh, so that a
+            // vendor who always answers so does not take the budget from the others.
+            (Some(miss), _) if miss.times > 1 => {
+                self.left_alone.insert((miss.at + self.max_age, number));
+            }
+            (Some(miss), _) if miss.why == Miss::Disagreed => {
+                self.queue.insert((Rank::Disagreed, number));
+            }
+            (_, Some(detail)) => {
+                let due = fresh_until(detail, self.max_age, self.interval);
+                self.fresh.insert((due, rank, number));
+            }
+            (_, None) => {
+                self.queue.insert((rank, number));
+            }
+        }
+    }
+
+    /// Moves into the queue who is not fresh, or was left alone for long enough.
+    fn ripen(&mut self) {
+        let now = Instant::now();
+        while let Some(&(due, rank, number)) = self.fresh.first()
+            && due <= now
+        {
+            self.fresh.pop_first();
+            self.queue.insert((rank, number));
+        }
+        while let Some(&(due, number)) = self.left_alone.first()
+            && due <= now
+        {
+            self.left_alone.pop_first();
+            self.queue.insert((Rank::Unknown, number));
+        }
+    }
+
+    /// When somebody is next to be asked, perhaps already; `None` without anybody.
+    pub(super) fn next(&self) -> Option<Instant> {
+        if !self.queue.is_empty() {
+            return Some(Instant::now());
+        }
+        let fresh = self.fresh.first().map(|first| first.0);
+        let left_alone = self.left_alone.first().map(|first| first.0);
+        fresh.into_iter().chain(left_alone).min()
+    }
+
+    /// Whoever tells the most now; to be followed by [`Self::found`], [`Self::missed`] or
+    /// [`Self::put_back`].
+    pub(super) fn take(&mut self) -> Option<Arc<str>> {
+        self.ripen();
+        let picture = self.picture.as_ref()?;
+        let (_, number) = self.queue.pop_first()?;
+        let id: Arc<str> = picture.at(number)?.id.into();
+        self.turned.remove(&id);
+        self.asked.insert(Arc::clone(&id));
+        Some(id)
+    }
+
+    /// The row of an endpoint that was asked, if its record is still wanted.
+    pub(super) fn row(&self, id: &str) -> Option<EndpointView<'_>> {
+        let picture = self.picture.as_ref()?;
+        picture.endpoint(id).filter(|row| self.wants(row))
+    }
+
+    /// An endpoint's record has arrived and is kept.
+    pub(super) fn found(&mut self, id: &str, detail: &Detail) {
+        self.asked.remove(id);
+        self.missed.remove(id);
+        if let Some(number) = self.number(id) {
+            self.place(number, false, None, Some(detail));
+        }
+    }
+
+    /// An attempt has brought nothing; the endpoint is not asked again before the next walk.
+    pub(super) fn missed(&mut self, id: Arc<str>, why: Miss) {
+        self.asked.remove(&id);
+        if self.row(&id).is_none() {
+            return;
+        }
+        let at = Instant::now();
+        let missed = self.missed.entry(id);
+        let missed = missed.or_insert(Missed { why, times: 0, at });
+        *missed = Missed {
+            why,
+            times: missed.times + 1,
+            at,
+        };
+    }
+
+    /// The attempt says nothing about the endpoint: it is asked again when it can be.
+    pub(super) fn put_back(&mut self, id: &str, detail: Option<&Detail>) {
+        self.asked.remove(id);
+        if let Some(number) = self.number(id) {
+            self.queue
+                .insert((detail.map_or(Rank::Unknown, rank), number));
+        }
+    }
+
+    fn number(&self, id: &str) -> Option<u32> {
+        let picture = self.picture.as_ref()?;
+        self.row(id)?;
+        picture.number(id)
+    }
+}
+
+/// What an endpoint's known record makes of it among those that wait.
+fn rank(detail: &Detail) -> Rank {
+    match usable_expiry(detail) {
+        Some(expiry) => Rank::Expiring(expiry),
+        None => Rank::Old(detail.retrieved_at),
+    }
+}
+
+/// An expiry that had passed when it was read tells nothing about when to read again.
+fn usable_expiry(detail: &Detail) -> Option<UnixMillis> {
+    detail
+        .expires_at
+        .filter(|expiry| *expiry > detail.retrieved_at)
+}
+
+/// Until when a record is left alone: its expiry or `max_age`, but one `interval` at least, lest
+/// short registrations take the budget from the others.
+fn fresh_until(detail: &Detail, max_age: Duration, interval: Duration) -> Instant {
+    let lasts = usable_expiry(detail).map(|expiry| expiry.since(detail.retrieved_at).max(interval));
+    detail.retrieved + lasts.map_or(max_age, |lasts| lasts.min(max_age))
+}

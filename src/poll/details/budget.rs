@@ -1,0 +1,146 @@
+//! How many requests the operator grants: arithmetic over Tokio's instants, without waiting.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Requests that could not leave in time, because a walk was under way, are made up for at twice the
+/// pace, but no more of them than belong into this: whoever was idle must not flood the vendor.
+const MADE_UP: Duration = Duration::from_secs(10);
+
+/// A number of requests per minute: spread evenly, and in no minute more.
+#[derive(Debug)]
+pub(super) struct Budget {
+    gap: Duration,
+    /// When the next request would leave if all left evenly.
+    due: Instant,
+    /// The requests of the last minute, as many as it may have.
+    spent: VecDeque<Instant>,
+    most: usize,
+}
+
+impl Budget {
+    /// A budget of so many requests per minute, 0.1 to 6000, that has not been touched.
+    pub(super) fn new(per_minute: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "6000 at most, and positive"
+        )]
+        let most = (per_minute as usize).max(1);
+        Self {
+            gap: MINUTE.div_f64(per_minute),
+            due: Instant::now(),
+            spent: VecDeque::new(),
+            most,
+        }
+    }
+
+    /// When the next request may leave; perhaps already.
+    pub(super) fn next(&self) -> Instant {
+        let full = self.spent.len() == self.most;
+        let oldest = self.spent.front().filter(|_| full);
+        let window = oldest.map(|oldest| *oldest + MINUTE);
+        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
+        self.due.max(window.max(spacing).unwrap_or(self.due))
+    }
+
+    /// A request leaves now.
+    pub(super) fn spend(&mut self) {
+        let now = Instant::now();
+        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
+        self.due = self.due.max(earliest) + self.gap;
+        if self.spent.len() == self.most {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::time::{advance, sleep_until};
+
+    use super::*;
+
+    /// Spends all that is granted for `length`, except while `busy`; tells when requests left.
+    async fn spend_for(
+        length: Duration,
+        per_minute: f64,
+        busy: impl Fn(Duration) -> Option<Duration>,
+    ) -> Vec<Duration> {
+        let start = Instant::now();
+        let mut budget = Budget::new(per_minute);
+        let mut left = Vec::new();
+        while start.elapsed() < length {
+            sleep_until(budget.next()).await;
+            if let Some(until) = busy(start.elapsed()) {
+                sleep_until(start + until).await;
+                continue;
+            }
+            budget.spend();
+            left.push(start.elapsed());
+            // The limiter's gap.
+            advance(Duration::from_millis(50)).await;
+        }
+        left
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_leave_evenly() {
+        let left = spend_for(Duration::from_millis(18_500), 60.0, |_| None).await;
+        assert_eq!(left.len(), 20);
+        for (number, at) in (0..).zip(left) {
+            assert_eq!(at.as_secs(), number);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_walks_kept_from_leaving_is_made_up_for_but_no_minute_has_more() {
+        // Two seconds of every ten belong to a walk.
+        let busy = |at: Duration| {
+            (at.as_secs() % 10 < 2).then(|| Duration::from_secs(at.as_secs() / 10 * 10 + 2))
+        };
+        let left = spend_for(Duration::from_millis(179_900), 600.0, busy).await;
+        assert!((1760..=1800).contains(&left.len()), "{}", left.len());
+        for (index, at) in left.iter().enumerate() {
+            let within = left[index..]
+                .iter()
+                .take_while(|later| **later < *at + MINUTE);
+            assert!(within.count() <= 600);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_idle_has_saved_ten_seconds_at_most_and_leaves_at_twice_the_pace() {
+        let mut budget = Budget::new(60.0);
+        advance(Duration::from_secs(3_600)).await;
+        let start = Instant::now();
+        let mut left = Vec::new();
+        for _ in 0..30 {
+            sleep_until(budget.next()).await;
+            budget.spend();
+            left.push(start.elapsed().as_millis() / 500);
+        }
+        let hurried = (0..20).chain((20..40).step_by(2));
+        assert!(left.into_iter().eq(hurried));
+    }
+
+    proptest! {
+        #[test]
+        fn no_budget_makes_the_arithmetic_panic(per_minute in 0.1..=6000.0_f64) {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let mut budget = Budget::new(per_minute);
+                for _ in 0..20 {
+                    budget.spend();
+                }
+                assert!(budget.next() > Instant::now());
+            });
+        }
+    }
+}

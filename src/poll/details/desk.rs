@@ -1,0 +1,268 @@
+//! Where single records are asked for and taken in, in the time between two walks.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, StreamExt, future::OptionFuture, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    agenda::{Agenda, Miss},
+    budget::Budget,
+};
+use crate::{
+    api::{self, Endpoint, ErrorKind},
+    config::{Account, Optional},
+    poll::{Source, Surroundings, backoff, pace::Turn, report::DetailsNote},
+    snapshot::{Detail, Details, Snapshot},
+};
+
+/// Records that arrive are gathered for this long before they are published together: each time,
+/// some families are written anew.
+const GATHER: Duration = Duration::from_secs(2);
+
+/// Requests of one account under way at the same time.
+const UNDER_WAY: usize = 8;
+
+/// What came of one request; no result is a bug of ours.
+pub(in crate::poll) type Arrival = (Arc<str>, Option<Result<Endpoint, api::Error>>);
+
+/// Requests under way.
+pub(in crate::poll) type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = Arrival> + Send>>>;
+
+/// Retrieves the records of one account.
+#[derive(Debug)]
+pub(in crate::poll) struct Desk<S> {
+    source: Arc<S>,
+    around: Surroundings,
+    account: Arc<str>,
+    max_age: Duration,
+    with_contact: bool,
+    /// Requests per second that budget and limiter allow.
+    rate: f64,
+    budget: Budget,
+    agenda: Agenda,
+    under_way: UnderWay,
+    /// What has arrived since the last publication.
+    arrived: Vec<(Arc<str>, Detail)>,
+    /// When that is to be published.
+    publish_at: Option<Instant>,
+    /// Requests that failed in a row.
+    failures: u32,
+    /// Nobody is asked before this, because of them.
+    not_before: Instant,
+    note: DetailsNote,
+}
+
+impl<S: Source> Desk<S> {
+    pub(in crate::poll) fn new(account: &Account, source: Arc<S>, around: Surroundings) -> Self {
+        let details = &account.details;
+        let granted = details.requests_per_minute / 60.0;
+        Self {
+            source,
+            account: account.name.as_str().into(),
+            max_age: details.max_age,
+            with_contact: account.metrics.groups.contains(&Optional::Contact),
+            rate: around.pace.rate().map_or(granted, |rate| rate.min(granted)),
+            budget: Budget::new(details.requests_per_minute),
+            agenda: Agenda::new(details.mode, details.max_age, account.poll.interval),
+            under_way: UnderWay::new(),
+            arrived: Vec::new(),
+            publish_at: None,
+            failures: 0,
+            not_before: Instant::now(),
+            note: DetailsNote::new(account),
+            around,
+        }
+    }
+
+    /// A good walk has given `picture`, `before` is the one it replaces. Returns the details that
+    /// stay: whose endpoint is still registered and the same, as long as they are not too old.
+    pub(in crate::poll) fn open(
+        &mut self,
+        picture: &Arc<Snapshot>,
+        before: Option<&Snapshot>,
+        details: &Arc<Details>,
+    ) -> Arc<Details> {
+        let details = self.only_young(details, |id, detail| {
+            let row = picture.endpoint(id);
+            row.is_some_and(|row| self.agenda.wants(&row) && detail.is_of(&row))
+        });
+        self.agenda.open(picture, before, &details);
+        self.failures = 0;
+        self.note.foresee(self.agenda.wanted(), self.rate);
+        details
+    }
+
+    /// A walk has failed: nobody is asked until one is good again. Returns the details that stay.
+    pub(in crate::poll) fn close(&mut self, details: &Arc<Details>) -> Arc<Details> {
+        self.agenda.close();
+        self.only_young(details, |_, _| true)
+    }
+
+    /// Details that are wanted and not fresh.
+    pub(in crate::poll) fn pending(&mut self) -> u64 {
+        self.agenda.pending()
+    }
+
+    /// The details that `may` stay and are not too old; the same ones, if all do.
+    ///
+    /// A budget that cannot hold `max_age` gives each endpoint its turn within `wanted / rate`: twice
+    /// that is waited before what is known is given up.
+    fn only_young(
+        &self,
+        details: &Arc<Details>,
+        may: impl Fn(&str, &Detail) -> bool,
+    ) -> Arc<Details> {
+        #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
+        let round = Duration::from_secs_f64(self.agenda.wanted() as f64 / self.rate);
+        let longest = self.max_age.max(2 * round);
+        let stay =
+            details.only(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
+        if stay.len() == details.len() {
+            Arc::clone(details)
+        } else {
+            Arc::new(stay)
+        }
+    }
+
+    /// Asks and takes in until there is something to publish, which [`Self::arrived`] gives. May be
+    /// given up at any time. Nothing is asked so shortly before the next `walk` that it would wait.
+    pub(in crate::poll) async fn work(&mut self, walk: Instant, known: &Details) {
+        loop {
+            let publish = OptionFuture::from(self.publish_at.map(sleep_until));
+            let pace = Arc::clone(&self.around.pace);
+            let turn = self.next_start(walk).map(|start| async move {
+                sleep_until(start).await;
+                pace.spare_turn().await
+            });
+            tokio::select! {
+                Some(()) = publish => return,
+                Some(arrival) = self.under_way.next() => self.take_in(arrival, known),
+                Some(turn) = OptionFuture::from(turn) => self.ask(turn),
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// What has arrived since the last call.
+    pub(in crate::poll) fn arrived(&mut self) -> Vec<(Arc<str>, Detail)> {
+        self.publish_at = None;
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// Hands out the requests under way, to be carried on beside a walk; see [`beside`].
+    pub(in crate::poll) fn lend(&mut self) -> UnderWay {
+        std::mem::take(&mut self.under_way)
+    }
+
+    /// Takes them back with what has arrived meanwhile.
+    pub(in crate::poll) fn take_back(
+        &mut self,
+        under_way: UnderWay,
+        arrivals: Vec<Arrival>,
+        known: &Details,
+    ) {
+        self.under_way = under_way;
+        for arrival in arrivals {
+            self.take_in(arrival, known);
+        }
+    }
+
+    /// When to ask next; `None` if that is not before the walk, or when something else happens.
+    fn next_start(&self, walk: Instant) -> Option<Instant> {
+        let wanted = self.agenda.next()?;
+        let start = wanted.max(self.budget.next()).max(self.not_before);
+        let is_in_time = start + self.around.pace.time_for(1) < walk;
+        // Whoever has just failed is asked by one request at a time.
+        let most = if self.failures > 0 { 1 } else { UNDER_WAY };
+        (is_in_time && self.under_way.len() < most).then_some(start)
+    }
+
+    fn ask(&mut self, turn: Turn) {
+        let Some(id) = self.agenda.take() else { return };
+        self.budget.spend();
+        let source = Arc::clone(&self.source);
+        self.under_way.push(Box::pin(async move {
+            let answer = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
+            drop(turn);
+            (id, answer.ok())
+        }));
+    }
+
+    fn take_in(&mut self, (id, answer): Arrival, known: &Details) {
+        match answer {
+            Some(Ok(endpoint)) => self.take_record(id, endpoint),
+            Some(Err(error)) => self.take_error(id, &error, known),
+            None => self.agenda.missed(id, Miss::Failed),
+        }
+    }
+
+    fn take_record(&mut self, id: Arc<str>, endpoint: Endpoint) {
+        self.failures = 0;
+        // Only the list decides who is registered: a record that says otherwise is of another moment.
+        let disagrees = endpoint.registered == Some(false);
+        let Some(row) = self.agenda.row(&id).filter(|_| !disagrees) else {
+            if disagrees && self.agenda.row(&id).is_some() {
+                self.around.instruments.detail_disagreed();
+            }
+            return self.agenda.missed(id, Miss::Disagreed);
+        };
+        self.note.unreadable(&endpoint);
+        let detail = Detail::new(endpoint, &row, self.with_contact, self.around.clock.now());
+        self.agenda.found(&id, &detail);
+        self.arrived.push((id, detail));
+        self.publish_at.get_or_insert(Instant::now() + GATHER);
+    }
+
+    fn take_error(&mut self, id: Arc<str>, error: &api::Error, known: &Details) {
+        if error.kind == ErrorKind::NotFound {
+            // Deleted since the walk: the next one will say so.
+            self.failures = 0;
+            return self.agenda.missed(id, Miss::Failed);
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 {
+            tracing::warn!(account = %self.account, %error, "an endpoint could not be retrieved");
+        }
+        let wait = backoff::wait(self.failures, fastrand::f64());
+        if let Some(wait) = error.retry_after {
+            self.around.pace.pause_for(wait);
+        }
+        match error.kind {
+            // It concerns every request of the account, and says nothing about this endpoint.
+            ErrorKind::RateLimited => {
+                self.around.pace.pause_until(Instant::now() + wait);
+                self.agenda.put_back(&id, known.get(&id));
+            }
+            ErrorKind::Auth | ErrorKind::PaymentRequired | ErrorKind::Forbidden => {
+                self.agenda.missed(id, Miss::Failed);
+                self.agenda.close();
+            }
+            _ => {
+                self.not_before = Instant::now() + wait;
+                self.agenda.missed(id, Miss::Failed);
+            }
+        }
+    }
+}
+
+/// Carries requests on while a walk is under way; gives the walk's result and what has arrived.
+pub(in crate::poll) async fn beside<T>(
+    under_way: &mut UnderWay,
+    walk: impl Future<Output = T>,
+) -> (T, Vec<Arrival>) {
+    let mut walk = pin!(walk);
+    let mut arrivals = Vec::new();
+    loop {
+        tokio::select! {
+            result = &mut walk => return (result, arrivals),
+            Some(arrival) = under_way.next() => arrivals.push(arrival),
+        }
+    }
+}

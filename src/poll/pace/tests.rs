@@ -1,0 +1,144 @@
+//! Time at the limiter.
+
+use futures_util::{FutureExt, future::join_all};
+
+use super::*;
+
+/// Later than anything here.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(3_600)
+}
+
+fn pace(rate: Option<f64>) -> Pace {
+    Pace::new(rate, 32)
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
+    let pace = pace(Some(5.0));
+    let start = Instant::now();
+    let left = join_all((0..6).map(|_| async {
+        pace.turn(far()).await.unwrap();
+        start.elapsed()
+    }))
+    .await;
+    let expected: Vec<_> = (0..6)
+        .map(|turn| Duration::from_millis(200 * turn))
+        .collect();
+    for (left, expected) in left.iter().zip(&expected) {
+        // Tokio's timers have steps of a millisecond and are never early.
+        assert!(
+            left >= expected && *left <= *expected + Duration::from_millis(10),
+            "{left:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
+    let pace = pace(Some(1.0));
+    let start = Instant::now();
+    pace.turn(far()).await.unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(500), pace.turn(far())).await;
+    pace.turn(far()).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_vendor_holds_for_everybody_and_is_told_apart() {
+    let pace = pace(None);
+    pace.pause_until(Instant::now() + Duration::from_secs(30));
+    let turn = pace.turn(far()).await.unwrap();
+    assert_eq!((turn.vendor.as_secs(), turn.limiter.as_secs()), (30, 0));
+    assert_eq!(pace.turn(far()).await.unwrap().vendor, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_beyond_the_walks_time_is_not_waited_for() {
+    let pace = pace(None);
+    let end = Instant::now() + Duration::from_secs(30);
+    pace.pause_until(end);
+    let until = Instant::now() + Duration::from_secs(20);
+    assert_eq!(pace.turn(until).await.unwrap_err(), Paused(end));
+    assert_eq!(until.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_with_one_auth_id_share_the_slowest_pace() {
+    let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
+    let mut paces = Paces::new(2);
+    paces.announce(&url, "MA_1", Some(5.0));
+    paces.announce(&url, "MA_1", Some(2.0));
+    paces.announce(&url, "MA_2", None);
+    assert!(Arc::ptr_eq(
+        &paces.pace(&url, "MA_1"),
+        &paces.pace(&url, "MA_1")
+    ));
+    assert_eq!(
+        paces.pace(&url, "MA_1").time_for(10),
+        Duration::from_secs(5)
+    );
+    assert_eq!(paces.pace(&url, "MA_2").time_for(10), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_wait_takes_no_turn_while_a_walk_is_under_way() {
+    let pace = pace(Some(10.0));
+    let start = Instant::now();
+    let walk = async {
+        let _walking = pace.walking();
+        for _ in 0..5 {
+            pace.turn(far()).await.unwrap();
+            // The vendor takes its time: turns go unused meanwhile.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        start.elapsed()
+    };
+    let detail = async {
+        pace.spare_turn().await;
+        start.elapsed()
+    };
+    let (walked, retrieved) = tokio::join!(walk, detail);
+    assert_eq!(walked.as_secs(), 5);
+    assert!(retrieved >= walked, "{retrieved:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_begins_goes_before_what_waits_already() {
+    let pace = pace(Some(1.0));
+    pace.turn(far()).await.unwrap();
+    let start = Instant::now();
+    let detail = async {
+        pace.spare_turn().await;
+        start.elapsed()
+    };
+    let walk = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let _walking = pace.walking();
+        pace.turn(far()).await.unwrap();
+        start.elapsed()
+    };
+    let (retrieved, walked) = tokio::join!(detail, walk);
+    assert_eq!((walked.as_secs(), retrieved.as_secs()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_vendor_holds_for_what_can_wait_too() {
+    let pace = pace(None);
+    let end = pace.pause_for(Duration::from_secs(30));
+    let start = Instant::now();
+    pace.spare_turn().await;
+    assert_eq!(start.elapsed().as_secs(), 30);
+    let late = pace.pause_for(Duration::from_secs(86_400));
+    assert!(late > end && late - Instant::now() == LONGEST_PAUSE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_wait_never_fills_the_process() {
+    let pace = Pace::new(None, 8);
+    let held = [pace.spare_turn().await, pace.spare_turn().await];
+    assert!(pace.spare_turn().now_or_never().is_none());
+    pace.turn(far()).await.unwrap();
+    drop(held);
+    pace.spare_turn().await;
+}

@@ -1,0 +1,441 @@
+//! Details beside walks: who is asked, when, and what becomes of the answers.
+
+use std::{future::Future, ops::Range, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::list::{List, Record, START, Stage, account, count, fault};
+use crate::{
+    api::{Endpoint, Error, ErrorKind},
+    clock::Clock,
+    config::{Account, DetailMode},
+    shutdown,
+    snapshot::{AccountState, Reader},
+    telemetry::{
+        Instruments,
+        logs::{Captured, Format, Level},
+    },
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An account whose list says too little, with a budget of so many requests per minute.
+fn wanting(per_minute: f64) -> Account {
+    let mut account = account();
+    account.details.mode = DetailMode::Auto;
+    account.details.requests_per_minute = per_minute;
+    account
+}
+
+/// Records that say what the list says, and that the registration lasts for so long.
+fn lasting(lifetime: Duration) -> Record {
+    let clock = Clock::anchored(START);
+    Box::new(move |row| {
+        let row = row.cloned().ok_or_else(|| fault(ErrorKind::NotFound))?;
+        let expires_at = Some(clock.now().plus(lifetime));
+        Ok(Endpoint { expires_at, ..row })
+    })
+}
+
+/// Records that are all this fault.
+fn failing(error: Error) -> Record {
+    Box::new(move |_| Err(error.clone()))
+}
+
+/// A list of so many endpoints, of which those in `registered` are.
+fn list(endpoints: u64, registered: Range<usize>) -> Arc<List> {
+    let list = List::of(endpoints);
+    for (number, row) in list.state().rows.iter_mut().enumerate() {
+        row.registered = Some(registered.contains(&number));
+        // Ids of one length, so that their order is that of numbers.
+        row.id = format!("{number:06}");
+    }
+    list.state().record = Some(lasting(3_600 * SECOND));
+    list
+}
+
+/// What a story watches while the poller runs.
+struct Watch {
+    list: Arc<List>,
+    reader: Reader,
+    instruments: Instruments,
+    start: Instant,
+}
+
+impl Watch {
+    fn state(&self) -> Arc<AccountState> {
+        self.reader.current()
+    }
+
+    /// Ids of the records asked for since the last call.
+    fn retrieved(&self) -> Vec<String> {
+        let mut state = self.list.state();
+        state.retrieved.drain(..).map(|(id, _)| id).collect()
+    }
+
+    /// Waits until so many seconds after the start.
+    async fn at(&self, seconds: u64) {
+        sleep(
+            (self.start + Duration::from_secs(seconds)).saturating_duration_since(Instant::now()),
+        )
+        .await;
+    }
+
+    fn has_detail(&self, id: &str) -> bool {
+        self.state().details.get(id).is_some()
+    }
+}
+
+/// Runs a poller while `story` watches.
+async fn tell<F: Future<Output = ()>>(
+    list: &Arc<List>,
+    account: Account,
+    story: impl FnOnce(Watch) -> F,
+) {
+    let stage = Stage::new(list, account);
+    let watch = Watch {
+        list: Arc::clone(list),
+        reader: stage.reader.clone(),
+        instruments: stage.instruments.clone(),
+        start: Instant::now(),
+    };
+    let shutdown = shutdown::Token::new();
+    let run = stage.poller.run(shutdown.clone());
+    let story = async {
+        story(watch).await;
+        shutdown.cancel();
+    };
+    tokio::join!(story, run);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budget_allows() {
+    let list = list(2_000, 0..1_500);
+    let mut account = wanting(600.0);
+    account.api.requests_per_second = Some(20.0);
+    tell(&list, account, |watch| async move {
+        // 1,500 / 600 minutes, after a walk of 21 pages at 20 per second.
+        watch.at(1 + 150 + 3).await;
+        let state = watch.state();
+        let picture = state.picture.as_ref().unwrap();
+        let known = picture.endpoints_with(&state.details);
+        assert_eq!(known.filter(|one| one.expires_at.is_some()).count(), 1_500);
+        assert_eq!(state.details_pending, 0);
+        let list = watch.list.state();
+        let mut times: Vec<_> = list.retrieved.iter().map(|(_, at)| *at).collect();
+        assert_eq!(times.len(), 1_500, "nobody is asked twice");
+        for (index, at) in times.iter().enumerate() {
+            let minute = times[index..]
+                .iter()
+                .take_while(|later| later.duration_since(*at) < 60 * SECOND);
+            assert!(minute.count() <= 600, "the budget holds");
+        }
+        times.extend(list.requests.iter().map(|(_, at)| *at));
+        times.sort_unstable();
+        for pair in times.windows(2) {
+            assert!(pair[1] - pair[0] >= SECOND / 20, "the limiter holds");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_turns_registered_goes_before_hundreds_that_wait() {
+    let list = list(2_000, 0..1_500);
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(30).await;
+        watch.list.set_registered(1_999..2_000, true);
+        assert!(!watch.has_detail("001999"));
+        watch.at(30 + 2 * 60).await;
+        assert!(watch.has_detail("001999"));
+        assert!(watch.state().details_pending > 1_300, "hundreds still wait");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn details_change_nothing_about_when_walks_ask() {
+    let mut walks = Vec::new();
+    for mode in [DetailMode::Never, DetailMode::Auto] {
+        fastrand::seed(7);
+        let list = list(2_000, 0..1_500);
+        let mut account = wanting(600.0);
+        account.details.mode = mode;
+        account.api.requests_per_second = Some(10.0);
+        tell(&list, account, |watch| async move {
+            watch.at(300).await;
+        })
+        .await;
+        let state = list.state();
+        assert_eq!(state.retrieved.is_empty(), mode == DetailMode::Never);
+        // Jitter of the ticks is drawn by chance: what counts is the time within each walk.
+        let mut begun = None;
+        let times = state.requests.iter().map(|(offset, at)| {
+            if *offset == 0 {
+                begun = Some(*at);
+            }
+            (*offset, (*at - begun.unwrap()).as_millis() / 10)
+        });
+        walks.push(times.collect::<Vec<_>>());
+    }
+    assert_eq!(walks[0], walks[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_contradicts_the_list_is_dropped_and_asked_for_first_after_the_next_walk() {
+    let list = list(300, 0..300);
+    let clock = Clock::anchored(START);
+    list.state().record = Some(Box::new(move |row| {
+        let row = row.cloned().unwrap();
+        let is_late = clock.now() >= START.plus(30 * SECOND);
+        Ok(Endpoint {
+            registered: Some(row.id != "000003" || is_late),
+            expires_at: Some(clock.now().plus(3_600 * SECOND)),
+            ..row
+        })
+    }));
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(50).await;
+        assert!(watch.retrieved().contains(&"000003".to_owned()));
+        assert!(!watch.has_detail("000003"));
+        let registered = |state: &AccountState| {
+            let picture = state.picture.clone().unwrap();
+            picture.endpoint("000003").unwrap().registered
+        };
+        assert_eq!(
+            registered(&watch.state()),
+            Some(true),
+            "the list alone decides"
+        );
+        let disagreed = count(
+            &watch.instruments,
+            "vobiz_detail_disagreements_total",
+            "main",
+        );
+        assert_eq!(disagreed, 1);
+        watch.at(70).await;
+        {
+            let state = watch.list.state();
+            let walk = state.requests.last().unwrap().1;
+            let mut asked = state.retrieved.iter().filter(|(_, at)| *at > walk);
+            assert_eq!(asked.next().unwrap().0, "000003");
+        }
+        assert!(watch.has_detail("000003"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_who_always_contradicts_himself_does_not_take_the_budget_from_others() {
+    let list = list(100, 0..100);
+    list.state().record = Some(Box::new(|row| {
+        let row = row.cloned().unwrap();
+        let registered = Some(row.id.as_str() >= "000060");
+        Ok(Endpoint { registered, ..row })
+    }));
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(300).await;
+        for number in 60..100 {
+            assert!(watch.has_detail(&format!("{number:06}")), "{number}");
+        }
+        assert_eq!(watch.state().details_pending, 60);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detail_goes_when_its_endpoint_is_lost_changed_or_gone() {
+    let list = list(100, 0..100);
+    tell(&list, wanting(6_000.0), |watch| async move {
+        watch.at(30).await;
+        assert_eq!(watch.state().details.len(), 100);
+        watch.list.set_registered(1..2, false);
+        {
+            let mut state = watch.list.state();
+            state.rows[2].alias = Some("Somebody else".to_owned());
+            state.rows.remove(3);
+            state.record = Some(failing(fault(ErrorKind::ServerError)));
+        }
+        watch.at(80).await;
+        let details = &watch.state().details;
+        assert_eq!(details.len(), 97);
+        for id in ["000001", "000002", "000003"] {
+            assert!(details.get(id).is_none(), "{id}");
+        }
+        let pending = watch.state().details_pending;
+        assert_eq!(pending, 1, "the changed one is wanted again");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_is_asked_for_again_before_what_is_only_old_and_fresh_records_are_left_alone()
+{
+    let list = list(20, 0..20);
+    let clock = Clock::anchored(START);
+    list.state().record = Some(Box::new(move |row| {
+        let row = row.cloned().unwrap();
+        let number: u64 = row.id.parse().unwrap();
+        // Half of them last for two minutes; the others' records tell no expiry.
+        let expires_at = (number >= 10).then(|| clock.now().plus(120 * SECOND));
+        Ok(Endpoint { expires_at, ..row })
+    }));
+    tell(&list, wanting(600.0), |watch| async move {
+        watch.at(100).await;
+        assert_eq!(watch.retrieved().len(), 20);
+        watch.at(170).await;
+        let again = watch.retrieved();
+        assert_eq!(again.len(), 10, "{again:?}");
+        assert!(again.iter().all(|id| id.as_str() >= "000010"));
+        watch.at(660).await;
+        let old = watch.retrieved();
+        assert!(
+            old.contains(&"000000".to_owned()),
+            "after max_age at the latest"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_cannot_keep_up_is_told_once_with_the_numbers_and_reaches_everybody() {
+    let log = Captured::default();
+    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::Warn, Format::Logfmt));
+    let list = list(1_500, 0..1_500);
+    list.state().record = Some(lasting(90 * SECOND));
+    tell(&list, wanting(60.0), |watch| async move {
+        // Twice the time of a round: nobody is given up before, and nobody is forgotten.
+        watch.at(60 + 1_500).await;
+        assert_eq!(watch.state().details.len(), 1_500);
+        watch.at(60 + 4_500).await;
+        assert_eq!(watch.state().details.len(), 1_500);
+    })
+    .await;
+    let said = log.text();
+    assert_eq!(said.matches("endpoints want details").count(), 1, "{said}");
+    for word in [
+        "1500 endpoints",
+        "keep 600 fresh",
+        "every 25 minutes",
+        "requests_per_minute to 150",
+        "max_age to 25m",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_deleted_since_the_walk_is_no_error() {
+    let log = Captured::default();
+    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::Warn, Format::Logfmt));
+    let list = list(50, 0..50);
+    list.state().record = Some(failing(fault(ErrorKind::NotFound)));
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(58).await;
+        assert_eq!(
+            watch.retrieved().len(),
+            50,
+            "each once, and none again before a walk"
+        );
+        assert_eq!(watch.state().up, Some(true));
+    })
+    .await;
+    assert_eq!(log.text(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_pauses_details_and_walks_alike() {
+    let list = list(50, 0..50);
+    let mut throttled = fault(ErrorKind::RateLimited);
+    throttled.retry_after = Some(100 * SECOND);
+    list.state().record = Some(failing(throttled));
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(5).await;
+        watch.list.state().record = Some(lasting(3_600 * SECOND));
+        assert_eq!(watch.retrieved().len(), 1);
+        let walks = watch.list.asked().len();
+        assert_eq!(walks, 1);
+        watch.at(95).await;
+        assert!(watch.retrieved().is_empty() && watch.list.asked().is_empty());
+        watch.at(180).await;
+        assert!(
+            watch.has_detail("000000"),
+            "the one that was refused is asked again"
+        );
+        assert!(!watch.list.asked().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_end_the_asking_until_a_walk_is_good_again() {
+    let list = list(50, 0..50);
+    list.state().record = Some(failing(fault(ErrorKind::Forbidden)));
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(50).await;
+        assert_eq!(watch.retrieved().len(), 1);
+        watch.list.state().record = Some(lasting(3_600 * SECOND));
+        watch.at(110).await;
+        assert!(watch.retrieved().len() > 30);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_spaced_out_and_a_walk_that_fails_ends_them() {
+    let list = list(500, 0..500);
+    list.state().record = Some(failing(fault(ErrorKind::ServerError)));
+    tell(&list, wanting(600.0), |watch| async move {
+        watch.at(55).await;
+        let asked = watch.retrieved().len();
+        assert!((3..=12).contains(&asked), "{asked}");
+        watch.list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
+        watch.at(67).await;
+        watch.retrieved();
+        watch.at(118).await;
+        assert_eq!(watch.state().up, Some(false));
+        assert!(watch.retrieved().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_in_reading_a_record_costs_that_record_only() {
+    let list = list(3, 0..3);
+    list.state().record = Some(Box::new(|row| {
+        let row = row.cloned().unwrap();
+        assert!(row.id != "000001", "a bug, on purpose");
+        Ok(row)
+    }));
+    tell(&list, wanting(60.0), |watch| async move {
+        watch.at(30).await;
+        assert_eq!(watch.state().details.len(), 2);
+        // The closure was lost with its panic.
+        watch.list.state().record = Some(lasting(3_600 * SECOND));
+        watch.at(90).await;
+        assert_eq!(watch.state().details.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_for() {
+    for (mode, expected) in [
+        (DetailMode::Auto, 0),
+        (DetailMode::Always, 10),
+        (DetailMode::Never, 0),
+    ] {
+        let list = list(20, 0..10);
+        for row in &mut list.state().rows {
+            row.expires_at = Some(START.plus(3_600 * SECOND));
+        }
+        let mut account = wanting(600.0);
+        account.details.mode = mode;
+        tell(&list, account, |watch| async move {
+            watch.at(100).await;
+            assert_eq!(watch.retrieved().len(), expected, "{mode:?}");
+            assert_eq!(watch.state().details_pending, 0);
+        })
+        .await;
+    }
+}
