@@ -9,6 +9,7 @@ mod accounts;
 mod commands;
 mod configuration;
 mod demo;
+mod details;
 mod faults;
 mod fleet;
 mod formats;

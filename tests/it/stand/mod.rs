@@ -23,11 +23,20 @@ use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration
 
 use vobiz_exporter::sim::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
-/// No story waits longer for anything.
+/// No story waits longer for anything, unless it says so.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again until the answer is there; panics with `what` when it does not come.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    until_within(PATIENCE, what, ask).await
+}
+
+/// The same for a story that takes longer.
+pub async fn until_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -36,7 +45,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(patience, asking)
         .await
         .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
