@@ -14,9 +14,6 @@ use crate::{
     telemetry::{AccountInstruments, Operation, ThrottleCause},
 };
 
-/// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-
 /// Asks for the pages of one walk.
 #[derive(Debug)]
 pub(super) struct Asker<S> {
@@ -106,11 +103,8 @@ impl<S: Source> Asker<S> {
                 }
                 Err(error) => error,
             };
-            let not_before = error.retry_after.map(|wait| Instant::now() + cut(wait));
+            let not_before = error.retry_after.map(|wait| self.pace.heed(wait));
             self.progress().last_fault = Some(error.clone());
-            if let Some(not_before) = not_before {
-                self.pace.pause_until(not_before);
-            }
             let again = Instant::now() + backoff::wait(retry + 1, fastrand::f64());
             let start = not_before.map_or(again, |not_before| again.max(not_before));
             let may_pass = error.kind.is_retryable() && retry < self.retries;
@@ -176,16 +170,4 @@ impl<S: Source> Asker<S> {
             None => Failure::new(Reason::Deadline, "the walk ran out of time"),
         }
     }
-}
-
-/// The pause that is honoured.
-fn cut(wait: Duration) -> Duration {
-    if wait > LONGEST_PAUSE {
-        tracing::warn!(
-            asked_s = wait.as_secs(),
-            used_s = LONGEST_PAUSE.as_secs(),
-            "the vendor asks for a longer pause than is honoured"
-        );
-    }
-    wait.min(LONGEST_PAUSE)
 }

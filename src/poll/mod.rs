@@ -15,6 +15,7 @@ mod count;
 mod failure;
 mod groups;
 mod pace;
+mod pause;
 mod poller;
 mod reading;
 mod repair;

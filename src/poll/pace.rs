@@ -115,7 +115,8 @@ impl Pace {
         *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
     }
 
-    fn pause(&self) -> Option<Instant> {
+    /// Until when nobody may start, while the vendor's pause holds.
+    pub fn pause(&self) -> Option<Instant> {
         let paused = self
             .paused_until
             .lock()
