@@ -27,7 +27,7 @@ mod yaml;
 pub use load::{Loaded, load};
 pub use mistake::{Errors, Mistake};
 pub use model::{
-    Account, Api, Config, Filter, Group, GroupMatch, Metrics, Optional, Poll, Token, Watch,
+    Account, Api, Config, Filter, Group, GroupMatch, Metrics, Optional, Poll, Probe, Token, Watch,
 };
 pub use token::{TokenFileError, read_token_file};
 

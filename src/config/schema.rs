@@ -40,6 +40,12 @@ const POLL: Shape = Table(&[
 
 const METRICS: Shape = Table(&[Key("groups", Words), Key("username", Scalar)]);
 
+const PROBE: Shape = Table(&[
+    Key("enabled", Scalar),
+    Key("requests_per_second", Scalar),
+    Key("timeout_offset", Scalar),
+]);
+
 macro_rules! api {
     ($max_concurrent_requests:expr) => {
         Table(&[
@@ -99,6 +105,10 @@ const ACCOUNT: Shape = Table(&[
         )),
     ),
     Key("metrics", METRICS),
+    Key(
+        "probe",
+        Elsewhere("is for all accounts together; set `probe` at the top level"),
+    ),
     Key("groups", List(&GROUP)),
     Key("applications", Names),
 ]);
@@ -108,6 +118,7 @@ pub(super) static ROOT: Shape = Table(&[
     Key("poll", POLL),
     Key("api", api!(Scalar)),
     Key("metrics", METRICS),
+    Key("probe", PROBE),
     Key("accounts", List(&ACCOUNT)),
 ]);
 

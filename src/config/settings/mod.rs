@@ -1,4 +1,5 @@
-//! `poll`, `api` and `metrics`: the global ones, and an account's own laid over them.
+//! `poll`, `api` and `metrics`: the global ones, and an account's own laid over them; and `probe`,
+//! which is global only.
 //!
 //! Each is read into keys (what one layer says), laid over the layer below, and finished into the
 //! model's type. A faulty value is reported where it is read; keys then hold nothing for it.
@@ -6,12 +7,14 @@
 mod api;
 mod metrics;
 mod poll;
+mod probe;
 
 use std::path::Path;
 
 pub(super) use api::{ApiKeys, is_loopback};
 pub(super) use metrics::MetricsKeys;
 pub(super) use poll::PollKeys;
+pub(super) use probe::{check_share, probe};
 
 use super::{
     entry::{Entry, Section},
