@@ -15,6 +15,7 @@
 //! - [`snapshot`]: one immutable picture of an account, one writer, readers never wait;
 //! - [`poll`]: when to ask, how far to walk, and the proof that a walk is complete;
 //! - [`exposition`]: a picture becomes compressed fragments, once;
+//! - [`probe`]: one endpoint, asked for at once, beside the walks;
 //! - [`http`]: the front door;
 //! - [`sim`]: a model of the vendor for the demo, the tests and the benches;
 //! - [`cli`] and [`app`]: the command line, and the only place that sees every room.
@@ -33,6 +34,7 @@ pub mod snapshot;
 pub mod poll;
 
 pub mod exposition;
+pub mod probe;
 
 pub mod http;
 

@@ -8,6 +8,7 @@ use crate::{
     clock::Clock,
     config::Config,
     poll::{Paces, Poller, Surroundings},
+    probe::Prober,
     snapshot::Reader,
     telemetry::Instruments,
 };
@@ -22,6 +23,8 @@ pub(super) struct Household {
     pub(super) pollers: Vec<Poller<Client>>,
     pub(super) readers: Vec<Reader>,
     pub(super) instruments: Instruments,
+    /// Answers `/probe`, where that is wanted.
+    pub(super) prober: Option<Prober<Client>>,
 }
 
 impl Household {
@@ -49,6 +52,7 @@ impl Household {
             pollers: Vec::new(),
             readers: Vec::new(),
             instruments,
+            prober: config.probe.enabled.then(|| Prober::new(config)),
         };
         for account in &config.accounts {
             let own = household.instruments.account(&account.name);
@@ -57,13 +61,17 @@ impl Household {
                 .map_err(|error| {
                     Failure::of_configuration(format!("account {}: {error}", account.name))
                 })?;
+            let client = Arc::new(client);
             let pace = paces.pace(&account.api.base_url, &account.auth_id);
+            if let Some(prober) = &mut household.prober {
+                prober.add(account, Arc::clone(&client), Arc::clone(&pace), own.clone());
+            }
             let around = Surroundings {
                 clock,
                 instruments: own,
                 pace,
             };
-            let (poller, reader) = Poller::new(account.clone(), Arc::new(client), around, first_in);
+            let (poller, reader) = Poller::new(account.clone(), client, around, first_in);
             household.pollers.push(poller);
             household.readers.push(reader);
             first_in += apart;

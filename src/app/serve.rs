@@ -32,8 +32,15 @@ pub(super) async fn open(
     shutdown: Token,
     announce: impl FnOnce(&Bound) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let bound = bind(web).await?;
+    let mut bound = bind(web).await?;
     let household = Household::build(config, true)?;
+    if let Some(prober) = household.prober {
+        bound = bound.with_bell(Arc::new(prober));
+        tracing::info!(
+            requests_per_second = config.probe.requests_per_second,
+            "probes are on: whoever reaches this port may spend requests of every account"
+        );
+    }
     for address in bound.local_addrs() {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"), %address,

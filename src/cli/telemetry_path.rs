@@ -25,6 +25,8 @@ impl FromStr for TelemetryPath {
         } else if text == "/-" || text.starts_with("/-/") || matches!(text, "/healthz" | "/readyz")
         {
             Err("is kept for health and administration; choose another, such as /metrics")
+        } else if text == "/probe" {
+            Err("is kept for probes; choose another, such as /metrics")
         } else if !text.bytes().all(is_plain) {
             Err("must be plain: no spaces, no query, no escapes")
         } else {
@@ -56,6 +58,7 @@ mod tests {
             "/-/reload",
             "/healthz",
             "/readyz",
+            "/probe",
             "/m?x",
             "/m m",
             "/m\n",

@@ -12,7 +12,7 @@ use super::{
     mistake::{Errors, Report},
     model::Config,
     schema,
-    settings::Keys,
+    settings::{self, Keys},
 };
 
 /// A valid configuration.
@@ -45,6 +45,7 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
     match config {
         Some(config) if report.mistakes.is_empty() => {
             environment::check_proxies(environment, &config.accounts, &mut report);
+            settings::check_share(&config.probe, &config.accounts, &mut report);
             Ok(Loaded {
                 config,
                 warnings: report.warnings,
@@ -58,6 +59,7 @@ fn walk(root: &Section<'_>, folder: &Path, report: &mut Report) -> Option<Config
     let global = Keys::read(root, folder, report);
     global.poll.finish(&root.section("poll"), report);
     global.api.check_scheme(None, &root.section("api"), report);
+    let probe = settings::probe(&root.section("probe"), report);
     let is_list = |kind: &ValueKind| matches!(kind, ValueKind::Array(_) | ValueKind::Nil);
     let accounts_is_list = root
         .section("accounts")
@@ -69,6 +71,7 @@ fn walk(root: &Section<'_>, folder: &Path, report: &mut Report) -> Option<Config
     let accounts = accounts::read(root, &global, folder, report)?;
     Some(Config {
         max_concurrent_requests: global.api.max_concurrent_requests()?,
+        probe: probe?,
         accounts,
     })
 }

@@ -26,6 +26,11 @@ fn write_config(config: &Config, out: &mut String) -> std::fmt::Result {
         "api:\n  max_concurrent_requests: {}",
         config.max_concurrent_requests
     )?;
+    let probe = &config.probe;
+    writeln!(out, "probe:\n  enabled: {}", probe.enabled)?;
+    let rate = probe.requests_per_second;
+    writeln!(out, "  requests_per_second: {rate}")?;
+    writeln!(out, "  timeout_offset: {}", shown(probe.timeout_offset))?;
     writeln!(out, "accounts:")?;
     config
         .accounts

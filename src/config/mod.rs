@@ -28,7 +28,7 @@ pub use load::{Loaded, load};
 pub use mistake::{Errors, Mistake};
 pub use model::{
     Account, Api, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics, Optional, Poll,
-    Token, Watch,
+    Probe, Token, Watch,
 };
 pub use token::{TokenFileError, read_token_file};
 

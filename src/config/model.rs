@@ -16,9 +16,22 @@ use url::Url;
 pub struct Config {
     /// `api.max_concurrent_requests`: requests in flight over the whole process.
     pub max_concurrent_requests: usize,
+    /// `probe`: asking for single endpoints.
+    pub probe: Probe,
     /// One entry per account, in the file's order; never empty, names are distinct. Accounts with the
     /// same `base_url` and `auth_id` have the same `requests_per_second`, for they share a limiter.
     pub accounts: Vec<Account>,
+}
+
+/// `probe`: whether and how single endpoints are asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    /// Is `/probe` answered at all?
+    pub enabled: bool,
+    /// Requests per second and (base URL, auth id) that probes may make; above 0.
+    pub requests_per_second: f64,
+    /// How much earlier than the scrape's time-out a probe gives up.
+    pub timeout_offset: Duration,
 }
 
 /// One Vobiz account and how it is to be read: global settings with its own laid over them.

@@ -46,6 +46,12 @@ const DETAILS: Shape = Table(&[
 
 const METRICS: Shape = Table(&[Key("groups", Words), Key("username", Scalar)]);
 
+const PROBE: Shape = Table(&[
+    Key("enabled", Scalar),
+    Key("requests_per_second", Scalar),
+    Key("timeout_offset", Scalar),
+]);
+
 macro_rules! api {
     ($max_concurrent_requests:expr) => {
         Table(&[
@@ -106,6 +112,10 @@ const ACCOUNT: Shape = Table(&[
     ),
     Key("details", DETAILS),
     Key("metrics", METRICS),
+    Key(
+        "probe",
+        Elsewhere("is for all accounts together; set `probe` at the top level"),
+    ),
     Key("groups", List(&GROUP)),
     Key("applications", Names),
 ]);
@@ -116,6 +126,7 @@ pub(super) static ROOT: Shape = Table(&[
     Key("api", api!(Scalar)),
     Key("details", DETAILS),
     Key("metrics", METRICS),
+    Key("probe", PROBE),
     Key("accounts", List(&ACCOUNT)),
 ]);
 

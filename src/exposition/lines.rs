@@ -7,16 +7,21 @@ use crate::{clock::UnixMillis, telemetry::catalogue::Metric};
 
 /// A sample's value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Value {
+pub enum Value {
+    /// A whole number.
     Integer(u64),
+    /// A point in time, shown in Unix seconds.
     Time(UnixMillis),
+    /// Any other number.
     Float(f64),
 }
 
 impl Value {
-    pub(super) const ONE: Self = Self::Integer(1);
+    /// What every info series has.
+    pub const ONE: Self = Self::Integer(1);
 
-    pub(super) fn flag(yes: bool) -> Self {
+    /// 1 or 0.
+    pub fn flag(yes: bool) -> Self {
         Self::Integer(u64::from(yes))
     }
 

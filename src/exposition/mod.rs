@@ -10,6 +10,8 @@
 //! 3. `own` does the same with what the registry holds, at most once a second;
 //! 4. [`Exposition::answer`] hands out the finished pieces.
 //!
+//! A [`Sheet`] is a small exposition of its own, written sample by sample for one answer.
+//!
 //! Both text formats and both encodings come from the same fragments: only the lines of metadata
 //! differ between the formats, and an answer without compression is inflated while it is sent.
 
@@ -22,12 +24,15 @@ mod metadata;
 mod own;
 mod press;
 mod published;
+mod sheet;
 mod single_run;
 mod walks;
 mod window;
 mod words;
 
 pub use answer::{Answer, AnswerBody, Encoding, Format};
+pub use lines::Value;
+pub use sheet::Sheet;
 pub use single_run::{SingleRun, single_run};
 pub use window::Exposition;
 pub use words::AccountSummary;

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::ready,
     pin::pin,
     sync::{
         Arc,
@@ -59,7 +58,7 @@ pub(super) async fn tend<P: Pages>(
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let answer = front.answer(&request, Ticket::new(&pulse));
-        ready(Ok::<_, Infallible>(answer))
+        answer.map(Ok::<_, Infallible>)
     });
     let mut protocol = http1::Builder::new();
     protocol

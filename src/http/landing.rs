@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::exposition::AccountSummary;
 
 /// What a browser may do with the page: show it, in the one style that it brings along.
@@ -12,8 +14,13 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
-/// The whole page: name, version, each account's state in words, links.
-pub(super) fn page(telemetry_path: &str, accounts: &[AccountSummary]) -> String {
+/// The whole page: name, version, each account's state in words, links. Where probing is on, `probed` is
+/// the name of an account, for an example.
+pub(super) fn page(
+    telemetry_path: &str,
+    probed: Option<&str>,
+    accounts: &[AccountSummary],
+) -> String {
     let mut rows = String::new();
     for account in accounts {
         let (name, state) = (escaped(&account.name), escaped(&account.state));
@@ -22,6 +29,7 @@ pub(super) fn page(telemetry_path: &str, accounts: &[AccountSummary]) -> String 
     }
     let version = env!("CARGO_PKG_VERSION");
     let path = escaped(telemetry_path);
+    let probe = probed.map_or_else(String::new, probe);
     format!(
         "<!DOCTYPE html>\n\
         <html lang=\"en\">\n\
@@ -41,11 +49,22 @@ pub(super) fn page(telemetry_path: &str, accounts: &[AccountSummary]) -> String 
         </table>\n\
         <ul>\n\
         <li><a href=\"{path}\">Metrics</a></li>\n\
+        {probe}\
         <li><a href=\"/-/healthy\">Health</a>: the process lives</li>\n\
         <li><a href=\"/-/ready\">Readiness</a>: every account has been read once</li>\n\
         </ul>\n\
         </body>\n\
         </html>\n"
+    )
+}
+
+/// How to ask for one endpoint. The link itself asks for none, for that would cost a request: it leads
+/// to the words that say what is missing.
+fn probe(account: &str) -> String {
+    let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
+    format!(
+        "<li><a href=\"/probe?account={account}&amp;debug=true\">Probe</a>: one endpoint, asked for now, as in \
+        <code>/probe?account={account}&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
     )
 }
 

@@ -7,7 +7,9 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Address, BindError, Settings, connections::Connections, front::Front, pages::Pages};
+use super::{
+    Address, BindError, Settings, bell::Bell, connections::Connections, front::Front, pages::Pages,
+};
 use crate::{shutdown::Token, telemetry::Instruments};
 
 /// How long nothing is accepted after the system could not give us a connection.
@@ -25,6 +27,7 @@ pub struct Bound {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     settings: Settings,
+    bell: Option<Arc<dyn Bell>>,
 }
 
 impl Bound {
@@ -38,6 +41,7 @@ impl Bound {
             listeners: Vec::new(),
             addresses: Vec::new(),
             settings,
+            bell: None,
         };
         for address in addresses {
             for listener in address.listen().await? {
@@ -63,10 +67,18 @@ impl Bound {
         &self.addresses
     }
 
+    /// From now on, probes are answered by `bell`; without one, `/probe` is not found.
+    #[must_use]
+    pub fn with_bell(mut self, bell: Arc<dyn Bell>) -> Self {
+        self.bell = Some(bell);
+        self
+    }
+
     /// Answers until `shutdown`; then takes no more connections, ends the idle ones, finishes the
     /// answers under way (at most [`Limits::drain_time`](super::Limits::drain_time)) and returns.
     pub async fn serve<P: Pages>(self, pages: Arc<P>, instruments: Instruments, shutdown: Token) {
-        let front = Arc::new(Front::new(&self.settings, pages, instruments));
+        let front = Front::new(&self.settings, pages, self.bell, instruments);
+        let front = Arc::new(front);
         let mut connections = Connections::new(self.settings.limits, shutdown.clone());
         let mut doors = Doors::new(self.listeners);
         // A connection that has come while all are taken. Nobody has to go before it is there.

@@ -20,6 +20,9 @@ pub struct Limits {
     /// answered is closed to make room; while every one is being answered, new ones wait in the
     /// operating system's queue. The default leaves half of the usual 1,024 file descriptors.
     pub connections: usize,
+    /// Probes that may wait for their answers at the same time; fewer than connections, so that
+    /// probes of a vendor that hangs leave room for scrapes.
+    pub probes: usize,
     /// Bytes of a request's head; a longer one is answered with 431.
     pub head_bytes: usize,
     /// Time for a whole request head, from its first byte, or from the start of a connection.
@@ -47,6 +50,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
+            probes: 256,
             head_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(6 * 60),

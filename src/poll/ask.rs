@@ -104,7 +104,7 @@ impl<S: Source> Asker<S> {
                 Err(error) => error,
             };
             self.progress().last_fault = Some(error.clone());
-            let not_before = error.retry_after.map(|wait| self.pace.pause_for(wait));
+            let not_before = error.retry_after.map(|wait| self.pace.heed(wait));
             let again = Instant::now() + backoff::wait(retry + 1, fastrand::f64());
             let start = not_before.map_or(again, |not_before| again.max(not_before));
             let may_pass = error.kind.is_retryable() && retry < self.retries;

@@ -17,6 +17,7 @@ mod details;
 mod failure;
 mod groups;
 mod pace;
+mod pause;
 mod poller;
 mod reading;
 mod repair;

@@ -17,6 +17,7 @@ mod layering;
 mod live_check;
 mod names;
 mod pagination;
+mod probe;
 mod prometheus;
 mod secrets;
 mod shutdown;

@@ -146,6 +146,11 @@ impl Client {
     ///
     /// An answer about another endpoint, or one without a usable id, is `Malformed`.
     pub async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
+        self.retrieve(id).await.map(|(endpoint, _)| endpoint)
+    }
+
+    /// The same with the status of the answer, which is of the 200s.
+    pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {
             let message = "the endpoint's id cannot stand in a path".to_owned();
@@ -158,7 +163,7 @@ impl Client {
         let body = answer.text();
         let what = match decode::record(&body) {
             Ok(_) if is_an_error(&body) => "an error where an endpoint was expected",
-            Ok(endpoint) if endpoint.id == id => return Ok(endpoint),
+            Ok(endpoint) if endpoint.id == id => return Ok((endpoint, answer.status)),
             Ok(_) => "the record of another endpoint",
             Err(_) => "no endpoint's record",
         };
@@ -168,6 +173,17 @@ impl Client {
             &body,
             &credential,
         ))
+    }
+
+    /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id masked. An id
+    /// that cannot stand in a path is not shown.
+    pub fn retrieve_shown(&self, id: &str) -> String {
+        let mut url = self.endpoints.clone();
+        let base = url.path().rsplitn(4, '/').last().unwrap_or_default();
+        let id = segment(id).unwrap_or_default();
+        let path = format!("{base}/***/Endpoint/{id}/");
+        url.set_path(&path);
+        format!("GET {url}")
     }
 
     fn credential(&self) -> Arc<Credential> {

@@ -1,4 +1,5 @@
-//! `poll`, `api`, `details` and `metrics`: the global ones, and an account's own laid over them.
+//! `poll`, `api`, `details` and `metrics`: the global ones, and an account's own laid over them; and
+//! `probe`, which is global only.
 //!
 //! Each is read into keys (what one layer says), laid over the layer below, and finished into the
 //! model's type. A faulty value is reported where it is read; keys then hold nothing for it.
@@ -7,6 +8,7 @@ mod api;
 mod details;
 mod metrics;
 mod poll;
+mod probe;
 
 use std::path::Path;
 
@@ -14,6 +16,7 @@ pub(super) use api::{ApiKeys, is_loopback};
 pub(super) use details::DetailsKeys;
 pub(super) use metrics::MetricsKeys;
 pub(super) use poll::PollKeys;
+pub(super) use probe::{check_share, probe};
 
 use super::{
     entry::{Entry, Section},

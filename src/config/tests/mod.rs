@@ -146,6 +146,7 @@ fn the_shown_configuration_can_be_loaded_again_and_means_the_same() {
         "everything.ok.toml",
         "ca-file.ok.yaml",
         "insecure-http-allowed.ok.yaml",
+        "probe.ok.yaml",
     ] {
         let shown = fixture(name).masked();
         let file = tempfile::Builder::new()
@@ -173,6 +174,29 @@ fn an_inherited_deadline_is_shortened_to_an_accounts_own_interval_with_a_warning
         [
             "accounts[0].poll: the inherited deadline 50s is above this account's interval 30s; 25s is used"
         ]
+    );
+}
+
+#[test]
+fn probes_that_leave_walks_less_than_half_are_warned_of_where_they_are_on() {
+    let warned = |pairs: &[(&str, &str)]| {
+        let loaded = with_variables(Some("probe.ok.yaml"), pairs).unwrap();
+        loaded.warnings.join("\n")
+    };
+    assert_eq!(warned(&[]), "");
+    let slow = ("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "4");
+    assert_eq!(
+        warned(&[slow]),
+        "probe.requests_per_second: 2.5 is more than half of the 4 requests per second of account \
+         main; its walks may take more than twice as long"
+    );
+    assert_eq!(
+        warned(&[slow, ("VOBIZ_EXPORTER__PROBE__ENABLED", "false")]),
+        ""
+    );
+    assert_eq!(
+        warned(&[("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0")]),
+        ""
     );
 }
 

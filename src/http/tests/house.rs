@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use super::client::{Client, soon};
 use crate::{
     exposition::{AccountSummary, Encoding, Format},
-    http::{Address, Bound, Pages, Settings},
+    http::{Address, Bell, Bound, Pages, Settings},
     shutdown::Token,
     telemetry::Instruments,
 };
@@ -35,8 +35,16 @@ pub(super) struct House {
 
 impl House {
     pub(super) async fn open(settings: Settings) -> Self {
+        Self::with_bell(settings, None).await
+    }
+
+    /// The same with somebody who answers probes.
+    pub(super) async fn with_bell(settings: Settings, bell: Option<Arc<dyn Bell>>) -> Self {
         let loopback = Address::Host("127.0.0.1".to_owned(), 0);
-        let bound = Bound::bind(&[loopback], settings).await.unwrap();
+        let mut bound = Bound::bind(&[loopback], settings).await.unwrap();
+        if let Some(bell) = bell {
+            bound = bound.with_bell(bell);
+        }
         let address = bound.local_addrs()[0];
         let (shelf, instruments, shutdown) = (Arc::default(), Instruments::new(), Token::new());
         let serving =

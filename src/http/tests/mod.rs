@@ -6,4 +6,5 @@ mod client;
 mod house;
 mod leaving;
 mod limits;
+mod probes;
 mod scrapes;

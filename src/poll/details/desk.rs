@@ -232,12 +232,12 @@ impl<S: Source> Desk<S> {
         }
         let wait = backoff::wait(self.failures, fastrand::f64());
         if let Some(wait) = error.retry_after {
-            self.around.pace.pause_for(wait);
+            self.around.pace.heed(wait);
         }
         match error.kind {
             // It concerns every request of the account, and says nothing about this endpoint.
             ErrorKind::RateLimited => {
-                self.around.pace.pause_until(Instant::now() + wait);
+                self.around.pace.back_off(self.failures);
                 self.agenda.put_back(&id, known.get(&id));
             }
             ErrorKind::Auth | ErrorKind::PaymentRequired | ErrorKind::Forbidden => {

@@ -17,9 +17,6 @@ use tokio::{
 };
 use url::Url;
 
-/// A longer pause that the vendor asks for is cut to this: it must not silence an account for a day.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-
 /// Hands out turns to send a request.
 #[derive(Debug)]
 pub struct Pace {
@@ -190,20 +187,6 @@ impl Pace {
         (turn.limiter / concurrency).saturating_sub(self.gap)
     }
 
-    /// Lets nobody start for as long as the vendor asks, up to ten minutes; tells until when.
-    pub fn pause_for(&self, wait: Duration) -> Instant {
-        if wait > LONGEST_PAUSE {
-            tracing::warn!(
-                asked_s = wait.as_secs(),
-                used_s = LONGEST_PAUSE.as_secs(),
-                "the vendor asks for a longer pause than is honoured"
-            );
-        }
-        let until = Instant::now() + wait.min(LONGEST_PAUSE);
-        self.pause_until(until);
-        until
-    }
-
     /// Lets nobody start before `until`, because the vendor asked for it.
     pub fn pause_until(&self, until: Instant) {
         let mut paused = self
@@ -213,7 +196,8 @@ impl Pace {
         *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
     }
 
-    fn pause(&self) -> Option<Instant> {
+    /// Until when nobody may start, while the vendor's pause holds.
+    pub fn pause(&self) -> Option<Instant> {
         let paused = self
             .paused_until
             .lock()

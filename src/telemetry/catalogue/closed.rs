@@ -60,6 +60,23 @@ pub const WALK_FAILURE_REASONS: [&str; 15] = [
     "deadline",
 ];
 
+/// `reason` of `vobiz_probe_failure`.
+pub const PROBE_FAILURE_REASONS: [&str; 13] = [
+    "auth",
+    "payment_required",
+    "forbidden",
+    "not_found",
+    "rate_limited",
+    "timeout",
+    "network",
+    "server_error",
+    "redirect",
+    "client_error",
+    "malformed",
+    "too_large",
+    "throttled",
+];
+
 /// `reason` of `vobiz_walk_rereads_total`.
 pub const REREAD_REASONS: [&str; 5] = ["anchor", "count", "flip", "shrink", "empty"];
 
@@ -86,6 +103,7 @@ pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static s
         (Metric::WalkRejectedRows, "reason") => &REJECTED_ROWS,
         (Metric::WalkFailures, "reason") => &WALK_FAILURE_REASONS,
         (Metric::WalkRereads, "reason") => &REREAD_REASONS,
+        (Metric::ProbeFailure, "reason") => &PROBE_FAILURE_REASONS,
         (Metric::RegistrationChanges, "change") => &REGISTRATION_CHANGES,
         (Metric::EndpointChanges, "change") => &ENDPOINT_CHANGES,
         _ => return None,

@@ -3,7 +3,7 @@
 use super::{
     Family,
     Kind::{Counter, Gauge, Histogram},
-    Part::{Instruments, Picture, Process, Walk},
+    Part::{Instruments, Picture, Probe, Process, Walk},
 };
 
 /// Writes the enum and its table from one list, so that neither can lack what the other has.
@@ -224,4 +224,26 @@ families! {
     ProcessThreads = Process Gauge "process_threads"
         [],
         "Threads of the process.";
+
+    ProbeSuccess = Probe Gauge "probe_success"
+        [],
+        "Whether the API gave a valid record of the endpoint, registered or not, while this was asked for.";
+    ProbeDuration = Probe Gauge "probe_duration_seconds"
+        [],
+        "How long this probe took, waiting for its turn included.";
+    ProbeHttpStatusCode = Probe Gauge "vobiz_probe_http_status_code"
+        [],
+        "Status of the API's answer to retrieving the endpoint; no sample when no answer came.";
+    ProbeEndpointRegistered = Probe Gauge "vobiz_probe_endpoint_registered"
+        [],
+        "Whether sip_registered of the endpoint's own record is true (1) or false (0); no sample when it is neither or there is no record. Asked for by this probe.";
+    ProbeRegistrationExpiration = Probe Gauge "vobiz_probe_registration_expiration_timestamp_seconds"
+        [],
+        "When the registration runs out: sip_expires or sip_registration.expires of the endpoint's own record; only while registered. Asked for by this probe.";
+    ProbeEndpointInfo = Probe Gauge "vobiz_probe_endpoint_info"
+        ["account", "endpoint_id", "username", "alias", "sub_account", "application_id", "user_agent"],
+        "Always 1; names of the endpoint from its own record. Asked for by this probe.";
+    ProbeFailure = Probe Gauge "vobiz_probe_failure"
+        ["reason"],
+        "Whether the probe failed for this reason; 0 for all of them when it succeeded.";
 }

@@ -37,6 +37,8 @@ pub enum Part {
     Instruments,
     /// Read from the operating system when it is asked for.
     Process,
+    /// Rendered for one answer of `/probe`, and shown nowhere else.
+    Probe,
 }
 
 impl Kind {
@@ -76,7 +78,7 @@ impl Family {
             Part::Instruments => {
                 self.kind == Kind::Counter && !self.name.starts_with("vobiz_exporter_")
             }
-            Part::Process => false,
+            Part::Process | Part::Probe => false,
         }
     }
 }

@@ -25,12 +25,17 @@ pub struct Sample {
 impl Prometheus {
     /// Starts on a free port and waits until it answers.
     pub async fn scraping(target: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("prometheus.yml");
-        let configuration = format!(
+        Self::configured(&format!(
             "global: {{scrape_interval: 1s}}\n\
              scrape_configs: [{{job_name: vobiz, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
-        );
+        ))
+        .await
+    }
+
+    /// The same with this configuration.
+    pub async fn configured(configuration: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, configuration).expect("the file can be written");
         let mut process = Command::new(tool("PROMETHEUS", "prometheus"))
             .arg("--config.file")

@@ -56,8 +56,13 @@ async fn ids_are_encoded_as_one_segment_of_the_path() {
     let mut account = account(&format!("{}/", vendor.base_url()));
     account.auth_id = "MA/../X".to_owned();
     let subject = subject(&account);
-    let endpoint = subject.client.endpoint(id).await.unwrap();
-    assert_eq!(endpoint.alias.as_deref(), Some("a"));
+    let (endpoint, status) = subject.client.retrieve(id).await.unwrap();
+    assert_eq!((endpoint.alias.as_deref(), status), (Some("a"), 200));
+    let base = vendor.base_url();
+    assert_eq!(
+        subject.client.retrieve_shown(id),
+        format!("GET {base}/Account/***/Endpoint/a%2Fb%3Fc%3D%23%252e%20%C3%BC/")
+    );
     assert_eq!(
         vendor.seen()[0].line,
         "GET /api/v1/Account/MA%2F..%2FX/Endpoint/a%2Fb%3Fc%3D%23%252e%20%C3%BC/ HTTP/1.1"

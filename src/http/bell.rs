@@ -1,0 +1,58 @@
+//! What `/probe` asks, as a trait, so that a test can put anything behind it.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use hyper::{HeaderMap, Request, header::HeaderName};
+
+use super::negotiation::{self, MediaType};
+use crate::{
+    exposition::Encoding,
+    probe::{Asked, Prober, Reply, Retrieve},
+};
+
+/// The scraper's own patience, in seconds.
+const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+
+/// Whoever answers probes. The only one behind the door that may take its time, within the time
+/// that the request allows.
+pub trait Bell: Debug + Send + Sync + 'static {
+    /// The answer to one request.
+    fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply>;
+
+    /// The name of an account, for an example of how to ask.
+    fn example(&self) -> Option<&str>;
+}
+
+impl<R: Retrieve> Bell for Prober<R> {
+    fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply> {
+        async move { self.answer(&asked).await }.boxed()
+    }
+
+    fn example(&self) -> Option<&str> {
+        Prober::example(self)
+    }
+}
+
+/// What a request asks, and how it wants its samples.
+pub(super) fn asked<B>(request: &Request<B>) -> (Asked, MediaType, Encoding) {
+    let wanted = request.headers();
+    let media_type = negotiation::media_type(wanted);
+    let encoding = negotiation::encoding(wanted);
+    let asked = Asked {
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        timeout: timeout(wanted),
+        format: media_type.format(),
+        encoding,
+    };
+    (asked, media_type, encoding)
+}
+
+/// The header's value; several headers are one list, which nobody takes for a number.
+fn timeout(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(TIMEOUT).into_iter();
+    let values: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!values.is_empty()).then(|| values.join(","))
+}

@@ -1,0 +1,143 @@
+//! One account's line to the vendor: who may ask when, and the one attempt.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{
+    outcome::{Failure, Outcome},
+    progress::{Progress, Stage},
+};
+use crate::{
+    api::{Client, Endpoint, Error, ErrorKind},
+    config::{Account, Optional},
+    poll::Pace,
+    telemetry::{AccountInstruments, ThrottleCause},
+};
+
+/// Longer than anybody waits: those who wait have deadlines, a flight has none.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
+/// The vendor, as a probe sees it: [`Client`] in the program.
+pub trait Retrieve: Send + Sync + 'static {
+    /// One attempt to retrieve the endpoint's own record, and the status of the answer.
+    fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
+
+    /// That request as it may be shown: method and URL, without credentials.
+    fn shown(&self, id: &str) -> String;
+}
+
+impl Retrieve for Client {
+    async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
+        Client::retrieve(self, id).await
+    }
+
+    fn shown(&self, id: &str) -> String {
+        self.retrieve_shown(id)
+    }
+}
+
+/// What an account wants shown of its endpoints.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) account: String,
+    pub(super) username: bool,
+    pub(super) user_agent: bool,
+    pub(super) contact: bool,
+}
+
+/// One account, as probes use it.
+#[derive(Debug)]
+pub(super) struct Line<R> {
+    pub(super) wanted: Wanted,
+    pub(super) source: Arc<R>,
+    /// The account's rate limiter, which its walks use, too.
+    pub(super) pace: Arc<Pace>,
+    /// What probes may use of it.
+    pub(super) share: Arc<Pace>,
+    /// Requests of probes in flight over the whole process.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) instruments: AccountInstruments,
+    /// How many answers in a row were refusals without a word about when to come again.
+    refused: AtomicU32,
+}
+
+impl Wanted {
+    pub(super) fn of(account: &Account) -> Self {
+        let has = |group| account.metrics.groups.contains(&group);
+        Self {
+            account: account.name.clone(),
+            username: account.metrics.username,
+            user_agent: has(Optional::UserAgent),
+            contact: has(Optional::Contact),
+        }
+    }
+}
+
+impl<R: Retrieve> Line<R> {
+    pub(super) fn new(
+        wanted: Wanted,
+        source: Arc<R>,
+        paces: [Arc<Pace>; 2],
+        room: Arc<Semaphore>,
+        instruments: AccountInstruments,
+    ) -> Self {
+        let [pace, share] = paces;
+        Self {
+            wanted,
+            source,
+            pace,
+            share,
+            room,
+            instruments,
+            refused: AtomicU32::new(0),
+        }
+    }
+
+    /// Asks for the endpoint once: in its turn, however long that takes.
+    pub(super) async fn ask(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
+        let for_ever = Instant::now() + FOR_EVER;
+        let share = self.share.turn(for_ever).await;
+        let room = self.room.acquire().await;
+        progress.enter(Stage::Limiter);
+        let turn = self
+            .pace
+            .turn(for_ever)
+            .await
+            .map_err(|_| Failure::paused())?;
+        progress.enter(Stage::Request);
+        progress.paused(turn.vendor);
+        self.instruments
+            .throttled(ThrottleCause::Limiter, turn.limiter);
+        self.instruments
+            .throttled(ThrottleCause::Vendor, turn.vendor);
+        let answer = self.source.retrieve(&id).await;
+        drop((turn, room, share));
+        self.heed(answer.as_ref().err());
+        Ok(answer?)
+    }
+
+    /// What the vendor wants holds for walks, too.
+    fn heed(&self, error: Option<&Error>) {
+        let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
+        let refused = if is_refusal {
+            self.refused
+                .fetch_add(1, Ordering::Relaxed)
+                .saturating_add(1)
+        } else {
+            self.refused.store(0, Ordering::Relaxed);
+            0
+        };
+        if let Some(wait) = error.and_then(|error| error.retry_after) {
+            self.pace.heed(wait);
+        } else if is_refusal {
+            self.pace.back_off(refused);
+        }
+    }
+}

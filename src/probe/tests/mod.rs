@@ -1,0 +1,183 @@
+//! Stories with a vendor in memory and a clock that is paused.
+
+mod requests;
+mod words;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use super::{Asked, Prober, Reply, Retrieve};
+use crate::{
+    api::{Endpoint, Error, ErrorKind, Field},
+    clock::UnixMillis,
+    config::{self, Config},
+    exposition::{Encoding, Format},
+    poll::Pace,
+    telemetry::Instruments,
+};
+
+/// A vendor that a story decides.
+#[derive(Default)]
+struct Fake {
+    asked: AtomicUsize,
+    takes: Mutex<Duration>,
+    error: Mutex<Option<Error>>,
+    panics: AtomicBool,
+}
+
+impl Retrieve for Fake {
+    async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let takes = *self.takes.lock().unwrap();
+        sleep(takes).await;
+        assert!(!self.panics.load(Ordering::Relaxed), "a bug, on purpose");
+        match self.error.lock().unwrap().clone() {
+            Some(error) => Err(error),
+            None => Ok((endpoint(id), 200)),
+        }
+    }
+
+    fn shown(&self, id: &str) -> String {
+        format!("GET https://vendor.test/Account/***/Endpoint/{id}/")
+    }
+}
+
+fn endpoint(id: &str) -> Endpoint {
+    let text = |text: &str| Some(text.to_owned());
+    let mut endpoint = Endpoint {
+        id: id.to_owned(),
+        username: text("desk01"),
+        alias: text("Front \"desk\"\n2"),
+        registered: Some(true),
+        expires_at: Some(UnixMillis(1_772_429_400_000)),
+        user_agent: text("Phone/1"),
+        contact: text("sip:desk01@192.0.2.7:5060"),
+        received: text("198.51.100.9:41230"),
+        ..Endpoint::default()
+    };
+    endpoint.rejected.insert(Field::Alias);
+    endpoint.assumed.insert(Field::SipExpires);
+    endpoint
+}
+
+fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
+    Error {
+        kind,
+        status: Some(status),
+        code: None,
+        request_id: None,
+        message: "no".to_owned(),
+        retry_after: retry_after.map(Duration::from_secs),
+    }
+}
+
+/// A house with one account or two, which share their auth id.
+struct House {
+    prober: Arc<Prober<Fake>>,
+    fake: Arc<Fake>,
+    pace: Arc<Pace>,
+}
+
+fn settings(more: &[(&str, &str)]) -> Config {
+    let mut environment = vec![
+        ("VOBIZ_AUTH_ID", "MA_1"),
+        ("VOBIZ_AUTH_TOKEN", "SECRET"),
+        ("VOBIZ_EXPORTER__PROBE__ENABLED", "true"),
+    ];
+    environment.extend(more);
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let environment: Vec<_> = environment.into_iter().map(owned).collect();
+    config::load(None, &environment).unwrap().config
+}
+
+fn house(names: &[&str], rate: Option<f64>, more: &[(&str, &str)]) -> House {
+    let mut config = settings(more);
+    let mut prober = Prober::new(&config);
+    let (fake, instruments) = (Arc::<Fake>::default(), Instruments::new());
+    let pace = Arc::new(Pace::new(rate, 32));
+    for name in names {
+        config.accounts[0].name = (*name).to_owned();
+        let own = instruments.account(name);
+        prober.add(
+            &config.accounts[0],
+            Arc::clone(&fake),
+            Arc::clone(&pace),
+            own,
+        );
+    }
+    House {
+        prober: Arc::new(prober),
+        fake,
+        pace,
+    }
+}
+
+impl House {
+    async fn reply(&self, query: &str) -> Reply {
+        let asked = Asked {
+            query: query.to_owned(),
+            timeout: None,
+            format: Format::Text,
+            encoding: Encoding::Identity,
+        };
+        self.prober.answer(&asked).await
+    }
+
+    async fn samples(&self, id: &str) -> String {
+        self.samples_of("default", id).await
+    }
+
+    async fn samples_of(&self, account: &str, id: &str) -> String {
+        match self
+            .reply(&format!("account={account}&endpoint_id={id}"))
+            .await
+        {
+            Reply::Samples(samples) => String::from_utf8(samples.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn words(&self, id: &str) -> String {
+        match self
+            .reply(&format!("account=default&endpoint_id={id}&debug=true"))
+            .await
+        {
+            Reply::Words(words) => words,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.fake.asked.load(Ordering::Relaxed)
+    }
+
+    fn fails(&self, error: Error) {
+        *self.fake.error.lock().unwrap() = Some(error);
+    }
+
+    fn takes(&self, seconds: u64) {
+        *self.fake.takes.lock().unwrap() = Duration::from_secs(seconds);
+    }
+}
+
+fn failed(samples: &str) -> Option<&str> {
+    let mut reasons = samples.lines().filter_map(|line| {
+        let rest = line.strip_prefix("vobiz_probe_failure{reason=\"")?;
+        rest.strip_suffix("\"} 1")
+    });
+    let reason = reasons.next();
+    assert_eq!(reasons.next(), None, "{samples}");
+    assert_eq!(
+        reason.is_none(),
+        samples.contains("\nprobe_success 1\n"),
+        "{samples}"
+    );
+    reason
+}

@@ -1,0 +1,95 @@
+//! `/probe`: one phone, asked for while somebody waits.
+
+mod answers;
+mod crowd;
+mod faults;
+mod prometheus;
+mod questions;
+
+use vobiz_exporter::{
+    sim::{Options, TEST_ACCOUNT, Vendor, World},
+    telemetry::catalogue::PROBE_FAILURE_REASONS,
+};
+
+use crate::stand::{Answer, Exporter, Scrape, ask, configuration};
+
+/// Probes as many as are allowed.
+const ON: &str = "probe: {enabled: true, requests_per_second: 100}";
+
+/// A vendor with so many endpoints in one account, to which nothing happens.
+async fn vendor_of(endpoints: usize) -> Vendor {
+    let world = World::still(endpoints, 7);
+    Vendor::start(world, Options::default()).await.unwrap()
+}
+
+/// A vendor, and an exporter that answers probes of it.
+async fn house(endpoints: usize) -> (Vendor, Exporter) {
+    let vendor = vendor_of(endpoints).await;
+    let exporter = Exporter::start(&configuration(&vendor, ON)).await;
+    (vendor, exporter)
+}
+
+/// An endpoint of the test account that is registered, or is not.
+fn phone(vendor: &Vendor, registered: bool) -> String {
+    vendor.edit(|world| {
+        let account = world.account(TEST_ACCOUNT.auth_id).unwrap();
+        let mut endpoints = account.endpoints();
+        let found = endpoints.find(|one| one.registered() == registered);
+        found.expect("there is one").id().to_owned()
+    })
+}
+
+fn path(account: &str, id: &str) -> String {
+    format!("/probe?account={account}&endpoint_id={id}")
+}
+
+/// What Prometheus would read, which gives a probe so many seconds.
+async fn probe(exporter: &Exporter, account: &str, id: &str, seconds: &str) -> Scrape {
+    let headers = [("X-Prometheus-Scrape-Timeout-Seconds", seconds)];
+    let answer = ask(exporter.address(), "GET", &path(account, id), &headers).await;
+    read(&answer)
+}
+
+fn read(answer: &Answer) -> Scrape {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let scrape = Scrape::read(&answer.text());
+    let reasons: Vec<_> = scrape.family("vobiz_probe_failure").collect();
+    assert_eq!(
+        reasons.len(),
+        PROBE_FAILURE_REASONS.len(),
+        "{}",
+        scrape.text
+    );
+    assert!(scrape.value("probe_duration_seconds", &[]).is_some());
+    let failed = failed(&scrape).is_some();
+    let success = scrape.value("probe_success", &[]);
+    assert_eq!(
+        success,
+        Some(if failed { 0.0 } else { 1.0 }),
+        "{}",
+        scrape.text
+    );
+    let infos = scrape.count("vobiz_probe_endpoint_info", &[]);
+    assert_eq!(infos, usize::from(!failed), "{}", scrape.text);
+    scrape
+}
+
+/// The one reason of a failure.
+fn failed(scrape: &Scrape) -> Option<&'static str> {
+    let is_it = |reason: &&&str| {
+        let label = format!("reason=\"{reason}\"");
+        scrape.value("vobiz_probe_failure", &[&label]) == Some(1.0)
+    };
+    let mut reasons = PROBE_FAILURE_REASONS.iter().filter(is_it);
+    let reason = reasons.next().copied();
+    assert_eq!(reasons.next(), None, "{}", scrape.text);
+    reason
+}
+
+fn registered(scrape: &Scrape) -> Option<f64> {
+    scrape.value("vobiz_probe_endpoint_registered", &[])
+}
+
+fn code(scrape: &Scrape) -> Option<f64> {
+    scrape.value("vobiz_probe_http_status_code", &[])
+}
