@@ -8,7 +8,7 @@ export PROMTOOL ?= promtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check golden bench perf deny demo shellcheck clean
+.PHONY: help setup build test check golden bench perf scaling deny demo shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ bench: ## Run the benchmarks of rendering and folding
 perf: ## Measure speed and memory against nginx, as in docs/performance.md
 	@scripts/setup.sh perf
 	scripts/perf.sh
+
+scaling: ## Measure many accounts and details, as in docs/scaling.md
+	@scripts/setup.sh perf
+	scripts/scaling.sh
 
 deny: ## Check licences, banned crates and sources with cargo-deny
 	@$(CARGO) deny --version >/dev/null 2>&1 || \

@@ -49,7 +49,9 @@ impl Rich {
         let vendor = Vendor::start(world, Options::default()).await.unwrap();
         let exporter = Exporter::start(&configuration(&vendor)).await;
         exporter
-            .until("the first walk", |scrape| scrape.up("main") == Some(1.0))
+            .until("a walk and its details", |scrape| {
+                scrape.count("vobiz_endpoint_detail_timestamp_seconds", &[]) >= 20
+            })
             .await;
         Self { vendor, exporter }
     }
@@ -69,6 +71,7 @@ fn configuration(vendor: &Vendor) -> String {
         r#"
 poll: {{interval: 5s, max_age: 14s, deadline: 4s}}
 api: {{base_url: "{base_url}", requests_per_second: 0}}
+details: {{mode: always, requests_per_minute: 6000}}
 metrics: {{groups: [user_agent, timestamps, permissions, contact]}}
 accounts:
   - name: main

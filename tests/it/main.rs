@@ -10,6 +10,7 @@ mod commands;
 mod configuration;
 mod demo;
 mod details;
+mod documents;
 mod faults;
 mod fleet;
 mod formats;

@@ -99,8 +99,11 @@ async fn without_usernames(shape: Shape) {
         "metrics: {username: false, groups: [user_agent, timestamps, permissions, contact]}",
     );
     let exporter = Exporter::start_with(&text, &["--log.level=trace"]).await;
+    // Where the list has no contacts, retrieved records bring them.
     exporter
-        .until("the first walk", |scrape| scrape.up("main") == Some(1.0))
+        .until("the first walk and a contact", |scrape| {
+            scrape.count("vobiz_endpoint_contact_info", &[]) > 0
+        })
         .await;
     vendor.edit(|world| world.first_mut().edit(&lost, |one| one.registration = None));
     until("the loss in the log", || async {
@@ -130,8 +133,7 @@ async fn without_usernames(shape: Shape) {
     ];
     let scrape = Scrape::read(&pages[0]);
     assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
-    let contacts = scrape.count("vobiz_endpoint_contact_info", &[]);
-    assert_eq!(contacts > 0, shape != Shape::Captured, "{shape:?}");
+    assert!(scrape.count("vobiz_endpoint_contact_info", &[]) > 0);
     for text in pages.into_iter().chain(told) {
         assert!(!text.contains("username=\""), "{text}");
         for username in &usernames {

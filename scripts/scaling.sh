@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Measures what docs/scaling.md tells beyond docs/performance.md, on this machine, against the simulated
+# vendor in a process of its own. Prints Markdown tables; a copy stays in target/scaling/report.md.
+#
+# usage: scripts/scaling.sh [accounts] [details]     (both unless some are named)
+#   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
+#   details   the same with 10,000 endpoints whose list is silent, without details and with all of them
+# BINARY=path   measure this one instead of building target/release/vobiz-exporter
+#
+# Takes about twelve minutes once it is built. Everything listens on loopback and lies below
+# target/scaling; every process that is started here is ended here, also on Ctrl-C.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C
+
+readonly NAME=scaling HOME_DIR=$PWD/target/scaling
+# shellcheck source=scripts/stage.sh
+. scripts/stage.sh
+
+# cpu_for SECONDS: CPU seconds that the exporter uses meanwhile.
+cpu_for() {
+    local begun
+    begun=$(cpu_ticks "$exporter_pid")
+    sleep "$1"
+    calc "($(cpu_ticks "$exporter_pid") - $begun) / $TICKS"
+}
+
+# sum_of METRIC: of its samples in a scrape of now.
+sum_of() {
+    scrape "$HOME_DIR/page.gz"
+    gzip -dc "$HOME_DIR/page.gz" | awk -v name="$1{" 'index($0, name) == 1 { sum += $NF } END { print sum + 0 }'
+}
+
+# is SUM METRIC
+is() { [ "$(sum_of "$2")" = "$1" ]; }
+
+measure_accounts() {
+    local accounts cpu
+    tell '' '### Accounts of 45 endpoints, one walk of each a minute' '' \
+        '| accounts | endpoints | peak resident memory, MiB | CPU per minute, s |' '|---|---|---|---|'
+    for accounts in 100 300 1000; do
+        say "$accounts accounts"
+        start_vendor 45 "$accounts" --speed=0
+        start_exporter "$accounts" 60s user_agent
+        until_true 120 "the first walks" is_ready
+        until_true 30 "their publication" is "$accounts" vobiz_up
+        # The second walks, with all that is held twice while they run.
+        cpu=$(cpu_for 120)
+        scrape "$HOME_DIR/page.gz"
+        tell "| $accounts | $((accounts * 45)) | $(peak) | $(calc "$cpu / 2") |"
+        finish_all
+    done
+}
+
+# measure_details MODE
+measure_details() {
+    local begun=$SECONDS took cpu shown rest
+    say "10,000 endpoints, details: $1"
+    start_vendor 10000 1 --speed=0
+    start_exporter 1 60s user_agent "details: {mode: $1, requests_per_minute: 6000, max_age: 1h}"
+    until_true 60 "the first walk" is_ready
+    [ "$1" = never ] || until_true 300 "every detail" is 0 vobiz_details_pending
+    took=$((SECONDS - begun))
+    cpu=$(calc "$(cpu_ticks "$exporter_pid") / $TICKS")
+    scrape "$HOME_DIR/page.gz"
+    shown=$(gzip -dc "$HOME_DIR/page.gz" | grep -c '^vobiz_endpoint_detail_timestamp_seconds{' || true)
+    rest=$(cpu_for 120)
+    tell "| $1 | $shown | $took | $cpu | $(calc "$rest / 2") | $(peak) |"
+    finish_all
+}
+
+for part in "$@"; do
+    case $part in
+    accounts | details) ;;
+    *) die "usage: scripts/scaling.sh [accounts] [details]" ;;
+    esac
+done
+parts=$*
+wanted() { [ "$parts" = '' ] || [[ " $parts " == *" $1 "* ]]; }
+
+for tool in awk curl gzip; do
+    command -v $tool >/dev/null || die "$tool is missing"
+done
+begin_report ""
+if wanted accounts; then measure_accounts; fi
+if wanted details; then
+    shape=captured
+    tell '' '### 10,000 endpoints whose list is silent, 6,000 details a minute' '' \
+        '| details | retrieved | until all are there, s | CPU until then, s | CPU per minute afterwards, s | peak resident memory, MiB |' \
+        '|---|---|---|---|---|---|'
+    measure_details never
+    measure_details auto
+fi
+say "the tables are in $REPORT"
