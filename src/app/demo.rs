@@ -10,6 +10,9 @@ use crate::{
     sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World},
 };
 
+/// What the first and larger account is called.
+const MAIN: &str = "main";
+
 /// Starts the simulated vendor on a free port and serves what the exporter makes of it.
 pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> Result<(), Failure> {
     let seed = demo.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -22,6 +25,7 @@ pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> R
         Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
     })?;
     let config = configuration(&vendor)?;
+    let phone = vendor.edit(|world| world.first().at(0).map(|phone| phone.id().to_owned()));
     serve::open(&config, &demo.web, shutdown, |bound| {
         writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
         writeln!(
@@ -40,6 +44,13 @@ pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> R
                 out,
                 "  http://localhost:{port}{path}  what Prometheus scrapes"
             )?;
+            if let Some(phone) = &phone {
+                let question = format!("account={MAIN}&endpoint_id={phone}&debug=true");
+                writeln!(
+                    out,
+                    "  http://localhost:{port}/probe?{question}  one phone, asked for now"
+                )?;
+            }
         }
         writeln!(out, "End it with Ctrl-C.")?;
         out.flush()
@@ -52,12 +63,13 @@ fn configuration(vendor: &Vendor) -> Result<Config, Failure> {
     let base_url = vendor.base_url();
     let mut accounts = Vec::new();
     let mut config = None;
-    for (login, name) in DEMO_ACCOUNTS.iter().zip(["main", "branch"]) {
+    for (login, name) in DEMO_ACCOUNTS.iter().zip([MAIN, "branch"]) {
         let set = [
             ("VOBIZ_AUTH_ID", login.auth_id),
             ("VOBIZ_AUTH_TOKEN", login.token),
             ("VOBIZ_EXPORTER__API__BASE_URL", base_url.as_str()),
             ("VOBIZ_EXPORTER__POLL__INTERVAL", "15s"),
+            ("VOBIZ_EXPORTER__PROBE__ENABLED", "true"),
         ];
         let environment = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut loaded = config::load(None, &environment)?.config;

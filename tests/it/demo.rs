@@ -20,7 +20,7 @@ async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
         Some(links.map(str::to_owned).collect::<Vec<_>>())
     })
     .await;
-    assert_eq!(links.len(), 2, "{links:?}");
+    assert_eq!(links.len(), 3, "{links:?}");
     let opened = async |link: &str| {
         let (address, path) = link
             .strip_prefix("http://localhost")
@@ -44,6 +44,15 @@ async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
         (scrape.up("main"), scrape.up("branch")),
         (Some(1.0), Some(1.0))
     );
+    // The second account's list does not tell when a registration expires.
+    until("a detail", || async {
+        let scrape = Scrape::read(&opened(&links[1]).await.text());
+        let details = "vobiz_endpoint_detail_timestamp_seconds";
+        (scrape.count(details, &["account=\"branch\""]) > 0).then_some(())
+    })
+    .await;
+    let phone = opened(&links[2]).await.text();
+    assert!(phone.contains("probe_success 1"), "{phone}");
 
     demo.signal("INT").await;
     let ended = demo.ended().await;
