@@ -8,10 +8,10 @@ export PROMTOOL ?= promtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check golden bench perf deny demo shellcheck clean
+.PHONY: help setup build test check golden bench perf deny demo package shellcheck clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what the tests need beside Rust, if it is missing
 	@scripts/setup.sh test
@@ -44,6 +44,10 @@ deny: ## Check licences, banned crates and sources with cargo-deny
 
 demo: ## Run the exporter in front of a simulated vendor
 	$(CARGO) run --release --locked -- demo
+
+package: build ## Build the Debian package: target/debian/
+	@scripts/setup.sh package
+	scripts/package.sh
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Makes sure that what the tests (or the measurements) need beside Rust is there: looks first,
+# Makes sure that what the tests (the measurements, the package) need beside Rust is there: looks first,
 # installs only what is missing, and where it may not install, says what is missing and fails.
 #
-# usage: scripts/setup.sh test|perf|ci
+# usage: scripts/setup.sh test|perf|package|ci
 #
 # Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
-readonly VENV=$PWD/target/venv
+readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
+readonly CARGO_DEB_VERSION=3.8.0
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
@@ -117,6 +118,16 @@ rust_components() {
     done
 }
 
+# What builds the Debian package. Unoptimized: it packs a few files, and is built in a minute.
+cargo_deb() {
+    [ "$("$TOOLS/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
+    say "building cargo-deb $CARGO_DEB_VERSION into target/tools"
+    CARGO_TARGET_DIR=$TOOLS/build cargo install cargo-deb --quiet --version "$CARGO_DEB_VERSION" \
+        --locked --debug --force --root "$TOOLS" >&2 ||
+        die "cargo could not install cargo-deb $CARGO_DEB_VERSION (is there a network?)"
+    rm -rf "$TOOLS/build"
+}
+
 # want_prometheus VARIABLE COMMAND: one that was named by hand is not ours to install.
 want_prometheus() {
     has "$2" && return 0
@@ -131,8 +142,13 @@ test_tools() {
     want cc gcc libc6-dev
     want_prometheus PROMETHEUS "$prometheus"
     want_prometheus PROMTOOL "$promtool"
+    want strip binutils
+    want dpkg dpkg
+    want deb-systemd-helper init-system-helpers
+    want systemd-analyze systemd
     install_packages
     python_parser
+    cargo_deb
 }
 
 case ${1:-} in
@@ -151,5 +167,6 @@ perf)
     want nginx nginx-light
     install_packages
     ;;
-*) die "usage: scripts/setup.sh test|perf|ci" ;;
+package) cargo_deb ;;
+*) die "usage: scripts/setup.sh test|perf|package|ci" ;;
 esac

@@ -22,7 +22,7 @@ pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> R
         Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
     })?;
     let config = configuration(&vendor)?;
-    serve::open(&config, &demo.web, shutdown, |bound| {
+    serve::open(&config, &demo.web, shutdown, |bound, _| {
         writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
         writeln!(
             out,
