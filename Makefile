@@ -8,7 +8,7 @@ export PROMTOOL ?= promtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check golden bench perf deny demo package shellcheck clean
+.PHONY: help setup build test test-container check golden bench perf deny demo package shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,15 @@ build: ## Build the release binary: target/release/vobiz-exporter
 
 test: setup ## Run every test; installs what is missing first
 	$(CARGO) test --locked
+
+# Optimizing would take minutes and prove nothing more.
+test-container: HOST = $(shell rustc --print host-tuple)
+test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
+test-container: ## Build the image and run it with podman (needs root); installs what is missing first
+	@scripts/setup.sh container
+	RUSTFLAGS="-C target-feature=+crt-static" \
+		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
+	$(CARGO) test --locked --test it -- --ignored container::
 
 check: ## Formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check

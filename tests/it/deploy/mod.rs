@@ -1,5 +1,7 @@
 //! What is shipped for running the exporter, judged by the programs that will read it.
 
+mod container;
+mod dockerfile;
 mod healthcheck;
 mod notify;
 mod package;

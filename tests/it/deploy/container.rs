@@ -1,0 +1,292 @@
+//! The image, built and run for real: `make test-container`, as root.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::PathBuf,
+    process::Stdio,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{net::UdpSocket, process::Command};
+
+use super::{program, run, shipped};
+use crate::stand::{Ended, Scrape, Written, get, until};
+
+/// The user and the group in the image.
+const NOBODY: u32 = 65_532;
+/// A name server of ours; port 53, because a file of name servers holds no ports.
+const NAME_SERVER: &str = "127.0.0.77";
+const VENDOR: &str = "vendor.test";
+const IMAGE: &str = "localhost/vobiz-exporter:test";
+
+/// Images and containers in a place of their own, which all end with the story.
+struct Engine {
+    folder: TempDir,
+}
+
+/// A container in the foreground, and what it writes.
+struct Container {
+    out: Written,
+    err: Written,
+    _process: tokio::process::Child,
+}
+
+impl Engine {
+    /// With the image, built by the project's `Dockerfile` from the static binary.
+    async fn with_image() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let context = folder.path().join("context");
+        fs::create_dir(&context).unwrap();
+        let binary = std::env::var_os("STATIC_BINARY").map(PathBuf::from);
+        let binary = binary.expect("`make test-container` builds the binary and names it");
+        let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
+        assert_eq!(packed.code, Some(0), "{packed:?}");
+        let engine = Self { folder };
+        // The stage that compiles is replaced by a folder with the binary.
+        let stage = format!("--build-context=build={}", context.display());
+        let mut build = engine.command("buildah");
+        build.args(["bud", "--isolation", "chroot", "--format", "docker"]);
+        build.args([&stage, "--build-arg", "RUNTIME_IMAGE=scratch"]);
+        build
+            .args(["--tag", IMAGE, "--file"])
+            .arg(shipped("Dockerfile"));
+        done(build.arg(context)).await;
+        engine
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        for (option, folder) in [("--root", "storage"), ("--runroot", "run")] {
+            command.arg(option).arg(self.folder.path().join(folder));
+        }
+        command
+            .args(["--storage-driver", "vfs"])
+            .stdin(Stdio::null());
+        command.kill_on_drop(true);
+        command
+    }
+
+    fn podman(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command("podman");
+        // What needs neither systemd nor a newer kernel interface.
+        command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs"]);
+        command.args(["--events-backend", "file"]).args(arguments);
+        command
+    }
+
+    /// Runs the image without any right that it does not need.
+    fn start(&self, name: &str, options: &[&str], arguments: &[&str]) -> Container {
+        let mut command = self.podman(&["run", "--pull=never", "--no-healthcheck", "--name", name]);
+        command.args([
+            "--ulimit",
+            "nofile=1024:1024",
+            "--ulimit",
+            "nproc=4096:4096",
+        ]);
+        command.args(["--read-only", "--cap-drop", "all"]);
+        command.args(["--security-opt", "no-new-privileges"]);
+        command.args(options).arg(IMAGE).args(arguments);
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Container {
+            out: Written::by(process.stdout.take().unwrap()),
+            err: Written::by(process.stderr.take().unwrap()),
+            _process: process,
+        }
+    }
+
+    /// What podman knows of a container.
+    async fn inspect(&self, name: &str, format: &str) -> String {
+        let inspected = done(&mut self.podman(&["inspect", "--format", format, name])).await;
+        inspected.out.trim().to_owned()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A container outlives the command that has started it.
+        let mut remove = self.podman(&["rm", "--all", "--force", "--time", "0"]);
+        let _ = remove.as_std_mut().stdout(Stdio::null()).status();
+    }
+}
+
+/// Runs a command that must do well.
+async fn done(command: &mut Command) -> Ended {
+    let ended = Ended::from(command.output().await.unwrap());
+    assert_eq!(ended.code, Some(0), "{command:?}: {ended:?}");
+    ended
+}
+
+/// A name server for which every name is this host.
+async fn name_server() {
+    let address = (NAME_SERVER, 53);
+    let socket = UdpSocket::bind(address).await;
+    let socket = socket.expect("only root may be a name server; run this as root");
+    tokio::spawn(async move {
+        let mut question = [0; 512];
+        while let Ok((length, asker)) = socket.recv_from(&mut question).await {
+            let question = &question[..length];
+            // The name's parts, an empty one at last, and the kind: 1 is IPv4.
+            let end = question[12..].iter().position(|byte| *byte == 0).unwrap() + 13;
+            let is_v4 = question[end + 1] == 1;
+            let mut answer = [
+                &question[..2],
+                &[0x81, 0x80, 0, 1, 0, u8::from(is_v4), 0, 0, 0, 0],
+            ]
+            .concat();
+            answer.extend(&question[12..end + 4]);
+            if is_v4 {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&answer, asker).await;
+        }
+    });
+}
+
+#[tokio::test]
+#[ignore = "needs root and containers: make test-container"]
+async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
+    let engine = Engine::with_image().await;
+    let shared = engine.folder.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let put = |name: &str, text: &str| fs::write(shared.join(name), text).unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = KeyPair::generate()
+        .and_then(|key| CertifiedIssuer::self_signed(authority, key))
+        .unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec![VENDOR.to_owned()]).unwrap();
+    put("ca.pem", &authority.pem());
+    put("cert.pem", &leaf.signed_by(&key, &authority).unwrap().pem());
+    put("key.pem", &key.serialize_pem());
+    put("token", "sim-token-00001-not-a-secret\n");
+    // The token is for the exporter alone.
+    chown(shared.join("token"), Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(shared.join("token"), fs::Permissions::from_mode(0o400)).unwrap();
+    name_server().await;
+
+    let volume = format!("{}:/shared:ro", shared.display());
+    let options = [
+        "--network",
+        "host",
+        "--dns",
+        NAME_SERVER,
+        "--volume",
+        &volume,
+    ];
+    let vendor = engine.start(
+        "vendor",
+        &options,
+        &[
+            "simulate",
+            "--listen-address=127.0.0.1:0",
+            "--endpoints=45",
+            "--speed=0",
+            "--tls.cert-file=/shared/cert.pem",
+            "--tls.key-file=/shared/key.pem",
+        ],
+    );
+    let port = until("the vendor answers", || async {
+        let said = vendor.out.text();
+        let (_, after) = said.split_once("https://localhost:")?;
+        Some(after.split('/').next()?.to_owned())
+    })
+    .await;
+    put(
+        "exporter.yaml",
+        &format!(
+            "api: {{base_url: \"https://{VENDOR}:{port}/api/v1\", ca_file: ca.pem}}\n\
+             accounts: [{{name: main, auth_id: MA_SIM00001, auth_token_file: token}}]\n"
+        ),
+    );
+    let exporter = engine.start(
+        "exporter",
+        &options,
+        &[
+            "--config.file=/shared/exporter.yaml",
+            "--web.listen-address=127.0.0.1:0",
+        ],
+    );
+    let address = until("the exporter listens", || async {
+        let log = exporter.err.text();
+        let (_, after) = log.split_once("address=")?;
+        Some(after.split_whitespace().next()?.to_owned())
+    })
+    .await;
+    let scrape = until("the first walk", || async {
+        let scrape = Scrape::read(&get(&address, "/metrics").await.text());
+        scrape.up("main").is_some().then_some(scrape)
+    })
+    .await;
+    assert_eq!(scrape.up("main"), Some(1.0), "{}", exporter.err.text());
+    assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
+
+    let pid = engine.inspect("exporter", "{{.State.Pid}}").await;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    for line in [
+        "Uid:\t65532\t65532\t65532\t65532",
+        "Gid:\t65532\t65532\t65532\t65532",
+        "CapEff:\t0000000000000000",
+        "NoNewPrivs:\t1",
+    ] {
+        assert!(status.lines().any(|has| has == line), "{line}: {status}");
+    }
+    done(&mut engine.podman(&["stop", "exporter"])).await;
+    let code = engine.inspect("exporter", "{{.State.ExitCode}}").await;
+    assert_eq!(code, "0", "{}", exporter.err.text());
+}
+
+#[tokio::test]
+#[ignore = "needs root and containers: make test-container"]
+async fn the_image_holds_one_program_which_tells_its_own_health_without_any_network() {
+    let engine = Engine::with_image().await;
+    let options = ["--network", "none", "--env", "VOBIZ_AUTH_ID=MA_1", "--env"];
+    let exporter = engine.start(
+        "exporter",
+        &[&options[..], &["VOBIZ_AUTH_TOKEN=x"]].concat(),
+        &[],
+    );
+    until("it listens", || async {
+        exporter.err.text().contains("listening").then_some(())
+    })
+    .await;
+
+    let about = done(
+        engine
+            .command("buildah")
+            .args(["inspect", "--type", "image", IMAGE]),
+    )
+    .await;
+    let about: Value = serde_json::from_str(&about.out).unwrap();
+    let config = &about["Docker"]["config"];
+    assert_eq!(config["User"], "65532:65532");
+    assert_eq!(config["ExposedPorts"], serde_json::json!({"10059/tcp": {}}));
+    let health = config["Healthcheck"]["Test"].as_array().unwrap();
+    let mut health = health.iter().map(|word| word.as_str().unwrap());
+    assert_eq!(health.next(), Some("CMD"), "without a shell");
+    let health: Vec<_> = ["exec", "exporter"].into_iter().chain(health).collect();
+    assert_eq!(done(&mut engine.podman(&health)).await.out, "healthy\n");
+    let other = [&health[..], &["--web.listen-address=:10058"]].concat();
+    let ill = Ended::from(engine.podman(&other).output().await.unwrap());
+    assert_eq!(ill.code, Some(1), "{ill:?}");
+
+    let files = engine.folder.path().join("files.tar");
+    done(&mut engine.podman(&["export", "--output", files.to_str().unwrap(), "exporter"])).await;
+    let files = run("tar", &[&"-tf", &files]).await.out;
+    // What every container gets when it starts does not come from the image.
+    let given = ["dev/", "etc/", "proc/", "run/", "sys/", "tmp/", "var/"];
+    let ours = files
+        .lines()
+        .filter(|file| !given.iter().any(|part| file.starts_with(part)));
+    assert_eq!(
+        ours.collect::<Vec<_>>(),
+        ["usr/", "usr/bin/", "usr/bin/vobiz-exporter"]
+    );
+}
