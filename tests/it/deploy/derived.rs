@@ -8,7 +8,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 use super::{run, shipped, text};
 
 /// What `scripts/derive.sh` writes into `folder`, from the rules in `rules` or from the shipped ones.
-async fn derive(folder: &Path, rules: Option<&Path>) {
+pub(super) async fn derive(folder: &Path, rules: Option<&Path>) {
     let mut script = Command::new(shipped("scripts/derive.sh"));
     if let Some(rules) = rules {
         script.env("RULES", rules);

@@ -5,6 +5,7 @@ mod container;
 mod derived;
 mod dockerfile;
 mod healthcheck;
+mod kubernetes;
 mod notify;
 mod package;
 mod unit;
