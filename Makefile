@@ -25,11 +25,11 @@ test: setup ## Run every test; installs what is missing first
 # Optimizing would take minutes and prove nothing more.
 test-container: HOST = $(shell rustc --print host-tuple)
 test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
-test-container: ## Build the image and run it with podman (needs root); installs what is missing first
+test-container: ## Run the image, and the unit under systemd, in containers; needs root
 	@scripts/setup.sh container
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
-	$(CARGO) test --locked --test it -- --ignored container::
+	$(CARGO) test --locked --test it -- --ignored deploy::
 
 check: ## Formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check

@@ -213,6 +213,7 @@ container)
     want buildah buildah
     want podman podman
     want runc runc
+    want systemd-analyze systemd
     install_packages
     ;;
 package) cargo_deb ;;

@@ -4,16 +4,17 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, chown},
     path::PathBuf,
-    process::Stdio,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::{net::UdpSocket, process::Command};
+use tokio::net::UdpSocket;
 
-use super::{program, run, shipped};
-use crate::stand::{Ended, Scrape, Written, get, until};
+use super::{
+    engine::{Container, Engine, done},
+    run, shipped,
+};
+use crate::stand::{Ended, Scrape, get, until};
 
 /// The user and the group in the image.
 const NOBODY: u32 = 65_532;
@@ -22,105 +23,30 @@ const NAME_SERVER: &str = "127.0.0.77";
 const VENDOR: &str = "vendor.test";
 const IMAGE: &str = "localhost/vobiz-exporter:test";
 
-/// Images and containers in a place of their own, which all end with the story.
-struct Engine {
-    folder: TempDir,
+/// The image, built by the project's `Dockerfile` from the static binary.
+async fn build(engine: &Engine) {
+    let context = engine.folder().join("context");
+    fs::create_dir(&context).unwrap();
+    let binary = std::env::var_os("STATIC_BINARY").map(PathBuf::from);
+    let binary = binary.expect("`make test-container` builds the binary and names it");
+    let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
+    assert_eq!(packed.code, Some(0), "{packed:?}");
+    // The stage that compiles is replaced by a folder with the binary.
+    let stage = format!("--build-context=build={}", context.display());
+    let mut build = engine.buildah(&["bud", "--isolation", "chroot", "--format", "docker"]);
+    build.args([&stage, "--build-arg", "RUNTIME_IMAGE=scratch"]);
+    build
+        .args(["--tag", IMAGE, "--file"])
+        .arg(shipped("Dockerfile"));
+    done(build.arg(context)).await;
 }
 
-/// A container in the foreground, and what it writes.
-struct Container {
-    out: Written,
-    err: Written,
-    _process: tokio::process::Child,
-}
-
-impl Engine {
-    /// With the image, built by the project's `Dockerfile` from the static binary.
-    async fn with_image() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let context = folder.path().join("context");
-        fs::create_dir(&context).unwrap();
-        let binary = std::env::var_os("STATIC_BINARY").map(PathBuf::from);
-        let binary = binary.expect("`make test-container` builds the binary and names it");
-        let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
-        assert_eq!(packed.code, Some(0), "{packed:?}");
-        let engine = Self { folder };
-        // The stage that compiles is replaced by a folder with the binary.
-        let stage = format!("--build-context=build={}", context.display());
-        let mut build = engine.command("buildah");
-        build.args(["bud", "--isolation", "chroot", "--format", "docker"]);
-        build.args([&stage, "--build-arg", "RUNTIME_IMAGE=scratch"]);
-        build
-            .args(["--tag", IMAGE, "--file"])
-            .arg(shipped("Dockerfile"));
-        done(build.arg(context)).await;
-        engine
-    }
-
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
-        for (option, folder) in [("--root", "storage"), ("--runroot", "run")] {
-            command.arg(option).arg(self.folder.path().join(folder));
-        }
-        command
-            .args(["--storage-driver", "vfs"])
-            .stdin(Stdio::null());
-        command.kill_on_drop(true);
-        command
-    }
-
-    fn podman(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command("podman");
-        // What needs neither systemd nor a newer kernel interface.
-        command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs"]);
-        command.args(["--events-backend", "file"]).args(arguments);
-        command
-    }
-
-    /// Runs the image without any right that it does not need.
-    fn start(&self, name: &str, options: &[&str], arguments: &[&str]) -> Container {
-        let mut command = self.podman(&["run", "--pull=never", "--no-healthcheck", "--name", name]);
-        command.args([
-            "--ulimit",
-            "nofile=1024:1024",
-            "--ulimit",
-            "nproc=4096:4096",
-        ]);
-        command.args(["--read-only", "--cap-drop", "all"]);
-        command.args(["--security-opt", "no-new-privileges"]);
-        command.args(options).arg(IMAGE).args(arguments);
-        let mut process = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Container {
-            out: Written::by(process.stdout.take().unwrap()),
-            err: Written::by(process.stderr.take().unwrap()),
-            _process: process,
-        }
-    }
-
-    /// What podman knows of a container.
-    async fn inspect(&self, name: &str, format: &str) -> String {
-        let inspected = done(&mut self.podman(&["inspect", "--format", format, name])).await;
-        inspected.out.trim().to_owned()
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // A container outlives the command that has started it.
-        let mut remove = self.podman(&["rm", "--all", "--force", "--time", "0"]);
-        let _ = remove.as_std_mut().stdout(Stdio::null()).status();
-    }
-}
-
-/// Runs a command that must do well.
-async fn done(command: &mut Command) -> Ended {
-    let ended = Ended::from(command.output().await.unwrap());
-    assert_eq!(ended.code, Some(0), "{command:?}: {ended:?}");
-    ended
+/// Runs the image without any right that it does not need.
+fn start(engine: &Engine, name: &str, options: &[&str], arguments: &[&str]) -> Container {
+    let mut command = engine.container(name);
+    command.args(["--read-only", "--cap-drop", "all"]);
+    command.args(["--security-opt", "no-new-privileges"]);
+    Container::start(command.args(options).arg(IMAGE).args(arguments))
 }
 
 /// A name server for which every name is this host.
@@ -152,8 +78,9 @@ async fn name_server() {
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
 async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
-    let engine = Engine::with_image().await;
-    let shared = engine.folder.path().join("shared");
+    let engine = Engine::new();
+    build(&engine).await;
+    let shared = engine.folder().join("shared");
     fs::create_dir(&shared).unwrap();
     let put = |name: &str, text: &str| fs::write(shared.join(name), text).unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -181,7 +108,8 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
         "--volume",
         &volume,
     ];
-    let vendor = engine.start(
+    let vendor = start(
+        &engine,
         "vendor",
         &options,
         &[
@@ -206,7 +134,8 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
              accounts: [{{name: main, auth_id: MA_SIM00001, auth_token_file: token}}]\n"
         ),
     );
-    let exporter = engine.start(
+    let exporter = start(
+        &engine,
         "exporter",
         &options,
         &[
@@ -246,9 +175,11 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
 async fn the_image_holds_one_program_which_tells_its_own_health_without_any_network() {
-    let engine = Engine::with_image().await;
+    let engine = Engine::new();
+    build(&engine).await;
     let options = ["--network", "none", "--env", "VOBIZ_AUTH_ID=MA_1", "--env"];
-    let exporter = engine.start(
+    let exporter = start(
+        &engine,
         "exporter",
         &[&options[..], &["VOBIZ_AUTH_TOKEN=x"]].concat(),
         &[],
@@ -258,12 +189,7 @@ async fn the_image_holds_one_program_which_tells_its_own_health_without_any_netw
     })
     .await;
 
-    let about = done(
-        engine
-            .command("buildah")
-            .args(["inspect", "--type", "image", IMAGE]),
-    )
-    .await;
+    let about = done(&mut engine.buildah(&["inspect", "--type", "image", IMAGE])).await;
     let about: Value = serde_json::from_str(&about.out).unwrap();
     let config = &about["Docker"]["config"];
     assert_eq!(config["User"], "65532:65532");
@@ -277,7 +203,7 @@ async fn the_image_holds_one_program_which_tells_its_own_health_without_any_netw
     let ill = Ended::from(engine.podman(&other).output().await.unwrap());
     assert_eq!(ill.code, Some(1), "{ill:?}");
 
-    let files = engine.folder.path().join("files.tar");
+    let files = engine.folder().join("files.tar");
     done(&mut engine.podman(&["export", "--output", files.to_str().unwrap(), "exporter"])).await;
     let files = run("tar", &[&"-tf", &files]).await.out;
     // What every container gets when it starts does not come from the image.

@@ -1,9 +1,11 @@
 //! What is shipped for running the exporter, judged by the programs that will read it.
 
+mod booted;
 mod compose;
 mod container;
 mod derived;
 mod dockerfile;
+mod engine;
 mod healthcheck;
 mod kubernetes;
 mod notify;
