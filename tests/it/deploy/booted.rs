@@ -17,7 +17,7 @@ const UNIT: &str = "vobiz-exporter.service";
 /// Mounts must spread as they do on a host, or no service gets its credentials.
 const BOOT: &str = "mount --make-rshared / && exec /lib/systemd/systemd --unit=idle.target";
 
-/// A system that runs nothing by itself, with this machine's programs.
+/// A system that runs nothing by itself, with the programs of its host.
 struct System {
     // Dropped first: the engine then removes what is left.
     _container: Container,
@@ -50,7 +50,7 @@ impl System {
         let vendor = "[Service]\nExecStart=/opt/vobiz-exporter simulate --endpoints=50 --speed=0\n";
         fs::write(units.join("vendor.service"), vendor).unwrap();
         let unit = text("deploy/systemd/vobiz-exporter.service");
-        // This machine's /usr cannot be written to.
+        // The host's /usr cannot be written to.
         let unit = unit.replace("/usr/bin/vobiz-exporter", "/opt/vobiz-exporter");
         fs::write(units.join(UNIT), unit).unwrap();
         let settings = text("deploy/systemd/vobiz-exporter.default");

@@ -80,9 +80,9 @@ async fn name_server() {
 async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
     let engine = Engine::new();
     build(&engine).await;
-    let shared = engine.folder().join("shared");
-    fs::create_dir(&shared).unwrap();
-    let put = |name: &str, text: &str| fs::write(shared.join(name), text).unwrap();
+    let given = engine.folder().join("given");
+    fs::create_dir(&given).unwrap();
+    let put = |name: &str, text: &str| fs::write(given.join(name), text).unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = KeyPair::generate()
@@ -95,11 +95,11 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
     put("key.pem", &key.serialize_pem());
     put("token", "sim-token-00001-not-a-secret\n");
     // The token is for the exporter alone.
-    chown(shared.join("token"), Some(NOBODY), Some(NOBODY)).unwrap();
-    fs::set_permissions(shared.join("token"), fs::Permissions::from_mode(0o400)).unwrap();
+    chown(given.join("token"), Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(given.join("token"), fs::Permissions::from_mode(0o400)).unwrap();
     name_server().await;
 
-    let volume = format!("{}:/shared:ro", shared.display());
+    let volume = format!("{}:/given:ro", given.display());
     let options = [
         "--network",
         "host",
@@ -117,8 +117,8 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
             "--listen-address=127.0.0.1:0",
             "--endpoints=45",
             "--speed=0",
-            "--tls.cert-file=/shared/cert.pem",
-            "--tls.key-file=/shared/key.pem",
+            "--tls.cert-file=/given/cert.pem",
+            "--tls.key-file=/given/key.pem",
         ],
     );
     let port = until("the vendor answers", || async {
@@ -139,7 +139,7 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
         "exporter",
         &options,
         &[
-            "--config.file=/shared/exporter.yaml",
+            "--config.file=/given/exporter.yaml",
             "--web.listen-address=127.0.0.1:0",
         ],
     );
