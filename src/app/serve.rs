@@ -38,7 +38,7 @@ pub(super) async fn serve(
     let served = open(&loaded.config, &arguments.web, shutdown, announce).await;
     closed.cancel();
     if let Some(companion) = companion {
-        // It waits for nothing but the manager's ear, and for that not long.
+        // It waits for nothing but the manager's ear, and now only for a moment.
         let _ = companion.await;
     }
     served

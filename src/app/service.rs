@@ -22,8 +22,10 @@ use crate::{shutdown::Token, snapshot::Reader};
 
 /// How often the state is looked at for something new to tell.
 const LOOK: Duration = Duration::from_secs(1);
-/// A manager that does not empty its socket for so long does not hear this time.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Most words are worth no longer wait for a manager that does not empty its socket,
+const A_MOMENT: Duration = Duration::from_millis(200);
+/// but one that never hears that a service is ready ends it.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Without a watchdog, the time between two signs of life that nobody waits for.
 const NEVER: Duration = Duration::from_secs(86_400);
 
@@ -59,7 +61,11 @@ impl Service {
             return;
         }
         let mut told = progress(&mut accounts);
-        self.tell(&format!("READY=1\nSTATUS={told}")).await;
+        let ready = format!("READY=1\nSTATUS={told}");
+        tokio::select! {
+            () = self.tell_within(PATIENCE, &ready) => {}
+            () = closed.cancelled() => {}
+        }
         let mut look = every(LOOK);
         // Half of the time, so that one sign may come late.
         let mut alive = every(self.watchdog.map_or(NEVER, |time| time / 2));
@@ -85,10 +91,15 @@ impl Service {
         }
     }
 
-    /// Says it, or logs why not: a manager that does not hear us is no reason to stop working.
+    /// Says it, if the manager listens.
     pub(super) async fn tell(&self, words: &str) {
+        self.tell_within(A_MOMENT, words).await;
+    }
+
+    /// Says it, or logs why not: a manager that does not hear us is no reason to stop working.
+    async fn tell_within(&self, patience: Duration, words: &str) {
         let Some(socket) = &self.socket else { return };
-        let said = timeout(PATIENCE, say(socket, words)).await;
+        let said = timeout(patience, say(socket, words)).await;
         if let Err(error) = said.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             tracing::warn!(%error, "the service manager cannot be told");
         }

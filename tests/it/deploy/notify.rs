@@ -31,10 +31,8 @@ struct Manager {
 
 impl Manager {
     fn by_path() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("notify");
-        let ear = StdDatagram::bind(&path).unwrap();
-        Self::listening(ear, path.to_str().unwrap().to_owned(), folder)
+        let (ear, path, folder) = ear();
+        Self::listening(ear, path, folder)
     }
 
     fn by_name() -> Self {
@@ -81,6 +79,14 @@ impl Manager {
         let heard = || async { self.words().iter().any(|one| one == words).then_some(()) };
         until(words, heard).await;
     }
+}
+
+/// A socket that nobody reads yet, and where it is.
+fn ear() -> (StdDatagram, String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let ear = StdDatagram::bind(&path).unwrap();
+    (ear, path.to_str().unwrap().to_owned(), folder)
 }
 
 /// A configuration for a vendor that takes every connection and never answers.
@@ -179,7 +185,7 @@ async fn what_cannot_start_is_never_said_to_be_ready() {
 }
 
 #[tokio::test]
-async fn a_manager_that_is_gone_or_deaf_does_not_keep_the_exporter_from_its_work() {
+async fn a_manager_that_is_gone_does_not_keep_the_exporter_from_its_work() {
     let vendor = Vendor::start(World::still(5, 7), Options::default())
         .await
         .unwrap();
@@ -193,5 +199,38 @@ async fn a_manager_that_is_gone_or_deaf_does_not_keep_the_exporter_from_its_work
         assert_eq!(ended.code, Some(0));
         let is_told = ended.err.contains("the service manager cannot be told");
         assert_eq!(is_told, socket != "nonsense", "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn a_manager_that_is_busy_hears_of_readiness_once_it_listens_and_holds_nothing_up() {
+    let vendor = Vendor::start(World::still(5, 7), Options::default())
+        .await
+        .unwrap();
+    for listens_at_last in [true, false] {
+        let (ear, socket, folder) = ear();
+        let noise = StdDatagram::unbound().unwrap();
+        noise.set_nonblocking(true).unwrap();
+        while noise.send_to(b"X_OTHERS=1", &socket).is_ok() {}
+
+        let exporter = Program::configured(&configuration(&vendor, ""), &[LISTEN])
+            .set("NOTIFY_SOCKET", &socket)
+            .start();
+        exporter.says("walk published").await;
+        if listens_at_last {
+            let manager = Manager::listening(ear, socket, folder);
+            until("the manager hears", || async {
+                let words = manager.words();
+                words
+                    .iter()
+                    .any(|words| words.starts_with("READY=1\n"))
+                    .then_some(())
+            })
+            .await;
+        }
+        exporter.signal("TERM").await;
+        let begun = Instant::now();
+        assert_eq!(exporter.ended().await.code, Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }
