@@ -56,11 +56,11 @@ impl Service {
 
     /// From a house that is open to one that is closed: READY at once, then every change of what
     /// there is to tell, STOPPING with the end of `open`. Gives signs of life until `closed`.
-    pub(super) async fn accompany(self, mut accounts: Vec<Reader>, open: Token, closed: Token) {
+    pub(super) async fn accompany(self, accounts: Vec<Reader>, open: Token, closed: Token) {
         if self.socket.is_none() {
             return;
         }
-        let mut told = progress(&mut accounts);
+        let mut told = progress(&accounts);
         let ready = format!("READY=1\nSTATUS={told}");
         tokio::select! {
             () = self.tell_within(PATIENCE, &ready) => {}
@@ -81,7 +81,7 @@ impl Service {
                 () = closed.cancelled() => return,
                 _ = alive.tick() => self.tell("WATCHDOG=1").await,
                 _ = look.tick(), if is_open => {
-                    let now = progress(&mut accounts);
+                    let now = progress(&accounts);
                     if now != told {
                         self.tell(&format!("STATUS={now}")).await;
                         told = now;
@@ -118,10 +118,12 @@ fn address(socket: &str) -> Option<SocketAddr> {
 
 /// A socket for each message: one that was kept would go on talking to a manager that is gone.
 async fn say(socket: &SocketAddr, words: &str) -> io::Result<()> {
-    let ear = StdDatagram::unbound()?;
-    ear.connect_addr(socket)?;
-    ear.set_nonblocking(true)?;
-    let sent = UnixDatagram::from_std(ear)?.send(words.as_bytes()).await?;
+    let voice = StdDatagram::unbound()?;
+    voice.connect_addr(socket)?;
+    voice.set_nonblocking(true)?;
+    let sent = UnixDatagram::from_std(voice)?
+        .send(words.as_bytes())
+        .await?;
     debug_assert_eq!(sent, words.len(), "a datagram is whole");
     Ok(())
 }
@@ -134,7 +136,7 @@ fn every(time: Duration) -> tokio::time::Interval {
 }
 
 /// How far the walks are, in words for `systemctl status`.
-fn progress(accounts: &mut [Reader]) -> String {
+fn progress(accounts: &[Reader]) -> String {
     let outcomes = accounts.iter().map(|account| account.current().up);
     words(&outcomes.collect::<Vec<_>>())
 }
