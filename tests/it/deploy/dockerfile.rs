@@ -1,0 +1,41 @@
+//! The `Dockerfile`, read by its judge; `container.rs` builds from it.
+
+use super::{run, shipped, text};
+
+#[tokio::test]
+async fn the_dockerfile_gives_hadolint_nothing_to_say() {
+    let verdict = run(
+        "hadolint",
+        &[&"--failure-threshold=style", &shipped("Dockerfile")],
+    )
+    .await;
+    let words = format!("{}{}", verdict.out, verdict.err);
+    assert_eq!((verdict.code, words.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn what_is_copied_into_the_build_is_not_ignored() {
+    let ignored = text(".dockerignore");
+    let kept: Vec<_> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    assert!(ignored.lines().any(|line| line == "*"));
+    for line in text("Dockerfile").lines() {
+        let Some(copied) = line
+            .strip_prefix("COPY ")
+            .filter(|copied| !copied.contains('$'))
+        else {
+            continue;
+        };
+        let words: Vec<_> = copied
+            .split(' ')
+            .filter(|word| !word.starts_with("--"))
+            .collect();
+        let sources = words.split_last().unwrap().1;
+        for source in sources.iter().filter(|source| !source.starts_with('/')) {
+            assert!(kept.contains(source), "{source} is copied, and ignored");
+            assert!(shipped(source).exists(), "{source}");
+        }
+    }
+}

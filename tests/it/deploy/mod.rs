@@ -1,0 +1,52 @@
+//! What is shipped for running the exporter, judged by the programs that will read it.
+
+mod booted;
+mod compose;
+mod container;
+mod derived;
+mod dockerfile;
+mod engine;
+mod healthcheck;
+mod kubernetes;
+mod notify;
+mod package;
+mod unit;
+
+use std::{
+    env,
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use crate::stand::{Ended, judge};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
+
+/// A file of the project.
+fn shipped(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// What a file of the project says.
+fn text(path: &str) -> String {
+    std::fs::read_to_string(shipped(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A program by its name: what `make setup` has put into `target/`, else what is on the path. A
+/// story that needs it fails without it.
+fn program(name: &str) -> PathBuf {
+    let ours = ["target/venv/bin", "target/tools/bin"].map(shipped);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = ours.into_iter().chain(env::split_paths(&path));
+    let found = places.find_map(|folder| Some(folder.join(name)).filter(|file| file.is_file()));
+    found.unwrap_or_else(|| panic!("this story needs `{name}`: run `make setup`"))
+}
+
+/// Runs a program, looked for by its name, to its end.
+async fn run(name: &str, arguments: &[&dyn AsRef<OsStr>]) -> Ended {
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|one| one.as_ref().to_str().expect("paths are text"))
+        .collect();
+    judge(&program(name), &arguments, "").await
+}

@@ -1,0 +1,156 @@
+//! The Debian package: built, installed, changed, upgraded, removed and purged.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{BINARY, program, run, shipped, text};
+use crate::stand::Ended;
+
+/// A package, and a system of its own to install it in.
+struct Installation {
+    folder: TempDir,
+    package: PathBuf,
+}
+
+impl Installation {
+    /// Builds the package from the binary that is tested. How fast that binary is does not matter here.
+    async fn build() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let binary = target.join("release/vobiz-exporter");
+        fs::create_dir_all(binary.parent().unwrap()).unwrap();
+        let stripped = run("strip", &[&"-o", &binary, &BINARY]).await;
+        assert_eq!(stripped.code, Some(0), "{stripped:?}");
+        let built = Command::new(shipped("scripts/package.sh"))
+            .arg("--fast")
+            .env("CARGO_TARGET_DIR", &target)
+            .env("CARGO_DEB", program("cargo-deb"))
+            .output()
+            .await
+            .unwrap();
+        let built = Ended::from(built);
+        assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
+        let package = PathBuf::from(built.out.trim());
+
+        let database = folder.path().join("root/var/lib/dpkg");
+        for part in ["info", "updates", "triggers"] {
+            fs::create_dir_all(database.join(part)).unwrap();
+        }
+        fs::write(database.join("status"), "").unwrap();
+        // On a machine where the exporter is a service, that one is not ours to restart.
+        let stubs = folder.path().join("stubs");
+        fs::create_dir(&stubs).unwrap();
+        for name in ["systemctl", "deb-systemd-invoke"] {
+            let stub = stubs.join(name);
+            fs::write(&stub, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(stub, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self { folder, package }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join("root").join(path)
+    }
+
+    async fn dpkg(&self, deed: &str, what: &Path) {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+        let folders = [self.folder.path().join("stubs")]
+            .into_iter()
+            .chain(folders);
+        let mut root = std::ffi::OsString::from("--root=");
+        root.push(self.path(""));
+        let output = Command::new(program("dpkg"))
+            .arg(root)
+            // There is nothing in this system but the package, and its scripts run outside of it.
+            .args([
+                "--force-depends",
+                "--force-script-chrootless",
+                "--force-not-root",
+            ])
+            .arg(deed)
+            .arg(what)
+            .env("PATH", std::env::join_paths(folders).unwrap())
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{deed}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_package_installs_everything_and_keeps_what_was_changed() {
+    let here = Installation::build().await;
+    here.dpkg("-i", &here.package).await;
+    for (path, mode) in [
+        ("usr/bin/vobiz-exporter", 0o755),
+        ("usr/lib/systemd/system/vobiz-exporter.service", 0o644),
+        ("etc/vobiz-exporter/exporter.yaml", 0o644),
+        ("etc/default/vobiz-exporter", 0o644),
+        ("usr/share/man/man1/vobiz-exporter.1.gz", 0o644),
+        (
+            "usr/share/bash-completion/completions/vobiz-exporter",
+            0o644,
+        ),
+        ("usr/share/zsh/vendor-completions/_vobiz-exporter", 0o644),
+        (
+            "usr/share/fish/vendor_completions.d/vobiz-exporter.fish",
+            0o644,
+        ),
+        ("usr/share/doc/vobiz-exporter/copyright", 0o644),
+        ("usr/share/doc/vobiz-exporter/configuration.md", 0o644),
+    ] {
+        let about = fs::metadata(here.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(about.permissions().mode() & 0o777, mode, "{path}");
+    }
+    let unit = fs::read_to_string(here.path("usr/lib/systemd/system/vobiz-exporter.service"));
+    assert_eq!(unit.unwrap(), text("deploy/systemd/vobiz-exporter.service"));
+    let wanted = here.path("etc/systemd/system/multi-user.target.wants");
+    assert!(
+        !wanted.exists(),
+        "it is not enabled before it has an account"
+    );
+
+    let installed = here.path("usr/bin/vobiz-exporter");
+    let version = Command::new(&installed).arg("--version").output().await;
+    let version = Ended::from(version.unwrap());
+    let said = concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION"), " ");
+    assert!(version.out.starts_with(said), "{version:?}");
+    let manual = run(
+        "gzip",
+        &[&"-dc", &here.path("usr/share/man/man1/vobiz-exporter.1.gz")],
+    )
+    .await;
+    assert!(manual.out.contains(".TH vobiz-exporter 1"), "{manual:?}");
+    assert!(manual.out.contains("healthcheck"), "{manual:?}");
+    let completion = here.path("usr/share/bash-completion/completions/vobiz-exporter");
+    let load = "source \"$0\" && complete -p vobiz-exporter";
+    let loaded = run("bash", &[&"-c", &load, &completion]).await;
+    assert_eq!(
+        (loaded.code, loaded.err.as_str()),
+        (Some(0), ""),
+        "{loaded:?}"
+    );
+
+    // Another installation is what an upgrade does.
+    let (settings, ours) = (
+        here.path("etc/vobiz-exporter/exporter.yaml"),
+        "accounts: []\n",
+    );
+    fs::write(&settings, ours).unwrap();
+    here.dpkg("-i", &here.package).await;
+    assert_eq!(fs::read_to_string(&settings).unwrap(), ours);
+    let name = Path::new("vobiz-exporter");
+    here.dpkg("-r", name).await;
+    assert!(!installed.exists());
+    assert_eq!(fs::read_to_string(&settings).unwrap(), ours);
+    here.dpkg("-P", name).await;
+    assert!(!settings.exists());
+    assert!(!here.path("etc/default/vobiz-exporter").exists());
+}
