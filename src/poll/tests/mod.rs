@@ -6,3 +6,4 @@ mod list;
 mod odd;
 mod proof;
 mod walks;
+mod watch;
