@@ -3,6 +3,7 @@
 mod details;
 mod life;
 mod list;
+mod missed;
 mod odd;
 mod proof;
 mod walks;
