@@ -5,10 +5,15 @@ use std::sync::Arc;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    list::Stage,
-    watch::{SECOND, list, wanting},
+    list::{List, START, Stage, fault},
+    watch::{SECOND, list, tell, wanting},
 };
-use crate::{poll::Pace, shutdown};
+use crate::{
+    api::{Endpoint, Error, ErrorKind},
+    clock::Clock,
+    poll::Pace,
+    shutdown,
+};
 
 /// Runs a poller at a pace of its own until `story` ends.
 async fn beside(stage: Stage, story: impl Future<Output = ()>) {
@@ -19,6 +24,71 @@ async fn beside(stage: Stage, story: impl Future<Output = ()>) {
         shutdown.cancel();
     };
     tokio::join!(story, run);
+}
+
+/// What the first so many endpoints' own records say: nothing but this fault, or that they are not
+/// registered. All others' last for an hour.
+fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
+    let clock = Clock::anchored(START);
+    list.state().record = Some(Box::new(move |row| {
+        let row = row.cloned().unwrap();
+        let is_odd = row.id < format!("{odd:06}");
+        match &fault {
+            Some(fault) if is_odd => Err(fault.clone()),
+            _ => Ok(Endpoint {
+                registered: Some(!is_odd),
+                expires_at: Some(clock.now().plus(3_600 * SECOND)),
+                ..row
+            }),
+        }
+    }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
+    for (odd, error) in [
+        (15, Some(fault(ErrorKind::Forbidden))),
+        (80, Some(fault(ErrorKind::ServerError))),
+        (200, Some(fault(ErrorKind::NotFound))),
+        (300, None),
+    ] {
+        let list = list(odd + 100, 0..1_000);
+        odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
+        tell(&list, wanting(60.0), |watch| async move {
+            // Whoever is first by number is asked first; after that, those that answer.
+            watch.at(45 * 60).await;
+            assert_eq!(watch.state().details.len(), 100, "{odd} {error:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() {
+    for kind in [
+        ErrorKind::RateLimited,
+        ErrorKind::ServerError,
+        ErrorKind::Forbidden,
+    ] {
+        let list = list(2_000, 0..1_500);
+        let clock = Clock::anchored(START);
+        let mut has_failed = false;
+        list.state().record = Some(Box::new(move |row| {
+            let row = row.cloned().unwrap();
+            if row.id == "001999" && !std::mem::replace(&mut has_failed, true) {
+                return Err(fault(kind));
+            }
+            let expires_at = Some(clock.now().plus(3_600 * SECOND));
+            Ok(Endpoint { expires_at, ..row })
+        }));
+        tell(&list, wanting(60.0), |watch| async move {
+            watch.at(30).await;
+            watch.list.set_registered(1_999..2_000, true);
+            watch.at(30 + 3 * 60).await;
+            assert!(watch.has_detail("001999"), "{kind:?}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
