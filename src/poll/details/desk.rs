@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::OptionFuture, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     agenda::{Agenda, Miss},
@@ -139,12 +139,14 @@ impl<S: Source> Desk<S> {
             let pace = Arc::clone(&self.around.pace);
             let turn = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
-                pace.spare_turn().await
+                // The limiter, a pause or a place may take so long that the walk would wait.
+                let latest = walk.checked_sub(pace.time_for(1)).unwrap_or(walk);
+                timeout_at(latest, pace.spare_turn()).await.ok()
             });
             tokio::select! {
                 Some(()) = publish => return,
                 Some(arrival) = self.under_way.next() => self.take_in(arrival, known),
-                Some(turn) = OptionFuture::from(turn) => self.ask(turn),
+                Some(turn) = OptionFuture::from(turn) => turn.into_iter().for_each(|turn| self.ask(turn)),
                 else => std::future::pending().await,
             }
         }

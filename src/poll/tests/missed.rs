@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     list::{List, START, Stage, fault},
@@ -108,4 +108,38 @@ async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_o
         assert!(timeout(SECOND / 10, pace.spare_turn()).await.is_ok());
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
+    // A pause of the vendor's that ends just before a walk, and turns that take longer than the budget.
+    for paused in [false, true] {
+        let list = list(100, 0..100);
+        let mut account = wanting(60.0);
+        account.poll.interval = 600 * SECOND;
+        account.poll.deadline = 500 * SECOND;
+        let pace = Arc::new(Pace::new(Some(0.1), 32));
+        let stage = Stage::sharing(&list, account, Arc::clone(&pace));
+        let start = Instant::now();
+        beside(stage, async {
+            if paused {
+                sleep(500 * SECOND).await;
+                pace.pause_until(start + 599 * SECOND);
+            }
+            sleep((start + 2_600 * SECOND).saturating_duration_since(Instant::now())).await;
+        })
+        .await;
+        let state = list.state();
+        assert!(state.retrieved.len() > 90);
+        for (_, walk) in &state.requests {
+            let before = state.retrieved.iter().map(|(_, at)| *at);
+            let last = before.filter(|at| at < walk).max();
+            // Exactly the limiter's gap would be a walk that has waited.
+            assert!(
+                last.is_none_or(|last| *walk > last + 10 * SECOND),
+                "{:?}",
+                *walk - start
+            );
+        }
+    }
 }
