@@ -126,10 +126,12 @@ impl<R: Retrieve> Line<R> {
     /// What the vendor wants holds for walks, too.
     fn heed(&self, error: Option<&Error>) {
         let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
+        // One burst that the vendor refuses is one refusal: nobody leaves while a pause holds.
+        let is_news = is_refusal && self.pace.pause().is_none();
         let refused = if is_refusal {
             self.refused
-                .fetch_add(1, Ordering::Relaxed)
-                .saturating_add(1)
+                .fetch_add(is_news.into(), Ordering::Relaxed)
+                .saturating_add(is_news.into())
         } else {
             self.refused.store(0, Ordering::Relaxed);
             0

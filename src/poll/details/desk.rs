@@ -228,8 +228,10 @@ impl<S: Source> Desk<S> {
             self.failures = 0;
             return self.agenda.missed(id, Miss::Failed);
         }
-        self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
+        // One burst that the vendor refuses is one refusal: nobody leaves while a pause holds.
+        let is_known = error.kind == ErrorKind::RateLimited && self.around.pace.pause().is_some();
+        self.failures = self.failures.saturating_add(u32::from(!is_known));
+        if self.failures == 1 && !is_known {
             tracing::warn!(account = %self.account, %error, "an endpoint could not be retrieved");
         }
         let wait = backoff::wait(self.failures, fastrand::f64());

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     list::{List, START, Stage, fault},
-    watch::{SECOND, list, tell, wanting},
+    watch::{SECOND, failing, list, tell, wanting},
 };
 use crate::{
     api::{Endpoint, Error, ErrorKind},
@@ -142,4 +142,26 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
             );
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
+    let list = list(50, 0..50);
+    let pace = Arc::new(Pace::new(None, 32));
+    list.state().record = Some(failing(fault(ErrorKind::RateLimited)));
+    list.state().latency = Box::new(|| 3 * SECOND);
+    let stage = Stage::sharing(&list, wanting(600.0), Arc::clone(&pace));
+    beside(stage, async {
+        // The walk takes three seconds, and so does the first record.
+        sleep(SECOND * 6 + SECOND / 20).await;
+        let first = pace.pause().expect("a pause");
+        assert!(first - Instant::now() <= SECOND / 2);
+        sleep(SECOND * 2).await;
+        assert_eq!(
+            list.state().retrieved.len(),
+            9,
+            "eight at once, and one after the pause"
+        );
+    })
+    .await;
 }
