@@ -104,11 +104,10 @@ impl Agenda {
         self.wanted.saturating_sub(self.fresh.len() as u64)
     }
 
-    /// Nobody is asked until the next picture.
+    /// Nobody is asked until the next picture. Whose record is fresh is still known, for those who count.
     pub(super) fn close(&mut self) {
         self.picture = None;
         self.queue.clear();
-        self.fresh.clear();
         self.left_alone.clear();
     }
 
@@ -120,6 +119,7 @@ impl Agenda {
         details: &Details,
     ) {
         self.close();
+        self.fresh.clear();
         self.picture = Some(Arc::clone(picture));
         self.wanted = 0;
         let mut old = before.map(|before| before.endpoints().peekable());
@@ -217,6 +217,7 @@ impl Agenda {
 
     /// When somebody is next to be asked, perhaps already; `None` without anybody.
     pub(super) fn next(&self) -> Option<Instant> {
+        self.picture.as_ref()?;
         if !self.queue.is_empty() {
             return Some(Instant::now());
         }

@@ -165,3 +165,25 @@ async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_fresh_are_not_pending_because_one_is_forbidden() {
+    let list = list(200, 0..200);
+    odd_before(&list, 0, None);
+    tell(&list, wanting(600.0), |watch| async move {
+        watch.at(15).await;
+        let clock = Clock::anchored(START);
+        watch.list.state().record = Some(Box::new(move |row| {
+            let row = row.cloned().unwrap();
+            if row.id == "000199" {
+                return Err(fault(ErrorKind::Forbidden));
+            }
+            let expires_at = Some(clock.now().plus(3_600 * SECOND));
+            Ok(Endpoint { expires_at, ..row })
+        }));
+        watch.at(30).await;
+        let state = watch.state();
+        assert_eq!((state.details.len(), state.details_pending), (199, 1));
+    })
+    .await;
+}
