@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::{self, Endpoint, ErrorKind},
+    clock::UnixMillis,
     config::{Account, Optional},
     poll::{Source, Surroundings, backoff, pace::Turn, report::DetailsNote},
     snapshot::{Detail, Details, Snapshot},
@@ -29,8 +30,15 @@ const GATHER: Duration = Duration::from_secs(2);
 /// Requests of one account under way at the same time.
 const UNDER_WAY: usize = 8;
 
-/// What came of one request; no result is a bug of ours.
-pub(in crate::poll) type Arrival = (Arc<str>, Option<Result<Endpoint, api::Error>>);
+/// What came of one request.
+#[derive(Debug)]
+pub(in crate::poll) struct Arrival {
+    id: Arc<str>,
+    /// None is a bug of ours.
+    answer: Option<Result<Endpoint, api::Error>>,
+    /// When it came, by both clocks: beside a walk it is taken in later.
+    at: (UnixMillis, Instant),
+}
 
 /// Requests under way.
 pub(in crate::poll) type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = Arrival> + Send>>>;
@@ -189,23 +197,27 @@ impl<S: Source> Desk<S> {
     fn ask(&mut self, turn: Turn) {
         let Some(id) = self.agenda.take() else { return };
         self.budget.spend();
-        let source = Arc::clone(&self.source);
+        let (source, clock) = (Arc::clone(&self.source), self.around.clock);
         self.under_way.push(Box::pin(async move {
             let answer = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
             drop(turn);
-            (id, answer.ok())
+            Arrival {
+                id,
+                answer: answer.ok(),
+                at: (clock.now(), Instant::now()),
+            }
         }));
     }
 
-    fn take_in(&mut self, (id, answer): Arrival, known: &Details) {
+    fn take_in(&mut self, Arrival { id, answer, at }: Arrival, known: &Details) {
         match answer {
-            Some(Ok(endpoint)) => self.take_record(id, endpoint),
+            Some(Ok(endpoint)) => self.take_record(id, endpoint, at),
             Some(Err(error)) => self.take_error(id, &error, known),
             None => self.agenda.missed(id, Miss::Failed),
         }
     }
 
-    fn take_record(&mut self, id: Arc<str>, endpoint: Endpoint) {
+    fn take_record(&mut self, id: Arc<str>, endpoint: Endpoint, at: (UnixMillis, Instant)) {
         self.failures = 0;
         // Only the list decides who is registered: a record that says otherwise is of another moment.
         let disagrees = endpoint.registered == Some(false);
@@ -216,7 +228,8 @@ impl<S: Source> Desk<S> {
             return self.agenda.missed(id, Miss::Disagreed);
         };
         self.note.unreadable(&endpoint);
-        let detail = Detail::new(endpoint, &row, self.with_contact, self.around.clock.now());
+        let mut detail = Detail::new(endpoint, &row, self.with_contact, at.0);
+        detail.retrieved = at.1;
         self.agenda.found(&id, &detail);
         self.arrived.push((id, detail));
         self.publish_at.get_or_insert(Instant::now() + GATHER);

@@ -1,5 +1,7 @@
 //! Details beside walks: who is asked, when, and what becomes of the answers.
 
+use tokio::time::Instant;
+
 use super::{
     list::{START, count, fault},
     watch::{SECOND, failing, lasting, list, tell, wanting},
@@ -342,4 +344,37 @@ async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_fo
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
+    let list = list(3_000, 0..1_000);
+    let mut account = wanting(600.0);
+    account.api.requests_per_second = Some(1.0);
+    account.poll.interval = 120 * SECOND;
+    tell(&list, account, |watch| async move {
+        watch.list.state().latency = Box::new(|| SECOND / 50);
+        watch.at(115).await;
+        // Whoever is asked now answers while the next walk, of half a minute, is under way.
+        watch.list.state().latency = Box::new(|| 15 * SECOND);
+        watch.at(138).await;
+        watch.list.state().latency = Box::new(|| SECOND / 50);
+        watch.at(220).await;
+        let (state, list) = (watch.state(), watch.list.state());
+        let since_start = |at: Instant| at.duration_since(watch.start);
+        let mut beside = 0;
+        for (id, at) in &list.retrieved {
+            let Some(detail) = state.details.get(id) else {
+                continue;
+            };
+            let took = detail
+                .retrieved_at
+                .since(START)
+                .saturating_sub(since_start(*at));
+            assert!(took <= 15 * SECOND + SECOND / 10, "{id}: {took:?}");
+            beside += u32::from(took > 10 * SECOND);
+        }
+        assert!(beside > 0, "some were slow");
+    })
+    .await;
 }
