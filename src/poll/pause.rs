@@ -26,9 +26,12 @@ impl Pace {
     }
 
     /// The vendor has had too many requests `times` times in a row and does not say when to come
-    /// again: nobody starts for half a second at first, and for half a minute at last.
+    /// again: nobody starts for half a second at first, and for half a minute at last. While a pause
+    /// holds, its answer is to a request that left before, and says nothing new.
     pub fn back_off(&self, times: u32) {
-        self.pause_until(Instant::now() + backoff::wait(times, fastrand::f64()));
+        if self.pause().is_none() {
+            self.pause_until(Instant::now() + backoff::wait(times, fastrand::f64()));
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! One account, for as long as the process lives: wait, walk, publish.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Failure, Pace, Schedule, Source,
@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, UnixMillis},
     config::{Account, Optional},
     shutdown::Token,
-    snapshot::{self, AccountState, Hold, Publisher, Reader, Rejection, Shown, WalkFacts},
+    snapshot::{self, AccountState, Publisher, Reader, Shown, WalkFacts},
     telemetry::AccountInstruments,
 };
 
@@ -122,24 +122,27 @@ impl<S: Source> Poller<S> {
     /// Waits for the next walk; a new token for refused credentials starts it at once.
     async fn wait(&mut self, start: Instant) {
         while self.schedule.is_backing_off() && Instant::now() + TOKEN_LOOK < start {
-            sleep_until(Instant::now() + TOKEN_LOOK).await;
+            self.retrieve_until(Instant::now() + TOKEN_LOOK).await;
             if let Look::Changed(token) = self.token.look().await {
                 tracing::info!(account = %self.account.name, "the token has changed: trying it");
                 self.source.set_token(token);
                 return;
             }
         }
+        self.retrieve_until(start).await;
+    }
+
+    /// Retrieves single records until `end`. Requests under way need it even where nobody is asked: what
+    /// nobody polls never ends, and keeps its place among the requests of the process.
+    async fn retrieve_until(&mut self, end: Instant) {
         let retrieve = async {
             loop {
                 let known = Arc::clone(&self.publisher.current().details);
-                self.desk.work(start, &known).await;
+                self.desk.work(end, &known).await;
                 self.publish_details();
             }
         };
-        tokio::select! {
-            () = sleep_until(start) => {}
-            never = retrieve => never,
-        }
+        let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
         // What waits for others to come would be asked for once more after the walk.
         self.publish_details();
     }
@@ -298,7 +301,7 @@ impl<S: Source> Poller<S> {
             rejected_rows: found.rejected_rows,
             ..WalkFacts::new(started_at, ended_at, duration)
         };
-        let hold = hold(&found, max_age);
+        let hold = found.hold(max_age);
         let groups = &self.account.groups;
         let (picture, changes) =
             found
@@ -353,27 +356,6 @@ impl<S: Source> Poller<S> {
             failure: Some(reason),
             ..(*before).clone()
         });
-    }
-}
-
-/// Who stays although a reading lacks it: everybody while the count owes rows, else one endpoint for
-/// each row that gave no record, because that row may be the endpoint's. A second row with a known
-/// id hides nobody.
-fn hold(found: &Found, max_age: Duration) -> Hold {
-    let hiding = (found.rejected_rows.iter().zip(Rejection::ALL))
-        .filter(|(_, reason)| *reason != Rejection::Duplicate)
-        .map(|(rows, _)| rows)
-        .sum();
-    match (found.missing, hiding) {
-        (0, 0) => Hold::Nothing,
-        (0, rows) => Hold::UpTo {
-            max_age,
-            at_most: Some(rows),
-        },
-        _ => Hold::UpTo {
-            max_age,
-            at_most: None,
-        },
     }
 }
 

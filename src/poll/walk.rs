@@ -1,12 +1,17 @@
 //! Readings until one can be believed.
 
+use std::time::Duration;
+
 use super::{
     Failure, Source,
     ask::Asker,
     count,
     reading::{self, Outcome, Reading},
 };
-use crate::{api::Rejection, snapshot::Sealed};
+use crate::{
+    api::Rejection,
+    snapshot::{Hold, Sealed},
+};
 
 /// A reading that can be published.
 #[derive(Debug)]
@@ -22,6 +27,29 @@ pub(super) struct Found {
     pub(super) clock_offset: Option<f64>,
     /// What the count owes, to be remembered for the next walk.
     pub(super) debt: Debt,
+}
+
+impl Found {
+    /// Who stays although a reading lacks it: everybody while the count owes rows, else one endpoint
+    /// for each row that gave no record, because that row may be the endpoint's. A second row with a
+    /// known id hides nobody.
+    pub(super) fn hold(&self, max_age: Duration) -> Hold {
+        let hiding = (self.rejected_rows.iter().zip(Rejection::ALL))
+            .filter(|(_, reason)| *reason != Rejection::Duplicate)
+            .map(|(rows, _)| rows)
+            .sum();
+        match (self.missing, hiding) {
+            (0, 0) => Hold::Nothing,
+            (0, rows) => Hold::UpTo {
+                max_age,
+                at_most: Some(rows),
+            },
+            _ => Hold::UpTo {
+                max_age,
+                at_most: None,
+            },
+        }
+    }
 }
 
 /// What the count of a published walk owed, which the next walk need not read twice to believe.

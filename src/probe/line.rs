@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,8 @@ pub(super) struct Line<R> {
     pub(super) instruments: AccountInstruments,
     /// How many answers in a row were refusals without a word about when to come again.
     refused: AtomicU32,
+    /// How long the last answered request took, in milliseconds.
+    took: AtomicU64,
 }
 
 impl Wanted {
@@ -97,6 +99,7 @@ impl<R: Retrieve> Line<R> {
             room,
             instruments,
             refused: AtomicU32::new(0),
+            took: AtomicU64::new(0),
         }
     }
 
@@ -117,19 +120,29 @@ impl<R: Retrieve> Line<R> {
             .throttled(ThrottleCause::Limiter, turn.limiter);
         self.instruments
             .throttled(ThrottleCause::Vendor, turn.vendor);
+        let left = Instant::now();
         let answer = self.source.retrieve(&id).await;
+        let took = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.took.store(took, Ordering::Relaxed);
         drop((turn, room, share));
         self.heed(answer.as_ref().err());
         Ok(answer?)
     }
 
+    /// How long a request is likely to take.
+    pub(super) fn usual_time(&self) -> Duration {
+        Duration::from_millis(self.took.load(Ordering::Relaxed))
+    }
+
     /// What the vendor wants holds for walks, too.
     fn heed(&self, error: Option<&Error>) {
         let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
+        // One burst that the vendor refuses is one refusal: nobody leaves while a pause holds.
+        let is_news = is_refusal && self.pace.pause().is_none();
         let refused = if is_refusal {
             self.refused
-                .fetch_add(1, Ordering::Relaxed)
-                .saturating_add(1)
+                .fetch_add(is_news.into(), Ordering::Relaxed)
+                .saturating_add(is_news.into())
         } else {
             self.refused.store(0, Ordering::Relaxed);
             0

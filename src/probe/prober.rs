@@ -1,6 +1,6 @@
 //! From a question to its answer.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, future::pending, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
@@ -165,6 +165,7 @@ impl<R: Retrieve> Prober<R> {
             () = sleep_until(until) => (flight.landing.peek().cloned())
                 .unwrap_or_else(|| Arc::new(Err(given_up(line, &progress)))),
             outcome = flight.landing.clone() => outcome,
+            () = too_late(line, &progress, until) => Arc::new(Err(given_up(line, &progress))),
         };
         Found {
             outcome,
@@ -198,6 +199,16 @@ fn room_for(rate: f64) -> usize {
 
 fn is_paused_beyond<R>(line: &Line<R>, until: Instant) -> bool {
     line.pace.pause().is_some_and(|end| end > until)
+}
+
+/// Waits until there is no more time for a request that has not left: one that would leave now would
+/// be paid for and not be waited for. With more probes than their share, that would be nearly every one.
+async fn too_late<R: Retrieve>(line: &Line<R>, progress: &Progress, until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    sleep_until(until - line.usual_time().min(left / 2)).await;
+    if !matches!(progress.now().0, Stage::Share | Stage::Limiter) {
+        pending::<()>().await;
+    }
 }
 
 /// Why there is no answer at the deadline of somebody who waits.

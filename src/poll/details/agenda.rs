@@ -2,7 +2,7 @@
 //!
 //! The order: endpoints that just turned registered; those whose last record contradicted the list;
 //! those of which no record is known; then those whose known expiry has passed or is nearest; then
-//! the oldest records. What is fresh is left alone.
+//! the oldest records; at last those that were asked in vain. What is fresh is left alone.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -31,6 +31,8 @@ enum Rank {
     Expiring(UnixMillis),
     /// Retrieved this long ago.
     Old(UnixMillis),
+    /// Asked in vain before: after everybody else, or those who never answer would use up the budget.
+    InVain(Instant),
 }
 
 /// Why an attempt brought no record.
@@ -69,8 +71,8 @@ pub(super) struct Agenda {
     /// Who just turned registered and was not asked since.
     turned: HashSet<Arc<str>>,
     missed: HashMap<Arc<str>, Missed>,
-    /// Who is being asked.
-    asked: HashSet<Arc<str>>,
+    /// Who is being asked, and had just turned registered.
+    asked: HashMap<Arc<str>, bool>,
 }
 
 impl Agenda {
@@ -87,7 +89,7 @@ impl Agenda {
             left_alone: BTreeSet::new(),
             turned: HashSet::new(),
             missed: HashMap::new(),
-            asked: HashSet::new(),
+            asked: HashMap::new(),
         }
     }
 
@@ -102,11 +104,10 @@ impl Agenda {
         self.wanted.saturating_sub(self.fresh.len() as u64)
     }
 
-    /// Nobody is asked until the next picture.
+    /// Nobody is asked until the next picture. Whose record is fresh is still known, for those who count.
     pub(super) fn close(&mut self) {
         self.picture = None;
         self.queue.clear();
-        self.fresh.clear();
         self.left_alone.clear();
     }
 
@@ -118,6 +119,7 @@ impl Agenda {
         details: &Details,
     ) {
         self.close();
+        self.fresh.clear();
         self.picture = Some(Arc::clone(picture));
         self.wanted = 0;
         let mut old = before.map(|before| before.endpoints().peekable());
@@ -142,7 +144,7 @@ impl Agenda {
             {
                 missed.insert(id, miss);
             }
-            if !self.asked.contains(row.id) {
+            if !self.asked.contains_key(row.id) {
                 let is_turned = turned.contains(row.id);
                 let miss = missed.get(row.id);
                 self.place(number, is_turned, miss, details.get(row.id));
@@ -187,7 +189,10 @@ impl Agenda {
                 let due = fresh_until(detail, self.max_age, self.interval);
                 self.fresh.insert((due, rank, number));
             }
-            (_, None) => {
+            (Some(miss), None) => {
+                self.queue.insert((Rank::InVain(miss.at), number));
+            }
+            (None, None) => {
                 self.queue.insert((rank, number));
             }
         }
@@ -206,12 +211,13 @@ impl Agenda {
             && due <= now
         {
             self.left_alone.pop_first();
-            self.queue.insert((Rank::Unknown, number));
+            self.queue.insert((Rank::InVain(due), number));
         }
     }
 
     /// When somebody is next to be asked, perhaps already; `None` without anybody.
     pub(super) fn next(&self) -> Option<Instant> {
+        self.picture.as_ref()?;
         if !self.queue.is_empty() {
             return Some(Instant::now());
         }
@@ -227,8 +233,8 @@ impl Agenda {
         let picture = self.picture.as_ref()?;
         let (_, number) = self.queue.pop_first()?;
         let id: Arc<str> = picture.at(number)?.id.into();
-        self.turned.remove(&id);
-        self.asked.insert(Arc::clone(&id));
+        let is_turned = self.turned.remove(&id);
+        self.asked.insert(Arc::clone(&id), is_turned);
         Some(id)
     }
 
@@ -247,9 +253,13 @@ impl Agenda {
         }
     }
 
-    /// An attempt has brought nothing; the endpoint is not asked again before the next walk.
+    /// An attempt has brought nothing; the endpoint is not asked again before the next walk. One that
+    /// had just turned registered keeps its place for a second attempt.
     pub(super) fn missed(&mut self, id: Arc<str>, why: Miss) {
-        self.asked.remove(&id);
+        let is_turned = self.asked.remove(&id) == Some(true);
+        if is_turned && !self.missed.contains_key(&id) {
+            self.turned.insert(Arc::clone(&id));
+        }
         if self.row(&id).is_none() {
             return;
         }
@@ -265,11 +275,18 @@ impl Agenda {
 
     /// The attempt says nothing about the endpoint: it is asked again when it can be.
     pub(super) fn put_back(&mut self, id: &str, detail: Option<&Detail>) {
-        self.asked.remove(id);
+        let asked = self.asked.remove_entry(id);
+        let is_turned = asked.as_ref().is_some_and(|(_, is_turned)| *is_turned);
         if let Some(number) = self.number(id) {
-            self.queue
-                .insert((detail.map_or(Rank::Unknown, rank), number));
+            let rank = match detail {
+                _ if is_turned => Rank::Turned,
+                Some(detail) => rank(detail),
+                None => Rank::Unknown,
+            };
+            self.queue.insert((rank, number));
         }
+        self.turned
+            .extend(asked.filter(|_| is_turned).map(|(id, _)| id));
     }
 
     fn number(&self, id: &str) -> Option<u32> {

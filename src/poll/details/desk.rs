@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::OptionFuture, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     agenda::{Agenda, Miss},
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::{self, Endpoint, ErrorKind},
+    clock::UnixMillis,
     config::{Account, Optional},
     poll::{Source, Surroundings, backoff, pace::Turn, report::DetailsNote},
     snapshot::{Detail, Details, Snapshot},
@@ -29,8 +30,15 @@ const GATHER: Duration = Duration::from_secs(2);
 /// Requests of one account under way at the same time.
 const UNDER_WAY: usize = 8;
 
-/// What came of one request; no result is a bug of ours.
-pub(in crate::poll) type Arrival = (Arc<str>, Option<Result<Endpoint, api::Error>>);
+/// What came of one request.
+#[derive(Debug)]
+pub(in crate::poll) struct Arrival {
+    id: Arc<str>,
+    /// None is a bug of ours.
+    answer: Option<Result<Endpoint, api::Error>>,
+    /// When it came, by both clocks: beside a walk it is taken in later.
+    at: (UnixMillis, Instant),
+}
 
 /// Requests under way.
 pub(in crate::poll) type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = Arrival> + Send>>>;
@@ -139,12 +147,14 @@ impl<S: Source> Desk<S> {
             let pace = Arc::clone(&self.around.pace);
             let turn = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
-                pace.spare_turn().await
+                // The limiter, a pause or a place may take so long that the walk would wait.
+                let latest = walk.checked_sub(pace.time_for(1)).unwrap_or(walk);
+                timeout_at(latest, pace.spare_turn()).await.ok()
             });
             tokio::select! {
                 Some(()) = publish => return,
                 Some(arrival) = self.under_way.next() => self.take_in(arrival, known),
-                Some(turn) = OptionFuture::from(turn) => self.ask(turn),
+                Some(turn) = OptionFuture::from(turn) => turn.into_iter().for_each(|turn| self.ask(turn)),
                 else => std::future::pending().await,
             }
         }
@@ -187,23 +197,27 @@ impl<S: Source> Desk<S> {
     fn ask(&mut self, turn: Turn) {
         let Some(id) = self.agenda.take() else { return };
         self.budget.spend();
-        let source = Arc::clone(&self.source);
+        let (source, clock) = (Arc::clone(&self.source), self.around.clock);
         self.under_way.push(Box::pin(async move {
             let answer = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
             drop(turn);
-            (id, answer.ok())
+            Arrival {
+                id,
+                answer: answer.ok(),
+                at: (clock.now(), Instant::now()),
+            }
         }));
     }
 
-    fn take_in(&mut self, (id, answer): Arrival, known: &Details) {
+    fn take_in(&mut self, Arrival { id, answer, at }: Arrival, known: &Details) {
         match answer {
-            Some(Ok(endpoint)) => self.take_record(id, endpoint),
+            Some(Ok(endpoint)) => self.take_record(id, endpoint, at),
             Some(Err(error)) => self.take_error(id, &error, known),
             None => self.agenda.missed(id, Miss::Failed),
         }
     }
 
-    fn take_record(&mut self, id: Arc<str>, endpoint: Endpoint) {
+    fn take_record(&mut self, id: Arc<str>, endpoint: Endpoint, at: (UnixMillis, Instant)) {
         self.failures = 0;
         // Only the list decides who is registered: a record that says otherwise is of another moment.
         let disagrees = endpoint.registered == Some(false);
@@ -214,7 +228,8 @@ impl<S: Source> Desk<S> {
             return self.agenda.missed(id, Miss::Disagreed);
         };
         self.note.unreadable(&endpoint);
-        let detail = Detail::new(endpoint, &row, self.with_contact, self.around.clock.now());
+        let mut detail = Detail::new(endpoint, &row, self.with_contact, at.0);
+        detail.retrieved = at.1;
         self.agenda.found(&id, &detail);
         self.arrived.push((id, detail));
         self.publish_at.get_or_insert(Instant::now() + GATHER);
@@ -226,8 +241,10 @@ impl<S: Source> Desk<S> {
             self.failures = 0;
             return self.agenda.missed(id, Miss::Failed);
         }
-        self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
+        // One burst that the vendor refuses is one refusal: nobody leaves while a pause holds.
+        let is_known = error.kind == ErrorKind::RateLimited && self.around.pace.pause().is_some();
+        self.failures = self.failures.saturating_add(u32::from(!is_known));
+        if self.failures == 1 && !is_known {
             tracing::warn!(account = %self.account, %error, "an endpoint could not be retrieved");
         }
         let wait = backoff::wait(self.failures, fastrand::f64());

@@ -165,9 +165,14 @@ impl Pace {
     }
 
     async fn spare_turn_now(&self) -> Option<Turn> {
+        // The limiter first, without the lock: a place is not held while others could use it.
+        let start = *self.next.lock().await;
+        sleep_until(start).await;
         let spare = slot(&self.slots.spare).await;
-        let mut next = self.next.lock().await;
-        sleep_until(*next).await;
+        let mut next = self.next.try_lock().ok()?;
+        if *next > Instant::now() {
+            return None;
+        }
         let permit = slot(&self.slots.all).await;
         if self.pause().is_some() || *self.walks.borrow() > 0 {
             return None;

@@ -140,3 +140,32 @@ async fn what_can_wait_never_fills_the_process() {
     drop(held);
     pace.spare_turn().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_slow_limiter_keeps_no_place_from_a_quick_one() {
+    let slots = Slots::new(32);
+    let slow: Vec<_> = (0..100)
+        .map(|_| Pace::sharing(Some(0.2), slots.clone()))
+        .collect();
+    let quick = Pace::sharing(Some(5.0), slots.clone());
+    let mut turns = 0;
+    let end = Instant::now() + Duration::from_secs(60);
+    let retrieve = async |pace: &Pace| {
+        let turn = pace.spare_turn().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(turn);
+    };
+    let others = join_all(slow.iter().map(async |pace| {
+        while Instant::now() < end {
+            retrieve(pace).await;
+        }
+    }));
+    let one = async {
+        while Instant::now() < end {
+            retrieve(&quick).await;
+            turns += 1;
+        }
+    };
+    tokio::join!(others, one);
+    assert!(turns > 200, "{turns} of 300");
+}

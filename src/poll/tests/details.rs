@@ -1,112 +1,18 @@
 //! Details beside walks: who is asked, when, and what becomes of the answers.
 
-use std::{future::Future, ops::Range, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
-use tokio::time::{Instant, sleep};
-
-use super::list::{List, Record, START, Stage, account, count, fault};
-use crate::{
-    api::{Endpoint, Error, ErrorKind},
-    clock::Clock,
-    config::{Account, DetailMode},
-    shutdown,
-    snapshot::{AccountState, Reader},
-    telemetry::{
-        Instruments,
-        logs::{Captured, Format, Level},
-    },
+use super::{
+    list::{START, count, fault},
+    watch::{SECOND, failing, lasting, list, tell, wanting},
 };
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// An account whose list says too little, with a budget of so many requests per minute.
-fn wanting(per_minute: f64) -> Account {
-    let mut account = account();
-    account.details.mode = DetailMode::Auto;
-    account.details.requests_per_minute = per_minute;
-    account
-}
-
-/// Records that say what the list says, and that the registration lasts for so long.
-fn lasting(lifetime: Duration) -> Record {
-    let clock = Clock::anchored(START);
-    Box::new(move |row| {
-        let row = row.cloned().ok_or_else(|| fault(ErrorKind::NotFound))?;
-        let expires_at = Some(clock.now().plus(lifetime));
-        Ok(Endpoint { expires_at, ..row })
-    })
-}
-
-/// Records that are all this fault.
-fn failing(error: Error) -> Record {
-    Box::new(move |_| Err(error.clone()))
-}
-
-/// A list of so many endpoints, of which those in `registered` are.
-fn list(endpoints: u64, registered: Range<usize>) -> Arc<List> {
-    let list = List::of(endpoints);
-    for (number, row) in list.state().rows.iter_mut().enumerate() {
-        row.registered = Some(registered.contains(&number));
-        // Ids of one length, so that their order is that of numbers.
-        row.id = format!("{number:06}");
-    }
-    list.state().record = Some(lasting(3_600 * SECOND));
-    list
-}
-
-/// What a story watches while the poller runs.
-struct Watch {
-    list: Arc<List>,
-    reader: Reader,
-    instruments: Instruments,
-    start: Instant,
-}
-
-impl Watch {
-    fn state(&self) -> Arc<AccountState> {
-        self.reader.current()
-    }
-
-    /// Ids of the records asked for since the last call.
-    fn retrieved(&self) -> Vec<String> {
-        let mut state = self.list.state();
-        state.retrieved.drain(..).map(|(id, _)| id).collect()
-    }
-
-    /// Waits until so many seconds after the start.
-    async fn at(&self, seconds: u64) {
-        sleep(
-            (self.start + Duration::from_secs(seconds)).saturating_duration_since(Instant::now()),
-        )
-        .await;
-    }
-
-    fn has_detail(&self, id: &str) -> bool {
-        self.state().details.get(id).is_some()
-    }
-}
-
-/// Runs a poller while `story` watches.
-async fn tell<F: Future<Output = ()>>(
-    list: &Arc<List>,
-    account: Account,
-    story: impl FnOnce(Watch) -> F,
-) {
-    let stage = Stage::new(list, account);
-    let watch = Watch {
-        list: Arc::clone(list),
-        reader: stage.reader.clone(),
-        instruments: stage.instruments.clone(),
-        start: Instant::now(),
-    };
-    let shutdown = shutdown::Token::new();
-    let run = stage.poller.run(shutdown.clone());
-    let story = async {
-        story(watch).await;
-        shutdown.cancel();
-    };
-    tokio::join!(story, run);
-}
+use crate::{
+    api::{Endpoint, ErrorKind},
+    clock::Clock,
+    config::DetailMode,
+    snapshot::AccountState,
+    telemetry::logs::{Captured, Format, Level},
+};
 
 #[tokio::test(start_paused = true)]
 async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budget_allows() {
@@ -438,4 +344,37 @@ async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_fo
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
+    let list = list(3_000, 0..1_000);
+    let mut account = wanting(600.0);
+    account.api.requests_per_second = Some(1.0);
+    account.poll.interval = 120 * SECOND;
+    tell(&list, account, |watch| async move {
+        watch.list.state().latency = Box::new(|| SECOND / 50);
+        watch.at(115).await;
+        // Whoever is asked now answers while the next walk, of half a minute, is under way.
+        watch.list.state().latency = Box::new(|| 15 * SECOND);
+        watch.at(138).await;
+        watch.list.state().latency = Box::new(|| SECOND / 50);
+        watch.at(220).await;
+        let (state, list) = (watch.state(), watch.list.state());
+        let since_start = |at: Instant| at.duration_since(watch.start);
+        let mut beside = 0;
+        for (id, at) in &list.retrieved {
+            let Some(detail) = state.details.get(id) else {
+                continue;
+            };
+            let took = detail
+                .retrieved_at
+                .since(START)
+                .saturating_sub(since_start(*at));
+            assert!(took <= 15 * SECOND + SECOND / 10, "{id}: {took:?}");
+            beside += u32::from(took > 10 * SECOND);
+        }
+        assert!(beside > 0, "some were slow");
+    })
+    .await;
 }

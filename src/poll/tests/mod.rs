@@ -3,6 +3,8 @@
 mod details;
 mod life;
 mod list;
+mod missed;
 mod odd;
 mod proof;
 mod walks;
+mod watch;

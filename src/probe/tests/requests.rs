@@ -182,3 +182,23 @@ async fn a_fault_of_this_program_costs_one_request_and_no_one_who_waits_for_it()
     house.fake.panics.store(false, Ordering::Relaxed);
     assert_eq!(failed(&house.samples("42").await), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn far_more_probes_than_their_share_still_get_all_of_it() {
+    let house = house(&["default"], Some(100.0), &[]);
+    *house.fake.takes.lock().unwrap() = Duration::from_millis(800);
+    let ids: Vec<_> = (0..360).map(|id| id.to_string()).collect();
+    let third = Duration::from_secs(1) / 3;
+    let answers = join_all((0..).zip(&ids).map(async |(number, id)| {
+        sleep(third * number).await;
+        house.samples(id).await
+    }))
+    .await;
+    let answered = answers.iter().filter(|answer| failed(answer).is_none());
+    // One a second for two minutes; a few leave while it is not known how long they take.
+    let (answered, asked) = (answered.count(), house.asked());
+    assert!(
+        answered > 110 && asked - answered < 5,
+        "{answered} of {asked}"
+    );
+}

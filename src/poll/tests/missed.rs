@@ -1,0 +1,189 @@
+//! Records that cannot be had: what they cost others.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    list::{List, START, Stage, fault},
+    watch::{SECOND, failing, list, tell, wanting},
+};
+use crate::{
+    api::{Endpoint, Error, ErrorKind},
+    clock::Clock,
+    poll::Pace,
+    shutdown,
+};
+
+/// Runs a poller at a pace of its own until `story` ends.
+async fn beside(stage: Stage, story: impl Future<Output = ()>) {
+    let shutdown = shutdown::Token::new();
+    let run = stage.poller.run(shutdown.clone());
+    let story = async {
+        story.await;
+        shutdown.cancel();
+    };
+    tokio::join!(story, run);
+}
+
+/// What the first so many endpoints' own records say: nothing but this fault, or that they are not
+/// registered. All others' last for an hour.
+fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
+    let clock = Clock::anchored(START);
+    list.state().record = Some(Box::new(move |row| {
+        let row = row.cloned().unwrap();
+        let is_odd = row.id < format!("{odd:06}");
+        match &fault {
+            Some(fault) if is_odd => Err(fault.clone()),
+            _ => Ok(Endpoint {
+                registered: Some(!is_odd),
+                expires_at: Some(clock.now().plus(3_600 * SECOND)),
+                ..row
+            }),
+        }
+    }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
+    for (odd, error) in [
+        (15, Some(fault(ErrorKind::Forbidden))),
+        (80, Some(fault(ErrorKind::ServerError))),
+        (200, Some(fault(ErrorKind::NotFound))),
+        (300, None),
+    ] {
+        let list = list(odd + 100, 0..1_000);
+        odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
+        tell(&list, wanting(60.0), |watch| async move {
+            // Whoever is first by number is asked first; after that, those that answer.
+            watch.at(45 * 60).await;
+            assert_eq!(watch.state().details.len(), 100, "{odd} {error:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() {
+    for kind in [
+        ErrorKind::RateLimited,
+        ErrorKind::ServerError,
+        ErrorKind::Forbidden,
+    ] {
+        let list = list(2_000, 0..1_500);
+        let clock = Clock::anchored(START);
+        let mut has_failed = false;
+        list.state().record = Some(Box::new(move |row| {
+            let row = row.cloned().unwrap();
+            if row.id == "001999" && !std::mem::replace(&mut has_failed, true) {
+                return Err(fault(kind));
+            }
+            let expires_at = Some(clock.now().plus(3_600 * SECOND));
+            Ok(Endpoint { expires_at, ..row })
+        }));
+        tell(&list, wanting(60.0), |watch| async move {
+            watch.at(30).await;
+            watch.list.set_registered(1_999..2_000, true);
+            watch.at(30 + 3 * 60).await;
+            assert!(watch.has_detail("001999"), "{kind:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_other_accounts() {
+    let list = list(500, 0..500);
+    let pace = Arc::new(Pace::new(None, 4));
+    let stage = Stage::sharing(&list, wanting(60.0), Arc::clone(&pace));
+    beside(stage, async {
+        sleep(57 * SECOND).await;
+        list.state().latency = Box::new(|| 15 * SECOND);
+        sleep(2 * SECOND).await;
+        assert!(timeout(SECOND / 10, pace.spare_turn()).await.is_err());
+        // The next walk is refused, and the one after it is minutes away.
+        list.state().latency = Box::new(|| SECOND / 50);
+        list.state().wanted_token = Some("second".to_owned());
+        sleep(30 * SECOND).await;
+        assert!(timeout(SECOND / 10, pace.spare_turn()).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
+    // A pause of the vendor's that ends just before a walk, and turns that take longer than the budget.
+    for paused in [false, true] {
+        let list = list(100, 0..100);
+        let mut account = wanting(60.0);
+        account.poll.interval = 600 * SECOND;
+        account.poll.deadline = 500 * SECOND;
+        let pace = Arc::new(Pace::new(Some(0.1), 32));
+        let stage = Stage::sharing(&list, account, Arc::clone(&pace));
+        let start = Instant::now();
+        beside(stage, async {
+            if paused {
+                sleep(500 * SECOND).await;
+                pace.pause_until(start + 599 * SECOND);
+            }
+            sleep((start + 2_600 * SECOND).saturating_duration_since(Instant::now())).await;
+        })
+        .await;
+        let state = list.state();
+        assert!(state.retrieved.len() > 90);
+        for (_, walk) in &state.requests {
+            let before = state.retrieved.iter().map(|(_, at)| *at);
+            let last = before.filter(|at| at < walk).max();
+            // Exactly the limiter's gap would be a walk that has waited.
+            assert!(
+                last.is_none_or(|last| *walk > last + 10 * SECOND),
+                "{:?}",
+                *walk - start
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
+    let list = list(50, 0..50);
+    let pace = Arc::new(Pace::new(None, 32));
+    list.state().record = Some(failing(fault(ErrorKind::RateLimited)));
+    list.state().latency = Box::new(|| 3 * SECOND);
+    let stage = Stage::sharing(&list, wanting(600.0), Arc::clone(&pace));
+    beside(stage, async {
+        // The walk takes three seconds, and so does the first record.
+        sleep(SECOND * 6 + SECOND / 20).await;
+        let first = pace.pause().expect("a pause");
+        assert!(first - Instant::now() <= SECOND / 2);
+        sleep(SECOND * 2).await;
+        assert_eq!(
+            list.state().retrieved.len(),
+            9,
+            "eight at once, and one after the pause"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_fresh_are_not_pending_because_one_is_forbidden() {
+    let list = list(200, 0..200);
+    odd_before(&list, 0, None);
+    tell(&list, wanting(600.0), |watch| async move {
+        watch.at(15).await;
+        let clock = Clock::anchored(START);
+        watch.list.state().record = Some(Box::new(move |row| {
+            let row = row.cloned().unwrap();
+            if row.id == "000199" {
+                return Err(fault(ErrorKind::Forbidden));
+            }
+            let expires_at = Some(clock.now().plus(3_600 * SECOND));
+            Ok(Endpoint { expires_at, ..row })
+        }));
+        watch.at(30).await;
+        let state = watch.state();
+        assert_eq!((state.details.len(), state.details_pending), (199, 1));
+    })
+    .await;
+}

@@ -1,0 +1,106 @@
+//! A poller that runs while a story watches what it asks for and shows.
+
+use std::{future::Future, ops::Range, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::list::{List, Record, START, Stage, account, fault};
+use crate::{
+    api::{Endpoint, Error, ErrorKind},
+    clock::Clock,
+    config::{Account, DetailMode},
+    shutdown,
+    snapshot::{AccountState, Reader},
+    telemetry::Instruments,
+};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// An account whose list says too little, with a budget of so many requests per minute.
+pub(super) fn wanting(per_minute: f64) -> Account {
+    let mut account = account();
+    account.details.mode = DetailMode::Auto;
+    account.details.requests_per_minute = per_minute;
+    account
+}
+
+/// Records that say what the list says, and that the registration lasts for so long.
+pub(super) fn lasting(lifetime: Duration) -> Record {
+    let clock = Clock::anchored(START);
+    Box::new(move |row| {
+        let row = row.cloned().ok_or_else(|| fault(ErrorKind::NotFound))?;
+        let expires_at = Some(clock.now().plus(lifetime));
+        Ok(Endpoint { expires_at, ..row })
+    })
+}
+
+/// Records that are all this fault.
+pub(super) fn failing(error: Error) -> Record {
+    Box::new(move |_| Err(error.clone()))
+}
+
+/// A list of so many endpoints, of which those in `registered` are.
+pub(super) fn list(endpoints: u64, registered: Range<usize>) -> Arc<List> {
+    let list = List::of(endpoints);
+    for (number, row) in list.state().rows.iter_mut().enumerate() {
+        row.registered = Some(registered.contains(&number));
+        // Ids of one length, so that their order is that of numbers.
+        row.id = format!("{number:06}");
+    }
+    list.state().record = Some(lasting(3_600 * SECOND));
+    list
+}
+
+/// What a story watches while the poller runs.
+pub(super) struct Watch {
+    pub(super) list: Arc<List>,
+    pub(super) reader: Reader,
+    pub(super) instruments: Instruments,
+    pub(super) start: Instant,
+}
+
+impl Watch {
+    pub(super) fn state(&self) -> Arc<AccountState> {
+        self.reader.current()
+    }
+
+    /// Ids of the records asked for since the last call.
+    pub(super) fn retrieved(&self) -> Vec<String> {
+        let mut state = self.list.state();
+        state.retrieved.drain(..).map(|(id, _)| id).collect()
+    }
+
+    /// Waits until so many seconds after the start.
+    pub(super) async fn at(&self, seconds: u64) {
+        sleep(
+            (self.start + Duration::from_secs(seconds)).saturating_duration_since(Instant::now()),
+        )
+        .await;
+    }
+
+    pub(super) fn has_detail(&self, id: &str) -> bool {
+        self.state().details.get(id).is_some()
+    }
+}
+
+/// Runs a poller while `story` watches.
+pub(super) async fn tell<F: Future<Output = ()>>(
+    list: &Arc<List>,
+    account: Account,
+    story: impl FnOnce(Watch) -> F,
+) {
+    let stage = Stage::new(list, account);
+    let watch = Watch {
+        list: Arc::clone(list),
+        reader: stage.reader.clone(),
+        instruments: stage.instruments.clone(),
+        start: Instant::now(),
+    };
+    let shutdown = shutdown::Token::new();
+    let run = stage.poller.run(shutdown.clone());
+    let story = async {
+        story(watch).await;
+        shutdown.cancel();
+    };
+    tokio::join!(story, run);
+}
