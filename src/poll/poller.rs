@@ -316,9 +316,13 @@ impl<S: Source> Poller<S> {
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
         report::published(&self.account, &picture, &changes);
         let picture = Arc::new(picture);
-        let details = self
-            .desk
-            .open(&picture, before.picture.as_deref(), &before.details);
+        let interval = self.schedule.effective_interval();
+        let details = self.desk.open(
+            &picture,
+            before.picture.as_deref(),
+            interval,
+            &before.details,
+        );
         self.publisher.publish(AccountState {
             picture: Some(picture),
             details,
@@ -326,7 +330,7 @@ impl<S: Source> Poller<S> {
             up: Some(true),
             suspect: false,
             clock_offset: found.clock_offset.or(before.clock_offset),
-            poll_interval: self.schedule.effective_interval(),
+            poll_interval: interval,
             max_age,
             withdraw_at: Some(Instant::now() + max_age),
             failure: None,

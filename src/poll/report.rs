@@ -76,29 +76,27 @@ impl DetailsNote {
         }
     }
 
-    /// So many endpoints want details at `rate` requests per second: more than stay fresh at that
-    /// rate is said with the numbers and the settings that would change it.
-    pub(super) fn foresee(&mut self, wanted: u64, rate: f64) {
+    /// So many endpoints want details at `rate` requests per second, which walks leave: more than stay
+    /// fresh at that rate is said once, with the numbers and the settings that would change it.
+    pub(super) fn foresee(&mut self, wanted: u64, rate: f64) -> Option<String> {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let count = wanted as f64;
         let (max_age, takes) = (self.max_age.as_secs_f64(), count / rate);
         if takes <= max_age || self.too_many {
-            return;
+            return None;
         }
         self.too_many = true;
-        let per_minute = (count * 60.0 / max_age).ceil();
-        tracing::warn!(
-            account = %self.account,
-            "{wanted} endpoints want details, but {:.1} requests per minute x {:.1} minutes keep \
-             {:.0} fresh, so each is retrieved every {:.0} minutes; set \
-             details.requests_per_minute to {per_minute} (and api.requests_per_second well above \
-             {:.1}) or details.max_age to {3:.0}m to keep up",
-            rate * 60.0,
+        let (possible, needed) = (rate * 60.0, (count * 60.0 / max_age).ceil());
+        let minutes = (takes / 60.0).ceil();
+        Some(format!(
+            "{wanted} endpoints want details, but {possible:.1} requests per minute x {:.1} minutes \
+             keep {:.0} fresh, so each is retrieved every {minutes:.0} minutes; set \
+             details.requests_per_minute to {needed} (with api.requests_per_second well above {:.1}) \
+             or details.max_age to {minutes:.0}m to keep up",
             max_age / 60.0,
             (rate * max_age).floor(),
-            (takes / 60.0).ceil(),
-            per_minute / 60.0,
-        );
+            needed / 60.0,
+        ))
     }
 
     /// A record of which not every value could be read.
@@ -196,4 +194,28 @@ fn seconds(time: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(time.0)
         .map(|time| time.to_string())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_that_cannot_keep_up_is_told_once_with_the_numbers_and_the_settings() {
+        let mut note = DetailsNote {
+            account: "main".to_owned(),
+            max_age: Duration::from_secs(600),
+            too_many: false,
+            unreadable: false,
+        };
+        assert_eq!(note.foresee(600, 1.0), None, "that many stay fresh");
+        let said = note.foresee(1_500, 1.0).unwrap();
+        assert_eq!(
+            said,
+            "1500 endpoints want details, but 60.0 requests per minute x 10.0 minutes keep 600 fresh, \
+             so each is retrieved every 25 minutes; set details.requests_per_minute to 150 (with \
+             api.requests_per_second well above 2.5) or details.max_age to 25m to keep up"
+        );
+        assert_eq!(note.foresee(1_500, 1.0), None);
+    }
 }

@@ -88,7 +88,9 @@ impl<R: Retrieve> Prober<R> {
         instruments: AccountInstruments,
     ) {
         let key = (account.api.base_url.to_string(), account.auth_id.clone());
-        let rate = self.requests_per_second;
+        // Nobody waits for a limiter that is slower than the share while holding room that others need.
+        let limit = pace.rate().unwrap_or(f64::INFINITY);
+        let rate = self.requests_per_second.min(limit);
         let share = self
             .shares
             .entry(key)

@@ -159,9 +159,25 @@ async fn whatever_the_vendor_answers_to_a_retrieve_is_no_fault_of_the_walk_or_th
 }
 
 #[tokio::test]
+async fn a_budget_that_cannot_keep_up_is_told_once() {
+    let vendor = vendor(20, 20).await;
+    let settings = "details: {requests_per_minute: 60, max_age: 10s}";
+    let exporter = Exporter::start(&household(&vendor, "", [("main", settings)])).await;
+    exporter
+        .until("three walks", |scrape| {
+            scrape.value("vobiz_walks_total", &[]) >= Some(3.0)
+        })
+        .await;
+    let log = exporter.log();
+    let told = log.matches("20 endpoints want details, but 60.0 requests per minute");
+    assert_eq!(told.count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_single_run_retrieves_nothing() {
     let vendor = vendor(45, 45).await;
     let scrape = once(&household(&vendor, "", [("main", "")])).await;
     assert_eq!(series(&scrape, "vobiz_endpoint_registered"), 45);
     assert_eq!(vendor.counts().retrieve_endpoint, 0);
+    assert_eq!(series(&scrape, "vobiz_details_pending"), 0, "nothing is");
 }

@@ -93,6 +93,12 @@ impl Agenda {
         }
     }
 
+    /// Endpoints of the picture.
+    pub(super) fn endpoints(&self) -> u32 {
+        let endpoints = self.picture.as_ref().map_or(0, |picture| picture.len());
+        u32::try_from(endpoints).unwrap_or(u32::MAX)
+    }
+
     /// Endpoints whose records are wanted.
     pub(super) fn wanted(&self) -> u64 {
         self.wanted
@@ -311,8 +317,8 @@ fn usable_expiry(detail: &Detail) -> Option<UnixMillis> {
         .filter(|expiry| *expiry > detail.retrieved_at)
 }
 
-/// Until when a record is left alone: its expiry or `max_age`, but one `interval` at least, lest
-/// short registrations take the budget from the others.
+/// Until when a record is left alone: for `max_age`, or until its expiry if that comes first, but not
+/// for less than an `interval` because of it, lest short registrations take the budget from the others.
 fn fresh_until(detail: &Detail, max_age: Duration, interval: Duration) -> Instant {
     let lasts = usable_expiry(detail).map(|expiry| expiry.since(detail.retrieved_at).max(interval));
     detail.retrieved + lasts.map_or(max_age, |lasts| lasts.min(max_age))

@@ -29,7 +29,7 @@ impl Budget {
             clippy::cast_sign_loss,
             reason = "6000 at most, and positive"
         )]
-        let most = (per_minute as usize).max(1);
+        let most = per_minute.ceil() as usize;
         Self {
             gap: MINUTE.div_f64(per_minute),
             due: Instant::now(),
@@ -57,6 +57,14 @@ impl Budget {
         }
         self.spent.push_back(now);
     }
+}
+
+/// The share of a budget that can be spent beside walks which take so long and start every `interval`:
+/// what they keep from leaving is made up for only in part.
+pub(super) fn share_beside(walk: Duration, interval: Duration) -> f64 {
+    let lost = walk.saturating_sub(MADE_UP).as_secs_f64();
+    // Never nothing: what is left then is what a vendor in a hurry leaves.
+    (1.0 - lost / interval.as_secs_f64()).clamp(0.01, 1.0)
 }
 
 #[cfg(test)]
@@ -127,6 +135,19 @@ mod tests {
         }
         let hurried = (0..20).chain((20..40).step_by(2));
         assert!(left.into_iter().eq(hurried));
+    }
+
+    #[test]
+    fn only_walks_that_are_longer_than_what_is_made_up_for_cost_a_budget_anything() {
+        let seconds = Duration::from_secs;
+        for (walk, interval, share) in [(2, 60, 1.0), (10, 60, 1.0), (40, 60, 0.5), (600, 60, 0.01)]
+        {
+            let found = share_beside(seconds(walk), seconds(interval));
+            assert!(
+                (found - share).abs() < 1e-9,
+                "{walk} of {interval}: {found}"
+            );
+        }
     }
 
     proptest! {

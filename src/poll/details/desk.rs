@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     agenda::{Agenda, Miss},
-    budget::Budget,
+    budget::{self, Budget},
 };
 use crate::{
     api::{self, Endpoint, ErrorKind},
@@ -23,9 +23,11 @@ use crate::{
     snapshot::{Detail, Details, Snapshot},
 };
 
-/// Records that arrive are gathered for this long before they are published together: each time,
-/// some families are written anew.
+/// Records that arrive are gathered for this long before they are published together, because each
+/// time some families are written anew;
 const GATHER: Duration = Duration::from_secs(2);
+/// and for this much longer for every endpoint: with 100,000 of them, for five seconds.
+const GATHER_EACH: Duration = Duration::from_micros(30);
 
 /// Requests of one account under way at the same time.
 const UNDER_WAY: usize = 8;
@@ -51,8 +53,10 @@ pub(in crate::poll) struct Desk<S> {
     account: Arc<str>,
     max_age: Duration,
     with_contact: bool,
-    /// Requests per second that budget and limiter allow.
+    /// Requests per second that budget, limiter and walks leave.
     rate: f64,
+    /// The same without walks.
+    granted: f64,
     budget: Budget,
     agenda: Agenda,
     under_way: UnderWay,
@@ -70,13 +74,15 @@ pub(in crate::poll) struct Desk<S> {
 impl<S: Source> Desk<S> {
     pub(in crate::poll) fn new(account: &Account, source: Arc<S>, around: Surroundings) -> Self {
         let details = &account.details;
-        let granted = details.requests_per_minute / 60.0;
+        let budget = details.requests_per_minute / 60.0;
+        let granted = around.pace.rate().map_or(budget, |rate| rate.min(budget));
         Self {
             source,
             account: account.name.as_str().into(),
             max_age: details.max_age,
             with_contact: account.metrics.groups.contains(&Optional::Contact),
-            rate: around.pace.rate().map_or(granted, |rate| rate.min(granted)),
+            rate: granted,
+            granted,
             budget: Budget::new(details.requests_per_minute),
             agenda: Agenda::new(details.mode, details.max_age, account.poll.interval),
             under_way: UnderWay::new(),
@@ -89,21 +95,26 @@ impl<S: Source> Desk<S> {
         }
     }
 
-    /// A good walk has given `picture`, `before` is the one it replaces. Returns the details that
-    /// stay: whose endpoint is still registered and the same, as long as they are not too old.
+    /// A good walk has given `picture`, `before` is the one it replaces, and one walk starts every
+    /// `interval`. Returns the details that stay: whose endpoint is still registered and the same, as
+    /// long as they are not too old.
     pub(in crate::poll) fn open(
         &mut self,
         picture: &Arc<Snapshot>,
         before: Option<&Snapshot>,
+        interval: Duration,
         details: &Arc<Details>,
     ) -> Arc<Details> {
+        self.rate = self.granted * budget::share_beside(picture.walk.duration, interval);
         let details = self.only_young(details, |id, detail| {
             let row = picture.endpoint(id);
             row.is_some_and(|row| self.agenda.wants(&row) && detail.is_of(&row))
         });
         self.agenda.open(picture, before, &details);
         self.failures = 0;
-        self.note.foresee(self.agenda.wanted(), self.rate);
+        if let Some(warning) = self.note.foresee(self.agenda.wanted(), self.rate) {
+            tracing::warn!(account = %self.account, "{warning}");
+        }
         details
     }
 
@@ -232,7 +243,8 @@ impl<S: Source> Desk<S> {
         detail.retrieved = at.1;
         self.agenda.found(&id, &detail);
         self.arrived.push((id, detail));
-        self.publish_at.get_or_insert(Instant::now() + GATHER);
+        let gather = GATHER + GATHER_EACH * self.agenda.endpoints();
+        self.publish_at.get_or_insert(Instant::now() + gather);
     }
 
     fn take_error(&mut self, id: Arc<str>, error: &api::Error, known: &Details) {

@@ -43,7 +43,8 @@ impl Slots {
     fn new(in_flight: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(in_flight)),
-            spare: Arc::new(Semaphore::new((in_flight / 4).max(1))),
+            // One place at least is never spare: a request that hangs must not hold up walks.
+            spare: Arc::new(Semaphore::new((in_flight / 4).max(1).min(in_flight - 1))),
         }
     }
 }

@@ -204,9 +204,7 @@ async fn what_expires_is_asked_for_again_before_what_is_only_old_and_fresh_recor
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_that_cannot_keep_up_is_told_once_with_the_numbers_and_reaches_everybody() {
-    let log = Captured::default();
-    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::Warn, Format::Logfmt));
+async fn a_budget_that_cannot_keep_up_reaches_everybody() {
     let list = list(1_500, 0..1_500);
     list.state().record = Some(lasting(90 * SECOND));
     tell(&list, wanting(60.0), |watch| async move {
@@ -217,17 +215,6 @@ async fn a_budget_that_cannot_keep_up_is_told_once_with_the_numbers_and_reaches_
         assert_eq!(watch.state().details.len(), 1_500);
     })
     .await;
-    let said = log.text();
-    assert_eq!(said.matches("endpoints want details").count(), 1, "{said}");
-    for word in [
-        "1500 endpoints",
-        "keep 600 fresh",
-        "every 25 minutes",
-        "requests_per_minute to 150",
-        "max_age to 25m",
-    ] {
-        assert!(said.contains(word), "{word}: {said}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,21 @@
 //! When the vendor is asked, and what those who wait are told.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{error, failed, house};
-use crate::api::ErrorKind;
+use super::{Fake, error, failed, house, settings};
+use crate::{
+    api::ErrorKind,
+    exposition::{Encoding, Format},
+    poll::Pace,
+    probe::{Asked, Prober},
+    telemetry::Instruments,
+};
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_equal_probes_are_one_request_and_leave_nothing_behind() {
@@ -201,4 +210,36 @@ async fn far_more_probes_than_their_share_still_get_all_of_it() {
         answered > 110 && asked - answered < 5,
         "{answered} of {asked}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_with_a_slow_limiter_takes_no_room_from_another() {
+    let mut config = settings(&[("VOBIZ_EXPORTER__PROBE__REQUESTS_PER_SECOND", "100")]);
+    let mut prober = Prober::new(&config);
+    let (fake, instruments) = (Arc::<Fake>::default(), Instruments::new());
+    for (name, rate) in [("slow", Some(0.1)), ("quick", None)] {
+        let account = &mut config.accounts[0];
+        name.clone_into(&mut account.name);
+        account.auth_id = format!("MA_{name}");
+        let pace = Arc::new(Pace::new(rate, 32));
+        prober.add(account, Arc::clone(&fake), pace, instruments.account(name));
+    }
+    let ask = |account: &str, id: u64| Asked {
+        query: format!("account={account}&endpoint_id={id}"),
+        timeout: None,
+        format: Format::Text,
+        encoding: Encoding::Identity,
+    };
+    let flood = join_all((0..40).map(async |id| {
+        sleep(Duration::from_millis(300) * id).await;
+        prober.answer(&ask("slow", id.into())).await
+    }));
+    let quick = async {
+        sleep(Duration::from_secs(7)).await;
+        let begun = Instant::now();
+        prober.answer(&ask("quick", 1)).await;
+        begun.elapsed()
+    };
+    let (_, took) = tokio::join!(flood, quick);
+    assert!(took < Duration::from_millis(100), "{took:?}");
 }

@@ -74,6 +74,8 @@ impl Family {
     /// process would pose as those of the collector's own process.
     pub fn is_in_single_run(&self) -> bool {
         match self.part {
+            // A single run retrieves nothing, so all would always be pending.
+            Part::Walk if self.name == "vobiz_details_pending" => false,
             Part::Picture | Part::Walk => true,
             Part::Instruments => {
                 self.kind == Kind::Counter && !self.name.starts_with("vobiz_exporter_")
