@@ -17,6 +17,7 @@ mod live_check;
 mod names;
 mod pagination;
 mod prometheus;
+mod rules;
 mod secrets;
 mod shutdown;
 mod single_run;

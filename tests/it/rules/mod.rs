@@ -1,0 +1,10 @@
+//! The alerts that are shipped, and what belongs to them: promtool's cases, Alertmanager's example,
+//! runbooks.
+
+mod alertmanager;
+mod catalogue;
+mod mutations;
+mod promtool;
+mod runbooks;
+mod shipped;
+mod text;
