@@ -10,10 +10,10 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test check golden bench perf deny demo shellcheck clean
+.PHONY: help setup build test check golden bench perf deny demo demo-stack shellcheck clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what the tests need beside Rust, if it is missing
 	@scripts/setup.sh test
@@ -46,6 +46,10 @@ deny: ## Check licences, banned crates and sources with cargo-deny
 
 demo: ## Run the exporter in front of a simulated vendor
 	$(CARGO) run --release --locked -- demo
+
+demo-stack: setup ## Run the whole chain: simulated vendor, exporter, Prometheus, Alertmanager
+	$(CARGO) test --locked --test it -- --ignored --exact --nocapture \
+		chain::demonstration::a_person_can_look_at_the_whole_chain
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod chain;
 mod commands;
 mod configuration;
 mod demo;

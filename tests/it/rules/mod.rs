@@ -8,3 +8,6 @@ mod promtool;
 mod runbooks;
 mod shipped;
 mod text;
+
+pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, path, read};
+pub use text::scaled;

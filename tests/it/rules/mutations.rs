@@ -286,7 +286,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "a walk that fails now and then is an alert",
-        ["> 0.3\n", "> 0.1\n"],
+        ["0.3", "0.1"],
         ["walks", "one walk in five fails"],
     ),
     mutation(

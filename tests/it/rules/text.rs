@@ -1,18 +1,19 @@
 //! The rules as text whose spans of time can be changed.
 //!
 //! Spans stand in four forms only: `[10m]` and `offset 1w` in expressions and in queries of
-//! annotations, `interval: 1m` and `keep_firing_for: 10m` of rules, and seconds written as a product,
-//! `5 * 60` or `72 * 3600`. Numbers that are no spans are never written as such a product.
+//! annotations, `interval: 1m` (or `group_wait:` and the like) and `keep_firing_for: 10m` of settings,
+//! and seconds written as a product, `5 * 60` or `72 * 3600`. Numbers that are no spans are never
+//! written as such a product.
 
 use regex::{Captures, Regex};
 
 const SPAN: &str = r"(?:[0-9]+(?:ms|[smhdw]))+";
 
-/// The rules at another speed: every span becomes the `by`-th part of itself. What compares
-/// settings that the exporter tells needs no change, and neither do counts and shares. Thresholds of
-/// a rate per second are not spans and stay as they are.
+/// Rules, or the settings of Prometheus or Alertmanager, at another speed: every span becomes the
+/// `by`-th part of itself. What compares settings that the exporter tells needs no change, and neither
+/// do counts and shares. Thresholds of a rate per second are not spans and stay as they are.
 pub fn scaled(rules: &str, by: u64) -> String {
-    let written = format!(r"(\[|offset |interval: |keep_firing_for: )({SPAN})\b");
+    let written = format!(r"(\[|offset |interval: |group_wait: |keep_firing_for: )({SPAN})\b");
     let text = Regex::new(&written)
         .unwrap()
         .replace_all(rules, |found: &Captures<'_>| {
