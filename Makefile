@@ -5,10 +5,12 @@ CARGO ?= cargo
 # The tools that tests ask for. Set these to use your own; CONTRIBUTING.md says what they must be.
 export PROMETHEUS ?= prometheus
 export PROMTOOL ?= promtool
+export ALERTMANAGER ?= prometheus-alertmanager
+export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-container check golden bench perf scaling deny demo package derive shellcheck clean
+.PHONY: help setup build test test-container check golden bench perf scaling deny demo demo-stack package derive shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +59,10 @@ deny: ## Check licences, banned crates and sources with cargo-deny
 
 demo: ## Run the exporter in front of a simulated vendor
 	$(CARGO) run --release --locked -- demo
+
+demo-stack: setup ## Run the whole chain: simulated vendor, exporter, Prometheus, Alertmanager
+	$(CARGO) test --locked --test it -- --ignored --exact --nocapture \
+		chain::demonstration::a_person_can_look_at_the_whole_chain
 
 package: build ## Build the Debian package: target/debian/
 	@scripts/setup.sh package

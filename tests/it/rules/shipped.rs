@@ -1,0 +1,120 @@
+//! The shipped files, and the rules as values.
+
+use std::{fs, path::PathBuf};
+
+use yaml_rust2::{Yaml, YamlLoader};
+
+/// The rules, from the root of the project.
+pub const RULES: &str = "deploy/prometheus/rules/vobiz-exporter.yml";
+/// Their cases.
+pub const CASES: &str = "deploy/prometheus/tests";
+/// The example of a Prometheus that evaluates them.
+pub const PROMETHEUS: &str = "deploy/prometheus/prometheus.yml";
+/// The example of an Alertmanager.
+pub const ALERTMANAGER: &str = "deploy/alertmanager/alertmanager.yml";
+
+/// A rule that gives alerts.
+#[derive(Debug, Clone)]
+pub struct Alert {
+    pub name: String,
+    pub expression: String,
+    pub labels: Vec<(String, String)>,
+    pub annotations: Vec<(String, String)>,
+    /// Has it a waiting time of its own?
+    pub waits: bool,
+}
+
+/// A rule that gives a series.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub name: String,
+    pub expression: String,
+}
+
+/// The rules of a group in their order.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Seconds between two evaluations.
+    pub interval: u64,
+    pub records: Vec<Record>,
+    pub alerts: Vec<Alert>,
+}
+
+/// A file of the project.
+pub fn path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file)
+}
+
+/// Its text.
+pub fn read(file: &str) -> String {
+    let path = path(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The files of a folder of the project that have this ending, by name.
+pub fn files(folder: &str, ending: &str) -> Vec<String> {
+    let entries = fs::read_dir(path(folder)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(ending)).collect();
+    names.sort();
+    names
+}
+
+/// All groups of the rules.
+pub fn groups() -> Vec<Group> {
+    let document = YamlLoader::load_from_str(&read(RULES)).unwrap().remove(0);
+    let groups = document["groups"].as_vec().unwrap();
+    groups.iter().map(group).collect()
+}
+
+/// All alerts.
+pub fn alerts() -> Vec<Alert> {
+    groups()
+        .into_iter()
+        .flat_map(|group| group.alerts)
+        .collect()
+}
+
+impl Alert {
+    /// A label or an annotation.
+    pub fn tells(&self, name: &str) -> &str {
+        let told = self.labels.iter().chain(&self.annotations);
+        let mut values = told.filter_map(|(key, value)| (key == name).then_some(value));
+        values
+            .next()
+            .unwrap_or_else(|| panic!("{} has no {name}", self.name))
+    }
+}
+
+fn group(yaml: &Yaml) -> Group {
+    let (mut records, mut alerts) = (Vec::new(), Vec::new());
+    for rule in yaml["rules"].as_vec().unwrap() {
+        let expression = rule["expr"].as_str().unwrap().to_owned();
+        if let Some(name) = rule["record"].as_str() {
+            let name = name.to_owned();
+            records.push(Record { name, expression });
+            continue;
+        }
+        alerts.push(Alert {
+            name: rule["alert"].as_str().unwrap().to_owned(),
+            expression,
+            labels: pairs(&rule["labels"]),
+            annotations: pairs(&rule["annotations"]),
+            waits: !rule["for"].is_badvalue(),
+        });
+    }
+    let interval = yaml["interval"].as_str().unwrap();
+    Group {
+        interval: super::text::milliseconds(interval) / 1000,
+        records,
+        alerts,
+    }
+}
+
+fn pairs(yaml: &Yaml) -> Vec<(String, String)> {
+    let entries = yaml.as_hash().unwrap().iter();
+    let text = |yaml: &Yaml| yaml.as_str().unwrap().to_owned();
+    entries
+        .map(|(key, value)| (text(key), text(value)))
+        .collect()
+}

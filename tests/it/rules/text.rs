@@ -1,0 +1,66 @@
+//! The rules as text whose spans of time can be changed.
+//!
+//! Spans stand in four forms only: `[10m]` and `offset 1w` in expressions and in queries of
+//! annotations, `interval: 1m` (or `group_wait:` and the like) and `keep_firing_for: 10m` of settings,
+//! and seconds written as a product, `5 * 60` or `72 * 3600`. Numbers that are no spans are never
+//! written as such a product.
+
+use regex::{Captures, Regex};
+
+const SPAN: &str = r"(?:[0-9]+(?:ms|[smhdw]))+";
+
+/// Rules, or the settings of Prometheus or Alertmanager, at another speed: every span becomes the
+/// `by`-th part of itself. What compares settings that the exporter tells needs no change, and neither
+/// do counts and shares. Thresholds of a rate per second are not spans and stay as they are.
+pub fn scaled(rules: &str, by: u64) -> String {
+    let written = format!(r"(\[|offset |interval: |group_wait: |keep_firing_for: )({SPAN})\b");
+    let text = Regex::new(&written)
+        .unwrap()
+        .replace_all(rules, |found: &Captures<'_>| {
+            format!("{}{}ms", &found[1], milliseconds(&found[2]) / by)
+        });
+    let products = Regex::new(r"\b([0-9]+ \* (?:60|3600))\b").unwrap();
+    let text = products.replace_all(&text, |found: &Captures<'_>| {
+        format!("({} / {by})", &found[1])
+    });
+    text.into_owned()
+}
+
+/// The rules as Prometheus 3 reads them: there a range leaves out a sample that is exactly as old as
+/// the range is long, so here it is a millisecond shorter.
+pub fn left_open(rules: &str) -> String {
+    let ranges = Regex::new(&format!(r"\[({SPAN})\]")).unwrap();
+    let text = ranges.replace_all(rules, |found: &Captures<'_>| {
+        format!("[{}ms]", milliseconds(&found[1]) - 1)
+    });
+    text.into_owned()
+}
+
+/// How long a span is that is written as Prometheus does.
+pub fn milliseconds(span: &str) -> u64 {
+    let parts = Regex::new(r"([0-9]+)(ms|[smhdw])").unwrap();
+    let part = |found: Captures<'_>| {
+        let unit = match &found[2] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => 604_800_000,
+        };
+        found[1].parse::<u64>().unwrap() * unit
+    };
+    parts.captures_iter(span).map(part).sum()
+}
+
+#[test]
+fn spans_are_scaled_wherever_they_stand_and_nothing_else_is() {
+    let rules = "interval: 1m\nexpr: x[10m] offset 167h30m > 5 * 60 and y >= 10 and 0.75 * z\n\
+                 keep_firing_for: 10m";
+    assert_eq!(
+        scaled(rules, 60),
+        "interval: 1000ms\nexpr: x[10000ms] offset 10050000ms > (5 * 60 / 60) and y >= 10 and 0.75 * z\n\
+         keep_firing_for: 10000ms"
+    );
+    assert_eq!(left_open("x[1h] offset 1w"), "x[3599999ms] offset 1w");
+}
