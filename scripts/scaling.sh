@@ -2,12 +2,13 @@
 # Measures what docs/scaling.md tells beyond docs/performance.md, on this machine, against the simulated
 # vendor in a process of its own. Prints Markdown tables; a copy stays in target/scaling/report.md.
 #
-# usage: scripts/scaling.sh [accounts] [details]     (both unless some are named)
+# usage: scripts/scaling.sh [walks] [accounts] [details]     (all three unless some are named)
+#   walks     the duration of a walk at the default pace with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
 #   details   the same with 10,000 endpoints whose list is silent, without details and with all of them
 # BINARY=path   measure this one instead of building target/release/vobiz-exporter
 #
-# Takes about twelve minutes once it is built. Everything listens on loopback and lies below
+# Takes about fourteen minutes once it is built. Everything listens on loopback and lies below
 # target/scaling; every process that is started here is ended here, also on Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,6 +34,25 @@ sum_of() {
 
 # is SUM METRIC
 is() { [ "$(sum_of "$2")" = "$1" ]; }
+
+# value_of METRIC: the value of its only sample in a single run.
+value_of() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$HOME_DIR/once.prom"; }
+
+measure_walks() {
+    local endpoints
+    tell '' '### Walks at the default pace of five requests a second' '' \
+        '| endpoints | pages | walk, s |' '|---|---|---|'
+    for endpoints in 1000 10000 29000; do
+        say "a walk over $endpoints endpoints"
+        start_vendor "$endpoints" 1 --speed=0
+        write_settings 1 60s 2 user_agent
+        VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND=5 timeout --foreground 300 \
+            "$BINARY" --once --config.file="$SETTINGS" >"$HOME_DIR/once.prom" 2>"$exporter_log" ||
+            die "a walk failed: $(tail -n 3 "$exporter_log")"
+        tell "| $endpoints | $(value_of vobiz_walk_pages) | $(calc "$(value_of vobiz_walk_last_duration_seconds)") |"
+        finish_all
+    done
+}
 
 measure_accounts() {
     local accounts cpu
@@ -71,8 +91,8 @@ measure_details() {
 
 for part in "$@"; do
     case $part in
-    accounts | details) ;;
-    *) die "usage: scripts/scaling.sh [accounts] [details]" ;;
+    walks | accounts | details) ;;
+    *) die "usage: scripts/scaling.sh [walks] [accounts] [details]" ;;
     esac
 done
 parts=$*
@@ -82,6 +102,7 @@ for tool in awk curl gzip; do
     command -v $tool >/dev/null || die "$tool is missing"
 done
 begin_report ""
+if wanted walks; then measure_walks; fi
 if wanted accounts; then measure_accounts; fi
 if wanted details; then
     shape=captured
