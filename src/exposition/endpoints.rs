@@ -24,14 +24,7 @@ pub(super) fn write(
     picture: &Snapshot,
     press: &mut Press,
 ) -> Families {
-    let endpoints = || picture.endpoints();
-    let mut pen = Pen {
-        account,
-        shown,
-        endpoints,
-        press,
-        done: BTreeMap::new(),
-    };
+    let mut pen = Pen::new(account, shown, || picture.endpoints(), press);
     pen.family(
         Metric::EndpointInfo,
         |_| Some(Value::ONE),
@@ -79,14 +72,7 @@ pub(super) fn write_detailed(
     details: &Details,
     press: &mut Press,
 ) -> Families {
-    let endpoints = || picture.endpoints_with(details);
-    let mut pen = Pen {
-        account,
-        shown,
-        endpoints,
-        press,
-        done: BTreeMap::new(),
-    };
+    let mut pen = Pen::new(account, shown, || picture.endpoints_with(details), press);
     pen.values(Metric::EndpointRegistrationExpiration, |endpoint| {
         endpoint.expires_at.map(Value::Time)
     });
@@ -149,11 +135,21 @@ struct Pen<'a, E> {
     done: Families,
 }
 
-impl<'a, E, I> Pen<'_, E>
+impl<'p, 'a, E, I> Pen<'p, E>
 where
     E: Fn() -> I,
     I: Iterator<Item = EndpointView<'a>>,
 {
+    fn new(account: &'p str, shown: &'p Shown, endpoints: E, press: &'p mut Press) -> Self {
+        Self {
+            account,
+            shown,
+            endpoints,
+            press,
+            done: BTreeMap::new(),
+        }
+    }
+
     /// A family with no labels beyond the endpoint's identity.
     fn values(&mut self, metric: Metric, value: impl Fn(&EndpointView<'_>) -> Option<Value>) {
         self.family(metric, value, |_, _| {});
