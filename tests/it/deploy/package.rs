@@ -150,7 +150,11 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
     here.dpkg("-r", name).await;
     assert!(!installed.exists());
     assert_eq!(fs::read_to_string(&settings).unwrap(), ours);
+    let token = here.path("etc/vobiz-exporter/token");
+    fs::write(&token, "abc\n").unwrap();
     here.dpkg("-P", name).await;
     assert!(!settings.exists());
+    // As the document of deployment says: what somebody else has put there stays.
+    assert!(token.exists());
     assert!(!here.path("etc/default/vobiz-exporter").exists());
 }
