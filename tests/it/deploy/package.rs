@@ -87,6 +87,8 @@ impl Installation {
 #[tokio::test]
 async fn the_package_installs_everything_and_keeps_what_was_changed() {
     let here = Installation::build().await;
+    let needs = run("dpkg-deb", &[&"--field", &here.package, &"Depends"]).await;
+    assert!(needs.out.contains("libc6 (>= "), "{needs:?}");
     here.dpkg("-i", &here.package).await;
     for (path, mode) in [
         ("usr/bin/vobiz-exporter", 0o755),
