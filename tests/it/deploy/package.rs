@@ -107,6 +107,18 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
         ),
         ("usr/share/doc/vobiz-exporter/copyright", 0o644),
         ("usr/share/doc/vobiz-exporter/configuration.md", 0o644),
+        (
+            "usr/share/doc/vobiz-exporter/runbooks/VobizFleetDropped.md",
+            0o644,
+        ),
+        (
+            "usr/share/doc/vobiz-exporter/examples/prometheus/rules/vobiz-exporter.yml",
+            0o644,
+        ),
+        (
+            "usr/share/doc/vobiz-exporter/examples/alertmanager/alertmanager.yml",
+            0o644,
+        ),
     ] {
         let about = fs::metadata(here.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(about.permissions().mode() & 0o777, mode, "{path}");
