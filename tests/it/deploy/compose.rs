@@ -147,6 +147,8 @@ async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
         command(&services, "exporter"),
         ["--config.file=/etc/vobiz-exporter/exporter.yaml"]
     );
+    let environment = words(&services["exporter"]["environment"]);
+    assert!(environment.contains(&"NO_PROXY=vendor,"), "{environment:?}");
     let demo = demo.replace("vendor:10060", &place);
     let exporter = Program::configured(&demo, &["--web.listen-address=127.0.0.1:0"]).start();
     let address = exporter.listens(1).await.remove(0);
