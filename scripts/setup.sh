@@ -184,6 +184,7 @@ test_tools() {
     want_prometheus AMTOOL "$amtool"
     want strip binutils
     want dpkg dpkg
+    want dpkg-shlibdeps dpkg-dev
     want deb-systemd-helper init-system-helpers
     want systemd-analyze systemd
     want kubectl kubernetes-client
@@ -221,6 +222,11 @@ container)
     want systemd-analyze systemd
     install_packages
     ;;
-package) cargo_deb ;;
+package)
+    # It finds out which libraries the package needs; without it, the package would name none.
+    want dpkg-shlibdeps dpkg-dev
+    install_packages
+    cargo_deb
+    ;;
 *) die "usage: scripts/setup.sh test|perf|container|package|ci" ;;
 esac

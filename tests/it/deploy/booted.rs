@@ -141,6 +141,12 @@ async fn under_a_real_systemd_the_unit_is_ready_watched_sandboxed_and_stopped() 
     for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
         assert!(status.lines().any(|has| has == line), "{line}: {status}");
     }
+    let limits = system.does(&format!("cat /proc/{pid}/limits")).await;
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let core: Vec<_> = core.unwrap().split_whitespace().skip(4).take(2).collect();
+    assert_eq!(core, ["0", "0"], "no token in a file after a crash");
 
     let hurry = system
         .engine

@@ -101,10 +101,15 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
             "grafana"
         ]
     );
+    // Builds run side by side, and two of them cannot give their images one name.
+    let is_built = |name: &&&str| !of(&services[**name], "build").is_badvalue();
+    let built: Vec<_> = names.iter().filter(is_built).collect();
+    assert_eq!(built, [&"exporter"]);
     for name in ["exporter", "vendor"] {
         let service = &services[name];
         let image = concat!("vobiz-exporter:", env!("CARGO_PKG_VERSION"));
         assert_eq!(of(service, "image").as_str(), Some(image));
+        assert_eq!(of(service, "pull_policy").as_str(), Some("never"));
         assert_eq!(of(service, "read_only").as_bool(), Some(true));
         assert_eq!(words(of(service, "cap_drop")), ["ALL"]);
         assert_eq!(
@@ -142,6 +147,8 @@ async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
         command(&services, "exporter"),
         ["--config.file=/etc/vobiz-exporter/exporter.yaml"]
     );
+    let environment = words(&services["exporter"]["environment"]);
+    assert!(environment.contains(&"NO_PROXY=vendor,"), "{environment:?}");
     let demo = demo.replace("vendor:10060", &place);
     let exporter = Program::configured(&demo, &["--web.listen-address=127.0.0.1:0"]).start();
     let address = exporter.listens(1).await.remove(0);

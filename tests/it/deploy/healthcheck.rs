@@ -20,7 +20,7 @@ async fn an_exporter_is_healthy_by_every_form_of_its_address_whatever_the_vendor
     let exporter = Program::configured(&text, &["--web.listen-address=:0"]).start();
     let port = exporter.listens(1).await.remove(0);
     let port = port.rsplit_once(':').unwrap().1.to_owned();
-    for host in ["", "127.0.0.1", "localhost", "[::1]", "0.0.0.0"] {
+    for host in ["", "127.0.0.1", "localhost", "[::1]", "0.0.0.0", "[::]"] {
         let ended = healthcheck(&format!("{host}:{port}")).await;
         assert_eq!(
             (ended.code, ended.out.as_str()),

@@ -87,6 +87,8 @@ impl Installation {
 #[tokio::test]
 async fn the_package_installs_everything_and_keeps_what_was_changed() {
     let here = Installation::build().await;
+    let needs = run("dpkg-deb", &[&"--field", &here.package, &"Depends"]).await;
+    assert!(needs.out.contains("libc6 (>= "), "{needs:?}");
     here.dpkg("-i", &here.package).await;
     for (path, mode) in [
         ("usr/bin/vobiz-exporter", 0o755),
@@ -105,6 +107,18 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
         ),
         ("usr/share/doc/vobiz-exporter/copyright", 0o644),
         ("usr/share/doc/vobiz-exporter/configuration.md", 0o644),
+        (
+            "usr/share/doc/vobiz-exporter/runbooks/VobizFleetDropped.md",
+            0o644,
+        ),
+        (
+            "usr/share/doc/vobiz-exporter/examples/prometheus/rules/vobiz-exporter.yml",
+            0o644,
+        ),
+        (
+            "usr/share/doc/vobiz-exporter/examples/alertmanager/alertmanager.yml",
+            0o644,
+        ),
     ] {
         let about = fs::metadata(here.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(about.permissions().mode() & 0o777, mode, "{path}");
@@ -150,7 +164,11 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
     here.dpkg("-r", name).await;
     assert!(!installed.exists());
     assert_eq!(fs::read_to_string(&settings).unwrap(), ours);
+    let token = here.path("etc/vobiz-exporter/token");
+    fs::write(&token, "abc\n").unwrap();
     here.dpkg("-P", name).await;
     assert!(!settings.exists());
+    // As the document of deployment says: what somebody else has put there stays.
+    assert!(token.exists());
     assert!(!here.path("etc/default/vobiz-exporter").exists());
 }

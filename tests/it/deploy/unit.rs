@@ -54,6 +54,7 @@ fn the_unit_waits_for_readiness_watches_and_hands_the_token_over() {
         "LoadCredential=token:/etc/vobiz-exporter/token",
         "EnvironmentFile=-/etc/default/vobiz-exporter",
         "RestartPreventExitStatus=2",
+        "LimitCORE=0",
     ] {
         assert!(unit.lines().any(|has| has == line), "{line}");
     }

@@ -36,6 +36,20 @@ pub fn left_open(rules: &str) -> String {
     text.into_owned()
 }
 
+/// Cases as a Prometheus of the operator sees them: there every series of a target has labels that tell
+/// where in the cluster it came from, and each instance is a pod of its own. Recorded series have none.
+pub fn in_a_cluster(cases: &str) -> String {
+    let series = Regex::new(r#"(series: '[a-z_]+\{)([^}]*instance="([^"]*)")"#).unwrap();
+    let text = series.replace_all(cases, |found: &Captures<'_>| {
+        let [_, begun, labels, instance] = [0, 1, 2, 3].map(|group| &found[group]);
+        format!(
+            "{begun}namespace=\"monitoring\", service=\"vobiz-exporter\", container=\"exporter\", \
+             endpoint=\"metrics\", pod=\"vobiz-exporter-{instance}\", {labels}"
+        )
+    });
+    text.into_owned()
+}
+
 /// How long a span is that is written as Prometheus does.
 pub fn milliseconds(span: &str) -> u64 {
     let parts = Regex::new(r"([0-9]+)(ms|[smhdw])").unwrap();
@@ -63,4 +77,16 @@ fn spans_are_scaled_wherever_they_stand_and_nothing_else_is() {
          keep_firing_for: 10000ms"
     );
     assert_eq!(left_open("x[1h] offset 1w"), "x[3599999ms] offset 1w");
+}
+
+#[test]
+fn a_cluster_labels_what_was_scraped_and_nothing_else() {
+    let cases = "series: 'up{job=\"j\", instance=\"a\"}'\nseries: 'job:up:max{job=\"j\", instance=\"a\"}'\n\
+                 exp_labels: {instance: a}";
+    assert_eq!(
+        in_a_cluster(cases),
+        "series: 'up{namespace=\"monitoring\", service=\"vobiz-exporter\", container=\"exporter\", \
+         endpoint=\"metrics\", pod=\"vobiz-exporter-a\", job=\"j\", instance=\"a\"}'\n\
+         series: 'job:up:max{job=\"j\", instance=\"a\"}'\nexp_labels: {instance: a}"
+    );
 }
