@@ -76,9 +76,16 @@ impl DetailsNote {
         }
     }
 
-    /// So many endpoints want details at `rate` requests per second, which walks leave: more than stay
-    /// fresh at that rate is said once, with the numbers and the settings that would change it.
-    pub(super) fn foresee(&mut self, wanted: u64, rate: f64) -> Option<String> {
+    /// So many endpoints want details at `rate` requests per second, which is what walks leave of what
+    /// is `granted` and of what the `limiter` allows. More than stay fresh at that rate is said once, with
+    /// the numbers and the settings that would change it, for a fleet that is a fifth larger.
+    pub(super) fn foresee(
+        &mut self,
+        wanted: u64,
+        rate: f64,
+        granted: f64,
+        limiter: Option<f64>,
+    ) -> Option<String> {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let count = wanted as f64;
         let (max_age, takes) = (self.max_age.as_secs_f64(), count / rate);
@@ -86,16 +93,27 @@ impl DetailsNote {
             return None;
         }
         self.too_many = true;
-        let (possible, needed) = (rate * 60.0, (count * 60.0 / max_age).ceil());
-        let minutes = (takes / 60.0).ceil();
+        let needed = 1.2 * count / max_age;
+        let mut settings = Vec::new();
+        if granted < needed {
+            let per_minute = (needed * 60.0).ceil();
+            settings.push(format!("details.requests_per_minute to {per_minute}"));
+        }
+        // Half as much again is left for walks.
+        if limiter.is_some_and(|limiter| limiter < 1.5 * needed) {
+            let per_second = (1.5 * needed).ceil();
+            settings.push(format!("api.requests_per_second to {per_second}"));
+        }
         Some(format!(
-            "{wanted} endpoints want details, but {possible:.1} requests per minute x {:.1} minutes \
-             keep {:.0} fresh, so each is retrieved every {minutes:.0} minutes; set \
-             details.requests_per_minute to {needed} (with api.requests_per_second well above {:.1}) \
-             or details.max_age to {minutes:.0}m to keep up",
+            "{wanted} endpoints want details, but {:.1} requests per minute beside walks x {:.1} minutes \
+             keep {:.0} fresh, so each is retrieved every {:.0} minutes; to keep up, set {}, or \
+             details.max_age to {:.0}m",
+            rate * 60.0,
             max_age / 60.0,
             (rate * max_age).floor(),
-            needed / 60.0,
+            (takes / 60.0).ceil(),
+            settings.join(" and "),
+            (1.2 * takes / 60.0).ceil(),
         ))
     }
 
@@ -208,14 +226,32 @@ mod tests {
             too_many: false,
             unreadable: false,
         };
-        assert_eq!(note.foresee(600, 1.0), None, "that many stay fresh");
-        let said = note.foresee(1_500, 1.0).unwrap();
+        let slow = Some(5.0);
+        assert_eq!(
+            note.foresee(600, 1.0, 1.0, slow),
+            None,
+            "that many stay fresh"
+        );
+        let said = note.foresee(1_500, 1.0, 1.0, slow).unwrap();
         assert_eq!(
             said,
-            "1500 endpoints want details, but 60.0 requests per minute x 10.0 minutes keep 600 fresh, \
-             so each is retrieved every 25 minutes; set details.requests_per_minute to 150 (with \
-             api.requests_per_second well above 2.5) or details.max_age to 25m to keep up"
+            "1500 endpoints want details, but 60.0 requests per minute beside walks x 10.0 minutes keep \
+             600 fresh, so each is retrieved every 25 minutes; to keep up, set \
+             details.requests_per_minute to 180, or details.max_age to 30m"
         );
-        assert_eq!(note.foresee(1_500, 1.0), None);
+        assert_eq!(note.foresee(1_500, 1.0, 1.0, slow), None, "once");
+    }
+
+    #[test]
+    fn a_limiter_that_leaves_no_time_for_details_is_named_and_no_value_that_is_set_already() {
+        let mut note = DetailsNote {
+            account: "main".to_owned(),
+            max_age: Duration::from_secs(600),
+            too_many: false,
+            unreadable: false,
+        };
+        let said = note.foresee(2_750, 4.1, 100.0, Some(5.0)).unwrap();
+        let settings = "to keep up, set api.requests_per_second to 9, or details.max_age to 14m";
+        assert!(said.ends_with(settings), "{said}");
     }
 }

@@ -169,7 +169,7 @@ async fn a_budget_that_cannot_keep_up_is_told_once() {
         })
         .await;
     let log = exporter.log();
-    let told = log.matches("20 endpoints want details, but 60.0 requests per minute");
+    let told = log.matches("20 endpoints want details, but 60.0 requests per minute beside walks");
     assert_eq!(told.count(), 1, "{log}");
 }
 

@@ -1,8 +1,9 @@
 //! Whose record is wanted, and whose tells the most: no requests, no waiting.
 //!
 //! The order: endpoints that just turned registered; those whose last record contradicted the list;
-//! those of which no record is known; then those whose known expiry has passed or is nearest; then
-//! the oldest records; at last those that were asked in vain. What is fresh is left alone.
+//! those of which no record is known; then, of those that are too old, those whose known expiry has
+//! passed or is nearest before the oldest; at last those that were asked in vain. What is fresh is
+//! left alone, but where nobody waits, fresh records are renewed once the expiry they told has passed.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -64,15 +65,38 @@ pub(super) struct Agenda {
     wanted: u64,
     /// Whoever may be asked now.
     queue: BTreeSet<(Rank, u32)>,
-    /// Whose record is fresh until then, and what it is worth afterwards.
-    fresh: BTreeSet<(Instant, Rank, u32)>,
+    /// Whose record is fresh, the first to be too old in front.
+    fresh: BTreeSet<Fresh>,
+    /// Of these, those whose expiry passes before: by when it does.
+    lapsing: BTreeSet<(Instant, Fresh)>,
     /// Who was asked in vain too often, and is left alone until then.
     left_alone: BTreeSet<(Instant, u32)>,
     /// Who just turned registered and was not asked since.
     turned: HashSet<Arc<str>>,
     missed: HashMap<Arc<str>, Missed>,
-    /// Who is being asked, and had just turned registered.
-    asked: HashMap<Arc<str>, bool>,
+    /// Who is being asked, and why.
+    asked: HashMap<Arc<str>, Asked>,
+}
+
+/// An endpoint whose record is fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Fresh {
+    until: Instant,
+    /// What it is worth afterwards.
+    rank: Rank,
+    number: u32,
+    /// When the expiry that it told has passed, if that is before.
+    lapses: Option<Instant>,
+}
+
+/// What an endpoint was when it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It had just turned registered.
+    Turned,
+    /// Its record is still fresh.
+    Fresh,
+    Other,
 }
 
 impl Agenda {
@@ -86,6 +110,7 @@ impl Agenda {
             wanted: 0,
             queue: BTreeSet::new(),
             fresh: BTreeSet::new(),
+            lapsing: BTreeSet::new(),
             left_alone: BTreeSet::new(),
             turned: HashSet::new(),
             missed: HashMap::new(),
@@ -104,10 +129,12 @@ impl Agenda {
         self.wanted
     }
 
-    /// Of these, those whose record is missing, too old or past its expiry.
+    /// Of these, those whose record is missing or too old.
     pub(super) fn pending(&mut self) -> u64 {
         self.ripen();
-        self.wanted.saturating_sub(self.fresh.len() as u64)
+        let renewed = self.asked.values().filter(|why| **why == Asked::Fresh);
+        let fresh = self.fresh.len() + renewed.count();
+        self.wanted.saturating_sub(fresh as u64)
     }
 
     /// Nobody is asked until the next picture. Whose record is fresh is still known, for those who count.
@@ -126,6 +153,7 @@ impl Agenda {
     ) {
         self.close();
         self.fresh.clear();
+        self.lapsing.clear();
         self.picture = Some(Arc::clone(picture));
         self.wanted = 0;
         let mut old = before.map(|before| before.endpoints().peekable());
@@ -192,8 +220,16 @@ impl Agenda {
                 self.queue.insert((Rank::Disagreed, number));
             }
             (_, Some(detail)) => {
-                let due = fresh_until(detail, self.max_age, self.interval);
-                self.fresh.insert((due, rank, number));
+                let until = detail.retrieved + self.max_age;
+                let lapses = lapse(detail, self.interval).filter(|lapse| *lapse < until);
+                let fresh = Fresh {
+                    until,
+                    rank,
+                    number,
+                    lapses,
+                };
+                self.fresh.insert(fresh);
+                self.lapsing.extend(lapses.map(|at| (at, fresh)));
             }
             (Some(miss), None) => {
                 self.queue.insert((Rank::InVain(miss.at), number));
@@ -207,11 +243,11 @@ impl Agenda {
     /// Moves into the queue who is not fresh, or was left alone for long enough.
     fn ripen(&mut self) {
         let now = Instant::now();
-        while let Some(&(due, rank, number)) = self.fresh.first()
-            && due <= now
+        while let Some(&fresh) = self.fresh.first()
+            && fresh.until <= now
         {
-            self.fresh.pop_first();
-            self.queue.insert((rank, number));
+            self.forget(fresh);
+            self.queue.insert((fresh.rank, fresh.number));
         }
         while let Some(&(due, number)) = self.left_alone.first()
             && due <= now
@@ -221,27 +257,51 @@ impl Agenda {
         }
     }
 
+    fn forget(&mut self, fresh: Fresh) {
+        self.fresh.remove(&fresh);
+        if let Some(at) = fresh.lapses {
+            self.lapsing.remove(&(at, fresh));
+        }
+    }
+
     /// When somebody is next to be asked, perhaps already; `None` without anybody.
     pub(super) fn next(&self) -> Option<Instant> {
         self.picture.as_ref()?;
         if !self.queue.is_empty() {
             return Some(Instant::now());
         }
-        let fresh = self.fresh.first().map(|first| first.0);
+        let fresh = self.fresh.first().map(|first| first.until);
+        let lapsing = self.lapsing.first().map(|first| first.0);
         let left_alone = self.left_alone.first().map(|first| first.0);
-        fresh.into_iter().chain(left_alone).min()
+        [fresh, lapsing, left_alone].into_iter().flatten().min()
     }
 
     /// Whoever tells the most now; to be followed by [`Self::found`], [`Self::missed`] or
     /// [`Self::put_back`].
     pub(super) fn take(&mut self) -> Option<Arc<str>> {
         self.ripen();
-        let picture = self.picture.as_ref()?;
-        let (_, number) = self.queue.pop_first()?;
-        let id: Arc<str> = picture.at(number)?.id.into();
-        let is_turned = self.turned.remove(&id);
-        self.asked.insert(Arc::clone(&id), is_turned);
+        let (number, is_fresh) = match self.queue.pop_first() {
+            Some((_, number)) => (number, false),
+            None => (self.renew()?, true),
+        };
+        let id: Arc<str> = self.picture.as_ref()?.at(number)?.id.into();
+        let why = if self.turned.remove(&id) {
+            Asked::Turned
+        } else if is_fresh {
+            Asked::Fresh
+        } else {
+            Asked::Other
+        };
+        self.asked.insert(Arc::clone(&id), why);
         Some(id)
+    }
+
+    /// Whose fresh record told the expiry that has passed first.
+    fn renew(&mut self) -> Option<u32> {
+        let now = Instant::now();
+        let (_, fresh) = *self.lapsing.first().filter(|(at, _)| *at <= now)?;
+        self.forget(fresh);
+        Some(fresh.number)
     }
 
     /// The row of an endpoint that was asked, if its record is still wanted.
@@ -262,7 +322,7 @@ impl Agenda {
     /// An attempt has brought nothing; the endpoint is not asked again before the next walk. One that
     /// had just turned registered keeps its place for a second attempt.
     pub(super) fn missed(&mut self, id: Arc<str>, why: Miss) {
-        let is_turned = self.asked.remove(&id) == Some(true);
+        let is_turned = self.asked.remove(&id) == Some(Asked::Turned);
         if is_turned && !self.missed.contains_key(&id) {
             self.turned.insert(Arc::clone(&id));
         }
@@ -282,7 +342,7 @@ impl Agenda {
     /// The attempt says nothing about the endpoint: it is asked again when it can be.
     pub(super) fn put_back(&mut self, id: &str, detail: Option<&Detail>) {
         let asked = self.asked.remove_entry(id);
-        let is_turned = asked.as_ref().is_some_and(|(_, is_turned)| *is_turned);
+        let is_turned = asked.as_ref().is_some_and(|(_, why)| *why == Asked::Turned);
         if let Some(number) = self.number(id) {
             let rank = match detail {
                 _ if is_turned => Rank::Turned,
@@ -317,9 +377,9 @@ fn usable_expiry(detail: &Detail) -> Option<UnixMillis> {
         .filter(|expiry| *expiry > detail.retrieved_at)
 }
 
-/// Until when a record is left alone: for `max_age`, or until its expiry if that comes first, but not
-/// for less than an `interval` because of it, lest short registrations take the budget from the others.
-fn fresh_until(detail: &Detail, max_age: Duration, interval: Duration) -> Instant {
-    let lasts = usable_expiry(detail).map(|expiry| expiry.since(detail.retrieved_at).max(interval));
-    detail.retrieved + lasts.map_or(max_age, |lasts| lasts.min(max_age))
+/// When the expiry that a record told has passed: not less than an `interval` after it was read, lest
+/// short registrations take the budget from the others.
+fn lapse(detail: &Detail, interval: Duration) -> Option<Instant> {
+    let lasts = usable_expiry(detail)?.since(detail.retrieved_at);
+    Some(detail.retrieved + lasts.max(interval))
 }

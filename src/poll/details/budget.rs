@@ -59,12 +59,19 @@ impl Budget {
     }
 }
 
-/// The share of a budget that can be spent beside walks which take so long and start every `interval`:
-/// what they keep from leaving is made up for only in part.
-pub(super) fn share_beside(walk: Duration, interval: Duration) -> f64 {
-    let lost = walk.saturating_sub(MADE_UP).as_secs_f64();
+/// How many of the `granted` requests per second can leave beside walks that take so long and start
+/// every `interval`: what walks keep from leaving is made up for in part, and never faster than the
+/// limiter allows in the time that is left.
+pub(super) fn rate_beside(
+    granted: f64,
+    limiter: Option<f64>,
+    walk: Duration,
+    interval: Duration,
+) -> f64 {
     // Never nothing: what is left then is what a vendor in a hurry leaves.
-    (1.0 - lost / interval.as_secs_f64()).clamp(0.01, 1.0)
+    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
+    let possible = limiter.map_or(f64::INFINITY, |limiter| limiter * left(walk));
+    (granted * left(walk.saturating_sub(MADE_UP))).min(possible)
 }
 
 #[cfg(test)]
@@ -138,15 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn only_walks_that_are_longer_than_what_is_made_up_for_cost_a_budget_anything() {
+    fn walks_leave_what_can_be_made_up_for_and_what_the_limiter_allows() {
         let seconds = Duration::from_secs;
-        for (walk, interval, share) in [(2, 60, 1.0), (10, 60, 1.0), (40, 60, 0.5), (600, 60, 0.01)]
-        {
-            let found = share_beside(seconds(walk), seconds(interval));
-            assert!(
-                (found - share).abs() < 1e-9,
-                "{walk} of {interval}: {found}"
-            );
+        for (granted, limiter, walk, rate) in [
+            (1.0, None, 2, 1.0),
+            (1.0, None, 10, 1.0),
+            (1.0, None, 40, 0.5),
+            (1.0, None, 600, 0.01),
+            (4.6, Some(5.0), 12, 4.0),
+            (1.0, Some(5.0), 12, 1.0 - 2.0 / 60.0),
+        ] {
+            let found = rate_beside(granted, limiter, seconds(walk), seconds(60));
+            assert!((found - rate).abs() < 1e-9, "{granted} {walk}: {found}");
         }
     }
 

@@ -55,7 +55,7 @@ pub(in crate::poll) struct Desk<S> {
     with_contact: bool,
     /// Requests per second that budget, limiter and walks leave.
     rate: f64,
-    /// The same without walks.
+    /// What the operator grants of that, in requests per second.
     granted: f64,
     budget: Budget,
     agenda: Agenda,
@@ -74,8 +74,7 @@ pub(in crate::poll) struct Desk<S> {
 impl<S: Source> Desk<S> {
     pub(in crate::poll) fn new(account: &Account, source: Arc<S>, around: Surroundings) -> Self {
         let details = &account.details;
-        let budget = details.requests_per_minute / 60.0;
-        let granted = around.pace.rate().map_or(budget, |rate| rate.min(budget));
+        let granted = details.requests_per_minute / 60.0;
         Self {
             source,
             account: account.name.as_str().into(),
@@ -105,14 +104,16 @@ impl<S: Source> Desk<S> {
         interval: Duration,
         details: &Arc<Details>,
     ) -> Arc<Details> {
-        self.rate = self.granted * budget::share_beside(picture.walk.duration, interval);
+        let limiter = self.around.pace.rate();
+        self.rate = budget::rate_beside(self.granted, limiter, picture.walk.duration, interval);
         let details = self.only_young(details, |id, detail| {
             let row = picture.endpoint(id);
             row.is_some_and(|row| self.agenda.wants(&row) && detail.is_of(&row))
         });
         self.agenda.open(picture, before, &details);
         self.failures = 0;
-        if let Some(warning) = self.note.foresee(self.agenda.wanted(), self.rate) {
+        let wanted = self.agenda.wanted();
+        if let Some(warning) = self.note.foresee(wanted, self.rate, self.granted, limiter) {
             tracing::warn!(account = %self.account, "{warning}");
         }
         details

@@ -33,7 +33,7 @@ async fn until(stage: Stage, done: impl Fn(&AccountState) -> bool) -> Arc<Accoun
             }
         }
     };
-    let run = stage.poller.run(shutdown.clone());
+    let run = Box::pin(stage.poller.run(shutdown.clone()));
     let (state, ()) = tokio::time::timeout(Duration::from_secs(86_400), async {
         tokio::join!(story, run)
     })

@@ -140,7 +140,7 @@ families! {
         "The Date header of the last list page that had one minus the exporter's clock; known from the first good walk on.";
     DetailsPending = Walk Gauge "vobiz_details_pending"
         ["account"],
-        "Registered endpoints whose own record is wanted and is missing, too old or past its expiry; rests at 0.";
+        "Registered endpoints whose own record is wanted and is missing or older than details.max_age; rests at 0.";
     ExporterPollInterval = Walk Gauge "vobiz_exporter_poll_interval_seconds"
         ["account"],
         "Effective time between the starts of two walks.";
