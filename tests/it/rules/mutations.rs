@@ -313,6 +313,14 @@ const MUTATIONS: &[Mutation] = &[
             "the exporter restarts; the first scrape of the new process comes too early",
         ],
     ),
+    mutation(
+        "a replica that is seen again was started",
+        [
+            "last_over_time(job:vobiz_exporter_start_time_seconds:max[1h])",
+            "job:vobiz_exporter_start_time_seconds:max < 0",
+        ],
+        ["target", "two scrapes of the younger of two replicas fail"],
+    ),
 ];
 
 #[tokio::test]
