@@ -321,6 +321,11 @@ const MUTATIONS: &[Mutation] = &[
         ],
         ["target", "two scrapes of the younger of two replicas fail"],
     ),
+    mutation(
+        "two refusals in an hour are a revoked token",
+        ["< on (job, account) (2.5 *", "< on (job, account) (0 *"],
+        ["walks", "walks are rare and one in a while is refused"],
+    ),
 ];
 
 #[tokio::test]
