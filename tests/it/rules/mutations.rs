@@ -326,6 +326,17 @@ const MUTATIONS: &[Mutation] = &[
         ["< on (job, account) (2.5 *", "< on (job, account) (0 *"],
         ["walks", "walks are rare and one in a while is refused"],
     ),
+    mutation(
+        "a scrape that fails ends the alert about an account that is never read",
+        [
+            "poll_interval_seconds:max[12m]) >= 10",
+            "poll_interval_seconds:max[10m]) >= 10",
+        ],
+        [
+            "walks",
+            "no walk has ever succeeded, and a scrape fails now and then",
+        ],
+    ),
 ];
 
 #[tokio::test]
