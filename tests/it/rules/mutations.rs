@@ -337,6 +337,14 @@ const MUTATIONS: &[Mutation] = &[
             "no walk has ever succeeded, and a scrape fails now and then",
         ],
     ),
+    mutation(
+        "an alert about walks that fail comes and goes",
+        [
+            "last_over_time(job_account:vobiz_walk_failures:ratio_increase1h[10m])",
+            "job_account:vobiz_walk_failures:ratio_increase1h",
+        ],
+        ["walks", "walks are rare and two in five fail"],
+    ),
 ];
 
 #[tokio::test]
