@@ -345,6 +345,17 @@ const MUTATIONS: &[Mutation] = &[
         ],
         ["walks", "walks are rare and two in five fail"],
     ),
+    mutation(
+        "ten ticks an hour are few, whatever the interval is",
+        [
+            "> on (job, account) (0.2 * sum by",
+            "> on (job, account) (20 * sum by",
+        ],
+        [
+            "walks",
+            "half of the ticks are skipped where walks are rare",
+        ],
+    ),
 ];
 
 #[tokio::test]
