@@ -356,6 +356,14 @@ const MUTATIONS: &[Mutation] = &[
             "half of the ticks are skipped where walks are rare",
         ],
     ),
+    mutation(
+        "an expiry of a row that is held is judged against the newest walk",
+        [
+            "vobiz_walk_held_endpoints > 0\n                  )",
+            "vobiz_walk_held_endpoints > 1e9\n                  )",
+        ],
+        ["endpoints", "a page with short registrations is held"],
+    ),
 ];
 
 #[tokio::test]
