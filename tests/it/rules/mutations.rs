@@ -364,6 +364,14 @@ const MUTATIONS: &[Mutation] = &[
         ],
         ["endpoints", "a page with short registrations is held"],
     ),
+    mutation(
+        "an outage of a day is usual",
+        [
+            "< 0.9 * max_over_time(job_account_scope:vobiz_endpoint_registered:sum[22h])",
+            "< 1e9 + max_over_time(job_account_scope:vobiz_endpoint_registered:sum[22h])",
+        ],
+        ["week", "an outage of the first week outlasts a day"],
+    ),
 ];
 
 #[tokio::test]
