@@ -96,10 +96,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "every replica speaks for the account",
-        [
-            "topk by (job, account) (1, vobiz_walk_last_success_timestamp_seconds)",
-            "vobiz_walk_last_success_timestamp_seconds",
-        ],
+        ["topk by (job, account) (1,", "sum without () ("],
         ["fleet", "one of two replicas is taken away"],
     ),
     mutation(
@@ -371,6 +368,14 @@ const MUTATIONS: &[Mutation] = &[
             "< 1e9 + max_over_time(job_account_scope:vobiz_endpoint_registered:sum[22h])",
         ],
         ["week", "an outage of the first week outlasts a day"],
+    ),
+    mutation(
+        "a replica that has nothing to tell speaks",
+        ["vobiz_data_withdrawn == 1", "vobiz_data_withdrawn == 2"],
+        [
+            "endpoints",
+            "a replica whose clock is ahead reads nothing any more",
+        ],
     ),
 ];
 
