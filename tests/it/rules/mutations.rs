@@ -96,10 +96,7 @@ const MUTATIONS: &[Mutation] = &[
     ),
     mutation(
         "every replica speaks for the account",
-        [
-            "topk by (job, account) (1, vobiz_walk_last_success_timestamp_seconds)",
-            "vobiz_walk_last_success_timestamp_seconds",
-        ],
+        ["topk by (job, account) (1,", "sum without () ("],
         ["fleet", "one of two replicas is taken away"],
     ),
     mutation(
@@ -311,6 +308,73 @@ const MUTATIONS: &[Mutation] = &[
         [
             "target",
             "the exporter restarts; the first scrape of the new process comes too early",
+        ],
+    ),
+    mutation(
+        "a replica that is seen again was started",
+        [
+            "last_over_time(job:vobiz_exporter_start_time_seconds:max[1h])",
+            "job:vobiz_exporter_start_time_seconds:max < 0",
+        ],
+        ["target", "two scrapes of the younger of two replicas fail"],
+    ),
+    mutation(
+        "two refusals in an hour are a revoked token",
+        ["< on (job, account) (2.5 *", "< on (job, account) (0 *"],
+        ["walks", "walks are rare and one in a while is refused"],
+    ),
+    mutation(
+        "a scrape that fails ends the alert about an account that is never read",
+        [
+            "poll_interval_seconds:max[12m]) >= 10",
+            "poll_interval_seconds:max[10m]) >= 10",
+        ],
+        [
+            "walks",
+            "no walk has ever succeeded, and a scrape fails now and then",
+        ],
+    ),
+    mutation(
+        "an alert about walks that fail comes and goes",
+        [
+            "last_over_time(job_account:vobiz_walk_failures:ratio_increase1h[10m])",
+            "job_account:vobiz_walk_failures:ratio_increase1h",
+        ],
+        ["walks", "walks are rare and two in five fail"],
+    ),
+    mutation(
+        "ten ticks an hour are few, whatever the interval is",
+        [
+            "> on (job, account) (0.2 * sum by",
+            "> on (job, account) (20 * sum by",
+        ],
+        [
+            "walks",
+            "half of the ticks are skipped where walks are rare",
+        ],
+    ),
+    mutation(
+        "an expiry of a row that is held is judged against the newest walk",
+        [
+            "vobiz_walk_held_endpoints > 0\n                  )",
+            "vobiz_walk_held_endpoints > 1e9\n                  )",
+        ],
+        ["endpoints", "a page with short registrations is held"],
+    ),
+    mutation(
+        "an outage of a day is usual",
+        [
+            "< 0.9 * max_over_time(job_account_scope:vobiz_endpoint_registered:sum[22h])",
+            "< 1e9 + max_over_time(job_account_scope:vobiz_endpoint_registered:sum[22h])",
+        ],
+        ["week", "an outage of the first week outlasts a day"],
+    ),
+    mutation(
+        "a replica that has nothing to tell speaks",
+        ["vobiz_data_withdrawn == 1", "vobiz_data_withdrawn == 2"],
+        [
+            "endpoints",
+            "a replica whose clock is ahead reads nothing any more",
         ],
     ),
 ];
