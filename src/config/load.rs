@@ -45,6 +45,7 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
     match config {
         Some(config) if report.mistakes.is_empty() => {
             environment::check_proxies(environment, &config.accounts, &mut report);
+            settings::check_budget(&config.accounts, &mut report);
             settings::check_share(&config.probe, &config.accounts, &mut report);
             Ok(Loaded {
                 config,

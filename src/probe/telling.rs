@@ -62,7 +62,7 @@ impl Told<'_> {
             Some((Stage::Share, _)) => "not sent: still waiting for a share of requests",
             Some((Stage::Limiter, _)) => "not sent: still waiting for the rate limiter",
             Some((Stage::Request, _)) => "sent: no answer yet",
-            Some((Stage::Landed, _)) => "sent and answered, or failed",
+            Some((Stage::Landed, _)) => "sent, and ended as told below",
         };
         writeln!(f, "  {is_sent}")?;
         match self.progress {

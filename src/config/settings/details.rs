@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{
     entry::{Entry, Section},
     mistake::{Report, quoted, suggestion},
-    model::{DetailMode, Details},
+    model::{Account, DetailMode, Details},
 };
 
 const SHORTEST_AGE: Duration = Duration::from_secs(10);
@@ -57,4 +57,22 @@ fn mode(entry: &Entry<'_>, report: &mut Report) -> Option<DetailMode> {
         entry.wrong(report, message);
     }
     mode
+}
+
+/// Warns of accounts that are granted more details than their limiter lets leave at all.
+pub(in crate::config) fn check_budget(accounts: &[Account], report: &mut Report) {
+    for account in accounts {
+        let granted = account.details.requests_per_minute;
+        if account.details.mode != DetailMode::Never
+            && let Some(all) = account.api.requests_per_second
+            && granted > all * 60.0
+        {
+            report.warnings.push(format!(
+                "details.requests_per_minute: {granted} is more than the {} requests per minute that \
+                 api.requests_per_second leaves account {}, walks included",
+                all * 60.0,
+                account.name
+            ));
+        }
+    }
 }

@@ -13,7 +13,7 @@ mod probe;
 use std::path::Path;
 
 pub(super) use api::{ApiKeys, is_loopback};
-pub(super) use details::DetailsKeys;
+pub(super) use details::{DetailsKeys, check_budget};
 pub(super) use metrics::MetricsKeys;
 pub(super) use poll::PollKeys;
 pub(super) use probe::{check_share, probe};

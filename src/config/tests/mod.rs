@@ -178,6 +178,24 @@ fn an_inherited_deadline_is_shortened_to_an_accounts_own_interval_with_a_warning
 }
 
 #[test]
+fn a_budget_of_details_above_the_limiter_is_warned_of_where_details_are_wanted() {
+    let warned = |mode: &str| {
+        let pairs = [
+            ("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0.5"),
+            ("VOBIZ_EXPORTER__DETAILS__MODE", mode),
+        ];
+        let loaded = with_variables(Some("minimal.ok.yaml"), &pairs).unwrap();
+        loaded.warnings.join("\n")
+    };
+    assert_eq!(
+        warned("auto"),
+        "details.requests_per_minute: 60 is more than the 30 requests per minute that \
+         api.requests_per_second leaves account main, walks included"
+    );
+    assert_eq!(warned("never"), "");
+}
+
+#[test]
 fn probes_that_leave_walks_less_than_half_are_warned_of_where_they_are_on() {
     let warned = |pairs: &[(&str, &str)]| {
         let loaded = with_variables(Some("probe.ok.yaml"), pairs).unwrap();

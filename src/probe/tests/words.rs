@@ -14,7 +14,7 @@ async fn a_person_is_told_how_the_answer_came_about() {
     for line in [
         "  GET https://vendor.test/Account/***/Endpoint/42/",
         "  account default",
-        "  sent and answered, or failed",
+        "  sent, and ended as told below",
         "  begun by this probe",
         "  waited for probe.requests_per_second   0.000 s",
         "  this probe may take                    9.500 s",
