@@ -60,7 +60,8 @@ deny: ## Check licences, banned crates and sources with cargo-deny
 demo: ## Run the exporter in front of a simulated vendor
 	$(CARGO) run --release --locked -- demo
 
-demo-stack: setup ## Run the whole chain: simulated vendor, exporter, Prometheus, Alertmanager
+demo-stack: ## Run the whole chain: simulated vendor, exporter, Prometheus, Alertmanager
+	@scripts/setup.sh demo
 	$(CARGO) test --locked --test it -- --ignored --exact --nocapture \
 		chain::demonstration::a_person_can_look_at_the_whole_chain
 

@@ -2,7 +2,7 @@
 # Makes sure that what the tests (the measurements, the package) need beside Rust is there: looks first,
 # installs only what is missing, and where it may not install, says what is missing and fails.
 #
-# usage: scripts/setup.sh test|perf|container|package|ci
+# usage: scripts/setup.sh test|demo|perf|container|package|ci
 #
 # Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
 set -euo pipefail
@@ -175,13 +175,18 @@ want_prometheus() {
     esac
 }
 
-test_tools() {
+# What the chain from the simulated vendor to a notification runs.
+chain_tools() {
     # Rust links with it, and one dependency compiles a little C.
     want cc gcc libc6-dev
     want_prometheus PROMETHEUS "$prometheus"
     want_prometheus PROMTOOL "$promtool"
     want_prometheus ALERTMANAGER "$alertmanager"
     want_prometheus AMTOOL "$amtool"
+}
+
+test_tools() {
+    chain_tools
     want strip binutils
     want dpkg dpkg
     want dpkg-shlibdeps dpkg-dev
@@ -222,11 +227,15 @@ container)
     want systemd-analyze systemd
     install_packages
     ;;
+demo)
+    chain_tools
+    install_packages
+    ;;
 package)
     # It finds out which libraries the package needs; without it, the package would name none.
     want dpkg-shlibdeps dpkg-dev
     install_packages
     cargo_deb
     ;;
-*) die "usage: scripts/setup.sh test|perf|container|package|ci" ;;
+*) die "usage: scripts/setup.sh test|demo|perf|container|package|ci" ;;
 esac

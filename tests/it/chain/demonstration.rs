@@ -27,10 +27,10 @@ async fn a_person_can_look_at_the_whole_chain() {
     writeln!(
         out,
         "\nA simulated vendor with {ENDPOINTS} endpoints; rules and waits {SPEED} times as fast as shipped.\n  \
-         http://{}/          the exporter\n  \
-         http://{}/alerts    Prometheus\n  \
-         http://{}/          Alertmanager\n\
-         What it tells comes here. End it with Ctrl-C.\n",
+         http://{}/                   the exporter\n  \
+         http://{}/                   Prometheus (Debian's: /classic/alerts)\n  \
+         http://{}/api/v2/alerts      Alertmanager (Debian's has no pages)\n\
+         What it tells comes here, the first after two or three minutes. End it with Ctrl-C.\n",
         stack.exporter.address(),
         stack.prometheus.address(),
         stack.alertmanager.address(),
