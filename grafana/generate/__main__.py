@@ -16,7 +16,9 @@ BOARDS = {"fleet": fleet, "endpoint": endpoint, "exporter": exporter}
 def in_sight(value: object) -> object:
     """Without the SDK's wish to hide links and annotations in a menu."""
     if isinstance(value, dict):
-        return {key: in_sight(inner) for key, inner in value.items() if key != "placement" or inner != "inControlsMenu"}
+        return {
+            key: in_sight(inner) for key, inner in value.items() if key != "placement" or inner != "inControlsMenu"
+        }
     return [in_sight(inner) for inner in value] if isinstance(value, list) else value
 
 

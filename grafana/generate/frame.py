@@ -21,7 +21,9 @@ def data_source() -> dashboard.DatasourceVariable:
     )
 
 
-def choice(name: str, label: str, description: str, values: str, *, everything: str = ".*") -> dashboard.QueryVariable:
+def choice(
+    name: str, label: str, description: str, values: str, *, everything: str = ".*"
+) -> dashboard.QueryVariable:
     """Several values of a label, or all."""
     return (
         dashboard.QueryVariable(name)
@@ -40,18 +42,31 @@ def choice(name: str, label: str, description: str, values: str, *, everything: 
 
 
 def job() -> dashboard.QueryVariable:
-    return choice("job", "Job", "The job under which Prometheus scrapes the exporter",
-                  "label_values(vobiz_exporter_build_info, job)", everything=".+")
+    return choice(
+        "job",
+        "Job",
+        "The job under which Prometheus scrapes the exporter",
+        "label_values(vobiz_exporter_build_info, job)",
+        everything=".+",
+    )
 
 
 def account() -> dashboard.QueryVariable:
-    return choice("account", "Account", "Accounts as the exporter's configuration names them",
-                  'label_values(vobiz_exporter_poll_interval_seconds{job=~"$job"}, account)')
+    return choice(
+        "account",
+        "Account",
+        "Accounts as the exporter's configuration names them",
+        'label_values(vobiz_exporter_poll_interval_seconds{job=~"$job"}, account)',
+    )
 
 
 def group() -> dashboard.QueryVariable:
-    return choice("group", "Group", "Groups of the exporter's configuration; all includes endpoints without one",
-                  'label_values(vobiz_group_endpoints{job=~"$job", account=~"$account"}, group)')
+    return choice(
+        "group",
+        "Group",
+        "Groups of the exporter's configuration; all includes endpoints without one",
+        'label_values(vobiz_group_endpoints{job=~"$job", account=~"$account"}, group)',
+    )
 
 
 def _annotation(name: str, expression: str, colour: str, title: str, text: str, *, timed: bool):
@@ -77,10 +92,22 @@ def annotations(scope: str):
         " and on (job, instance) vobiz_exporter_build_info) * 1000"
     )
     return [
-        _annotation("Critical alerts", f'{named} ({firing}"critical"}})', VERMILION,
-                    "{{alertname}}", "{{account}} {{group}}", timed=False),
-        _annotation("Warnings", f'{named} ({firing}"warning"}})', ORANGE,
-                    "{{alertname}}", "{{account}} {{group}}", timed=False),
+        _annotation(
+            "Critical alerts",
+            f'{named} ({firing}"critical"}})',
+            VERMILION,
+            "{{alertname}}",
+            "{{account}} {{group}}",
+            timed=False,
+        ),
+        _annotation(
+            "Warnings",
+            f'{named} ({firing}"warning"}})',
+            ORANGE,
+            "{{alertname}}",
+            "{{account}} {{group}}",
+            timed=False,
+        ),
         _annotation("Starts of the exporter", started, PINK, "exporter started", "{{instance}}", timed=True),
     ]
 

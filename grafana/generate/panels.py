@@ -42,13 +42,15 @@ class Words:
         return [model.ValueMap(options=options)]
 
 
-DATA_STATES = Words((
-    ("0", "not scraped", VERMILION),
-    ("1", "not read yet", PINK),
-    ("2", "withdrawn", VERMILION),
-    ("3", "old", ORANGE),
-    ("4", "fresh", BLUE),
-))
+DATA_STATES = Words(
+    (
+        ("0", "not scraped", VERMILION),
+        ("1", "not read yet", PINK),
+        ("2", "withdrawn", VERMILION),
+        ("3", "old", ORANGE),
+        ("4", "fresh", BLUE),
+    )
+)
 REGISTERED = Words((("0", "not registered", VERMILION), ("1", "registered", BLUE)))
 YES = Words((("0", "no", GREY), ("1", "yes", ORANGE)))
 WELL = Words((("0", "failed", VERMILION), ("1", "good", BLUE)))
@@ -99,11 +101,22 @@ def _steps(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
     return config.steps([model.Threshold(value=value, color=colour) for value, colour in steps])
 
 
-def number(about, expression, *, size=(4, 4), unit="none", none=UNKNOWN, words=None, warn=None,
-           legend="", name=False, graph=False, decimals=None):
+def number(
+    about,
+    expression,
+    *,
+    size=(4, 4),
+    unit="none",
+    none=UNKNOWN,
+    words=None,
+    warn=None,
+    legend="",
+    name=False,
+    graph=False,
+    decimals=None
+):
     """One number, or a word for it; `warn` is where orange begins, `name` shows the series' name."""
-    panel = _panel(stat.Panel(), about, [Query(expression, legend)], size,
-                   unit=unit, none=none, instant=not graph)
+    panel = _panel(stat.Panel(), about, [Query(expression, legend)], size, unit=unit, none=none, instant=not graph)
     panel = (
         panel.graph_mode(shared.BigValueGraphMode.AREA if graph else shared.BigValueGraphMode.NONE)
         .color_mode(shared.BigValueColorMode.VALUE)
@@ -117,8 +130,7 @@ def number(about, expression, *, size=(4, 4), unit="none", none=UNKNOWN, words=N
     return panel.mappings(words.mappings()) if words else panel
 
 
-def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, words=None, bars=False,
-          stack=False, dashed=(), least=0.0, legend="table"):
+def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, bars=False, dashed=(), least=0.0):
     """Lines over time. The first query is blue, the next orange and so on, in shades where it has more
     than one series; those named in `dashed`, by their letters, are drawn with dashes."""
     panel = _panel(timeseries.Panel(), about, queries, size, unit=unit, none=none, instant=False)
@@ -129,15 +141,17 @@ def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, words=None
         .show_points(shared.VisibilityMode.NEVER)
         .span_nulls(False)
         .color_scheme(dashboard.FieldColor().mode("shades").fixed_color(BLUE))
-        .tooltip(common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI)
-                 .sort(shared.SortOrder.DESCENDING))
-        .legend(common.VizLegendOptions().display_mode(shared.LegendDisplayMode.LIST)
-                .placement(shared.LegendPlacement.BOTTOM).show_legend(True).calcs([]))
+        .tooltip(common.VizTooltipOptions().mode(shared.TooltipDisplayMode.MULTI).sort(shared.SortOrder.DESCENDING))
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(shared.LegendDisplayMode.LIST)
+            .placement(shared.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs([])
+        )
     )
     if least is not None:
         panel.min(least)
-    if stack:
-        panel.stacking(common.StackingConfig().mode(shared.StackingMode.NORMAL))
     for index, query in enumerate(queries):
         letter = chr(ord("A") + index)
         mode = "shades" if "{{" in query.legend else "fixed"
@@ -145,7 +159,7 @@ def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, words=None
         if letter in dashed:
             look.append(model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}))
         panel.override_by_query(letter, look)
-    return panel.mappings(words.mappings()) if words else panel
+    return panel
 
 
 def bars(about, query, *, size=(6, 8), unit="percentunit", none=UNKNOWN, most=1.0):
@@ -172,8 +186,13 @@ def timeline(about, queries, words, *, size=(24, 5), none=UNKNOWN):
         .row_height(0.8)
         .fill_opacity(80)
         .line_width(0)
-        .legend(common.VizLegendOptions().display_mode(shared.LegendDisplayMode.LIST)
-                .placement(shared.LegendPlacement.BOTTOM).show_legend(True).calcs([]))
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(shared.LegendDisplayMode.LIST)
+            .placement(shared.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs([])
+        )
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color(GREY))
         .thresholds(_steps((None, GREY)))
     )
@@ -181,13 +200,29 @@ def timeline(about, queries, words, *, size=(24, 5), none=UNKNOWN):
 
 def heat_map(about, expression, *, size=(12, 8), unit="s", none=UNKNOWN):
     """How a histogram's observations are spread over time."""
-    panel = _panel(heatmap.Panel(), about, [Query(expression, "{{le}}")], size, unit="short", none=none,
-                   instant=False, kind=prom.PromQueryFormat.HEATMAP)
+    panel = _panel(
+        heatmap.Panel(),
+        about,
+        [Query(expression, "{{le}}")],
+        size,
+        unit="short",
+        none=none,
+        instant=False,
+        kind=prom.PromQueryFormat.HEATMAP,
+    )
     return (
         panel.calculate(False)
         .y_axis(heatmap.YAxisConfig().unit(unit))
-        .color(heatmap.HeatmapColorOptions().mode(heat.HeatmapColorMode.SCHEME).scheme("Cividis")
-               .fill(GREY).scale(heat.HeatmapColorScale.EXPONENTIAL).exponent(0.5).steps(32).reverse(False))
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(heat.HeatmapColorMode.SCHEME)
+            .scheme("Cividis")
+            .fill(GREY)
+            .scale(heat.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(32)
+            .reverse(False)
+        )
         .exemplars_color(PINK)
         .cell_gap(1)
         .show_legend()
@@ -203,27 +238,34 @@ class Column:
     unit: str = ""
     words: Words | None = None
     width: int = 0
-    link: str = ""
 
 
 def rows(about, queries, columns, *, size=(24, 9), none=UNKNOWN, sort="", descending=True, linked=None):
     """A table of instant answers, one row for each set of labels. `linked` names the column that leads
     to the endpoint, whose id must be among the columns."""
-    panel = _panel(table.Panel(), about, queries, size, unit="none", none=none, instant=True,
-                   kind=prom.PromQueryFormat.TABLE)
+    panel = _panel(
+        table.Panel(), about, queries, size, unit="none", none=none, instant=True, kind=prom.PromQueryFormat.TABLE
+    )
     fields = {column.field: column for column in columns}
-    # One answer calls its values `Value`; only several are told apart.
-    alone = len(queries) == 1
-    real = {field: "Value" if alone and field == "Value #A" else field for field in fields}
-    hidden = ["Time", "job", "instance", "__name__", "look"]
+    # An answer that is the only one calls its values `Value`; only several are told apart.
+    titles = {field: column.title for field, column in fields.items()}
+    places = {field: place for place, field in enumerate(fields)}
+    if "Value #A" in fields:
+        titles["Value"], places["Value"] = titles["Value #A"], places["Value #A"]
+    hidden = ["Time", "job", "instance", "__name__"]
     if not any(field.startswith("Value") for field in fields):
         hidden += ["Value"]
     panel.with_transformation(model.DataTransformerConfig("merge", options={}))
-    panel.with_transformation(model.DataTransformerConfig("organize", options={
-        "excludeByName": {name: True for name in hidden if name not in fields},
-        "indexByName": {real[field]: place for place, field in enumerate(fields)},
-        "renameByName": {real[field]: column.title for field, column in fields.items()},
-    }))
+    panel.with_transformation(
+        model.DataTransformerConfig(
+            "organize",
+            options={
+                "excludeByName": {name: True for name in hidden if name not in fields},
+                "indexByName": places,
+                "renameByName": titles,
+            },
+        )
+    )
     for column in columns:
         look = []
         if column.unit:

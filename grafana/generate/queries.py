@@ -130,7 +130,4 @@ def state() -> str:
 
 def age() -> str:
     """Seconds since the newest good walk of each account; none when nothing is scraped."""
-    return (
-        "topk(12, time() - max by (account) "
-        f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}))"
-    )
+    return f"topk(12, time() - max by (account) (vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}))"

@@ -1,6 +1,7 @@
 //! What is checked in is what the generator makes.
 
 use crate::{
+    deploy::program,
     rules::{path, read},
     stand::judge,
 };
@@ -10,13 +11,10 @@ use super::board::{FILES, FOLDER};
 #[tokio::test]
 async fn the_dashboards_are_what_their_generator_makes_of_them_now() {
     let folder = tempfile::tempdir().unwrap();
-    // `make setup` puts the generator's library there.
-    let python = path("target/venv/bin/python");
-    assert!(python.is_file(), "run `make setup`");
     let (generator, into) = (path("grafana/generate"), folder.path().to_str().unwrap());
     // Written nowhere but there.
     let arguments = ["-B", generator.to_str().unwrap(), into];
-    let made = judge(&python, &arguments, "").await;
+    let made = judge(&program("python"), &arguments, "").await;
     assert_eq!(made.code, Some(0), "{made:?}");
     for file in FILES {
         let now = std::fs::read_to_string(folder.path().join(file)).unwrap();

@@ -4,8 +4,9 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use super::board::{FILES, FOLDER};
 use crate::{
+    deploy::program,
     rules::{path, read},
-    stand::{judge, tool},
+    stand::judge,
 };
 
 fn yaml(file: &str) -> Yaml {
@@ -38,7 +39,7 @@ async fn a_config_map_for_the_sidecar_holds_all_dashboards_and_is_small_enough()
     let (local, apply) = commands.rsplit_once(" |\n").unwrap();
     assert!(apply.contains("kubectl apply --server-side"), "{apply}");
     let shell = format!("set -eo pipefail; cd \"{}\"\n{local}", path("").display());
-    let made = judge(&tool("BASH_PROGRAM", "bash"), &["-c", &shell], "").await;
+    let made = judge(&program("bash"), &["-c", &shell], "").await;
     assert_eq!(made.code, Some(0), "{made:?}");
     let map = YamlLoader::load_from_str(&made.out).unwrap().remove(0);
     let label = &map["metadata"]["labels"]["grafana_dashboard"];

@@ -36,7 +36,7 @@ function generate() {
   const types = "node_modules/@grafana/schema/dist/types/raw";
   const schema = (path, type) =>
     createGenerator({ path: `${types}/${path}/x/types.gen.d.ts`, type, skipTypeCheck: true }).createSchema(type);
-  const all = { Dashboard: schema("dashboard", "Dashboard") };
+  const all = { Dashboard: schema("dashboard", "Dashboard"), kinds: KINDS };
   // Closed as types, open in the definitions that Grafana itself checks by.
   for (const open of ["VariableModel", "AnnotationQuery", "AnnotationTarget"]) {
     all.Dashboard.definitions[open].additionalProperties = true;
@@ -52,17 +52,19 @@ function generate() {
 function schemas() {
   const { version } = JSON.parse(readFileSync("node_modules/@grafana/schema/package.json", "utf8"));
   const cache = `grafana-schemas-${version}.json`;
-  if (!existsSync(cache)) {
-    const made = `${cache}.${process.pid}`;
-    writeFileSync(made, JSON.stringify(generate()));
-    renameSync(made, cache);
-  }
-  return JSON.parse(readFileSync(cache, "utf8"));
+  const kept = existsSync(cache) ? JSON.parse(readFileSync(cache, "utf8")) : {};
+  if (JSON.stringify(kept.kinds) === JSON.stringify(KINDS)) return kept;
+  const made = `${cache}.${process.pid}`;
+  const all = generate();
+  writeFileSync(made, JSON.stringify(all));
+  renameSync(made, cache);
+  return all;
 }
 
 const ajv = new Ajv({ strict: false, allErrors: true });
+const { kinds: _, ...made } = schemas();
 const judges = Object.fromEntries(
-  Object.entries({ ...schemas(), target: TARGET }).map(([name, schema]) => [name, ajv.compile(schema)]),
+  Object.entries({ ...made, target: TARGET }).map(([name, schema]) => [name, ajv.compile(schema)]),
 );
 
 function judge(where, name, value) {

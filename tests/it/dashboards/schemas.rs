@@ -7,13 +7,14 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::board::boards;
 use crate::{
+    deploy::program,
     rules::{path, read},
-    stand::{Ended, tool},
+    stand::Ended,
 };
 
 /// What the schemas say of dashboards; they are made when there are none yet, which takes seconds.
 async fn verdict(dashboards: &[Value]) -> Ended {
-    let mut node = Command::new(tool("NODE", "node"))
+    let mut node = Command::new(program("node"))
         .args([
             "--input-type=module",
             "--eval",
