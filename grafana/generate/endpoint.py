@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models import dashboard as model
 
 from frame import account, add, frame, group
 from panels import DATA_STATES, PRESENT, REGISTERED, SOURCE, YES, Column, Query, lines, number, rows, timeline
-from queries import ENDPOINT, READ, age, application_label, flaps, lost, spoken, state
+from queries import ENDPOINT, age, application_label, flaps, lost, read_at, spoken, state
 
 UNSEEN = "Unknown: the endpoint is not listed now, or nothing is known"
 
@@ -45,18 +45,6 @@ def _choice() -> dashboard.QueryVariable:
 
 def _seen(metric: str, more: str = "") -> str:
     return f"{metric}{{{ENDPOINT}{more}}}"
-
-
-def _read() -> str:
-    """When what is told of the expiry was read."""
-    walked = (
-        '(vobiz_walk_last_success_timestamp_seconds{job=~"$job", account=~"$account"}'
-        ' - vobiz_walk_last_duration_seconds{job=~"$job", account=~"$account"})'
-    )
-    return (
-        f"({_seen('vobiz_endpoint_detail_timestamp_seconds')} or on (job, instance, account, endpoint_id) "
-        f"{_seen('vobiz_endpoint_info')} * on ({READ}) group_left () {walked})"
-    )
 
 
 def _now(board):
@@ -170,7 +158,7 @@ def _history(board):
             ),
             [
                 Query(f"min(max by (account) {spoken(expires)} - time())", "until it runs out"),
-                Query(f"max(time() - max by (account) {spoken(_read())})", "age of the reading"),
+                Query(f"max(time() - max by (account) {spoken(read_at(ENDPOINT))})", "age of the reading"),
             ],
             unit="s",
             none="Not known, or not registered",

@@ -3,7 +3,6 @@
 from queries import (
     ACCOUNT,
     ID,
-    READ,
     age,
     application_label,
     applications,
@@ -14,6 +13,7 @@ from queries import (
     lost,
     named,
     once,
+    read_at,
     registered,
     share_lost,
     spoken,
@@ -312,15 +312,8 @@ def _never(board):
 
 
 def _rest(board):
-    walked = (
-        f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}})"
-    )
-    read = (
-        f"(vobiz_endpoint_detail_timestamp_seconds{{{ACCOUNT}}} or on (job, instance, account, endpoint_id) "
-        f"vobiz_endpoint_info{{{ACCOUNT}}} * on ({READ}) group_left () {walked})"
-    )
     late = (
-        f"{read} - on (job, instance, account, endpoint_id) "
+        f"{read_at()} - on (job, instance, account, endpoint_id) "
         f"vobiz_endpoint_registration_expiration_timestamp_seconds{{{ACCOUNT}}} > 0"
     )
     bare = once(f"vobiz_endpoint_application_assigned{{{ACCOUNT}}} == 0")

@@ -95,6 +95,17 @@ def last_user_agents() -> str:
     return f"topk by ({ID}) (1, max by ({ID}, user_agent) ({seen}))"
 
 
+def read_at(matchers: str = ACCOUNT) -> str:
+    """When what is told of each endpoint's expiry was read: with its own record, or else as its walk began."""
+    walked = (
+        f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}})"
+    )
+    return (
+        f"(vobiz_endpoint_detail_timestamp_seconds{{{matchers}}} or on (job, instance, account, endpoint_id) "
+        f"vobiz_endpoint_info{{{matchers}}} * on ({READ}) group_left () {walked})"
+    )
+
+
 def flaps(matchers: str = ACCOUNT) -> str:
     """Changes of the registration in a day, sampled; the last hour exactly."""
     state = f"vobiz_endpoint_registered{{{matchers}}}"
