@@ -10,7 +10,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-container check golden bench perf scaling deny demo demo-stack package derive shellcheck clean
+.PHONY: help setup build test test-container check golden bench perf scaling deny demo demo-stack package derive dashboards shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ package: build ## Build the Debian package: target/debian/
 
 derive: ## Write the files of deploy/ that follow from others (Compose, Kubernetes)
 	scripts/derive.sh
+
+dashboards: setup ## Write the dashboards of grafana/ from their generator
+	target/venv/bin/python grafana/generate
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

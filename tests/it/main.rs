@@ -9,6 +9,7 @@ mod accounts;
 mod chain;
 mod commands;
 mod configuration;
+mod dashboards;
 mod demo;
 mod deploy;
 mod details;

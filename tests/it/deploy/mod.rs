@@ -34,7 +34,7 @@ fn text(path: &str) -> String {
 
 /// A program by its name: what `make setup` has put into `target/`, else what is on the path. A
 /// story that needs it fails without it.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let ours = ["target/venv/bin", "target/tools/bin"].map(shipped);
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places = ours.into_iter().chain(env::split_paths(&path));

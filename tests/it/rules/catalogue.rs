@@ -8,7 +8,9 @@ use vobiz_exporter::telemetry::catalogue::{Metric, closed_values};
 use super::shipped::{alerts, groups};
 
 /// Labels that Prometheus, histograms or the rules themselves add.
-const ADDED: [&str; 7] = [
+const ADDED: [&str; 9] = [
+    "alertname",
+    "severity",
     "job",
     "instance",
     "application",

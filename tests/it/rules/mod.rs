@@ -9,5 +9,6 @@ mod runbooks;
 mod shipped;
 mod text;
 
-pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, path, read};
+pub use catalogue::check;
+pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, groups, path, read};
 pub use text::scaled;

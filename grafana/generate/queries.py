@@ -1,0 +1,144 @@
+"""PromQL that several panels share.
+
+Two replicas tell the same twice, so for each account one instance speaks: the one with the newest good
+walk. Joins stay within it, and `instance` is aggregated away before anything is counted. The recorded
+series of the rules are preferred where they remember what the exporter cannot; where the rules are not
+loaded, the exporter's own series stand in.
+"""
+
+ACCOUNT = 'job=~"$job", account=~"$account"'
+ENDPOINT = ACCOUNT + ', endpoint_id="$endpoint"'
+ID = "job, account, endpoint_id"
+READ = "job, instance, account"
+
+
+def newest(offset: str = "") -> str:
+    """Which instance speaks for each account."""
+    return f"topk by (job, account) (1, vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}{offset})"
+
+
+def spoken(expression: str, offset: str = "") -> str:
+    """Only what the speaking instances say."""
+    return f"({expression} and on ({READ}) {newest(offset)})"
+
+
+def endpoints(more: str = "", offset: str = "") -> str:
+    """Counts of endpoints by account, group and registration."""
+    selector = f'vobiz_group_endpoints{{{ACCOUNT}, group=~"$group"{more}}}{offset}'
+    return spoken(selector, offset)
+
+
+def registered(by: str, offset: str = "") -> str:
+    more = ', registration="registered"'
+    return f"sum by ({by}) {endpoints(more, offset)}" if by else f"sum{endpoints(more, offset)}"
+
+
+def info(labels: str = "username, alias, group, watch", matchers: str = 'group=~"$group"') -> str:
+    """Every endpoint once, with the names that it has now; worth 1."""
+    selector = f"vobiz_endpoint_info{{{ACCOUNT}, {matchers}}}"
+    return f"max by ({ID}, {labels}) {spoken(selector)}"
+
+
+def named(expression: str, labels: str = "username, alias, group, watch") -> str:
+    """A value per endpoint, with the endpoint's names."""
+    return f"({expression}) * on ({ID}) group_left ({labels}) ({info(labels)})"
+
+
+def once(expression: str) -> str:
+    """A value per endpoint as the speaking instance tells it, without the instance."""
+    return f"max by ({ID}) {spoken(expression)}"
+
+
+def lost(matchers: str = ACCOUNT) -> str:
+    """For how many seconds each lost endpoint has been unregistered.
+
+    The recorded series survives restarts of the exporter, which forget since when.
+    """
+    return (
+        f"(job_account_endpoint:vobiz_endpoint_lost:age_seconds{{{matchers}}}"
+        f" or on ({ID}) "
+        f"(time() - min by ({ID}) (vobiz_endpoint_registration_lost_timestamp_seconds{{{matchers}}})"
+        f" and on ({ID}) {spoken(f'vobiz_endpoint_registered{{{matchers}}} == 0')}))"
+    )
+
+
+def share_lost(by: str, joined: str, labels: str) -> str:
+    """How much of what was registered is lost, by a label that `joined` brings."""
+    one = f"* 0 + on ({ID}) group_left ({labels}) ({joined})"
+    online = once(f"vobiz_endpoint_registered{{{ACCOUNT}}} == 1")
+    missing = f"count by ({by}) ({lost()} {one})"
+    everybody = f"count by ({by}) (({lost()} or on ({ID}) {online}) {one})"
+    return f"topk(10, {missing} / on ({by}) {everybody})"
+
+
+def applications() -> str:
+    """Every endpoint's application once: its name, or its id where it has no name."""
+    attached = f"vobiz_endpoint_application_info{{{ACCOUNT}}}"
+    with_name = (
+        f"{attached} * on (job, instance, account, application_id) group_left (application_name) "
+        f"vobiz_application_info{{{ACCOUNT}}}"
+    )
+    either = f"({with_name} or on (job, instance, account, endpoint_id) {attached})"
+    return f"max by ({ID}, application) {spoken(application_label(either))}"
+
+
+def application_label(expression: str) -> str:
+    """Adds `application`: the name, or the id where there is no name."""
+    by_id = f'label_replace({expression}, "application", "$1", "application_id", "(.*)")'
+    return f'label_replace({by_id}, "application", "$1", "application_name", "(.+)")'
+
+
+def last_user_agents() -> str:
+    """The newest user agent of each endpoint in the range shown: it vanishes with the registration."""
+    agent = f"timestamp(vobiz_endpoint_user_agent_info{{{ACCOUNT}}})"
+    seen = f"max_over_time({agent}[$__range:$__interval]) or {agent}"
+    return f"topk by ({ID}) (1, max by ({ID}, user_agent) ({seen}))"
+
+
+def read_at(matchers: str = ACCOUNT) -> str:
+    """When what is told of each endpoint's expiry was read: with its own record, or else as its walk began."""
+    walked = (
+        f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}})"
+    )
+    return (
+        f"(vobiz_endpoint_detail_timestamp_seconds{{{matchers}}} or on (job, instance, account, endpoint_id) "
+        f"vobiz_endpoint_info{{{matchers}}} * on ({READ}) group_left () {walked})"
+    )
+
+
+def flaps(matchers: str = ACCOUNT) -> str:
+    """Changes of the registration in a day, sampled; the last hour exactly."""
+    state = f"vobiz_endpoint_registered{{{matchers}}}"
+    day = f'label_replace(changes({state}[1d:5m]), "look", "day", "", "")'
+    hour = f'label_replace(changes({state}[1h]), "look", "hour", "", "")'
+    return f"max by ({ID}) ({day} or {hour})"
+
+
+def total(metric: str, by: str, more: str = "", matchers: str = ACCOUNT) -> str:
+    """What a counter that replicas share has grown by: each of them sees the same changes."""
+    inside = ", ".join(dict.fromkeys(f"job, account, {by}".split(", ")))
+    grown = f"increase({metric}{{{matchers}{more}}}[$__rate_interval])"
+    return f"sum by ({by}) (max by ({inside}) (sum by ({inside}, instance) ({grown})))"
+
+
+def state() -> str:
+    """The state of each account's data, worst first: see `panels.DATA_STATES`."""
+    # Settings in effect are there as soon as the exporter is.
+    here = f"vobiz_exporter_poll_interval_seconds{{{ACCOUNT}}}"
+    walked = f"max by (job, account) (vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}})"
+    known = f"max by (job, account) (last_over_time({here}[1d]))"
+    present = f"max by (job, account) ({here})"
+    on = "on (job, account)"
+    return (
+        "bottomk(12, min by (account) ("
+        f"({known} unless {on} {present}) * 0"
+        f" or {on} ({present} unless {on} {walked}) * 0 + 1"
+        f" or {on} (min by (job, account) (vobiz_data_withdrawn{{{ACCOUNT}}}) == 1) * 0 + 2"
+        f" or {on} (time() - {walked} > {on} 3 * {present}) * 0 + 3"
+        f" or {on} {walked} * 0 + 4))"
+    )
+
+
+def age() -> str:
+    """Seconds since the newest good walk of each account; none when nothing is scraped."""
+    return f"topk(12, time() - max by (account) (vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}))"

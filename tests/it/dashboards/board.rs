@@ -1,0 +1,177 @@
+//! The dashboards as values, and their expressions with the variables filled in.
+
+use serde_json::Value;
+
+use crate::rules::{path, read};
+
+/// Where they lie, from the root of the project.
+pub const FOLDER: &str = "grafana/dashboards";
+/// Their files.
+pub const FILES: [&str; 3] = [
+    "vobiz-endpoint.json",
+    "vobiz-exporter.json",
+    "vobiz-fleet.json",
+];
+
+/// A dashboard.
+#[derive(Debug, Clone)]
+pub struct Board {
+    pub json: Value,
+}
+
+/// A panel that shows something; rows are none.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// The dashboard and the title.
+    pub place: String,
+    pub title: String,
+    pub json: Value,
+}
+
+/// A query of a panel.
+#[derive(Debug, Clone)]
+pub struct Query {
+    pub letter: String,
+    pub expression: String,
+    pub instant: bool,
+}
+
+/// All dashboards. Fails if there are others in the folder.
+pub fn boards() -> Vec<Board> {
+    let mut files: Vec<_> = std::fs::read_dir(path(FOLDER))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, FILES);
+    let board = |file: &String| Board {
+        json: serde_json::from_str(&read(&format!("{FOLDER}/{file}"))).unwrap(),
+    };
+    files.iter().map(board).collect()
+}
+
+/// A text of a value of JSON.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The entries of a list, none if it is not there.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+impl Board {
+    /// Its fixed name in addresses.
+    pub fn uid(&self) -> &str {
+        text(&self.json["uid"])
+    }
+
+    /// What it shows, in the order of the page.
+    pub fn panels(&self) -> Vec<Panel> {
+        let panels = list(&self.json["panels"]).iter();
+        let panels = panels.filter(|panel| panel["type"] != "row");
+        panels
+            .map(|json| Panel {
+                place: format!("{}, {}", self.uid(), text(&json["title"])),
+                title: text(&json["title"]).to_owned(),
+                json: json.clone(),
+            })
+            .collect()
+    }
+
+    /// The panel of this title.
+    pub fn panel(&self, title: &str) -> Panel {
+        let mut panels = self.panels().into_iter();
+        let panel = panels.find(|panel| panel.title == title);
+        panel.unwrap_or_else(|| panic!("{} has no panel {title}", self.uid()))
+    }
+
+    /// Its variables.
+    pub fn variables(&self) -> &[Value] {
+        list(&self.json["templating"]["list"])
+    }
+
+    /// Expressions outside of panels: annotations, and what variables are read from.
+    pub fn others(&self) -> Vec<(String, String)> {
+        let annotations = list(&self.json["annotations"]["list"]).iter();
+        let annotations = annotations.map(|one| {
+            let place = format!("{}, annotation {}", self.uid(), text(&one["name"]));
+            (place, text(&one["expr"]).to_owned())
+        });
+        let variables = self.variables().iter();
+        let variables = variables.filter(|one| one["type"] == "query").map(|one| {
+            let place = format!("{}, variable {}", self.uid(), text(&one["name"]));
+            (place, read_from(text(&one["query"]["query"])))
+        });
+        annotations.chain(variables).collect()
+    }
+}
+
+/// The expression in `label_values(x, label)` or `query_result(x)`.
+fn read_from(query: &str) -> String {
+    let inner = query
+        .strip_prefix("query_result(")
+        .and_then(|rest| rest.strip_suffix(')'))
+        .map(str::to_owned);
+    let values = || {
+        let rest = query.strip_prefix("label_values(")?.strip_suffix(')')?;
+        let (series, label) = rest.rsplit_once(", ")?;
+        Some(format!("count by ({label}) ({series})"))
+    };
+    inner
+        .or_else(values)
+        .unwrap_or_else(|| panic!("{query} is read from nothing"))
+}
+
+impl Panel {
+    /// Its kind, as Grafana calls it.
+    pub fn kind(&self) -> &str {
+        text(&self.json["type"])
+    }
+
+    /// What is said about it.
+    pub fn description(&self) -> &str {
+        text(&self.json["description"])
+    }
+
+    /// What it asks.
+    pub fn queries(&self) -> Vec<Query> {
+        let targets = list(&self.json["targets"]).iter();
+        targets
+            .map(|target| Query {
+                letter: text(&target["refId"]).to_owned(),
+                expression: text(&target["expr"]).to_owned(),
+                instant: target["instant"] == true,
+            })
+            .collect()
+    }
+
+    /// The expression with this letter.
+    pub fn expression(&self, letter: &str) -> String {
+        let mut queries = self.queries().into_iter();
+        let query = queries.find(|query| query.letter == letter);
+        query.unwrap().expression
+    }
+}
+
+/// An expression with everything filled in, for a range that has lasted a minute or so. Fails if a
+/// variable is left.
+pub fn filled(expression: &str, endpoint: &str) -> String {
+    let mut text = expression.to_owned();
+    for (variable, value) in [
+        ("$__rate_interval", "20s"),
+        ("$__interval", "2s"),
+        ("$__range", "2m"),
+        ("$job", ".+"),
+        ("$account", ".*"),
+        ("$group", ".*"),
+        ("$instance", ".+"),
+        ("$search", ""),
+        ("$endpoint", endpoint),
+    ] {
+        text = text.replace(variable, value);
+    }
+    // What is left is of label_replace.
+    assert!(!text.replace("\"$1\"", "").contains('$'), "{text}");
+    text
+}

@@ -1,0 +1,26 @@
+//! What is checked in is what the generator makes.
+
+use crate::{
+    deploy::program,
+    rules::{path, read},
+    stand::judge,
+};
+
+use super::board::{FILES, FOLDER};
+
+#[tokio::test]
+async fn the_dashboards_are_what_their_generator_makes_of_them_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let (generator, into) = (path("grafana/generate"), folder.path().to_str().unwrap());
+    // Written nowhere but there.
+    let arguments = ["-B", generator.to_str().unwrap(), into];
+    let made = judge(&program("python"), &arguments, "").await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    for file in FILES {
+        let now = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        let kept = read(&format!("{FOLDER}/{file}"));
+        assert!(now == kept, "{file}: run `make dashboards`");
+    }
+    let made = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(made, FILES.len());
+}

@@ -1,0 +1,72 @@
+//! The dashboards ask for what is there, and Prometheus can read it.
+
+use std::fmt::Write as _;
+
+use regex::Regex;
+
+use super::board::{Board, boards, filled};
+use crate::{
+    rules::check,
+    stand::{judge, tool},
+};
+
+/// Every expression of a dashboard with the place where it stands.
+fn expressions(board: &Board) -> Vec<(String, String)> {
+    let panels = board.panels().into_iter().flat_map(|panel| {
+        let place = panel.place.clone();
+        let queries = panel.queries().into_iter();
+        queries.map(move |query| (format!("{place} {}", query.letter), query.expression))
+    });
+    panels.chain(board.others()).collect()
+}
+
+#[test]
+fn every_series_label_and_closed_value_in_a_dashboard_exists() {
+    let series = Regex::new(r"\b([a-zA-Z_:]+)\{").unwrap();
+    let others = [
+        "ALERTS",
+        "scrape_samples_scraped",
+        "scrape_duration_seconds",
+    ];
+    let mut seen = 0;
+    for board in boards() {
+        for (place, expression) in expressions(&board) {
+            check(&place, &expression);
+            for found in series.captures_iter(&expression) {
+                let name = &found[1];
+                let ours = ["vobiz_", "process_"]
+                    .iter()
+                    .any(|one| name.starts_with(one));
+                let known = ours || name == "up" || name.contains(':') || others.contains(&name);
+                assert!(known, "{place}: who shows {name}?");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 300, "{seen}");
+}
+
+#[tokio::test]
+async fn prometheus_can_read_every_expression_with_its_variables_filled_in() {
+    let mut rules = "groups:\n  - name: all\n    rules:\n".to_owned();
+    let mut count = 0;
+    for board in boards() {
+        for (_, expression) in expressions(&board) {
+            let expression = serde_json::to_string(&filled(&expression, "123")).unwrap();
+            writeln!(
+                rules,
+                "      - {{record: one:of:them{count}, expr: {expression}}}"
+            )
+            .unwrap();
+            count += 1;
+        }
+    }
+    let file = tempfile::NamedTempFile::with_suffix(".yml").unwrap();
+    std::fs::write(file.path(), rules).unwrap();
+    let promtool = tool("PROMTOOL", "promtool");
+    let path = file.path().to_str().unwrap();
+    let verdict = judge(&promtool, &["check", "rules", path], "").await;
+    assert_eq!(verdict.code, Some(0), "{verdict:?}");
+    let found = format!("{count} rules found");
+    assert!(verdict.out.contains(&found) && count > 90, "{verdict:?}");
+}
