@@ -1,0 +1,48 @@
+//! The cases of promtool are worth something: rules that violate a principle fail one of them.
+
+mod list;
+
+use std::fs;
+
+use self::list::{MUTATIONS, Mutation};
+use super::shipped::{CASES, RULES, read};
+use crate::stand::{judge, tool};
+
+#[tokio::test]
+async fn a_rule_that_violates_a_principle_fails_a_case() {
+    let promtool = tool("PROMTOOL", "promtool");
+    let rules = read(RULES);
+    let mut unnoticed = Vec::new();
+    for mutation in MUTATIONS {
+        let Mutation { what, from, to, .. } = mutation;
+        assert!(rules.contains(from), "{what}: nothing to change: {from}");
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("rules/vobiz-exporter.yml", rules.replace(from, to)),
+            ("tests/case.yml", case(mutation.file, mutation.case)),
+        ] {
+            let file = folder.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let file = folder.path().join("tests/case.yml").display().to_string();
+        let ended = judge(&promtool, &["test", "rules", &file], "").await;
+        let words = format!("{}{}", ended.out, ended.err);
+        // A rule that cannot be read would be too easy to notice. One that finds two partners is not.
+        let noticed = words.contains("exp:") || words.contains("many-to-many");
+        if ended.code != Some(1) || !noticed {
+            unnoticed.push(format!("{what}: {words}"));
+        }
+    }
+    assert_eq!(unnoticed, Vec::<String>::new());
+}
+
+/// A file of cases with all but one left out.
+fn case(file: &str, name: &str) -> String {
+    let text = read(&format!("{CASES}/{file}.yml"));
+    let (head, cases) = text.split_once("tests:\n").unwrap();
+    let mut cases = cases.split("  - name: ").skip(1);
+    let case = cases.find(|case| case.starts_with(&format!("{name}\n")));
+    let case = case.unwrap_or_else(|| panic!("{file} has no case: {name}"));
+    format!("{head}tests:\n  - name: {case}")
+}
