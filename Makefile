@@ -5,6 +5,8 @@ CARGO ?= cargo
 # The tools that tests ask for. Set these to use your own; CONTRIBUTING.md says what they must be.
 export PROMETHEUS ?= prometheus
 export PROMTOOL ?= promtool
+export PROMETHEUS3 ?= $(CURDIR)/target/prometheus3/usr/bin/prometheus
+export PROMTOOL3 ?= $(CURDIR)/target/prometheus3/usr/bin/promtool
 export ALERTMANAGER ?= prometheus-alertmanager
 export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python

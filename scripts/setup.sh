@@ -19,6 +19,9 @@ prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 alertmanager=${ALERTMANAGER:-prometheus-alertmanager}
 amtool=${AMTOOL:-amtool}
+readonly PROMETHEUS_3=$PWD/target/prometheus3
+prometheus3=${PROMETHEUS3:-$PROMETHEUS_3/usr/bin/prometheus}
+promtool3=${PROMTOOL3:-$PROMETHEUS_3/usr/bin/promtool}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -183,6 +186,42 @@ want_prometheus() {
     esac
 }
 
+# A Prometheus 3 beside Debian 12's Prometheus 2, unpacked below target/ and not installed. Debian 14 has it:
+# the same mirror is asked, over lists of their own, so that nothing else comes from there.
+readonly PROMETHEUS_3_RELEASE=forky
+prometheus_3() {
+    local program package folder mirror release options
+    for program in "$prometheus3" "$promtool3"; do
+        case $program in
+        "$PROMETHEUS_3"/*) ;;
+        *) has "$program" || die "PROMETHEUS3 or PROMTOOL3: $program is no command" ;;
+        esac
+    done
+    ! { has "$prometheus3" && has "$promtool3"; } || return 0
+    has apt-get || die "missing: Prometheus 3; name one by PROMETHEUS3 and its promtool by PROMTOOL3"
+    say "unpacking Prometheus 3 into target/prometheus3"
+    release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(SITE)' 'Created-By: Packages' |
+        awk -v release="$release" '$1 == release { print $2; exit }')
+    [ -n "$mirror" ] || die "apt-get knows no mirror of $release; name a Prometheus 3 by PROMETHEUS3 and PROMTOOL3"
+    folder=$PROMETHEUS_3/apt
+    rm -rf "$PROMETHEUS_3"
+    mkdir -p "$folder/lists/partial" "$folder/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $PROMETHEUS_3_RELEASE main" \
+        >"$folder/sources.list"
+    options="-qq -o Dir::Etc::SourceList=$folder/sources.list -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::State::Lists=$folder/lists -o Dir::Cache=$folder -o APT::Sandbox::User=
+        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
+    # shellcheck disable=SC2086 # one word per option
+    (cd "$folder" && apt-get $options update && apt-get $options download prometheus promtool) >&2 ||
+        die "apt-get could not fetch Prometheus 3 (is there a network?)"
+    for package in "$folder"/*.deb; do
+        dpkg-deb --extract "$package" "$PROMETHEUS_3"
+    done
+    rm -rf "$folder"
+    "$promtool3" --version >&2 || die "the Prometheus 3 of $PROMETHEUS_3_RELEASE does not run here"
+}
+
 # What the chain from the simulated vendor to a notification runs.
 chain_tools() {
     # Rust links with it, and one dependency compiles a little C.
@@ -205,6 +244,7 @@ test_tools() {
     # Debian's nodejs comes without it.
     want npm npm
     install_packages
+    prometheus_3
     python_parser
     python_tools
     node_packages

@@ -4,15 +4,21 @@ use std::fmt::Write;
 
 use vobiz_exporter::sim::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
-use crate::stand::{Exporter, Prometheus, Wire, configuration};
+use crate::stand::{Exporter, Generation, Prometheus, Wire, configuration};
 
 #[tokio::test]
 async fn prometheus_sees_the_fleet_and_everything_that_happens_to_it() {
+    for generation in Generation::ALL {
+        the_fleet_is_seen_by(generation).await;
+    }
+}
+
+async fn the_fleet_is_seen_by(generation: Generation) {
     let vendor = Vendor::start(World::still(45, 7), Options::default())
         .await
         .unwrap();
     let exporter = Exporter::start(&configuration(&vendor, "")).await;
-    let prometheus = Prometheus::scraping(exporter.address()).await;
+    let prometheus = Prometheus::scraping(generation, exporter.address()).await;
     prometheus
         .until_is("count(vobiz_endpoint_registered)", 45.0)
         .await;
@@ -79,12 +85,18 @@ async fn prometheus_sees_the_fleet_and_everything_that_happens_to_it() {
 
 #[tokio::test]
 async fn prometheus_negotiates_openmetrics_and_gzip_and_reads_the_metadata() {
+    for generation in Generation::ALL {
+        openmetrics_is_negotiated_by(generation).await;
+    }
+}
+
+async fn openmetrics_is_negotiated_by(generation: Generation) {
     let vendor = Vendor::start(World::still(10, 7), Options::default())
         .await
         .unwrap();
     let exporter = Exporter::start(&configuration(&vendor, "")).await;
     let wire = Wire::to(exporter.address()).await;
-    let prometheus = Prometheus::scraping(wire.address()).await;
+    let prometheus = Prometheus::scraping(generation, wire.address()).await;
     prometheus.until_is("up", 1.0).await;
     prometheus
         .until_is(
@@ -154,7 +166,7 @@ async fn prometheus_scrapes_three_hundred_accounts_at_once() {
         "api: {{base_url: \"{base_url}\", requests_per_second: 0}}\naccounts:\n{accounts}"
     ))
     .await;
-    let prometheus = Prometheus::scraping(exporter.address()).await;
+    let prometheus = Prometheus::scraping(Generation::Two, exporter.address()).await;
 
     let (accounts, endpoints) = (f64::from(ACCOUNTS), f64::from(ACCOUNTS * EACH));
     prometheus.until_is("count(vobiz_up == 1)", accounts).await;

@@ -26,16 +26,6 @@ pub fn scaled(rules: &str, by: u64) -> String {
     text.into_owned()
 }
 
-/// The rules as Prometheus 3 reads them: there a range leaves out a sample that is exactly as old as
-/// the range is long, so here it is a millisecond shorter.
-pub fn left_open(rules: &str) -> String {
-    let ranges = Regex::new(&format!(r"\[({SPAN})\]")).unwrap();
-    let text = ranges.replace_all(rules, |found: &Captures<'_>| {
-        format!("[{}ms]", milliseconds(&found[1]) - 1)
-    });
-    text.into_owned()
-}
-
 /// Cases as a Prometheus of the operator sees them: there every series of a target has labels that tell
 /// where in the cluster it came from, and each instance is a pod of its own. Recorded series have none.
 pub fn in_a_cluster(cases: &str) -> String {
@@ -76,7 +66,6 @@ fn spans_are_scaled_wherever_they_stand_and_nothing_else_is() {
         "interval: 1000ms\nexpr: x[10000ms] offset 10050000ms > (5 * 60 / 60) and y >= 10 and 0.75 * z\n\
          keep_firing_for: 10000ms"
     );
-    assert_eq!(left_open("x[1h] offset 1w"), "x[3599999ms] offset 1w");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub use family::Family;
 pub use program::{Ended, Process, Program, Written, signal};
 pub use prometheus::Prometheus;
 pub use scrape::{Scrape, label};
-pub use tool::{judge, promtool_accepts, python, tool};
+pub use tool::{Generation, judge, promtool_accepts, python, tool};
 pub use wire::Wire;
 
 use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration};

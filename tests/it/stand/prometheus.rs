@@ -5,7 +5,7 @@ use std::{fmt::Write, process::Stdio};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{Written, get, signal, tool, until};
+use super::{Generation, Written, get, signal, until};
 
 /// A Prometheus that scrapes one exporter each second. It ends with the story.
 pub struct Prometheus {
@@ -24,25 +24,34 @@ pub struct Sample {
 
 impl Prometheus {
     /// Starts on a free port and waits until it answers.
-    pub async fn scraping(target: &str) -> Self {
+    pub async fn scraping(generation: Generation, target: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let configuration = format!(
             "global: {{scrape_interval: 1s}}\n\
              scrape_configs: [{{job_name: vobiz, static_configs: [{{targets: [\"{target}\"]}}]}}]\n"
         );
-        Self::configured(folder, &configuration, &[]).await
+        Self::start(generation, folder, &configuration, &[]).await
     }
 
-    /// The same with another configuration and further arguments. Its files, such as rules, lie in
-    /// `folder` already, and so may blocks of old data, in `data`.
+    /// A Prometheus 2 with another configuration and further arguments. Its files, such as rules, lie
+    /// in `folder` already, and so may blocks of old data, in `data`.
     pub async fn configured(
+        folder: tempfile::TempDir,
+        configuration: &str,
+        arguments: &[&str],
+    ) -> Self {
+        Self::start(Generation::Two, folder, configuration, arguments).await
+    }
+
+    async fn start(
+        generation: Generation,
         folder: tempfile::TempDir,
         configuration: &str,
         arguments: &[&str],
     ) -> Self {
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, configuration).expect("the file can be written");
-        let mut process = Command::new(tool("PROMETHEUS", "prometheus"))
+        let mut process = Command::new(generation.server())
             .arg("--config.file")
             .arg(&file)
             .arg("--storage.tsdb.path")

@@ -29,6 +29,44 @@ pub fn tool(variable: &str, name: &str) -> PathBuf {
     })
 }
 
+/// The generations of Prometheus that people run.
+#[derive(Debug, Clone, Copy)]
+pub enum Generation {
+    Two,
+    Three,
+}
+
+impl Generation {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Two, Self::Three];
+
+    /// Its server.
+    pub fn server(self) -> PathBuf {
+        match self {
+            Self::Two => tool("PROMETHEUS", "prometheus"),
+            Self::Three => unpacked("PROMETHEUS3", "prometheus"),
+        }
+    }
+
+    /// Its tool.
+    pub fn promtool(self) -> PathBuf {
+        match self {
+            Self::Two => tool("PROMTOOL", "promtool"),
+            Self::Three => unpacked("PROMTOOL3", "promtool"),
+        }
+    }
+}
+
+/// A program of the Prometheus 3 that `make setup` unpacks, or what `variable` names instead.
+fn unpacked(variable: &str, name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/prometheus3/usr/bin");
+    let named = env::var_os(variable).map_or_else(|| folder.join(name), PathBuf::from);
+    existing(
+        named,
+        &format!("run `make setup`, or name one of Prometheus 3 by {variable}"),
+    )
+}
+
 /// A Python that has the package `prometheus-client`, whose parser of `OpenMetrics` is strict.
 pub fn python() -> PathBuf {
     match env::var_os("OPENMETRICS_PYTHON") {
