@@ -339,12 +339,14 @@ fn links_lead_to_dashboards_and_variables_that_exist() {
     assert!(seen >= 5, "{seen}");
     for group in groups() {
         for alert in group.alerts {
-            let uid = alert.tells("dashboard_url").strip_prefix("/d/").unwrap();
-            assert!(
-                boards.iter().any(|one| one.uid() == uid),
-                "{}: {uid}",
-                alert.name
-            );
+            let url = alert.tells("dashboard_url");
+            let uid = &addresses.captures(url).unwrap()[1];
+            let target = boards.iter().find(|one| one.uid() == uid);
+            let target = target.unwrap_or_else(|| panic!("{}: {url}", alert.name));
+            for found in passed.captures_iter(url) {
+                let known = target.variables().iter().any(|one| one["name"] == found[1]);
+                assert!(known, "{}: {url}", alert.name);
+            }
         }
     }
 }

@@ -37,7 +37,23 @@ fn every_alert_has_its_labels_and_texts() {
         assert_eq!(labels, ["severity", "scope"], "{}", alert.name);
         assert!(["critical", "warning", "info"].contains(&alert.tells("severity")));
         assert_eq!(alert.tells("runbook_url"), address(&alert));
-        assert!(dashboards.contains(&alert.tells("dashboard_url")));
+        let (dashboard, about) = alert
+            .tells("dashboard_url")
+            .split_once('?')
+            .unwrap_or_default();
+        let dashboard = dashboard.split("{{").next().unwrap();
+        assert!(
+            dashboards.contains(&dashboard),
+            "{}: {dashboard}",
+            alert.name
+        );
+        let expected = match alert.tells("scope") {
+            "target" => "var-job={{ $labels.job",
+            "endpoint" => "&var-endpoint={{ $labels.endpoint_id",
+            "group" => "&var-group={{ $labels.group",
+            _ => "var-account={{",
+        };
+        assert!(about.contains(expected), "{}: {about}", alert.name);
         assert!(!alert.tells("summary").ends_with('.'), "{}", alert.name);
         assert!(alert.tells("description").contains('.'), "{}", alert.name);
     }

@@ -1,19 +1,45 @@
 //! The cases of promtool are worth something: rules that violate a principle fail one of them.
 
-mod list;
+mod endpoints;
+mod fleet;
+mod walks;
 
 use std::fs;
 
-use self::list::{MUTATIONS, Mutation};
 use super::shipped::{CASES, RULES, read};
 use crate::stand::{judge, tool};
+
+/// A way of getting the rules wrong, and the case that notices.
+struct Mutation {
+    what: &'static str,
+    /// What stands in the rules, at least once; all of it is replaced.
+    from: &'static str,
+    to: &'static str,
+    file: &'static str,
+    case: &'static str,
+}
+
+const fn mutation(
+    what: &'static str,
+    [from, to]: [&'static str; 2],
+    [file, case]: [&'static str; 2],
+) -> Mutation {
+    Mutation {
+        what,
+        from,
+        to,
+        file,
+        case,
+    }
+}
 
 #[tokio::test]
 async fn a_rule_that_violates_a_principle_fails_a_case() {
     let promtool = tool("PROMTOOL", "promtool");
     let rules = read(RULES);
     let mut unnoticed = Vec::new();
-    for mutation in MUTATIONS {
+    let mutations = [endpoints::MUTATIONS, fleet::MUTATIONS, walks::MUTATIONS];
+    for mutation in mutations.into_iter().flatten() {
         let Mutation { what, from, to, .. } = mutation;
         assert!(rules.contains(from), "{what}: nothing to change: {from}");
         let folder = tempfile::tempdir().unwrap();
