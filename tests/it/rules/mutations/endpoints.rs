@@ -159,8 +159,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "what a list owes is forgotten after an hour",
         [
-            "job_account:vobiz_exporter_poll_interval_seconds:max\n              )",
-            "job_account:vobiz_exporter_poll_interval_seconds:max > 1e9\n              )",
+            "job_account:vobiz_exporter_poll_interval_seconds:max,\n            time()",
+            "job_account:vobiz_exporter_poll_interval_seconds:max > 1e9,\n            time()",
         ],
         ["endpoints", OWES],
     ),
