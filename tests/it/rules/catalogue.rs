@@ -8,13 +8,14 @@ use vobiz_exporter::telemetry::catalogue::{Metric, closed_values};
 use super::shipped::{alerts, groups};
 
 /// Labels that Prometheus, histograms or the rules themselves add.
-const ADDED: [&str; 9] = [
+const ADDED: [&str; 10] = [
     "alertname",
     "severity",
     "job",
     "instance",
     "application",
     "scope",
+    "within",
     "blindness",
     "look",
     "le",

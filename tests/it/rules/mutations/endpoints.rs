@@ -12,8 +12,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "an endpoint's alert is guarded by vobiz_up",
         [
-            r#"newest{watch="page"} > bool 0)"#,
-            r#"newest{watch="page"} > bool 0) and on (job, account) vobiz_up == 1"#,
+            r#"newest{watch="page"}) > bool 0)"#,
+            r#"newest{watch="page"}) > bool 0) and on (job, account) vobiz_up == 1"#,
         ],
         [
             "endpoints",
@@ -87,8 +87,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "what is ignored is told",
         [
-            r#"{watch="notice"} > bool 0"#,
-            r#"{watch!="page"} > bool 0"#,
+            r#"{watch="notice"}) > bool 0"#,
+            r#"{watch!="page"}) > bool 0"#,
         ],
         ["endpoints", LOST],
     ),
@@ -151,8 +151,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "what a list owes is found again",
         [
-            "job_account_endpoint:vobiz_endpoint_lost:age_seconds\n                and on (job, account)\n",
-            "job_account_endpoint:vobiz_endpoint_lost:age_seconds > 1e9\n                and on (job, account)\n",
+            "vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >=",
+            "vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >= 1e9 +",
         ],
         ["endpoints", OWES],
     ),
@@ -178,17 +178,74 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "a loss ends when the state is not told",
         [
-            "unless on (job, account, endpoint_id) (\n                  vobiz_endpoint_registered\n",
-            "unless on (job, account, endpoint_id) (\n                  vobiz_endpoint_info\n",
+            "unless on (job, account, endpoint_id) (\n                vobiz_endpoint_registered\n",
+            "unless on (job, account, endpoint_id) (\n                vobiz_endpoint_info\n",
         ],
         ["endpoints", TOLD],
     ),
     mutation(
         "whose state is not told is lost",
         [
-            "job_account_endpoint:vobiz_endpoint_lost:age_seconds\n                and on (job, account)\n",
-            "job_account_endpoint:vobiz_endpoint_registered_timestamp_seconds:max\n                and on (job, account)\n",
+            "last_over_time(job_account_endpoint:vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >=",
+            "job_account_endpoint:vobiz_endpoint_registered_timestamp_seconds:max >=",
         ],
         ["endpoints", TOLD],
+    ),
+    mutation(
+        "a minute without anything ends what is not told",
+        [
+            "last_over_time(job_account_endpoint:vobiz_endpoint_lost_timestamp_seconds:max[1h])",
+            "job_account_endpoint:vobiz_endpoint_lost_timestamp_seconds:max",
+        ],
+        [
+            "endpoints",
+            "one scrape fails while the state of a lost endpoint is not told",
+        ],
+    ),
+    mutation(
+        "names of before a restart of Prometheus are partners, too",
+        [
+            r#"(topk by (job, account, endpoint_id) (1, job_account_endpoint:vobiz_endpoint_info:newest{watch="page"}) > bool 0)"#,
+            r#"(job_account_endpoint:vobiz_endpoint_info:newest{watch="page"} > bool 0)"#,
+        ],
+        ["endpoints", "Prometheus restarts while an alias changes"],
+    ),
+    mutation(
+        "processes of one instance are partners",
+        [
+            "topk by (job, instance, account, application_id) (1, vobiz_application_info)",
+            "vobiz_application_info",
+        ],
+        [
+            "endpoints",
+            "two processes are one instance for some minutes",
+        ],
+    ),
+    mutation(
+        "a loss in the future is remembered",
+        [
+            "(vobiz_endpoint_registration_lost_timestamp_seconds <= time())",
+            "vobiz_endpoint_registration_lost_timestamp_seconds",
+        ],
+        [
+            "endpoints",
+            "an endpoint is lost by a clock that is ahead, and the pod is replaced on another host",
+        ],
+    ),
+    mutation(
+        "a row that was read twice was overlooked",
+        [r#"{reason!="duplicate"}"#, ""],
+        [
+            "endpoints",
+            "a row is there twice, and a lost endpoint is deleted",
+        ],
+    ),
+    mutation(
+        "every replica speaks for the account",
+        ["topk by (job, account) (1,", "sum without () ("],
+        [
+            "endpoints",
+            "two processes are one instance for some minutes",
+        ],
     ),
 ];

@@ -18,22 +18,9 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
     ),
     mutation(
-        "every replica speaks for the account",
-        ["topk by (job, account) (1,", "sum without () ("],
-        ["fleet", "one of two replicas is taken away"],
-    ),
-    mutation(
         "what is ignored counts for the fleet",
         [r#"{watch!="ignore"}"#, ""],
         ["fleet", "what is ignored drops"],
-    ),
-    mutation(
-        "an unknown state is a loss for the fleet",
-        [
-            "vobiz_endpoint_info\n                and on",
-            "vobiz_endpoint_info * 0\n                and on",
-        ],
-        ["fleet", UNKNOWN],
     ),
     mutation(
         "a long outage becomes the measure of itself",
@@ -56,8 +43,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "what is deleted is lost",
         [
-            "last_over_time(job_account_scope:vobiz_endpoint_info:count[5m])",
-            "1e9",
+            r#"vobiz_endpoint_lost:count{within="5h"}[5m]"#,
+            "vobiz_endpoint_registered:high_water[5m]",
         ],
         ["fleet", "half of the fleet is deleted"],
     ),
@@ -115,5 +102,27 @@ pub const MUTATIONS: &[Mutation] = &[
             "dropped_timestamp_seconds > time() + 1e9",
         ],
         ["shifts", "outages meet the end of a shift"],
+    ),
+    mutation(
+        "an unknown state is a loss for the fleet",
+        [
+            "group by (job, account, endpoint_id) (",
+            "0 * group by (job, account, endpoint_id) (",
+        ],
+        [
+            "fleet",
+            "the states of half of the fleet are not told, and two are lost",
+        ],
+    ),
+    mutation(
+        "an outage is forgotten in an hour without a list",
+        [
+            "vobiz_endpoint_registered:sum[6h]",
+            "vobiz_endpoint_registered:sum[1h]",
+        ],
+        [
+            "fleet",
+            "the vendor is away for more than an hour in an outage of the fleet",
+        ],
     ),
 ];

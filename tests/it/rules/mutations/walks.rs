@@ -22,10 +22,10 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "three minutes are old, whatever the interval is",
         [
-            "(3 * job_account:vobiz_exporter_poll_interval_seconds:max1h)",
-            "(3 * 60 + 0 * job_account:vobiz_exporter_poll_interval_seconds:max1h)",
+            "clamp_min(3 * job_account:vobiz_exporter_poll_interval_seconds:max1h, 2 * 60)",
+            "clamp_min(0 * job_account:vobiz_exporter_poll_interval_seconds:max1h, 3 * 60)",
         ],
-        ["walks", "walks are rare and each is refused"],
+        ["walks", "walks are rare and two in five fail"],
     ),
     mutation(
         "one refusal is a revoked token",
@@ -99,8 +99,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "a replica that is seen again was started",
         [
-            "last_over_time(job:vobiz_exporter_start_time_seconds:max[1h])",
-            "job:vobiz_exporter_start_time_seconds:max < 0",
+            "max_over_time(process_start_time_seconds[10m])",
+            "process_start_time_seconds",
         ],
         ["target", "two scrapes of the younger of two replicas fail"],
     ),
@@ -111,5 +111,24 @@ pub const MUTATIONS: &[Mutation] = &[
             "vobiz_walk_last_success:age_seconds[1s]",
         ],
         ["walks", "every other scrape fails while the vendor is away"],
+    ),
+    mutation(
+        "who is asked less and less often is refused no more",
+        [
+            r#"kind{blindness="refused"}[10m]"#,
+            r#"kind{blindness="none"}[10m]"#,
+        ],
+        [
+            "walks",
+            "the token is refused, and the exporter asks less and less often",
+        ],
+    ),
+    mutation(
+        "the first answer is a quarter of an hour",
+        [
+            "count_over_time(vobiz_api_clock_offset_seconds[15m])) >= 7",
+            "count_over_time(vobiz_api_clock_offset_seconds[15m])) >= 1",
+        ],
+        ["walks", "the first answer of the vendor tells another time"],
     ),
 ];
