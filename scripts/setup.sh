@@ -195,6 +195,9 @@ chain_tools() {
 
 test_tools() {
     chain_tools
+    # For the commands of the runbooks, and for handing alerts to Alertmanager.
+    want curl curl
+    want jq jq
     want strip binutils
     want dpkg dpkg
     want dpkg-shlibdeps dpkg-dev

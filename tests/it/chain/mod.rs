@@ -10,7 +10,11 @@ mod alertmanager;
 mod demonstration;
 mod fleet;
 mod history;
+mod inhibition;
 mod ledger;
+mod message;
+mod news;
+mod post;
 mod receiver;
 mod stack;
 
