@@ -19,3 +19,5 @@ mod receiver;
 mod stack;
 
 mod story;
+
+pub use alertmanager::Alertmanager;
