@@ -9,6 +9,7 @@ mod engine;
 mod healthcheck;
 mod kubernetes;
 mod notify;
+mod overlay;
 mod package;
 mod unit;
 
