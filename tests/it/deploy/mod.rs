@@ -11,7 +11,9 @@ mod kubernetes;
 mod notify;
 mod overlay;
 mod package;
+mod system;
 mod unit;
+mod upgraded;
 
 use std::{
     env,

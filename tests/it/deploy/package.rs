@@ -18,26 +18,30 @@ struct Installation {
     package: PathBuf,
 }
 
-impl Installation {
-    /// Builds the package from the binary that is tested. How fast that binary is does not matter here.
-    async fn build() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("target");
-        let binary = target.join("release/vobiz-exporter");
-        fs::create_dir_all(binary.parent().unwrap()).unwrap();
-        let stripped = run("strip", &[&"-o", &binary, &BINARY]).await;
-        assert_eq!(stripped.code, Some(0), "{stripped:?}");
-        let built = Command::new(shipped("scripts/package.sh"))
-            .arg("--fast")
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_DEB", program("cargo-deb"))
-            .output()
-            .await
-            .unwrap();
-        let built = Ended::from(built);
-        assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
-        let package = PathBuf::from(built.out.trim());
+/// Builds the package in this folder, from the binary that is tested: how fast that is does not matter
+/// here. Further arguments are cargo-deb's.
+pub async fn build(target: &Path, arguments: &[&str]) -> PathBuf {
+    let binary = target.join("release/vobiz-exporter");
+    fs::create_dir_all(binary.parent().unwrap()).unwrap();
+    let stripped = run("strip", &[&"-o", &binary, &BINARY]).await;
+    assert_eq!(stripped.code, Some(0), "{stripped:?}");
+    let built = Command::new(shipped("scripts/package.sh"))
+        .arg("--fast")
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_DEB", program("cargo-deb"))
+        .output()
+        .await
+        .unwrap();
+    let built = Ended::from(built);
+    assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
+    PathBuf::from(built.out.trim())
+}
 
+impl Installation {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let package = build(&folder.path().join("target"), &[]).await;
         let database = folder.path().join("root/var/lib/dpkg");
         for part in ["info", "updates", "triggers"] {
             fs::create_dir_all(database.join(part)).unwrap();
@@ -118,7 +122,7 @@ impl Installation {
 
 #[tokio::test]
 async fn the_package_installs_everything_and_keeps_what_was_changed() {
-    let here = Installation::build().await;
+    let here = Installation::new().await;
     let needs = run("dpkg-deb", &[&"--field", &here.package, &"Depends"]).await;
     assert!(needs.out.contains("libc6 (>= "), "{needs:?}");
     here.dpkg("-i", &here.package).await;
