@@ -9,6 +9,9 @@ use std::{
 use super::{message::Message, news::Memory, receiver::Receiver};
 use crate::stand::until_within;
 
+/// Nobody waits longer for a scene.
+const PATIENCE: Duration = Duration::from_secs(58);
+
 /// Compares scene by scene. What is heard after a scene's end belongs to the next, and fails there.
 pub struct Ledger {
     receiver: Receiver,
@@ -54,15 +57,12 @@ impl Ledger {
     /// scene. Its last message holds all of what then fires, `still` what was told before.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
         let expected: Vec<_> = expected.iter().map(|line| Expected::read(line)).collect();
-        let patience = Duration::from_secs(58);
-        let complete = async {
-            let complete = || async {
-                let heard = self.hear().0;
-                expected.iter().all(|one| one.is_met(&heard)).then_some(())
-            };
-            until_within(Duration::from_secs(120), name, complete).await;
-        };
-        let complete = tokio::time::timeout(patience, complete).await.is_ok();
+        let met = until_within(Duration::MAX, name, || async {
+            let heard = self.hear().0;
+            expected.iter().all(|one| one.is_met(&heard)).then_some(())
+        });
+        // What is missing is shown before it fails.
+        let complete = tokio::time::timeout(PATIENCE, met).await.is_ok();
         let (heard, memory, read) = self.hear();
         (self.memory, self.read) = (memory, read);
         self.page.push(format!("{name}:"));
