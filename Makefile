@@ -29,7 +29,7 @@ test: setup ## Run every test; installs what is missing first
 # Optimizing would take minutes and prove nothing more.
 test-container: HOST = $(shell rustc --print host-tuple)
 test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
-test-container: ## Run the image, and the unit under systemd, in containers; needs root
+test-container: ## Run the image, and the unit and the package under systemd, in containers; needs root
 	@scripts/setup.sh container
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false

@@ -4,7 +4,7 @@
 #
 # usage: scripts/package.sh [ARGUMENT...]
 #
-# The binary itself writes its manual page and its completion scripts.
+# The binary itself writes its manual pages and its completion scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,11 @@ cargo_deb=${CARGO_DEB:-$PWD/target/tools/bin/cargo-deb}
 readonly binary=$CARGO_TARGET_DIR/release/vobiz-exporter pages=$CARGO_TARGET_DIR/release/pages
 
 mkdir -p "$pages"
+rm -f "$pages"/*.1.gz
 "$binary" man | gzip -9n >"$pages/vobiz-exporter.1.gz"
+for command in demo simulate completion man; do
+    "$binary" man "$command" | gzip -9n >"$pages/vobiz-exporter-$command.1.gz"
+done
 for shell in bash zsh fish; do
     "$binary" completion "$shell" >"$pages/vobiz-exporter.$shell"
 done

@@ -232,12 +232,20 @@ chain_tools() {
     want_prometheus AMTOOL "$amtool"
 }
 
-test_tools() {
-    chain_tools
-    want strip binutils
+# What builds a package, installs it, and starts services for it.
+package_tools() {
     want dpkg dpkg
     want dpkg-shlibdeps dpkg-dev
     want deb-systemd-helper init-system-helpers
+}
+
+test_tools() {
+    chain_tools
+    # For the commands of the runbooks, and for handing alerts to Alertmanager.
+    want curl curl
+    want jq jq
+    want strip binutils
+    package_tools
     want systemd-analyze systemd
     want kubectl kubernetes-client
     want node nodejs
@@ -273,7 +281,9 @@ container)
     want podman podman
     want runc runc
     want systemd-analyze systemd
+    package_tools
     install_packages
+    cargo_deb
     ;;
 demo)
     chain_tools

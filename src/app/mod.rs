@@ -48,7 +48,7 @@ pub fn run(
     let mut out = Print(out);
     let text = match &arguments.task {
         Task::Completion(shell) => Some(cli::completion(*shell)),
-        Task::Manual => Some(cli::manual()),
+        Task::Manual(command) => Some(cli::manual(command.as_deref())),
         _ => None,
     };
     if let Some(text) = text {
@@ -87,7 +87,7 @@ pub fn run(
             Task::Healthcheck => healthcheck::healthcheck(&arguments.web, out).await,
             Task::Demo(demo) => demo::demo(demo, end, out).await,
             Task::Simulate(simulate) => simulate::simulate(simulate, end, out).await,
-            Task::Completion(_) | Task::Manual => Ok(()),
+            Task::Completion(_) | Task::Manual(_) => Ok(()),
         }
     };
     let result = runtime.block_on(task);

@@ -46,8 +46,8 @@ pub enum Task {
     Simulate(Simulate),
     /// `completion SHELL`.
     Completion(Shell),
-    /// `man`.
-    Manual,
+    /// `man`, or `man COMMAND`.
+    Manual(Option<String>),
 }
 
 impl Arguments {
@@ -74,7 +74,7 @@ impl From<Line> for Arguments {
             Some(Command::Demo(demo)) => Task::Demo(demo),
             Some(Command::Simulate(simulate)) => Task::Simulate(simulate),
             Some(Command::Completion { shell }) => Task::Completion(shell),
-            Some(Command::Man) => Task::Manual,
+            Some(Command::Man { command }) => Task::Manual(command),
             None if line.healthcheck => Task::Healthcheck,
             None if line.once => Task::Once {
                 output: line.once_output,

@@ -132,8 +132,12 @@ pub(super) enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Print the manual page, for man(1).
-    Man,
+    /// Print a manual page, for man(1).
+    Man {
+        /// The command that it is about; without one, the program.
+        #[arg(value_parser = ["demo", "simulate", "completion", "man"])]
+        command: Option<String>,
+    },
 }
 
 /// A simulated vendor and the exporter in front of it.

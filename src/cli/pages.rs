@@ -40,13 +40,24 @@ pub fn completion(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The manual page in roff, for man(1).
-pub fn manual() -> Vec<u8> {
-    let mut page = Vec::new();
-    let man = clap_mangen::Man::new(Line::command())
+/// The manual page in roff, for man(1): the program's, which names those of its commands, or that of
+/// one command.
+pub fn manual(command: Option<&str>) -> Vec<u8> {
+    // What `vobiz-exporter help` tells, `--help` tells as well; it has no page.
+    let mut whole = Line::command().disable_help_subcommand(true);
+    whole.build();
+    let about = match command {
+        None => whole,
+        Some(name) => {
+            let found = whole.find_subcommand(name);
+            found.expect("the line names every command").clone()
+        }
+    };
+    let man = clap_mangen::Man::new(about)
         .manual("Prometheus exporters")
         // Only name and number: the footer has little room.
         .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));
+    let mut page = Vec::new();
     man.render(&mut page)
         .expect("writing to memory cannot fail");
     page

@@ -82,7 +82,8 @@ fn every_task_has_its_flag_or_command() {
         ("--healthcheck", Task::Healthcheck),
         ("--config.file=a.yaml --healthcheck", Task::Healthcheck),
         ("completion bash", Task::Completion(Shell::Bash)),
-        ("man", Task::Manual),
+        ("man", Task::Manual(None)),
+        ("man demo", Task::Manual(Some("demo".to_owned()))),
     ] {
         assert_eq!(read(words).unwrap().task, task, "{words}");
     }
@@ -176,7 +177,7 @@ fn completion_and_manual_know_every_flag() {
         "once.output",
         "healthcheck",
     ];
-    let manual = String::from_utf8(manual()).unwrap().replace("\\-", "-");
+    let manual = String::from_utf8(manual(None)).unwrap().replace("\\-", "-");
     for flag in flags {
         assert!(
             manual.contains(&format!("--{flag}")),
@@ -189,4 +190,22 @@ fn completion_and_manual_know_every_flag() {
             assert!(script.contains(flag), "{flag} in the script for {shell}");
         }
     }
+}
+
+#[test]
+fn every_command_has_a_manual_page_that_can_be_asked_for() {
+    for command in Line::command().get_subcommands() {
+        let name = command.get_name();
+        let words = format!("man {name}");
+        assert_eq!(
+            read(&words).unwrap().task,
+            Task::Manual(Some(name.to_owned()))
+        );
+        let page = String::from_utf8(manual(Some(name))).unwrap();
+        assert!(
+            page.contains(&format!(".TH vobiz-exporter-{name} 1")),
+            "{page}"
+        );
+    }
+    assert_eq!(refused("man help").0, ErrorKind::InvalidValue);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use super::Failure;
 use crate::{
-    api::{Endpoint, Field, Fields},
+    api::{Endpoint, Field, Fields, Rejection},
     clock::UnixMillis,
     config::Account,
     snapshot::{Changes, Snapshot, Transition},
@@ -141,20 +141,19 @@ pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes
         .endpoints()
         .filter(|one| one.registered == Some(true))
         .count();
-    let outcome = if picture.walk.missing > 0 {
-        "short"
-    } else {
-        "proven"
-    };
+    let walk = &picture.walk;
+    let outcome = if walk.missing > 0 { "short" } else { "proven" };
     tracing::info!(
         account = %account.name,
         outcome,
-        pages = picture.walk.pages,
+        pages = walk.pages,
         endpoints = picture.len(),
         registered,
-        missing = picture.walk.missing,
-        held = picture.walk.held,
-        duration_s = %format_args!("{:.3}", picture.walk.duration.as_secs_f64()),
+        missing = walk.missing,
+        held = walk.held,
+        rejected_rows = counted(Rejection::ALL.map(Rejection::label), &walk.rejected_rows),
+        rejected_values = counted(Field::ALL.map(Field::label), &walk.rejected_values),
+        duration_s = %format_args!("{:.3}", walk.duration.as_secs_f64()),
         "walk published"
     );
     for transition in &changes.transitions {
@@ -205,6 +204,16 @@ fn transitioned(account: &Account, transition: &Transition) {
             since, "endpoint lost its registration"
         );
     }
+}
+
+/// What there was any of, such as `no_id 1, duplicate 2`; nothing where all went well.
+fn counted<const N: usize>(names: [&str; N], counts: &[u64; N]) -> Option<String> {
+    let found = names.into_iter().zip(counts);
+    let found = found.filter(|(_, count)| **count > 0);
+    let found: Vec<_> = found
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    (!found.is_empty()).then(|| found.join(", "))
 }
 
 /// A point in time as people read it: RFC 3339, UTC.

@@ -24,6 +24,7 @@ mod pagination;
 mod probe;
 mod prometheus;
 mod rules;
+mod runbooks;
 mod secrets;
 mod shutdown;
 mod single_run;

@@ -1,12 +1,13 @@
 //! A real Alertmanager.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::{
     rules::{ALERTMANAGER, path, read, scaled},
-    stand::{Written, get, tool, until},
+    stand::{Written, get, judge, tool, until},
 };
 
 /// An Alertmanager with the shipped example. It ends with the story.
@@ -17,11 +18,16 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts on a free port, so many times as fast as shipped, and sends to this receiver.
+    /// Starts so many times as fast as shipped, and sends to this receiver.
     pub async fn telling(receiver: &str, speed: u64) -> Self {
+        Self::start(&configuration(receiver, speed)).await
+    }
+
+    /// Starts on a free port with this configuration, and the shipped texts beside it.
+    pub async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("alertmanager.yml");
-        std::fs::write(&file, configuration(receiver, speed)).expect("it can be written");
+        std::fs::write(&file, configuration).expect("it can be written");
         let template = path(ALERTMANAGER).with_file_name("vobiz.tmpl");
         std::fs::copy(template, folder.path().join("vobiz.tmpl")).expect("it can be copied");
         let mut process = Command::new(tool("ALERTMANAGER", "prometheus-alertmanager"))
@@ -58,6 +64,24 @@ impl Alertmanager {
     /// `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Lets alerts with these labels fire, as Prometheus would.
+    pub async fn fire(&self, alerts: &[Value]) {
+        let alerts: Vec<_> = alerts
+            .iter()
+            .map(|labels| json!({"labels": labels}))
+            .collect();
+        let address = format!("http://{}/api/v2/alerts", self.address);
+        let arguments = ["-sS", "--fail", "--json", "@-", &address];
+        let sent = judge(Path::new("curl"), &arguments, &json!(alerts).to_string()).await;
+        assert_eq!(sent.code, Some(0), "{sent:?}");
+    }
+
+    /// What its API tells.
+    pub async fn api(&self, path: &str) -> Value {
+        let answer = get(&self.address, &format!("/api/v2/{path}")).await;
+        serde_json::from_slice(&answer.body).expect("JSON")
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use vobiz_exporter::sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 
-use super::stack::Stack;
+use super::{news::Memory, stack::Stack};
 use crate::stand::Exporter;
 
 /// Five minutes last half of one.
@@ -36,12 +36,14 @@ async fn a_person_can_look_at_the_whole_chain() {
         stack.alertmanager.address(),
     )
     .unwrap();
-    let mut shown = 0;
+    let (mut shown, mut memory) = (0, Memory::default());
     let mut end = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
-        for news in stack.receiver.news().split_off(shown) {
-            writeln!(out, "{news}").unwrap();
+        for message in stack.receiver.messages().split_off(shown) {
             shown += 1;
+            for news in memory.hear(&message) {
+                writeln!(out, "{}: {news}", message.about()).unwrap();
+            }
         }
         let second = std::time::Duration::from_secs(1);
         if tokio::time::timeout(second, &mut end).await.is_ok() {

@@ -6,6 +6,8 @@ use vobiz_exporter::sim::{Account, Endpoint, Options, Vendor, World};
 use crate::stand::{auth_id, household};
 
 const ACCOUNTS: [&str; 3] = ["main", "branch", "shift"];
+/// The first phone: a name as people give them, with everything that somebody could forget to escape.
+pub const FIRST_PHONE: &str = r#"Tom's "R&D" <!desk> 1"#;
 
 /// Three receptions to be woken for, three browsers, and phones; a branch that nothing happens to; and
 /// a dozen agents who work in shifts.
@@ -17,11 +19,13 @@ pub fn world() -> World {
         let names = (1..=count).map(|number| format!("{name} {number}"));
         names.collect::<Vec<_>>()
     };
+    let mut phones = names("Phone", 18);
+    FIRST_PHONE.clone_into(&mut phones[0]);
     let mut number = 100;
     for (account, aliases) in [
         (
             "main",
-            [names("Reception", 3), names("Web", 3), names("Phone", 18)].concat(),
+            [names("Reception", 3), names("Web", 3), phones].concat(),
         ),
         ("branch", names("Branch", 12)),
         ("shift", names("Agent", 12)),
@@ -65,10 +69,18 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
     Vendor::start(world, options).await.unwrap()
 }
 
-/// Old after three intervals, withdrawn after a little more.
-pub fn configuration(vendor: &Vendor) -> String {
+/// Old after three intervals, withdrawn after a little more. The token of `main` lies in a file.
+pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    household(vendor, "", ACCOUNTS.map(|name| (name, groups)))
-        .replace("max_age: 15s, deadline: 5s", "max_age: 28s, deadline: 5s")
+    let mut text = household(vendor, "", ACCOUNTS.map(|name| (name, groups)));
+    let token = format!("auth_token_file: '{}'", token.display());
+    for (from, to) in [
+        ("max_age: 15s, deadline: 5s", "max_age: 28s, deadline: 5s"),
+        ("auth_token: 'token-of-main'", token.as_str()),
+    ] {
+        assert!(text.contains(from), "{text}");
+        text = text.replace(from, to);
+    }
+    text
 }

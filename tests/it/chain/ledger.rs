@@ -1,15 +1,44 @@
 //! What was expected, against what was heard.
 
-use std::io::Write;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    time::Duration,
+};
 
-use super::receiver::Receiver;
-use crate::stand::until;
+use super::{message::Message, news::Memory, receiver::Receiver};
+use crate::stand::until_within;
+
+/// Nobody waits longer for a scene.
+const PATIENCE: Duration = Duration::from_secs(58);
 
 /// Compares scene by scene. What is heard after a scene's end belongs to the next, and fails there.
 pub struct Ledger {
     receiver: Receiver,
-    seen: usize,
+    read: usize,
+    memory: Memory,
     page: Vec<String>,
+}
+
+/// What one group should have been told when a scene ends.
+struct Expected<'a> {
+    /// `pager main`: the receiver, and the account.
+    about: &'a str,
+    /// `firing ALERT`, `resolved ALERT`: each is told for the first time, once.
+    news: Vec<&'a str>,
+    /// What its last message says that fires, news or not.
+    firing: BTreeSet<&'a str>,
+}
+
+/// What was heard in a scene.
+#[derive(Default)]
+struct Heard {
+    /// By [`Message::about`].
+    news: Vec<(String, String)>,
+    messages: BTreeMap<String, usize>,
+    /// What fires by the last message of each group, by [`Message::about`] and group key.
+    last: BTreeMap<(String, String), Vec<String>>,
+    faults: Vec<String>,
 }
 
 impl Ledger {
@@ -17,48 +46,44 @@ impl Ledger {
     pub fn of(receiver: Receiver) -> Self {
         Self {
             receiver,
-            seen: 0,
+            read: 0,
+            memory: Memory::default(),
             page: Vec::new(),
         }
     }
 
-    /// Waits until all of `expected` has been heard, and fails if anything else was, except what
-    /// `may` come or not, as it happens.
-    pub async fn scene(&mut self, name: &str, expected: &[&str], may: &[&str]) {
-        let what = format!("{name}: {expected:?}");
-        let heard = || self.receiver.news().split_off(self.seen);
-        let waited = tokio::time::timeout(
-            std::time::Duration::from_secs(58),
-            until(&what, || async {
-                let heard = heard();
-                let all = expected
-                    .iter()
-                    .all(|one| heard.iter().any(|news| news == one));
-                all.then_some(())
-            }),
-        );
-        let complete = waited.await.is_ok();
-        let heard = heard();
-        self.seen += heard.len();
+    /// Waits until all of `expected` has been heard, and fails if anything else was. A line is
+    /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`: what that group is told in this
+    /// scene. Its last message holds all of what then fires, `still` what was told before.
+    pub async fn scene(&mut self, name: &str, expected: &[&str]) {
+        let expected: Vec<_> = expected.iter().map(|line| Expected::read(line)).collect();
+        let met = until_within(Duration::MAX, name, || async {
+            let heard = self.hear().0;
+            expected.iter().all(|one| one.is_met(&heard)).then_some(())
+        });
+        // What is missing is shown before it fails.
+        let complete = tokio::time::timeout(PATIENCE, met).await.is_ok();
+        let (heard, memory, read) = self.hear();
+        (self.memory, self.read) = (memory, read);
         self.page.push(format!("{name}:"));
         let mut fails = !complete;
-        for one in expected {
-            let found = heard.iter().filter(|news| news == one).count();
-            fails |= found != 1;
-            self.page
-                .push(format!("  expected {one:<58} seen {found} times"));
-        }
-        for news in heard
-            .iter()
-            .filter(|news| !expected.contains(&news.as_str()))
-        {
-            let allowed = may.contains(&news.as_str());
-            fails |= !allowed;
-            let word = if allowed { "may be" } else { "UNEXPECTED" };
-            self.page.push(format!("  {word} {news}"));
+        for one in &expected {
+            fails |= !one.write(&heard, &mut self.page);
         }
         if expected.is_empty() {
             self.page.push("  expected nothing".to_owned());
+        }
+        let unexpected = heard.news.iter().filter(|(about, news)| {
+            let of = |one: &&Expected| one.about == about && one.news.contains(&news.as_str());
+            !expected.iter().any(|one| of(&one))
+        });
+        for (about, news) in unexpected {
+            fails = true;
+            self.page.push(format!("  UNEXPECTED {about}: {news}"));
+        }
+        for fault in heard.faults {
+            fails = true;
+            self.page.push(format!("  WRONG {fault}"));
         }
         if fails {
             self.print();
@@ -66,9 +91,93 @@ impl Ledger {
         }
     }
 
+    /// What has been heard since the last scene; what would be known after it, and how much was read.
+    fn hear(&self) -> (Heard, Memory, usize) {
+        let (mut heard, mut memory) = (Heard::default(), self.memory.clone());
+        let messages = self.receiver.messages();
+        for message in &messages[self.read..] {
+            heard.faults.extend(message.fault());
+            heard.faults.extend(memory.elsewhere(message));
+            heard.take(message, memory.hear(message));
+        }
+        (heard, memory, messages.len())
+    }
+
     /// Shows it, also where the output of tests is kept back.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nnotifications:\n{}\n", self.page.join("\n")).expect("it can be written");
+    }
+}
+
+impl Heard {
+    fn take(&mut self, message: &Message, news: Vec<String>) {
+        let about = message.about();
+        let news = news.into_iter().map(|news| (about.clone(), news));
+        self.news.extend(news);
+        *self.messages.entry(about.clone()).or_default() += 1;
+        let group = (about, message.group_key.clone());
+        self.last.insert(group, message.firing().collect());
+    }
+
+    fn times(&self, about: &str, news: &str) -> usize {
+        let same = |heard: &&(String, String)| heard.0 == about && heard.1 == news;
+        self.news.iter().filter(same).count()
+    }
+
+    fn firing(&self, about: &str) -> BTreeSet<&str> {
+        let groups = self.last.iter().filter(|((of, _), _)| of == about);
+        groups
+            .flat_map(|(_, firing)| firing.iter().map(String::as_str))
+            .collect()
+    }
+}
+
+impl<'a> Expected<'a> {
+    fn read(line: &'a str) -> Self {
+        let (about, told) = line.split_once(": ").expect("RECEIVER ACCOUNT: NEWS");
+        let (mut news, mut firing) = (Vec::new(), BTreeSet::new());
+        for one in told.split(", ") {
+            match one.split_once(' ').expect("a word and an alert") {
+                ("firing", alert) => firing.insert(alert),
+                ("still", alert) => {
+                    firing.insert(alert);
+                    continue;
+                }
+                ("resolved", alert) => firing.remove(alert),
+                (other, _) => panic!("{other} in {line}"),
+            };
+            news.push(one);
+        }
+        Self {
+            about,
+            news,
+            firing,
+        }
+    }
+
+    fn is_met(&self, heard: &Heard) -> bool {
+        let told = |news: &&str| heard.times(self.about, news) == 1;
+        self.news.iter().all(told) && heard.firing(self.about) == self.firing
+    }
+
+    fn write(&self, heard: &Heard, page: &mut Vec<String>) -> bool {
+        for news in &self.news {
+            let (about, seen) = (self.about, heard.times(self.about, news));
+            page.push(format!(
+                "  {about:<12} expected {news:<50} seen {seen} times"
+            ));
+        }
+        let (messages, firing) = (heard.messages.get(self.about), heard.firing(self.about));
+        let (messages, expected) = (messages.copied().unwrap_or_default(), self.firing.len());
+        page.push(format!(
+            "  {:<12} expected {expected} firing in the last message, seen {} in the last of {messages}",
+            self.about,
+            firing.len()
+        ));
+        if firing != self.firing {
+            page.push(format!("  WRONG {firing:?} and not {:?}", self.firing));
+        }
+        self.is_met(heard)
     }
 }

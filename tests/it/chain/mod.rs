@@ -10,8 +10,14 @@ mod alertmanager;
 mod demonstration;
 mod fleet;
 mod history;
+mod inhibition;
 mod ledger;
+mod message;
+mod news;
+mod post;
 mod receiver;
 mod stack;
 
 mod story;
+
+pub use alertmanager::Alertmanager;

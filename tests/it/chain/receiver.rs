@@ -1,9 +1,6 @@
 //! Somebody who receives what Alertmanager sends.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::{
@@ -11,7 +8,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Listens for webhooks and remembers what is news: an alert that begins or ends. Clones hear the same.
+use super::{message::Message, post::Post};
+use crate::stand::until;
+
+/// Where the example sends what people read.
+const SLACK: &str = "/slack";
+
+/// Listens for webhooks, and for posts as Slack takes them. Clones hear the same.
 #[derive(Clone)]
 pub struct Receiver {
     address: String,
@@ -20,9 +23,8 @@ pub struct Receiver {
 
 #[derive(Default)]
 struct Heard {
-    /// What was last said of each alert to each receiver.
-    states: BTreeMap<(String, String), String>,
-    news: Vec<String>,
+    messages: Vec<Message>,
+    posts: Vec<Post>,
 }
 
 impl Receiver {
@@ -37,8 +39,8 @@ impl Receiver {
                 let Some((path, body)) = request(stream).await else {
                     continue;
                 };
-                let message: Value = serde_json::from_slice(&body).expect("webhooks are JSON");
-                ears.lock().unwrap().hear(path.trim_matches('/'), &message);
+                let body: Value = serde_json::from_slice(&body).expect("it is JSON");
+                ears.lock().unwrap().hear(&path, &body);
             }
         });
         Self { address, heard }
@@ -49,31 +51,29 @@ impl Receiver {
         &self.address
     }
 
-    /// What has been heard so far, in order: receiver, `firing` or `resolved`, alert, account, name.
-    pub fn news(&self) -> Vec<String> {
-        self.heard.lock().unwrap().news.clone()
+    /// All messages so far, in order.
+    pub fn messages(&self) -> Vec<Message> {
+        self.heard.lock().unwrap().messages.clone()
+    }
+
+    /// The first post with this title, once it is there.
+    pub async fn post(&self, title: &str) -> Post {
+        until(title, || async {
+            let heard = self.heard.lock().unwrap();
+            let mut posts = heard.posts.iter();
+            posts.find(|post| post.title == title).cloned()
+        })
+        .await
     }
 }
 
 impl Heard {
-    fn hear(&mut self, receiver: &str, message: &Value) {
-        for alert in message["alerts"].as_array().expect("it has alerts") {
-            let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let labels = &alert["labels"];
-            let mut name = word(&labels["alertname"]);
-            for label in ["account", "alias"] {
-                if let Some(value) = labels[label].as_str() {
-                    name.push(' ');
-                    name.push_str(value);
-                }
-            }
-            let status = word(&alert["status"]);
-            let key = (receiver.to_owned(), word(&alert["fingerprint"]));
-            // The whole group is told whenever one of it has changed.
-            if self.states.insert(key, status.clone()).as_ref() != Some(&status) {
-                self.news.push(format!("{receiver} {status} {name}"));
-            }
+    fn hear(&mut self, path: &str, body: &Value) {
+        if path != SLACK {
+            self.messages.push(Message::read(path, body));
+            return;
         }
+        self.posts.push(Post::read(body));
     }
 }
 
@@ -90,7 +90,8 @@ async fn request(mut stream: TcpStream) -> Option<(String, Vec<u8>)> {
             let length: usize = length?.trim().parse().ok()?;
             if bytes.len() >= end + 4 + length {
                 let path = head.split_whitespace().nth(1)?.to_owned();
-                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                // Slack says so when it is content.
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
                 stream.write_all(answer.as_bytes()).await.ok()?;
                 return Some((path, bytes[end + 4..].to_vec()));
             }

@@ -13,7 +13,7 @@ use super::{derived::derive, program, run, shipped, text};
 use crate::stand::{Ended, Program, configuration, get, judge, until};
 
 /// The oldest and the newest whose schemas the judge has.
-const VERSIONS: [&str; 2] = ["1.25", "1.37"];
+pub const VERSIONS: [&str; 2] = ["1.25", "1.37"];
 
 /// What `kubectl apply --kustomize` would send, as YAML.
 async fn built() -> String {
@@ -23,14 +23,14 @@ async fn built() -> String {
 }
 
 /// Documents of YAML, read as Kubernetes reads them: 0440 is octal.
-async fn objects(yaml: &str) -> Vec<Value> {
+pub async fn objects(yaml: &str) -> Vec<Value> {
     let words = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
     let read = judge(&program("python"), &["-c", words], yaml).await;
     assert_eq!(read.code, Some(0), "{read:?}");
     serde_json::from_str(&read.out).unwrap()
 }
 
-fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
+pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     let mut found = objects.iter().filter(|object| object["kind"] == kind);
     let object = found.next().unwrap_or_else(|| panic!("there is no {kind}"));
     assert!(found.next().is_none(), "there are two of the kind {kind}");
@@ -38,7 +38,7 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
 }
 
 /// What Kubernetes's own schemas say of each object, without the kinds that are the operator's.
-async fn verdict(version: &str, yaml: &str) -> Ended {
+pub async fn verdict(version: &str, yaml: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.yaml");
     fs::write(&file, yaml).unwrap();

@@ -9,8 +9,11 @@ mod engine;
 mod healthcheck;
 mod kubernetes;
 mod notify;
+mod overlay;
 mod package;
+mod system;
 mod unit;
+mod upgraded;
 
 use std::{
     env,

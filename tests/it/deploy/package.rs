@@ -18,26 +18,30 @@ struct Installation {
     package: PathBuf,
 }
 
-impl Installation {
-    /// Builds the package from the binary that is tested. How fast that binary is does not matter here.
-    async fn build() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("target");
-        let binary = target.join("release/vobiz-exporter");
-        fs::create_dir_all(binary.parent().unwrap()).unwrap();
-        let stripped = run("strip", &[&"-o", &binary, &BINARY]).await;
-        assert_eq!(stripped.code, Some(0), "{stripped:?}");
-        let built = Command::new(shipped("scripts/package.sh"))
-            .arg("--fast")
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_DEB", program("cargo-deb"))
-            .output()
-            .await
-            .unwrap();
-        let built = Ended::from(built);
-        assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
-        let package = PathBuf::from(built.out.trim());
+/// Builds the package in this folder, from the binary that is tested: how fast that is does not matter
+/// here. Further arguments are cargo-deb's.
+pub async fn build(target: &Path, arguments: &[&str]) -> PathBuf {
+    let binary = target.join("release/vobiz-exporter");
+    fs::create_dir_all(binary.parent().unwrap()).unwrap();
+    let stripped = run("strip", &[&"-o", &binary, &BINARY]).await;
+    assert_eq!(stripped.code, Some(0), "{stripped:?}");
+    let built = Command::new(shipped("scripts/package.sh"))
+        .arg("--fast")
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_DEB", program("cargo-deb"))
+        .output()
+        .await
+        .unwrap();
+    let built = Ended::from(built);
+    assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
+    PathBuf::from(built.out.trim())
+}
 
+impl Installation {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let package = build(&folder.path().join("target"), &[]).await;
         let database = folder.path().join("root/var/lib/dpkg");
         for part in ["info", "updates", "triggers"] {
             fs::create_dir_all(database.join(part)).unwrap();
@@ -82,11 +86,43 @@ impl Installation {
             .unwrap();
         assert!(output.status.success(), "{deed}: {output:?}");
     }
+
+    /// Follows what the manual page of the program refers to.
+    async fn every_page_that_is_referred_to_is_there(&self) {
+        let page = async |name: &str| {
+            let file = self.path(&format!("usr/share/man/man1/{name}.1.gz"));
+            let page = run("gzip", &[&"-dc", &file]).await;
+            assert_eq!(page.code, Some(0), "{page:?}");
+            assert!(page.out.contains(&format!(".TH {name} 1 ")), "{page:?}");
+            page.out.replace("\\-", "-")
+        };
+        let manual = page("vobiz-exporter").await;
+        assert!(manual.contains("--healthcheck"), "{manual}");
+        let reference = regex::Regex::new(r"(vobiz-exporter-[a-z]+)\(1\)").unwrap();
+        let names: Vec<_> = reference
+            .captures_iter(&manual)
+            .map(|one| one[1].to_owned())
+            .collect();
+        assert!(names.len() > 3, "{manual}");
+        for name in &names {
+            let manual = page(name).await;
+            let mut others = reference
+                .captures_iter(&manual)
+                .map(|one| one[1].to_owned());
+            assert!(others.all(|other| names.contains(&other)), "{manual}");
+        }
+        let folder = fs::read_dir(self.path("usr/share/man/man1")).unwrap();
+        assert_eq!(
+            folder.count(),
+            names.len() + 1,
+            "no page without a reference"
+        );
+    }
 }
 
 #[tokio::test]
 async fn the_package_installs_everything_and_keeps_what_was_changed() {
-    let here = Installation::build().await;
+    let here = Installation::new().await;
     let needs = run("dpkg-deb", &[&"--field", &here.package, &"Depends"]).await;
     assert!(needs.out.contains("libc6 (>= "), "{needs:?}");
     here.dpkg("-i", &here.package).await;
@@ -136,13 +172,7 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
     let version = Ended::from(version.unwrap());
     let said = concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION"), " ");
     assert!(version.out.starts_with(said), "{version:?}");
-    let manual = run(
-        "gzip",
-        &[&"-dc", &here.path("usr/share/man/man1/vobiz-exporter.1.gz")],
-    )
-    .await;
-    assert!(manual.out.contains(".TH vobiz-exporter 1"), "{manual:?}");
-    assert!(manual.out.contains("healthcheck"), "{manual:?}");
+    here.every_page_that_is_referred_to_is_there().await;
     let completion = here.path("usr/share/bash-completion/completions/vobiz-exporter");
     let load = "source \"$0\" && complete -p vobiz-exporter";
     let loaded = run("bash", &[&"-c", &load, &completion]).await;

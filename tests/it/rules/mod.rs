@@ -10,5 +10,5 @@ mod shipped;
 mod text;
 
 pub use catalogue::check;
-pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, groups, path, read};
+pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, files, groups, path, read};
 pub use text::scaled;

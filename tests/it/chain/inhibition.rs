@@ -1,0 +1,210 @@
+//! What a real Alertmanager keeps back and how it groups, by the shipped example; and that each part of
+//! the example is needed for that.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::alertmanager::Alertmanager;
+use crate::{
+    rules::{ALERTMANAGER, groups, read},
+    stand::until,
+};
+
+/// What one rule of inhibition does. Alerts are written as name and labels; each case has a job of its
+/// own, which the alerts get if they name none.
+struct Case {
+    /// Each of these by itself keeps the quiet ones back.
+    sources: &'static [&'static str],
+    quiet: &'static [&'static str],
+    heard: &'static [&'static str],
+}
+
+/// In the order of the example. What is quiet in a case keeps back nothing else there.
+const CASES: [Case; 7] = [
+    Case {
+        sources: &["VobizTargetAbsent", "VobizTargetDown"],
+        quiet: &[
+            "VobizDataWithdrawn account=a",
+            "VobizFleetDropped account=b",
+            "VobizWatchedEndpointLost account=b endpoint_id=1 watch=page",
+        ],
+        heard: &[
+            "VobizRestartLoop",
+            "VobizFleetDropped account=a job=elsewhere",
+        ],
+    },
+    Case {
+        sources: &[
+            "VobizNeverSucceeded account=a",
+            "VobizDataWithdrawn account=a",
+            "VobizCredentialsRefused account=a",
+        ],
+        quiet: &[
+            "VobizFleetBelowUsual account=a",
+            "VobizWatchedGroupDropped account=a group=g watch=page",
+            "VobizApplicationDropped account=a application=x",
+            "VobizWatchedEndpointLost account=a endpoint_id=1 watch=page",
+        ],
+        heard: &["VobizClockOff account=a", "VobizFleetDropped account=b"],
+    },
+    Case {
+        sources: &["VobizFleetDropped account=a"],
+        quiet: &[
+            "VobizEndpointLost account=a endpoint_id=1 watch=notice",
+            "VobizEndpointFlapping account=a endpoint_id=1 watch=notice",
+        ],
+        heard: &[
+            "VobizWatchedEndpointLost account=a endpoint_id=2 watch=page",
+            "VobizEndpointLost account=b endpoint_id=3 watch=notice",
+        ],
+    },
+    Case {
+        sources: &["VobizFleetDropped account=a"],
+        quiet: &[
+            "VobizGroupDropped account=a group=g watch=notice",
+            "VobizApplicationDropped account=a application=x",
+            "VobizFleetBelowUsual account=a",
+        ],
+        heard: &[
+            "VobizWatchedGroupDropped account=a group=h watch=page",
+            "VobizGroupDropped account=b group=g watch=notice",
+        ],
+    },
+    Case {
+        sources: &["VobizGroupDropped account=a group=g watch=notice"],
+        quiet: &["VobizEndpointLost account=a endpoint_id=1 group=g watch=notice"],
+        heard: &[
+            "VobizEndpointLost account=a endpoint_id=2 group=h watch=notice",
+            "VobizWatchedEndpointLost account=a endpoint_id=3 group=g watch=page",
+        ],
+    },
+    Case {
+        sources: &["VobizEndpointNotReturned account=a endpoint_id=1 watch=notice"],
+        quiet: &["VobizEndpointLost account=a endpoint_id=1 watch=notice"],
+        heard: &[
+            "VobizEndpointLost account=a endpoint_id=2 watch=notice",
+            "VobizWatchedEndpointLost account=a endpoint_id=1 watch=page",
+        ],
+    },
+    Case {
+        sources: &[
+            "VobizAccountEmpty account=a",
+            "VobizEndpointsShrank account=a",
+        ],
+        quiet: &["VobizEndpointDisappeared account=a endpoint_id=1 watch=notice"],
+        heard: &[
+            "VobizEndpointLost account=a endpoint_id=1 watch=notice",
+            "VobizEndpointDisappeared account=b endpoint_id=1 watch=notice",
+        ],
+    },
+];
+
+#[tokio::test]
+async fn each_rule_of_inhibition_keeps_back_what_it_should_and_no_other_does() {
+    let example = read(ALERTMANAGER);
+    let mark = "  - source_matchers:";
+    let (before, rest) = example.split_once(mark).unwrap();
+    let (rules, after) = rest.split_once("\nreceivers:").unwrap();
+    let rules: Vec<_> = rules.split(mark).collect();
+    assert_eq!(rules.len(), CASES.len(), "a case for each rule");
+    // None is left out at first; then one by one.
+    for left_out in [None].into_iter().chain((0..rules.len()).map(Some)) {
+        let kept = rules.iter().enumerate();
+        let kept = kept.filter(|(place, _)| Some(*place) != left_out);
+        let kept: String = kept.flat_map(|(_, rule)| [mark, rule]).collect();
+        let started = Alertmanager::start(&format!("{before}{kept}\nreceivers:{after}")).await;
+        let mut expected = BTreeSet::new();
+        for (place, case) in CASES.iter().enumerate() {
+            for source in 0..case.sources.len() {
+                let fires = fire(case, place, source);
+                started.fire(&fires).await;
+                if left_out != Some(place) {
+                    let quiet = fires.iter().skip(1).take(case.quiet.len());
+                    expected.extend(quiet.map(ToString::to_string));
+                }
+            }
+        }
+        let what = format!("without the rule {left_out:?}, these are kept back: {expected:#?}");
+        until(&what, || async {
+            let alerts = started.api("alerts").await;
+            let alerts = alerts.as_array().unwrap().iter();
+            let kept_back = alerts.filter(|alert| alert["status"]["state"] == "suppressed");
+            let kept_back: BTreeSet<_> =
+                kept_back.map(|alert| alert["labels"].to_string()).collect();
+            (kept_back == expected).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_receives_it_a_group_is_one_account_of_one_job() {
+    let example = read(ALERTMANAGER);
+    let grouped = "  group_by: [job, account]\n";
+    assert_eq!(example.matches("group_by").count(), 1, "for all routes");
+    for (written, good) in [
+        (grouped, true),
+        ("  group_by: [alertname]\n", false),
+        ("  group_by: ['...']\n", false),
+        ("  group_by: [job]\n", false),
+        ("", false),
+    ] {
+        let started = Alertmanager::start(&example.replace(grouped, written)).await;
+        let mut fires = Vec::new();
+        for (place, case) in CASES.iter().enumerate() {
+            fires.extend(fire(case, place, 0));
+        }
+        started.fire(&fires).await;
+        let all = until("Alertmanager has grouped all", || async {
+            let all = started.api("alerts/groups").await;
+            let grouped = all.as_array().unwrap().iter();
+            let grouped = grouped.map(|group| group["alerts"].as_array().unwrap().len());
+            (grouped.sum::<usize>() >= fires.len()).then_some(all)
+        })
+        .await;
+        let right = all.as_array().unwrap().iter().all(|group| {
+            let alerts = group["alerts"].as_array().unwrap().iter();
+            alerts.clone().count() > 0
+                && alerts.into_iter().all(|alert| {
+                    let mut its = alert["labels"].clone();
+                    let labels = its.as_object_mut().unwrap();
+                    labels.retain(|label, _| ["job", "account"].contains(&label.as_str()));
+                    its == group["labels"]
+                })
+        });
+        assert_eq!(right, good, "{written}: {all:#}");
+    }
+}
+
+/// The alerts of a case, with one of its sources as the first, then what is quiet.
+fn fire(case: &Case, place: usize, source: usize) -> Vec<Value> {
+    let alerts = [case.sources[source]];
+    let alerts = alerts.iter().chain(case.quiet).chain(case.heard);
+    alerts
+        .map(|alert| labels(alert, &format!("job-{place}-{source}")))
+        .collect()
+}
+
+/// The labels of an alert, with those that its rule gives it.
+fn labels(written: &str, job: &str) -> Value {
+    let mut words = written.split(' ');
+    let name = words.next().unwrap();
+    let mut labels = json!({"alertname": name, "job": job});
+    let rules = groups().into_iter().flat_map(|group| group.alerts);
+    let rule = rules.into_iter().find(|rule| rule.name == name);
+    for (label, value) in rule.unwrap_or_else(|| panic!("no alert {name}")).labels {
+        labels[label] = value.into();
+    }
+    for word in words {
+        let (label, value) = word.split_once('=').unwrap();
+        // Jobs of other cases must not meet there.
+        let value = if value == "elsewhere" {
+            format!("not-{job}")
+        } else {
+            value.to_owned()
+        };
+        labels[label] = value.into();
+    }
+    labels
+}

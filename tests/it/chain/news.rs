@@ -1,0 +1,46 @@
+//! What is new in messages: an alert that begins or ends.
+
+use std::collections::BTreeMap;
+
+use super::message::Message;
+
+/// What was last said of each alert to each receiver, and in which group.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    states: BTreeMap<(String, String), State>,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    status: String,
+    group_key: String,
+}
+
+impl Memory {
+    /// Hears a message; gives what is new in it. The whole group is told whenever one of it has changed.
+    pub fn hear(&mut self, message: &Message) -> Vec<String> {
+        let mut news = Vec::new();
+        for alert in &message.alerts {
+            let key = (message.receiver.clone(), alert.fingerprint.clone());
+            let state = State {
+                status: alert.status.clone(),
+                group_key: message.group_key.clone(),
+            };
+            let known = self.states.insert(key, state);
+            if known.is_none_or(|known| known.status != alert.status) {
+                news.push(format!("{} {}", alert.status, alert.name()));
+            }
+        }
+        news
+    }
+
+    /// An alert of this message that the same receiver was told of in another group.
+    pub fn elsewhere(&self, message: &Message) -> Option<String> {
+        message.alerts.iter().find_map(|alert| {
+            let key = (message.receiver.clone(), alert.fingerprint.clone());
+            let before = self.states.get(&key)?;
+            let (name, old, new) = (alert.name(), &before.group_key, &message.group_key);
+            (old != new).then(|| format!("{name} in two groups: {old} and {new}"))
+        })
+    }
+}

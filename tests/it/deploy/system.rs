@@ -1,0 +1,131 @@
+//! A system of its own in a container, booted with a real systemd.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    BINARY,
+    engine::{Container, Engine, done},
+    text,
+};
+use crate::stand::{Ended, until};
+
+pub const UNIT: &str = "vobiz-exporter.service";
+/// Mounts must spread as they do on a host, or no service gets its credentials.
+const BOOT: &str = "mount --make-rshared / && exec /lib/systemd/systemd --unit=idle.target";
+
+/// A system that runs nothing by itself, with the programs of its host, a simulated vendor as a service,
+/// and the token for it.
+pub struct System {
+    // Dropped first: the engine then removes what is left.
+    _container: Container,
+    engine: Engine,
+}
+
+/// What becomes of the programs of the host.
+#[derive(Debug, Clone, Copy)]
+pub enum Programs {
+    /// Nobody can change them.
+    Fixed,
+    /// They can be changed for this system, and are not for the host.
+    Changeable,
+}
+
+impl System {
+    pub async fn boot(programs: Programs) -> Self {
+        let engine = Engine::new();
+        let root = engine.folder().join("system");
+        let folders = "usr etc/systemd/system etc/vobiz-exporter etc/default root tmp proc dev sys run var/log opt";
+        for folder in folders.split(' ') {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            symlink(format!("usr/{name}"), root.join(name)).unwrap();
+        }
+        for file in ["passwd", "group", "nsswitch.conf", "ld.so.cache"] {
+            fs::copy(Path::new("/etc").join(file), root.join("etc").join(file)).unwrap();
+        }
+        // A system that is not booted for the first time: then it would enable services.
+        fs::write(
+            root.join("etc/machine-id"),
+            "0123456789abcdef0123456789abcdef\n",
+        )
+        .unwrap();
+        fs::copy(BINARY, root.join("opt/vobiz-exporter")).unwrap();
+        let units = root.join("etc/systemd/system");
+        fs::write(units.join("idle.target"), "[Unit]\nDescription=Nothing\n").unwrap();
+        let vendor = "[Service]\nExecStart=/opt/vobiz-exporter simulate --endpoints=50 --speed=0\n";
+        fs::write(units.join("vendor.service"), vendor).unwrap();
+        let token = root.join("etc/vobiz-exporter/token");
+        fs::write(&token, "sim-token-00001-not-a-secret\n").unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+
+        let volume = match programs {
+            Programs::Fixed => "--volume=/usr:/usr:ro",
+            Programs::Changeable => "--volume=/usr:/usr:O",
+        };
+        let mut command = engine.container("system");
+        command.args(["--systemd=always", "--privileged", "--network=none"]);
+        command.args([volume, "--rootfs"]).arg(root);
+        let container = Container::start(command.args(["/bin/sh", "-c", BOOT]));
+        let system = Self {
+            engine,
+            _container: container,
+        };
+        until("systemd has booted", || async {
+            let state = system.run(&["systemctl", "is-active", "idle.target"]).await;
+            (state.out == "active\n").then_some(())
+        })
+        .await;
+        system
+    }
+
+    /// Writes the shipped configuration for the vendor of this system, with more lines.
+    pub fn configure(&self, more: &str) {
+        let shipped = text("deploy/systemd/exporter.yaml").replace("MA_XXXXXXXX", "MA_SIM00001");
+        let vendor = "api: {base_url: \"http://127.0.0.1:10060/api/v1\"}\npoll: {interval: 5s}\n";
+        fs::write(
+            self.path("etc/vobiz-exporter/exporter.yaml"),
+            format!("{shipped}{vendor}{more}"),
+        )
+        .unwrap();
+    }
+
+    /// A file of this system.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.engine.folder().join("system").join(file)
+    }
+
+    pub async fn run(&self, command: &[&str]) -> Ended {
+        let command = [&["exec", "system"], command].concat();
+        self.engine.podman(&command).output().await.unwrap().into()
+    }
+
+    pub async fn does(&self, command: &str) -> String {
+        let words: Vec<_> = ["exec", "system"]
+            .into_iter()
+            .chain(command.split(' '))
+            .collect();
+        done(&mut self.engine.podman(&words)).await.out
+    }
+
+    /// A property of the exporter's unit.
+    pub async fn shows(&self, property: &str) -> String {
+        let shown = self
+            .does(&format!(
+                "systemctl show {UNIT} --value --property={property}"
+            ))
+            .await;
+        shown.trim().to_owned()
+    }
+
+    pub async fn until_it_shows(&self, property: &str, value: &str) {
+        until(&format!("{property} is {value}"), || async {
+            (self.shows(property).await == value).then_some(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,49 @@
+//! Commands that need a cluster, systemd or somebody else's repository: forms that are known to be right.
+
+use std::path::Path;
+
+use super::page::commands;
+use crate::stand::judge;
+
+const FORMS: [&str; 8] = [
+    "chronyc tracking || timedatectl timesync-status",
+    "git -C /etc/vobiz-exporter log -3 -p",
+    "kubectl describe pod -l app.kubernetes.io/name=vobiz-exporter | grep -A5 'Last State'",
+    "kubectl exec deploy/vobiz-exporter -- /usr/bin/vobiz-exporter ...",
+    "kubectl get deploy,endpoints,servicemonitor -A | grep vobiz",
+    "docker exec CONTAINER /usr/bin/vobiz-exporter ...",
+    "systemctl restart vobiz-exporter",
+    "systemctl status vobiz-exporter; journalctl -u vobiz-exporter -n 50",
+];
+
+/// Is it one of these, to the letter?
+pub fn is_known(command: &str) -> bool {
+    FORMS.contains(&command)
+}
+
+#[tokio::test]
+async fn every_command_is_one_for_a_shell_and_no_known_form_is_left_behind() {
+    let all = commands();
+    for command in &all {
+        let judged = judge(Path::new("bash"), &["-n", "-c", &command.text], "").await;
+        assert_eq!(
+            (judged.code, judged.err.as_str()),
+            (Some(0), ""),
+            "{command:?}"
+        );
+    }
+    for form in FORMS {
+        assert!(all.iter().any(|command| command.text == form), "{form}");
+    }
+}
+
+/// The names in those forms are the ones that are shipped.
+#[test]
+fn the_forms_name_what_the_manifests_and_the_package_name() {
+    let manifests = ["deployment.yaml", "service.yaml"]
+        .map(|file| crate::rules::read(&format!("deploy/kubernetes/{file}")));
+    let label = "app.kubernetes.io/name: vobiz-exporter\n";
+    assert!(manifests.iter().all(|text| text.contains(label)));
+    assert!(manifests[0].contains("kind: Deployment\nmetadata:\n  name: vobiz-exporter\n"));
+    assert!(crate::rules::path("deploy/systemd/vobiz-exporter.service").is_file());
+}

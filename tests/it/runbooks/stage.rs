@@ -1,0 +1,162 @@
+//! Everything that the commands ask, running.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use vobiz_exporter::sim::{Endpoint, Options, START, Vendor, World};
+
+use super::page::Command;
+use crate::{
+    rules::{PROMETHEUS, path},
+    stand::{
+        Ended, Process, Program, Prometheus, Scrape, auth_id, get, household, judge, plan, tool,
+        until,
+    },
+};
+
+/// An endpoint of the account `main`.
+pub const ENDPOINT: &str = "4242";
+
+/// What an operator has in front of them.
+pub struct Stage {
+    folder: tempfile::TempDir,
+    vendor: Vendor,
+    exporter: Process,
+    address: String,
+    prometheus: Prometheus,
+}
+
+/// As journals begin their lines.
+const JOURNAL: &str = "Jan 26 02:00:00 pbx vobiz-exporter[4711]: ";
+/// What systemd itself writes there about a process that has ended by itself.
+const EXITED: &str = "Jan 26 02:00:00 pbx systemd[1]: vobiz-exporter.service: Main process exited, \
+                      code=exited, status=2/INVALIDARGUMENT";
+
+impl Stage {
+    /// An account that is well, but for one row that nobody can read and an alias that is too long, and one
+    /// whose token is refused. Of two targets, one is gone.
+    pub async fn set() -> Self {
+        let mut world = World::new(START, 7);
+        world.settle(plan("main", 20));
+        world.settle(plan("branch", 5));
+        let main = world.account_mut(&auth_id("main")).unwrap();
+        main.push(Endpoint::new(ENDPOINT).alias("Front desk"));
+        main.push(Endpoint::new("4343").alias("x".repeat(5000)));
+        main.insert(0, Endpoint::new("nobody").raw("{\"alias\": \"no id\"}"));
+        "another-token".clone_into(&mut world.account_mut(&auth_id("branch")).unwrap().token);
+        let vendor = Vendor::start(world, Options::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let accounts = [("main", ""), ("branch", "")];
+        let token = folder.path().join("token");
+        fs::write(&token, "token-of-main\n").unwrap();
+        let token = format!("auth_token_file: '{}'", token.display());
+        let configuration = household(&vendor, "", accounts);
+        let configuration = configuration.replace("auth_token: 'token-of-main'", &token);
+        fs::write(folder.path().join("exporter.yaml"), configuration).unwrap();
+        let file = folder.path().join("exporter.yaml").display().to_string();
+        let arguments = ["--config.file", &file, "--web.listen-address=127.0.0.1:0"];
+        let exporter = Program::new(&arguments).start();
+        let address = exporter.listens(1).await.remove(0);
+        until("both accounts have been walked", || async {
+            let scrape = Scrape::read(&get(&address, "/metrics").await.text());
+            let walked = scrape.up("main") == Some(1.0) && scrape.up("branch") == Some(0.0);
+            walked.then_some(())
+        })
+        .await;
+        // A port at which nobody listens.
+        let targets = format!("\"{address}\", \"127.0.0.1:1\"");
+        let scraping = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n  \
+             - {{job_name: vobiz-exporter, static_configs: [{{targets: [{targets}]}}]}}\n"
+        );
+        let prometheus = Prometheus::configured(tempfile::tempdir().unwrap(), &scraping, &[]).await;
+        prometheus.until_is("count(up == 0)", 1.0).await;
+        let stage = Self {
+            folder,
+            vendor,
+            exporter,
+            address,
+            prometheus,
+        };
+        stage.put_programs();
+        stage
+    }
+
+    /// The program under its name, and a journal: its options are judged by the real `journalctl`, what it
+    /// shows is what the exporter has logged.
+    fn put_programs(&self) {
+        let bin = self.path("bin");
+        fs::create_dir(&bin).unwrap();
+        fs::create_dir(self.path("no-journal")).unwrap();
+        symlink(
+            env!("CARGO_BIN_EXE_vobiz-exporter"),
+            bin.join("vobiz-exporter"),
+        )
+        .unwrap();
+        symlink(tool("AMTOOL", "amtool"), bin.join("amtool")).unwrap();
+        symlink(tool("PROMTOOL", "promtool"), bin.join("promtool")).unwrap();
+        let journalctl = tool("JOURNALCTL", "journalctl");
+        let script = format!(
+            "#!/bin/sh\n{} -D '{}' \"$@\" >/dev/null || exit\nsed 's/^/{JOURNAL}/' '{}'\necho '{EXITED}'\n",
+            journalctl.display(),
+            self.path("no-journal").display(),
+            self.path("log").display(),
+        );
+        let file = bin.join("journalctl");
+        fs::write(&file, script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(file, mode).unwrap();
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command as somebody would type it whose addresses, files, account and endpoint are these.
+    pub async fn run(&self, command: &Command, account: &str) -> Ended {
+        let file = |name: &str| self.path(name).display().to_string();
+        let vendor = self.vendor.base_url().to_string();
+        let mut text = command.text.clone();
+        let (exporter, prometheus) = (self.address.as_str(), self.prometheus.address());
+        for (from, to) in [
+            ("EXPORTER:10059", exporter),
+            ("PROMETHEUS:9090", prometheus),
+            ("https://api.vobiz.ai/api/v1", &vendor),
+            ("/run/secrets/vobiz-token", &file("token")),
+            ("/etc/vobiz-exporter/token", &file("token")),
+            ("/etc/vobiz-exporter.yaml", &file("exporter.yaml")),
+            // Whatever it is wanted for, a check is a part of it.
+            (
+                "--config.file=...",
+                &format!("--config.file={} --config.check", file("exporter.yaml")),
+            ),
+            (
+                "/etc/prometheus/prometheus.yml",
+                &path(PROMETHEUS).display().to_string(),
+            ),
+            ("/ID/", &format!("/{ENDPOINT}/")),
+        ] {
+            text = text.replace(from, to);
+        }
+        // Not the `ACCOUNTS` of a variable.
+        let named = regex::Regex::new(r"\bACCOUNT\b").unwrap();
+        let text = named.replace_all(&text, account);
+        fs::write(self.path("log"), self.exporter.err()).unwrap();
+        self.bash(&format!("export AUTH_ID={}; {text}", auth_id("main")))
+            .await
+    }
+
+    /// What a shell makes of a text.
+    async fn bash(&self, text: &str) -> Ended {
+        let bin = self.path("bin");
+        let text = format!("set -o pipefail; PATH='{}':$PATH; {text}", bin.display());
+        judge(Path::new("bash"), &["-c", &text], "").await
+    }
+
+    /// Takes the file of the token away until that is noticed.
+    pub async fn lose_the_token_for_a_moment(&self) {
+        let (file, away) = (self.path("token"), self.path("away"));
+        fs::rename(&file, &away).unwrap();
+        self.exporter.says("keeping the token in use").await;
+        fs::rename(away, file).unwrap();
+    }
+}
