@@ -1,11 +1,15 @@
 //! The dashboards that are shipped: their form, what they ask, and what Prometheus answers.
 
 mod board;
+mod day;
 mod generated;
+mod grafana;
 mod house;
 mod names;
+mod past;
 mod provisioned;
 mod real;
+mod remembered;
 mod schemas;
 mod stage;
-mod world;
+mod told;
