@@ -25,6 +25,8 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 ];
 /// Between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
+/// So long before and after the present hour, last week is known; the stories take minutes.
+pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
 /// Aliases of those of `main` to whom something certain happens.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
@@ -88,13 +90,14 @@ impl Day {
         let hour = SignedDuration::from_hours(1);
         let begin = end - 24 * hour;
         let last_week = end - 7 * 24 * hour;
-        let world = settled(last_week - hour / 2);
+        let begin_then = last_week - LAST_WEEK.0;
         let mut watch = |vendor: &Vendor, at: Timestamp| {
-            if at == last_week - hour / 2 {
+            if at == begin_then {
                 day.watch(vendor);
             }
         };
-        let (week, mut world) = past.live(world, Some(last_week + hour / 2), &mut watch);
+        let world = settled(begin_then);
+        let (week, mut world) = past.live(world, Some(last_week + LAST_WEEK.1), &mut watch);
         world.advance(begin);
         let (samples, world) = past.live(world, None, &mut |vendor, at| day.pass(vendor, at));
         day.samples = week + samples;
@@ -118,17 +121,10 @@ impl Day {
     /// What happens beside what happens by itself.
     fn pass(&mut self, vendor: &Vendor, now: Timestamp) {
         let main = || auth_id("main");
-        let left = (self.end - now).get_seconds() / 60;
-        match usize::try_from(left).unwrap_or_default() {
-            1440 => {
-                self.watch(vendor);
-                edit(vendor, LOST, |one| one.set_registered(true, now));
-            }
-            left @ 440..1400 if left % 40 == 0 => {
-                self.flaps += 1;
-                let away = self.flaps % 2 == 1;
-                edit(vendor, LOST, |one| one.set_registered(!away, now));
-            }
+        let left = usize::try_from((self.end - now).get_seconds() / 60).unwrap_or_default();
+        self.comes_and_goes(vendor, now, left);
+        match left {
+            1440 => self.watch(vendor),
             300 => self.fault = Some(vendor.plan(Fault::status(503).for_account(main()))),
             240 => {
                 let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
@@ -165,7 +161,10 @@ impl Day {
                 self.flaps += 1;
                 edit(vendor, LOST, |one| one.set_registered(false, now));
             }
-            100 => edit(vendor, BARE, |one| one.application = None),
+            100 => edit(vendor, BARE, |one| {
+                one.registration = Some(Registration::until(now + SignedDuration::from_hours(9)));
+                one.application = None;
+            }),
             90 | 70 => vendor.edit(|world| {
                 let hidden = left == 90;
                 let id = id_of(world, "MUM-0018");
@@ -174,6 +173,19 @@ impl Day {
             }),
             20 => self.all_of_one_kind_are_lost(vendor, now),
             _ => {}
+        }
+    }
+
+    /// The lost one renews its registration while it can, and is away every other time for most of the day.
+    fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
+        if left < 160 || !left.is_multiple_of(40) {
+            return;
+        }
+        renew(vendor, LOST, now);
+        if (480..1440).contains(&left) {
+            self.flaps += 1;
+            let away = self.flaps % 2 == 1;
+            edit(vendor, LOST, |one| one.set_registered(!away, now));
         }
     }
 
@@ -223,6 +235,12 @@ pub fn edit(vendor: &Vendor, alias: &str, change: impl FnOnce(&mut Endpoint)) {
         let id = id_of(world, alias);
         let account = world.account_mut(&auth_id("main")).unwrap();
         assert!(account.edit(&id, change));
+    });
+}
+
+fn renew(vendor: &Vendor, alias: &str, now: Timestamp) {
+    edit(vendor, alias, |one| {
+        one.registration = Some(Registration::until(now + SignedDuration::from_hours(1)));
     });
 }
 

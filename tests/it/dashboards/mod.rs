@@ -5,6 +5,7 @@ mod day;
 mod generated;
 mod grafana;
 mod house;
+mod limit;
 mod names;
 mod past;
 mod provisioned;
