@@ -36,8 +36,8 @@ pub struct Query {
     pub letter: String,
     pub expression: String,
     pub instant: bool,
-    /// How many points its panel wants to have, if it says so.
-    pub points: Option<u64>,
+    /// How far its points are from each other at least, if its panel says so.
+    pub least: Duration,
 }
 
 impl Query {
@@ -47,7 +47,7 @@ impl Query {
             letter: String::new(),
             expression,
             instant: true,
-            points: None,
+            least: Duration::ZERO,
         }
     }
 }
@@ -167,7 +167,7 @@ impl Panel {
                 letter: text(&target["refId"]).to_owned(),
                 expression: text(&target["expr"]).to_owned(),
                 instant: target["instant"] == true,
-                points: self.json["maxDataPoints"].as_u64(),
+                least: Duration::from_millis(milliseconds(text(&self.json["interval"]))),
             })
             .collect()
     }

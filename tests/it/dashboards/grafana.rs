@@ -30,9 +30,8 @@ impl View {
 
     /// `$__interval`, which is also the step of a query over a range.
     pub fn interval(&self, query: &Query) -> Duration {
-        let points = query.points.unwrap_or(POINTS);
-        let exact = u64::try_from(self.range.as_millis()).unwrap() / points;
-        rounded(exact).max(self.scrape)
+        let exact = u64::try_from(self.range.as_millis()).unwrap() / POINTS;
+        rounded(exact).max(self.scrape).max(query.least)
     }
 
     /// Beginning, end and step of a query over the range that ends at `now`, in Unix seconds. Grafana goes back
@@ -81,9 +80,6 @@ fn rounded(milliseconds: u64) -> Duration {
         (45_000, 30),
         (90_000, 60),
         (210_000, 120),
-        (450_000, 300),
-        (750_000, 600),
-        (1_050_000, 900),
     ]
     .into_iter()
     .find(|(below, _)| milliseconds < *below)
@@ -99,14 +95,14 @@ fn intervals_are_round_and_never_shorter_than_between_two_scrapes() {
         account: ".*".to_owned(),
         endpoint: "1".to_owned(),
     };
-    let query = |points| Query {
+    let query = |least| Query {
         letter: "A".to_owned(),
         expression: "rate(x[$__rate_interval:$__interval])".to_owned(),
         instant: false,
-        points,
+        least: Duration::from_secs(least),
     };
-    assert_eq!(view(6, 15).fill(&query(None)), "rate(x[60s:20s])");
-    assert_eq!(view(6, 30).fill(&query(None)), "rate(x[120s:30s])");
-    assert_eq!(view(24, 30).fill(&query(None)), "rate(x[120s:60s])");
-    assert_eq!(view(6, 30).fill(&query(Some(100))), "rate(x[330s:300s])");
+    assert_eq!(view(6, 15).fill(&query(0)), "rate(x[60s:20s])");
+    assert_eq!(view(6, 30).fill(&query(0)), "rate(x[120s:30s])");
+    assert_eq!(view(24, 30).fill(&query(0)), "rate(x[120s:60s])");
+    assert_eq!(view(6, 30).fill(&query(300)), "rate(x[330s:300s])");
 }
