@@ -2,9 +2,11 @@
 
 mod board;
 mod day;
+mod documented;
 mod generated;
 mod grafana;
 mod house;
+mod images;
 mod limit;
 mod names;
 mod past;
