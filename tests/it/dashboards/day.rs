@@ -171,7 +171,7 @@ impl Day {
                 let account = world.account_mut(&main()).unwrap();
                 assert!(account.hide(&id, hidden));
             }),
-            20 => self.all_of_one_kind_are_lost(vendor, now),
+            20 => all_of_one_kind_are_lost(vendor, now),
             _ => {}
         }
     }
@@ -188,25 +188,21 @@ impl Day {
             edit(vendor, LOST, |one| one.set_registered(!away, now));
         }
     }
+}
 
-    #[expect(clippy::unused_self, reason = "it is a part of the day")]
-    fn all_of_one_kind_are_lost(&self, vendor: &Vendor, now: Timestamp) {
-        vendor.edit(|world| {
-            let account = world.account_mut(&auth_id("main")).unwrap();
-            let kind = |one: &&Endpoint| {
-                let registration = one.registration.as_ref();
-                registration.is_some_and(|device| device.user_agent == AGENT)
-            };
-            let all: Vec<_> = account
-                .endpoints()
-                .filter(kind)
-                .map(|one| one.id().to_owned())
-                .collect();
-            for id in all {
-                account.edit(&id, |one| one.set_registered(false, now));
-            }
-        });
-    }
+fn all_of_one_kind_are_lost(vendor: &Vendor, now: Timestamp) {
+    vendor.edit(|world| {
+        let account = world.account_mut(&auth_id("main")).unwrap();
+        let is_one = |one: &&Endpoint| {
+            let registration = one.registration.as_ref();
+            registration.is_some_and(|device| device.user_agent == AGENT)
+        };
+        let all = account.endpoints().filter(is_one);
+        let all: Vec<_> = all.map(|one| one.id().to_owned()).collect();
+        for id in all {
+            account.edit(&id, |one| one.set_registered(false, now));
+        }
+    });
 }
 
 fn settled(start: Timestamp) -> World {

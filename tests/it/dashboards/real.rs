@@ -99,6 +99,7 @@ async fn every_panel_is_answered_rightly_with_and_without_rules_and_says_when_no
         panic!("three")
     };
     let stage = Stage::set().await;
+    assert!(stage.day.samples > 2_000_000, "{}", stage.day.samples);
     let (id, begin) = stage.lose_one_more();
     for (prometheus, rules) in [(&stage.ruled, true), (&stage.plain, false)] {
         let fleet = Look::at(fleet, prometheus, &id);

@@ -1,6 +1,6 @@
 //! A real Prometheus.
 
-use std::{fmt::Write, process::Stdio};
+use std::{fmt::Write, process::Stdio, time::Duration};
 
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -79,6 +79,17 @@ impl Prometheus {
     /// Lets it read its configuration and its rules again.
     pub async fn reload(&self) {
         signal(self.process.id().expect("it runs"), "HUP").await;
+    }
+
+    /// The processor time that it has taken so far, to a hundredth of a second.
+    pub fn processor_time(&self) -> Duration {
+        let id = self.process.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+        // The name may hold anything; behind it, fields count from the third.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(10 * ticks)
     }
 
     /// Its folder.
