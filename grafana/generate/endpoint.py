@@ -74,9 +74,9 @@ def _now(board):
         number(
             (
                 "Flaps in 24 h",
-                "Changes of the registration within a day, sampled every five minutes, the last hour exactly.",
+                "Changes of the registration within a day, sampled every minute, the last hour exactly.",
             ),
-            f"max({flaps(ENDPOINT)})",
+            f"max({flaps(ENDPOINT, '1m')})",
             warn=6,
             none="unknown",
         ),

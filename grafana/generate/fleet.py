@@ -5,7 +5,6 @@ from queries import (
     ID,
     age,
     application_label,
-    applications,
     endpoints,
     flaps,
     info,
@@ -16,6 +15,7 @@ from queries import (
     read_at,
     registered,
     share_lost,
+    share_lost_by_application,
     spoken,
     state,
     total,
@@ -163,45 +163,47 @@ def _calls(board):
     )
 
 
+def _worst(by: str, joined: str) -> str:
+    return f"topk(10, {share_lost(by, joined, by.removeprefix('account, '))})"
+
+
 def _blame(board):
     groups = info("group")
     owners = info("sub_account")
     agents = f"({last_user_agents()}) and on ({ID}) ({groups})"
-    apps = f"({applications()}) and on ({ID}) ({groups})"
     about = (
         " Of the endpoints that are or were registered, the share that is lost; the ten worst. One bar alone:"
-        " it is theirs. All alike: it is the network or the vendor."
-    )
-    agent = bars(
-        (
-            "Lost by user agent",
-            "By the client's last known name, remembered over the range that is shown, because it vanishes "
-            "with the registration."
-            + about,
-        ),
-        Query(share_lost("user_agent", agents, "user_agent"), "{{user_agent}}"),
-        none=NOBODY,
+        " it is theirs. All alike: it is the network or the vendor. With the alerting rules loaded, those are left"
+        " out who were away at this hour last week, too."
     )
     add(
         board,
         "Us or them?",
         bars(
             ("Lost by group", "By the groups of your configuration." + about),
-            Query(share_lost("account, group", groups, "group"), "{{account}} {{group}}"),
+            Query(_worst("account, group", groups), "{{account}} {{group}}"),
             none=NOBODY,
         ),
         bars(
             ("Lost by application", "By the application that takes the calls." + about),
-            Query(share_lost("account, application", apps, "application"), "{{account}} {{application}}"),
+            Query(f"topk(10, {share_lost_by_application(groups)})", "{{account}} {{application}}"),
             none=NOBODY,
         ),
         bars(
             ("Lost by sub-account", "By owner; without a name it is the main account." + about),
-            Query(share_lost("account, sub_account", owners, "sub_account"), "{{account}} {{sub_account}}"),
+            Query(_worst("account, sub_account", owners), "{{account}} {{sub_account}}"),
             none=NOBODY,
         ),
-        # Some hundred points of memory are enough, and cheap with ten thousand endpoints.
-        agent.max_data_points(100),
+        bars(
+            (
+                "Lost by user agent",
+                "By the client's last known name, remembered over the range that is shown, or an hour if that is"
+                " shorter, because it vanishes with the registration."
+                + about,
+            ),
+            Query(_worst("user_agent", agents), "{{user_agent}}"),
+            none=NOBODY,
+        ),
     )
 
 
@@ -215,7 +217,6 @@ def _which(board):
         Column("Value #C", "Flaps in 24 h", width=110),
     )
     flapping = f"topk(20, {named(f'{flaps()} > 0')})"
-    names = "username, alias, group, watch"
     add(
         board,
         "Which?",
@@ -223,11 +224,11 @@ def _which(board):
             (
                 "Lost endpoints",
                 "Endpoints that are not registered and once were, the hundred newest first, with the moment"
-                " of the loss. Flaps are changes of the registration, the last day sampled every five minutes"
+                " of the loss. Flaps are changes of the registration, the last day sampled every quarter of an hour"
                 " and the last hour exactly."
                 + WITHOUT_RULES,
             ),
-            [Query(newest_lost), Query(since), Query(f"({named(flaps(), names)}) and on ({ID}) ({newest_lost})")],
+            [Query(newest_lost), Query(since), Query(named(f"{flaps()} and on ({ID}) ({newest_lost})"))],
             columns,
             size=(24, 10),
             none=NOBODY,
@@ -238,8 +239,8 @@ def _which(board):
             (
                 "Flapping endpoints",
                 (
-                    "The twenty whose registration changed most often within a day, sampled every five"
-                    " minutes, the last hour exactly."
+                    "The twenty whose registration changed most often within a day, sampled every"
+                    " quarter of an hour, the last hour exactly."
                 ),
             ),
             [Query(flapping)],

@@ -152,6 +152,10 @@ def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, bars=False
     )
     if least is not None:
         panel.min(least)
+    if bars:
+        # A bar counts what happened within the rate's interval: bars closer to each other than that would show
+        # everything several times.
+        panel.interval("5m")
     for index, query in enumerate(queries):
         letter = chr(ord("A") + index)
         mode = "shades" if "{{" in query.legend else "fixed"

@@ -63,23 +63,28 @@ def lost(matchers: str = ACCOUNT) -> str:
 
 
 def share_lost(by: str, joined: str, labels: str) -> str:
-    """How much of what was registered is lost, by a label that `joined` brings."""
-    one = f"* 0 + on ({ID}) group_left ({labels}) ({joined})"
+    """How much of what was registered is lost, by labels that `joined` brings; nothing where nobody is.
+
+    Whose shift has ended is neither, as far as the rules know.
+    """
+    at_home = f"job_account_endpoint:vobiz_endpoint_lost:as_usual{{{ACCOUNT}}}"
     online = once(f"vobiz_endpoint_registered{{{ACCOUNT}}} == 1")
-    missing = f"count by ({by}) ({lost()} {one})"
-    everybody = f"count by ({by}) (({lost()} or on ({ID}) {online}) {one})"
-    return f"topk(10, {missing} / on ({by}) {everybody})"
+    # 1 is lost and 0 is registered, so that the mean is the share: everything is looked at once.
+    state = f"(({lost()} unless on ({ID}) {at_home}) * 0 + 1 or on ({ID}) {online} * 0)"
+    return f"avg by ({by}) ({state} + on ({ID}) group_left ({labels}) 0 * ({joined})) > 0"
 
 
-def applications() -> str:
-    """Every endpoint's application once: its name, or its id where it has no name."""
-    attached = f"vobiz_endpoint_application_info{{{ACCOUNT}}}"
-    with_name = (
-        f"{attached} * on (job, instance, account, application_id) group_left (application_name) "
-        f"vobiz_application_info{{{ACCOUNT}}}"
+def share_lost_by_application(group: str) -> str:
+    """The same by application: endpoints are counted by its id, and only what comes of that has names."""
+    attached = f"max by ({ID}, application_id) {spoken(f'vobiz_endpoint_application_info{{{ACCOUNT}}}')}"
+    one = "job, account, application_id"
+    share = share_lost(one, f"({attached}) and on ({ID}) ({group})", "application_id")
+    names = (
+        f"(max by ({one}, application_name) (vobiz_application_info{{{ACCOUNT}}}) or on ({one})"
+        f" max by ({one}) (vobiz_application_endpoints{{{ACCOUNT}}}) * 0 + 1)"
     )
-    either = f"({with_name} or on (job, instance, account, endpoint_id) {attached})"
-    return f"max by ({ID}, application) {spoken(application_label(either))}"
+    named_share = f"({share}) * on ({one}) group_left (application_name) {names}"
+    return f"max by (account, application) ({application_label(named_share)})"
 
 
 def application_label(expression: str) -> str:
@@ -89,10 +94,14 @@ def application_label(expression: str) -> str:
 
 
 def last_user_agents() -> str:
-    """The newest user agent of each endpoint in the range shown: it vanishes with the registration."""
-    agent = f"timestamp(vobiz_endpoint_user_agent_info{{{ACCOUNT}}})"
-    seen = f"max_over_time({agent}[$__range:$__interval]) or {agent}"
-    return f"topk by ({ID}) (1, max by ({ID}, user_agent) ({seen}))"
+    """The newest user agent of each endpoint in the range shown: it vanishes with the registration.
+
+    What is newest is found by looking back further and further, which is much cheaper than to ask when each
+    of them was there.
+    """
+    agent = f"vobiz_endpoint_user_agent_info{{{ACCOUNT}}}"
+    back = "".join(f" or on ({ID}) last_over_time({agent}[{span}])" for span in ("15m", "1h", "$__range"))
+    return f"topk by ({ID}) (1, max by ({ID}, user_agent) ({agent}{back}))"
 
 
 def read_at(matchers: str = ACCOUNT) -> str:
@@ -106,10 +115,13 @@ def read_at(matchers: str = ACCOUNT) -> str:
     )
 
 
-def flaps(matchers: str = ACCOUNT) -> str:
-    """Changes of the registration in a day, sampled; the last hour exactly."""
+def flaps(matchers: str = ACCOUNT, every: str = "15m") -> str:
+    """Changes of the registration in a day, sampled; the last hour exactly.
+
+    With ten thousand endpoints a day has too many samples for all of them to be looked at.
+    """
     state = f"vobiz_endpoint_registered{{{matchers}}}"
-    day = f'label_replace(changes({state}[1d:5m]), "look", "day", "", "")'
+    day = f'label_replace(changes({state}[1d:{every}]), "look", "day", "", "")'
     hour = f'label_replace(changes({state}[1h]), "look", "hour", "", "")'
     return f"max by ({ID}) ({day} or {hour})"
 

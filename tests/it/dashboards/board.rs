@@ -1,8 +1,10 @@
-//! The dashboards as values, and their expressions with the variables filled in.
+//! The dashboards as values.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::rules::{path, read};
+use crate::rules::{milliseconds, path, read};
 
 /// Where they lie, from the root of the project.
 pub const FOLDER: &str = "grafana/dashboards";
@@ -34,6 +36,20 @@ pub struct Query {
     pub letter: String,
     pub expression: String,
     pub instant: bool,
+    /// How far its points are from each other at least, if its panel says so.
+    pub least: Duration,
+}
+
+impl Query {
+    /// A question about the present.
+    pub fn now(expression: String) -> Self {
+        Self {
+            letter: String::new(),
+            expression,
+            instant: true,
+            least: Duration::ZERO,
+        }
+    }
 }
 
 /// All dashboards. Fails if there are others in the folder.
@@ -66,6 +82,12 @@ impl Board {
         text(&self.json["uid"])
     }
 
+    /// The range of time that it shows at first.
+    pub fn range(&self) -> Duration {
+        let from = text(&self.json["time"]["from"]).strip_prefix("now-");
+        Duration::from_millis(milliseconds(from.unwrap()))
+    }
+
     /// What it shows, in the order of the page.
     pub fn panels(&self) -> Vec<Panel> {
         let panels = list(&self.json["panels"]).iter();
@@ -92,7 +114,7 @@ impl Board {
     }
 
     /// Expressions outside of panels: annotations, and what variables are read from.
-    pub fn others(&self) -> Vec<(String, String)> {
+    pub fn others(&self) -> Vec<(String, Query)> {
         let annotations = list(&self.json["annotations"]["list"]).iter();
         let annotations = annotations.map(|one| {
             let place = format!("{}, annotation {}", self.uid(), text(&one["name"]));
@@ -103,7 +125,10 @@ impl Board {
             let place = format!("{}, variable {}", self.uid(), text(&one["name"]));
             (place, read_from(text(&one["query"]["query"])))
         });
-        annotations.chain(variables).collect()
+        let others = annotations.chain(variables);
+        others
+            .map(|(place, expression)| (place, Query::now(expression)))
+            .collect()
     }
 }
 
@@ -142,36 +167,14 @@ impl Panel {
                 letter: text(&target["refId"]).to_owned(),
                 expression: text(&target["expr"]).to_owned(),
                 instant: target["instant"] == true,
+                least: Duration::from_millis(milliseconds(text(&self.json["interval"]))),
             })
             .collect()
     }
 
-    /// The expression with this letter.
-    pub fn expression(&self, letter: &str) -> String {
+    /// What it asks with this letter.
+    pub fn query(&self, letter: &str) -> Query {
         let mut queries = self.queries().into_iter();
-        let query = queries.find(|query| query.letter == letter);
-        query.unwrap().expression
+        queries.find(|query| query.letter == letter).unwrap()
     }
-}
-
-/// An expression with everything filled in, for a range that has lasted a minute or so. Fails if a
-/// variable is left.
-pub fn filled(expression: &str, endpoint: &str) -> String {
-    let mut text = expression.to_owned();
-    for (variable, value) in [
-        ("$__rate_interval", "20s"),
-        ("$__interval", "2s"),
-        ("$__range", "2m"),
-        ("$job", ".+"),
-        ("$account", ".*"),
-        ("$group", ".*"),
-        ("$instance", ".+"),
-        ("$search", ""),
-        ("$endpoint", endpoint),
-    ] {
-        text = text.replace(variable, value);
-    }
-    // What is left is of label_replace.
-    assert!(!text.replace("\"$1\"", "").contains('$'), "{text}");
-    text
 }

@@ -1,11 +1,18 @@
 //! The dashboards that are shipped: their form, what they ask, and what Prometheus answers.
 
 mod board;
+mod day;
+mod documented;
 mod generated;
+mod grafana;
 mod house;
+mod images;
+mod limit;
 mod names;
+mod past;
 mod provisioned;
 mod real;
+mod remembered;
 mod schemas;
 mod stage;
-mod world;
+mod told;

@@ -11,4 +11,4 @@ mod text;
 
 pub use catalogue::check;
 pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, files, groups, path, read};
-pub use text::scaled;
+pub use text::{milliseconds, scaled};

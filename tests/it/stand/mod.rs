@@ -14,7 +14,7 @@ pub use ask::{Answer, SlowReader, ask, get, is_closed};
 pub use exporter::{Exporter, Finished, run};
 pub use family::Family;
 pub use program::{Ended, Process, Program, Written, signal};
-pub use prometheus::Prometheus;
+pub use prometheus::{Prometheus, Sample};
 pub use scrape::{Scrape, label};
 pub use tool::{Generation, judge, promtool_accepts, python, tool};
 pub use wire::Wire;
@@ -71,9 +71,14 @@ fn token(name: &str) -> String {
     format!("token-of-{name}")
 }
 
-/// The account that stories call `name`, in which nothing happens by itself.
+/// The account that stories call `name`, in which something happens all the time.
+pub fn lively(name: &str, endpoints: usize) -> AccountPlan {
+    AccountPlan::new(auth_id(name), token(name), endpoints)
+}
+
+/// The same, in which nothing happens by itself.
 pub fn plan(name: &str, endpoints: usize) -> AccountPlan {
-    AccountPlan::new(auth_id(name), token(name), endpoints).still()
+    lively(name, endpoints).still()
 }
 
 /// A vendor with these accounts, each planned by [`plan`] with so many endpoints.

@@ -1,6 +1,6 @@
 //! A real Prometheus.
 
-use std::{fmt::Write, process::Stdio};
+use std::{fmt::Write, process::Stdio, time::Duration};
 
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -90,6 +90,17 @@ impl Prometheus {
         signal(self.process.id().expect("it runs"), "HUP").await;
     }
 
+    /// The processor time that it has taken so far, to a hundredth of a second.
+    pub fn processor_time(&self) -> Duration {
+        let id = self.process.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+        // The name may hold anything; behind it, fields count from the third.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(10 * ticks)
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
@@ -105,17 +116,44 @@ impl Prometheus {
 
     /// What an expression is worth now.
     pub async fn query(&self, expression: &str) -> Vec<Sample> {
-        let mut encoded = String::new();
-        for byte in expression.bytes() {
-            write!(encoded, "%{byte:02X}").expect("a string takes every write");
-        }
-        let data = self.api(&format!("query?query={encoded}")).await;
+        self.samples(&format!("query?query={}", encoded(expression)))
+            .await
+    }
+
+    /// What an expression was worth at a time, in Unix seconds.
+    pub async fn query_at(&self, expression: &str, time: f64) -> Vec<Sample> {
+        self.samples(&format!("query?query={}&time={time}", encoded(expression)))
+            .await
+    }
+
+    async fn samples(&self, path: &str) -> Vec<Sample> {
+        let data = self.api(path).await;
         let sample = |result: &Value| Sample {
             labels: result["metric"].clone(),
-            value: result["value"][1].as_str().unwrap().parse().unwrap(),
+            value: number(&result["value"]).1,
         };
         let results = data["result"].as_array().expect("a vector");
         results.iter().map(sample).collect()
+    }
+
+    /// What an expression was worth over a range of Unix seconds, by series: time and value.
+    pub async fn range(
+        &self,
+        expression: &str,
+        (start, end, step): (i64, i64, i64),
+    ) -> Vec<(Value, Vec<(f64, f64)>)> {
+        let expression = encoded(expression);
+        let path = format!("query_range?query={expression}&start={start}&end={end}&step={step}");
+        let data = self.api(&path).await;
+        let series = |result: &Value| {
+            let values = result["values"].as_array().expect("samples");
+            (
+                result["metric"].clone(),
+                values.iter().map(number).collect(),
+            )
+        };
+        let results = data["result"].as_array().expect("a matrix");
+        results.iter().map(series).collect()
     }
 
     /// Asks until the result pleases.
@@ -139,4 +177,18 @@ impl Prometheus {
         )
         .await;
     }
+}
+
+fn encoded(expression: &str) -> String {
+    let mut encoded = String::new();
+    for byte in expression.bytes() {
+        write!(encoded, "%{byte:02X}").expect("a string takes every write");
+    }
+    encoded
+}
+
+/// Time and value.
+fn number(pair: &Value) -> (f64, f64) {
+    let value = pair[1].as_str().unwrap().parse().unwrap();
+    (pair[0].as_f64().unwrap(), value)
 }

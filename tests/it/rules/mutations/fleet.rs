@@ -2,7 +2,6 @@
 
 use super::{Mutation, mutation};
 
-const UNKNOWN: &str = "states are not known any more";
 const SHIFT: &str = "a shift ends as it did last week";
 
 pub const MUTATIONS: &[Mutation] = &[

@@ -1,0 +1,269 @@
+//! A day of three accounts, and an hour a week before it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use vobiz_exporter::sim::{
+    Endpoint, Fault, FaultId, Login, Registration, RetryAfter, Shape, Vendor, World,
+};
+
+use super::past::Past;
+use crate::stand::{auth_id, household, lively};
+
+/// The accounts, the number of their endpoints, and how the vendor tells of them: all there is to tell;
+/// without expiries, so that details are wanted; with times that lack a zone.
+pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
+    ("main", 430, Shape::Documented),
+    ("branch", 50, Shape::Captured),
+    ("depot", 20, Shape::Plivo),
+];
+/// Between two walks, and between two scrapes.
+pub const STEP: Duration = Duration::from_secs(120);
+/// So long before and after the present hour, last week is known; the stories take minutes.
+pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
+/// Aliases of those of `main` to whom something certain happens.
+pub const OVERDUE: &str = "MUM-0007";
+pub const LOST: &str = "BLR-0008";
+pub const BARE: &str = "BLR-0011";
+pub const LATE: &str = "BLR-0021";
+/// So many minutes ago a registration ran out that still reads as registered.
+pub const OVERDUE_SINCE: usize = 200;
+/// What all of those call themselves who are lost together.
+pub const AGENT: &str = "Cisco-CP8851-3PCC/12.0.1";
+
+/// How the endpoints of every account are grouped.
+pub const GROUPS: &str = "groups: [\
+    {name: reception, match: {alias: 'Reception.*'}, watch: page}, \
+    {name: web, match: {alias: 'Web.*'}, watch: ignore}, \
+    {name: spare, match: {alias: 'Spare.*'}, watch: ignore}, \
+    {name: bengaluru, match: {alias: 'BLR-.*'}}, \
+    {name: delhi, match: {alias: 'DEL-.*'}}, \
+    {name: mumbai, match: {alias: 'MUM-.*'}}]";
+
+/// How many endpoints of an account were registered, each time a page of its list was answered, and when.
+pub type Counts = BTreeMap<&'static str, Vec<(f64, f64)>>;
+
+/// What is known of a day by those who made it.
+pub struct Day {
+    /// The minutes before this are told by their number.
+    pub end: Timestamp,
+    token: PathBuf,
+    fault: Option<FaultId>,
+    pub counts: Arc<Mutex<Counts>>,
+    /// When the lost one was lost.
+    pub lost_at: Timestamp,
+    /// How often it came and went.
+    pub flaps: u32,
+    /// In what has been written.
+    pub samples: u64,
+}
+
+impl Day {
+    /// Lives through it, into the data folder within `folder`. Returns the world as it is now.
+    pub fn live(folder: &Path) -> (Self, World) {
+        let step = i64::try_from(STEP.as_secs()).unwrap();
+        let now = Timestamp::now().as_second();
+        let end = Timestamp::from_second(now.div_euclid(step) * step).unwrap();
+        let token = folder.join("token-of-depot");
+        fs::write(&token, "token-of-depot").unwrap();
+        let mut day = Self {
+            end,
+            token,
+            fault: None,
+            counts: Arc::default(),
+            lost_at: end,
+            flaps: 0,
+            samples: 0,
+        };
+        let past = Past {
+            data: folder.join("data"),
+            step: STEP,
+            configuration: &|vendor| configured(&configuration(vendor, folder), STEP),
+            second: end - SignedDuration::from_hours(1),
+        };
+        let hour = SignedDuration::from_hours(1);
+        let begin = end - 24 * hour;
+        let last_week = end - 7 * 24 * hour;
+        let begin_then = last_week - LAST_WEEK.0;
+        let mut watch = |vendor: &Vendor, at: Timestamp| {
+            if at == begin_then {
+                day.watch(vendor);
+            }
+        };
+        let world = settled(begin_then);
+        let (week, mut world) = past.live(world, Some(last_week + LAST_WEEK.1), &mut watch);
+        world.advance(begin);
+        let (samples, world) = past.live(world, None, &mut |vendor, at| day.pass(vendor, at));
+        day.samples = week + samples;
+        (day, world)
+    }
+
+    /// Takes down how many are registered.
+    fn watch(&self, vendor: &Vendor) {
+        for (name, ..) in ACCOUNTS {
+            let counts = Arc::clone(&self.counts);
+            let fault = Fault::edit(move |world| {
+                let registered = world.account(&auth_id(name)).unwrap().registered();
+                let mut counts = counts.lock().unwrap();
+                let counts = counts.entry(name).or_default();
+                counts.push((seconds(world.now()), value(registered)));
+            });
+            vendor.plan(fault.for_account(auth_id(name)).at_offsets(..));
+        }
+    }
+
+    /// What happens beside what happens by itself.
+    fn pass(&mut self, vendor: &Vendor, now: Timestamp) {
+        let main = || auth_id("main");
+        let left = usize::try_from((self.end - now).get_seconds() / 60).unwrap_or_default();
+        self.comes_and_goes(vendor, now, left);
+        match left {
+            1440 => self.watch(vendor),
+            300 => self.fault = Some(vendor.plan(Fault::status(503).for_account(main()))),
+            240 => {
+                let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
+                vendor.plan(throttled.for_account(main()));
+            }
+            294 => drop(self.fault.take().map(|fault| vendor.cancel(fault))),
+            210 => fs::rename(&self.token, self.token.with_extension("away")).unwrap(),
+            OVERDUE_SINCE => {
+                fs::rename(self.token.with_extension("away"), &self.token).unwrap();
+                edit(vendor, OVERDUE, |one| {
+                    one.registration = Some(Registration::until(now));
+                });
+            }
+            180 => vendor.edit(|world| {
+                let account = world.account_mut(&main()).unwrap();
+                account.push(Endpoint::new("900000000000001").raw("null"));
+                let odd =
+                    r#"{"endpoint_id":"900000000000002","alias":{},"sip_registered":"false"}"#;
+                account.push(Endpoint::new("900000000000002").raw(odd));
+            }),
+            150 => vendor.edit(|world| {
+                let account = world.account_mut(&main()).unwrap();
+                account.remove("900000000000001").unwrap();
+                account.remove("900000000000002").unwrap();
+            }),
+            380 => vendor.edit(|world| {
+                let id = id_of(world, LOST);
+                let account = world.account_mut(&main()).unwrap();
+                let other = account.applications[3].id.clone();
+                assert!(account.edit(&id, |one| one.application = Some(other)));
+            }),
+            120 => {
+                self.lost_at = now;
+                self.flaps += 1;
+                edit(vendor, LOST, |one| one.set_registered(false, now));
+            }
+            100 => edit(vendor, BARE, |one| {
+                one.registration = Some(Registration::until(now + SignedDuration::from_hours(9)));
+                one.application = None;
+            }),
+            90 | 70 => vendor.edit(|world| {
+                let hidden = left == 90;
+                let id = id_of(world, "MUM-0018");
+                let account = world.account_mut(&main()).unwrap();
+                assert!(account.hide(&id, hidden));
+            }),
+            20 => all_of_one_kind_are_lost(vendor, now),
+            _ => {}
+        }
+    }
+
+    /// The lost one renews its registration while it can, and is away every other time for most of the day.
+    fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
+        if left < 160 || !left.is_multiple_of(40) {
+            return;
+        }
+        renew(vendor, LOST, now);
+        if (480..1440).contains(&left) {
+            self.flaps += 1;
+            let away = self.flaps % 2 == 1;
+            edit(vendor, LOST, |one| one.set_registered(!away, now));
+        }
+    }
+}
+
+fn all_of_one_kind_are_lost(vendor: &Vendor, now: Timestamp) {
+    vendor.edit(|world| {
+        let account = world.account_mut(&auth_id("main")).unwrap();
+        let is_one = |one: &&Endpoint| {
+            let registration = one.registration.as_ref();
+            registration.is_some_and(|device| device.user_agent == AGENT)
+        };
+        let all = account.endpoints().filter(is_one);
+        let all: Vec<_> = all.map(|one| one.id().to_owned()).collect();
+        for id in all {
+            account.edit(&id, |one| one.set_registered(false, now));
+        }
+    });
+}
+
+fn settled(start: Timestamp) -> World {
+    let mut world = World::new(start, 7);
+    for (name, endpoints, shape) in ACCOUNTS {
+        let plan = lively(name, endpoints).shape(shape);
+        world.settle(plan.sub_account(Login {
+            auth_id: "SA_partner",
+            token: "token-of-a-partner",
+        }));
+    }
+    world
+}
+
+/// The id of the endpoint of `main` with this alias.
+pub fn id_of(world: &World, alias: &str) -> String {
+    let account = world.account(&auth_id("main")).unwrap();
+    let mut endpoints = account.endpoints();
+    let found = endpoints.find(|one| one.alias == alias);
+    found.unwrap().id().to_owned()
+}
+
+/// Changes an endpoint of `main`, to which nothing happens by itself from then on.
+pub fn edit(vendor: &Vendor, alias: &str, change: impl FnOnce(&mut Endpoint)) {
+    vendor.edit(|world| {
+        let id = id_of(world, alias);
+        let account = world.account_mut(&auth_id("main")).unwrap();
+        assert!(account.edit(&id, change));
+    });
+}
+
+fn renew(vendor: &Vendor, alias: &str, now: Timestamp) {
+    edit(vendor, alias, |one| {
+        one.registration = Some(Registration::until(now + SignedDuration::from_hours(1)));
+    });
+}
+
+/// How the exporters are set that run now. The token of `depot` lies in a file.
+pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
+    let text = household(vendor, "", ACCOUNTS.map(|(name, ..)| (name, GROUPS)));
+    let token = folder.join("token-of-depot").display().to_string();
+    let (inline, file) = (
+        "auth_token: 'token-of-depot'",
+        format!("auth_token_file: '{token}'"),
+    );
+    assert!(text.contains(inline));
+    text.replace(inline, &file)
+}
+
+/// The same with this time between two walks.
+pub fn configured(configuration: &str, step: Duration) -> String {
+    let (_, rest) = configuration.split_once('\n').unwrap();
+    format!("poll: {{interval: {}s}}\n{rest}", step.as_secs())
+}
+
+/// As Prometheus tells a time.
+pub fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
+}
+
+/// As Prometheus tells a number.
+pub fn value(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap())
+}

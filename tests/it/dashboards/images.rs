@@ -1,0 +1,62 @@
+//! What the images of `docs/dashboards.md` are drawn from: `make dashboard-images`.
+
+use std::fs;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{
+    board::{Board, boards},
+    day::STEP,
+    grafana::View,
+    stage::Stage,
+};
+use crate::{rules::path, stand::Prometheus};
+
+/// Where the answers are written, from the root of the project.
+const ANSWERS: &str = "target/dashboards/answers.json";
+
+/// What Prometheus answers to every panel, by title: for each query its step and its series, each with its
+/// labels and its samples.
+async fn answers(board: &Board, prometheus: &Prometheus, endpoint: &str) -> Value {
+    let view = View::opened(board, STEP, endpoint);
+    let now = Timestamp::now().as_second();
+    let mut panels = Map::new();
+    for panel in board.panels() {
+        let mut queries = Vec::new();
+        for query in panel.queries() {
+            let expression = view.fill(&query);
+            let series = if query.instant {
+                let samples = prometheus.query(&expression).await.into_iter();
+                let series = samples.map(|one| json!([one.labels, [[now, one.value]]]));
+                series.collect::<Vec<_>>()
+            } else {
+                let range = view.steps(&query, now);
+                let series = prometheus.range(&expression, range).await.into_iter();
+                series.map(|series| json!(series)).collect()
+            };
+            let step = view.interval(&query).as_secs();
+            queries.push(json!({"step": step, "series": series}));
+        }
+        panels.insert(panel.title, json!(queries));
+    }
+    let begin = now - view.range.as_secs().cast_signed();
+    json!({"begin": begin, "end": now, "panels": panels})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it proves nothing: `make dashboard-images` draws what it writes"]
+async fn the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from() {
+    let stage = Stage::set().await;
+    let (id, _) = stage.lose_one_more();
+    let told = format!("ALERTS{{alertstate=\"firing\", endpoint_id=\"{id}\"}}");
+    stage.ruled.until(&told, |alerts| !alerts.is_empty()).await;
+    let mut all = Map::new();
+    for board in boards() {
+        let answers = answers(&board, &stage.ruled, &id).await;
+        all.insert(board.uid().to_owned(), answers);
+    }
+    let file = path(ANSWERS);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(file, Value::Object(all).to_string()).unwrap();
+}

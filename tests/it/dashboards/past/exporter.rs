@@ -1,0 +1,101 @@
+//! The exporter on a clock that waits for nobody.
+
+use std::{
+    future::Future,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::advance,
+};
+use vobiz_exporter::{
+    api::{Client, Endpoint, Error, Page, Transports},
+    clock::Clock,
+    config,
+    exposition::{Encoding, Exposition, Format},
+    poll::{Paces, Poller, Source, Surroundings},
+    shutdown::Token,
+    telemetry::Instruments,
+};
+
+/// One replica. It ends when it is dropped.
+pub struct Exporter {
+    pub name: &'static str,
+    exposition: Exposition,
+    _tasks: JoinSet<()>,
+}
+
+impl Exporter {
+    /// Starts to walk the accounts of a configuration.
+    pub fn start(name: &'static str, configuration: &str, clock: Clock) -> Self {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        std::fs::write(file.path(), configuration).unwrap();
+        let config = config::load(Some(file.path()), &[]).unwrap().config;
+        let instruments = Instruments::new();
+        instruments.config_loaded(clock.now());
+        let mut paces = Paces::new(config.max_concurrent_requests);
+        let mut transports = Transports::new();
+        let mut readers = Vec::new();
+        let mut tasks = JoinSet::new();
+        for account in config.accounts {
+            let own = instruments.account(&account.name);
+            let client = transports.client(&account, own.clone(), clock).unwrap();
+            let around = Surroundings {
+                clock,
+                instruments: own,
+                pace: paces.pace(&account.api.base_url, &account.auth_id),
+            };
+            let source = Arc::new(Patient(client));
+            let (poller, reader) = Poller::new(account, source, around, Duration::ZERO);
+            readers.push(reader);
+            tasks.spawn(poller.run(Token::new()));
+        }
+        let exposition = Exposition::new(readers, instruments);
+        tasks.spawn(exposition.clone().run());
+        Self {
+            name,
+            exposition,
+            _tasks: tasks,
+        }
+    }
+
+    /// What a scrape would find now.
+    pub fn text(&self) -> String {
+        let answer = (self.exposition).answer(Format::OpenMetrics, Encoding::Identity);
+        let text: Vec<_> = answer.body.flatten().collect();
+        String::from_utf8(text).unwrap()
+    }
+}
+
+/// The real client, for which time stands still while an answer is on its way: a clock that waits for
+/// nobody would jump to the end of the request's patience. What the answer takes is added by hand.
+#[derive(Debug)]
+struct Patient(Client);
+
+async fn patiently<T>(answer: impl Future<Output = T>) -> T {
+    let (answered, wait) = mpsc::channel::<()>();
+    // The clock does not jump while a thread is at work.
+    let thread = spawn_blocking(move || wait.recv().is_err());
+    let latency = Duration::from_millis(fastrand::u64(30..120) * fastrand::u64(1..5));
+    let (answer, ()) = tokio::join!(answer, advance(latency));
+    drop(answered);
+    assert!(thread.await.unwrap());
+    answer
+}
+
+impl Source for Patient {
+    async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
+        patiently(self.0.list_page(offset, limit)).await
+    }
+
+    async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
+        patiently(self.0.endpoint(id)).await
+    }
+
+    fn set_token(&self, token: SecretString) {
+        self.0.set_token(token);
+    }
+}

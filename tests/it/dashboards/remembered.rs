@@ -1,0 +1,144 @@
+//! What panels say of the day that has passed, beside what the simulator took down.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    day::{ACCOUNTS, AGENT, Counts, Day, LAST_WEEK, STEP, seconds},
+    told::{EXACT, Look},
+};
+
+pub async fn the_day_is_told_as_it_was(
+    fleet: &Look<'_>,
+    endpoint: &Look<'_>,
+    day: &Day,
+    rules: bool,
+) {
+    everybody_counted_once(fleet, day).await;
+    the_lost_one_has_its_moment(endpoint, day, rules).await;
+    the_lost_kind_is_remembered(fleet, day).await;
+}
+
+/// At each minute of the day, and at those of last week that are known, as many are registered as the
+/// vendor told during the walk that was shown then.
+async fn everybody_counted_once(fleet: &Look<'_>, day: &Day) {
+    let step = i64::try_from(STEP.as_secs()).unwrap();
+    let end = day.end.as_second();
+    let counts = day.counts.lock().unwrap().clone();
+    let all_day = (end - 24 * 3600 + step, end, step);
+    let exact = compared(fleet, &counts, "A", all_day, 0).await;
+    // A walk takes a second or two, within which hardly anybody comes or goes.
+    assert!(exact > 24 * 30 * 9 / 10, "{exact}");
+    let [before, after] = [LAST_WEEK.0, LAST_WEEK.1].map(|span| span.as_secs().cast_signed());
+    let hour = (end - before + step, end + after - step, step);
+    let exact = compared(fleet, &counts, "B", hour, 7 * 24 * 3600).await;
+    assert!(exact > 30, "{exact}");
+}
+
+/// How many points are told exactly. While a walk is under way somebody may come and somebody else may go, so
+/// that it sees one more or one less than there ever were.
+async fn compared(
+    fleet: &Look<'_>,
+    counts: &Counts,
+    letter: &str,
+    range: (i64, i64, i64),
+    ago: i64,
+) -> usize {
+    let (start, end, step) = range;
+    let walks = Walks::of(fleet, (start - ago, end - ago, step)).await;
+    let expression = fleet.expression("Registered now and a week ago", letter);
+    let series = fleet.prometheus.range(&expression, range).await;
+    let [(_, line)] = &series[..] else {
+        panic!("{series:?}")
+    };
+    let told = line.iter().map(|(at, shown)| {
+        let (least, most) = walks.told(
+            counts,
+            at - Duration::from_secs(ago.unsigned_abs()).as_secs_f64(),
+        );
+        assert!(
+            (least - 1.0..=most + 1.0).contains(shown),
+            "{at}: {least}, {most}, {shown}"
+        );
+        (shown - least).abs() + (shown - most).abs() < EXACT
+    });
+    told.filter(|exact| *exact).count()
+}
+
+/// Which walks spoke for each account.
+struct Walks(BTreeMap<&'static str, Vec<Walk>>);
+
+/// What is shown at a time was read from begin to end.
+struct Walk {
+    at: f64,
+    begin: f64,
+    end: f64,
+}
+
+impl Walks {
+    async fn of(look: &Look<'_>, range: (i64, i64, i64)) -> Self {
+        let mut all = BTreeMap::new();
+        for (name, ..) in ACCOUNTS {
+            let end =
+                format!("topk(1, vobiz_walk_last_success_timestamp_seconds{{account=\"{name}\"}})");
+            let took = format!(
+                "vobiz_walk_last_duration_seconds{{account=\"{name}\"}} and on (instance) {end}"
+            );
+            let [ends, took] = [end, took].map(|expression| format!("max({expression})"));
+            let ends = look.prometheus.range(&ends, range).await.remove(0).1;
+            let took = look.prometheus.range(&took, range).await.remove(0).1;
+            let walks = ends.into_iter().zip(took);
+            let walks = walks.map(|((at, end), (_, took))| Walk {
+                at,
+                begin: end - took,
+                end,
+            });
+            all.insert(name, walks.collect());
+        }
+        Self(all)
+    }
+
+    /// Between which numbers the vendor's answers lay while what is shown at this time was read.
+    fn told(&self, counts: &Counts, at: f64) -> (f64, f64) {
+        let mut sum = (0.0, 0.0);
+        for (name, walks) in &self.0 {
+            let walk = walks
+                .iter()
+                .find(|walk| (walk.at - at).abs() < EXACT)
+                .unwrap();
+            let told = counts[name].iter().filter(|(time, _)| {
+                // Milliseconds are cut off.
+                (walk.begin - 0.01..=walk.end + 0.01).contains(time)
+            });
+            let told: Vec<_> = told.map(|(_, count)| *count).collect();
+            assert!(!told.is_empty(), "{name} at {at}");
+            sum.0 += told.iter().copied().fold(f64::MAX, f64::min);
+            sum.1 += told.iter().copied().fold(0.0, f64::max);
+        }
+        sum
+    }
+}
+
+/// Lost two hours ago, seen by the first walk after that; with rules a new exporter does not forget it.
+async fn the_lost_one_has_its_moment(endpoint: &Look<'_>, day: &Day, rules: bool) {
+    let mut all = vec![endpoint.shown_at("Lost since", "A", day.end).await];
+    if rules {
+        all.push(endpoint.shown("Lost since", "A").await);
+        let remembered = "job_account_endpoint:vobiz_endpoint_lost:age_seconds";
+        let remembered = format!("{remembered}{{endpoint_id=\"{}\"}}", endpoint.view.endpoint);
+        assert_eq!(endpoint.prometheus.query(&remembered).await.len(), 1);
+    }
+    for since in all {
+        let since = Duration::from_secs_f64(since[""] / 1000.0 - seconds(day.lost_at));
+        // A tenth later, so that not all exporters ask in step, and as long as a walk takes.
+        let latest = STEP.mul_f64(1.1) + Duration::from_secs(10);
+        assert!(since <= latest, "{since:?}");
+    }
+}
+
+/// All of one kind were lost; what they were is remembered, though it vanished with them.
+async fn the_lost_kind_is_remembered(fleet: &Look<'_>, day: &Day) {
+    let mut look = Look::at(fleet.board, fleet.prometheus, "");
+    "main".clone_into(&mut look.view.account);
+    let lost = look.shown_at("Lost by user agent", "A", day.end).await;
+    assert!(lost[AGENT] > 0.9, "{lost:?}");
+}

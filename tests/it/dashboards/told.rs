@@ -1,0 +1,137 @@
+//! What panels say of the present, beside what the simulator knows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use vobiz_exporter::sim::Account;
+
+use super::{
+    board::Board,
+    day::{ACCOUNTS, BARE, LATE, LOST, OVERDUE, OVERDUE_SINCE, STEP, seconds, value},
+    grafana::View,
+    stage::Stage,
+};
+use crate::stand::{Prometheus, Sample, auth_id, until};
+
+/// How far a number may be from one that was computed elsewhere.
+pub const EXACT: f64 = 1e-6;
+
+/// Somebody looks at a dashboard.
+pub struct Look<'a> {
+    pub board: &'a Board,
+    pub prometheus: &'a Prometheus,
+    pub view: View,
+}
+
+impl<'a> Look<'a> {
+    pub fn at(board: &'a Board, prometheus: &'a Prometheus, endpoint: &str) -> Self {
+        Self {
+            board,
+            prometheus,
+            view: View::opened(board, STEP, endpoint),
+        }
+    }
+
+    /// What Prometheus is asked for a panel.
+    pub fn expression(&self, title: &str, letter: &str) -> String {
+        self.view.fill(&self.board.panel(title).query(letter))
+    }
+
+    /// What a query of a panel is worth now, by account and alias, user agent or group. Fails if
+    /// something is there twice.
+    pub async fn shown(&self, title: &str, letter: &str) -> BTreeMap<String, f64> {
+        let samples = self.prometheus.query(&self.expression(title, letter)).await;
+        by_name(title, &samples)
+    }
+
+    /// The same at another time.
+    pub async fn shown_at(
+        &self,
+        title: &str,
+        letter: &str,
+        time: Timestamp,
+    ) -> BTreeMap<String, f64> {
+        let expression = self.expression(title, letter);
+        let samples = (self.prometheus).query_at(&expression, seconds(time)).await;
+        by_name(title, &samples)
+    }
+}
+
+fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
+    let name = |labels: &serde_json::Value| {
+        let account = labels["account"].as_str();
+        let one = ["alias", "user_agent", "group"]
+            .into_iter()
+            .find_map(|key| labels[key].as_str());
+        let name: Vec<_> = account.into_iter().chain(one).collect();
+        name.join(" ")
+    };
+    let shown: BTreeMap<_, _> = samples
+        .iter()
+        .map(|one| (name(&one.labels), one.value))
+        .collect();
+    // Aliases are not unique, and many have the same.
+    let twice = shown.len() < samples.len() && samples[0].labels["alias"].is_null();
+    assert!(!twice, "{title} shows something twice: {samples:?}");
+    shown
+}
+
+/// One endpoint has been lost since `begin`; everything else goes its way.
+pub async fn the_present_is_told_as_it_is(look: &Look<'_>, stage: &Stage, begin: Timestamp) {
+    let fresh = ACCOUNTS.map(|(name, ..)| (name.to_owned(), 4.0));
+    assert_eq!(
+        look.shown("State of the data", "A").await,
+        BTreeMap::from(fresh)
+    );
+    // Two replicas tell of them, and they count once. Somebody comes or goes every few seconds, so
+    // both are asked until they agree.
+    until("everybody who is registered counts once", || async {
+        let there = registered(stage);
+        let shown = look.shown("Registered now", "A").await;
+        (shown == BTreeMap::from([(String::new(), there)])).then_some(())
+    })
+    .await;
+    let bengaluru = format!("{} bengaluru", ACCOUNTS[0].0);
+    let listed = look.shown("Groups now and a week ago", "B").await[&bengaluru];
+    assert!((listed - aliases(stage, "BLR-")).abs() < EXACT, "{listed}");
+
+    let late = format!("main {LATE}");
+    let lost = until("the late one is lost", || async {
+        let lost = look.shown("Lost endpoints", "B").await;
+        lost.get(&late).copied()
+    })
+    .await;
+    let since = lost / 1000.0 - seconds(begin);
+    assert!((-15.0..60.0).contains(&since), "{since}");
+    assert!(look.shown("Lost in 15 minutes", "A").await[""] >= 1.0);
+    assert!(look.shown("State not told", "A").await[""].abs() < EXACT);
+
+    let flaps = look.shown("Flapping endpoints", "A").await;
+    let flaps_of_one = flaps.get(&format!("main {LOST}"));
+    assert_eq!(flaps_of_one, Some(&f64::from(stage.day.flaps)), "{flaps:?}");
+    let bare = look.shown("Endpoints without an application", "A").await;
+    assert!(bare.contains_key(&format!("main {BARE}")), "{bare:?}");
+    let overdue = look.shown("Overdue expiries", "A").await[&format!("main {OVERDUE}")];
+    let ran_out = seconds(stage.day.end) - 60.0 * value(OVERDUE_SINCE);
+    let by = seconds(Timestamp::now()) - ran_out;
+    assert!((by - 60.0..=by).contains(&overdue), "{by}: {overdue}");
+}
+
+fn registered(stage: &Stage) -> f64 {
+    stage.vendor.edit(|world| {
+        let accounts = world.accounts().iter();
+        value(accounts.map(Account::registered).sum())
+    })
+}
+
+fn aliases(stage: &Stage, prefix: &str) -> f64 {
+    stage.vendor.edit(|world| {
+        let account = world.account(&auth_id("main")).unwrap();
+        let endpoints = account.endpoints();
+        value(
+            endpoints
+                .filter(|one| one.alias.starts_with(prefix))
+                .count(),
+        )
+    })
+}
