@@ -14,7 +14,7 @@ def _search() -> dashboard.TextBoxVariable:
     return (
         dashboard.TextBoxVariable("search")
         .label("Search")
-        .description("A part of the alias or of the username, as a regular expression: narrows the list of endpoints")
+        .description("A part of the alias or username, as a regular expression, or an id: narrows the list of endpoints")
         .default_value("")
     )
 
@@ -22,7 +22,7 @@ def _search() -> dashboard.TextBoxVariable:
 def _choice() -> dashboard.QueryVariable:
     """The endpoints, by alias where there is one, else by username; the value is the id."""
     one = 'vobiz_endpoint_info{job=~"$job", account=~"$account", group=~"$group", '
-    found = f'{one}alias=~"(?i:.*$search.*)"}} or {one}username=~"(?i:.*$search.*)"}}'
+    found = f'{one}alias=~"(?i:.*$search.*)"}} or {one}username=~"(?i:.*$search.*)"}} or {one}endpoint_id="$search"}}'
     named = (
         f"label_replace(label_replace(topk(2000, max by (account, alias, endpoint_id, username) ({found})), "
         '"shown", "$1", "username", "(.+)"), "shown", "$1", "alias", "(.+)")'
@@ -130,7 +130,8 @@ def _history(board):
     expires = _seen("vobiz_endpoint_registration_expiration_timestamp_seconds")
     named = application_label(
         f"({_seen('vobiz_endpoint_application_info')} * on (job, instance, account, application_id) "
-        'group_left (application_name) vobiz_application_info{job=~"$job", account=~"$account"}'
+        'group_left (application_name) topk by (job, instance, account, application_id) '
+        '(1, vobiz_application_info{job=~"$job", account=~"$account"})'
         f" or on (job, instance, account, endpoint_id) {_seen('vobiz_endpoint_application_info')})"
     )
     add(

@@ -237,7 +237,9 @@ def _walks(board):
 def _api(board):
     buckets = f"sum by (le) (increase({_seen('vobiz_api_request_duration_seconds_bucket')}[$__rate_interval]))"
     rate = f"rate({_seen('vobiz_api_request_duration_seconds_bucket')}[$__rate_interval])"
-    waits = f"sum by (cause) (rate({_seen('vobiz_api_throttle_seconds_total')}[$__rate_interval]))"
+    offset = f"max by (account, instance) ({_seen('vobiz_api_clock_offset_seconds')})"
+    waited = f"rate({_seen('vobiz_api_throttle_seconds_total')}[$__rate_interval])"
+    waits = f"topk(12, sum by (account, instance, cause) ({waited}))"
     codes = f"sum by (operation, code) (rate({_seen('vobiz_api_requests_total')}[$__rate_interval]))"
     again = f"sum by (operation) (rate({_seen('vobiz_api_retries_total')}[$__rate_interval]))"
     oldest = f"time() - min by (account) ({_seen('vobiz_endpoint_detail_timestamp_seconds')})"
@@ -259,11 +261,11 @@ def _api(board):
             (
                 "Throttling by cause",
                 (
-                    "Share of the time that walks spent waiting: for the exporter's own limit, or because the"
-                    " vendor asked for it."
+                    "Share of the time that each account's walks spent waiting: for the exporter's own limit, or because"
+                    " the vendor asked for it; the dozen longest."
                 ),
             ),
-            [Query(waits, "{{cause}}")],
+            [Query(waits, "{{account}} {{instance}} {{cause}}")],
             unit="percentunit",
         ),
         lines(
@@ -272,13 +274,8 @@ def _api(board):
             unit="reqps",
         ),
         lines(
-            ("Clock offset", "The vendor's clock minus the exporter's; the dozen largest."),
-            [
-                Query(
-                    f"topk(12, max by (account, instance) ({_seen('vobiz_api_clock_offset_seconds')}))",
-                    "{{account}} {{instance}}",
-                )
-            ],
+            ("Clock offset", "The vendor's clock minus the exporter's; the dozen furthest from zero."),
+            [Query(f"{offset} and on (account, instance) topk(12, abs({offset}))", "{{account}} {{instance}}")],
             unit="s",
             least=None,
             none="The vendor tells no time, or nothing is known",

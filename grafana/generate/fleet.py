@@ -69,7 +69,7 @@ def _strip(board):
                 "Registered now",
                 (
                     "Endpoints that the vendor's list shows as registered, each counted once however many "
-                    "replicas of the exporter run."
+                    "replicas of the exporter run. Accounts whose data is withdrawn or not scraped are not in it."
                 ),
             ),
             registered(""),
@@ -117,7 +117,8 @@ def _calls(board):
         Column("Value #C", "A week ago"),
         Column("Value #D", "Change since then"),
     )
-    now = f"topk(50, {registered('account, group')})"
+    listed = f"topk(50, sum by (account, group) {endpoints()})"
+    now = f"{registered('account, group')} and on (account, group) {listed}"
     add(
         board,
         "Can people take calls?",
@@ -142,9 +143,9 @@ def _calls(board):
             ),
             [
                 Query(now),
-                Query(f"sum by (account, group) {endpoints()} and on (account, group) {now}"),
-                Query(f"{registered('account, group', week)} and on (account, group) {now}"),
-                Query(f"{now} - on (account, group) {registered('account, group', week)}"),
+                Query(listed),
+                Query(f"{registered('account, group', week)} and on (account, group) {listed}"),
+                Query(f"({now}) - on (account, group) {registered('account, group', week)}"),
             ],
             columns,
             size=(12, 8),
@@ -233,7 +234,7 @@ def _which(board):
             size=(24, 10),
             none=NOBODY,
             sort="Lost since",
-            linked="Alias",
+            linked="Id",
         ),
         rows(
             (
@@ -248,13 +249,13 @@ def _which(board):
             size=(12, 8),
             none="None changed, or nothing is known",
             sort="Changes",
-            linked="Alias",
+            linked="Id",
         ),
         rows(
             ("Alerts", "What is firing for the chosen accounts; at most a hundred. Needs the alerting rules."),
             [
                 Query(
-                    "topk(100, max by (alertname, severity, account, alias, group, application) "
+                    "topk(100, max by (alertname, severity, account, alias, username, endpoint_id, group, application) "
                     '(ALERTS{alertstate="firing", job=~"$job", account=~"$account|"}))'
                 )
             ],
@@ -263,8 +264,10 @@ def _which(board):
                 Column("alertname", "Alert"),
                 Column("account", "Account"),
                 Column("alias", "Alias"),
+                Column("username", "Username"),
                 Column("group", "Group"),
                 Column("application", "Application"),
+                Column("endpoint_id", "Id"),
             ),
             size=(12, 8),
             none="Nothing fires, or the alerting rules are not loaded",
@@ -294,7 +297,7 @@ def _never(board):
             none="None, or nothing is known",
             sort="Alias",
             descending=False,
-            linked="Alias",
+            linked="Id",
         ),
         number(
             ("Never, in all", "How many endpoints are not known to have been registered ever."),
@@ -315,14 +318,15 @@ def _never(board):
 def _rest(board):
     late = (
         f"{read_at()} - on (job, instance, account, endpoint_id) "
-        f"vobiz_endpoint_registration_expiration_timestamp_seconds{{{ACCOUNT}}} > 0"
+        f"vobiz_endpoint_registration_expiration_timestamp_seconds{{{ACCOUNT}}} > 5 * 60"
     )
     bare = once(f"vobiz_endpoint_application_assigned{{{ACCOUNT}}} == 0")
 
     def taken(more: str) -> str:
         counts = spoken(f"vobiz_application_endpoints{{{ACCOUNT}{more}}}")
-        names = f"vobiz_application_info{{{ACCOUNT}}}"
-        join = "on (job, instance, account, application_id)"
+        one = "job, instance, account, application_id"
+        names = f"topk by ({one}) (1, vobiz_application_info{{{ACCOUNT}}})"
+        join = f"on ({one})"
         either = f"({counts} * {join} group_left (application_name) {names} or {join} {counts})"
         return f"sum by (account, application) ({application_label(either)})"
 
@@ -344,7 +348,7 @@ def _rest(board):
             size=(12, 8),
             none="None is overdue, or nothing is known",
             sort="Overdue by",
-            linked="Alias",
+            linked="Id",
         ),
         rows(
             ("Endpoints without an application", "Calls from these stay silent; at most fifty."),
@@ -354,7 +358,7 @@ def _rest(board):
             none="Each has one, or nothing is known",
             sort="Alias",
             descending=False,
-            linked="Alias",
+            linked="Id",
         ),
         rows(
             (

@@ -155,7 +155,7 @@ def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, bars=False
     if bars:
         # A bar counts what happened within the rate's interval: bars closer to each other than that would show
         # everything several times.
-        panel.interval("5m")
+        panel.interval("5m").decimals(0)
     for index, query in enumerate(queries):
         letter = chr(ord("A") + index)
         mode = "shades" if "{{" in query.legend else "fixed"
@@ -282,7 +282,7 @@ def rows(about, queries, columns, *, size=(24, 9), none=UNKNOWN, sort="", descen
         if column.title == linked:
             url = (
                 "/d/vobiz-endpoint?${datasource:queryparam}&${job:queryparam}"
-                "&var-account=${__data.fields.Account}&var-endpoint=${__data.fields.Id}&${__url_time_range}"
+                "&var-account=${__data.fields.Account}&var-endpoint=${__data.fields.Id}&var-search=${__data.fields.Id}&${__url_time_range}"
             )
             look.append(model.DynamicConfigValue("links", [{"title": "Show this endpoint", "url": url}]))
         if look:

@@ -14,7 +14,11 @@ READ = "job, instance, account"
 
 def newest(offset: str = "") -> str:
     """Which instance speaks for each account."""
-    return f"topk by (job, account) (1, vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}{offset})"
+    told = f"vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}{offset}"
+    return (
+        f"topk by (job, account) (1, {told}"
+        f" unless on ({READ}) vobiz_data_withdrawn{{{ACCOUNT}}}{offset} == 1)"
+    )
 
 
 def spoken(expression: str, offset: str = "") -> str:
@@ -36,7 +40,7 @@ def registered(by: str, offset: str = "") -> str:
 def info(labels: str = "username, alias, group, watch", matchers: str = 'group=~"$group"') -> str:
     """Every endpoint once, with the names that it has now; worth 1."""
     selector = f"vobiz_endpoint_info{{{ACCOUNT}, {matchers}}}"
-    return f"max by ({ID}, {labels}) {spoken(selector)}"
+    return f"topk by ({ID}) (1, max by ({ID}, {labels}) {spoken(selector)})"
 
 
 def named(expression: str, labels: str = "username, alias, group, watch") -> str:
@@ -76,11 +80,15 @@ def share_lost(by: str, joined: str, labels: str) -> str:
 
 def share_lost_by_application(group: str) -> str:
     """The same by application: endpoints are counted by its id, and only what comes of that has names."""
-    attached = f"max by ({ID}, application_id) {spoken(f'vobiz_endpoint_application_info{{{ACCOUNT}}}')}"
+    attached = (
+        f"topk by ({ID}) (1, max by ({ID}, application_id)"
+        f" {spoken(f'vobiz_endpoint_application_info{{{ACCOUNT}}}')})"
+    )
     one = "job, account, application_id"
     share = share_lost(one, f"({attached}) and on ({ID}) ({group})", "application_id")
     names = (
-        f"(max by ({one}, application_name) (vobiz_application_info{{{ACCOUNT}}}) or on ({one})"
+        f"(topk by ({one}) (1, max by ({one}, application_name)"
+        f" {spoken(f'vobiz_application_info{{{ACCOUNT}}}')}) or on ({one})"
         f" max by ({one}) (vobiz_application_endpoints{{{ACCOUNT}}}) * 0 + 1)"
     )
     named_share = f"({share}) * on ({one}) group_left (application_name) {names}"
@@ -107,11 +115,13 @@ def last_user_agents() -> str:
 def read_at(matchers: str = ACCOUNT) -> str:
     """When what is told of each endpoint's expiry was read: with its own record, or else as its walk began."""
     walked = (
-        f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}})"
+        f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}}"
+        f" unless vobiz_walk_held_endpoints{{{ACCOUNT}}} > 0)"
     )
     return (
         f"(vobiz_endpoint_detail_timestamp_seconds{{{matchers}}} or on (job, instance, account, endpoint_id) "
-        f"vobiz_endpoint_info{{{matchers}}} * on ({READ}) group_left () {walked})"
+        f"max by (job, instance, account, endpoint_id) (vobiz_endpoint_info{{{matchers}}})"
+        f" * on ({READ}) group_left () {walked})"
     )
 
 

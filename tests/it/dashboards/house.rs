@@ -328,6 +328,8 @@ fn links_lead_to_dashboards_and_variables_that_exist() {
                 let known = target.variables().iter().any(|one| one["name"] == name);
                 assert!(known, "{url}: {uid} has no variable {name}");
             }
+            // An endpoint beyond those that are listed is found by its id.
+            assert_eq!(url.contains("var-endpoint="), url.contains("var-search="));
             // A link is made of columns that the table has.
             for column in ["Account", "Id"] {
                 let field = format!("${{__data.fields.{column}}}");

@@ -17,7 +17,8 @@ use super::{
 use crate::stand::{Exporter, Prometheus, household, lively};
 
 const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
-/// Between two walks, and between two scrapes, as shipped.
+/// Between two walks, as shipped, and between two scrapes of the history: half of the samples that the
+/// shipped interval of scrapes would give, of values that change as often.
 const STEP: Duration = Duration::from_secs(60);
 /// The shipped data source says that scrapes are so far apart, which makes for more points.
 const SCRAPE: Duration = Duration::from_secs(30);

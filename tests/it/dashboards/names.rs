@@ -9,7 +9,7 @@ use super::{
     grafana::View,
 };
 use crate::{
-    rules::check,
+    rules::{check, groups},
     stand::{judge, tool},
 };
 
@@ -47,6 +47,30 @@ fn every_series_label_and_closed_value_in_a_dashboard_exists() {
         }
     }
     assert!(seen > 250, "{seen}");
+}
+
+/// Alerts are asked for by labels that rules give them.
+#[test]
+fn every_importance_and_scope_of_an_alert_that_is_asked_for_exists() {
+    let asked = Regex::new(r#"\b(severity|scope)(?:=~|=|!=)"([^"]*)""#).unwrap();
+    let given: Vec<_> = groups()
+        .into_iter()
+        .flat_map(|group| group.alerts)
+        .flat_map(|alert| alert.labels)
+        .collect();
+    let mut seen = 0;
+    for board in boards() {
+        for (place, query) in queries(&board) {
+            for found in asked.captures_iter(&query.expression) {
+                for value in found[2].split('|') {
+                    let known = (found[1].to_owned(), value.to_owned());
+                    assert!(given.contains(&known), "{place}: {known:?}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 6, "{seen}");
 }
 
 #[tokio::test]

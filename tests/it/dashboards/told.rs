@@ -1,6 +1,6 @@
 //! What panels say of the present, beside what the simulator knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use vobiz_exporter::sim::Account;
@@ -70,9 +70,20 @@ fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
         .iter()
         .map(|one| (name(&one.labels), one.value))
         .collect();
-    // Aliases are not unique, and many have the same.
-    let twice = shown.len() < samples.len() && samples[0].labels["alias"].is_null();
-    assert!(!twice, "{title} shows something twice: {samples:?}");
+    // Aliases are not unique, and many have the same; ids are.
+    let one = |labels: &serde_json::Value| {
+        let id = labels["endpoint_id"].as_str();
+        id.map_or_else(
+            || name(labels),
+            |id| format!("{} {id}", labels["account"].as_str().unwrap_or_default()),
+        )
+    };
+    let ones: BTreeSet<_> = samples.iter().map(|sample| one(&sample.labels)).collect();
+    assert_eq!(
+        ones.len(),
+        samples.len(),
+        "{title} shows something twice: {samples:?}"
+    );
     shown
 }
 

@@ -49,7 +49,7 @@ fn every_alert_has_its_labels_and_texts() {
         );
         let expected = match alert.tells("scope") {
             "target" => "var-job={{ $labels.job",
-            "endpoint" => "&var-endpoint={{ $labels.endpoint_id",
+            "endpoint" => "&var-endpoint={{ $labels.endpoint_id | urlquery }}&var-search=",
             "group" => "&var-group={{ $labels.group",
             _ => "var-account={{",
         };
