@@ -50,10 +50,13 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "a fleet drops at once",
         [
-            "max_over_time(job_account_scope:vobiz_endpoint_registered:sum[5m])",
-            "job_account_scope:vobiz_endpoint_registered:sum",
+            "sum[6h] offset 5m)\n            < 0.75 *",
+            "sum[6h] offset 5m)\n            < 1e9 +",
         ],
-        ["fleet", "a third of the fleet drops"],
+        [
+            "fleet",
+            "after a gap of six minutes the first picture is low",
+        ],
     ),
     mutation(
         "an account that was always empty has become empty",

@@ -80,15 +80,15 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation(
         "one replica is the whole job",
         [
-            "max by (job) (max_over_time(job_instance:vobiz_exporter:up[5m])) == 0",
-            "min by (job) (max_over_time(job_instance:vobiz_exporter:up[5m])) == 0",
+            "max by (job) (max_over_time(up[5m]) and on (job) job:vobiz_exporter:expected) == 0",
+            "min by (job) (max_over_time(up[5m]) and on (job) job:vobiz_exporter:expected) == 0",
         ],
         ["target", "one of two replicas does not answer"],
     ),
     mutation(
         "a scrape that fails once is a target that is down",
         [
-            "max by (job) (max_over_time(job_instance:vobiz_exporter:up[5m])) == 0",
+            "max by (job) (max_over_time(up[5m]) and on (job) job:vobiz_exporter:expected) == 0",
             "max by (job) (job_instance:vobiz_exporter:up) == 0",
         ],
         [
