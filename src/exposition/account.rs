@@ -46,6 +46,8 @@ struct RenderedPicture {
 impl Rendered {
     /// Renders a state; what the last rendering of this account already has is used again.
     pub(super) fn new(state: &AccountState, last: Option<&Self>, press: &mut Press) -> Self {
+        #[cfg(test)]
+        assert_ne!(state.failure, Some("rendering panics"), "for a test");
         let last = last.and_then(|last| last.picture.as_ref());
         let picture = state.picture.as_ref().map(|picture| {
             match last.filter(|known| known.is_of(picture, &state.shown)) {

@@ -1,6 +1,7 @@
 //! The window itself: keeps what was rendered, renders what has changed, answers.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -103,7 +104,7 @@ impl Exposition {
             match tokio::task::spawn_blocking(move || window.render(burst)).await {
                 Ok(took) => tokio::time::sleep((took * REST).min(LONGEST_REST)).await,
                 // The exposition before stays; the next walk tries again.
-                Err(error) => tracing::error!(%error, "rendering an account has failed"),
+                Err(error) => tracing::error!(%error, "publishing the accounts has failed"),
             }
         }
     }
@@ -185,8 +186,14 @@ impl Window {
                 let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
                 Arc::clone(&accounts[account])
             };
-            let new = Rendered::new(&state, Some(&last), &mut press);
-            rendered.push((account, Arc::new(new)));
+            let new = || Rendered::new(&state, Some(&last), &mut press);
+            // The account keeps what it shows, and the others of the burst do not suffer.
+            if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
+                rendered.push((account, Arc::new(new)));
+            } else {
+                press = Press::new();
+                tracing::error!(account = %state.account, "rendering the account has failed");
+            }
         }
         drop(press);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);

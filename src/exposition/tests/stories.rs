@@ -193,3 +193,25 @@ async fn a_plain_answer_comes_in_small_portions_and_says_what_is_left() {
     }
     assert_eq!(left, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_whose_rendering_panics_costs_no_other_account_of_the_burst() {
+    let names = ["a", "b", "c"];
+    let empty = picture([], None, facts(0));
+    let states = names.map(|name| good(name, Arc::clone(&empty)));
+    let (exposition, mut publishers) = exposition(states.clone());
+    let burst = publishers.iter_mut().zip(&states);
+    for (publisher, state) in burst {
+        let panics = &*state.account == "b";
+        publisher.publish(if panics {
+            failed(state, "rendering panics")
+        } else {
+            failed(state, "timeout")
+        });
+    }
+    drop(publishers);
+    exposition.clone().run().await;
+    let samples = checked(&text(&exposition, Format::Text));
+    let up = names.map(|name| value(&samples, "vobiz_up", &[("account", name)]));
+    assert_eq!(up, [Some("0"), Some("1"), Some("0")]);
+}
