@@ -74,7 +74,7 @@ fn state(account: &str, picture: Option<Arc<Snapshot>>, timestamps: bool) -> Acc
         picture,
         details: Arc::default(),
         details_pending: 0,
-        suspect: false,
+        confirming: false,
         clock_offset: Some(0.25),
         poll_interval: Duration::from_secs(60),
         max_age: Duration::from_secs(300),

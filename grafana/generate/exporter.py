@@ -174,7 +174,7 @@ def _walks(board):
             none=IDLE,
         ),
         lines(
-            ("Reread, by reason", "Readings that were done again because the list changed under them."),
+            ("Reread, by reason", "Parts of the list that were read again because the list changed meanwhile."),
             [_grown("vobiz_walk_rereads_total", "reason")],
             bars=True,
             none=IDLE,
@@ -197,9 +197,9 @@ def _walks(board):
         timeline(
             (
                 "Awaiting confirmation",
-                "Whether a walk that changed very much awaits its second reading; the dozen likeliest.",
+                "Whether a walk that changed very much waits for a later walk that agrees; the dozen likeliest.",
             ),
-            [Query(f"topk(12, max by (account) ({_seen('vobiz_walk_suspect')}))", "{{account}}")],
+            [Query(f"topk(12, max by (account) ({_seen('vobiz_walk_confirming')}))", "{{account}}")],
             YES,
             size=(12, 6),
         ),

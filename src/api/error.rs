@@ -20,6 +20,9 @@ pub struct Error {
     pub message: String,
     /// The vendor asks for no request before this much time has passed.
     pub retry_after: Option<Duration>,
+    /// The connection broke before an answer began, and it may have been an idle one that the vendor, or
+    /// a balancer before it, had closed: the same request is worth one more attempt at once.
+    pub stale_connection: bool,
 }
 
 /// The kinds of [`Error`]; each is a value of the `reason` label.
@@ -61,6 +64,7 @@ impl Error {
             request_id: None,
             message,
             retry_after: None,
+            stale_connection: false,
         }
     }
 }

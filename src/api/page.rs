@@ -5,7 +5,7 @@ use super::Endpoint;
 /// What one list request gave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// Every row in the order received, readable or not; at most 10,000.
+    /// Every row in the order received, readable or not; at most nine more than were asked for.
     pub rows: Vec<Row>,
     /// `meta.total_count` (or `meta.total`), where it is a number.
     pub total: Option<u64>,
@@ -74,7 +74,7 @@ pub enum Rejection {
     IdTooLong,
     /// Not decodable: a lone surrogate, absurd nesting.
     Undecodable,
-    /// The id stood on two rows in two readings of the list; the newest was kept.
+    /// The id stood on two rows in two walks one after the other; the newest row was kept.
     Duplicate,
 }
 

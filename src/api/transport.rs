@@ -1,6 +1,14 @@
 //! Connections: TLS, proxies, and what accounts share of them.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::{
     Proxy,
@@ -16,14 +24,37 @@ use crate::{clock::Clock, config::Account, telemetry::AccountInstruments};
 /// How requests name their sender.
 const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
 
+/// Idle connections are closed after this. Common load balancers close theirs after 60 seconds, and a
+/// request that meets such an end is lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// A set of connections.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    pub(super) client: reqwest::Client,
+    /// An answer has come since a connection last broke: there may be idle connections.
+    answered: Arc<AtomicBool>,
+}
+
+impl Http {
+    pub(super) fn set_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer has come since the last call.
+    pub(super) fn take_answered(&self) -> bool {
+        self.answered.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// Makes clients; those of accounts with equal settings share connections and roots.
 ///
 /// Three hundred accounts of one vendor thus hold the trusted authorities once. Authorities and
 /// proxy variables are read when they are first needed: a changed file needs new transports.
-#[derive(Default)]
 pub struct Transports {
+    idle_timeout: Duration,
     roots: Option<Arc<RootCertStore>>,
-    made: Vec<(Settings, reqwest::Client)>,
+    made: Vec<(Settings, Http)>,
 }
 
 /// What must be equal for two accounts to share connections.
@@ -48,7 +79,15 @@ enum Route {
 impl Transports {
     /// None yet.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_idle_timeout(IDLE_TIMEOUT)
+    }
+
+    pub(super) fn with_idle_timeout(idle_timeout: Duration) -> Self {
+        Self {
+            idle_timeout,
+            roots: None,
+            made: Vec::new(),
+        }
     }
 
     /// A client for `account`. Fails on an unusable `api.ca_file`, `api.proxy_url` or `auth_id`;
@@ -68,7 +107,10 @@ impl Transports {
         let http = if let Some((_, http)) = made {
             http.clone()
         } else {
-            let http = self.make(&settings)?;
+            let http = Http {
+                client: self.make(&settings)?,
+                answered: Arc::default(),
+            };
             self.made.push((settings, http.clone()));
             http
         };
@@ -101,6 +143,7 @@ impl Transports {
             .user_agent(USER_AGENT)
             .default_headers(headers)
             .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(self.idle_timeout)
             // The token's headers must not reach another host, and a caller counts attempts.
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -132,6 +175,12 @@ fn route(base: &Url, proxy: Option<&Url>) -> Route {
         _ if loopback => Route::Direct,
         Some(proxy) => Route::Through(proxy.clone()),
         None => Route::Environment,
+    }
+}
+
+impl Default for Transports {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn write(
     if let Some(picture) = &state.picture {
         pen.last_good_walk(&picture.walk);
     }
-    pen.one(Metric::WalkSuspect, Value::flag(state.suspect));
+    pen.one(Metric::WalkConfirming, Value::flag(state.confirming));
     pen.maybe(Metric::ApiClockOffset, state.clock_offset.map(Value::Float));
     pen.one(
         Metric::DetailsPending,

@@ -10,17 +10,30 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::api::RowKey;
+use crate::api::{Page, Rejection, RowKey};
 
 /// What the chain remembers of a page.
 #[derive(Debug, Clone)]
 pub(super) struct Strip {
     pub(super) offset: u64,
     pub(super) keys: Vec<RowKey>,
+    /// Rows without a record, by their place in `keys`.
+    pub(super) rejected: Vec<(usize, Rejection)>,
     pub(super) total: Option<u64>,
 }
 
 impl Strip {
+    pub(super) fn new(offset: u64, page: &Page) -> Self {
+        let rows = page.rows.iter().enumerate();
+        let rejected = rows.filter_map(|(place, row)| Some((place, row.content.as_ref().err()?)));
+        Self {
+            offset,
+            keys: page.rows.iter().map(|row| row.key).collect(),
+            rejected: rejected.map(|(place, reason)| (place, *reason)).collect(),
+            total: page.total,
+        }
+    }
+
     /// The place of the row after the last.
     pub(super) fn end(&self) -> u64 {
         self.offset + self.keys.len() as u64
@@ -88,11 +101,19 @@ impl Strip {
     }
 }
 
-/// The keys that stand on two rows of the list which these linked pages show: not those that stand
-/// on two pages because the pages overlap.
-pub(super) fn on_two_rows(chain: &[Strip]) -> HashSet<RowKey> {
+/// What linked pages show of the rows of the list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Rows {
+    /// Keys that stand on two rows, apart from rows that two pages share.
+    pub(super) twice: HashSet<RowKey>,
+    /// Rows without a record, each counted once, in the order of [`Rejection::ALL`].
+    pub(super) rejected: [u64; Rejection::ALL.len()],
+}
+
+/// Goes through the rows of linked pages and passes over those that overlap.
+pub(super) fn rows(chain: &[Strip]) -> Rows {
+    let mut rows = Rows::default();
     let mut seen = HashSet::new();
-    let mut twice = HashSet::new();
     let mut anchor = None;
     for strip in chain {
         let keys = &strip.keys;
@@ -102,10 +123,14 @@ pub(super) fn on_two_rows(chain: &[Strip]) -> HashSet<RowKey> {
             Some(place) => place + 1,
             None => keys.iter().take_while(|key| seen.contains(*key)).count(),
         };
-        twice.extend(keys[known..].iter().filter(|key| !seen.insert(**key)));
+        let twice = keys[known..].iter().filter(|key| !seen.insert(**key));
+        rows.twice.extend(twice);
+        for (_, reason) in strip.rejected.iter().filter(|(place, _)| *place >= known) {
+            rows.rejected[*reason as usize] += 1;
+        }
         anchor = keys.last().copied().or(anchor);
     }
-    twice
+    rows
 }
 
 /// Rows that two pages share: the first and last place in the later one, and how many.
@@ -147,6 +172,7 @@ mod tests {
         Strip {
             offset: 0,
             keys: keys.iter().map(|key| RowKey(*key)).collect(),
+            rejected: Vec::new(),
             total: None,
         }
     }
@@ -216,17 +242,25 @@ mod tests {
 
     #[test]
     fn an_overlap_is_no_second_row() {
+        let twice = |chain: &[Strip]| rows(chain).twice;
         let chain = [strip(&[1, 2, 3]), strip(&[2, 3, 4]), strip(&[4, 5, 2])];
-        assert_eq!(on_two_rows(&chain), HashSet::from([RowKey(2)]));
+        assert_eq!(twice(&chain), HashSet::from([RowKey(2)]));
         let bridged = [strip(&[1, 2, 3]), strip(&[1, 2, 4])];
-        assert_eq!(
-            on_two_rows(&bridged),
-            HashSet::new(),
-            "3 was deleted meanwhile"
-        );
-        assert_eq!(
-            on_two_rows(&[strip(&[1, 2, 1])]),
-            HashSet::from([RowKey(1)])
-        );
+        assert_eq!(twice(&bridged), HashSet::new(), "3 was deleted meanwhile");
+        assert_eq!(twice(&[strip(&[1, 2, 1])]), HashSet::from([RowKey(1)]));
+    }
+
+    #[test]
+    fn a_rejected_row_counts_once_wherever_the_list_shifts_it() {
+        let rejected = |keys, places: &[usize]| Strip {
+            rejected: places
+                .iter()
+                .map(|place| (*place, Rejection::NoId))
+                .collect(),
+            ..strip(keys)
+        };
+        // The list grew in front by one row, so that the second page shows rows 2 and 3 again.
+        let chain = [rejected(&[1, 2, 3], &[1, 2]), rejected(&[2, 3, 4], &[0, 1])];
+        assert_eq!(rows(&chain).rejected, [0, 2, 0, 0, 0]);
     }
 }

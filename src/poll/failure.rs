@@ -15,9 +15,7 @@ pub enum Reason {
     TooManyPages,
     /// No proof of completeness, or a vendor that ignores the offset.
     Inconsistent,
-    /// The picture changed too much to be believed, and the second reading failed.
-    Unconfirmed,
-    /// The time ran out, and no request had failed.
+    /// No page was completed for `poll.deadline`, or the walk took too long; no request had failed.
     Deadline,
 }
 
@@ -28,7 +26,6 @@ impl Reason {
             Self::Request(kind) => kind.label(),
             Self::TooManyPages => ErrorKind::TooLarge.label(),
             Self::Inconsistent => "inconsistent",
-            Self::Unconfirmed => "unconfirmed",
             Self::Deadline => "deadline",
         }
     }
@@ -83,15 +80,6 @@ impl Failure {
         Self {
             not_before,
             ..Self::new(Reason::Request(error.kind), error.to_string())
-        }
-    }
-
-    /// The second reading of a suspicious walk failed.
-    pub(super) fn unconfirmed(self) -> Self {
-        Self {
-            reason: Reason::Unconfirmed,
-            detail: format!("the confirming reading failed: {self}"),
-            ..self
         }
     }
 }

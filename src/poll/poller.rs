@@ -1,32 +1,34 @@
 //! One account, for as long as the process lives: wait, walk, publish.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+};
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     Failure, Pace, Schedule, Source,
-    ask::Asker,
+    confirm::{Confirmation, Shortfalls, Verdict},
     details::{self, Desk},
+    fetch::PageFetcher,
     groups::group_of,
-    report::{self, PaceNote},
+    report::{self, IntervalNote},
     schedule::Ended,
     token::{Look, TokenInUse},
-    walk::{self, Debt, Found},
+    walk::{self, Found},
 };
 use crate::{
-    clock::{Clock, UnixMillis},
+    api::RowKey,
+    clock::Clock,
     config::{Account, Optional},
     shutdown::Token,
-    snapshot::{self, AccountState, Publisher, Reader, Shown, WalkFacts},
+    snapshot::{self, AccountState, Hold, Publisher, Reader, Shown, WalkFacts},
     telemetry::AccountInstruments,
 };
 
 /// How often a refused account's token file is looked at.
 const TOKEN_LOOK: Duration = Duration::from_secs(5);
-/// A picture of fewer endpoints may change as it likes: there, shares mean nothing.
-const SUSPICION_FROM: usize = 10;
 
 /// What a poller needs beside its account's settings.
 #[derive(Debug, Clone)]
@@ -49,11 +51,11 @@ pub struct Poller<S> {
     schedule: Schedule,
     desk: Desk<S>,
     token: TokenInUse,
-    /// What the count of the last published walk owed.
-    debt: Debt,
-    /// A suspicious walk could not be confirmed: the next proven one needs no second reading.
-    unconfirmed: bool,
-    pace_note: Arc<PaceNote>,
+    confirmation: Confirmation,
+    shortfalls: Shortfalls,
+    /// Ids that stood on two rows in the last walk.
+    duplicates: HashSet<RowKey>,
+    interval_note: IntervalNote,
 }
 
 impl<S: Source> Poller<S> {
@@ -76,7 +78,7 @@ impl<S: Source> Poller<S> {
             details: Arc::default(),
             details_pending: 0,
             up: None,
-            suspect: false,
+            confirming: false,
             clock_offset: None,
             poll_interval: schedule.effective_interval(),
             max_age: schedule.effective_max_age(),
@@ -84,7 +86,8 @@ impl<S: Source> Poller<S> {
             failure: None,
         });
         let token = TokenInUse::new(&account.token);
-        let pace_note = Arc::new(PaceNote::new(&account));
+        let confirmation = Confirmation::new(&account.poll);
+        let interval_note = IntervalNote::new(&account);
         let desk = Desk::new(&account, Arc::clone(&source), around.clone());
         let poller = Self {
             account,
@@ -94,9 +97,10 @@ impl<S: Source> Poller<S> {
             schedule,
             desk,
             token,
-            debt: Debt::default(),
-            unconfirmed: false,
-            pace_note,
+            confirmation,
+            shortfalls: Shortfalls::default(),
+            duplicates: HashSet::new(),
+            interval_note,
         };
         (poller, reader)
     }
@@ -178,8 +182,7 @@ impl<S: Source> Poller<S> {
                 refused: false,
                 not_before: None,
             };
-            let skipped = self.schedule.ended(Instant::now(), how);
-            self.around.instruments.walks_skipped(skipped);
+            self.walk_ended(how);
             let failure = Failure::bug();
             report::failed(&self.account, &failure, 0, started.elapsed());
             self.publish_failure(&failure);
@@ -195,35 +198,73 @@ impl<S: Source> Poller<S> {
         self.around.instruments.walk_started();
         let pace = Arc::clone(&self.around.pace);
         let _walking = pace.walking();
-        let asker = Asker::new(
+        let fetcher = PageFetcher::new(
             Arc::clone(&self.source),
             Arc::clone(&self.around.pace),
             self.around.instruments.clone(),
-            Arc::clone(&self.pace_note),
             &self.account,
         );
         // Boxed: between two walks, which is nearly always, a poller need not keep room for one.
-        let result = Box::pin(self.find(&asker)).await;
-        let ended = match &result {
-            Ok(_) => Ended::Well(started.elapsed()),
-            Err(failure) => Ended::Badly {
-                refused: failure.refused,
-                not_before: failure.not_before,
-            },
-        };
-        let skipped = self.schedule.ended(Instant::now(), ended);
-        self.around.instruments.walks_skipped(skipped);
+        let result = Box::pin(walk::find(&fetcher, &self.duplicates)).await;
+        let (work, took) = (fetcher.work(), started.elapsed());
         match result {
-            Ok(found) => {
-                self.publish(found, started_at, started.elapsed(), asker.pages());
+            Ok(mut found) => {
+                self.duplicates = std::mem::take(&mut found.duplicates);
+                let missing = (self.shortfalls).missing(found.shortfall, found.overlapped);
+                let hold = found.hold(missing, self.schedule.effective_max_age());
+                let verdict = self.judge(&found, hold, started);
+                let confirm_at = match verdict {
+                    Verdict::Publish => None,
+                    Verdict::Wait { confirm_at, .. } => Some(confirm_at),
+                };
+                self.walk_ended(Ended::Well { took, confirm_at });
+                let effective = self.schedule.effective_interval();
+                let warning = (self.interval_note).warning(work, took, effective, pace.rate());
+                if let Some(warning) = warning {
+                    tracing::warn!(account = %self.account.name, "{warning}");
+                }
+                match verdict {
+                    Verdict::Publish => {
+                        let walk = WalkFacts {
+                            pages: work.pages,
+                            reported: found.reported,
+                            missing,
+                            rejected_rows: found.rejected_rows,
+                            ..WalkFacts::new(started_at, self.around.clock.now(), took)
+                        };
+                        self.publish(found, walk, hold);
+                    }
+                    Verdict::Wait { confirm_at, change } => {
+                        let confirm_in = confirm_at.saturating_duration_since(Instant::now());
+                        report::unconfirmed(&self.account, change, confirm_in);
+                        self.publish_unconfirmed(&found);
+                    }
+                }
                 Ok(())
             }
             Err(failure) => {
-                report::failed(&self.account, &failure, asker.pages(), started.elapsed());
+                self.walk_ended(Ended::Badly {
+                    refused: failure.refused,
+                    not_before: failure.not_before,
+                });
+                report::failed(&self.account, &failure, work.pages, took);
                 self.publish_failure(&failure);
                 Err(failure)
             }
         }
+    }
+
+    fn walk_ended(&mut self, how: Ended) {
+        let skipped = self.schedule.ended(Instant::now(), how);
+        self.around.instruments.walks_skipped(skipped);
+    }
+
+    /// Whether a walk that started at `started` is published now.
+    fn judge(&mut self, found: &Found, hold: Hold, started: Instant) -> Verdict {
+        let state = self.publisher.current();
+        let withdrawn = state.withdraw_at.is_some_and(|at| at <= Instant::now());
+        let published = state.picture.as_deref();
+        (self.confirmation).judge(&found.sealed, published, hold, started, withdrawn)
     }
 
     async fn renew_token(&mut self) {
@@ -240,77 +281,30 @@ impl<S: Source> Poller<S> {
         }
     }
 
-    /// A reading that can be published: a suspicious one is read a second time.
-    async fn find(&mut self, asker: &Asker<S>) -> Result<Found, Failure> {
-        let concurrency = self.account.api.concurrency;
-        let first = walk::find(asker, concurrency, self.debt).await?;
-        let Some(kind) = self.suspicion(&first) else {
-            return Ok(first);
-        };
-        drop(first);
-        self.around.instruments.reread(kind);
-        tracing::warn!(
-            account = %self.account.name, kind,
-            "the list changed more than is believed at once: reading it again"
-        );
-        self.publish_suspect();
-        asker.start_again(self.account.poll.deadline);
-        walk::find(asker, concurrency, self.debt)
-            .await
-            .map_err(|failure| {
-                self.unconfirmed = true;
-                failure.unconfirmed()
-            })
+    /// The walk awaits another one that agrees. The last snapshot stays, and grows older.
+    fn publish_unconfirmed(&mut self, found: &Found) {
+        let before = self.publisher.current();
+        self.publisher.publish(AccountState {
+            up: Some(true),
+            confirming: true,
+            clock_offset: found.clock_offset.or(before.clock_offset),
+            poll_interval: self.schedule.effective_interval(),
+            max_age: self.schedule.effective_max_age(),
+            failure: None,
+            ..(*before).clone()
+        });
     }
 
-    /// Why a reading is not believed at once, if it is not; the `reason` of a reread.
-    fn suspicion(&self, found: &Found) -> Option<&'static str> {
-        let state = self.publisher.current();
-        let picture = state.picture.as_deref()?;
-        let withdrawn = state.withdraw_at.is_some_and(|at| at <= Instant::now());
-        if self.unconfirmed || withdrawn || picture.len() < SUSPICION_FROM {
-            return None;
-        }
-        let seen = found.sealed.compare(picture);
-        let share = self.account.poll.flip_share;
-        if exceeds(seen.missing, seen.common + seen.missing, share) {
-            Some("shrink")
-        } else if exceeds(seen.flipped, seen.common, share) {
-            Some("flip")
-        } else {
-            None
-        }
-    }
-
-    fn publish_suspect(&mut self) {
-        let state = AccountState {
-            suspect: true,
-            ..(*self.publisher.current()).clone()
-        };
-        self.publisher.publish(state);
-    }
-
-    fn publish(&mut self, found: Found, started_at: UnixMillis, duration: Duration, pages: u64) {
+    fn publish(&mut self, found: Found, walk: WalkFacts, hold: Hold) {
         let before = self.publisher.current();
         let max_age = self.schedule.effective_max_age();
-        let ended_at = self.around.clock.now();
-        let facts = WalkFacts {
-            pages,
-            reported: found.reported,
-            missing: found.missing,
-            rejected_rows: found.rejected_rows,
-            ..WalkFacts::new(started_at, ended_at, duration)
-        };
-        let hold = found.hold(max_age);
         let groups = &self.account.groups;
         let (picture, changes) =
             found
                 .sealed
-                .paint(before.picture.as_deref(), facts, hold, &|endpoint| {
+                .paint(before.picture.as_deref(), walk, hold, &|endpoint| {
                     group_of(groups, endpoint)
                 });
-        self.debt = found.debt;
-        self.unconfirmed = false;
         let instruments = &self.around.instruments;
         instruments.registration_changes(changes.lost, changes.gained);
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
@@ -328,7 +322,7 @@ impl<S: Source> Poller<S> {
             details,
             details_pending: self.desk.pending(),
             up: Some(true),
-            suspect: false,
+            confirming: false,
             clock_offset: found.clock_offset.or(before.clock_offset),
             poll_interval: interval,
             max_age,
@@ -356,17 +350,12 @@ impl<S: Source> Poller<S> {
             picture,
             details: self.desk.close(&before.details),
             up: Some(false),
-            suspect: self.unconfirmed,
+            details_pending: self.desk.pending(),
+            confirming: self.confirmation.is_pending(),
             failure: Some(reason),
             ..(*before).clone()
         });
     }
-}
-
-fn exceeds(part: u64, whole: u64, share: f64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
-    let (part, whole) = (part as f64, whole as f64);
-    part > whole * share
 }
 
 fn shown(account: &Account) -> Shown {

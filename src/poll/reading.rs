@@ -6,17 +6,17 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
     Failure, Reason, Source,
-    ask::Asker,
     chain::{self, Strip},
+    fetch::PageFetcher,
     repair,
 };
 use crate::{
-    api::{Page, RowKey},
+    api::{Page, Rejection, RowKey},
     snapshot::Draft,
 };
 
 /// No list has more pages.
-pub(super) const MOST_PAGES: u64 = 10_000;
+const MOST_PAGES: u64 = 10_000;
 
 /// What a reading brought.
 #[derive(Debug)]
@@ -31,8 +31,12 @@ pub(super) struct Reading {
     pub(super) clock_offset: Option<f64>,
     /// Every page, sorted by offset.
     pub(super) strips: Vec<Strip>,
+    /// A page from another offset held the rows of the first page.
+    pub(super) repeats: bool,
     /// Ids that stand on two rows of the list, as its linked pages show.
     pub(super) duplicates: HashSet<RowKey>,
+    /// Rows of the list without a record, in the order of [`Rejection::ALL`].
+    pub(super) rejected_rows: [u64; Rejection::ALL.len()],
 }
 
 /// How a reading ended, when every request was answered.
@@ -56,26 +60,30 @@ impl Reading {
             last_total: None,
             clock_offset: None,
             strips: Vec::new(),
+            repeats: false,
             duplicates: HashSet::new(),
+            rejected_rows: [0; Rejection::ALL.len()],
         }
     }
 
     /// A reading of the first page.
-    pub(super) async fn begin<S: Source>(asker: &Asker<S>) -> Result<Self, Failure> {
-        let mut reading = Self::new(asker.with_contacts);
-        asker.plan(1);
-        reading.fetch(asker, 0).await?;
+    pub(super) async fn begin<S: Source>(fetcher: &PageFetcher<S>) -> Result<Self, Failure> {
+        let mut reading = Self::new(fetcher.with_contacts);
+        reading.fetch(fetcher, 0).await?;
         Ok(reading)
     }
 
     /// The reading is whole, and these of its pages, linked in this order, are the list.
     pub(super) fn linked(&mut self, chain: &[Strip]) {
-        // Rejected rows may look alike, and are counted one by one.
         let repeated = self.draft.repeated();
-        if repeated.is_empty() {
+        let has_rejected = chain.iter().any(|strip| !strip.rejected.is_empty());
+        if repeated.is_empty() && !has_rejected {
             return;
         }
-        self.duplicates = chain::on_two_rows(chain);
+        let rows = chain::rows(chain);
+        self.rejected_rows = rows.rejected;
+        // Rows without a record may look alike without being duplicates of an endpoint.
+        self.duplicates = rows.twice;
         self.duplicates.retain(|key| repeated.contains(key));
     }
 
@@ -96,21 +104,8 @@ impl Reading {
             self.lowest_total = Some(self.lowest_total.map_or(total, |low| low.min(total)));
         }
         self.clock_offset = page.clock_offset.or(self.clock_offset);
-        let keys = page.rows.iter().map(|row| row.key).collect();
-        let strip = Strip {
-            offset,
-            keys,
-            total: page.total,
-        };
-        if self
-            .strips
-            .first()
-            .is_some_and(|first| strip.repeats(first))
-        {
-            return Err(Failure::inconsistent(format!(
-                "the vendor ignores the offset: the rows from {offset} on are those of the first page"
-            )));
-        }
+        let strip = Strip::new(offset, page);
+        self.repeats |= (self.strips.first()).is_some_and(|first| strip.repeats(first));
         let place = self.strips.partition_point(|other| other.offset <= offset);
         self.strips.insert(place, strip);
         Ok(())
@@ -126,67 +121,66 @@ impl Reading {
     /// Asks for one page and takes it.
     pub(super) async fn fetch<S: Source>(
         &mut self,
-        asker: &Asker<S>,
+        fetcher: &PageFetcher<S>,
         offset: u64,
     ) -> Result<(), Failure> {
-        let page = asker.page(offset).await?;
+        let page = fetcher.page(offset).await?;
         self.take(offset, &page)
     }
 
-    /// Asks for the pages at `offsets`, `concurrency` at a time, and takes them as they come.
+    /// Reads the pages at `offsets`, several at a time, and takes them as they arrive. Stops where a
+    /// page repeats the first one.
     pub(super) async fn fetch_all<S: Source>(
         &mut self,
-        asker: &Asker<S>,
+        fetcher: &PageFetcher<S>,
         offsets: impl Iterator<Item = u64>,
-        concurrency: usize,
     ) -> Result<(), Failure> {
-        let ask = |offset| async move { (offset, asker.page(offset).await) };
-        let mut offsets = offsets.map(ask).fuse();
-        let mut in_flight: FuturesUnordered<_> = offsets.by_ref().take(concurrency).collect();
+        let fetch = |offset| async move { (offset, fetcher.page(offset).await) };
+        let mut offsets = offsets.map(fetch).fuse();
+        let first = offsets.by_ref().take(fetcher.concurrency);
+        let mut in_flight: FuturesUnordered<_> = first.collect();
         let mut ended = false;
         while let Some((offset, page)) = in_flight.next().await {
             let page = page?;
-            // A count that is too high must not make us ask for page after page of nothing.
+            // A count that is too high must not lead to page after page without rows.
             ended |= page.rows.is_empty();
             if !ended {
                 in_flight.extend(offsets.next());
             }
             self.take(offset, &page)?;
+            if self.repeats {
+                break;
+            }
         }
         Ok(())
     }
 }
 
 /// Reads the list once so that every page overlaps the one before by a row.
-pub(super) async fn read<S: Source>(
-    asker: &Asker<S>,
-    concurrency: usize,
-) -> Result<Outcome, Failure> {
-    let mut reading = Reading::begin(asker).await?;
+pub(super) async fn read<S: Source>(fetcher: &PageFetcher<S>) -> Result<Outcome, Failure> {
+    let mut reading = Reading::begin(fetcher).await?;
     let first = &reading.strips[0];
     let (full, total) = (reading.full(), first.total);
     match (full, total) {
         (0, Some(0)) => return Ok(Outcome::Whole(reading)),
         (0, _) => return Ok(Outcome::Empty),
-        // Fewer rows than asked for, and just as many as counted: nothing is left to ask for.
-        (rows, Some(total)) if rows < u64::from(asker.page_size) && rows == total => {
+        // Fewer rows than the limit, and as many as the count: there are no others.
+        (rows, Some(total)) if rows < u64::from(fetcher.page_size) && rows == total => {
             let page = [first.clone()];
             reading.linked(&page);
             return Ok(Outcome::Whole(reading));
         }
-        (1, _) => return single(asker, reading).await,
+        (1, _) => return single(fetcher, reading).await,
         _ => {}
     }
     reading.draft.expect(total.unwrap_or(0));
     let stride = full - 1;
     let offsets = (1..).map(move |page| page * stride);
-    let offsets = offsets.take_while(move |offset| offset + 1 < total.unwrap_or(0));
     // The count may promise anything: an empty page ends the plan, and the cap on pages decides.
-    let count = (total.unwrap_or(0).saturating_sub(2) / stride).min(MOST_PAGES);
-    asker.plan(count);
-    asker.pace_note.foresee(count + 1);
-    reading.fetch_all(asker, offsets, concurrency).await?;
-    let whole = repair::link(asker, &mut reading).await?;
+    let offsets = offsets.take_while(move |offset| offset + 1 < total.unwrap_or(0));
+    reading.fetch_all(fetcher, offsets).await?;
+    // The vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
+    let whole = !reading.repeats && repair::link(fetcher, &mut reading).await?;
     Ok(if whole {
         Outcome::Whole(reading)
     } else {
@@ -196,9 +190,11 @@ pub(super) async fn read<S: Source>(
 
 /// One row, where more were asked for: either the list has no other, or the server gives one at a
 /// time, and then pages cannot overlap.
-async fn single<S: Source>(asker: &Asker<S>, mut reading: Reading) -> Result<Outcome, Failure> {
-    asker.plan(1);
-    reading.fetch(asker, 1).await?;
+async fn single<S: Source>(
+    fetcher: &PageFetcher<S>,
+    mut reading: Reading,
+) -> Result<Outcome, Failure> {
+    reading.fetch(fetcher, 1).await?;
     let nothing_more = reading
         .strips
         .last()
@@ -208,9 +204,10 @@ async fn single<S: Source>(asker: &Asker<S>, mut reading: Reading) -> Result<Out
         .strips
         .iter()
         .all(|strip| strip.total == reading.last_total);
-    Ok(if nothing_more && is_still {
-        Outcome::Whole(reading)
-    } else {
-        Outcome::Gap
-    })
+    if nothing_more && is_still {
+        let page = [reading.strips[0].clone()];
+        reading.linked(&page);
+        return Ok(Outcome::Whole(reading));
+    }
+    Ok(Outcome::Gap)
 }

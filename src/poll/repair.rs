@@ -2,19 +2,19 @@
 
 use std::collections::HashSet;
 
-use super::{Failure, Source, ask::Asker, chain::Strip, reading::Reading};
+use super::{Failure, Source, chain::Strip, fetch::PageFetcher, reading::Reading};
 use crate::api::RowKey;
 
 /// How often one gap is approached, each time from twice as far back.
 const STEPS_BACK: u32 = 6;
 
 /// So many full pages in a row may end where the page before has ended, because the list has grown
-/// by a page at just that moment. More of them come from a vendor that ignores the offset.
+/// by a page at just that moment. More of them come from a vendor that ignores or rounds the offset.
 const MOST_IN_VAIN: u32 = 3;
 
 /// Links pages from the first to the end of the list; `false` when a gap stays open.
 pub(super) async fn link<S: Source>(
-    asker: &Asker<S>,
+    fetcher: &PageFetcher<S>,
     reading: &mut Reading,
 ) -> Result<bool, Failure> {
     let mut chain = vec![reading.strips[0].clone()];
@@ -32,9 +32,7 @@ pub(super) async fn link<S: Source>(
                 0
             };
             if in_vain > MOST_IN_VAIN {
-                return Err(Failure::inconsistent(
-                    "the vendor ignores the offset: further pages show no further rows",
-                ));
+                return Ok(false);
             }
             chain.push(next);
             continue;
@@ -45,16 +43,18 @@ pub(super) async fn link<S: Source>(
         }
         let onward = tail.end() - 1;
         if !reading.strips.iter().any(|strip| strip.offset == onward) {
-            asker.plan(1);
-            reading.fetch(asker, onward).await?;
+            reading.fetch(fetcher, onward).await?;
+            if reading.repeats {
+                return Ok(false);
+            }
             continue;
         }
         if repairs_left == 0 {
             return Ok(false);
         }
         repairs_left -= 1;
-        asker.instruments.reread("anchor");
-        match step_back(asker, reading, &chain, onward).await? {
+        fetcher.instruments.reread("anchor");
+        match step_back(fetcher, reading, &chain, onward).await? {
             Some(bridge) => chain.push(bridge),
             None => return Ok(false),
         }
@@ -96,7 +96,7 @@ fn is_last(chain: &[Strip], full: u64) -> bool {
 
 /// Reads again from half a page before the gap, then from further back, until known rows appear.
 async fn step_back<S: Source>(
-    asker: &Asker<S>,
+    fetcher: &PageFetcher<S>,
     reading: &mut Reading,
     chain: &[Strip],
     gap: u64,
@@ -104,14 +104,9 @@ async fn step_back<S: Source>(
     let mut distance = (reading.full() / 2).max(1);
     for _ in 0..STEPS_BACK {
         let offset = gap.saturating_sub(distance);
-        asker.plan(1);
-        let page = asker.page(offset).await?;
+        let page = fetcher.page(offset).await?;
         reading.take(offset, &page)?;
-        let bridge = Strip {
-            offset,
-            keys: page.rows.iter().map(|row| row.key).collect(),
-            total: page.total,
-        };
+        let bridge = Strip::new(offset, &page);
         let known = chain.iter().rev().any(|strip| bridge.continues(strip));
         if known || (offset == 0 && !bridge.keys.is_empty()) {
             return Ok(Some(bridge));

@@ -1,11 +1,8 @@
 //! What the log says of a walk.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, confirm::Change, fetch::Work, pace::Waited};
 use crate::{
     api::{Endpoint, Field, Fields, Rejection},
     clock::UnixMillis,
@@ -13,47 +10,77 @@ use crate::{
     snapshot::{Changes, Snapshot, Transition},
 };
 
-/// Tells once that an account's walks take longer than its interval at the limiter's pace.
+/// Says once that an account's walks take longer than its interval.
 #[derive(Debug)]
-pub(super) struct PaceNote {
-    account: String,
+pub(super) struct IntervalNote {
     interval: Duration,
-    requests_per_second: Option<f64>,
-    told: AtomicBool,
+    concurrency: usize,
+    /// The longest interval that a warning has named.
+    told: Duration,
 }
 
-impl PaceNote {
+impl IntervalNote {
     pub(super) fn new(account: &Account) -> Self {
         Self {
-            account: account.name.clone(),
             interval: account.poll.interval,
-            requests_per_second: account.api.requests_per_second,
-            told: AtomicBool::new(false),
+            concurrency: account.api.concurrency,
+            told: account.poll.interval,
         }
     }
 
-    /// A reading will take this many requests: too many for the interval is said with the numbers
-    /// and the settings that would change it.
-    pub(super) fn foresee(&self, requests: u64) {
-        let Some(rate) = self.requests_per_second else {
-            return;
-        };
-        let interval = self.interval.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "ten thousand at most")]
-        let count = requests as f64;
-        let takes = count / rate;
-        if takes <= interval || self.told.swap(true, Ordering::Relaxed) {
-            return;
+    /// A walk took `took`, so that the next one starts `effective` after it. Names the settings that
+    /// would make a walk fit into the interval; `rate` is the limiter's, in requests per second.
+    pub(super) fn warning(
+        &mut self,
+        work: Work,
+        took: Duration,
+        effective: Duration,
+        rate: Option<f64>,
+    ) -> Option<String> {
+        if effective <= self.told {
+            return None;
         }
-        tracing::warn!(
-            account = %self.account,
-            "{requests} requests at {rate}/s take {:.0} s, longer than the interval of {interval} s, \
-             so walks start less often; set api.requests_per_second to {:.0} or poll.interval to \
-             {:.0}m to keep up",
-            takes.ceil(),
-            (count / interval).ceil(),
-            (takes / 60.0).ceil(),
-        );
+        self.told = effective;
+        Some(format!(
+            "a walk took {0:.0} s for {1} requests, longer than poll.interval ({2} s), so walks start \
+             every {3} s; to keep the interval, {4}, or set poll.interval to {0:.0}s",
+            took.as_secs_f64().ceil(),
+            work.requests,
+            self.interval.as_secs_f64(),
+            effective.as_secs_f64(),
+            self.remedy(work, rate),
+        ))
+    }
+
+    /// What would make a walk fit into the interval.
+    fn remedy(&self, work: Work, rate: Option<f64>) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "ten thousand pages at most")]
+        let (requests, concurrency) = (work.requests.max(1) as f64, self.concurrency as f64);
+        let needed = requests / self.interval.as_secs_f64();
+        let latency = work.request_time.as_secs_f64() / requests;
+        let mut settings = Vec::new();
+        if rate.is_some_and(|rate| rate < needed) {
+            settings.push(format!("api.requests_per_second to {}", needed.ceil()));
+        }
+        if latency * needed > concurrency {
+            settings.push(format!("api.concurrency to {}", (latency * needed).ceil()));
+        }
+        if !settings.is_empty() {
+            return format!("set {}", settings.join(" and "));
+        }
+        let Waited {
+            limiter,
+            in_flight,
+            vendor,
+        } = work.waited;
+        // The account's own requests would fit: they waited for something that others share.
+        if vendor >= limiter.max(in_flight) {
+            "let the vendor accept more requests (it asked for pauses)".to_owned()
+        } else if in_flight >= limiter {
+            "raise api.max_concurrent_requests, which other accounts use up".to_owned()
+        } else {
+            "raise api.requests_per_second, which accounts with the same auth id share".to_owned()
+        }
     }
 }
 
@@ -142,7 +169,11 @@ pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes
         .filter(|one| one.registered == Some(true))
         .count();
     let walk = &picture.walk;
-    let outcome = if walk.missing > 0 { "short" } else { "proven" };
+    let outcome = if walk.missing > 0 {
+        "incomplete"
+    } else {
+        "complete"
+    };
     tracing::info!(
         account = %account.name,
         outcome,
@@ -169,6 +200,19 @@ pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes
             "more endpoints changed their registration than are listed one by one"
         );
     }
+}
+
+/// A walk that is published only when a later one agrees.
+pub(super) fn unconfirmed(account: &Account, change: Change, confirm_in: Duration) {
+    tracing::warn!(
+        account = %account.name,
+        outcome = "unconfirmed",
+        endpoints_before = change.before,
+        removed = change.removed,
+        registration_changed = change.flipped,
+        confirm_in_s = %format_args!("{:.1}", confirm_in.as_secs_f64()),
+        "the list changed more than poll.flip_share: the last snapshot stays until a later walk agrees"
+    );
 }
 
 /// A walk that failed.
@@ -226,6 +270,74 @@ fn seconds(time: UnixMillis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn interval_note(concurrency: usize) -> IntervalNote {
+        IntervalNote {
+            interval: Duration::from_secs(10),
+            concurrency,
+            told: Duration::from_secs(10),
+        }
+    }
+
+    /// A walk of 61 requests of 0.8 s.
+    fn work(waited: Waited) -> Work {
+        Work {
+            pages: 61,
+            requests: 61,
+            request_time: Duration::from_millis(800) * 61,
+            waited,
+        }
+    }
+
+    /// What makes that walk fit into ten seconds.
+    fn remedy(concurrency: usize, rate: Option<f64>, waited: Waited) -> String {
+        interval_note(concurrency).remedy(work(waited), rate)
+    }
+
+    #[test]
+    fn a_walk_longer_than_the_interval_is_told_once_until_walks_take_longer_still() {
+        let mut note = interval_note(2);
+        let mut told = |took, effective| {
+            let [took, effective] = [took, effective].map(Duration::from_secs);
+            note.warning(work(Waited::default()), took, effective, None)
+        };
+        assert_eq!(told(9, 10), None);
+        let warning = told(25, 30).unwrap();
+        assert!(warning.contains("set api.concurrency to 5"), "{warning}");
+        assert!(warning.contains("poll.interval to 25s"), "{warning}");
+        assert_eq!(told(25, 30), None);
+        assert!(told(35, 40).is_some());
+    }
+
+    #[test]
+    fn the_remedy_for_a_late_walk_is_the_setting_that_holds_it_back() {
+        let long = Duration::from_secs(60);
+        let nothing = Waited::default();
+        assert_eq!(remedy(2, Some(10.0), nothing), "set api.concurrency to 5");
+        assert_eq!(
+            remedy(8, Some(5.0), nothing),
+            "set api.requests_per_second to 7"
+        );
+        assert_eq!(
+            remedy(2, Some(5.0), nothing),
+            "set api.requests_per_second to 7 and api.concurrency to 5"
+        );
+        let capped = Waited {
+            in_flight: long,
+            ..nothing
+        };
+        assert!(remedy(8, None, capped).contains("api.max_concurrent_requests"));
+        let shared = Waited {
+            limiter: long,
+            ..nothing
+        };
+        assert!(remedy(8, Some(10.0), shared).contains("api.requests_per_second"));
+        let paused = Waited {
+            vendor: long,
+            ..shared
+        };
+        assert!(remedy(8, Some(10.0), paused).contains("pauses"));
+    }
 
     #[test]
     fn a_budget_that_cannot_keep_up_is_told_once_with_the_numbers_and_the_settings() {

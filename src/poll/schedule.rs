@@ -7,8 +7,13 @@ use tokio::time::Instant;
 /// How a walk ended, as far as the schedule cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// Published after this long.
-    Well(Duration),
+    /// The list was read.
+    Well {
+        /// How long that took.
+        took: Duration,
+        /// The next walk starts at this moment, if its tick is later.
+        confirm_at: Option<Instant>,
+    },
     /// Failed; the vendor may have asked for a pause.
     Badly {
         /// The credentials were refused.
@@ -28,6 +33,10 @@ pub struct Schedule {
     /// The tick that the current or next walk belongs to.
     tick: Instant,
     not_before: Option<Instant>,
+    /// The next walk confirms the last one at this moment, if its tick is later.
+    confirm_at: Option<Instant>,
+    /// How long the last walk took.
+    took: Duration,
     /// Walks in a row that ended because the credentials were refused.
     refusals: u32,
 }
@@ -41,6 +50,8 @@ impl Schedule {
             effective: interval,
             tick: first,
             not_before: None,
+            confirm_at: None,
+            took: Duration::ZERO,
             refusals: 0,
         }
     }
@@ -56,10 +67,13 @@ impl Schedule {
     }
 
     /// When the next walk starts. `chance` (0 to 1) spreads it over a tenth of the interval, so that
-    /// many exporters do not ask in step.
+    /// many exporters do not ask in step. Half of the time that the last walk left is never used, so
+    /// that a walk that nearly fills the interval does not run into the next tick.
     pub fn next_start(&self, chance: f64) -> Instant {
-        let spread = (self.interval / 10).mul_f64(chance.clamp(0.0, 1.0));
-        let start = self.tick + spread;
+        let slack = self.effective.saturating_sub(self.took);
+        let longest = (self.interval / 10).min(slack / 2);
+        let start = self.tick + longest.mul_f64(chance.clamp(0.0, 1.0));
+        let start = self.confirm_at.map_or(start, |early| start.min(early));
         self.not_before
             .map_or(start, |not_before| start.max(not_before))
     }
@@ -69,9 +83,10 @@ impl Schedule {
         self.refusals > 0
     }
 
-    /// A walk begins at `now`: earlier than its tick, because a new token is to be tried, or after
-    /// ticks that went by while the vendor wanted a pause.
+    /// A walk begins at `now`: earlier than its tick, because it confirms another or a new token is to
+    /// be tried, or after ticks that went by while the vendor wanted a pause.
     pub(super) fn begins(&mut self, now: Instant) {
+        self.confirm_at = None;
         self.tick = self.tick.min(now);
         while self.tick + self.effective <= now {
             self.tick += self.effective;
@@ -83,7 +98,9 @@ impl Schedule {
         let late = now.saturating_duration_since(self.tick);
         let skipped = ticks_within(late, self.effective);
         match how {
-            Ended::Well(took) => {
+            Ended::Well { took, confirm_at } => {
+                self.took = took;
+                self.confirm_at = confirm_at;
                 let stretch = ticks_within(took, self.interval).saturating_add(1);
                 self.effective = self
                     .interval
@@ -143,12 +160,19 @@ mod tests {
         }
     }
 
+    fn well(took: Duration) -> Ended {
+        Ended::Well {
+            took,
+            confirm_at: None,
+        }
+    }
+
     #[test]
     fn quick_walks_start_every_interval_with_a_little_jitter() {
         let (mut schedule, start) = schedule();
         for tick in 1..=3_u32 {
             let now = schedule.next_start(0.5) + Duration::from_secs(1);
-            assert_eq!(schedule.ended(now, Ended::Well(Duration::from_secs(1))), 0);
+            assert_eq!(schedule.ended(now, well(Duration::from_secs(1))), 0);
             assert_eq!(
                 schedule.next_start(0.0),
                 start + MINUTE * tick,
@@ -166,7 +190,7 @@ mod tests {
         let (mut schedule, start) = schedule();
         let took = Duration::from_secs(203);
         assert_eq!(
-            schedule.ended(start + took, Ended::Well(took)),
+            schedule.ended(start + took, well(took)),
             3,
             "60, 120 and 180 s"
         );
@@ -175,12 +199,12 @@ mod tests {
         assert_eq!(schedule.next_start(0.0), start + 4 * MINUTE);
         let end = start + 4 * MINUTE + took;
         assert_eq!(
-            schedule.ended(end, Ended::Well(took)),
+            schedule.ended(end, well(took)),
             0,
             "the stretched schedule is honest"
         );
         let end = start + 8 * MINUTE + MINUTE;
-        assert_eq!(schedule.ended(end, Ended::Well(MINUTE)), 0);
+        assert_eq!(schedule.ended(end, well(MINUTE)), 0);
         assert_eq!(
             schedule.effective_interval(),
             MINUTE,
@@ -202,7 +226,7 @@ mod tests {
         assert_eq!(waits, [120, 150, 150, 150]);
         assert!(schedule.is_backing_off());
         let now = schedule.next_start(0.0);
-        schedule.ended(now, Ended::Well(Duration::from_secs(1)));
+        schedule.ended(now, well(Duration::from_secs(1)));
         assert!(!schedule.is_backing_off());
         assert_eq!(schedule.next_start(0.0) - now, MINUTE);
         assert!(start < now);
@@ -210,7 +234,7 @@ mod tests {
         schedule.ended(now, badly(true));
         let repaired = now + Duration::from_secs(5);
         schedule.begins(repaired);
-        schedule.ended(repaired, Ended::Well(Duration::ZERO));
+        schedule.ended(repaired, well(Duration::ZERO));
         assert_eq!(
             schedule.next_start(0.0) - repaired,
             MINUTE,
@@ -233,9 +257,38 @@ mod tests {
         );
         assert_eq!(schedule.next_start(0.0), pause);
         schedule.begins(pause);
-        let ended = Ended::Well(Duration::from_secs(1));
+        let ended = well(Duration::from_secs(1));
         let skipped = schedule.ended(pause + Duration::from_secs(1), ended);
         assert_eq!(skipped, 0, "no walk was running meanwhile");
         assert_eq!(schedule.next_start(0.0), pause + MINUTE);
+    }
+
+    #[test]
+    fn a_walk_that_nearly_fills_the_interval_skips_no_tick_whatever_the_jitter() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let mut schedule = Schedule::new(10 * second, 50 * second, start);
+        let took = Duration::from_millis(9_500);
+        let mut now = schedule.next_start(0.0) + took;
+        for tick in 1..=20_u32 {
+            assert_eq!(schedule.ended(now, well(took)), 0, "tick {tick}");
+            let begins = schedule.next_start(1.0);
+            assert!(begins < start + second * (10 * tick + 1), "tick {tick}");
+            schedule.begins(begins);
+            now = begins + took;
+        }
+    }
+
+    #[test]
+    fn a_confirming_walk_comes_early_and_once() {
+        let (mut schedule, start) = schedule();
+        let second = Duration::from_secs(1);
+        let confirm_at = Some(start + 16 * second);
+        let took = second;
+        schedule.ended(start + second, Ended::Well { took, confirm_at });
+        assert_eq!(schedule.next_start(1.0), start + 16 * second);
+        schedule.begins(start + 16 * second);
+        schedule.ended(start + 17 * second, badly(false));
+        assert_eq!(schedule.next_start(0.0), start + 16 * second + MINUTE);
     }
 }

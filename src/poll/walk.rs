@@ -1,44 +1,45 @@
-//! Readings until one can be believed.
+//! One walk: the list from its first row to its last, proven complete.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
-    Failure, Source,
-    ask::Asker,
-    count,
+    Failure, Source, count,
+    fetch::PageFetcher,
     reading::{self, Outcome, Reading},
 };
 use crate::{
-    api::Rejection,
+    api::{Rejection, RowKey},
     snapshot::{Hold, Sealed},
 };
 
-/// A reading that can be published.
+/// A walk that may be published.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) sealed: Sealed,
     /// `total_count`, as the last page gave it.
     pub(super) reported: Option<u64>,
-    /// Endpoints owed by the count and not found; 0 when proven.
-    pub(super) missing: u64,
+    /// Rows that the count promised and the pages did not hold.
+    pub(super) shortfall: u64,
+    /// Whether overlapping pages prove it, and not only the count.
+    pub(super) overlapped: bool,
     /// Rows without a record, in the order of [`Rejection::ALL`].
     pub(super) rejected_rows: [u64; Rejection::ALL.len()],
+    /// Ids that stand on two rows of the list, as far as this walk can tell.
+    pub(super) duplicates: HashSet<RowKey>,
     /// The vendor's clock minus ours, in seconds.
     pub(super) clock_offset: Option<f64>,
-    /// What the count owes, to be remembered for the next walk.
-    pub(super) debt: Debt,
 }
 
 impl Found {
-    /// Who stays although a reading lacks it: everybody while the count owes rows, else one endpoint
-    /// for each row that gave no record, because that row may be the endpoint's. A second row with a
-    /// known id hides nobody.
-    pub(super) fn hold(&self, max_age: Duration) -> Hold {
-        let hiding = (self.rejected_rows.iter().zip(Rejection::ALL))
+    /// Which endpoints stay although the walk has not found them: all of them while endpoints are
+    /// `missing`, else one for each row that gave no record, because that row may be the endpoint's.
+    /// A second row with a known id is no other endpoint's.
+    pub(super) fn hold(&self, missing: u64, max_age: Duration) -> Hold {
+        let unreadable = (self.rejected_rows.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
             .map(|(rows, _)| rows)
             .sum();
-        match (self.missing, hiding) {
+        match (missing, unreadable) {
             (0, 0) => Hold::Nothing,
             (0, rows) => Hold::UpTo {
                 max_age,
@@ -52,85 +53,40 @@ impl Found {
     }
 }
 
-/// What the count of a published walk owed, which the next walk need not read twice to believe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Debt {
-    /// Rows that the count promised and the pages did not give.
-    rows: u64,
-    /// How many of these are explained by ids that stand on two rows.
-    duplicates: u64,
-}
-
-/// Takes readings until one is proven, or short in a way that a second reading confirms.
+/// Reads the list, proven by overlap or, where that is impossible, by counting.
+///
+/// `duplicates` are the ids that stood on two rows in the walk before. An id that is among them and
+/// stands on two rows again explains a row of the shortfall: no movement of the list does that twice.
 pub(super) async fn find<S: Source>(
-    asker: &Asker<S>,
-    concurrency: usize,
-    accepted: Debt,
+    fetcher: &PageFetcher<S>,
+    duplicates: &HashSet<RowKey>,
 ) -> Result<Found, Failure> {
-    let first = whole(asker, concurrency).await?;
-    let owed = owed(&first);
-    // The same debt for the same reason: ids that stood on two rows excuse it only while they do.
-    let still_twice = accepted.duplicates.min(first.duplicates.len() as u64);
-    let known = owed == accepted.rows && still_twice == accepted.duplicates;
-    if owed == 0 || known {
-        let duplicates = if known { still_twice } else { 0 };
-        return Ok(found(
-            first,
-            Debt {
-                rows: owed,
-                duplicates,
-            },
-        ));
-    }
-    asker.instruments.reread("count");
-    let duplicates = first.duplicates.clone();
-    drop(first);
-    let second = whole(asker, concurrency).await?;
-    let debt = Debt {
-        rows: self::owed(&second),
-        // No movement of the list explains an id that stands on two rows in both readings.
-        duplicates: duplicates.intersection(&second.duplicates).count() as u64,
+    let (reading, overlapped) = match reading::read(fetcher).await? {
+        Outcome::Whole(reading) => (reading, true),
+        Outcome::Gap => (counted(fetcher).await?, false),
+        Outcome::Empty => return Err(empty()),
     };
-    Ok(found(second, debt))
-}
-
-fn owed(reading: &Reading) -> u64 {
-    let have = reading.draft.len() as u64 + reading.draft.rejected();
-    reading.lowest_total.unwrap_or(0).saturating_sub(have)
-}
-
-fn found(reading: Reading, debt: Debt) -> Found {
-    let duplicates = debt.duplicates.min(debt.rows);
-    let sealed = reading.draft.seal();
-    let mut rejected_rows = sealed.rejected_rows();
-    rejected_rows[Rejection::Duplicate as usize] += duplicates;
-    Found {
-        sealed,
+    let rows = reading.draft.len() as u64 + reading.rejected_rows.iter().sum::<u64>();
+    let shortfall = reading.lowest_total.unwrap_or(0).saturating_sub(rows);
+    let twice = duplicates.intersection(&reading.duplicates).count() as u64;
+    let explained = twice.min(shortfall);
+    let mut rejected_rows = reading.rejected_rows;
+    rejected_rows[Rejection::Duplicate as usize] += explained;
+    Ok(Found {
+        sealed: reading.draft.seal(),
         reported: reading.last_total,
-        missing: debt.rows - duplicates,
+        shortfall: shortfall - explained,
+        overlapped,
         rejected_rows,
+        duplicates: reading.duplicates,
         clock_offset: reading.clock_offset,
-        debt,
-    }
+    })
 }
 
-/// One reading from the first row to the last, proven by overlap or, failing that, by counting.
-async fn whole<S: Source>(asker: &Asker<S>, concurrency: usize) -> Result<Reading, Failure> {
-    for again in [true, false] {
-        match reading::read(asker, concurrency).await? {
-            Outcome::Whole(reading) => return Ok(reading),
-            Outcome::Gap => return counted(asker, concurrency).await,
-            Outcome::Empty if again => asker.instruments.reread("empty"),
-            Outcome::Empty => {}
-        }
-    }
-    Err(empty())
-}
-
-async fn counted<S: Source>(asker: &Asker<S>, concurrency: usize) -> Result<Reading, Failure> {
+async fn counted<S: Source>(fetcher: &PageFetcher<S>) -> Result<Reading, Failure> {
     for _ in 0..2 {
-        asker.instruments.reread("anchor");
-        match count::read(asker, concurrency).await? {
+        fetcher.instruments.reread("count");
+        match count::read(fetcher).await? {
             Outcome::Whole(reading) => return Ok(reading),
             Outcome::Empty => return Err(empty()),
             Outcome::Gap => {}

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Optional},
-    poll::Pace,
+    poll::{Pace, Waited},
     telemetry::{AccountInstruments, ThrottleCause},
 };
 
@@ -103,30 +103,43 @@ impl<R: Retrieve> Line<R> {
         }
     }
 
-    /// Asks for the endpoint once: in its turn, however long that takes.
+    /// Asks for the endpoint in its turn, however long that takes: once, and once more where the
+    /// connection turns out to have been closed while it was idle.
     pub(super) async fn ask(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
-        let for_ever = Instant::now() + FOR_EVER;
-        let share = self.share.turn(for_ever).await;
+        let share = self.share.turn(FOR_EVER).await;
         let room = self.room.acquire().await;
-        progress.enter(Stage::Limiter);
-        let turn = self
-            .pace
-            .turn(for_ever)
-            .await
-            .map_err(|_| Failure::paused())?;
-        progress.enter(Stage::Request);
-        progress.paused(turn.vendor);
-        self.instruments
-            .throttled(ThrottleCause::Limiter, turn.limiter);
-        self.instruments
-            .throttled(ThrottleCause::Vendor, turn.vendor);
-        let left = Instant::now();
-        let answer = self.source.retrieve(&id).await;
-        let took = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.took.store(took, Ordering::Relaxed);
-        drop((turn, room, share));
+        let mut answer = self.attempt(&id, &progress).await?;
+        if answer.as_ref().is_err_and(|error| error.stale_connection) {
+            answer = self.attempt(&id, &progress).await?;
+        }
+        drop((room, share));
         self.heed(answer.as_ref().err());
         Ok(answer?)
+    }
+
+    async fn attempt(
+        &self,
+        id: &str,
+        progress: &Progress,
+    ) -> Result<Result<(Endpoint, u16), Error>, Failure> {
+        progress.enter(Stage::Limiter);
+        let turn = self.pace.turn(FOR_EVER).await;
+        let turn = turn.map_err(|_| Failure::paused())?;
+        progress.enter(Stage::Request);
+        let Waited {
+            limiter,
+            in_flight,
+            vendor,
+        } = turn.waited;
+        progress.paused(vendor);
+        self.instruments
+            .throttled(ThrottleCause::Limiter, limiter + in_flight);
+        self.instruments.throttled(ThrottleCause::Vendor, vendor);
+        let left = Instant::now();
+        let answer = self.source.retrieve(id).await;
+        let took = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.took.store(took, Ordering::Relaxed);
+        Ok(answer)
     }
 
     /// How long a request is likely to take.

@@ -222,6 +222,10 @@ fn given_up<R>(line: &Line<R>, progress: &Progress) -> Failure {
             Reason::Throttled,
             "more was asked for than probe.requests_per_second allows",
         ),
+        Stage::Limiter if line.pace.is_full() => Failure::unanswered(
+            Reason::Throttled,
+            "as many requests were in flight as api.max_concurrent_requests allows",
+        ),
         Stage::Limiter => Failure::unanswered(
             Reason::Throttled,
             "more was asked for than api.requests_per_second allows",

@@ -65,7 +65,7 @@ impl Progress {
     /// Of the time that was waited for the limiter, this much was the vendor's.
     pub(super) fn paused(&self, vendor: Duration) {
         let mut steps = self.steps();
-        steps.times.vendor = vendor;
+        steps.times.vendor += vendor;
         steps.times.limiter = steps.times.limiter.saturating_sub(vendor);
     }
 

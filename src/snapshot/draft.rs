@@ -9,7 +9,7 @@ use super::{
     Sealed,
     pack::{Record, Words},
 };
-use crate::api::{Endpoint, Rejection, Row, RowKey};
+use crate::api::{Endpoint, Row, RowKey};
 
 /// Room is made for this many endpoints at most, whatever a count promises.
 const MOST_EXPECTED: usize = 200_000;
@@ -26,7 +26,6 @@ pub struct Draft {
     words: Words,
     application_names: BTreeMap<String, String>,
     index: HashMap<RowKey, u32, BuildHasherDefault<KeyHasher>>,
-    rejected: HashMap<u64, Rejection>,
     repeated: HashSet<RowKey>,
 }
 
@@ -53,14 +52,11 @@ impl Draft {
         self.index.reserve(more);
     }
 
-    /// Takes a row that stood at `position` of the list (the page's offset plus its index).
+    /// Takes a row that stood at `position` of the list (the page's offset plus its index). A row
+    /// without a record leaves nothing.
     pub fn take(&mut self, row: &Row, position: u64) {
-        match &row.content {
-            Ok(endpoint) => self.take_endpoint(endpoint, row.key, position),
-            // Pages overlap, so a rejected row is received twice: it is counted by its place.
-            Err(rejection) => {
-                self.rejected.insert(position, *rejection);
-            }
+        if let Ok(endpoint) = &row.content {
+            self.take_endpoint(endpoint, row.key, position);
         }
     }
 
@@ -68,8 +64,16 @@ impl Draft {
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
+            // Rows may contradict each other, for example while an application is renamed. The
+            // smallest name is kept, so that the order in which pages arrive does not matter.
             self.application_names
-                .insert(application.id.clone(), name.clone());
+                .entry(application.id.clone())
+                .and_modify(|known| {
+                    if name < known {
+                        known.clone_from(name);
+                    }
+                })
+                .or_insert_with(|| name.clone());
         }
         let record = Record::pack(
             endpoint,
@@ -102,11 +106,6 @@ impl Draft {
         self.records.is_empty()
     }
 
-    /// Rows that gave no record so far.
-    pub fn rejected(&self) -> u64 {
-        self.rejected.len() as u64
-    }
-
     /// Ids that stood at more than one place of the list during this reading: the list moved under
     /// the reader, or it really has two rows with this id.
     pub fn repeated(&self) -> &HashSet<RowKey> {
@@ -120,7 +119,6 @@ impl Draft {
             texts,
             words,
             application_names,
-            rejected,
             ..
         } = self;
         records.sort_unstable_by(|a, b| a.id.of(&texts).cmp(b.id.of(&texts)));
@@ -131,16 +129,11 @@ impl Draft {
             *record = record.moved(&texts, &mut in_order);
         }
         drop(texts);
-        let mut rejected_rows = [0; Rejection::ALL.len()];
-        for rejection in rejected.into_values() {
-            rejected_rows[rejection as usize] += 1;
-        }
         Sealed {
             records,
             texts: in_order,
             words,
             application_names,
-            rejected_rows,
         }
     }
 }

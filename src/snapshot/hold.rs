@@ -2,11 +2,11 @@
 //!
 //! Ages are told by Tokio's clock: a step of the wall clock neither ends a hold nor prolongs it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Snapshot, WalkFacts, pack::Record};
+use super::{Snapshot, WalkFacts, pack::Record, removed::Removed};
 
 /// What becomes of endpoints that the picture before had and this reading lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,29 +24,40 @@ pub enum Hold {
 }
 
 impl Hold {
-    /// Of the records of `picture` that the walk lacks (in the order of ids), those that stay.
-    pub(super) fn held(
+    /// Of so many endpoints that the walk lacks, how many are removed.
+    pub fn removed(self, lacking: u64) -> u64 {
+        match self {
+            Self::Nothing => lacking,
+            Self::UpTo { at_most, .. } => lacking.saturating_sub(at_most.unwrap_or(lacking)),
+        }
+    }
+
+    /// Of the records of `picture` that the walk lacks (in the order of ids), those that stay, and those
+    /// that are removed.
+    pub(super) fn held<'a>(
         self,
-        mut lacking: Vec<&Record>,
+        lacking: Vec<&'a Record>,
         picture: &Snapshot,
         walk: &WalkFacts,
-    ) -> Vec<Record> {
+    ) -> (Vec<Record>, Vec<&'a Record>) {
         let Self::UpTo { max_age, at_most } = self else {
-            return Vec::new();
+            return (Vec::new(), lacking);
         };
         let passed = picture.age(walk.ended);
-        lacking.retain(|old| old.unseen_for(passed) < max_age);
+        let is_young = |old: &&Record| old.unseen_for(passed) < max_age;
+        let (mut stay, mut removed): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_young);
         if let Some(most) = at_most {
             // A stable sort, so that ids stay in order on both sides.
-            lacking.sort_by_key(|old| !old.held);
-            lacking.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+            stay.sort_by_key(|old| !old.held);
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            removed.extend(stay.drain(most.min(stay.len())..));
         }
-        let held = lacking.into_iter().map(|old| Record {
+        let held = stay.into_iter().map(|old| Record {
             held: true,
             unseen_millis: millis(old.unseen_for(passed)),
             ..old.clone()
         });
-        held.collect()
+        (held.collect(), removed)
     }
 }
 
@@ -67,6 +78,9 @@ impl Snapshot {
         if gone == 0 {
             return None;
         }
+        let mut removed = Arc::clone(&self.removed);
+        let leaving = self.records.iter().filter(|one| overdue(one));
+        Removed::add(&mut removed, leaving.map(|one| (one, &*self.texts)), now);
         let stay = self.records.iter().filter(|one| !overdue(one));
         let mut records = Vec::with_capacity(self.records.len() - gone);
         records.extend(stay.cloned());
@@ -75,6 +89,7 @@ impl Snapshot {
             texts: self.texts.clone(),
             words: self.words.clone(),
             application_names: self.application_names.clone(),
+            removed,
             walk: WalkFacts {
                 held: self.walk.held.saturating_sub(gone as u64),
                 ..self.walk.clone()

@@ -12,6 +12,7 @@ mod hold;
 mod pack;
 mod paint;
 mod picture;
+mod removed;
 mod sealed;
 mod state;
 mod tally;
@@ -21,7 +22,7 @@ pub use details::{Detail, Details};
 pub use draft::Draft;
 pub use hold::Hold;
 pub use picture::{EndpointView, Snapshot, WalkFacts};
-pub use sealed::{Comparison, Sealed};
+pub use sealed::Sealed;
 pub use state::{AccountState, Publisher, Reader, Shown, channel};
 pub use tally::{Counts, Tallies};
 

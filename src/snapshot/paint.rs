@@ -3,11 +3,12 @@
 //! What only time can tell is decided here and nowhere else: since when a registration is lost, who
 //! is held, and what has changed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Changes, EndpointView, Hold, Sealed, Snapshot, Transition, WalkFacts,
     pack::{MaybeTime, Record, Span, Words},
+    removed::Removed,
 };
 use crate::api::{Field, Fields};
 
@@ -34,19 +35,23 @@ impl Sealed {
             ..
         } = self;
         let mut changes = Changes::default();
+        let mut remembered = Arc::default();
         count_values(&records, &mut facts);
         if let Some(picture) = previous {
+            remembered = Arc::clone(&picture.removed);
             let mut past = Past {
                 picture,
                 facts: &facts,
                 group_of,
                 changes: &mut changes,
+                remembered: &mut remembered,
             };
-            let left = past.meet(&mut records, &mut texts, &words);
-            let lacking = left.len();
-            let held = hold.held(left, picture, &facts);
-            changes.removed = (lacking - held.len()) as u64;
+            let lacking = past.meet(&mut records, &mut texts, &words);
+            let (held, removed) = hold.held(lacking, picture, &facts);
+            changes.removed = removed.len() as u64;
             facts.held = held.len() as u64;
+            let removed = removed.into_iter().map(|old| (old, &*picture.texts));
+            Removed::add(&mut remembered, removed, facts.ended);
             carry_names(&held, picture, &mut application_names);
             add(
                 &mut records,
@@ -65,6 +70,7 @@ impl Sealed {
                 texts,
                 words,
                 application_names,
+                removed: remembered,
                 walk: facts,
             },
             changes,
@@ -73,14 +79,16 @@ impl Sealed {
 }
 
 /// The picture before, as the new records meet it.
-struct Past<'a> {
+struct Past<'a, 'b> {
     picture: &'a Snapshot,
-    facts: &'a WalkFacts,
-    group_of: GroupOf<'a>,
-    changes: &'a mut Changes,
+    facts: &'b WalkFacts,
+    group_of: GroupOf<'b>,
+    changes: &'b mut Changes,
+    /// What is remembered of endpoints that are not in the picture.
+    remembered: &'b mut Arc<Removed>,
 }
 
-impl<'a> Past<'a> {
+impl<'a> Past<'a, '_> {
     /// Gives every new record its past; returns the old records that no new one continues.
     fn meet(
         &mut self,
@@ -101,6 +109,9 @@ impl<'a> Past<'a> {
             } else {
                 self.changes.added += 1;
                 record.group = group_number((self.group_of)(&record.view(texts, words)));
+                if let Some(past) = Removed::take(self.remembered, id, self.facts.ended) {
+                    self.carry_state(record, past.last_known, past.lost_at, texts, words);
+                }
             }
         }
         left.extend(old_records);
@@ -125,26 +136,37 @@ impl<'a> Past<'a> {
         };
         self.changes.application += u64::from(now.application != before.application);
 
-        let mut lost_at = old.lost_at;
-        match (old.last_known, record.registered) {
+        record.group = group;
+        self.carry_state(record, old.last_known, old.lost_at, texts, words);
+    }
+
+    /// Gives a record the registration state that it had before, and notes a loss or a return.
+    fn carry_state(
+        &mut self,
+        record: &mut Record,
+        last_known: Option<bool>,
+        mut lost_at: MaybeTime,
+        texts: &str,
+        words: &Words,
+    ) {
+        match (last_known, record.registered) {
             (Some(true), Some(false)) => {
                 lost_at = Some(self.facts.started_at).into();
                 self.changes.lost += 1;
-                self.tell(&now, group, lost_at);
+                self.tell(&record.view(texts, words), record.group, lost_at);
             }
             (Some(false), Some(true)) => {
                 self.changes.gained += 1;
-                self.tell(&now, group, lost_at);
+                self.tell(&record.view(texts, words), record.group, lost_at);
                 lost_at = MaybeTime::UNKNOWN;
             }
             (_, Some(true)) => lost_at = MaybeTime::UNKNOWN,
             (_, Some(false) | None) => {}
         }
-        record.group = group;
         record.lost_at = lost_at;
         // An unknown state is bridged: a phone that was registered, then unknown, then unregistered
         // has been lost.
-        record.last_known = record.registered.or(old.last_known);
+        record.last_known = record.registered.or(last_known);
     }
 
     fn tell(&mut self, now: &EndpointView<'_>, group: u16, lost_at: MaybeTime) {

@@ -1,10 +1,13 @@
 //! The picture itself: every endpoint of one account, sorted by id.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::pack::{Record, Words};
+use super::{
+    pack::{Record, Words},
+    removed::Removed,
+};
 use crate::{
     api::{Field, Rejection},
     clock::UnixMillis,
@@ -18,6 +21,8 @@ pub struct Snapshot {
     pub(super) texts: String,
     pub(super) words: Words,
     pub(super) application_names: BTreeMap<String, String>,
+    /// Endpoints that were in earlier pictures.
+    pub(super) removed: Arc<Removed>,
     /// The walk that gave it.
     pub walk: WalkFacts,
 }

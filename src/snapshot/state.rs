@@ -21,8 +21,8 @@ pub struct AccountState {
     pub details_pending: u64,
     /// Did the last finished walk succeed? `None` until the first has finished.
     pub up: Option<bool>,
-    /// A walk awaits its confirming second reading.
-    pub suspect: bool,
+    /// The last walk changed so much that a later one must agree before it is published.
+    pub confirming: bool,
     /// The vendor's `Date` minus our clock in seconds, from the last answer that had one.
     pub clock_offset: Option<f64>,
     /// Effective time between walks.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Changes, Draft, EndpointView, Hold, Snapshot, WalkFacts};
 use crate::{
-    api::{Application, Endpoint, Field, Rejection, Row, RowKey},
+    api::{Application, Endpoint, Field, Row, RowKey},
     clock::UnixMillis,
 };
 
@@ -329,26 +329,56 @@ fn of_two_rows_with_one_id_the_later_wins_and_a_second_place_is_noticed() {
 }
 
 #[test]
-fn rejected_rows_are_counted_by_place_and_values_by_endpoint() {
+fn values_of_a_row_that_came_twice_are_counted_once() {
     let mut draft = Draft::new(true);
-    let rejected = Row {
-        key: RowKey(7),
-        content: Err(Rejection::NotAnObject),
-    };
-    draft.take(&rejected, 0);
-    draft.take(&rejected, 1);
-    draft.take(&rejected, 1);
     let mut odd = endpoint("1", None);
     odd.rejected.insert(Field::SipExpires);
     odd.assumed.insert(Field::CreatedAt);
     draft.take(&row(odd.clone()), 2);
     draft.take(&row(odd), 2);
-    assert_eq!(draft.rejected(), 2);
-    let sealed = draft.seal();
-    assert_eq!(sealed.rejected_rows(), [2, 0, 0, 0, 0]);
-    let (picture, _) = sealed.paint(None, facts(0), Hold::Nothing, &|_| None);
+    let (picture, _) = draft.seal().paint(None, facts(0), Hold::Nothing, &|_| None);
     assert_eq!(picture.walk.rejected_values[Field::SipExpires as usize], 1);
     assert_eq!(picture.walk.assumed_values[Field::CreatedAt as usize], 1);
+}
+
+#[test]
+fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
+    let pair = |one, two| [endpoint("1", Some(one)), endpoint("2", Some(two))];
+    let (first, _) = paint(0, pair(true, true), None, Hold::Nothing);
+    let (lost, _) = paint(1, pair(false, true), Some(&first), Hold::Nothing);
+    assert_eq!(lost_at(&lost, "1"), Some(minute(1)));
+    let day = 24 * 60;
+    for (back, remembered) in [(day + 1, true), (day + 2, false)] {
+        let (empty, changes) = paint(2, [], Some(&lost), Hold::Nothing);
+        assert_eq!((empty.len(), changes.removed), (0, 2));
+        let (still_empty, _) = paint(3, [], Some(&empty), Hold::Nothing);
+        let (again, changes) = paint(back, pair(false, false), Some(&still_empty), Hold::Nothing);
+        let known = remembered.then(|| minute(1));
+        assert_eq!(lost_at(&again, "1"), known, "back after {back} minutes");
+        // The other one was registered when it was removed: it has been lost meanwhile.
+        let lost_now = remembered.then(|| minute(back));
+        assert_eq!(lost_at(&again, "2"), lost_now);
+        let lost = u64::from(remembered);
+        assert_eq!((changes.added, changes.lost), (2, lost));
+        let (registered, changes) = paint(back + 1, pair(true, true), Some(&again), Hold::Nothing);
+        assert_eq!(lost_at(&registered, "1"), None);
+        assert_eq!(changes.gained, 2);
+    }
+}
+
+#[test]
+fn contradicting_names_of_an_application_do_not_depend_on_the_order_of_arrival() {
+    let named = |id: &str, name: &str| Endpoint {
+        application: Some(Application {
+            id: "7".to_owned(),
+            name: Some(name.to_owned()),
+        }),
+        ..endpoint(id, Some(true))
+    };
+    let rows = [named("1", "Sales"), named("2", "Support")];
+    let (forth, _) = paint(0, rows.clone(), None, Hold::Nothing);
+    let (back, _) = paint(0, rows.into_iter().rev(), None, Hold::Nothing);
+    assert_eq!(forth.application_names(), back.application_names());
 }
 
 #[test]

@@ -347,8 +347,8 @@ mod tests {
         let instruments = Instruments::new();
         instruments.account("main");
         assert_eq!(samples(&instruments, Metric::Walks), 1);
-        assert_eq!(samples(&instruments, Metric::WalkFailures), 15);
-        assert_eq!(samples(&instruments, Metric::WalkRereads), 5);
+        assert_eq!(samples(&instruments, Metric::WalkFailures), 14);
+        assert_eq!(samples(&instruments, Metric::WalkRereads), 2);
         assert_eq!(samples(&instruments, Metric::RegistrationChanges), 2);
         assert_eq!(samples(&instruments, Metric::EndpointChanges), 3);
         assert_eq!(samples(&instruments, Metric::ApiRetries), 2);

@@ -196,7 +196,6 @@ async fn pages_smaller_than_asked_for_are_noticed() {
         lists.push(list(format!("silent-{limit}"), 120).wrong(PageFault::ShortPage(limit)));
     }
     lists.push(list("one-row-fits-just", 20).wrong(PageFault::ClampLimit(20)));
-    lists.push(list("all-at-once", 250).wrong(PageFault::IgnoreLimit));
     let names: Vec<_> = lists.iter().map(|list| list.name.clone()).collect();
     let walked = walk(lists).await;
     for name in names {
@@ -251,7 +250,7 @@ async fn a_count_that_promises_more_marks_the_walk_short_and_hides_nobody() {
     assert_eq!(walked.missing("by-three"), Some(3.0));
     assert_eq!(walked.missing("by-hundreds"), Some(900.0));
     assert!(walked.missing("wandering").is_some_and(|owed| owed <= 4.0));
-    assert_eq!(walked.rereads("by-three"), BTreeMap::from([("count", 1.0)]));
+    assert_eq!(walked.rereads("by-three"), BTreeMap::new());
 
     let name = "rows-left-out";
     let shown = walked.scrape.endpoints(name);
@@ -294,6 +293,7 @@ async fn the_link_to_the_next_page_is_never_followed_nor_believed() {
 #[tokio::test]
 async fn a_list_that_cannot_be_read_whole_is_not_shown() {
     let walked = walk(vec![
+        list("all-at-once", 250).wrong(PageFault::IgnoreLimit),
         list("offset-ignored", 250).wrong(PageFault::IgnoreOffset),
         list("offset-ignored-and-endless", 250)
             .wrong(PageFault::IgnoreOffset)
@@ -305,6 +305,7 @@ async fn a_list_that_cannot_be_read_whole_is_not_shown() {
             .edited(Fault::edit(insert("growing-for-ever", usize::MAX, 100))),
     ])
     .await;
+    walked.is_refused("all-at-once", "too_large");
     walked.is_refused("offset-ignored", "inconsistent");
     walked.is_refused("offset-ignored-and-endless", "inconsistent");
     walked.is_refused("emptied", "inconsistent");

@@ -104,6 +104,7 @@ fn error(
         request_id: clean(refusal.request_id),
         message,
         retry_after: refusal.retry_after,
+        stale_connection: false,
     }
 }
 

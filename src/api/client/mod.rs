@@ -19,6 +19,7 @@ use super::{
     credential::Credential,
     decode::{self, NotAPage, pick},
     refusal,
+    transport::Http,
 };
 use crate::{
     clock::Clock,
@@ -44,7 +45,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 /// Shared between tasks; the token may be changed while requests are under way. Debug output holds
 /// no credential.
 pub struct Client {
-    http: reqwest::Client,
+    http: Http,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, in exactly this case and with the last slash.
     endpoints: Url,
     filter: Vec<(&'static str, String)>,
@@ -76,7 +77,7 @@ impl Client {
 
     /// A client over connections that stand already.
     pub(super) fn over(
-        http: reqwest::Client,
+        http: Http,
         account: &Account,
         instruments: AccountInstruments,
         clock: Clock,
@@ -122,7 +123,7 @@ impl Client {
         let credential = self.credential();
         let answer = self.get(Operation::ListEndpoints, url, &credential).await?;
         let body = answer.text();
-        match decode::page(&body) {
+        match decode::page(&body, limit) {
             Ok((rows, total, shape)) => Ok(Page {
                 rows,
                 total,
@@ -206,15 +207,22 @@ impl Client {
             return Err(Error::of(ErrorKind::Auth, None, message));
         };
         let mut attempt = Attempt::begin(&self.instruments, operation);
-        let response = self
+        let request = self
             .http
+            .client
             .get(url)
             .header(X_AUTH_ID, auth_id)
             .header(X_AUTH_TOKEN, token)
-            .timeout(self.request_timeout)
-            .send()
-            .await
-            .map_err(|error| fault::broken(None, error, credential))?;
+            .timeout(self.request_timeout);
+        let response = request.send().await.map_err(|error| {
+            let broke_off = error.is_request() && !error.is_connect() && !error.is_timeout();
+            Error {
+                // No answer since the last one: the next request has a connection of its own.
+                stale_connection: broke_off && self.http.take_answered(),
+                ..fault::broken(None, error, credential)
+            }
+        })?;
+        self.http.set_answered();
         let arrived = self.clock.now();
         let status = response.status().as_u16();
         let date = answer::date(response.headers());

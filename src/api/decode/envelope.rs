@@ -11,9 +11,9 @@ use super::{
 };
 use crate::api::{Row, RowShape, refusal};
 
-/// Rows that one page may hold. The vendor promises at most 100; a list that ignores `limit` may
-/// still be read whole, while a body made of millions of tiny rows may not fill the memory.
-const MAX_ROWS: usize = 10_000;
+/// A page may hold fewer than this many rows more than were asked for. A vendor that gives pages of any
+/// size, without end, would fill the memory.
+const EXTRA_ROWS: usize = 10;
 
 const KEYS: [&str; 4] = ["meta", "objects", "error", "status"];
 
@@ -22,16 +22,21 @@ const KEYS: [&str; 4] = ["meta", "objects", "error", "status"];
 pub(crate) enum NotAPage {
     /// Not JSON, an error, or without a list under `objects`; says which, without the body's words.
     Malformed(String),
-    /// More rows than anybody asked for.
+    /// Far more rows than were asked for.
     TooManyRows,
 }
 
 /// Reads a list's body: its rows in order, `meta.total_count` (or `meta.total`), and their shape.
-pub(crate) fn page(body: &str) -> Result<(Vec<Row>, Option<u64>, RowShape), NotAPage> {
+/// `limit` rows were asked for.
+pub(crate) fn page(body: &str, limit: u32) -> Result<(Vec<Row>, Option<u64>, RowShape), NotAPage> {
     let malformed = |what: &str| NotAPage::Malformed(what.to_owned());
     let mut input = serde_json::Deserializer::from_str(body);
+    let envelope = Envelope {
+        most_rows: limit as usize + EXTRA_ROWS - 1,
+        ..Envelope::default()
+    };
     let envelope = input
-        .deserialize_map(Envelope::default())
+        .deserialize_map(envelope)
         .and_then(|envelope| input.end().map(|()| envelope))
         .map_err(|fault| NotAPage::Malformed(place(&fault)))?;
     if refusal::is_told_by(envelope.error, envelope.status) {
@@ -59,6 +64,8 @@ fn total(meta: &str) -> Option<u64> {
 
 #[derive(Default)]
 struct Envelope<'a> {
+    /// A list of more is refused.
+    most_rows: usize,
     meta: Option<&'a str>,
     objects: Option<Objects>,
     error: Option<&'a str>,
@@ -82,7 +89,7 @@ impl<'de> Visitor<'de> for Envelope<'de> {
         while let Some(known) = map.next_key_seed(Position::in_order(&KEYS))? {
             match known {
                 Some(0) => self.meta = Some(map.next_value::<&RawValue>()?.get()),
-                Some(1) => self.objects = Some(map.next_value_seed(Reading)?),
+                Some(1) => self.objects = Some(map.next_value_seed(Reading(self.most_rows))?),
                 Some(2) => self.error = Some(map.next_value::<&RawValue>()?.get()),
                 Some(_) => self.status = Some(map.next_value::<&RawValue>()?.get()),
                 None => {
@@ -94,8 +101,8 @@ impl<'de> Visitor<'de> for Envelope<'de> {
     }
 }
 
-/// Reads `objects`, whatever it is.
-struct Reading;
+/// Reads `objects`, whatever it is; a list of at most so many rows.
+struct Reading(usize);
 
 impl<'de> DeserializeSeed<'de> for Reading {
     type Value = Objects;
@@ -116,7 +123,7 @@ impl<'de> Visitor<'de> for Reading {
         let mut rows = Vec::new();
         let mut shape = RowShape::default();
         while let Some(raw) = list.next_element::<&RawValue>()? {
-            if rows.len() == MAX_ROWS {
+            if rows.len() == self.0 {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(Objects::TooMany);
             }

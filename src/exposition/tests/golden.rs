@@ -87,7 +87,7 @@ fn rich() -> AccountState {
                 ("unused".to_owned(), "Nobody".to_owned()),
             ]),
         }),
-        suspect: true,
+        confirming: true,
         clock_offset: Some(-0.5),
         ..good("main", picture(second, Some(&first), facts))
     }

@@ -80,7 +80,7 @@ pub(super) fn fresh(account: &str) -> AccountState {
         up: None,
         details: Arc::default(),
         details_pending: 0,
-        suspect: false,
+        confirming: false,
         clock_offset: None,
         poll_interval: Duration::from_secs(60),
         max_age: MAX_AGE,

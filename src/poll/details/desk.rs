@@ -57,6 +57,8 @@ pub(in crate::poll) struct Desk<S> {
     rate: f64,
     /// What the operator grants of that, in requests per second.
     granted: f64,
+    /// Time between the starts of two walks.
+    interval: Duration,
     budget: Budget,
     agenda: Agenda,
     under_way: UnderWay,
@@ -82,6 +84,7 @@ impl<S: Source> Desk<S> {
             with_contact: account.metrics.groups.contains(&Optional::Contact),
             rate: granted,
             granted,
+            interval: account.poll.interval,
             budget: Budget::new(details.requests_per_minute),
             agenda: Agenda::new(details.mode, details.max_age, account.poll.interval),
             under_way: UnderWay::new(),
@@ -105,6 +108,7 @@ impl<S: Source> Desk<S> {
         details: &Arc<Details>,
     ) -> Arc<Details> {
         let limiter = self.around.pace.rate();
+        self.interval = interval;
         self.rate = budget::rate_beside(self.granted, limiter, picture.walk.duration, interval);
         let details = self.only_young(details, |id, detail| {
             let row = picture.endpoint(id);
@@ -133,7 +137,8 @@ impl<S: Source> Desk<S> {
     /// The details that `may` stay and are not too old; the same ones, if all do.
     ///
     /// A budget that cannot hold `max_age` gives each endpoint its turn within `wanted / rate`: twice
-    /// that is waited before what is known is given up.
+    /// that is waited before what is known is given up. No record is renewed while a walk is under way,
+    /// so one that becomes due then is kept until the end of the walk after the next pause.
     fn only_young(
         &self,
         details: &Arc<Details>,
@@ -141,7 +146,7 @@ impl<S: Source> Desk<S> {
     ) -> Arc<Details> {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let round = Duration::from_secs_f64(self.agenda.wanted() as f64 / self.rate);
-        let longest = self.max_age.max(2 * round);
+        let longest = self.max_age.max(2 * round) + 2 * self.interval;
         let stay =
             details.only(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
         if stay.len() == details.len() {
@@ -249,6 +254,9 @@ impl<S: Source> Desk<S> {
     }
 
     fn take_error(&mut self, id: Arc<str>, error: &api::Error, known: &Details) {
+        if error.stale_connection {
+            return self.agenda.put_back(&id, known.get(&id));
+        }
         if error.kind == ErrorKind::NotFound {
             // Deleted since the walk: the next one will say so.
             self.failures = 0;

@@ -63,10 +63,27 @@ impl Drop for Walking<'_> {
 #[derive(Debug)]
 pub struct Turn {
     _permits: [Option<OwnedSemaphorePermit>; 2],
-    /// Time waited for our own limits.
+    /// Time waited.
+    pub waited: Waited,
+}
+
+/// Time that requests waited before they were sent, by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// For the rate limiter, and for requests before this one.
     pub limiter: Duration,
-    /// Time waited because the vendor had asked for a pause.
+    /// For one of the requests that the process may have in flight.
+    pub in_flight: Duration,
+    /// For the end of a pause that the vendor asked for.
     pub vendor: Duration,
+}
+
+impl std::ops::AddAssign for Waited {
+    fn add_assign(&mut self, more: Self) {
+        self.limiter += more.limiter;
+        self.in_flight += more.in_flight;
+        self.vendor += more.vendor;
+    }
 }
 
 /// The vendor wants no request before this.
@@ -105,23 +122,25 @@ impl Pace {
     /// Waits for the right to make one request now.
     ///
     /// # Errors
-    /// The vendor has asked for a pause that ends after `until`: not waited for.
-    pub async fn turn(&self, until: Instant) -> Result<Turn, Paused> {
-        let asked = Instant::now();
-        let mut vendor = Duration::ZERO;
+    /// The vendor has asked for a pause that lasts longer than `longest_pause` from now.
+    pub async fn turn(&self, longest_pause: Duration) -> Result<Turn, Paused> {
+        let mut waited = Waited::default();
         loop {
+            let begun = Instant::now();
             if let Some(end) = self.pause() {
-                if end > until {
+                if end > begun + longest_pause {
                     return Err(Paused(end));
                 }
-                let paused = Instant::now();
                 sleep_until(end).await;
-                vendor += paused.elapsed();
+                waited.vendor += begun.elapsed();
                 continue;
             }
             let mut next = self.next.lock().await;
             sleep_until(*next).await;
+            waited.limiter += begun.elapsed();
+            let allowed = Instant::now();
             let permit = slot(&self.slots.all).await;
+            waited.in_flight += allowed.elapsed();
             // Somebody may have been told to pause while this one waited.
             if self.pause().is_some() {
                 continue;
@@ -129,11 +148,9 @@ impl Pace {
             // Counted from the moment of leaving, so that a late timer never brings two requests
             // closer together than the gap.
             *next = Instant::now() + self.gap;
-            let limiter = asked.elapsed().saturating_sub(vendor);
             return Ok(Turn {
                 _permits: [Some(permit), None],
-                limiter,
-                vendor,
+                waited,
             });
         }
     }
@@ -181,16 +198,13 @@ impl Pace {
         *next = Instant::now() + self.gap;
         Some(Turn {
             _permits: [Some(permit), Some(spare)],
-            limiter: Duration::ZERO,
-            vendor: Duration::ZERO,
+            waited: Waited::default(),
         })
     }
 
-    /// How much longer than its own requests explain a walk has waited for a turn, when it asks for
-    /// `concurrency` pages at a time: for other walks of the same pace, or of the process.
-    pub fn excess(&self, turn: &Turn, concurrency: usize) -> Duration {
-        let concurrency = u32::try_from(concurrency.max(1)).unwrap_or(u32::MAX);
-        (turn.limiter / concurrency).saturating_sub(self.gap)
+    /// Are as many requests in flight as the process may have?
+    pub fn is_full(&self) -> bool {
+        self.slots.all.available_permits() == 0
     }
 
     /// Lets nobody start before `until`, because the vendor asked for it.

@@ -4,10 +4,8 @@ use futures_util::{FutureExt, future::join_all};
 
 use super::*;
 
-/// Later than anything here.
-fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3_600)
-}
+/// Longer than any pause here.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 fn pace(rate: Option<f64>) -> Pace {
     Pace::new(rate, 32)
@@ -18,7 +16,7 @@ async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
     let pace = pace(Some(5.0));
     let start = Instant::now();
     let left = join_all((0..6).map(|_| async {
-        pace.turn(far()).await.unwrap();
+        pace.turn(HOUR).await.unwrap();
         start.elapsed()
     }))
     .await;
@@ -38,9 +36,9 @@ async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
 async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
     let pace = pace(Some(1.0));
     let start = Instant::now();
-    pace.turn(far()).await.unwrap();
-    let _ = tokio::time::timeout(Duration::from_millis(500), pace.turn(far())).await;
-    pace.turn(far()).await.unwrap();
+    pace.turn(HOUR).await.unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(500), pace.turn(HOUR)).await;
+    pace.turn(HOUR).await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 1);
 }
 
@@ -48,19 +46,43 @@ async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
 async fn a_pause_of_the_vendor_holds_for_everybody_and_is_told_apart() {
     let pace = pace(None);
     pace.pause_until(Instant::now() + Duration::from_secs(30));
-    let turn = pace.turn(far()).await.unwrap();
-    assert_eq!((turn.vendor.as_secs(), turn.limiter.as_secs()), (30, 0));
-    assert_eq!(pace.turn(far()).await.unwrap().vendor, Duration::ZERO);
+    let turn = pace.turn(HOUR).await.unwrap();
+    let Waited {
+        vendor, limiter, ..
+    } = turn.waited;
+    assert_eq!((vendor.as_secs(), limiter.as_secs()), (30, 0));
+    let turn = pace.turn(HOUR).await.unwrap();
+    assert_eq!(turn.waited.vendor, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_beyond_the_walks_time_is_not_waited_for() {
+async fn a_pause_longer_than_the_caller_accepts_is_not_waited_for() {
     let pace = pace(None);
-    let end = Instant::now() + Duration::from_secs(30);
+    let start = Instant::now();
+    let end = start + Duration::from_secs(30);
     pace.pause_until(end);
-    let until = Instant::now() + Duration::from_secs(20);
-    assert_eq!(pace.turn(until).await.unwrap_err(), Paused(end));
-    assert_eq!(until.elapsed(), Duration::ZERO);
+    let refused = pace.turn(Duration::from_secs(20)).await.unwrap_err();
+    assert_eq!(refused, Paused(end));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_the_cap_is_told_apart_from_a_wait_for_the_limiter() {
+    let pace = Pace::new(Some(1.0), 1);
+    let first = pace.turn(HOUR).await.unwrap();
+    assert!(pace.is_full());
+    let second = async {
+        let turn = pace.turn(HOUR).await.unwrap();
+        (
+            turn.waited.limiter.as_secs(),
+            turn.waited.in_flight.as_secs(),
+        )
+    };
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(first);
+    };
+    assert_eq!(tokio::join!(second, end).0, (1, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +110,7 @@ async fn what_can_wait_takes_no_turn_while_a_walk_is_under_way() {
     let walk = async {
         let _walking = pace.walking();
         for _ in 0..5 {
-            pace.turn(far()).await.unwrap();
+            pace.turn(HOUR).await.unwrap();
             // The vendor takes its time: turns go unused meanwhile.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -106,7 +128,7 @@ async fn what_can_wait_takes_no_turn_while_a_walk_is_under_way() {
 #[tokio::test(start_paused = true)]
 async fn a_walk_that_begins_goes_before_what_waits_already() {
     let pace = pace(Some(1.0));
-    pace.turn(far()).await.unwrap();
+    pace.turn(HOUR).await.unwrap();
     let start = Instant::now();
     let detail = async {
         pace.spare_turn().await;
@@ -115,7 +137,7 @@ async fn a_walk_that_begins_goes_before_what_waits_already() {
     let walk = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let _walking = pace.walking();
-        pace.turn(far()).await.unwrap();
+        pace.turn(HOUR).await.unwrap();
         start.elapsed()
     };
     let (retrieved, walked) = tokio::join!(detail, walk);
@@ -136,7 +158,7 @@ async fn what_can_wait_never_fills_the_process() {
     let pace = Pace::new(None, 8);
     let held = [pace.spare_turn().await, pace.spare_turn().await];
     assert!(pace.spare_turn().now_or_never().is_none());
-    pace.turn(far()).await.unwrap();
+    pace.turn(HOUR).await.unwrap();
     drop(held);
     pace.spare_turn().await;
 }

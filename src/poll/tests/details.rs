@@ -365,3 +365,39 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn details_that_become_due_during_a_walk_do_not_blink() {
+    let list = list(300, 0..300);
+    let mut account = wanting(1_200.0);
+    account.details.max_age = 100 * SECOND;
+    tell(&list, account, |watch| async move {
+        watch.at(50).await;
+        assert_eq!(watch.state().details.len(), 300);
+        // From now on, a walk takes 40 of the 60 seconds between two walks.
+        watch.list.state().page_latency = Some(10 * SECOND);
+        for at in (50..1_200).step_by(1) {
+            watch.at(at).await;
+            let known = watch.state().details.len();
+            assert_eq!(known, 300, "after {at} s");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn details_are_pending_while_walks_fail_and_nobody_retrieves_them() {
+    let list = list(100, 0..100);
+    let mut account = wanting(1_200.0);
+    account.details.max_age = 100 * SECOND;
+    tell(&list, account, |watch| async move {
+        watch.at(50).await;
+        assert_eq!(watch.state().details_pending, 0);
+        let failing = (0..100).map(|_| Some(fault(ErrorKind::Malformed)));
+        watch.list.state().faults = failing.collect();
+        watch.at(200).await;
+        let state = watch.state();
+        assert_eq!((state.up, state.details_pending), (Some(false), 100));
+    })
+    .await;
+}

@@ -155,27 +155,6 @@ async fn a_held_endpoint_is_not_shown_past_max_age_while_walks_fail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_picture_that_was_withdrawn_is_no_measure_of_what_comes_next() {
-    let list = List::of(40);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    list.asked();
-    tokio::time::advance(Duration::from_secs(301)).await;
-    list.set_registered(0..40, false);
-    stage.poller.walk().await.unwrap();
-    assert_eq!(list.asked().len(), 1, "no second reading");
-    let state = stage.reader.current();
-    let lost = state
-        .picture
-        .as_ref()
-        .unwrap()
-        .endpoint("7")
-        .unwrap()
-        .lost_at;
-    assert!(lost.is_some(), "but what it knew is not forgotten");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_refused_token_is_replaced_from_its_file_within_seconds() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"old").unwrap();

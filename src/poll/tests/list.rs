@@ -44,12 +44,16 @@ pub(super) struct State {
     pub(super) total: Total,
     pub(super) clamp: u32,
     pub(super) ignores_offset: bool,
+    /// Rounds the offset down to a multiple of this.
+    pub(super) rounds_offset: Option<usize>,
     pub(super) shuffles: bool,
     /// Answers to the next requests, instead of pages.
     pub(super) faults: VecDeque<Option<Error>>,
     /// Asked for before each answer.
     pub(super) edit: Option<Edit>,
     pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
+    /// How long a page takes, where that is not the time of any other request.
+    pub(super) page_latency: Option<Duration>,
     /// Offset and time of every request.
     pub(super) requests: Vec<(u64, Instant)>,
     /// Id and time of every retrieved record.
@@ -79,6 +83,7 @@ pub(super) fn fault(kind: ErrorKind) -> Error {
         request_id: None,
         message,
         retry_after: None,
+        stale_connection: false,
     }
 }
 
@@ -91,10 +96,12 @@ impl List {
             total: Total::Right,
             clamp: 100,
             ignores_offset: false,
+            rounds_offset: None,
             shuffles: false,
             faults: VecDeque::new(),
             edit: None,
             latency: Box::new(|| Duration::from_millis(20)),
+            page_latency: None,
             requests: Vec::new(),
             retrieved: Vec::new(),
             record: None,
@@ -135,7 +142,8 @@ impl Source for List {
         let latency = {
             let mut state = self.state();
             state.requests.push((offset, Instant::now()));
-            (state.latency)()
+            let latency = (state.latency)();
+            state.page_latency.unwrap_or(latency)
         };
         sleep(latency).await;
         let mut state = self.state();
@@ -156,10 +164,11 @@ impl Source for List {
         if state.shuffles {
             fastrand::shuffle(&mut state.rows);
         }
-        let offset = if state.ignores_offset {
-            0
-        } else {
-            usize::try_from(offset).unwrap()
+        let offset = usize::try_from(offset).unwrap();
+        let offset = match state.rounds_offset {
+            _ if state.ignores_offset => 0,
+            Some(whole) => offset / whole * whole,
+            None => offset,
         };
         let rows: Vec<Row> = (state.rows.iter().skip(offset))
             .take(limit.min(state.clamp) as usize)

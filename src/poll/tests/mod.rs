@@ -1,7 +1,9 @@
 //! Stories about walks, on a list in memory and with time in our hand.
 
+mod confirm;
 mod details;
 mod life;
+mod limits;
 mod list;
 mod missed;
 mod odd;

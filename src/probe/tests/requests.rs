@@ -165,7 +165,7 @@ async fn a_pause_that_comes_while_a_probe_waits_is_what_it_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_limiter_that_walks_have_used_up_throttles_a_probe() {
     let house = house(&["default"], Some(0.01), &[]);
-    house.pace.turn(Instant::now()).await.unwrap();
+    house.pace.turn(Duration::ZERO).await.unwrap();
     let words = house.words("42").await;
     assert!(
         words.contains("not sent: still waiting for the rate limiter"),
@@ -242,4 +242,29 @@ async fn an_account_with_a_slow_limiter_takes_no_room_from_another() {
     };
     let (_, took) = tokio::join!(flood, quick);
     assert!(took < Duration::from_millis(100), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_idle_connection_costs_a_probe_one_more_request_and_not_its_success() {
+    let house = house(&["default"], None, &[]);
+    house.fake.stale.store(1, Ordering::Relaxed);
+    assert_eq!(failed(&house.samples("42").await), None);
+    assert_eq!(house.asked(), 2);
+    house.fake.stale.store(2, Ordering::Relaxed);
+    assert_eq!(failed(&house.samples("42").await), Some("network"));
+    assert_eq!(house.asked(), 4, "but only one more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_waits_for_the_cap_on_requests_names_the_cap() {
+    let house = house(&["default"], None, &[]);
+    let mut turns = Vec::new();
+    for _ in 0..32 {
+        turns.push(house.pace.turn(Duration::ZERO).await.unwrap());
+    }
+    let words = house.words("42").await;
+    assert!(words.contains("failure, throttled: "), "{words}");
+    assert!(words.contains("api.max_concurrent_requests"), "{words}");
+    drop(turns);
+    assert_eq!(failed(&house.samples("42").await), None);
 }

@@ -42,7 +42,7 @@ pub const FIELDS: [&str; 12] = [
 ];
 
 /// `reason` of `vobiz_walk_failures_total`.
-pub const WALK_FAILURE_REASONS: [&str; 15] = [
+pub const WALK_FAILURE_REASONS: [&str; 14] = [
     "auth",
     "payment_required",
     "forbidden",
@@ -56,7 +56,6 @@ pub const WALK_FAILURE_REASONS: [&str; 15] = [
     "malformed",
     "too_large",
     "inconsistent",
-    "unconfirmed",
     "deadline",
 ];
 
@@ -78,7 +77,7 @@ pub const PROBE_FAILURE_REASONS: [&str; 13] = [
 ];
 
 /// `reason` of `vobiz_walk_rereads_total`.
-pub const REREAD_REASONS: [&str; 5] = ["anchor", "count", "flip", "shrink", "empty"];
+pub const REREAD_REASONS: [&str; 2] = ["anchor", "count"];
 
 /// `change` of `vobiz_registration_changes_total`.
 pub const REGISTRATION_CHANGES: [&str; 2] = ["lost", "gained"];

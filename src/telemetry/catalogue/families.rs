@@ -123,9 +123,9 @@ families! {
     WalkHeldEndpoints = Walk Gauge "vobiz_walk_held_endpoints"
         ["account"],
         "Endpoints shown with their last values because the last good walk was short or had rows that gave no endpoint; 0 when it was neither short nor had such rows.";
-    WalkSuspect = Walk Gauge "vobiz_walk_suspect"
+    WalkConfirming = Walk Gauge "vobiz_walk_confirming"
         ["account"],
-        "Whether a walk changed so much that it awaits a second reading to confirm it.";
+        "Whether a walk changed so much that it is published only when a later walk agrees.";
     WalkRejectedRows = Walk Gauge "vobiz_walk_rejected_rows"
         ["account", "reason"],
         "Rows of the last good walk that gave no endpoint.";

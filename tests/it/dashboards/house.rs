@@ -276,7 +276,7 @@ fn what_is_zero_or_one_is_shown_as_a_word() {
     let switches = [
         "vobiz_endpoint_registered{",
         "vobiz_up{",
-        "vobiz_walk_suspect{",
+        "vobiz_walk_confirming{",
         "up{",
         "vobiz_exporter_config_last_reload_successful{",
         "vobiz_endpoint_application_assigned{",

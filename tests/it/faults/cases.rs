@@ -16,13 +16,13 @@ pub enum Told {
     Passing(&'static str),
     /// A request is made again; the account stays up.
     Retried,
-    /// The list is read again for this reason; the account stays up.
-    Reread(&'static str),
+    /// The walk awaits one that agrees; the account stays up.
+    Confirming,
     /// Nothing at all.
     NotAtAll,
 }
 
-use Told::{As, NotAtAll, Passing, Reread, Retried};
+use Told::{As, Confirming, NotAtAll, Passing, Retried};
 
 /// A fault, told by an account of its own.
 pub struct Case {
@@ -126,7 +126,8 @@ fn carriage() -> Vec<Case> {
         case("drip", As("timeout"), effect(Effect::Drip(10, second / 5))),
         case("stall", As("timeout"), effect(Effect::StallAfter(100))),
         case("reset", As("network"), effect(Effect::Reset)),
-        case("reset-once", Retried, [Fault::new(Effect::Reset).once()]),
+        // Every connection has been idle: the next one is tried at once.
+        case("reset-once", NotAtAll, [Fault::new(Effect::Reset).once()]),
         case(
             "reset-midway",
             As("network"),
@@ -209,20 +210,16 @@ fn glitches() -> Vec<Case> {
     vec![
         case(
             "all-unregistered-once",
-            Reread("flip"),
+            Confirming,
             [unregistered().times(PAGES)],
         ),
+        case("emptied-once", Confirming, [Fault::body(nothing).once()]),
         case(
-            "emptied-once",
-            Reread("shrink"),
-            [Fault::body(nothing).once()],
-        ),
-        case(
-            "all-unregistered-unconfirmed",
-            Passing("unconfirmed"),
+            "all-unregistered-and-then-an-error",
+            Passing("server_error"),
             [
                 unregistered().times(PAGES),
-                // The second reading, and its only retry.
+                // The next walk, and its only retry.
                 Fault::status(500).after(PAGES).times(2),
             ],
         ),

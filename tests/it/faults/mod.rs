@@ -20,11 +20,11 @@ use vobiz_exporter::sim::{FaultId, Options, START, Vendor, World};
 
 use self::cases::{
     Case,
-    Told::{As, NotAtAll, Passing, Reread, Retried},
+    Told::{As, Confirming, NotAtAll, Passing, Retried},
 };
 use crate::stand::{Exporter, Scrape, auth_id, household, listed, once, plan, vendor};
 
-/// Endpoints of each account: enough for three pages, and for a walk to be suspicious.
+/// Endpoints of each account: enough for three pages.
 const ENDPOINTS: usize = 12;
 /// Requests of an undisturbed walk over them, at five rows a page.
 const PAGES: u64 = 3;
@@ -152,15 +152,15 @@ fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
             true
         }
         Passing(reason) => {
-            let suspect = now.only("vobiz_walk_suspect", account);
+            let confirming = now.only("vobiz_walk_confirming", account);
             assert!(
-                now.up(account) == Some(1.0) || suspect == Some(1.0),
+                now.up(account) == Some(1.0) || confirming == Some(1.0),
                 "{account}"
             );
             walked && failures == [reason]
         }
         Retried => walked && retries == ["list_endpoints"],
-        Reread(reason) => walked && rereads == [reason],
+        Confirming => now.only("vobiz_walk_confirming", account) == Some(1.0),
         NotAtAll => walked,
     };
     if !matches!(case.told, As(_) | Passing(_)) {
@@ -254,7 +254,7 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_picture_until_it_
                     assert!(scrape.last_success(&account) > before.last_success(&account));
                     let same = scrape.picture(&account) == before.picture(&account);
                     assert!(same, "{account} shows what it has shown before");
-                    assert_eq!(scrape.only("vobiz_walk_suspect", &account), Some(0.0));
+                    assert_eq!(scrape.only("vobiz_walk_confirming", &account), Some(0.0));
                     *stage = Stage::Well;
                 }
                 _ => {}

@@ -211,3 +211,21 @@ async fn every_fault_is_one_reason_in_time_and_is_over_with_its_cause() {
         ended.log
     );
 }
+
+#[tokio::test]
+async fn an_idle_connection_that_a_balancer_has_closed_fails_no_probe() {
+    let vendor = vendor([("main", 3)]).await;
+    let on = "probe: {enabled: true, requests_per_second: 100}\n";
+    let text = household(&vendor, "retries: 0", [("main", "")]);
+    let exporter = Exporter::start(&format!("{on}{text}")).await;
+    exporter
+        .until("the first walk", |scrape| scrape.up("main") == Some(1.0))
+        .await;
+    let ids = listed(&vendor, &auth_id("main"));
+    let id = ids.keys().next().unwrap();
+    let closed = Fault::new(Effect::Reset).on(Operation::RetrieveEndpoint);
+    vendor.plan(closed.once());
+    let scrape = probe(&exporter, "main", id, "5").await;
+    assert_eq!((failed(&scrape), code(&scrape)), (None, Some(200.0)));
+    assert_eq!(exporter.terminate().await.code, Some(0));
+}

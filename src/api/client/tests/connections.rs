@@ -158,3 +158,42 @@ fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
         "{refusal}"
     );
 }
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_not_used_again() {
+    let vendor = Vendor::start(|_| page()).await;
+    let idle = Duration::from_millis(100);
+    let counted = Instruments::new().account("main");
+    let client = Transports::with_idle_timeout(idle)
+        .client(&account(&vendor.base_url()), counted, Clock::system())
+        .unwrap();
+    client.list_page(0, 100).await.unwrap();
+    tokio::time::sleep(2 * idle).await;
+    client.list_page(0, 100).await.unwrap();
+    let seen = vendor.seen();
+    assert_eq!((seen[0].connection, seen[1].connection), (0, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_is_told_from_one_that_breaks_at_once() {
+    for end in [Reply::Reset, Reply::Last(Vec::new())] {
+        // The first connection answers one request, and the others none.
+        let answers = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let vendor = Vendor::start(move |_| {
+            match answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 => page(),
+                _ => end.clone(),
+            }
+        })
+        .await;
+        let subject = subject(&account(&vendor.base_url()));
+        subject.client.list_page(0, 100).await.unwrap();
+        let mut stale = Vec::new();
+        for _ in 0..3 {
+            let error = subject.client.list_page(0, 100).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Network);
+            stale.push(error.stale_connection);
+        }
+        assert_eq!(stale, [true, false, false]);
+    }
+}

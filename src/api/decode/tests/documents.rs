@@ -40,7 +40,7 @@ fn acme() -> Endpoint {
 }
 
 fn endpoints(body: &str) -> (Vec<Endpoint>, Option<u64>) {
-    let (rows, total, _) = page(body).unwrap();
+    let (rows, total, _) = page(body, 20).unwrap();
     let endpoints = rows.into_iter().map(|row| row.content.unwrap()).collect();
     (endpoints, total)
 }
@@ -84,7 +84,7 @@ fn a_retrieved_endpoint_adds_the_address_that_the_registrar_saw() {
 
 #[test]
 fn the_documented_refusal_is_no_page_and_its_words_are_kept() {
-    page(ENDPOINT_NOT_FOUND).unwrap_err();
+    page(ENDPOINT_NOT_FOUND, 20).unwrap_err();
     let refusal = crate::api::refusal::read(ENDPOINT_NOT_FOUND);
     assert_eq!(refusal.message.as_deref(), Some("Endpoint not found"));
 }

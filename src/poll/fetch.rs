@@ -1,0 +1,274 @@
+//! Reads one page, with retries, within the limits of its walk.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::{
+    Failure, Pace, Reason, Source, backoff,
+    pace::{Paused, Turn, Waited},
+};
+use crate::{
+    api::{self, ErrorKind, Page},
+    config::{Account, Optional},
+    telemetry::{AccountInstruments, Operation, ThrottleCause},
+};
+
+/// Reads the pages of one walk.
+#[derive(Debug)]
+pub(super) struct PageFetcher<S> {
+    pub(super) source: Arc<S>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) instruments: AccountInstruments,
+    pub(super) page_size: u32,
+    pub(super) retries: u32,
+    pub(super) concurrency: usize,
+    /// Whether the addresses of devices are kept.
+    pub(super) with_contacts: bool,
+    limits: Limits,
+    progress: Mutex<Progress>,
+}
+
+/// When a walk has failed. Waiting for the limiter, the cap on requests or a pause of the vendor
+/// counts for neither time, because the account has no influence on it.
+#[derive(Debug)]
+struct Limits {
+    /// Time without a completed page.
+    stalled: Duration,
+    /// Time of the whole walk.
+    under_way: Duration,
+    /// A longer pause of the vendor is not waited for.
+    pause: Duration,
+}
+
+/// What a walk has done so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    /// Pages received.
+    pub(super) pages: u64,
+    /// Requests sent, retries included.
+    pub(super) requests: u64,
+    /// The sum of the times that requests took.
+    pub(super) request_time: Duration,
+    /// The sum of the times that requests waited.
+    pub(super) waited: Waited,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    work: Work,
+    /// Pages that are being requested, or wait for a retry after an error.
+    active: u32,
+    /// Since when there has been an active page.
+    active_since: Option<Instant>,
+    /// Time with an active page, before `active_since`.
+    active_time: Duration,
+    /// The same when the last page was completed.
+    last_completed: Duration,
+    /// The last error since then; it explains a walk that makes no progress.
+    last_error: Option<api::Error>,
+}
+
+impl Progress {
+    /// Time of the walk without the time in which every page waited.
+    fn under_way(&self) -> Duration {
+        let now = self.active_since.map_or(Duration::ZERO, |at| at.elapsed());
+        self.active_time + now
+    }
+}
+
+/// Marks a page as active until it is dropped.
+struct Active<'a>(&'a Mutex<Progress>);
+
+impl<'a> Active<'a> {
+    fn begin(progress: &'a Mutex<Progress>) -> Self {
+        let mut state = lock(progress);
+        state.active += 1;
+        state.active_since.get_or_insert_with(Instant::now);
+        Self(progress)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(self.0);
+        state.active -= 1;
+        if state.active == 0 {
+            state.active_time = state.under_way();
+            state.active_since = None;
+        }
+    }
+}
+
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: Source> PageFetcher<S> {
+    /// A fetcher for one walk, which begins now.
+    pub(super) fn new(
+        source: Arc<S>,
+        pace: Arc<Pace>,
+        instruments: AccountInstruments,
+        account: &Account,
+    ) -> Self {
+        let poll = &account.poll;
+        Self {
+            source,
+            pace,
+            instruments,
+            page_size: account.api.page_size,
+            retries: account.api.retries,
+            concurrency: account.api.concurrency,
+            with_contacts: account.metrics.groups.contains(&Optional::Contact),
+            limits: Limits {
+                stalled: poll.deadline,
+                under_way: poll.max_age.max(2 * poll.interval),
+                pause: poll.interval,
+            },
+            progress: Mutex::default(),
+        }
+    }
+
+    /// What the walk has done so far.
+    pub(super) fn work(&self) -> Work {
+        self.progress().work
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+
+    /// Reads the page at `offset`. Errors that may pass are retried.
+    ///
+    /// # Errors
+    /// The request failed for good, or the walk has reached one of its limits.
+    pub(super) async fn page(&self, offset: u64) -> Result<Page, Failure> {
+        let mut retry = 0;
+        let mut reconnected = false;
+        loop {
+            let turn = self.acquire().await?;
+            let active = Active::begin(&self.progress);
+            let error = match self.request(offset, turn).await? {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            if error.stale_connection && !reconnected {
+                reconnected = true;
+                continue;
+            }
+            let not_before = error.retry_after.map(|wait| self.pace.heed(wait));
+            let pause = not_before.map_or(Duration::ZERO, |end| end - Instant::now());
+            if !error.kind.is_retryable() || retry == self.retries || pause > self.limits.pause {
+                return Err(Failure::request(&error, not_before));
+            }
+            retry += 1;
+            self.instruments.retry(Operation::ListEndpoints);
+            let again = Instant::now() + backoff::wait(retry, fastrand::f64());
+            let is_rate_limited = error.kind == ErrorKind::RateLimited;
+            self.progress().last_error = Some(error);
+            if is_rate_limited {
+                // The limit concerns every request of the account, so all of them wait.
+                drop(active);
+                self.pace.pause_until(again);
+            } else {
+                self.within_limits(sleep_until(again)).await?;
+            }
+        }
+    }
+
+    /// Waits for the right to send one request.
+    async fn acquire(&self) -> Result<Turn, Failure> {
+        let turn = self.pace.turn(self.limits.pause).await;
+        let turn = turn.map_err(|paused| self.paused(paused))?;
+        let Waited {
+            limiter,
+            in_flight,
+            vendor,
+        } = turn.waited;
+        self.instruments
+            .throttled(ThrottleCause::Limiter, limiter + in_flight);
+        self.instruments.throttled(ThrottleCause::Vendor, vendor);
+        self.progress().work.waited += turn.waited;
+        Ok(turn)
+    }
+
+    /// One attempt; the outer error is a walk that has reached one of its limits.
+    async fn request(&self, offset: u64, turn: Turn) -> Result<Result<Page, api::Error>, Failure> {
+        let begun = Instant::now();
+        // Boxed, because many places of a walk hold this future and a process may have hundreds
+        // of walks.
+        let response = Box::pin(self.source.page(offset, self.page_size));
+        let response = self.within_limits(response).await;
+        drop(turn);
+        let mut progress = self.progress();
+        progress.work.requests += 1;
+        progress.work.request_time += begun.elapsed();
+        if let Ok(Ok(_)) = response {
+            progress.work.pages += 1;
+            progress.last_completed = progress.under_way();
+            progress.last_error = None;
+        }
+        response
+    }
+
+    /// Does `work` of an active page until the walk reaches one of its limits.
+    async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        loop {
+            // Another page that is completed meanwhile moves the limit.
+            let left = self.time_left();
+            if left.is_zero() {
+                return Err(self.out_of_time());
+            }
+            if let Ok(done) = timeout_at(Instant::now() + left, &mut work).await {
+                return Ok(done);
+            }
+        }
+    }
+
+    fn time_left(&self) -> Duration {
+        let progress = self.progress();
+        let under_way = progress.under_way();
+        let stalled = under_way.saturating_sub(progress.last_completed);
+        let until_stalled = self.limits.stalled.saturating_sub(stalled);
+        until_stalled.min(self.limits.under_way.saturating_sub(under_way))
+    }
+
+    fn paused(&self, Paused(end): Paused) -> Failure {
+        let error = self.progress().last_error.clone();
+        let kind = error.map_or(ErrorKind::RateLimited, |error| error.kind);
+        Failure {
+            not_before: Some(end),
+            ..Failure::new(
+                Reason::Request(kind),
+                "the vendor asks for a pause that is longer than poll.interval",
+            )
+        }
+    }
+
+    fn out_of_time(&self) -> Failure {
+        let progress = self.progress();
+        if let Some(error) = &progress.last_error {
+            let detail = format!("no further page was completed after: {error}");
+            return Failure::new(Reason::Request(error.kind), detail);
+        }
+        let detail = if progress.under_way() >= self.limits.under_way {
+            format!(
+                "the walk was under way for {} s, the longer of 2 x poll.interval and poll.max_age; \
+                 raise api.concurrency or poll.interval",
+                self.limits.under_way.as_secs_f64()
+            )
+        } else {
+            format!(
+                "no page was completed for {} s (poll.deadline)",
+                self.limits.stalled.as_secs_f64()
+            )
+        };
+        Failure::new(Reason::Deadline, detail)
+    }
+}

@@ -1,0 +1,226 @@
+//! Lists that change more than is believed at once.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::list::{List, Stage, account, fault};
+use crate::{
+    api::{Endpoint, ErrorKind},
+    clock::UnixMillis,
+    poll::Poller,
+    shutdown,
+    snapshot::{AccountState, Reader},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A poller that runs while a story watches it.
+async fn tell(stage: Stage, story: impl AsyncFnOnce(Watch)) {
+    let shutdown = shutdown::Token::new();
+    let watch = Watch {
+        reader: stage.reader,
+        start: Instant::now(),
+    };
+    let story = async {
+        story(watch).await;
+        shutdown.cancel();
+    };
+    tokio::join!(story, Poller::run(stage.poller, shutdown.clone()));
+}
+
+struct Watch {
+    reader: Reader,
+    start: Instant,
+}
+
+impl Watch {
+    async fn at(&self, seconds: u64) -> Arc<AccountState> {
+        let moment = self.start + Duration::from_secs(seconds);
+        sleep(moment.saturating_duration_since(Instant::now())).await;
+        self.reader.current()
+    }
+}
+
+/// Endpoints, and how many of them are registered.
+fn shown(state: &AccountState) -> (usize, u64) {
+    let snapshot = state.picture.as_ref().unwrap();
+    (snapshot.len(), snapshot.tally(0).all.registered)
+}
+
+fn lost_at(state: &AccountState, id: &str) -> Option<UnixMillis> {
+    state.picture.as_ref()?.endpoint(id)?.lost_at
+}
+
+/// Replaces the rows of a list, and gives those that it had.
+fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
+    std::mem::replace(&mut list.state().rows, rows)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hiccup_of_seven_seconds_shows_nothing_and_costs_no_loss_time() {
+    for (count, interval) in [(50, 60), (9, 60), (2, 60), (50, 5)] {
+        let list = List::of(count);
+        let mut account = account();
+        account.poll.interval = interval * SECOND;
+        tell(Stage::new(&list, account), async |watch| {
+            let interval = u64::from(interval);
+            watch.at(interval / 2).await;
+            list.set_registered(0..1, false);
+            let lost = lost_at(&*watch.at(interval + interval / 2).await, "0");
+            assert!(lost.is_some());
+            let seen = 2 * interval - 1;
+            watch.at(seen).await;
+            let rows = replace(&list, Vec::new());
+            let state = watch.at(seen + 7).await;
+            let expected = (usize::try_from(count).unwrap(), count - 1);
+            assert_eq!(shown(&state), expected, "the old snapshot stays");
+            assert_eq!((state.up, state.confirming), (Some(true), true));
+            replace(&list, rows);
+            let state = watch.at(seen + 40).await;
+            assert_eq!(shown(&state), expected);
+            assert_eq!((state.up, state.confirming), (Some(true), false));
+            assert_eq!(lost_at(&state, "0"), lost);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
+    for (interval, early) in [(60, 15), (20, 10), (600, 150)] {
+        let list = List::of(40);
+        let mut account = account();
+        account.poll.interval = interval * SECOND;
+        account.poll.max_age = 5 * interval * SECOND;
+        let stage = Stage::new(&list, account);
+        let instruments = stage.instruments.clone();
+        tell(stage, async |watch| {
+            watch.at(1).await;
+            list.set_registered(0..40, false);
+            // Jitter delays a tick by a tenth of the interval at most.
+            let mut reader = watch.reader.clone();
+            while !reader.current().confirming {
+                reader.next().await;
+            }
+            let seen = Instant::now();
+            while reader.current().confirming {
+                reader.next().await;
+            }
+            assert_eq!(seen.elapsed().as_secs(), early);
+            assert_eq!(shown(&reader.current()), (40, 0));
+            let lost = super::list::count(&instruments, "vobiz_registration_changes_total", "lost");
+            assert_eq!(lost, 40);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_comes_too_soon_confirms_nothing() {
+    let list = List::of(40);
+    let mut account = account();
+    account.poll.interval = 4 * SECOND;
+    tell(Stage::new(&list, account), async |watch| {
+        watch.at(5).await;
+        replace(&list, Vec::new());
+        let state = watch.at(17).await;
+        assert_eq!((shown(&state), state.confirming), ((40, 40), true));
+        let state = watch.at(22).await;
+        assert_eq!((shown(&state), state.confirming), ((0, 0), false));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_walk_between_two_that_agree_changes_nothing() {
+    let list = List::of(40);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    list.state().rows.truncate(10);
+    stage.poller.walk().await.unwrap();
+    list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
+    stage.poller.walk().await.unwrap_err();
+    let state = stage.reader.current();
+    assert_eq!((state.up, state.confirming), (Some(false), true));
+    assert_eq!(shown(&state), (40, 40), "the old snapshot stays");
+    sleep(20 * SECOND).await;
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((shown(&state), state.confirming), ((10, 10), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_contradicts_both_others_must_be_confirmed_itself() {
+    let list = List::of(40);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    list.set_registered(0..40, false);
+    stage.poller.walk().await.unwrap();
+    sleep(20 * SECOND).await;
+    let rows = replace(&list, Vec::new());
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((shown(&state), state.confirming), ((40, 40), true));
+    sleep(20 * SECOND).await;
+    replace(&list, rows);
+    stage.poller.walk().await.unwrap();
+    assert!(stage.reader.current().confirming, "still no two agree");
+    sleep(20 * SECOND).await;
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((shown(&state), state.confirming), ((40, 0), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withdrawn() {
+    let list = List::of(40);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    for walk in 0..6 {
+        sleep(60 * SECOND).await;
+        // First the one half is unregistered, then the other.
+        list.set_registered(0..40, true);
+        let half = if walk % 2 == 0 { 0..25 } else { 15..40 };
+        list.set_registered(half, false);
+        stage.poller.walk().await.unwrap();
+        let withdrawn = walk >= 4;
+        assert_eq!(shown(&stage.reader.current()).1 == 40, !withdrawn, "{walk}");
+    }
+    let state = stage.reader.current();
+    assert!(state.withdraw_at.unwrap() > Instant::now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back() {
+    let list = List::of(50);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    list.set_registered(0..3, false);
+    stage.poller.walk().await.unwrap();
+    let lost = lost_at(&stage.reader.current(), "0");
+    assert!(lost.is_some());
+    let rows = replace(&list, Vec::new());
+    for _ in 0..2 {
+        sleep(60 * SECOND).await;
+        stage.poller.walk().await.unwrap();
+    }
+    assert_eq!(shown(&stage.reader.current()), (0, 0));
+    sleep(3_600 * SECOND).await;
+    replace(&list, rows);
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((shown(&state), lost_at(&state, "0")), ((50, 47), lost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn up_to_the_share_a_fleet_may_change_at_once() {
+    for (count, changed) in [(40, 20), (2, 1), (1, 1)] {
+        let list = List::of(count);
+        let mut stage = Stage::new(&list, account());
+        stage.poller.walk().await.unwrap();
+        list.set_registered(0..changed, false);
+        stage.poller.walk().await.unwrap();
+        assert!(!stage.reader.current().confirming, "{changed} of {count}");
+    }
+}

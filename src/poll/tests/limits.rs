@@ -1,0 +1,196 @@
+//! How long a walk may take: what counts against it, and what does not.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use super::list::{List, Stage, account, fault};
+use crate::{
+    api::{Error, ErrorKind},
+    config::Account,
+    poll::{Pace, Paces, Poller},
+    shutdown,
+    snapshot::Reader,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An account with this interval and this deadline.
+fn account_of(interval: Duration, deadline: Duration) -> Account {
+    let mut account = account();
+    account.poll.interval = interval;
+    account.poll.deadline = deadline;
+    account.poll.max_age = 5 * interval;
+    account.api.concurrency = 4;
+    account
+}
+
+/// Runs pollers for so long and returns how many accounts are up at its end.
+async fn up_after(stages: Vec<Stage>, time: Duration) -> usize {
+    let shutdown = shutdown::Token::new();
+    let readers: Vec<_> = stages.iter().map(|stage| stage.reader.clone()).collect();
+    let run = |stage: Stage| Box::pin(stage.poller.run(shutdown.clone()));
+    let all = join_all(stages.into_iter().map(run));
+    let watch = async {
+        sleep(time).await;
+        shutdown.cancel();
+        let states = readers.iter().map(Reader::current);
+        states.filter(|state| state.up == Some(true)).count()
+    };
+    tokio::join!(watch, all).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
+    let pace = Arc::new(Pace::new(Some(1.0), 32));
+    let list = List::of(1);
+    let stage = |_| {
+        let account = account_of(30 * SECOND, 10 * SECOND);
+        Stage::sharing(&list, account, Arc::clone(&pace))
+    };
+    let stages = (0..60).map(stage).collect();
+    let start = Instant::now();
+    assert_eq!(up_after(stages, 600 * SECOND).await, 60);
+    for minute in 0..10 {
+        let from = start + minute * 60 * SECOND;
+        let state = list.state();
+        let requests = state.requests.iter();
+        let read = requests.filter(|(_, at)| (from..from + 60 * SECOND).contains(at));
+        assert!(read.count() > 55, "no turn is lost in minute {minute}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
+    let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
+    let mut paces = Paces::new(32);
+    let list = List::of(150);
+    list.state().latency = Box::new(|| SECOND);
+    let stage = |number| {
+        let account = account_of(30 * SECOND, 10 * SECOND);
+        Stage::sharing(&list, account, paces.pace(&url, &format!("MA_{number}")))
+    };
+    let stages = (0..300).map(stage).collect();
+    assert_eq!(up_after(stages, 90 * SECOND).await, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_walk_of_many_accounts_waits_for_the_limiter_however_long_it_takes() {
+    let pace = Arc::new(Pace::new(Some(2.0), 32));
+    let list = List::of(1);
+    let stage = |_| {
+        let account = account_of(60 * SECOND, 10 * SECOND);
+        Stage::sharing(&list, account, Arc::clone(&pace))
+    };
+    let mut stages: Vec<_> = (0..40).map(stage).collect();
+    let pollers = stages.iter_mut().map(|stage| &mut stage.poller);
+    let walks = join_all(pollers.map(Poller::walk)).await;
+    assert!(walks.iter().all(Result::is_ok), "{walks:?}");
+    assert_eq!(list.asked().len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval() {
+    let list = List::of(6_000);
+    list.state().latency = Box::new(|| Duration::from_millis(800));
+    let mut account = account_of(20 * SECOND, 10 * SECOND);
+    account.api.requests_per_second = Some(5.0);
+    account.api.concurrency = 2;
+    let mut stage = Stage::new(&list, account);
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!(state.picture.as_ref().unwrap().len(), 6_000);
+    assert_eq!(
+        state.poll_interval,
+        40 * SECOND,
+        "the interval is stretched"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_makes_progress_for_ever_ends_after_max_age() {
+    let list = List::of(100_000);
+    list.state().latency = Box::new(|| 4 * SECOND);
+    let mut stage = Stage::new(&list, account_of(60 * SECOND, 10 * SECOND));
+    let start = Instant::now();
+    let failure = stage.poller.walk().await.unwrap_err();
+    assert_eq!(failure.reason.label(), "deadline");
+    assert_eq!(start.elapsed().as_secs(), 300);
+    assert!(
+        failure.detail.contains("api.concurrency"),
+        "{}",
+        failure.detail
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_idle_connection_costs_one_request_and_no_retry() {
+    let list = List::of(45);
+    let mut account = account();
+    account.api.retries = 0;
+    let mut stage = Stage::new(&list, account);
+    let stale = || {
+        Some(Error {
+            stale_connection: true,
+            ..fault(ErrorKind::Network)
+        })
+    };
+    list.state().faults = [stale()].into();
+    let start = Instant::now();
+    stage.poller.walk().await.unwrap();
+    assert_eq!(list.asked().len(), 2);
+    assert_eq!(start.elapsed().as_secs(), 0, "at once");
+    assert_eq!(stage.count("vobiz_api_retries_total", "list_endpoints"), 0);
+    list.state().faults = [stale(), stale()].into();
+    let failure = stage.poller.walk().await.unwrap_err();
+    assert_eq!(failure.reason.label(), "network", "but only once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
+    let limited = |wait| Error {
+        retry_after: Some(Duration::from_secs(wait)),
+        ..fault(ErrorKind::RateLimited)
+    };
+    let list = List::of(45);
+    list.state().faults = [Some(limited(30))].into();
+    let mut stage = Stage::new(&list, account());
+    let start = Instant::now();
+    stage.poller.walk().await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 30);
+    assert_eq!(
+        stage.count("vobiz_api_throttle_seconds_total", "vendor"),
+        30
+    );
+
+    list.state().faults = [Some(limited(86_400))].into();
+    let start = Instant::now();
+    let failure = stage.poller.walk().await.unwrap_err();
+    assert_eq!(
+        start.elapsed().as_secs(),
+        0,
+        "it is longer than the interval"
+    );
+    assert_eq!(failure.reason.label(), "rate_limited");
+    let pause = failure.not_before.unwrap() - Instant::now();
+    assert_eq!(pause.as_secs(), 600, "and is cut to ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_without_progress_says_deadline_unless_a_fault_explains_it() {
+    let list = List::of(45);
+    list.state().latency = Box::new(|| Duration::from_secs(3_600));
+    let mut stage = Stage::new(&list, account());
+    let start = Instant::now();
+    let failure = stage.poller.walk().await.unwrap_err();
+    assert_eq!(failure.reason.label(), "deadline");
+    assert_eq!(start.elapsed().as_secs(), 50);
+
+    let mut latencies = [20, 60_000].into_iter().cycle();
+    list.state().latency = Box::new(move || Duration::from_millis(latencies.next().unwrap()));
+    list.state().faults = [Some(fault(ErrorKind::ServerError))].into();
+    let failure = stage.poller.walk().await.unwrap_err();
+    assert_eq!(failure.reason.label(), "server_error");
+}
