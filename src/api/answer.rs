@@ -35,7 +35,7 @@ pub(super) fn fault(status: StatusCode) -> Option<ErrorKind> {
     })
 }
 
-/// What a kind of error means, for where the vendor has no words of its own.
+/// What a kind of error means.
 pub(super) fn meaning(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Auth => "the credentials, the auth id or the path were refused",
@@ -46,7 +46,7 @@ pub(super) fn meaning(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "no complete answer in time",
         ErrorKind::Network => "the connection failed",
         ErrorKind::ServerError => "the vendor's server failed",
-        ErrorKind::Redirect => "a redirect, which is never followed",
+        ErrorKind::Redirect => "a redirect, which is never followed; check api.base_url",
         ErrorKind::ClientError => "the request was refused",
         ErrorKind::Malformed => "the answer is not understood",
         ErrorKind::TooLarge => "the answer is larger than allowed",

@@ -4,18 +4,14 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 /// Why a request gave no page or record.
 ///
-/// Safe to log: holds no URL query, no header and no body beyond the vendor's own message, which is
-/// cut to 200 characters.
+/// Safe to show: holds no text of the vendor's, which may repeat the token in any spelling. Its words are
+/// ours; of an answer they tell numbers only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The closed kind, safe as a label's value.
     pub kind: ErrorKind,
     /// HTTP status, where an answer came.
     pub status: Option<u16>,
-    /// The vendor's own error code (`error.code`), such as `INVALID_CREDENTIALS`.
-    pub code: Option<String>,
-    /// The vendor's id of the request (`requestId`, `request_id`, `api_id` or `X-Request-Id`).
-    pub request_id: Option<String>,
     /// What happened, for a person.
     pub message: String,
     /// The vendor asks for no request before this much time has passed.
@@ -55,13 +51,11 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// An error without the vendor's own code and id.
+    /// An error without a wait.
     pub(super) fn of(kind: ErrorKind, status: Option<u16>, message: String) -> Self {
         Self {
             kind,
             status,
-            code: None,
-            request_id: None,
             message,
             retry_after: None,
             stale_connection: false,
@@ -101,14 +95,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(status) = self.status {
-            write!(f, " (status {status}")?;
-            if let Some(code) = &self.code {
-                write!(f, ", code {code}")?;
-            }
-            if let Some(id) = &self.request_id {
-                write!(f, ", request {id}")?;
-            }
-            f.write_str(")")?;
+            write!(f, " (status {status})")?;
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use super::{
 };
 
 impl Config {
-    /// The effective settings of every account in YAML. Tokens and the proxy's password are masked.
+    /// The effective settings of every account in YAML. Tokens are masked; of the proxy's URL only
+    /// scheme, host and port are shown.
     pub fn masked(&self) -> String {
         let mut out = String::new();
         // Writing to a String cannot fail.
@@ -104,7 +105,7 @@ fn write_settings(account: &Account, out: &mut String) -> std::fmt::Result {
     writeln!(out, "      retries: {}", api.retries)?;
     let proxy = api
         .masked_proxy()
-        .map_or_else(|| "null".to_owned(), |url| text(url.as_str()));
+        .map_or_else(|| "null".to_owned(), |url| text(&url));
     writeln!(out, "      proxy_url: {proxy}")?;
     let ca_file = api
         .ca_file

@@ -111,21 +111,20 @@ pub struct Api {
     /// Further attempts after a failed one.
     pub retries: u32,
     /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
-    /// It may hold a password: show it with [`Api::masked_proxy`] only.
+    /// It may hold credentials: show it with [`Api::masked_proxy`] only.
     pub proxy_url: Option<Url>,
     /// PEM file of authorities added to the roots.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Api {
-    /// The proxy as it may be shown: with its password masked.
-    pub fn masked_proxy(&self) -> Option<Url> {
-        let mut url = self.proxy_url.clone()?;
-        if url.password().is_some() {
-            // Cannot fail: a URL that has a password may have one.
-            let _ = url.set_password(Some("***"));
-        }
-        Some(url)
+    /// The proxy as it may be shown: scheme, host and port. User names and queries hold tokens, too.
+    pub fn masked_proxy(&self) -> Option<String> {
+        let url = self.proxy_url.as_ref()?;
+        let port = url
+            .port()
+            .map_or_else(String::new, |port| format!(":{port}"));
+        Some(format!("{}://{}{port}/", url.scheme(), url.host()?))
     }
 }
 
@@ -140,7 +139,7 @@ impl fmt::Debug for Api {
             .field("request_timeout", &self.request_timeout)
             .field("max_page_bytes", &self.max_page_bytes)
             .field("retries", &self.retries)
-            .field("proxy_url", &self.masked_proxy().as_ref().map(Url::as_str))
+            .field("proxy_url", &self.masked_proxy())
             .field("ca_file", &self.ca_file)
             .finish()
     }

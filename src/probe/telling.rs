@@ -1,7 +1,11 @@
 //! How an answer came about, in plain text for a person.
+//!
+//! Texts of the vendor's are told by their length: this page asks for no credentials, and a text may
+//! repeat the token in any spelling. Times, flags and addresses are shown as they were understood.
 
 use std::{
-    fmt::{self, Write as _},
+    fmt,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -33,9 +37,6 @@ pub(super) struct Told<'a> {
     pub(super) exposition: &'a str,
 }
 
-/// Stands for what the configuration does not want shown.
-const MASKED: &str = "***";
-
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "request")?;
@@ -44,7 +45,7 @@ impl fmt::Display for Told<'_> {
             f,
             "  with the headers accept, accept-encoding, user-agent, x-auth-id, x-auth-token"
         )?;
-        writeln!(f, "  account {}", Plain(&self.wanted.account))?;
+        writeln!(f, "  account {}", self.wanted.account)?;
         self.times(f)?;
         self.answer(f)?;
         if let Ok((endpoint, _)) = self.outcome {
@@ -95,17 +96,17 @@ impl Told<'_> {
             Some(status) => writeln!(f, "  status {status}")?,
             None => writeln!(f, "  no status")?,
         }
-        writeln!(f, "  {}", Plain(&words))
+        writeln!(f, "  {words}")
     }
 
     fn record(&self, f: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
         writeln!(f, "\nfields, and the samples that they became")?;
         let (id, label) = (&endpoint.id, "endpoint_id");
-        writeln!(f, "  {label:<15} \"{id}\" -> {}", info(label))?;
+        writeln!(f, "  {label:<15} {id} -> {}", info(label))?;
         for (field, value, sample) in self.fields(endpoint) {
             write!(f, "  {:<15}", field.label())?;
             match value {
-                Some(value) => write!(f, " \"{}\"", Plain(&value))?,
+                Some(value) => write!(f, " {value}")?,
                 None => write!(f, " absent")?,
             }
             if endpoint.rejected.contains(field) {
@@ -125,12 +126,9 @@ impl Told<'_> {
     /// Each field as it may be shown, and the sample that it became.
     fn fields(&self, endpoint: &Endpoint) -> [(Field, Option<String>, Option<String>); 12] {
         let wanted = self.wanted;
-        let masked = |shown: bool, value: &Option<String>| match value {
-            Some(_) if !shown => Some(MASKED.to_owned()),
-            value => value.clone(),
-        };
         let device = |uri: &Option<String>| {
-            masked(wanted.contact, uri).map(|uri| address(&uri, wanted.username))
+            let understood = uri.as_deref().filter(|_| wanted.contact).and_then(address);
+            understood.or_else(|| length(uri.as_ref()))
         };
         let application = endpoint.application.as_ref();
         let registered = endpoint.registered.map(|flag| flag.to_string());
@@ -142,31 +140,31 @@ impl Told<'_> {
         [
             (
                 Field::Username,
-                masked(wanted.username, &endpoint.username),
+                length(endpoint.username.as_ref()),
                 as_label(named, "username"),
             ),
             (
                 Field::Alias,
-                endpoint.alias.clone(),
+                length(endpoint.alias.as_ref()),
                 as_label(true, "alias"),
             ),
             (Field::SipRegistered, registered, as_state),
             (Field::SipExpires, endpoint.expires_at.map(moment), as_time),
             (
                 Field::SipUserAgent,
-                masked(wanted.user_agent, &endpoint.user_agent),
+                length(endpoint.user_agent.as_ref()),
                 as_label(wanted.user_agent, "user_agent"),
             ),
             (Field::SipContact, device(&endpoint.contact), None),
             (Field::SipReceived, device(&endpoint.received), None),
             (
                 Field::Application,
-                application.map(|one| one.id.clone()),
+                length(application.map(|one| &one.id)),
                 as_label(true, "application_id"),
             ),
             (
                 Field::SubAccount,
-                endpoint.sub_account.clone(),
+                length(endpoint.sub_account.as_ref()),
                 as_label(true, "sub_account"),
             ),
             (Field::CreatedAt, endpoint.created_at.map(moment), None),
@@ -176,19 +174,9 @@ impl Told<'_> {
     }
 }
 
-/// Somebody else's text on one line: what is not to be seen is written out.
-struct Plain<'a>(&'a str);
-
-impl fmt::Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for letter in self.0.chars() {
-            match letter {
-                '"' | '\'' => f.write_char(letter)?,
-                _ => write!(f, "{}", letter.escape_debug())?,
-            }
-        }
-        Ok(())
-    }
+/// A text, told by its length.
+fn length(text: Option<&String>) -> Option<String> {
+    text.map(|text| format!("text of {} bytes", text.len()))
 }
 
 /// A label of the info series.
@@ -202,12 +190,18 @@ fn moment(time: UnixMillis) -> String {
     time.map(|time| time.to_string()).unwrap_or_default()
 }
 
-/// A device's URI, or what follows the user in it.
-fn address(uri: &str, username: bool) -> String {
-    match uri.rsplit_once('@') {
-        Some((_, address)) if !username => format!("{MASKED}@{address}"),
-        _ => uri.to_owned(),
-    }
+/// The IP address of a device's URI, with its port where there is one.
+fn address(uri: &str) -> Option<String> {
+    let host = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
+    let host = ["sip:", "sips:"]
+        .into_iter()
+        .find_map(|scheme| host.strip_prefix(scheme))
+        .unwrap_or(host);
+    let host = host.split([';', '?', '>']).next()?;
+    let socket = host.parse::<SocketAddr>().map(|one| one.to_string());
+    socket
+        .or_else(|_| host.parse::<IpAddr>().map(|one| one.to_string()))
+        .ok()
 }
 
 /// The switches that the record has.

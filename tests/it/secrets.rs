@@ -15,6 +15,19 @@ use crate::stand::{Program, Scrape, ask, until};
 
 /// Begins with what is looked for, so that a part of it that was left by a cut is found, too.
 const TOKEN: &str = "XYZZY-token-0123456789abcdef";
+/// Its spellings, other than its own, that an answer may hold, and what of them is looked for.
+const SPELLINGS: [(&str, &str, &str); 6] = [
+    ("percent", "%58%59%5A%5A%59%2Dtoken-0123456789", "%58%59"),
+    (
+        "base64",
+        "WFlaWlktdG9rZW4tMDEyMzQ1Njc4OWFiY2RlZg==",
+        "WFlaWlkt",
+    ),
+    ("lower-case", "xyzzy-token-0123456789abcdef", "xyzzy"),
+    ("html", "&#88;&#89;&#90;&#90;&#89;&#45;token", "&#88;"),
+    ("cut", "token-0123456789abc", "token-0123"),
+    ("apart", "X Y Z Z Y - t o k e n", "X Y Z"),
+];
 const PASSWORD: &str = "XYZZY-password";
 /// How `user:XYZZY-password` begins in the header that a proxy gets.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
@@ -24,7 +37,8 @@ const PROXY_STATUSES: [&str; 2] = ["407 Proxy Authentication Required", "403 For
 
 /// Fails where anything of a secret stands.
 fn assert_discreet(what: &str, text: &str) {
-    for secret in ["XYZZY", ENCODED] {
+    let spelled = SPELLINGS.map(|(_, _, part)| part);
+    for secret in ["XYZZY", ENCODED].into_iter().chain(spelled) {
         assert!(!text.contains(secret), "{what} tells a secret: {text}");
     }
 }
@@ -141,12 +155,53 @@ async fn indiscreet_proxy(status: &'static str) -> String {
     address
 }
 
+/// How a spelling may come back: in a message, a code, an id, a line of text, a header, a place to go.
+fn misspelled() -> BTreeMap<String, Fault> {
+    let mut faults = BTreeMap::new();
+    for (name, spelled, _) in SPELLINGS {
+        let json = format!(
+            "{{\"error\":{{\"code\":\"{spelled}\",\"message\":\"{spelled}\"}},\"api_id\":\"{spelled}\"}}"
+        );
+        let line = Reply {
+            status: 503,
+            content_type: Some("text/plain".to_owned()),
+            headers: vec![("x-request-id".to_owned(), spelled.to_owned())],
+            body: spelled.as_bytes().to_vec(),
+        };
+        let redirect = Effect::Redirect {
+            status: 307,
+            location: format!(
+                "https://{}.test/",
+                spelled.replace(['%', '&', '#', ';', ' '], "-")
+            ),
+        };
+        for (place, fault) in [
+            ("refused", Fault::error(401, ErrorBody::Raw(json.clone()))),
+            ("success", Fault::body(json)),
+            ("line", Fault::new(Effect::Reply(line))),
+            ("redirect", Fault::new(redirect)),
+        ] {
+            faults.insert(format!("{name}-{place}"), fault);
+        }
+    }
+    faults
+}
+
+/// Both, by account name.
+fn faults() -> BTreeMap<String, Fault> {
+    let plain = indiscretions().into_iter();
+    plain
+        .map(|(name, fault)| (name.to_owned(), fault))
+        .chain(misspelled())
+        .collect()
+}
+
 /// A vendor that is indiscreet to all but one account, and the exporter's configuration for it.
 async fn indiscreet_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();
-    let faults = indiscretions();
-    for name in faults.keys().copied().chain(["well"]) {
+    let faults = faults();
+    for name in faults.keys().map(String::as_str).chain(["well"]) {
         let auth_id = format!("MA_{}", name.replace('-', "_"));
         world.settle(AccountPlan::new(&auth_id, TOKEN, 3).still());
         writeln!(
@@ -174,6 +229,7 @@ async fn indiscreet_vendor() -> (Vendor, String) {
     let configuration = format!(
         "poll: {{interval: 5s, max_age: 14s, deadline: 4s}}\n\
          api: {{base_url: \"{}\", requests_per_second: 0, retries: 0}}\n\
+         probe: {{enabled: true, requests_per_second: 100}}\n\
          accounts:\n{accounts}",
         vendor.base_url()
     );
@@ -183,7 +239,7 @@ async fn indiscreet_vendor() -> (Vendor, String) {
 #[tokio::test]
 async fn no_answer_of_a_vendor_or_proxy_brings_a_token_into_logs_or_metrics() {
     let (vendor, text) = indiscreet_vendor().await;
-    let failing = indiscretions().len() + 2 * PROXY_STATUSES.len();
+    let failing = faults().len() + 2 * PROXY_STATUSES.len();
     for format in ["logfmt", "json"] {
         let arguments = ["--once", "--log.level=trace", "--log.format", format];
         let ended = Program::configured(&text, &arguments).run().await;
@@ -235,6 +291,13 @@ async fn no_page_tells_a_token() {
         (failed > 2).then_some(())
     })
     .await;
+    for name in faults().keys() {
+        let path = format!("/probe?account={name}&endpoint_id=1&debug=true");
+        let told = ask(&address, "GET", &path, &[]).await;
+        assert_eq!(told.status, 200, "{name}");
+        assert!(told.text().contains("failure, "), "{}", told.text());
+        assert_discreet(&path, &told.text());
+    }
     let secret = format!("/{TOKEN}?token={TOKEN}");
     for (method, path, headers, status) in [
         ("GET", "/metrics", vec![], 200),
@@ -339,10 +402,16 @@ async fn no_mistake_of_a_configuration_tells_a_secret() {
     }
 
     let file = folder.path().join("good.yaml");
-    let text =
-        format!("api: {{proxy_url: \"http://user:{PASSWORD}@proxy.test\"}}\n{account}{TOKEN}}}]");
+    let text = format!(
+        "api: {{proxy_url: \"http://user-{TOKEN}:{PASSWORD}@proxy.test:3128/{TOKEN}?key={TOKEN}#{TOKEN}\"}}\n{account}{TOKEN}}}]"
+    );
     std::fs::write(&file, text).unwrap();
     let loaded = config::load(Some(&file), &[]).unwrap();
     assert_discreet("a configuration's description", &format!("{loaded:?}"));
-    assert_discreet("a masked configuration", &loaded.config.masked());
+    let masked = loaded.config.masked();
+    assert_discreet("a masked configuration", &masked);
+    assert!(
+        masked.contains("proxy_url: \"http://proxy.test:3128/\"\n"),
+        "{masked}"
+    );
 }

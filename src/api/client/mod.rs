@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod fault;
+mod network;
 #[cfg(test)]
 mod tests;
 
@@ -95,7 +96,7 @@ impl Client {
             http,
             endpoints,
             filter: account.filter.0.clone(),
-            credential: RwLock::new(Arc::new(Credential::new(&account.auth_id, token.clone()))),
+            credential: RwLock::new(Arc::new(Credential::new(&account.auth_id, token))),
             request_timeout: account.api.request_timeout,
             max_page_bytes: account.api.max_page_bytes,
             instruments,
@@ -104,12 +105,16 @@ impl Client {
     }
 
     /// Uses `token` from the next request on; requests under way keep the one they were sent with.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller keeps no copy of a token"
+    )]
     pub fn set_token(&self, token: SecretString) {
         let mut credential = self
             .credential
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *credential = Arc::new(credential.rotated(token));
+        *credential = Arc::new(credential.rotated(&token));
     }
 
     /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on.
@@ -120,8 +125,7 @@ impl Client {
             .append_pair("limit", &limit.to_string())
             .append_pair("offset", &offset.to_string())
             .extend_pairs(&self.filter);
-        let credential = self.credential();
-        let answer = self.get(Operation::ListEndpoints, url, &credential).await?;
+        let answer = self.get(Operation::ListEndpoints, url).await?;
         let body = answer.text();
         match decode::page(&body, limit) {
             Ok((rows, total, shape)) => Ok(Page {
@@ -130,12 +134,9 @@ impl Client {
                 shape,
                 clock_offset: answer.clock_offset,
             }),
-            Err(NotAPage::Malformed(what)) => Err(fault::misunderstood(
-                &what,
-                answer.status,
-                &body,
-                &credential,
-            )),
+            Err(NotAPage::Malformed(what)) => {
+                Err(fault::misunderstood(&what, answer.status, &body))
+            }
             Err(NotAPage::TooManyRows) => {
                 let message = "the page holds far more rows than were asked for".to_owned();
                 Err(Error::of(ErrorKind::TooLarge, Some(answer.status), message))
@@ -157,10 +158,7 @@ impl Client {
             let message = "the endpoint's id cannot stand in a path".to_owned();
             return Err(Error::of(ErrorKind::ClientError, None, message));
         };
-        let credential = self.credential();
-        let answer = self
-            .get(Operation::RetrieveEndpoint, url, &credential)
-            .await?;
+        let answer = self.get(Operation::RetrieveEndpoint, url).await?;
         let body = answer.text();
         let what = match decode::record(&body) {
             Ok(_) if is_an_error(&body) => "an error where an endpoint was expected",
@@ -168,12 +166,7 @@ impl Client {
             Ok(_) => "the record of another endpoint",
             Err(_) => "no endpoint's record",
         };
-        Err(fault::misunderstood(
-            what,
-            answer.status,
-            &body,
-            &credential,
-        ))
+        Err(fault::misunderstood(what, answer.status, &body))
     }
 
     /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id masked. An id
@@ -196,13 +189,8 @@ impl Client {
     }
 
     /// One attempt at `url`, counted however it ends.
-    async fn get(
-        &self,
-        operation: Operation,
-        url: Url,
-        credential: &Credential,
-    ) -> Result<Answer, Error> {
-        let Some([auth_id, token]) = credential.headers() else {
+    async fn get(&self, operation: Operation, url: Url) -> Result<Answer, Error> {
+        let Some([auth_id, token]) = self.credential().headers() else {
             let message = "the token is empty or holds characters that no header can".to_owned();
             return Err(Error::of(ErrorKind::Auth, None, message));
         };
@@ -219,7 +207,7 @@ impl Client {
             Error {
                 // No answer since the last one: the next request has a connection of its own.
                 stale_connection: broke_off && self.http.take_answered(),
-                ..fault::broken(None, error, credential)
+                ..fault::broken(None, &error)
             }
         })?;
         self.http.set_answered();
@@ -229,12 +217,12 @@ impl Client {
         if let Some(kind) = answer::fault(response.status()) {
             attempt.status = Some(status);
             let now = date.unwrap_or(arrived);
-            return Err(fault::refused(kind, response, now, credential).await);
+            return Err(fault::refused(kind, response, now).await);
         }
         let mut body = Vec::new();
         let read = answer::read(response, self.max_page_bytes, &mut body).await;
         if let Err(Unread::Broken(error)) = read {
-            return Err(fault::broken(Some(status), error, credential));
+            return Err(fault::broken(Some(status), &error));
         }
         attempt.status = Some(status);
         if let Err(Unread::TooLarge) = read {

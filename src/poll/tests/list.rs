@@ -79,8 +79,6 @@ pub(super) fn fault(kind: ErrorKind) -> Error {
     Error {
         kind,
         status: None,
-        code: None,
-        request_id: None,
         message,
         retry_after: None,
         stale_connection: false,

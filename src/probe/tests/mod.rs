@@ -81,8 +81,6 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
     Error {
         kind,
         status: Some(status),
-        code: None,
-        request_id: None,
         stale_connection: false,
         message: "no".to_owned(),
         retry_after: retry_after.map(Duration::from_secs),

@@ -34,107 +34,77 @@ async fn each_status_has_its_kind_and_is_counted_as_it_is() {
         let error = page.unwrap_err();
         assert_eq!((error.kind, error.status), (kind, Some(status)));
         assert_eq!(error.kind.is_retryable(), retryable, "{status}");
-        assert_eq!(
-            (&error.code, &error.request_id, error.retry_after),
-            (&None, &None, None)
-        );
+        assert_eq!(error.retry_after, None);
         assert!(!error.message.is_empty());
         assert_eq!(subject.counted(), [format!("list_endpoints {status}")]);
     }
 }
 
 #[tokio::test]
-async fn the_vendors_words_code_and_id_are_found_in_every_shape_of_body() {
-    for (body, said, code, id) in [
-        (
-            r#"{"status":"error","error":{"code":"INVALID_CREDENTIALS","message":"Invalid","details":{}},"requestId":"r1"}"#,
-            Some("Invalid"),
-            Some("INVALID_CREDENTIALS"),
-            Some("r1"),
-        ),
-        (
-            r#"{"error":"no such thing","details":{"a":["b"]}}"#,
-            Some("no such thing"),
-            None,
-            None,
-        ),
-        (
-            r#"{"api_id":"r2","error":"gone","message":"less"}"#,
-            Some("gone"),
-            None,
-            Some("r2"),
-        ),
-        (
-            r#"{"status":"fail","message":"suspended","request_id":7}"#,
-            Some("suspended"),
-            None,
-            Some("7"),
-        ),
-        (r#"{"error":{"code":1042}}"#, None, Some("1042"), None),
-        (r#"{"error":null,"code":"X"}"#, None, Some("X"), None),
-        ("Unauthorised\n", Some("Unauthorised"), None, None),
-        (
-            "<html><h1>502</h1></html>",
-            Some("an HTML page"),
-            None,
-            None,
-        ),
-        (r#"{"error":"cut o"#, None, None, None),
-        ("{}", None, None, None),
-        ("[]", None, None, None),
-        ("null", None, None, None),
-        (r#""Unauthorised""#, Some("Unauthorised"), None, None),
-        (" ", None, None, None),
+async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
+    let each = |spell: fn(u8) -> String| TOKEN.bytes().map(spell).collect::<Vec<_>>().concat();
+    let percent = each(|byte| format!("%{byte:02X}"));
+    let html = each(|byte| format!("&#{byte};"));
+    for spelled in [
+        TOKEN,
+        &percent,
+        &html,
+        "dDBrZW4tb2YtdGhlLWFjY291bnQ=",
+        &TOKEN.to_uppercase(),
+        &TOKEN[..12],
     ] {
-        let error = error_of(answer("403 Forbidden", &["Content-Type: text/html"], body)).await;
-        let expected = match said {
-            Some(said) => format!("access is forbidden: {said}"),
-            None => "access is forbidden".to_owned(),
-        };
-        assert_eq!(error.message, expected, "{body}");
-        assert_eq!(
-            (error.code.as_deref(), error.request_id.as_deref()),
-            (code, id),
-            "{body}"
-        );
+        let id = format!("X-Request-Id: {spelled}");
+        let location = format!("Location: https://{spelled}.test/{spelled}");
+        for (status, body, expected) in [
+            ("403 X", r#"{"error":"$"}"#, "access is forbidden"),
+            (
+                "403 X",
+                r#"{"error":{"code":"$","message":"$"},"requestId":"$"}"#,
+                "access is forbidden",
+            ),
+            ("500 X", "$", "the vendor's server failed"),
+            (
+                "302 X",
+                "$",
+                "a redirect, which is never followed; check api.base_url",
+            ),
+            (
+                "407 X",
+                "$",
+                "the request was refused by the proxy, which wants other credentials",
+            ),
+            ("200 X", "$", "not JSON at line 1, column "),
+            (
+                "200 X",
+                r#"{"error":"$"}"#,
+                "an error where a list was expected",
+            ),
+            ("200 X", r#"{"$":"$"}"#, "no `objects`"),
+        ] {
+            let body = body.replace('$', spelled);
+            let error = error_of(answer(status, &[&id, &location], &body)).await;
+            assert!(error.message.starts_with(expected), "{error}");
+            assert!(!error.to_string().contains(spelled), "{error}");
+        }
     }
 }
 
 #[tokio::test]
-async fn the_id_of_a_request_may_stand_in_a_header() {
-    let header = "X-Request-Id: r3";
-    let error = error_of(answer("500 X", &[header], "")).await;
-    assert_eq!(error.request_id.as_deref(), Some("r3"));
-    assert_eq!(
-        error.to_string(),
-        "the vendor's server failed (status 500, request r3)"
-    );
-    let error = error_of(answer("500 X", &[header], r#"{"requestId":"r4"}"#)).await;
-    assert_eq!(error.request_id.as_deref(), Some("r4"));
-}
-
-#[tokio::test]
-async fn a_message_is_one_short_line_without_credentials() {
-    let long = "é".repeat(300);
-    let body = format!(
-        "bad\u{7} token {TOKEN}\r\n t0ken-of\u{1}-the-account\u{202e} of {AUTH_ID} {TOKEN}{TOKEN} {long}"
-    );
-    let error = error_of(answer("403 X", &[], body)).await;
-    let start = "access is forbidden: bad token *** *** of *** ****** éé";
-    assert!(error.message.starts_with(start), "{error}");
-    assert_eq!(error.message.chars().count(), 200);
-
-    // A credential across the cut is masked before it is cut.
-    let body = format!(
-        r#"{{"error":{{"code":"{TOKEN}","message":"{}{TOKEN}"}},"api_id":"{AUTH_ID}"}}"#,
-        "x".repeat(170)
-    );
-    let error = error_of(answer("403 X", &[], body)).await;
-    assert!(!error.message.contains("t0ken"), "{error}");
-    assert_eq!(
-        (error.code.as_deref(), error.request_id.as_deref()),
-        (Some("***"), Some("***"))
-    );
+async fn a_page_for_people_is_told_by_its_length() {
+    let page = "\n<html><h1>502</h1></html>";
+    for (status, expected) in [
+        (
+            "502 X",
+            "the vendor's server failed: an HTML page of 26 bytes",
+        ),
+        (
+            "200 X",
+            "not JSON at line 2, column 1: an HTML page of 26 bytes",
+        ),
+    ] {
+        let error = error_of(answer(status, &["Content-Type: text/html"], page)).await;
+        assert_eq!(error.message, expected);
+    }
 }
 
 #[tokio::test]
@@ -215,10 +185,6 @@ async fn a_redirect_is_never_followed_to_another_host() {
             format!("Location: http://{address}/api/v1/Account/{AUTH_ID}/Endpoint/?{TOKEN}");
         let error = error_of(answer(status, &[&location], "<html>")).await;
         assert_eq!(error.kind, ErrorKind::Redirect);
-        assert_eq!(
-            error.message,
-            "a redirect, which is never followed, to the host: 127.0.0.1"
-        );
     }
     assert!(other.seen().is_empty());
 }
@@ -227,21 +193,15 @@ async fn a_redirect_is_never_followed_to_another_host() {
 async fn a_success_without_a_list_is_malformed() {
     for (body, message) in [
         (
-            r#"{"status":"error","error":{"code":"E1","message":"boom"},"requestId":"r"}"#,
-            "an error where a list was expected: boom",
+            r#"{"status":"error","error":{"code":"E1","message":"boom"}}"#,
+            "an error where a list was expected",
         ),
         (
-            r#"{"error":"boom","code":"E1","api_id":"r","objects":[]}"#,
-            "an error where a list was expected: boom",
+            r#"{"error":"boom","objects":[]}"#,
+            "an error where a list was expected",
         ),
-        (
-            r#"{"message":"boom","code":"E1","request_id":"r"}"#,
-            "no `objects`: boom",
-        ),
-        (
-            r#"{"objects":null,"code":"E1","api_id":"r"}"#,
-            "`objects` is not a list",
-        ),
+        (r#"{"message":"boom"}"#, "no `objects`"),
+        (r#"{"objects":null}"#, "`objects` is not a list"),
     ] {
         let error = error_of(answer("200 OK", &[], body)).await;
         assert_eq!(
@@ -249,10 +209,6 @@ async fn a_success_without_a_list_is_malformed() {
             (ErrorKind::Malformed, Some(200))
         );
         assert_eq!(error.message, message);
-        assert_eq!(
-            (error.code.as_deref(), error.request_id.as_deref()),
-            (Some("E1"), Some("r"))
-        );
     }
     for (status, body) in [
         ("200 OK", ""),
@@ -266,40 +222,5 @@ async fn a_success_without_a_list_is_malformed() {
             subject.counted(),
             [format!("list_endpoints {}", &status[..3])]
         );
-    }
-}
-
-#[tokio::test]
-async fn our_own_words_stay_whole_whatever_the_token_is() {
-    let clumsy = async |reply: Reply| {
-        let vendor = Vendor::start(move |_| reply.clone()).await;
-        let counted = Instruments::new().account("main");
-        let client = Client::new(&account(&vendor.base_url()), counted, Clock::system()).unwrap();
-        client.set_token(SecretString::from("a"));
-        client.list_page(0, 100).await.unwrap_err().message
-    };
-    for (reply, expected) in [
-        (
-            answer("403 X", &[], r#"{"error":"a bad cat"}"#),
-            "access is forbidden: *** b***d c***t",
-        ),
-        (
-            answer("502 X", &[], "<html>a</html>"),
-            "the vendor's server failed: an HTML page",
-        ),
-        (
-            answer("302 X", &["Location: http://alpha.invalid/"], ""),
-            "a redirect, which is never followed, to the host: ***lph***.inv***lid",
-        ),
-        (
-            answer("407 X", &[], "a"),
-            "the request was refused by the proxy, which wants other credentials",
-        ),
-        (
-            answer("200 X", &[], "a"),
-            "not JSON at line 1, column 1: ***",
-        ),
-    ] {
-        assert_eq!(clumsy(reply).await, expected);
     }
 }
