@@ -42,7 +42,6 @@ def _process(metric: str) -> Query:
 def _strip(board):
     remembered = f"last_over_time(vobiz_exporter_build_info{{{OWN}}}[1d])"
     up = f"bottomk(12, min by (instance) (up{{{OWN}}} and on (job, instance) {remembered}))"
-    reload = f"bottomk(12, min by (instance) (vobiz_exporter_config_last_reload_successful{{{OWN}}}))"
     loaded = f"max by (instance) (vobiz_exporter_config_last_reload_success_timestamp_seconds{{{OWN}}}) * 1000"
     add(
         board,
@@ -58,7 +57,7 @@ def _strip(board):
         number(
             ("Age of the data", "How long ago the newest good walk of each account ended; the dozen oldest."),
             age(),
-            size=(5, 5),
+            size=(6, 5),
             unit="s",
             legend="{{account}}",
             none="not scraped, or never read",
@@ -67,23 +66,15 @@ def _strip(board):
         number(
             ("Instances", "Whether each instance that was there within a day answers Prometheus."),
             up,
-            size=(5, 5),
+            size=(6, 5),
             words=ANSWERS,
             legend="{{instance}}",
             none="not scraped",
         ),
         number(
-            ("Configuration", "Whether the last attempt to load it succeeded."),
-            reload,
-            size=(4, 5),
-            words=WELL,
-            legend="{{instance}}",
-            none="unknown",
-        ),
-        number(
             ("Loaded", "When the configuration was last loaded well, by the instance that did so first."),
             f"min({loaded})",
-            size=(4, 5),
+            size=(6, 5),
             unit="dateTimeFromNow",
             none="unknown",
         ),

@@ -94,7 +94,6 @@ pub struct Instruments {
     api_request_duration: HistogramVec,
     api_retries: IntCounterVec,
     api_throttle: CounterVec,
-    reload_successful: GaugeVec,
     reload_success: GaugeVec,
 }
 
@@ -150,7 +149,6 @@ impl Instruments {
                 let vec = CounterVec::new(options(metric), metric.family().labels);
                 keep(&registry, vec.expect("names are valid"))
             },
-            reload_successful: gauge(Metric::ExporterReloadSuccessful),
             reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
         }
@@ -200,22 +198,10 @@ impl Instruments {
 
     /// The configuration was loaded at this moment.
     pub fn config_loaded(&self, at: UnixMillis) {
-        self.set_reload_successful(1.0);
         let none: &[&str] = &[];
         self.reload_success
             .with_label_values(none)
             .set(at.as_seconds());
-    }
-
-    /// The configuration could not be loaded; the one before stays in force.
-    pub fn config_load_failed(&self) {
-        self.set_reload_successful(0.0);
-    }
-
-    /// There is no sample until the first attempt, because nothing is known before it.
-    fn set_reload_successful(&self, value: f64) {
-        let none: &[&str] = &[];
-        self.reload_successful.with_label_values(none).set(value);
     }
 
     /// Every family that has samples now, in the order of names, samples in the order of labels.
@@ -359,18 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_load_of_the_configuration_keeps_the_time_of_the_last_good_one() {
+    fn the_time_of_the_configuration_is_known_once_it_was_loaded() {
         let instruments = Instruments::new();
-        assert_eq!(samples(&instruments, Metric::ExporterReloadSuccessful), 0);
+        assert_eq!(samples(&instruments, Metric::ExporterReloadSuccess), 0);
         instruments.config_loaded(UnixMillis(1_700_000_000_500));
-        instruments.config_load_failed();
         let gathered = instruments.gather();
-        let value = |metric: Metric| {
-            let name = metric.family().name;
-            let family = gathered.iter().find(|family| family.name() == name);
-            family.unwrap().get_metric()[0].get_gauge().get_value()
-        };
-        assert!(value(Metric::ExporterReloadSuccessful).abs() < f64::EPSILON);
-        assert!((value(Metric::ExporterReloadSuccess) - 1_700_000_000.5).abs() < f64::EPSILON);
+        let name = Metric::ExporterReloadSuccess.family().name;
+        let family = gathered.iter().find(|family| family.name() == name);
+        let loaded = family.unwrap().get_metric()[0].get_gauge().get_value();
+        assert!((loaded - 1_700_000_000.5).abs() < f64::EPSILON);
     }
 }

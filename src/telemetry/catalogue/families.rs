@@ -190,9 +190,6 @@ families! {
     ExporterBuildInfo = Instruments Gauge "vobiz_exporter_build_info"
         ["version", "revision", "rustversion"],
         "Always 1; what this program was built from.";
-    ExporterReloadSuccessful = Instruments Gauge "vobiz_exporter_config_last_reload_successful"
-        [],
-        "Whether the last attempt to load the configuration succeeded.";
     ExporterReloadSuccess = Instruments Gauge "vobiz_exporter_config_last_reload_success_timestamp_seconds"
         [],
         "When the configuration was last loaded with success.";
