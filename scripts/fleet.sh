@@ -37,16 +37,10 @@ within() {
 }
 
 "$binary" simulate --listen-address=127.0.0.1:0 --endpoints=100000 --no-gzip --speed=0 --seed=7 \
-    >"$folder/vendor.out" 2>"$folder/vendor.log" &
+    >"$folder/exporter.yaml" 2>"$folder/vendor.log" &
 vendor=$!
-within 60 grep -q 'token' "$folder/vendor.out"
-base_url=$(sed -n 's/.* answers at //p' "$folder/vendor.out")
-auth_id=$(sed -n 's/^  auth id \([^ ]*\)  token .*$/\1/p' "$folder/vendor.out")
-token=$(sed -n 's/^  auth id [^ ]*  token //p' "$folder/vendor.out")
-cat >"$folder/exporter.yaml" <<END
-api: {base_url: "$base_url"}
-accounts: [{name: main, auth_id: "$auth_id", auth_token: "$token"}]
-END
+# It prints the configuration of an exporter that asks it.
+within 60 grep -q 'auth_token' "$folder/exporter.yaml"
 "$binary" --config.file="$folder/exporter.yaml" --web.listen-address=127.0.0.1:0 \
     2>"$folder/exporter.log" &
 exporter=$!

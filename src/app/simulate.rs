@@ -1,9 +1,13 @@
 //! The simulated vendor alone, for an exporter in another process.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{self, Path},
+};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use url::Url;
 
 use super::{Failure, end::Print, serve};
 use crate::{
@@ -13,8 +17,8 @@ use crate::{
     sim::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity},
 };
 
-/// How many accounts are told one by one.
-const TOLD: u32 = 3;
+/// How many accounts are listed.
+const LISTED: u32 = 3;
 
 /// Serves the simulated API until `shutdown`.
 pub(super) async fn simulate(
@@ -29,27 +33,42 @@ pub(super) async fn simulate(
         Vendor::over(listener, world(simulate, seed), options(simulate)?).map_err(|error| {
             Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
         })?;
-    writeln!(out, "A simulated vendor answers at {}", vendor.base_url())?;
-    let (accounts, endpoints) = (simulate.accounts, simulate.endpoints);
-    writeln!(
-        out,
-        "with {accounts} accounts of {endpoints} endpoints (seed {seed}):"
-    )?;
-    for number in 1..=accounts.min(TOLD) {
-        writeln!(
-            out,
-            "  auth id {}  token {}",
-            auth_id(number),
-            token(number)
-        )?;
-    }
-    if accounts > TOLD {
-        writeln!(out, "  ... to {}", auth_id(accounts))?;
-    }
+    let configuration = configuration(simulate, &vendor.base_url(), seed);
+    write!(out, "{configuration}")?;
     out.flush()?;
     shutdown.cancelled().await;
     vendor.stop().await;
     Ok(())
+}
+
+/// What is printed: the configuration of an exporter that asks this vendor.
+fn configuration(simulate: &Simulate, base_url: &Url, seed: u64) -> String {
+    let (accounts, endpoints) = (simulate.accounts, simulate.endpoints);
+    let ca_file = simulate
+        .tls_cert_file
+        .as_ref()
+        .map_or_else(String::new, |file| {
+            // A relative path would be looked for beside the exporter's file.
+            let file = path::absolute(file).unwrap_or_else(|_| file.clone());
+            format!(", ca_file: {:?}", file.display().to_string())
+        });
+    let mut lines = vec![
+        format!("# A simulated vendor answers at {base_url}"),
+        format!(
+            "# with {accounts} accounts of {endpoints} endpoints (seed {seed}). An exporter's --config.file for it:"
+        ),
+        format!("api: {{base_url: \"{base_url}\"{ca_file}}}"),
+        "accounts:".to_owned(),
+    ];
+    lines.extend((1..=accounts.min(LISTED)).map(|number| {
+        let (auth_id, token) = (auth_id(number), token(number));
+        format!("  - {{name: sim-{number}, auth_id: {auth_id}, auth_token: {token}}}")
+    }));
+    if accounts > LISTED {
+        lines.push(format!("  # ... to {}", auth_id(accounts)));
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// The wall time, for worlds that run beside ours.

@@ -13,6 +13,8 @@ pub struct AccountSummary {
     pub name: String,
     /// Its state in a sentence.
     pub state: String,
+    /// The id of an endpoint that the last good walk found, for an example.
+    pub endpoint_id: Option<Arc<str>>,
 }
 
 /// What the words are made of. Holds no picture, so that an old one is not kept in memory.
@@ -22,17 +24,23 @@ pub(super) struct Standing {
     pub(super) up: Option<bool>,
     failure: Option<&'static str>,
     counts: Option<Counts>,
+    endpoint_id: Option<Arc<str>>,
     max_age: Duration,
     pub(super) withdraw_at: Option<Instant>,
 }
 
 impl Standing {
     pub(super) fn new(state: &AccountState, counts: Option<Counts>) -> Self {
+        let first = state
+            .picture
+            .as_ref()
+            .and_then(|picture| picture.endpoints().next());
         Self {
             account: Arc::clone(&state.account),
             up: state.up,
             failure: state.failure,
             counts,
+            endpoint_id: first.map(|endpoint| endpoint.id.into()),
             max_age: state.max_age,
             withdraw_at: state.withdraw_at,
         }
@@ -42,6 +50,7 @@ impl Standing {
         AccountSummary {
             name: self.account.to_string(),
             state: self.words(now),
+            endpoint_id: self.endpoint_id.clone(),
         }
     }
 

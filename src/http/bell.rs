@@ -19,18 +19,11 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout
 pub trait Bell: Debug + Send + Sync + 'static {
     /// The answer to one request.
     fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply>;
-
-    /// The name of an account, for an example of how to ask.
-    fn example(&self) -> Option<&str>;
 }
 
 impl<R: Retrieve> Bell for Prober<R> {
     fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply> {
         async move { self.answer(&asked).await }.boxed()
-    }
-
-    fn example(&self) -> Option<&str> {
-        Prober::example(self)
     }
 }
 

@@ -197,8 +197,8 @@ impl<P: Pages> Front<P> {
     }
 
     fn index(&self, ticket: Ticket) -> Answer<P> {
-        let example = self.bell.as_ref().and_then(|bell| bell.example());
-        let page = landing::page(&self.telemetry_path, example, &self.pages.accounts());
+        let (probes, accounts) = (self.bell.is_some(), self.pages.accounts());
+        let page = landing::page(&self.telemetry_path, probes, &accounts);
         let mut answer = small(StatusCode::OK, HTML, page, ticket);
         answer.headers_mut().insert(
             CONTENT_SECURITY_POLICY,

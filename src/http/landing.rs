@@ -14,13 +14,9 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
-/// The whole page: name, version, each account's state in words, links. Where probing is on, `probed` is
-/// the name of an account, for an example.
-pub(super) fn page(
-    telemetry_path: &str,
-    probed: Option<&str>,
-    accounts: &[AccountSummary],
-) -> String {
+/// The whole page: name, version, each account's state in words, links; an example of a probe where
+/// `probes` are answered.
+pub(super) fn page(telemetry_path: &str, probes: bool, accounts: &[AccountSummary]) -> String {
     let mut rows = String::new();
     for account in accounts {
         let (name, state) = (escaped(&account.name), escaped(&account.state));
@@ -29,7 +25,11 @@ pub(super) fn page(
     }
     let version = env!("CARGO_PKG_VERSION");
     let path = escaped(telemetry_path);
-    let probe = probed.map_or_else(String::new, probe);
+    let probe = if probes {
+        probe(accounts)
+    } else {
+        String::new()
+    };
     format!(
         "<!DOCTYPE html>\n\
         <html lang=\"en\">\n\
@@ -58,13 +58,23 @@ pub(super) fn page(
     )
 }
 
-/// How to ask for one endpoint. The link itself asks for none, for that would cost a request: it leads
-/// to the words that say what is missing.
-fn probe(account: &str) -> String {
-    let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
+/// How to ask for one endpoint: a link to a known one, as soon as a walk has found any.
+fn probe(accounts: &[AccountSummary]) -> String {
+    let known = accounts
+        .iter()
+        .find_map(|account| Some((&account.name, account.endpoint_id.as_ref()?)));
+    let (link, end) = match known {
+        Some((account, id)) => {
+            let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
+            let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
+            let target = format!("/probe?account={account}&amp;endpoint_id={id}&amp;debug=true");
+            (format!("<a href=\"{target}\" rel=\"nofollow\">"), "</a>")
+        }
+        None => (String::new(), ""),
+    };
     format!(
-        "<li><a href=\"/probe?account={account}&amp;debug=true\">Probe</a>: one endpoint, asked for now, as in \
-        <code>/probe?account={account}&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
+        "<li>{link}Probe{end}: one request to the API for one endpoint, as in \
+        <code>/probe?account=NAME&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
     )
 }
 

@@ -101,11 +101,6 @@ impl<R: Retrieve> Prober<R> {
         self.lines.push(Arc::new(line));
     }
 
-    /// The name of an account, for an example.
-    pub fn example(&self) -> Option<&str> {
-        self.lines.first().map(|line| line.wanted.account.as_str())
-    }
-
     /// Answers within the time that the scrape has.
     pub async fn answer(&self, asked: &Asked) -> Reply {
         let begun = Instant::now();

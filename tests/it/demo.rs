@@ -71,31 +71,24 @@ async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed()
         "--row-shape=captured",
     ];
     let vendor = Program::new(&arguments).start();
-    let out = until("two accounts", || async {
+    let printed = until("two accounts", || async {
         let out = vendor.out();
-        (out.lines().count() == 4).then_some(out)
+        (out.matches("auth_id: ").count() == 2 && out.ends_with('\n')).then_some(out)
     })
     .await;
-    let base_url = out
-        .split_whitespace()
-        .find(|word| word.starts_with("http://"));
-    for account in out.lines().skip(2) {
-        let words: Vec<_> = account.split_whitespace().collect();
-        let &["auth", "id", auth_id, "token", token] = &words[..] else {
-            panic!("{account}");
-        };
-        let once = Program::new(&["--once"])
-            .set("VOBIZ_EXPORTER__API__BASE_URL", base_url.unwrap())
-            .set("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0")
-            .set("VOBIZ_AUTH_ID", auth_id)
-            .set("VOBIZ_AUTH_TOKEN", token);
-        let ended = once.run().await;
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert_eq!(
-            Scrape::read(&ended.out).count("vobiz_endpoint_info", &[]),
-            250
-        );
-    }
+    assert!(
+        printed.contains("2 accounts of 250 endpoints (seed 7)"),
+        "{printed}"
+    );
+    // The whole output is the file of an exporter.
+    let once = Program::configured(&printed, &["--once"])
+        .set("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0");
+    let ended = once.run().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(
+        Scrape::read(&ended.out).count("vobiz_endpoint_info", &[]),
+        2 * 250
+    );
     vendor.signal("TERM").await;
     assert_eq!(vendor.ended().await.code, Some(0));
 }
@@ -161,21 +154,13 @@ async fn a_simulated_vendor_speaks_tls_with_the_certificate_of_a_file() {
         ])
     };
     let vendor = simulate(&certificate, &key).start();
-    let out = until("its account", || async {
+    let printed = until("its account", || async {
         let out = vendor.out();
-        out.contains("token").then_some(out)
+        (out.contains("auth_id: ") && out.ends_with('\n')).then_some(out)
     })
     .await;
-    let words: Vec<_> = out.split_whitespace().collect();
-    let after = |word: &str| words[words.iter().position(|one| *one == word).unwrap() + 1];
-    let base_url = after("at");
-    assert!(base_url.starts_with("https://localhost:"), "{out}");
-    let once = Program::new(&["--once"])
-        .set("VOBIZ_EXPORTER__API__BASE_URL", base_url)
-        .set("VOBIZ_EXPORTER__API__CA_FILE", &certificate)
-        .set("VOBIZ_AUTH_ID", after("id"))
-        .set("VOBIZ_AUTH_TOKEN", after("token"));
-    let ended = once.run().await;
+    assert!(printed.contains("\"https://localhost:"), "{printed}");
+    let ended = Program::configured(&printed, &["--once"]).run().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let scrape = Scrape::read(&ended.out);
     assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);

@@ -83,6 +83,60 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         .await;
 }
 
+/// The queries of the README, parted by empty lines.
+fn first_queries() -> Vec<String> {
+    let text = std::fs::read_to_string("README.md").unwrap();
+    let (_, rest) = text.split_once("```promql\n").unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    block.trim().split("\n\n").map(str::to_owned).collect()
+}
+
+/// `watch: ignore` is for spares, which never register, and for WebRTC clients, which never seem to.
+#[tokio::test]
+async fn the_first_queries_tell_hours_and_leave_out_what_is_ignored() {
+    let queries = first_queries();
+    let [lost, share] = &queries[..] else {
+        panic!("{queries:?}")
+    };
+    let vendor = Vendor::start(World::still(12, 7), Options::default())
+        .await
+        .unwrap();
+    let ids = vendor.edit(|world| {
+        let now = world.now();
+        let account = world.account_mut(TEST_ACCOUNT.auth_id).unwrap();
+        let ids: Vec<_> = account.endpoints().map(|one| one.id().to_owned()).collect();
+        for (number, id) in ids.iter().enumerate() {
+            account.edit(id, |one| {
+                one.set_registered(number >= 4, now);
+                one.username = if number == 3 { "web_3" } else { "desk" }.to_owned();
+                one.alias = if number < 3 { "Spare" } else { "Desk" }.to_owned();
+            });
+        }
+        ids
+    });
+    let text = configuration(&vendor, "").replace(
+        "auth_token: test-token-not-a-secret",
+        "auth_token: test-token-not-a-secret, groups: [\
+         {name: spare, match: {alias: 'Spare.*'}, watch: ignore}, \
+         {name: webrtc, match: {username: 'web_.*'}, watch: ignore}]",
+    );
+    let exporter = Exporter::start(&text).await;
+    let prometheus = Prometheus::scraping(Generation::Two, exporter.address()).await;
+    prometheus.until_is(share, 1.0).await;
+    vendor.edit(|world| {
+        let now = world.now();
+        let account = world.account_mut(TEST_ACCOUNT.auth_id).unwrap();
+        account.edit(&ids[4], |one| one.set_registered(false, now));
+    });
+    prometheus.until_is(share, 7.0 / 8.0).await;
+    let lost = prometheus.query(lost).await;
+    let [lost] = &lost[..] else {
+        panic!("{lost:?}")
+    };
+    assert!((0.0..1.0).contains(&lost.value), "{lost:?}");
+    assert!(lost.labels["alias"].is_string(), "{lost:?}");
+}
+
 #[tokio::test]
 async fn prometheus_negotiates_openmetrics_and_gzip_and_reads_the_metadata() {
     for generation in Generation::ALL {

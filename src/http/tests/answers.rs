@@ -30,10 +30,12 @@ async fn a_person_finds_the_state_of_every_account_and_the_way_to_the_metrics() 
         AccountSummary {
             name: "main".to_owned(),
             state: "45 endpoints, read 12 s ago".to_owned(),
+            endpoint_id: Some("42".into()),
         },
         AccountSummary {
             name: "<script>alert('x')</script>".to_owned(),
             state: "\"R&D\" failed".to_owned(),
+            endpoint_id: None,
         },
     ];
     let page = house.client().await.get("/").await;

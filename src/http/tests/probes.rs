@@ -8,7 +8,7 @@ use super::{
     house::House,
 };
 use crate::{
-    exposition::{Encoding, Format},
+    exposition::{AccountSummary, Encoding, Format},
     http::{Bell, Limits, Settings},
     probe::{Asked, Reply},
     shutdown::Token,
@@ -50,10 +50,6 @@ impl Bell for Slow {
             self.reply.clone()
         }
         .boxed()
-    }
-
-    fn example(&self) -> Option<&str> {
-        Some("a \"b\" & Söhne")
     }
 }
 
@@ -154,8 +150,18 @@ async fn a_person_finds_an_example_of_a_probe_only_where_there_are_probes() {
     let bell = Slow::saying(Reply::Refused("account is missing\n"));
     bell.gate.cancel();
     let with = house(&bell, 1).await;
+    let account = |endpoint_id: Option<&str>| AccountSummary {
+        name: "a \"b\" & Söhne".to_owned(),
+        state: "up".to_owned(),
+        endpoint_id: endpoint_id.map(Into::into),
+    };
+    // Nothing to ask for before the first walk.
+    *with.shelf.accounts.lock().unwrap() = vec![account(None)];
     let page = with.client().await.get("/").await;
-    let link = "href=\"/probe?account=a%20%22b%22%20%26%20S%C3%B6hne&amp;debug=true\"";
+    assert!(page.text().contains("<li>Probe: "), "{}", page.text());
+    *with.shelf.accounts.lock().unwrap() = vec![account(None), account(Some("4\"2"))];
+    let page = with.client().await.get("/").await;
+    let link = "href=\"/probe?account=a%20%22b%22%20%26%20S%C3%B6hne&amp;endpoint_id=4%222&amp;debug=true\"";
     assert!(page.text().contains(link), "{}", page.text());
     let refused = with.client().await.get("/probe").await;
     assert_eq!(

@@ -166,15 +166,15 @@ async fn probing_is_off_until_it_is_wanted() {
     assert_eq!(vendor.counts().retrieve_endpoint, 0);
 
     let on = Exporter::start(&configuration(&vendor, ON)).await;
-    let landing = get(on.address(), "/").await.text();
-    let link = "href=\"/probe?account=main&amp;debug=true\"";
-    assert!(landing.contains(link), "{landing}");
-    assert_eq!(
-        get(on.address(), "/probe?account=main&debug=true")
-            .await
-            .status,
-        400
-    );
+    let link = until("a link to a phone", || async {
+        let landing = get(on.address(), "/").await.text();
+        let (_, link) = landing.split_once("href=\"/probe?")?;
+        Some(link.split_once('"')?.0.replace("&amp;", "&"))
+    })
+    .await;
+    let answer = get(on.address(), &format!("/probe?{link}")).await;
+    assert_eq!(answer.status, 200, "{link}: {}", answer.text());
+    assert!(answer.text().contains("\nprobe_success 1\n"), "{answer:?}");
 }
 
 #[tokio::test]
