@@ -29,7 +29,8 @@ pub struct RowShape {
 
 impl RowShape {
     /// What is seen in these rows and in one more.
-    pub(super) fn and(self, other: Self) -> Self {
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         Self {
             registration_keys: self.registration_keys || other.registration_keys,
             narrative_keys: self.narrative_keys || other.narrative_keys,

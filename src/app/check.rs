@@ -1,38 +1,44 @@
 //! Checking a configuration, on its own or against the vendor.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use secrecy::SecretString;
 
 use super::{Failure, end::Print};
 use crate::{
-    api::{ApplicationForm, Endpoint, Page, RowShape, Transports},
-    cli::Arguments,
+    api::{ApplicationForm, Client, Endpoint, Error, Page, RowShape, Transports},
+    cli::{Arguments, Check},
     clock::Clock,
-    config::{self, Account},
-    poll::group_of,
-    snapshot::{Draft, Hold, Snapshot, WalkFacts},
+    config::{self, Account, Config},
+    poll::{Paces, Poller, Source, Surroundings},
+    snapshot::{AccountState, Snapshot},
     telemetry::Instruments,
 };
 
-/// Loads the configuration and tells of it; with `live`, asks every account for one page.
+/// Loads the configuration and tells of it; with [`Check::Live`], reads every account's list.
 ///
 /// # Errors
 /// Code 2 with every mistake of the configuration; code 1 when an account did not answer well.
 pub(super) async fn check(
     arguments: &Arguments,
     environment: &[(String, String)],
-    live: bool,
+    check: Check,
     out: &mut Print<'_>,
 ) -> Result<(), Failure> {
-    let loaded = config::load(arguments.config_file.as_deref(), environment)?;
+    let load = match check {
+        Check::WithoutSecrets => config::load_without_secrets,
+        Check::Whole | Check::Live => config::load,
+    };
+    let loaded = load(arguments.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    let names: Vec<_> = loaded
-        .config
-        .accounts
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
+    let accounts = &loaded.config.accounts;
+    let names: Vec<_> = accounts.iter().map(|one| one.name.as_str()).collect();
     let noun = if names.len() == 1 {
         "account"
     } else {
@@ -44,24 +50,43 @@ pub(super) async fn check(
         names.len(),
         names.join(", ")
     )?;
-    if !live {
-        return Ok(());
+    match check {
+        Check::Whole => Ok(()),
+        Check::WithoutSecrets => {
+            writeln!(out, "token files were not read")?;
+            Ok(())
+        }
+        Check::Live => live(&loaded.config, out).await,
     }
+}
+
+/// Reads the lists of all accounts side by side, and tells of them in the configuration's order.
+async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), Failure> {
     let mut transports = Transports::new();
     let instruments = Instruments::new();
     let clock = Clock::system();
-    let mut failed = 0;
-    for account in &loaded.config.accounts {
-        let own = instruments.account(&account.name);
-        let asked = match transports.client(account, own, clock) {
-            Ok(client) => client
-                .list_page(0, account.api.page_size)
-                .await
-                .map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
+    let mut paces = Paces::new(config.max_concurrent_requests);
+    for account in &config.accounts {
+        let api = &account.api;
+        paces.announce(&api.base_url, &account.auth_id, api.requests_per_second);
+    }
+    let mut lists = FuturesOrdered::new();
+    for account in &config.accounts {
+        let around = Surroundings {
+            clock,
+            instruments: instruments.account(&account.name),
+            pace: paces.pace(&account.api.base_url, &account.auth_id),
         };
-        match asked {
-            Ok(page) => describe(account, &page, clock, out)?,
+        let client = transports.client(account, around.instruments.clone(), clock);
+        lists.push_back(async move {
+            let client = client.map_err(|error| error.to_string())?;
+            List::read(account, client, around).await
+        });
+    }
+    let (mut accounts, mut failed) = (config.accounts.iter(), 0);
+    while let Some((list, account)) = lists.next().await.zip(accounts.next()) {
+        match list {
+            Ok(list) => describe(account, &list, out)?,
             Err(error) => {
                 failed += 1;
                 writeln!(out, "{}: FAILED: {error}", account.name)?;
@@ -69,50 +94,89 @@ pub(super) async fn check(
         }
     }
     if failed > 0 {
+        let all = config.accounts.len();
         return Err(Failure::at_run_time(format!(
-            "{failed} of {} accounts failed",
-            names.len()
+            "{failed} of {all} accounts failed"
         )));
     }
     Ok(())
 }
 
-/// What one page tells about an account and the settings for it.
-fn describe(
-    account: &Account,
-    page: &Page,
-    clock: Clock,
-    out: &mut Print<'_>,
-) -> Result<(), Failure> {
+/// What a walk found.
+struct List {
+    state: Arc<AccountState>,
+    picture: Arc<Snapshot>,
+    shape: RowShape,
+}
+
+impl List {
+    /// One walk, as the exporter does it.
+    async fn read(account: &Account, client: Client, around: Surroundings) -> Result<Self, String> {
+        let source = Arc::new(Shapes {
+            client,
+            seen: Mutex::default(),
+        });
+        let walked = Arc::clone(&source);
+        let (mut poller, reader) = Poller::new(account.clone(), walked, around, Duration::ZERO);
+        poller.walk().await.map_err(|failure| failure.to_string())?;
+        let state = reader.current();
+        let picture = state.picture.clone();
+        let shape = *source.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self {
+            picture: picture.ok_or("the walk gave no picture")?,
+            state,
+            shape,
+        })
+    }
+}
+
+/// The client, and the shapes of all rows that it read: a picture does not tell them.
+struct Shapes {
+    client: Client,
+    seen: Mutex<RowShape>,
+}
+
+impl Source for Shapes {
+    async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
+        let page = self.client.list_page(offset, limit).await?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = seen.and(page.shape);
+        Ok(page)
+    }
+
+    async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
+        self.client.endpoint(id).await
+    }
+
+    fn set_token(&self, token: SecretString) {
+        self.client.set_token(token);
+    }
+}
+
+/// What the list tells about an account and the settings for it.
+fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), Failure> {
     let name = &account.name;
-    let rows = page.rows.len();
-    let total = page
-        .total
-        .map_or_else(|| "an unknown number".to_owned(), |n| n.to_string());
-    let readable: Vec<_> = page
-        .rows
-        .iter()
-        .filter_map(|row| row.content.as_ref().ok())
-        .collect();
-    let broken = rows - readable.len();
-    let offset = page.clock_offset;
-    let picture = paint(account, page, clock);
-    let tallies = picture.tally(account.groups.len());
+    let (picture, walk) = (&*list.picture, &list.picture.walk);
+    let (all, tallies) = (picture.len(), picture.tally(account.groups.len()));
     let registered = tallies.all.registered;
     writeln!(out, "{name}: credentials accepted")?;
-    writeln!(
-        out,
-        "{name}: endpoints: {total}; {rows} on the first page, {registered} registered"
-    )?;
-    let shape = shape(page.shape, &readable);
-    writeln!(out, "{name}: row shape: {shape}")?;
-    if let Some(form) = page.shape.application {
+    writeln!(out, "{name}: endpoints: {all}, {registered} registered")?;
+    if walk.missing > 0 {
+        let missing = walk.missing;
+        writeln!(
+            out,
+            "{name}: the list counts {missing} more than it returned"
+        )?;
+    }
+    writeln!(out, "{name}: row shape: {}", shape(list.shape, picture))?;
+    if let Some(form) = list.shape.application {
         writeln!(out, "{name}: application: {}", words(form))?;
     }
+    let broken: u64 = walk.rejected_rows.iter().sum();
     if broken > 0 {
-        writeln!(out, "{name}: {broken} rows of this page could not be read")?;
+        writeln!(out, "{name}: {broken} rows could not be read")?;
     }
-    if let Some(offset) = offset.filter(|offset| offset.abs() >= 5.0) {
+    if let Some(offset) = list.state.clock_offset.filter(|offset| offset.abs() >= 5.0) {
         writeln!(
             out,
             "{name}: the vendor's clock and ours are {offset:.0} s apart"
@@ -126,7 +190,7 @@ fn describe(
             group.watch.label()
         )?;
     }
-    if rows > 0 && registered == 0 {
+    if all > 0 && registered == 0 {
         writeln!(
             out,
             "{name}: none registered: are these WebRTC endpoints? The API is reported not to show \
@@ -136,33 +200,19 @@ fn describe(
     Ok(())
 }
 
-fn paint(account: &Account, page: &Page, clock: Clock) -> Snapshot {
-    let mut draft = Draft::new(false);
-    for (position, row) in (0..).zip(&page.rows) {
-        draft.take(row, position);
-    }
-    let now = clock.now();
-    let facts = WalkFacts::new(now, now, Duration::ZERO);
-    let groups = &account.groups;
-    draft
-        .seal()
-        .paint(None, facts, Hold::Nothing, &|one| group_of(groups, one))
-        .0
-}
-
 /// Which of the documented shapes the rows came in, in words.
-fn shape(seen: RowShape, rows: &[&Endpoint]) -> &'static str {
-    let has_details = rows
-        .iter()
+fn shape(seen: RowShape, picture: &Snapshot) -> &'static str {
+    let has_details = picture
+        .endpoints()
         .any(|one| one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some());
-    let registered = rows.iter().any(|one| one.registered == Some(true));
+    let registered = picture.endpoints().any(|one| one.registered == Some(true));
     match (seen.registration_keys, seen.narrative_keys) {
-        _ if rows.is_empty() => "no rows to tell by",
+        _ if picture.is_empty() => "no rows to tell by",
         (true, true) if has_details => "documented (registration details in rows)",
-        (true, true) if registered => "documented, registration details empty on this page",
-        (true, true) => "documented, none registered on this page",
+        (true, true) if registered => "documented, registration details empty",
+        (true, true) => "documented, none registered",
         (true, false) if has_details => "short, with registration details in rows",
-        (true, false) => "short, registration details empty on this page",
+        (true, false) => "short, registration details empty",
         (false, true) => {
             "times and permissions, but no registration fields; expiry only by retrieving each \
              endpoint"
@@ -170,7 +220,7 @@ fn shape(seen: RowShape, rows: &[&Endpoint]) -> &'static str {
         (false, false) if registered => {
             "short (no registration fields; expiry only by retrieving each endpoint)"
         }
-        (false, false) => "short (no registration fields, none registered on this page)",
+        (false, false) => "short (no registration fields, none registered)",
     }
 }
 

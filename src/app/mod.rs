@@ -76,8 +76,8 @@ pub fn run(
         let out = &mut out;
         match &arguments.task {
             Task::Serve => serve::serve(arguments, environment, end).await,
-            Task::Check { live } => {
-                let check = check::check(arguments, environment, *live, out);
+            Task::Check(check) => {
+                let check = check::check(arguments, environment, *check, out);
                 let checked = end.run_until_cancelled(check).await;
                 checked.unwrap_or_else(|| Err(Failure::at_run_time("interrupted")))
             }

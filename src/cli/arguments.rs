@@ -28,11 +28,8 @@ pub struct Arguments {
 pub enum Task {
     /// No command: serve until told to stop.
     Serve,
-    /// `--config.check`, or with a request to every account `--config.check.live`.
-    Check {
-        /// Ask the accounts too.
-        live: bool,
-    },
+    /// `--config.check` and its kind.
+    Check(Check),
     /// `--once`.
     Once {
         /// `--once.output`; standard output if `None`.
@@ -48,6 +45,17 @@ pub enum Task {
     Completion(Shell),
     /// `man`, or `man COMMAND`.
     Manual(Option<String>),
+}
+
+/// What a check looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// `--config.check`: the configuration and the files that it names.
+    Whole,
+    /// `--config.check.no-secrets`: the same without the token files.
+    WithoutSecrets,
+    /// `--config.check.live`: the same, and every account's list.
+    Live,
 }
 
 impl Arguments {
@@ -79,9 +87,9 @@ impl From<Line> for Arguments {
             None if line.once => Task::Once {
                 output: line.once_output,
             },
-            None if line.config_check || line.config_check_live => Task::Check {
-                live: line.config_check_live,
-            },
+            None if line.config_check_live => Task::Check(Check::Live),
+            None if line.config_check_no_secrets => Task::Check(Check::WithoutSecrets),
+            None if line.config_check => Task::Check(Check::Whole),
             None => Task::Serve,
         };
         Self {

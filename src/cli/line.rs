@@ -33,7 +33,11 @@ pub(super) struct Line {
     #[arg(long = "config.check", conflicts_with = "once")]
     pub(super) config_check: bool,
 
-    /// Like --config.check, then ask for one page of every account and tell what came.
+    /// Like --config.check, but read no token file: for a pipeline that has no secrets.
+    #[arg(long = "config.check.no-secrets", conflicts_with_all = ["once", "config_check_live"])]
+    pub(super) config_check_no_secrets: bool,
+
+    /// Like --config.check, then read the list of every account once and tell what came.
     #[arg(long = "config.check.live", conflicts_with = "once")]
     pub(super) config_check_live: bool,
 
@@ -54,7 +58,7 @@ pub(super) struct Line {
 
     /// Ask the exporter that serves at --web.listen-address (the first, if there are several) whether
     /// it is healthy, and leave: 0 if it is, 1 if not.
-    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_live"])]
+    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live"])]
     pub(super) healthcheck: bool,
 
     #[command(subcommand)]

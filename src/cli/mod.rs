@@ -10,7 +10,7 @@ mod listen;
 mod pages;
 mod telemetry_path;
 
-pub use arguments::{Arguments, Task};
+pub use arguments::{Arguments, Check, Task};
 pub use clap_complete::Shell;
 pub use line::{Demo, Log, LogFormat, LogLevel, RowShape, Simulate, Web};
 pub use listen::ListenAddress;

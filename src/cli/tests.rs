@@ -66,11 +66,15 @@ fn flags_take_their_value_after_an_equals_sign_or_a_space() {
 #[test]
 fn every_task_has_its_flag_or_command() {
     for (words, task) in [
-        ("--config.check", Task::Check { live: false }),
-        ("--config.check.live", Task::Check { live: true }),
+        ("--config.check", Task::Check(Check::Whole)),
+        ("--config.check.live", Task::Check(Check::Live)),
         (
             "--config.check --config.check.live",
-            Task::Check { live: true },
+            Task::Check(Check::Live),
+        ),
+        (
+            "--config.check --config.check.no-secrets",
+            Task::Check(Check::WithoutSecrets),
         ),
         ("--once", Task::Once { output: None }),
         (
@@ -120,6 +124,10 @@ fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
         ("--once.output=x", ErrorKind::MissingRequiredArgument),
         ("--config.check --once", ErrorKind::ArgumentConflict),
         ("--config.check.live --once", ErrorKind::ArgumentConflict),
+        (
+            "--config.check.live --config.check.no-secrets",
+            ErrorKind::ArgumentConflict,
+        ),
         ("--once demo", ErrorKind::ArgumentConflict),
         ("--once --healthcheck", ErrorKind::ArgumentConflict),
         ("--config.check --healthcheck", ErrorKind::ArgumentConflict),

@@ -5,6 +5,8 @@ use std::{
     path::Path,
 };
 
+use secrecy::SecretString;
+
 use super::{
     entry::{Entry, Section},
     groups,
@@ -146,7 +148,12 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
         },
         (None, Some(file)) => {
             let path = file.path(report, folder)?;
-            match read_token_file(&path) {
+            let token = if report.without_secrets {
+                Ok(SecretString::default())
+            } else {
+                read_token_file(&path)
+            };
+            match token {
                 Ok(initial) => Some(Token::File { path, initial }),
                 Err(error) => {
                     file.wrong(report, error.to_string());

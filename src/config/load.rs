@@ -31,12 +31,29 @@ pub struct Loaded {
 /// Reads token files and CA files too, so that a missing one is found at start. Errors hold
 /// everything that is wrong, never only the first, and never a secret.
 pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, Errors> {
-    let mut report = Report {
-        file: file
-            .map(|file| file.display().to_string())
-            .unwrap_or_default(),
+    loaded(file, environment, Report::default())
+}
+
+/// The same where secrets are not: no token file is read, and its token is empty.
+pub fn load_without_secrets(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Loaded, Errors> {
+    let report = Report {
+        without_secrets: true,
         ..Report::default()
     };
+    loaded(file, environment, report)
+}
+
+fn loaded(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    mut report: Report,
+) -> Result<Loaded, Errors> {
+    report.file = file
+        .map(|file| file.display().to_string())
+        .unwrap_or_default();
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
     environment::check_text(environment, &mut report);
     let tree = layers::tree(file, environment, &mut report);

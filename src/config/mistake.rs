@@ -79,6 +79,8 @@ impl std::error::Error for Errors {}
 pub(super) struct Report {
     /// The operator's file, named where a mistake has no better place.
     pub(super) file: String,
+    /// Token files are not read.
+    pub(super) without_secrets: bool,
     /// A layer could not be read, so that what is missing says nothing.
     pub(super) incomplete: bool,
     pub(super) mistakes: Vec<Mistake>,

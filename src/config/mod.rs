@@ -24,7 +24,7 @@ mod token;
 mod toml;
 mod yaml;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_without_secrets};
 pub use mistake::{Errors, Mistake};
 pub use model::{
     Account, Api, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics, Optional, Poll,

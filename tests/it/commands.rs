@@ -28,6 +28,7 @@ async fn it_tells_its_version_and_its_usage() {
         "--config.file",
         "--config.check",
         "--config.check.live",
+        "--config.check.no-secrets",
         "--web.listen-address",
         "--web.telemetry-path",
         "--web.max-requests",

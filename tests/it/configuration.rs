@@ -217,3 +217,27 @@ async fn a_proxy_variable_that_is_no_proxy_is_warned_of() {
     );
     assert!(!ended.out.contains(":::bad"), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_pipeline_without_secrets_checks_what_is_shipped() {
+    for file in ["deploy/exporter.yaml", "deploy/systemd/exporter.yaml"] {
+        let file = format!("--config.file={file}");
+        let with = Program::new(&["--config.check", &file]).run().await;
+        assert_eq!(with.code, Some(2), "{with:?}");
+        assert!(with.err.contains("cannot be read"), "{with:?}");
+        let without = Program::new(&["--config.check.no-secrets", &file]);
+        let said = format!("{ONE_ACCOUNT}token files were not read\n");
+        assert_valid(&without.run().await, &said);
+    }
+}
+
+#[tokio::test]
+async fn without_secrets_every_other_mistake_is_told() {
+    let text = std::fs::read_to_string("deploy/exporter.yaml").unwrap();
+    let text = text.replace("watch: page", "watch: pge");
+    let checked = Program::configured(&text, &["--config.check.no-secrets"]);
+    let checked = checked.run().await;
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    assert!(checked.err.contains("watch"), "{checked:?}");
+    assert!(!checked.err.contains("token"), "{checked:?}");
+}

@@ -1,8 +1,10 @@
-//! The check against the vendor: one page of every account, and what it tells.
+//! The check against the vendor: the list of every account, and what it tells.
 
-use vobiz_exporter::sim::{Options, Shape, TEST_ACCOUNT, Vendor, World};
+use std::time::Duration;
 
-use crate::stand::{Program, configuration};
+use vobiz_exporter::sim::{Effect, Fault, Options, Shape, TEST_ACCOUNT, Vendor, World};
+
+use crate::stand::{self, Program, auth_id, configuration, household};
 
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);
@@ -16,30 +18,35 @@ fn with_a_wrong_token(vendor: &Vendor) -> String {
 
 #[tokio::test]
 async fn a_live_check_tells_what_came_and_which_groups_matched() {
-    let vendor = vendor_of(250).await;
+    let vendor = vendor_of(300).await;
+    let last = vendor.edit(|world| world.first().at(299).unwrap().username.clone());
     let text = configuration(&vendor, "").replace(
         "auth_token: test-token-not-a-secret",
         "auth_token: test-token-not-a-secret, groups: [\
+         {name: last, match: {username: \"LAST\"}}, \
          {name: everybody, match: {username: \".+\"}, watch: page}, \
          {name: nobody, match: {alias: \"no such alias\"}}]",
     );
+    let text = text.replace("LAST", &last);
     let checked = Program::configured(&text, &["--config.check.live"])
         .run()
         .await;
-    assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""));
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(!checked.err.contains("level=warn"), "{checked:?}");
     for line in [
         "configuration is valid: 1 account (main)",
         "main: credentials accepted",
-        "main: endpoints: 250; 100 on the first page, ",
+        "main: endpoints: 300, ",
         "main: row shape: documented (registration details in rows)\n",
         "main: application: an object\n",
-        "main: group everybody (watch page): 100 matched",
+        "main: group last (watch notice): 1 matched",
+        "main: group everybody (watch page): 299 matched",
         "main: group nobody (watch notice): 0 matched",
     ] {
         assert!(checked.out.contains(line), "{line} in {}", checked.out);
     }
     assert!(!checked.out.contains("WebRTC"), "{}", checked.out);
-    assert_eq!(vendor.counts().requests, 1, "one page for each account");
+    assert_eq!(vendor.counts().requests, 4, "overlapping pages");
 
     vendor.edit(|world| {
         let account = world.first_mut();
@@ -54,7 +61,7 @@ async fn a_live_check_tells_what_came_and_which_groups_matched() {
         "{checked:?}"
     );
     assert!(checked.out.contains("WebRTC"), "{checked:?}");
-    let shape = "main: row shape: documented, none registered on this page\n";
+    let shape = "main: row shape: documented, none registered\n";
     assert!(checked.out.contains(shape), "{checked:?}");
 }
 
@@ -89,12 +96,38 @@ async fn a_live_check_fails_with_1_when_credentials_are_refused() {
     assert_eq!(checked.code, Some(1));
     assert!(checked.out.contains("main: FAILED: "), "{checked:?}");
     assert!(checked.out.contains("status 401"), "{checked:?}");
-    assert_eq!(checked.err, "1 of 1 accounts failed\n");
+    assert!(
+        checked.err.ends_with("1 of 1 accounts failed\n"),
+        "{checked:?}"
+    );
 
     let valid = Program::configured(&text, &["--config.check"]).run().await;
     assert_eq!(
         valid.code,
         Some(0),
         "only the live check can know: {valid:?}"
+    );
+}
+
+#[tokio::test]
+async fn accounts_are_read_side_by_side_and_told_in_their_order() {
+    let names = ["slow", "refused", "well"];
+    let vendor = stand::vendor(names.map(|name| (name, 150))).await;
+    let slow = Effect::Drip(10_000, Duration::from_millis(50));
+    vendor.plan(Fault::new(slow).for_account(auth_id("slow")));
+    vendor.plan(Fault::status(401).for_account(auth_id("refused")));
+    let text = household(&vendor, "", names.map(|name| (name, "")));
+    let checked = Program::configured(&text, &["--config.check.live"])
+        .run()
+        .await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    let told: Vec<_> = (checked.out.lines())
+        .filter(|line| line.contains("endpoints: ") || line.contains("FAILED"))
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
+    assert_eq!(told, names);
+    assert!(
+        checked.err.ends_with("1 of 3 accounts failed\n"),
+        "{checked:?}"
     );
 }

@@ -41,7 +41,7 @@ const SHOWN: [(&str, &str, &str); 14] = [
     (
         "--config.file=/etc/vobiz-exporter.yaml --config.check.live",
         "",
-        r"main: endpoints: 23; (?s:.*)branch: FAILED: .*status 401",
+        r"main: endpoints: 22, (?s:.*)main: 1 rows could not be read(?s:.*)branch: FAILED: .*status 401",
     ),
     (
         "vobiz-exporter --config.file=/etc/vobiz-exporter.yaml --config.check",
