@@ -10,11 +10,11 @@ use secrecy::SecretString;
 use super::{
     entry::{Entry, Section},
     groups,
-    mistake::{Report, is_from_environment, quoted},
+    mistake::{Report, is_from_environment},
     model::{Account, Filter, Token},
     schema::FILTERS,
     settings::Keys,
-    token::{Fault, is_header_word, read_token_file, token},
+    token::{Fault, TokenFileError, is_header_word, read_token_file, token},
 };
 
 /// Every account of the tree; `None` when one could not be finished.
@@ -155,6 +155,14 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
             };
             match token {
                 Ok(initial) => Some(Token::File { path, initial }),
+                Err(TokenFileError::Unreadable { source, .. }) if !file.is_file_name() => {
+                    let message = format!(
+                        "the file that is named here cannot be read: {source}; a token itself \
+                         belongs in `auth_token`"
+                    );
+                    file.wrong(report, message);
+                    None
+                }
                 Err(error) => {
                     file.wrong(report, error.to_string());
                     None
@@ -204,10 +212,7 @@ fn check_names(sections: &[Section<'_>], report: &mut Report) {
             continue;
         };
         if let Some(first) = seen.get(name) {
-            let message = format!(
-                "the name {} is taken by {first}; names must differ",
-                quoted(name)
-            );
+            let message = format!("the name is taken by {first}; names must differ");
             entry.wrong(report, message);
         } else {
             seen.insert(name.clone(), path.clone());
@@ -224,14 +229,13 @@ fn check_limiters(sections: &[Section<'_>], accounts: &[Option<Account>], report
         };
         let key = (account.api.base_url.as_str(), account.auth_id.as_str());
         let rate = account.api.requests_per_second;
-        let (name, agreed) = *first.entry(key).or_insert((account.name.as_str(), rate));
+        let (path, agreed) = *first.entry(key).or_insert((section.path.as_str(), rate));
         if agreed != rate {
             section.section("api").wrong(
                 report,
                 format!(
-                    "requests_per_second differs from that of account {}, with which this one \
-                     shares its auth_id and so its limiter; set both alike",
-                    quoted(name)
+                    "requests_per_second differs from that of {path}, with which this account \
+                     shares its auth_id and so its limiter; set both alike"
                 ),
             );
         }

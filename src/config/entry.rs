@@ -10,7 +10,7 @@ use config::{Map, Value, ValueKind};
 use jiff::fmt::friendly::SpanParser;
 
 use super::{
-    mistake::{Report, is_from_environment, quoted},
+    mistake::{Report, is_from_environment, quoted, suggestion},
     schema::{join, sorted},
 };
 
@@ -172,6 +172,25 @@ impl<'t> Entry<'t> {
         }
     }
 
+    /// `, not "…"` for a message; nothing for a value of an account, because a token may stand there.
+    fn but_is(&self, text: &str) -> String {
+        if self.path.starts_with("accounts") {
+            String::new()
+        } else {
+            format!(", not {}", quoted(text))
+        }
+    }
+
+    /// Reports that `word`, which stands here, is none of `known`.
+    pub(super) fn wrong_word(&self, word: &str, known: &[&str], report: &mut Report) {
+        let hint = suggestion(word, known.iter().copied());
+        let but_is = self.but_is(word);
+        self.wrong(
+            report,
+            format!("must be {}{but_is}{hint}", known.join(", ")),
+        );
+    }
+
     fn convert<T>(
         &self,
         report: &mut Report,
@@ -181,7 +200,7 @@ impl<'t> Entry<'t> {
         let form = self.form()?;
         let value = read(&form);
         if value.is_none() {
-            self.wrong(report, format!("must be {must_be}, not {}", quoted(&form)));
+            self.wrong(report, format!("must be {must_be}{}", self.but_is(&form)));
         }
         value
     }
@@ -250,6 +269,11 @@ impl<'t> Entry<'t> {
         } else {
             folder.join(text)
         })
+    }
+
+    /// Does the text look like a file's name? If not, it may be a token, and is not shown.
+    pub(super) fn is_file_name(&self) -> bool {
+        matches!(&self.value.kind, ValueKind::String(text) if text.contains(['/', '.']))
     }
 
     /// Words: the items of a list, or a text split at commas.

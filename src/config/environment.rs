@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     entry::Section,
-    mistake::{Report, suggestion, variable_place},
+    mistake::{Report, shown_variable, suggestion, variable_place},
     model::Account,
     schema::{Key, ROOT, Shape},
     settings::is_loopback,
@@ -228,5 +228,6 @@ fn unknown(part: &str, keys: &[Key]) -> String {
     } else {
         ""
     };
-    format!("unknown variable: there is no {part}{case}{hint}")
+    let shown = shown_variable(part);
+    format!("unknown variable: there is no {shown}{case}{hint}")
 }

@@ -1,12 +1,12 @@
 //! `accounts[].groups`: the operator's own view of the endpoints.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use regex::Regex;
 
 use super::{
     entry::{Entry, Section},
-    mistake::{Report, quoted, suggestion},
+    mistake::Report,
     model::{Group, GroupMatch, Watch},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn read(account: &Section<'_>, report: &mut Report) -> Vec<Group> {
             .section("groups")
             .wrong(report, format!("more than {MOST_GROUPS} groups"));
     }
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     let mut groups = Vec::new();
     for item in &items {
         let name = name(item, &mut names, report);
@@ -43,7 +43,7 @@ pub(super) fn read(account: &Section<'_>, report: &mut Report) -> Vec<Group> {
 
 fn name<'t>(
     item: &Section<'t>,
-    names: &mut BTreeSet<&'t str>,
+    names: &mut BTreeMap<&'t str, String>,
     report: &mut Report,
 ) -> Option<String> {
     if !item.has("name") {
@@ -54,12 +54,13 @@ fn name<'t>(
     }
     let entry = item.entry("name")?;
     let name = entry.name(report)?;
-    if !names.insert(name) {
+    if let Some(first) = names.get(name) {
         let message = format!(
-            "a group {} stands above; one `match` can hold several expressions, and `a|b` matches either",
-            quoted(name)
+            "is the name of {first}, too; one `match` can hold several expressions, and `a|b` matches either"
         );
         entry.wrong(report, message);
+    } else {
+        names.insert(name, item.path.clone());
     }
     Some(name.to_owned())
 }
@@ -100,10 +101,7 @@ fn anchored(entry: &Entry<'_>, report: &mut Report) -> Option<Regex> {
             let text_of_error = error.to_string();
             let reason = text_of_error.lines().last().unwrap_or_default();
             let reason = reason.trim().trim_start_matches("error: ");
-            let message = format!(
-                "the regular expression {} does not compile: {reason}",
-                quoted(text)
-            );
+            let message = format!("the regular expression does not compile: {reason}");
             entry.wrong(report, message);
             None
         }
@@ -114,12 +112,7 @@ fn watch(entry: &Entry<'_>, report: &mut Report) -> Option<Watch> {
     let word = entry.text(report)?;
     let found = Watch::ALL.into_iter().find(|watch| watch.label() == word);
     if found.is_none() {
-        let known = Watch::ALL.map(Watch::label);
-        let hint = suggestion(word, known);
-        entry.wrong(
-            report,
-            format!("must be {}, not {}{hint}", known.join(", "), quoted(word)),
-        );
+        entry.wrong_word(word, &Watch::ALL.map(Watch::label), report);
     }
     found
 }

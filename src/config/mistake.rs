@@ -10,6 +10,8 @@ pub(super) const DEEPEST: usize = 64;
 pub(super) const TOO_DEEP: &str = "is nested deeper than 64 levels";
 /// Characters of a path that are shown from its beginning, and from its end.
 const PATH_ENDS: usize = 50;
+/// Characters of a key that are shown.
+const KEY_LENGTH: usize = 40;
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +164,28 @@ const VARIABLE: &str = "environment variable ";
 
 /// The place of a value that came from the environment.
 pub(super) fn variable_place(name: &str) -> String {
-    format!("{VARIABLE}{name}")
+    format!("{VARIABLE}{}", shown_variable(name))
+}
+
+/// The name of a variable, or a part of one, as a message may quote it: up to the first character that
+/// is no letter, digit or `_`. After it, a token may stand (`VOBIZ_AUTH_TOKEN:TOKEN`).
+pub(super) fn shown_variable(name: &str) -> Cow<'_, str> {
+    match name.find(is_odd) {
+        Some(end) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// The part of a key that a message may quote: up to the first character that is no letter, digit or
+/// `_`, and 40 characters at most.
+pub(super) fn plain_part(key: &str) -> &str {
+    let mut letters = key.char_indices().enumerate();
+    let end = letters.find(|(count, (_, letter))| *count == KEY_LENGTH || is_odd(*letter));
+    end.map_or(key, |(_, (at, _))| &key[..at])
+}
+
+fn is_odd(letter: char) -> bool {
+    !letter.is_alphanumeric() && letter != '_'
 }
 
 /// Did this value come from the environment?

@@ -2,7 +2,7 @@
 
 use config::{Map, Value, ValueKind};
 
-use super::mistake::{Report, quoted, suggestion};
+use super::mistake::{Report, plain_part, suggestion};
 
 /// What may stand at a key.
 #[derive(Debug)]
@@ -23,6 +23,18 @@ pub(super) enum Shape {
     Filter(&'static [&'static str]),
     /// A key that belongs to another place, and which.
     Elsewhere(&'static str),
+}
+
+impl Shape {
+    /// Is this the name of a key anywhere below?
+    fn names(&self, name: &str) -> bool {
+        match self {
+            Table(keys) => keys.iter().any(|key| key.0 == name || key.1.names(name)),
+            List(item) => item.names(name),
+            Filter(known) => known.contains(&name),
+            Scalar | Nullable | Words | Names | Elsewhere(_) => false,
+        }
+    }
 }
 
 /// A key's name and what may stand there.
@@ -212,17 +224,51 @@ fn unknown<'k>(
     known: impl Iterator<Item = &'k str>,
     report: &mut Report,
 ) {
-    let hint = suggestion(name, known);
-    report.at(value, path, format!("unknown key {}{hint}", quoted(name)));
+    let shown = shown_key(name);
+    let plain = plain_part(name);
+    let hint = if shown == HIDDEN {
+        format!(
+            " (not shown, it may hold a token){}",
+            suggestion(name, known)
+        )
+    } else if name[plain.len()..].starts_with([':', '=']) {
+        format!("; write a colon and a space after {plain}")
+    } else {
+        suggestion(name, known)
+    };
+    report.at(value, path, format!("unknown key \"{shown}\"{hint}"));
 }
 
-/// `path.name`, or `name` at the top level; a name that is not a plain word is quoted.
+/// What stands for a key, or the rest of one, that is not shown.
+const HIDDEN: &str = "…";
+/// Longer keys that mix letters with digits may be tokens.
+const SHORT_KEY: usize = 8;
+
+/// A key as a message may quote it.
+///
+/// A missing space makes one key of `auth_token:TOKEN`, and a token may stand where a key belongs. So
+/// only the plain part of a key is shown: a known key, and else a whole key that is a word, a number
+/// or short.
+pub(super) fn shown_key(name: &str) -> String {
+    let plain = plain_part(name);
+    let is_whole = plain.len() == name.len();
+    let is_word = || plain.chars().all(|c| c.is_lowercase() || c == '_');
+    let is_number = || plain.bytes().all(|byte| byte.is_ascii_digit());
+    let is_harmless = is_whole && (plain.len() <= SHORT_KEY || is_word() || is_number());
+    match (is_harmless || ROOT.names(plain), is_whole) {
+        (true, true) => plain.to_owned(),
+        (true, false) => format!("{plain}{HIDDEN}"),
+        (false, _) => HIDDEN.to_owned(),
+    }
+}
+
+/// `path.name`, or `name` at the top level, as messages may quote them.
 pub(super) fn join(path: &str, name: &str) -> String {
-    let plain = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    let name = if plain { name.to_owned() } else { quoted(name) };
+    let name = if name.is_empty() {
+        "\"\"".to_owned()
+    } else {
+        shown_key(name)
+    };
     if path.is_empty() {
         name
     } else {

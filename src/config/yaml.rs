@@ -15,8 +15,8 @@ use yaml_rust2::{
 };
 
 use super::{
-    mistake::{DEEPEST, Mistake, TOO_DEEP, quoted},
-    schema::join,
+    mistake::{DEEPEST, Mistake, TOO_DEEP},
+    schema::{join, shown_key},
 };
 
 /// Aliases may repeat a part of the file; this bounds what they, and the file, can grow to.
@@ -210,13 +210,14 @@ impl Tree<'_> {
 
     fn key(&mut self, text: &str, quoted_in_file: bool, line: usize) {
         if !quoted_in_file && !matches!(plain(text.to_owned()), ValueKind::String(_)) {
-            let shown = if text.is_empty() { "~" } else { text };
+            let shown = if text == "~" || text.is_empty() {
+                "~".to_owned()
+            } else {
+                shown_key(text)
+            };
             self.mistake(
                 line,
-                format!(
-                    "the key {shown} is not text to YAML; write it in quotes: {}",
-                    quoted(text)
-                ),
+                format!("the key {shown} is not text to YAML; write it in quotes"),
             );
         }
         let mut twice = false;
@@ -235,7 +236,10 @@ impl Tree<'_> {
         if twice {
             self.mistake(
                 line,
-                format!("the key {} stands here twice; keep one", quoted(text)),
+                format!(
+                    "the key \"{}\" stands here twice; keep one",
+                    shown_key(text)
+                ),
             );
         }
     }

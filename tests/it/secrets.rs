@@ -377,6 +377,14 @@ async fn no_mistake_of_a_configuration_tells_a_secret() {
             format!("[[accounts]]\nauth_token = \"{TOKEN}\"\nauth_token = \"{TOKEN}\"\n"),
         ),
         ("m.yaml", format!("{account}{{{TOKEN}: {TOKEN}}}}}]")),
+        (
+            "n.yaml",
+            format!("accounts: [{{name: main, auth_id: MA_1, auth_token:{TOKEN}}}]"),
+        ),
+        (
+            "o.yaml",
+            format!("accounts: [{{name: main, auth_id: MA_1, auth_token_file: {TOKEN}}}]"),
+        ),
     ] {
         let file = folder.path().join(name);
         std::fs::write(&file, text).unwrap();
@@ -400,6 +408,13 @@ async fn no_mistake_of_a_configuration_tells_a_secret() {
         assert_eq!(checked.code, Some(2), "{name}: {checked:?}");
         assert_discreet(name, &format!("{checked:?}"));
     }
+    let checked = Program::new(&["--config.check"])
+        .set("VOBIZ_AUTH_ID", "MA_1")
+        .set("VOBIZ_AUTH_TOKEN_FILE", TOKEN)
+        .run()
+        .await;
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    assert_discreet("a token for its file", &format!("{checked:?}"));
 
     let file = folder.path().join("good.yaml");
     let text = format!(

@@ -172,7 +172,10 @@ fn url(entry: &Entry<'_>, report: &mut Report, example: &str) -> Option<Url> {
 fn ca_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<PathBuf> {
     let path = entry.path(report, folder)?;
     let wrong = match file::read(&path) {
-        Err(error) => format!("{} cannot be read: {error}", path.display()),
+        Err(error) if entry.is_file_name() => {
+            format!("{} cannot be read: {error}", path.display())
+        }
+        Err(error) => format!("the file that is named here cannot be read: {error}"),
         Ok(pem) => match authorities(&pem) {
             Ok(0) => format!("{} holds no certificate in PEM form", path.display()),
             Ok(_) => return Some(path),

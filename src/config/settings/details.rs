@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{
     entry::{Entry, Section},
-    mistake::{Report, quoted, suggestion},
+    mistake::Report,
     model::{Account, DetailMode, Details},
 };
 
@@ -47,14 +47,7 @@ fn mode(entry: &Entry<'_>, report: &mut Report) -> Option<DetailMode> {
     let word = entry.text(report)?;
     let mode = DetailMode::ALL.into_iter().find(|mode| mode.word() == word);
     if mode.is_none() {
-        let known = DetailMode::ALL.map(DetailMode::word);
-        let message = format!(
-            "must be {}, not {}{}",
-            known.join(", "),
-            quoted(word),
-            suggestion(word, known)
-        );
-        entry.wrong(report, message);
+        entry.wrong_word(word, &DetailMode::ALL.map(DetailMode::word), report);
     }
     mode
 }

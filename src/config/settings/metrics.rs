@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::{
     entry::{Entry, Section},
-    mistake::{Report, quoted, suggestion},
+    mistake::Report,
     model::{Metrics, Optional},
 };
 
@@ -37,22 +37,15 @@ impl MetricsKeys {
 }
 
 fn groups(entry: &Entry<'_>, report: &mut Report) -> Option<BTreeSet<Optional>> {
-    let words = entry.words(report)?;
     let known = Optional::ALL.map(Optional::word);
     let mut groups = BTreeSet::new();
     let mut all_known = true;
-    for word in words {
+    for word in entry.words(report)? {
         if let Some(group) = Optional::ALL.into_iter().find(|group| group.word() == word) {
             groups.insert(group);
         } else {
             all_known = false;
-            let hint = suggestion(word, known);
-            let message = format!(
-                "no group of metrics is called {}{hint} (there are {})",
-                quoted(word),
-                known.join(", ")
-            );
-            entry.wrong(report, message);
+            entry.wrong_word(word, &known, report);
         }
     }
     all_known.then_some(groups)

@@ -149,7 +149,7 @@ environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT: filters c
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level
 environment variable VOBIZ_EXPORTER__ACCOUNTS__00__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__: such an id can only be written in the file
-environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__A.B: such an id can only be written in the file
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__A…: such an id can only be written in the file
 environment variable VOBIZ_EXPORTER__: unknown variable: it ends too early
 environment variable VOBIZ_EXPORTER__API__RETRIES: api.retries: must be a whole number from 0 to 10, not "many"
     "#);

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 mod environment;
 mod refusals;
+mod secrets;
 
 use super::{Config, Errors, Loaded, Token, Watch, load};
 

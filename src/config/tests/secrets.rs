@@ -1,0 +1,176 @@
+//! No message repeats a token, wherever in a configuration somebody put it.
+
+use std::fs;
+
+use crate::config::load;
+
+/// Like a real token: letters and digits, long enough to be cut.
+const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
+/// A token with other characters, whose beginning is a plain word.
+const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
+
+/// What is said of a file with this content.
+fn said_of(suffix: &str, content: &str, variables: &[(&str, &str)]) -> String {
+    let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+    fs::write(file.path(), content).unwrap();
+    let variables = super::variables(variables);
+    let errors = load(Some(file.path()), &variables).unwrap_err();
+    assert_no_token(&format!("{errors:?}"));
+    let said = errors.to_string();
+    said.replace(&file.path().display().to_string(), "FILE")
+}
+
+fn assert_no_token(said: &str) {
+    for part in ["Zq9", "secretive"] {
+        assert!(!said.contains(part), "a message shows {part}: {said}");
+    }
+}
+
+/// The account of these keys, in YAML's flow style.
+fn account(keys: &str) -> String {
+    format!("accounts: [{{name: main, auth_id: X, {keys}}}]")
+}
+
+#[test]
+fn a_token_behind_a_missing_space_is_not_shown() {
+    for token in [PLAIN, DASHED] {
+        for sign in [":", "="] {
+            let said = said_of(".yaml", &account(&format!("auth_token{sign}{token}")), &[]);
+            assert_eq!(
+                said,
+                "FILE:1: accounts[0].auth_token…: unknown key \"auth_token…\"; write a colon and a \
+                 space after auth_token\n\
+                 FILE:1: accounts[0]: needs `auth_token_file` or `auth_token`"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_token_in_the_place_of_a_key_is_not_shown() {
+    for token in [PLAIN, DASHED] {
+        let said = said_of(".yaml", &account(&format!("auth_token: a, {token}: ")), &[]);
+        assert_eq!(
+            said,
+            "FILE:1: accounts[0].…: unknown key \"…\" (not shown, it may hold a token)"
+        );
+        for keys in [
+            format!("filter: {{{token}: x}}"),
+            format!("applications: {{{token}: 1}}"),
+            format!("applications: {{{token}: a, {token}: b}}"),
+            format!("groups: [{{name: a, match: {{{token}: x}}}}]"),
+            format!("poll: {{{token}: x}}"),
+        ] {
+            said_of(".yaml", &account(&keys), &[]);
+        }
+        said_of(".yaml", &format!("{token}: {token}"), &[]);
+        said_of(".yaml", &format!("auth_token:{token}: {token}"), &[]);
+        let header = "[[accounts]]\nname = \"main\"\nauth_id = \"X\"\n";
+        said_of(".toml", &format!("{header}\"auth_token:{token}\" = 1"), &[]);
+        said_of(".toml", &format!("{header}{token} = 2020-01-01"), &[]);
+        said_of(".toml", &format!("{header}auth_token = {token}"), &[]);
+    }
+}
+
+#[test]
+fn a_token_in_the_place_of_its_files_name_is_not_shown() {
+    for token in [PLAIN, DASHED] {
+        let wrong = "the file that is named here cannot be read: No such file or directory (os error \
+                     2); a token itself belongs in `auth_token`";
+        assert_eq!(
+            said_of(".yaml", &account(&format!("auth_token_file: {token}")), &[]),
+            format!("FILE:1: accounts[0].auth_token_file: {wrong}")
+        );
+        let pairs = [("VOBIZ_AUTH_ID", "X"), ("VOBIZ_AUTH_TOKEN_FILE", token)];
+        assert_eq!(
+            said_of(".yaml", "", &pairs),
+            format!(
+                "environment variable VOBIZ_AUTH_TOKEN_FILE: accounts[0].auth_token_file: {wrong}"
+            )
+        );
+        let name = "VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_TOKEN_FILE";
+        let file = account("auth_token_file: x");
+        assert_eq!(
+            said_of(".yaml", &file, &[(name, token)]),
+            format!("environment variable {name}: accounts[0].auth_token_file: {wrong}")
+        );
+        let said = said_of(".yaml", &format!("api: {{ca_file: {token}}}"), &[]);
+        assert!(
+            said.contains("api.ca_file: the file that is named here cannot"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn no_value_of_an_account_is_shown() {
+    let file = |keys: &str| account(&format!("auth_token: a, {keys}"));
+    for (keys, wrong) in [
+        (
+            "poll: {interval: TOKEN}",
+            "poll.interval: must be a duration",
+        ),
+        (
+            "api: {page_size: TOKEN}",
+            "api.page_size: must be a whole number",
+        ),
+        (
+            "api: {max_page_bytes: TOKEN}",
+            "api.max_page_bytes: must be a size",
+        ),
+        (
+            "details: {mode: TOKEN}",
+            "details.mode: must be auto, always, never",
+        ),
+        (
+            "metrics: {username: TOKEN}",
+            "metrics.username: must be true or false",
+        ),
+        (
+            "metrics: {groups: [TOKEN]}",
+            "metrics.groups: must be user_agent, timestamps, permissions, contact",
+        ),
+        (
+            "groups: [{name: a, match: {alias: x}, watch: TOKEN}]",
+            "groups[0].watch: must be page, notice, ignore",
+        ),
+        (
+            "groups: [{name: a, match: {alias: \"(TOKEN\"}}]",
+            "groups[0].match.alias: the regular expression does not compile: unclosed group",
+        ),
+        (
+            "groups: [{name: TOKEN, match: {alias: x}}, {name: TOKEN, match: {alias: x}}]",
+            "groups[1].name: is the name of accounts[0].groups[0], too",
+        ),
+    ] {
+        for token in [PLAIN, DASHED] {
+            let said = said_of(".yaml", &file(&keys.replace("TOKEN", token)), &[]);
+            assert!(
+                said.starts_with(&format!("FILE:1: accounts[0].{wrong}")),
+                "{said}"
+            );
+        }
+    }
+    let twice = format!("{{name: {PLAIN}, auth_id: X, auth_token: a}}");
+    assert_eq!(
+        said_of(".yaml", &format!("accounts: [{twice}, {twice}]"), &[]),
+        "FILE:1: accounts[1].name: the name is taken by accounts[0].name; names must differ"
+    );
+}
+
+#[test]
+fn the_name_of_a_variable_is_shown_up_to_the_first_odd_character() {
+    for name in ["VOBIZ_EXPORTER__API__RETRIES:", "VOBIZ_EXPORTER__API__"] {
+        let said = said_of(".yaml", "", &[(&format!("{name}-{DASHED}"), "")]);
+        assert!(said.contains("unknown variable"), "{said}");
+    }
+    let said = said_of(
+        ".yaml",
+        "",
+        &[(&format!("VOBIZ_AUTH_TOKEN:{PLAIN}"), "\u{fffd}")],
+    );
+    assert!(
+        said.contains("environment variable VOBIZ_AUTH_TOKEN…: is not UTF-8"),
+        "{said}"
+    );
+}
