@@ -14,7 +14,7 @@ use super::{
     model::{Account, Filter, Token},
     schema::FILTERS,
     settings::Keys,
-    token::{Fault, TokenFileError, is_header_word, read_token_file, token},
+    token::{Fault, TokenFileError, is_header_word, read_token_file, resembles, token},
 };
 
 /// Every account of the tree; `None` when one could not be finished.
@@ -136,7 +136,14 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
             None
         }
         (Some(inline), None) => match token(inline.text(report)?) {
-            Ok(token) => Some(Token::Inline(token)),
+            Ok(token) => {
+                if let Some(what) = resembles(&token) {
+                    let path = &inline.path;
+                    let warning = format!("{path}: looks like {what}; it must be the token alone");
+                    report.warnings.push(warning);
+                }
+                Some(Token::Inline(token))
+            }
             Err(Fault::Empty) => {
                 inline.wrong(report, "must not be empty");
                 None
@@ -154,7 +161,17 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
                 read_token_file(&path)
             };
             match token {
-                Ok(initial) => Some(Token::File { path, initial }),
+                Ok(initial) => {
+                    if let Some(what) = resembles(&initial) {
+                        report.warnings.push(format!(
+                            "{}: what token file {} holds looks like {what}; it must hold the token \
+                             alone",
+                            file.path,
+                            path.display()
+                        ));
+                    }
+                    Some(Token::File { path, initial })
+                }
                 Err(TokenFileError::Unreadable { source, .. }) if !file.is_file_name() => {
                     let message = format!(
                         "the file that is named here cannot be read: {source}; a token itself \

@@ -155,8 +155,10 @@ impl<'t> Entry<'t> {
     /// A text that can be a name: a label's value that people type.
     pub(super) fn name(&self, report: &mut Report) -> Option<&'t str> {
         let name = self.text(report)?;
-        if name.trim() != name || name.len() > 128 || name.chars().any(char::is_control) {
-            let must = "must be one line of at most 128 bytes, without white space at its ends";
+        let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
+        if name.trim() != name || name.len() > 128 || name.contains(is_odd) {
+            let must = "must be one line of at most 128 bytes, without white space at its ends and \
+                        without bidirectional control characters";
             self.wrong(report, must);
             return None;
         }
@@ -242,11 +244,12 @@ impl<'t> Entry<'t> {
         let (least, most) = (shown(*range.start()), shown(*range.end()));
         let must_be =
             format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
+        // The parser also takes `00:01:30`, `60,5s` and signs.
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
         self.convert(report, &must_be, |form| {
-            PARSER
-                .parse_unsigned_duration(form)
-                .ok()
-                .filter(|duration| range.contains(duration))
+            let form = Some(form).filter(|form| form.chars().all(is_usual))?;
+            let duration = PARSER.parse_unsigned_duration(form).ok()?;
+            range.contains(&duration).then_some(duration)
         })
     }
 
@@ -300,6 +303,11 @@ impl<'t> Entry<'t> {
             }
         }
     }
+}
+
+/// Characters that reorder a line, so that one name can look like another.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A duration as people write it, which can be read again.

@@ -16,10 +16,10 @@ use super::{
     token::is_header_word,
 };
 
-const PREFIX: &str = "VOBIZ_EXPORTER__";
-const AUTH_ID: &str = "VOBIZ_AUTH_ID";
-const AUTH_TOKEN: &str = "VOBIZ_AUTH_TOKEN";
-const AUTH_TOKEN_FILE: &str = "VOBIZ_AUTH_TOKEN_FILE";
+pub(super) const PREFIX: &str = "VOBIZ_EXPORTER__";
+pub(super) const AUTH_ID: &str = "VOBIZ_AUTH_ID";
+pub(super) const AUTH_TOKEN: &str = "VOBIZ_AUTH_TOKEN";
+pub(super) const AUTH_TOKEN_FILE: &str = "VOBIZ_AUTH_TOKEN_FILE";
 
 /// How to give an account, for the message that there is none.
 pub(super) const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \

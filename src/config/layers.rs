@@ -88,6 +88,13 @@ fn read(path: &Path, report: &mut Report) -> Map<String, Value> {
             return Map::new();
         }
     };
+    if let Some(at) = text.find('\0') {
+        // YAML ends there, in silence.
+        report.incomplete = true;
+        let wrong = "holds a NUL byte; remove it, or write the file as UTF-8 if it is UTF-16";
+        report.within(text.as_bytes(), at, wrong);
+        return Map::new();
+    }
     let (table, mistakes) = if report.is_toml() {
         toml::read(&text, &report.file)
     } else {

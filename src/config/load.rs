@@ -8,7 +8,7 @@ use super::{
     accounts,
     entry::Section,
     environment::{self, NO_ACCOUNT},
-    layers,
+    layers, misspelt,
     mistake::{Errors, Report},
     model::Config,
     schema,
@@ -56,6 +56,7 @@ fn loaded(
         .unwrap_or_default();
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
     environment::check_text(environment, &mut report);
+    misspelt::warn(environment, &mut report);
     let tree = layers::tree(file, environment, &mut report);
     schema::check(&tree, &schema::ROOT, "", &mut report);
     let config = walk(&Section::root(&tree), folder, &mut report);

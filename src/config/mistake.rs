@@ -6,6 +6,8 @@ use config::{Value, ValueKind};
 
 /// Lists and tables inside one another; the deepest setting needs a tenth of it.
 pub(super) const DEEPEST: usize = 64;
+/// What is said of a number in hexadecimal, octal or binary digits.
+pub(super) const NOT_DECIMAL: &str = "must be a number in decimal digits, or a text in quotes";
 /// What is said of a file beyond [`DEEPEST`].
 pub(super) const TOO_DEEP: &str = "is nested deeper than 64 levels";
 /// Characters of a path that are shown from its beginning, and from its end.
@@ -58,7 +60,7 @@ fn cut(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Every mistake of a configuration, each on its own line when displayed; never empty.
+/// Every mistake of a configuration and every warning, each on its own line when displayed; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors(pub Vec<Mistake>);
 
@@ -117,6 +119,12 @@ impl Report {
         self.push(self.file.clone(), path, message);
     }
 
+    /// A mistake at `at`, in bytes, of the file's content.
+    pub(super) fn within(&mut self, content: &[u8], at: usize, message: impl Into<String>) {
+        let line = content[..at].split(|byte| *byte == b'\n').count();
+        self.push(format!("{}:{line}", self.file), "", message);
+    }
+
     /// A mistake in an environment variable.
     pub(super) fn variable(&mut self, name: &str, message: impl Into<String>) {
         self.push(variable_place(name), "", message);
@@ -135,7 +143,8 @@ impl Report {
             .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     }
 
-    /// Everything that was found: the file's mistakes by line, then those of the environment.
+    /// Everything that was found: the file's mistakes by line, then those of the environment, then
+    /// the warnings, which may tell why something is missing.
     pub(super) fn into_errors(mut self) -> Errors {
         let order = |mistake: &Mistake| {
             let line = mistake
@@ -145,6 +154,12 @@ impl Report {
             (mistake.place.starts_with(VARIABLE), line.unwrap_or(0_u32))
         };
         self.mistakes.sort_by_key(order);
+        let warnings = self.warnings.iter().map(|warning| Mistake {
+            place: String::new(),
+            path: String::new(),
+            message: format!("warning: {warning}"),
+        });
+        self.mistakes.extend(warnings);
         Errors(self.mistakes)
     }
 
@@ -217,7 +232,7 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
 }
 
 /// How many letters must be put in, taken out or exchanged to make `b` of `a`.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.chars().take(64).enumerate() {

@@ -16,6 +16,7 @@ mod groups;
 mod layers;
 mod load;
 mod masked;
+mod misspelt;
 mod mistake;
 mod model;
 mod schema;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// A token is a header value; a file larger than this is something else.
 const MOST_BYTES: u64 = 16 * 1024;
@@ -93,6 +93,31 @@ pub(super) fn token(text: &str) -> Result<SecretString, Fault> {
     }
 }
 
+/// What a token looks like that was not meant to be one; such a token is used all the same.
+pub(super) fn resembles(token: &SecretString) -> Option<&'static str> {
+    let token = token.expose_secret();
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
+    if token.contains("${") {
+        Some("a placeholder")
+    } else if token.starts_with(['{', '[']) {
+        Some("JSON")
+    } else if token.starts_with(is_quote) || token.ends_with(is_quote) {
+        Some("a text in quotes")
+    } else {
+        is_assignment(token).then_some("KEY=value")
+    }
+}
+
+/// `KEY=value`; the `=` at the end of base64 are none.
+fn is_assignment(text: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split_once('=').is_some_and(|(key, value)| {
+        key.starts_with(|c: char| !c.is_ascii_digit())
+            && key.chars().all(is_letter)
+            && !value.trim_start_matches('=').is_empty()
+    })
+}
+
 /// Can `text` be the value of a header, without quoting and without spaces?
 pub(super) fn is_header_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -100,8 +125,6 @@ pub(super) fn is_header_word(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn file(content: &[u8]) -> tempfile::NamedTempFile {

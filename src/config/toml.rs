@@ -6,7 +6,7 @@ use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    mistake::{DEEPEST, Mistake, TOO_DEEP},
+    mistake::{DEEPEST, Mistake, NOT_DECIMAL, TOO_DEEP},
     schema::join,
 };
 
@@ -69,6 +69,9 @@ impl Reader<'_> {
             DeValue::String(text) => ValueKind::String(text.into_owned()),
             DeValue::Boolean(flag) => ValueKind::Boolean(flag),
             DeValue::Integer(number) => {
+                if number.radix() != 10 {
+                    self.mistake(at, path, NOT_DECIMAL);
+                }
                 match i64::from_str_radix(number.as_str(), number.radix()) {
                     Ok(number) => ValueKind::I64(number),
                     // Too large; no key that takes a number takes this one.

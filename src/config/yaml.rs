@@ -15,7 +15,7 @@ use yaml_rust2::{
 };
 
 use super::{
-    mistake::{DEEPEST, Mistake, TOO_DEEP},
+    mistake::{DEEPEST, Mistake, NOT_DECIMAL, TOO_DEEP},
     schema::{join, shown_key},
 };
 
@@ -136,11 +136,15 @@ impl Tree<'_> {
                 if self.wants_key() {
                     self.key(&text, quoted, line);
                 } else {
+                    let is_decimal = !text.starts_with("0x") && !text.starts_with("0o");
                     let kind = if quoted {
                         ValueKind::String(text)
                     } else {
                         plain(text)
                     };
+                    if matches!(kind, ValueKind::I64(_)) && !is_decimal {
+                        self.mistake(line, NOT_DECIMAL.to_owned());
+                    }
                     self.place(kind, anchor, line);
                 }
             }

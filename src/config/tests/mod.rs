@@ -10,6 +10,7 @@ use std::{
 use secrecy::ExposeSecret;
 
 mod environment;
+mod oddities;
 mod refusals;
 mod secrets;
 

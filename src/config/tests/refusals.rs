@@ -69,6 +69,7 @@ fn a_variable_of_ours_that_is_not_text_is_a_mistake_that_names_it_once() {
         "environment variable VOBIZ_AUTH_TOKEN: is not UTF-8 text",
         "environment variable VOBIZ_EXPORTER__API__RETRIES: is not UTF-8 text",
         "environment variable VOBIZ_EXPORTER__…: is not UTF-8 text",
+        "warning: VOBIZ_AUTH_TOKEN ignored: the configuration lists accounts of its own",
     ];
     assert_eq!(said, expected.join("\n"));
 }

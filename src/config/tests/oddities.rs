@@ -1,0 +1,191 @@
+//! Odd input that was once accepted, or ignored in silence.
+
+use std::fs;
+
+use super::with_variables;
+use crate::config::{Loaded, load};
+
+fn loaded(suffix: &str, content: &str) -> Result<Loaded, String> {
+    let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+    fs::write(file.path(), content).unwrap();
+    load(Some(file.path()), &[]).map_err(|errors| {
+        let said = errors.to_string();
+        said.replace(&file.path().display().to_string(), "FILE")
+    })
+}
+
+fn said_of(suffix: &str, content: &str) -> String {
+    loaded(suffix, content).map(|_| ()).unwrap_err()
+}
+
+const ACCOUNT: &str = "accounts:\n  - {name: main, auth_id: MA_1, auth_token: abc}\n";
+
+#[test]
+fn a_nul_byte_is_refused_with_its_line() {
+    let said = "holds a NUL byte; remove it, or write the file as UTF-8 if it is UTF-16";
+    assert_eq!(
+        said_of(".yaml", &format!("{ACCOUNT}\0\npoll: {{interval: 5m}}\n")),
+        format!("FILE:3: {said}")
+    );
+    assert_eq!(said_of(".toml", "# \0\n"), format!("FILE:1: {said}"));
+}
+
+#[test]
+fn a_duration_has_units_and_a_decimal_point() {
+    for odd in ["00:01:30", "60,5s", "+60s", "1h, 30m"] {
+        let said = said_of(
+            ".yaml",
+            &format!("poll: {{interval: \"{odd}\"}}\n{ACCOUNT}"),
+        );
+        let wrong = "must be a duration with its unit, such as 60s or 1h30m, from 5s to 720h";
+        assert_eq!(
+            said,
+            format!("FILE:1: poll.interval: {wrong}, not \"{odd}\"")
+        );
+    }
+    for usual in ["60.5s", "1h 30m", "90 seconds", "60000ms"] {
+        loaded(".yaml", &format!("poll: {{interval: {usual}}}\n{ACCOUNT}")).unwrap();
+    }
+}
+
+#[test]
+fn a_number_is_written_in_decimal_digits() {
+    let wrong = "api.page_size: must be a number in decimal digits, or a text in quotes";
+    for odd in ["0x32", "0o62"] {
+        let yaml = format!("api: {{page_size: {odd}}}\n{ACCOUNT}");
+        assert_eq!(said_of(".yaml", &yaml), format!("FILE:1: {wrong}"));
+    }
+    let account = "[[accounts]]\nname = \"a\"\nauth_id = \"MA_1\"\nauth_token = \"abc\"\n";
+    for odd in ["0x32", "0o62", "0b110010"] {
+        let toml = format!("{account}\n[api]\npage_size = {odd}\n");
+        assert_eq!(said_of(".toml", &toml), format!("FILE:7: {wrong}"));
+    }
+}
+
+#[test]
+fn a_variable_that_is_nearly_ours_is_warned_of_with_the_likely_name() {
+    let names = [
+        (
+            "VOBIZ_EXPORTER_POLL__INTERVAL",
+            "VOBIZ_EXPORTER__POLL__INTERVAL",
+        ),
+        (
+            "VOBIZ_EXPORTER_POLL_INTERVAL",
+            "VOBIZ_EXPORTER__POLL__INTERVAL",
+        ),
+        (
+            "vobiz_exporter__poll__interval",
+            "VOBIZ_EXPORTER__POLL__INTERVAL",
+        ),
+        ("VOBIZ_POLL__INTERVALL", "VOBIZ_EXPORTER__POLL__INTERVAL"),
+        (
+            "VOBIZ_EXPORTER_ACCOUNTS_12_API_PAGE_SIZE",
+            "VOBIZ_EXPORTER__ACCOUNTS__12__API__PAGE_SIZE",
+        ),
+        ("vobiz_auth_id", "VOBIZ_AUTH_ID"),
+        ("VOBIZ_AUTHTOKEN_FILE", "VOBIZ_AUTH_TOKEN_FILE"),
+        ("VOBIZ_EXPORTER_AUTH_TOKEN", "VOBIZ_AUTH_TOKEN"),
+    ];
+    for (name, meant) in names {
+        let loaded = with_variables(Some("minimal.ok.yaml"), &[(name, "SECRET")]).unwrap();
+        let warning = format!("environment variable {name} is ignored; did you mean {meant}?");
+        assert_eq!(loaded.warnings, [warning]);
+    }
+    // Variables of others: Kubernetes describes a service `vobiz-exporter` by such names.
+    for name in [
+        "VOBIZ_EXPORTER_SERVICE_HOST",
+        "VOBIZ_EXPORTER_SERVICE_PORT_METRICS",
+        "VOBIZ_EXPORTER_PORT",
+        "VOBIZ_EXPORTER_PORT_10059_TCP_ADDR",
+        "VOBIZ_EXPORTER_CONFIG",
+        "VOBIZ_EXPORTER_REVISION",
+        "POLL_INTERVAL",
+    ] {
+        let loaded = with_variables(Some("minimal.ok.yaml"), &[(name, "x")]).unwrap();
+        assert_eq!(loaded.warnings, [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_told_with_the_mistakes_that_it_leads_to() {
+    let errors = with_variables(None, &[("VOBIZ_AUTHID", "MA_1")]).unwrap_err();
+    let said = errors.to_string();
+    assert!(said.starts_with("there is no account"), "{said}");
+    let warning =
+        "\nwarning: environment variable VOBIZ_AUTHID is ignored; did you mean VOBIZ_AUTH_ID?";
+    assert!(said.ends_with(warning), "{said}");
+}
+
+#[test]
+fn a_token_that_looks_like_something_else_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let file = folder.path().join("exporter.yaml");
+    let warned = |held: &str, account: &str| {
+        fs::write(&token, held).unwrap();
+        fs::write(
+            &file,
+            format!("accounts: [{{name: main, auth_id: X, {account}}}]"),
+        )
+        .unwrap();
+        let loaded = load(Some(&file), &[]).unwrap();
+        loaded
+            .warnings
+            .join("\n")
+            .replace(folder.path().to_str().unwrap(), "FOLDER")
+    };
+    for (held, what) in [
+        ("VOBIZ_AUTH_TOKEN=SECRET", "KEY=value"),
+        ("export_1=SECRET==\n", "KEY=value"),
+        ("\"SECRET\"", "a text in quotes"),
+        ("'SECRET'", "a text in quotes"),
+        ("{\"token\":\"SECRET\"}", "JSON"),
+        ("[\"SECRET\"]", "JSON"),
+        ("${VOBIZ_AUTH_TOKEN}", "a placeholder"),
+        ("SECRET-${SUFFIX}", "a placeholder"),
+    ] {
+        assert_eq!(
+            warned(held, "auth_token_file: token"),
+            format!(
+                "accounts[0].auth_token_file: what token file FOLDER/token holds looks like {what}; it \
+                 must hold the token alone"
+            )
+        );
+    }
+    assert_eq!(
+        warned("", "auth_token: \"${VOBIZ_AUTH_TOKEN}\""),
+        "accounts[0].auth_token: looks like a placeholder; it must be the token alone"
+    );
+    for usual in [
+        "SECRET",
+        "U0VDUkVU",
+        "U0VDUkU=",
+        "U0VDUg==",
+        "a.b-c_d/e+f==",
+        "a==",
+    ] {
+        assert_eq!(warned(usual, "auth_token_file: token"), "", "{usual}");
+    }
+}
+
+#[test]
+fn a_name_that_reorders_a_line_is_refused() {
+    for odd in ["\u{202e}", "\u{2066}", "\u{200f}", "\u{61c}"] {
+        let name = format!("a{odd}b");
+        let keys = "auth_id: MA_1, auth_token: abc";
+        let must = "must be one line of at most 128 bytes, without white space at its ends and without \
+                    bidirectional control characters";
+        assert_eq!(
+            said_of(".yaml", &format!("accounts: [{{name: {name}, {keys}}}]")),
+            format!("FILE:1: accounts[0].name: {must}")
+        );
+        let groups = format!("groups: [{{name: {name}, match: {{alias: x}}}}]");
+        assert_eq!(
+            said_of(
+                ".yaml",
+                &format!("accounts: [{{name: a, {keys}, {groups}}}]")
+            ),
+            format!("FILE:1: accounts[0].groups[0].name: {must}")
+        );
+    }
+}
