@@ -1,11 +1,9 @@
 //! Everything at once without an account: the simulated vendor with the exporter in front of it.
 
-use regex::Regex;
-
 use super::{Failure, end::Print, serve, simulate};
 use crate::{
     cli::Demo,
-    config::{self, Account, Config, Group, GroupMatch, Watch},
+    config::{self, Account, Config, Group, GroupMatch, Pattern, Watch},
     shutdown::Token,
     sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World},
 };
@@ -85,9 +83,7 @@ fn configuration(vendor: &Vendor) -> Result<Config, Failure> {
 }
 
 fn groups() -> Vec<Group> {
-    let exactly = |pattern: &str| {
-        Some(Regex::new(&format!("^(?:{pattern})$")).expect("the pattern is a constant"))
-    };
+    let exactly = |pattern: &str| Some(Pattern::new(pattern).expect("the pattern is a constant"));
     let alias = |name: &str, pattern: &str, watch| Group {
         name: name.to_owned(),
         matches: GroupMatch {

@@ -12,6 +12,7 @@ use super::{
     groups,
     mistake::{Report, is_from_environment},
     model::{Account, Filter, Token},
+    pattern::Patterns,
     schema::FILTERS,
     settings::Keys,
     token::{Fault, TokenFileError, is_header_word, read_token_file, resembles, token},
@@ -25,9 +26,10 @@ pub(super) fn read(
     report: &mut Report,
 ) -> Option<Vec<Account>> {
     let sections = root.items("accounts");
+    let mut patterns = Patterns::default();
     let accounts: Vec<_> = sections
         .iter()
-        .map(|section| account(section, global, folder, report))
+        .map(|section| account(section, global, folder, &mut patterns, report))
         .collect();
     check_names(&sections, report);
     check_limiters(&sections, &accounts, report);
@@ -38,6 +40,7 @@ fn account(
     section: &Section<'_>,
     global: &Keys,
     folder: &Path,
+    patterns: &mut Patterns,
     report: &mut Report,
 ) -> Option<Account> {
     let name = name(section, report);
@@ -50,7 +53,7 @@ fn account(
         .finish_over(&global.poll, &section.section("poll"), report);
     keys.api
         .check_scheme(Some(&global.api), &section.section("api"), report);
-    let groups = groups::read(section, report);
+    let groups = groups::read(section, patterns, report);
     let applications = applications(&section.section("applications"), report);
     Some(Account {
         name: name?,

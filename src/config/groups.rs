@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
-
 use super::{
     entry::{Entry, Section},
     mistake::Report,
     model::{Group, GroupMatch, Watch},
+    pattern::{Pattern, Patterns},
 };
 
 /// More groups than anybody names by hand; a picture stores a group in two bytes.
 const MOST_GROUPS: usize = 1000;
 
 /// The groups of `account` in order. Faulty ones are reported and left out.
-pub(super) fn read(account: &Section<'_>, report: &mut Report) -> Vec<Group> {
+pub(super) fn read(
+    account: &Section<'_>,
+    patterns: &mut Patterns,
+    report: &mut Report,
+) -> Vec<Group> {
     let items = account.items("groups");
     if items.len() > MOST_GROUPS {
         account
@@ -25,7 +28,7 @@ pub(super) fn read(account: &Section<'_>, report: &mut Report) -> Vec<Group> {
     let mut groups = Vec::new();
     for item in &items {
         let name = name(item, &mut names, report);
-        let matches = matches(&item.section("match"), report);
+        let matches = matches(&item.section("match"), patterns, report);
         let watch = match item.entry("watch") {
             None => Some(Watch::default()),
             Some(entry) => watch(&entry, report),
@@ -65,7 +68,11 @@ fn name<'t>(
     Some(name.to_owned())
 }
 
-fn matches(section: &Section<'_>, report: &mut Report) -> Option<GroupMatch> {
+fn matches(
+    section: &Section<'_>,
+    patterns: &mut Patterns,
+    report: &mut Report,
+) -> Option<GroupMatch> {
     if section.is_empty() {
         let message = "must hold at least one of alias, username, application_id, sub_account; \
                        `alias: \".*\"` matches every endpoint";
@@ -76,7 +83,7 @@ fn matches(section: &Section<'_>, report: &mut Report) -> Option<GroupMatch> {
     let mut expression = |key| {
         section
             .entry(key)
-            .and_then(|entry| anchored(&entry, report))
+            .and_then(|entry| pattern(&entry, patterns, report))
     };
     let matches = GroupMatch {
         alias: expression("alias"),
@@ -87,22 +94,16 @@ fn matches(section: &Section<'_>, report: &mut Report) -> Option<GroupMatch> {
     (report.mistakes.len() == before).then_some(matches)
 }
 
-/// The expression, anchored at both ends.
-fn anchored(entry: &Entry<'_>, report: &mut Report) -> Option<Regex> {
+fn pattern(entry: &Entry<'_>, patterns: &mut Patterns, report: &mut Report) -> Option<Pattern> {
     let text = match &entry.value.kind {
         // An empty expression is a real one: it matches endpoints without application, for example.
         config::ValueKind::String(text) if text.is_empty() => "",
         _ => entry.text(report)?,
     };
-    // By itself first: `a)(b` would compile between our parentheses.
-    match Regex::new(text).and_then(|_| Regex::new(&format!("^(?:{text})$"))) {
-        Ok(regex) => Some(regex),
+    match patterns.compile(text) {
+        Ok(pattern) => pattern,
         Err(error) => {
-            let text_of_error = error.to_string();
-            let reason = text_of_error.lines().last().unwrap_or_default();
-            let reason = reason.trim().trim_start_matches("error: ");
-            let message = format!("the regular expression does not compile: {reason}");
-            entry.wrong(report, message);
+            entry.wrong(report, error.to_string());
             None
         }
     }

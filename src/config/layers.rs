@@ -75,7 +75,7 @@ impl Source for Layer {
 }
 
 fn read(path: &Path, report: &mut Report) -> Map<String, Value> {
-    let text = match file::read_or_stream(path).map(String::from_utf8) {
+    let text = match file::configuration(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => {
             report.incomplete = true;

@@ -131,22 +131,14 @@ fn write_group(group: &Group, out: &mut String) -> std::fmt::Result {
     writeln!(out, "      - name: {}", text(&group.name))?;
     writeln!(out, "        match:")?;
     let matches = &group.matches;
-    for (key, regex) in [
+    for (key, pattern) in [
         ("alias", &matches.alias),
         ("username", &matches.username),
         ("application_id", &matches.application_id),
         ("sub_account", &matches.sub_account),
     ] {
-        if let Some(regex) = regex {
-            let inner = regex
-                .as_str()
-                .strip_prefix("^(?:")
-                .and_then(|rest| rest.strip_suffix(")$"));
-            writeln!(
-                out,
-                "          {key}: {}",
-                text(inner.unwrap_or(regex.as_str()))
-            )?;
+        if let Some(pattern) = pattern {
+            writeln!(out, "          {key}: {}", text(pattern.as_str()))?;
         }
     }
     writeln!(out, "        watch: {}", group.watch.label())

@@ -6,12 +6,18 @@ use config::{Value, ValueKind};
 
 /// Lists and tables inside one another; the deepest setting needs a tenth of it.
 pub(super) const DEEPEST: usize = 64;
+/// Values in one file. Aliases of YAML may repeat a part of the file, and each counts again.
+pub(super) const MOST_VALUES: usize = 200_000;
+/// What is said of a file beyond [`MOST_VALUES`].
+pub(super) const TOO_MANY: &str = "holds more than 200,000 values";
 /// What is said of a number in hexadecimal, octal or binary digits.
 pub(super) const NOT_DECIMAL: &str = "must be a number in decimal digits, or a text in quotes";
 /// What is said of a file beyond [`DEEPEST`].
 pub(super) const TOO_DEEP: &str = "is nested deeper than 64 levels";
 /// Characters of a path that are shown from its beginning, and from its end.
 const PATH_ENDS: usize = 50;
+/// Mistakes that are told; of further ones, the number.
+const MOST_TOLD: usize = 100;
 /// Characters of a key that are shown.
 const KEY_LENGTH: usize = 40;
 
@@ -60,7 +66,8 @@ fn cut(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Every mistake of a configuration and every warning, each on its own line when displayed; never empty.
+/// The mistakes of a configuration (the first hundred and the number of the rest) and every warning, each
+/// on its own line when displayed; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors(pub Vec<Mistake>);
 
@@ -153,7 +160,12 @@ impl Report {
                 .and_then(|(_, line)| line.parse().ok());
             (mistake.place.starts_with(VARIABLE), line.unwrap_or(0_u32))
         };
-        self.mistakes.sort_by_key(order);
+        self.mistakes.sort_by_cached_key(order);
+        let further = self.mistakes.len().saturating_sub(MOST_TOLD);
+        if further > 0 {
+            self.mistakes.truncate(MOST_TOLD);
+            self.whole("", format!("and {further} more mistakes"));
+        }
         let warnings = self.warnings.iter().map(|warning| Mistake {
             place: String::new(),
             path: String::new(),

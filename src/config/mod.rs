@@ -19,6 +19,7 @@ mod masked;
 mod misspelt;
 mod mistake;
 mod model;
+mod pattern;
 mod schema;
 mod settings;
 mod token;
@@ -31,6 +32,7 @@ pub use model::{
     Account, Api, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics, Optional, Poll,
     Probe, Token, Watch,
 };
+pub use pattern::{Pattern, PatternError};
 pub use token::{TokenFileError, read_token_file};
 
 /// The embedded default file: every key with its meaning, its default and its unit.

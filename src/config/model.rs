@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use regex::Regex;
 use secrecy::SecretString;
 use url::Url;
+
+use super::pattern::Pattern;
 
 /// Everything the process needs to know.
 #[derive(Debug, Clone)]
@@ -238,13 +239,13 @@ pub struct Group {
 #[derive(Debug, Clone, Default)]
 pub struct GroupMatch {
     /// Against the endpoint's alias.
-    pub alias: Option<Regex>,
+    pub alias: Option<Pattern>,
     /// Against the endpoint's username.
-    pub username: Option<Regex>,
+    pub username: Option<Pattern>,
     /// Against the id of the endpoint's application, "" for none.
-    pub application_id: Option<Regex>,
+    pub application_id: Option<Pattern>,
     /// Against the endpoint's sub-account, "" for the main account.
-    pub sub_account: Option<Regex>,
+    pub sub_account: Option<Pattern>,
 }
 
 /// How much an endpoint matters to the operator; the `watch` label.

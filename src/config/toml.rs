@@ -6,7 +6,7 @@ use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    mistake::{DEEPEST, Mistake, NOT_DECIMAL, TOO_DEEP},
+    mistake::{DEEPEST, MOST_VALUES, Mistake, NOT_DECIMAL, TOO_DEEP, TOO_MANY},
     schema::join,
 };
 
@@ -15,6 +15,7 @@ pub(super) fn read(text: &str, file: &str) -> (Map<String, Value>, Vec<Mistake>)
     let mut reader = Reader {
         file,
         lines: text.match_indices('\n').map(|(at, _)| at).collect(),
+        values: 0,
         mistakes: Vec::new(),
     };
     let table = match DeTable::parse(text) {
@@ -27,6 +28,9 @@ pub(super) fn read(text: &str, file: &str) -> (Map<String, Value>, Vec<Mistake>)
             Map::new()
         }
     };
+    if reader.values > MOST_VALUES {
+        return (Map::new(), reader.mistakes);
+    }
     (table, reader.mistakes)
 }
 
@@ -34,6 +38,7 @@ struct Reader<'f> {
     file: &'f str,
     /// Where each line ends.
     lines: Vec<usize>,
+    values: usize,
     mistakes: Vec<Mistake>,
 }
 
@@ -51,8 +56,13 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, value: DeValue<'_>, at: usize, path: &str, depth: usize) -> Value {
+        self.values += 1;
+        if self.values == MOST_VALUES + 1 {
+            self.mistake(at, path, TOO_MANY);
+        }
         let is_deep = depth == DEEPEST && matches!(value, DeValue::Array(_) | DeValue::Table(_));
         let kind = match value {
+            _ if self.values > MOST_VALUES => ValueKind::Nil,
             _ if is_deep => {
                 self.mistake(at, path, TOO_DEEP);
                 ValueKind::Nil

@@ -15,12 +15,9 @@ use yaml_rust2::{
 };
 
 use super::{
-    mistake::{DEEPEST, Mistake, NOT_DECIMAL, TOO_DEEP},
+    mistake::{DEEPEST, MOST_VALUES, Mistake, NOT_DECIMAL, TOO_DEEP, TOO_MANY},
     schema::{join, shown_key},
 };
-
-/// Aliases may repeat a part of the file; this bounds what they, and the file, can grow to.
-const MOST_VALUES: usize = 200_000;
 
 /// The file's root table, or what is wrong with it as YAML.
 ///
@@ -252,7 +249,7 @@ impl Tree<'_> {
     fn place(&mut self, kind: ValueKind, anchor: usize, line: usize) {
         self.values += 1;
         if self.values > MOST_VALUES && !self.given_up {
-            self.give_up(line, "holds too many values");
+            self.give_up(line, TOO_MANY);
         }
         let origin = format!("{}:{line}", self.file);
         let value = Value::new(Some(&origin), kind);

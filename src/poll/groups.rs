@@ -1,9 +1,7 @@
 //! Which of the operator's groups an endpoint belongs to.
 
-use regex::Regex;
-
 use crate::{
-    config::{Group, GroupMatch},
+    config::{Group, GroupMatch, Pattern},
     snapshot::EndpointView,
 };
 
@@ -16,8 +14,11 @@ pub fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
 }
 
 fn matches(wanted: &GroupMatch, endpoint: &EndpointView<'_>) -> bool {
-    let fits =
-        |regex: &Option<Regex>, text: &str| regex.as_ref().is_none_or(|regex| regex.is_match(text));
+    let fits = |pattern: &Option<Pattern>, text: &str| {
+        pattern
+            .as_ref()
+            .is_none_or(|pattern| pattern.is_match(text))
+    };
     fits(&wanted.alias, endpoint.alias)
         && fits(&wanted.username, endpoint.username)
         && fits(&wanted.application_id, endpoint.application.unwrap_or(""))

@@ -171,7 +171,7 @@ fn url(entry: &Entry<'_>, report: &mut Report, example: &str) -> Option<Url> {
 
 fn ca_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<PathBuf> {
     let path = entry.path(report, folder)?;
-    let wrong = match file::read(&path) {
+    let wrong = match file::authorities(&path) {
         Err(error) if entry.is_file_name() => {
             format!("{} cannot be read: {error}", path.display())
         }

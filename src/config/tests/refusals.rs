@@ -1,6 +1,6 @@
 //! Files and variables that nobody means well: too deep, too large, without end, not text.
 
-use std::{fs, time::Duration};
+use std::{fmt::Write, fs, time::Duration};
 
 use super::{mistakes, testdata, with_variables};
 use crate::config::load;
@@ -37,14 +37,94 @@ fn a_file_nested_without_end_is_refused_and_does_not_end_the_process() {
 
 #[test]
 fn a_file_of_too_many_values_is_refused() {
-    let said = said_of(".yaml", &"- a\n".repeat(300_000));
-    assert_eq!(said, "FILE:200001: [200000]: holds too many values");
+    let said = said_of(".yaml", &"- a\n".repeat(210_000));
+    assert_eq!(
+        said,
+        "FILE:200001: [200000]: holds more than 200,000 values"
+    );
+    let said = said_of(".toml", &format!("a = [\n{}]", "1,\n".repeat(300_000)));
+    // The list is a value, too.
+    assert_eq!(
+        said,
+        "FILE:200001: a[199999]: holds more than 200,000 values"
+    );
+}
+
+#[test]
+fn of_very_many_mistakes_the_first_hundred_are_told_and_the_rest_counted() {
+    for suffix in [".yaml", ".toml"] {
+        let sign = if suffix == ".yaml" { ":" } else { " =" };
+        let mut keys = String::new();
+        for number in 0..50_000 {
+            writeln!(keys, "k{number}{sign} 1").unwrap();
+        }
+        let said = said_of(suffix, &keys);
+        let told: Vec<_> = said.lines().collect();
+        assert_eq!(told.len(), 101, "{}", &said[..1000]);
+        // That there is no account is the first.
+        assert_eq!(told[99], "FILE:99: k98: unknown key \"k98\"");
+        assert_eq!(told[100], "FILE: and 49901 more mistakes");
+    }
+}
+
+/// The groups of one account: these expressions, in order.
+fn groups(expressions: &[&str]) -> String {
+    let mut text = "accounts:\n- {name: main, auth_id: MA_1, auth_token: a, groups: [\n".to_owned();
+    for (number, expression) in expressions.iter().enumerate() {
+        writeln!(
+            text,
+            "{{name: g{number}, match: {{alias: '{expression}'}}}},"
+        )
+        .unwrap();
+    }
+    text + "]}\n"
+}
+
+#[test]
+fn expressions_that_are_too_large_together_are_refused_once() {
+    let mut expressions = vec![r"\w{1,80}"; 100];
+    expressions[50] = "a(b";
+    expressions[99] = r"\w{1,400}";
+    let large = "takes the expressions of all groups above 10 MB of memory; use smaller classes, such as \
+                 [A-Za-z] instead of \\w, or fewer repetitions";
+    assert_eq!(
+        said_of(".yaml", &groups(&expressions)),
+        format!(
+            "FILE:5: accounts[0].groups[2].match.alias: {large}\n\
+             FILE:53: accounts[0].groups[50].match.alias: the regular expression does not compile at \
+             character 2: unclosed group"
+        )
+    );
+    let long = "a".repeat(20_000);
+    assert_eq!(
+        said_of(".yaml", &groups(&[&long])),
+        "FILE:3: accounts[0].groups[0].match.alias: is longer than 16 KiB"
+    );
+}
+
+#[test]
+fn as_many_usual_expressions_as_there_may_be_groups_are_accepted() {
+    let usual = [
+        "Reception.*",
+        "(BLR|DEL)-[0-9]+ (upper|ground) floor",
+        "(?i)desk .*",
+    ];
+    let expressions: Vec<_> = usual.into_iter().cycle().take(1000).collect();
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    fs::write(file.path(), groups(&expressions)).unwrap();
+    let loaded = load(Some(file.path()), &[]).unwrap();
+    let groups = &loaded.config.accounts[0].groups;
+    let alias = groups[998].matches.alias.as_ref().unwrap();
+    assert!(alias.is_match("DESK 7 éé") && !alias.is_match("a desk 7"));
 }
 
 #[test]
 fn a_file_that_is_too_large_or_never_ends_is_refused() {
-    let said = said_of(".yaml", &"#\n".repeat(9 << 20));
-    assert_eq!(said, "FILE: cannot be read: it is larger than 16 MiB");
+    for suffix in [".yaml", ".toml"] {
+        said_of(suffix, &"#\n".repeat(1 << 19));
+        let said = said_of(suffix, &"#\n".repeat((1 << 19) + 1));
+        assert_eq!(said, "FILE: cannot be read: it is larger than 1 MiB");
+    }
     for (path, wrong) in [
         ("/dev/zero", "it is not a regular file"),
         ("/dev/fd", "Is a directory (os error 21)"),

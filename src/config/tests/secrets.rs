@@ -136,7 +136,7 @@ fn no_value_of_an_account_is_shown() {
         ),
         (
             "groups: [{name: a, match: {alias: \"(TOKEN\"}}]",
-            "groups[0].match.alias: the regular expression does not compile: unclosed group",
+            "groups[0].match.alias: the regular expression does not compile at character 1: unclosed group",
         ),
         (
             "groups: [{name: TOKEN, match: {alias: x}}, {name: TOKEN, match: {alias: x}}]",
