@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::{
     entry::{Entry, Section},
     groups,
-    mistake::{Report, is_from_environment},
+    mistake::{Report, UNNAMED_FILE, is_from_environment, shown_file},
     model::{Account, Filter, Token},
     pattern::Patterns,
     schema::FILTERS,
@@ -158,6 +158,7 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
         },
         (None, Some(file)) => {
             let path = file.path(report, folder)?;
+            let name = shown_file(file.text(report)?, &path);
             let token = if report.without_secrets {
                 Ok(SecretString::default())
             } else {
@@ -175,16 +176,16 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
                     }
                     Some(Token::File { path, initial })
                 }
-                Err(TokenFileError::Unreadable { source, .. }) if !file.is_file_name() => {
-                    let message = format!(
-                        "the file that is named here cannot be read: {source}; a token itself \
-                         belongs in `auth_token`"
-                    );
-                    file.wrong(report, message);
-                    None
-                }
                 Err(error) => {
-                    file.wrong(report, error.to_string());
+                    let message = match error {
+                        TokenFileError::Unreadable { source, .. } if name == UNNAMED_FILE => {
+                            format!(
+                                "{name} cannot be read: {source}; a token itself belongs in `auth_token`"
+                            )
+                        }
+                        error => error.to_string(),
+                    };
+                    file.wrong(report, message);
                     None
                 }
             }

@@ -274,32 +274,30 @@ impl<'t> Entry<'t> {
         })
     }
 
-    /// Does the text look like a file's name? If not, it may be a token, and is not shown.
-    pub(super) fn is_file_name(&self) -> bool {
-        matches!(&self.value.kind, ValueKind::String(text) if text.contains(['/', '.']))
-    }
-
-    /// Words: the items of a list, or a text split at commas.
-    pub(super) fn words(&self, report: &mut Report) -> Option<Vec<&'t str>> {
+    /// Hands over words, each with its place: the items of a list, or a text split at commas.
+    pub(super) fn each_word(
+        &self,
+        report: &mut Report,
+        mut take: impl FnMut(&Self, &str, &mut Report),
+    ) {
         match &self.value.kind {
-            ValueKind::Array(items) => (items.iter().enumerate())
-                .map(|(at, value)| {
-                    Entry {
-                        value,
-                        path: format!("{}[{at}]", self.path),
+            ValueKind::Array(items) => {
+                for (at, value) in items.iter().enumerate() {
+                    let path = format!("{}[{at}]", self.path);
+                    let item = Self { value, path };
+                    if let Some(word) = item.text(report) {
+                        take(&item, word, report);
                     }
-                    .text(report)
-                })
-                .collect(),
-            ValueKind::String(text) => Some(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|word| !word.is_empty())
-                    .collect(),
-            ),
+                }
+            }
+            ValueKind::String(text) => {
+                let words = text.split(',').map(str::trim);
+                for word in words.filter(|word| !word.is_empty()) {
+                    take(self, word, report);
+                }
+            }
             _ => {
                 self.text(report);
-                None
             }
         }
     }

@@ -14,8 +14,8 @@ pub(super) fn tree(
 ) -> Value {
     let (default, mistakes) = yaml::read(DEFAULT_YAML, "default.yaml");
     report.mistakes.extend(mistakes);
-    let mut operator = file.map(|file| read(file, report)).unwrap_or_default();
-    check_top_level(&mut operator, report);
+    let operator = file.map(|file| read(file, report)).unwrap_or_default();
+    let mut operator = check(operator, report);
 
     let has_accounts = match operator.get("accounts").map(|accounts| &accounts.kind) {
         None => false,
@@ -77,9 +77,10 @@ impl Source for Layer {
 fn read(path: &Path, report: &mut Report) -> Map<String, Value> {
     let text = match file::configuration(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
-        Ok(Err(_)) => {
+        Ok(Err(error)) => {
             report.incomplete = true;
-            report.whole("", "is not UTF-8 text");
+            let good = error.utf8_error().valid_up_to();
+            report.within(error.as_bytes(), good, "is not UTF-8 text");
             return Map::new();
         }
         Err(error) => {
@@ -105,18 +106,14 @@ fn read(path: &Path, report: &mut Report) -> Map<String, Value> {
     table
 }
 
-/// Unknown keys of the top level go (the `config` crate would read `poll.interval` as a path), and so
-/// do tables without content (`poll:` with nothing but comments below it), which would hide the default.
-fn check_top_level(operator: &mut Map<String, Value>, report: &mut Report) {
-    let schema::Shape::Table(known) = &schema::ROOT else {
-        return;
-    };
-    let is_known = |key: &str| known.iter().any(|known| known.0 == key);
-    let unknown: Map<String, Value> = operator
-        .iter()
-        .filter(|(key, _)| !is_known(key))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
-    schema::check(&Value::new(None, unknown), &schema::ROOT, "", report);
-    operator.retain(|key, value| is_known(key) && value.kind != ValueKind::Nil);
+/// Checks the file's layer while every value still knows its line, which tables forget when layers are
+/// merged. Unknown keys of the top level then go (the `config` crate would read `poll.interval` as a
+/// path), and so do tables without content (`poll:` with nothing but comments below it), which would
+/// hide the default.
+fn check(operator: Map<String, Value>, report: &mut Report) -> Map<String, Value> {
+    let file = Value::new(None, operator);
+    schema::check(&file, &schema::ROOT, "", report);
+    let mut operator = file.into_table().unwrap_or_default();
+    operator.retain(|key, value| schema::is_top_level(key) && value.kind != ValueKind::Nil);
+    operator
 }

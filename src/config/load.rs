@@ -5,13 +5,12 @@ use std::path::Path;
 use config::ValueKind;
 
 use super::{
-    accounts,
+    accounts, authorities,
     entry::Section,
     environment::{self, NO_ACCOUNT},
     layers, misspelt,
     mistake::{Errors, Report},
     model::Config,
-    schema,
     settings::{self, Keys},
 };
 
@@ -57,8 +56,8 @@ fn loaded(
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
     environment::check_text(environment, &mut report);
     misspelt::warn(environment, &mut report);
+    authorities::check_environment(environment, &mut report);
     let tree = layers::tree(file, environment, &mut report);
-    schema::check(&tree, &schema::ROOT, "", &mut report);
     let config = walk(&Section::root(&tree), folder, &mut report);
     match config {
         Some(config) if report.mistakes.is_empty() => {

@@ -203,6 +203,19 @@ pub(super) fn shown_variable(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// The file at `path` as a message may name it, given the name as it was written: what has no `/` and
+/// no `.` may be a token.
+pub(super) fn shown_file(written: &str, path: &Path) -> String {
+    if written.contains(['/', '.']) {
+        path.display().to_string()
+    } else {
+        UNNAMED_FILE.to_owned()
+    }
+}
+
+/// How messages call a file whose name they do not show.
+pub(super) const UNNAMED_FILE: &str = "the file that is named here";
+
 /// The part of a key that a message may quote: up to the first character that is no letter, digit or
 /// `_`, and 40 characters at most.
 pub(super) fn plain_part(key: &str) -> &str {

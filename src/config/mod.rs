@@ -9,6 +9,7 @@
 //! [`load()`] is the way in; [`read_token_file`] is used again before each walk.
 
 mod accounts;
+mod authorities;
 mod entry;
 mod environment;
 mod file;

@@ -142,6 +142,11 @@ pub(super) static ROOT: Shape = Table(&[
     Key("accounts", List(&ACCOUNT)),
 ]);
 
+/// Is this a key of the top level?
+pub(super) fn is_top_level(name: &str) -> bool {
+    matches!(&ROOT, Table(keys) if keys.iter().any(|key| key.0 == name))
+}
+
 /// Reports every unknown key, every key without a value, and every value of the wrong shape.
 pub(super) fn check(value: &Value, shape: &Shape, path: &str, report: &mut Report) {
     match (shape, &value.kind) {

@@ -2,27 +2,38 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use vobiz_exporter::sim::{Options, Vendor, World};
 
 use crate::stand::{Exporter, Program, configuration, run};
 
+/// What may sign certificates.
+fn authority(name: &str) -> CertificateParams {
+    let mut ca = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca
+}
+
 /// A vendor of 45 endpoints under a private authority, whose certificate is for `name`, and that
 /// authority as PEM.
 async fn private_vendor(name: &str) -> (Vendor, String) {
-    let mut ca = CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = authority("authority.test");
     let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
     let leaf = leaf.signed_by(&key, &ca).unwrap();
+    (vendor(&leaf, &key).await, ca.pem())
+}
+
+/// A vendor of 45 endpoints that shows this certificate.
+async fn vendor(certificate: &Certificate, key: &KeyPair) -> Vendor {
     let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(
-            vec![leaf.der().clone()],
+            vec![certificate.der().clone()],
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
@@ -30,8 +41,7 @@ async fn private_vendor(name: &str) -> (Vendor, String) {
         tls: Some(Arc::new(tls)),
         ..Options::default()
     };
-    let vendor = Vendor::start(World::still(45, 7), options).await.unwrap();
-    (vendor, ca.pem())
+    Vendor::start(World::still(45, 7), options).await.unwrap()
 }
 
 /// The configuration for `vendor` with this file of authorities, relative to its own folder.
@@ -96,6 +106,40 @@ async fn a_certificate_for_another_name_is_refused() {
     assert_eq!(checked.code, Some(1), "{checked:?}");
     assert!(checked.out.contains("certificate"), "{checked:?}");
     assert_eq!(vendor.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_shows_its_authority_as_its_own_certificate_is_told_what_to_do() {
+    let key = KeyPair::generate().unwrap();
+    let certificate = authority("localhost").self_signed(&key).unwrap();
+    let vendor = vendor(&certificate, &key).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("authority.pem");
+    std::fs::write(&file, certificate.pem()).unwrap();
+    let text = trusting(&vendor, file.to_str().unwrap());
+    let checked = Program::configured(&text, &["--config.check.live"])
+        .run()
+        .await;
+    let advice = "the server's certificate is that of an authority (CA:TRUE); give the server one of its \
+                  own, issued by that authority";
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(checked.out.contains(advice), "{checked:?}");
+    assert_eq!(vendor.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn authorities_of_the_environment_that_cannot_be_read_are_a_mistake() {
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let arguments = ["--config.check"];
+        let checked = Program::new(&arguments)
+            .set("VOBIZ_AUTH_ID", "MA_1")
+            .set("VOBIZ_AUTH_TOKEN", "abc")
+            .set(variable, "/nowhere/ca.pem");
+        let checked = checked.run().await;
+        let said = format!("environment variable {variable}: /nowhere/ca.pem cannot be read");
+        assert_eq!(checked.code, Some(2), "{checked:?}");
+        assert!(checked.err.starts_with(&said), "{checked:?}");
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ fn certificate(error: &CertificateError) -> &'static str {
         }
         // The type behind it is not public here; its name is a constant.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "the server's certificate is that of an authority (CA:TRUE); give the server one of its own"
+            "the server's certificate is that of an authority (CA:TRUE); give the server one of its own, \
+             issued by that authority"
         }
         _ => "the server's certificate is not valid",
     }

@@ -5,16 +5,12 @@ use std::{
     time::Duration,
 };
 
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use url::{Host, Url};
 
 use super::Written;
 use crate::config::{
+    authorities::ca_file,
     entry::{Entry, Section},
-    file,
     mistake::Report,
     model::Api,
 };
@@ -167,36 +163,6 @@ fn url(entry: &Entry<'_>, report: &mut Report, example: &str) -> Option<Url> {
         );
     }
     url
-}
-
-fn ca_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<PathBuf> {
-    let path = entry.path(report, folder)?;
-    let wrong = match file::authorities(&path) {
-        Err(error) if entry.is_file_name() => {
-            format!("{} cannot be read: {error}", path.display())
-        }
-        Err(error) => format!("the file that is named here cannot be read: {error}"),
-        Ok(pem) => match authorities(&pem) {
-            Ok(0) => format!("{} holds no certificate in PEM form", path.display()),
-            Ok(_) => return Some(path),
-            Err(fault) => format!(
-                "{} holds a certificate that cannot be used: {fault}",
-                path.display()
-            ),
-        },
-    };
-    entry.wrong(report, wrong);
-    None
-}
-
-/// How many certificates of authorities a PEM file holds; what stands beside them is skipped.
-fn authorities(pem: &[u8]) -> Result<usize, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|fault| fault.to_string())?;
-        roots.add(certificate).map_err(|fault| fault.to_string())?;
-    }
-    Ok(roots.len())
 }
 
 /// Does the URL point to this machine by its very text?

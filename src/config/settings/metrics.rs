@@ -38,15 +38,13 @@ impl MetricsKeys {
 
 fn groups(entry: &Entry<'_>, report: &mut Report) -> Option<BTreeSet<Optional>> {
     let known = Optional::ALL.map(Optional::word);
+    let before = report.mistakes.len();
     let mut groups = BTreeSet::new();
-    let mut all_known = true;
-    for word in entry.words(report)? {
-        if let Some(group) = Optional::ALL.into_iter().find(|group| group.word() == word) {
-            groups.insert(group);
-        } else {
-            all_known = false;
-            entry.wrong_word(word, &known, report);
+    entry.each_word(report, |place, word, report| {
+        match Optional::ALL.into_iter().find(|group| group.word() == word) {
+            Some(group) => _ = groups.insert(group),
+            None => place.wrong_word(word, &known, report),
         }
-    }
-    all_known.then_some(groups)
+    });
+    (report.mistakes.len() == before).then_some(groups)
 }

@@ -128,7 +128,7 @@ fn no_value_of_an_account_is_shown() {
         ),
         (
             "metrics: {groups: [TOKEN]}",
-            "metrics.groups: must be user_agent, timestamps, permissions, contact",
+            "metrics.groups[0]: must be user_agent, timestamps, permissions, contact",
         ),
         (
             "groups: [{name: a, match: {alias: x}, watch: TOKEN}]",
