@@ -3,7 +3,7 @@
 //! This uses the engine of the `regex` crate, and not that crate, for two reasons: the engine tells how
 //! large an expression is, and it takes a parsed one, which is anchored here. So each is compiled once.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use regex_automata::{
     meta::{Config, Regex},
@@ -103,9 +103,11 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Compiles the expressions of one configuration, one after the other.
+/// Compiles the expressions of one configuration, one after the other and each text once: hundreds of
+/// accounts may have the same groups.
 #[derive(Debug)]
 pub(super) struct Patterns {
+    compiled: HashMap<String, Pattern>,
     /// How many bytes further expressions may take; none after one that was too large, so that a
     /// thousand such expressions do not take a minute.
     left: Option<usize>,
@@ -114,6 +116,7 @@ pub(super) struct Patterns {
 impl Default for Patterns {
     fn default() -> Self {
         Self {
+            compiled: HashMap::new(),
             left: Some(MOST_COMPILED),
         }
     }
@@ -122,6 +125,9 @@ impl Default for Patterns {
 impl Patterns {
     /// Compiles `text`; after an expression that was too large, only checks it.
     pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, PatternError> {
+        if let Some(pattern) = self.compiled.get(text) {
+            return Ok(Some(pattern.clone()));
+        }
         let Some(left) = self.left else {
             let checked = ast::parse::Parser::new().parse(text);
             return match checked {
@@ -131,7 +137,10 @@ impl Patterns {
         };
         let pattern = Pattern::within(text, left);
         self.left = match &pattern {
-            Ok(pattern) => Some(left - pattern.regex.memory_usage()),
+            Ok(pattern) => {
+                self.compiled.insert(text.to_owned(), pattern.clone());
+                Some(left - pattern.regex.memory_usage())
+            }
             Err(PatternError::TooLarge) => None,
             Err(_) => self.left,
         };
