@@ -415,7 +415,12 @@ async fn no_mistake_of_a_configuration_tells_a_secret() {
         .await;
     assert_eq!(checked.code, Some(2), "{checked:?}");
     assert_discreet("a token for its file", &format!("{checked:?}"));
+}
 
+#[tokio::test]
+async fn no_description_of_a_configuration_tells_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = "accounts: [{name: main, auth_id: MA_1, auth_token: ";
     let file = folder.path().join("good.yaml");
     let text = format!(
         "api: {{proxy_url: \"http://user-{TOKEN}:{PASSWORD}@proxy.test:3128/{TOKEN}?key={TOKEN}#{TOKEN}\"}}\n{account}{TOKEN}}}]"
