@@ -138,59 +138,54 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
             );
             None
         }
-        (Some(inline), None) => match token(inline.text(report)?) {
-            Ok(token) => {
-                if let Some(what) = resembles(&token) {
-                    let path = &inline.path;
-                    let warning = format!("{path}: looks like {what}; it must be the token alone");
-                    report.warnings.push(warning);
-                }
-                Some(Token::Inline(token))
-            }
-            Err(Fault::Empty) => {
-                inline.wrong(report, "must not be empty");
-                None
-            }
-            Err(Fault::Unfit) => {
-                inline.wrong(report, "must be one line of printable ASCII without spaces");
-                None
-            }
-        },
-        (None, Some(file)) => {
-            let path = file.path(report, folder)?;
-            let name = shown_file(file.text(report)?, &path);
-            let token = if report.without_secrets {
-                Ok(SecretString::default())
-            } else {
-                read_token_file(&path)
-            };
-            match token {
-                Ok(initial) => {
-                    if let Some(what) = resembles(&initial) {
-                        report.warnings.push(format!(
-                            "{}: what token file {} holds looks like {what}; it must hold the token \
-                             alone",
-                            file.path,
-                            path.display()
-                        ));
-                    }
-                    Some(Token::File { path, initial })
-                }
-                Err(error) => {
-                    let message = match error {
-                        TokenFileError::Unreadable { source, .. } if name == UNNAMED_FILE => {
-                            format!(
-                                "{name} cannot be read: {source}; a token itself belongs in `auth_token`"
-                            )
-                        }
-                        error => error.to_string(),
-                    };
-                    file.wrong(report, message);
-                    None
-                }
-            }
-        }
+        (Some(inline), None) => inline_token(&inline, report),
+        (None, Some(file)) => token_of_file(&file, folder, report),
     }
+}
+
+fn inline_token(entry: &Entry<'_>, report: &mut Report) -> Option<Token> {
+    let wrong = match token(entry.text(report)?) {
+        Ok(token) => {
+            if let Some(what) = resembles(&token) {
+                let path = &entry.path;
+                let warning = format!("{path}: looks like {what}; it must be the token alone");
+                report.warnings.push(warning);
+            }
+            return Some(Token::Inline(token));
+        }
+        Err(Fault::Empty) => "must not be empty",
+        Err(Fault::Unfit) => "must be one line of printable ASCII without spaces",
+    };
+    entry.wrong(report, wrong);
+    None
+}
+
+fn token_of_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<Token> {
+    let path = entry.path(report, folder)?;
+    let name = shown_file(entry.text(report)?, &path);
+    let token = if report.without_secrets {
+        Ok(SecretString::default())
+    } else {
+        read_token_file(&path)
+    };
+    let wrong = match token {
+        Ok(initial) => {
+            if let Some(what) = resembles(&initial) {
+                report.warnings.push(format!(
+                    "{}: what token file {} holds looks like {what}; it must hold the token alone",
+                    entry.path,
+                    path.display()
+                ));
+            }
+            return Some(Token::File { path, initial });
+        }
+        Err(TokenFileError::Unreadable { source, .. }) if name == UNNAMED_FILE => {
+            format!("{name} cannot be read: {source}; a token itself belongs in `auth_token`")
+        }
+        Err(error) => error.to_string(),
+    };
+    entry.wrong(report, wrong);
+    None
 }
 
 /// The filter in the API's order of names. Unknown names are reported by the schema.

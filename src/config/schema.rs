@@ -238,6 +238,8 @@ fn unknown<'k>(
         )
     } else if name[plain.len()..].starts_with([':', '=']) {
         format!("; write a colon and a space after {plain}")
+    } else if name[plain.len()..].starts_with('.') {
+        format!("; write `{plain}:`, and the rest as a key below it")
     } else {
         suggestion(name, known)
     };

@@ -108,7 +108,7 @@ async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
 
     let bad = "poll: {interval: 1s}\n\
                api: {page_size: 1000, colour: red}\n\
-               accounts: [{name: main, auth_id: 0123, auth_token_file: absent}]\n";
+               accounts: [{name: main, auth_id: 0123, auth_token_file: absent.txt}]\n";
     std::fs::write(&file, bad).unwrap();
     for arguments in [
         &[&joined, "--config.check"][..],
