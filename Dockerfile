@@ -15,14 +15,16 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 # The dependencies are a layer of their own, compiled below a program that does nothing: they are
 # compiled again only when one of these files changes.
 COPY Cargo.toml Cargo.lock build.rs ./
-RUN mkdir src benches \
+COPY simulator/Cargo.toml simulator/
+RUN mkdir src benches simulator/src \
     && echo 'fn main() {}' > src/main.rs \
     && cp src/main.rs benches/exposition.rs \
-    && touch src/lib.rs \
+    && touch src/lib.rs simulator/src/lib.rs \
     && cargo build --release --locked --target "$(rustc --print host-tuple)"
+COPY simulator simulator
 COPY src src
 ARG REVISION=unknown
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs simulator/src/lib.rs \
     && VOBIZ_EXPORTER_REVISION=${REVISION} \
         cargo build --release --locked --target "$(rustc --print host-tuple)" \
     && mv "target/$(rustc --print host-tuple)/release/vobiz-exporter" /vobiz-exporter

@@ -24,7 +24,7 @@ build: ## Build the release binary: target/release/vobiz-exporter
 	$(CARGO) build --release --locked
 
 test: setup ## Run every test; installs what is missing first
-	$(CARGO) test --locked
+	$(CARGO) test --workspace --locked
 
 # Optimizing would take minutes and prove nothing more.
 test-container: HOST = $(shell rustc --print host-tuple)
@@ -37,8 +37,8 @@ test-container: ## Run the image, and the unit and the package under systemd, in
 
 check: ## Formatting, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --locked
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
 golden: setup ## Run the tests and rewrite the golden expositions; read the diff afterwards
 	UPDATE_GOLDEN=1 $(CARGO) test --locked

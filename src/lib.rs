@@ -17,7 +17,6 @@
 //! - [`exposition`]: a picture becomes compressed fragments, once;
 //! - [`probe`]: one endpoint, asked for at once, beside the walks;
 //! - [`http`]: the front door;
-//! - [`sim`]: a model of the vendor for the demo, the tests and the benches;
 //! - [`cli`] and [`app`]: the command line, and the only place that sees every room.
 //!
 //! A room may look back along the data, never forward; `tests/it/layering.rs` holds it to that.
@@ -37,8 +36,6 @@ pub mod exposition;
 pub mod probe;
 
 pub mod http;
-
-pub mod sim;
 
 pub mod app;
 pub mod cli;

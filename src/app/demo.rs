@@ -1,11 +1,12 @@
 //! Everything at once without an account: the simulated vendor with the exporter in front of it.
 
 use super::{Failure, end::Print, serve, simulate};
+use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
+
 use crate::{
     cli::Demo,
     config::{self, Account, Config, Group, GroupMatch, Pattern, Watch},
     shutdown::Token,
-    sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World},
 };
 
 /// What the first and larger account is called.

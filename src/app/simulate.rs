@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::{Failure, end::Print, serve};
+use vobiz_simulator::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity};
+
 use crate::{
     cli::{RowShape, Simulate},
     clock::Clock,
     shutdown::Token,
-    sim::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity},
 };
 
 /// How many accounts are listed.

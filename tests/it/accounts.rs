@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use tokio::time::Instant;
-use vobiz_exporter::sim::{Effect, Fault, RequestRecord};
+use vobiz_simulator::{Effect, Fault, RequestRecord};
 
 use crate::stand::{Exporter, Scrape, auth_id, household, listed, vendor};
 

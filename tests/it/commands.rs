@@ -1,7 +1,7 @@
 //! The command line: what each task prints, and the code it leaves with.
 
 use tokio::net::TcpListener;
-use vobiz_exporter::sim::{Options, TEST_ACCOUNT, Vendor, World};
+use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
 use crate::stand::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use vobiz_exporter::sim::{AccountPlan, Effect, Fault, Operation, Options, Shape, Vendor, World};
+use vobiz_simulator::{AccountPlan, Effect, Fault, Operation, Options, Shape, Vendor, World};
 
 use crate::stand::{Exporter, Scrape, auth_id, household, listed, once, plan, until_within};
 

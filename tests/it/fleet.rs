@@ -1,6 +1,6 @@
 //! A hundred thousand endpoints.
 
-use vobiz_exporter::sim::{Options, START, Vendor, World};
+use vobiz_simulator::{Options, START, Vendor, World};
 
 use crate::stand::{Exporter, auth_id, household, listed, plan, until};
 

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use vobiz_exporter::{
-    sim::{Endpoint, Options, TEST_ACCOUNT, Vendor, World, hostile_rows},
-    telemetry::catalogue::{Kind, Metric, Part, closed_values},
-};
+use vobiz_simulator::{Endpoint, Options, TEST_ACCOUNT, Vendor, World, hostile_rows};
+
+use vobiz_exporter::telemetry::catalogue::{Kind, Metric, Part, closed_values};
 
 use crate::stand::{Answer, Exporter, Family, ask, judge, promtool_accepts, python, until};
 

@@ -264,7 +264,7 @@ fn the_law_lets_pass_what_is_allowed() {
         breaches("api", "use reqwest::Client;\nuse super::client;"),
         none
     );
-    assert_eq!(breaches("app", "use crate::{http, sim::World};"), none);
+    assert_eq!(breaches("app", "use crate::{http, poll::Poller};"), none);
     let tests = "fn of() {}\n#[cfg(test)]\nmod tests {\n    use hyper::Request;\n}";
     assert_eq!(breaches("api", tests), none);
 }

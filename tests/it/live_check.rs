@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vobiz_exporter::sim::{Effect, Fault, Options, Shape, TEST_ACCOUNT, Vendor, World};
+use vobiz_simulator::{Effect, Fault, Options, Shape, TEST_ACCOUNT, Vendor, World};
 
 use crate::stand::{self, Program, auth_id, configuration, household};
 

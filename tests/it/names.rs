@@ -1,8 +1,6 @@
 //! Names of people and phones: they cannot pose as anything else, and they can be left out.
 
-use vobiz_exporter::sim::{
-    AccountPlan, Endpoint, Options, START, Shape, TEST_ACCOUNT, Vendor, World,
-};
+use vobiz_simulator::{AccountPlan, Endpoint, Options, START, Shape, TEST_ACCOUNT, Vendor, World};
 
 use crate::stand::{
     Exporter, Family, Finished, Program, Scrape, ask, configuration, get, promtool_accepts, until,

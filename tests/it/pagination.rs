@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vobiz_exporter::sim::{
+use vobiz_simulator::{
     Account, Count, Endpoint, Fault, Options, Order, PageFault, START, Shape, TEST_ACCOUNT, Vendor,
     World,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use vobiz_exporter::sim::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
+use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
 use crate::stand::{Exporter, Generation, Prometheus, Wire, configuration};
 

@@ -6,10 +6,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
-use vobiz_exporter::{
-    config,
-    sim::{AccountPlan, Effect, ErrorBody, Fault, Options, Reply, START, Vendor, World},
+use vobiz_simulator::{
+    AccountPlan, Effect, ErrorBody, Fault, Options, Reply, START, Vendor, World,
 };
+
+use vobiz_exporter::config;
 
 use crate::stand::{Program, Scrape, ask, until};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vobiz_exporter::sim::{Effect, Fault, Options, Vendor, World};
+use vobiz_simulator::{Effect, Fault, Options, Vendor, World};
 
 use crate::stand::{
     self, Process, Program, Scrape, SlowReader, auth_id, configuration, get, household, is_closed,

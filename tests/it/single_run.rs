@@ -2,10 +2,9 @@
 
 use std::{io::Read, os::unix::fs::PermissionsExt, path::Path};
 
-use vobiz_exporter::{
-    sim::{Fault, Options, TEST_ACCOUNT, Vendor, World},
-    telemetry::catalogue::{Kind, Metric},
-};
+use vobiz_simulator::{Fault, Options, TEST_ACCOUNT, Vendor, World};
+
+use vobiz_exporter::telemetry::catalogue::{Kind, Metric};
 
 use crate::stand::{Family, Program, Scrape, configuration, promtool_accepts};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vobiz_exporter::sim::{Account, Effect, Endpoint, Fault, FaultId, Vendor};
+use vobiz_simulator::{Account, Effect, Endpoint, Fault, FaultId, Vendor};
 
 use crate::stand::{Exporter, Scrape, auth_id, household, label, listed, vendor};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
-use vobiz_exporter::sim::{Options, Vendor, World};
+use vobiz_simulator::{Options, Vendor, World};
 
 use crate::stand::{Program, Wire, configuration, get};
 

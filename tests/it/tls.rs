@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
-use vobiz_exporter::sim::{Options, Vendor, World};
+use vobiz_simulator::{Options, Vendor, World};
 
 use crate::stand::{Exporter, Program, configuration, run};
 

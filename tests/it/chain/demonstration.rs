@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use vobiz_exporter::sim::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
+use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 
 use super::{news::Memory, stack::Stack};
 use crate::stand::Exporter;

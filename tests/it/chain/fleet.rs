@@ -1,7 +1,7 @@
 //! Whom the story is about.
 
 use jiff::Timestamp;
-use vobiz_exporter::sim::{Account, Endpoint, Options, Vendor, World};
+use vobiz_simulator::{Account, Endpoint, Options, Vendor, World};
 
 use crate::stand::{auth_id, household};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use vobiz_exporter::sim::{Vendor, World};
+use vobiz_simulator::{Vendor, World};
 
 use super::{
     fleet::{FIRST_PHONE, configuration, register, vendor_of, world},

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use vobiz_exporter::sim::{
+use vobiz_simulator::{
     Endpoint, Fault, FaultId, Login, Registration, RetryAfter, Shape, Vendor, World,
 };
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-use vobiz_exporter::sim::{Options, Pace, Vendor, World};
+use vobiz_simulator::{Options, Pace, Vendor, World};
 
 use super::{
     board::{Board, Query, boards},

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use vobiz_exporter::sim::{Options, Pace, Vendor};
+use vobiz_simulator::{Options, Pace, Vendor};
 
 use super::{
     day::{ACCOUNTS, Day, LATE, LOST, STEP, configuration, edit, id_of},

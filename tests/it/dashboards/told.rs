@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use vobiz_exporter::sim::Account;
+use vobiz_simulator::Account;
 
 use super::{
     board::Board,

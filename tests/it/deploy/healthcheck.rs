@@ -1,7 +1,7 @@
 //! `--healthcheck`: one exit code for a container without a shell.
 
 use tokio::net::TcpListener;
-use vobiz_exporter::sim::{Options, Vendor, World};
+use vobiz_simulator::{Options, Vendor, World};
 
 use crate::stand::{Ended, Program, Wire, configuration};
 

@@ -4,10 +4,9 @@ use std::{fs, process::Stdio};
 
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
-use vobiz_exporter::{
-    cli::{Arguments, ListenAddress, Task},
-    sim::{Options, Vendor, World},
-};
+use vobiz_simulator::{Options, Vendor, World};
+
+use vobiz_exporter::cli::{Arguments, ListenAddress, Task};
 
 use super::{derived::derive, program, run, shipped, text};
 use crate::stand::{Ended, Program, configuration, get, judge, until};

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, UnixDatagram},
     time::Instant,
 };
-use vobiz_exporter::sim::{Options, Vendor, World};
+use vobiz_simulator::{Options, Vendor, World};
 
 use crate::stand::{Program, configuration, until};
 

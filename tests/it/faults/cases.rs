@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use jiff::SignedDuration;
-use vobiz_exporter::sim::{Count, Effect, ErrorBody, Fault, PageFault, Reply, RetryAfter};
+use vobiz_simulator::{Count, Effect, ErrorBody, Fault, PageFault, Reply, RetryAfter};
 
 use super::PAGES;
 

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::{net::TcpListener, time::Instant};
 use vobiz_exporter::clock::Clock;
-use vobiz_exporter::sim::{FaultId, Options, START, Vendor, World};
+use vobiz_simulator::{FaultId, Options, START, Vendor, World};
 
 use self::cases::{
     Case,

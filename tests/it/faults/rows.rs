@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use vobiz_exporter::sim::{
+use vobiz_simulator::{
     Effect, Endpoint, Fault, Options, Pace, Reading, START, Vendor, World, hostile_rows,
 };
 

@@ -7,10 +7,9 @@ use tokio::{
     net::TcpStream,
     time::Instant,
 };
-use vobiz_exporter::{
-    sim::{Effect, Fault, Operation, TEST_ACCOUNT},
-    telemetry::catalogue::{Metric, Part},
-};
+use vobiz_simulator::{Effect, Fault, Operation, TEST_ACCOUNT};
+
+use vobiz_exporter::telemetry::catalogue::{Metric, Part};
 
 use super::{ON, code, failed, house, path, phone, probe, read, registered, vendor_of};
 use crate::stand::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
-use vobiz_exporter::sim::{Effect, Fault, Operation, TEST_ACCOUNT};
+use vobiz_simulator::{Effect, Fault, Operation, TEST_ACCOUNT};
 
 use super::{failed, house, phone, probe, registered, vendor_of};
 use crate::stand::{Exporter, Scrape, configuration};
@@ -80,7 +80,7 @@ async fn probes_above_their_share_say_so_in_time_and_walks_go_on() {
 }
 
 /// Time between the first request and the last.
-fn vendor_seconds(vendor: &vobiz_exporter::sim::Vendor) -> f64 {
+fn vendor_seconds(vendor: &vobiz_simulator::Vendor) -> f64 {
     let records = vendor.requests();
     let (first, last) = (records.first().unwrap(), records.last().unwrap());
     last.since_start.as_secs_f64() - first.since_start.as_secs_f64()

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{net::TcpListener, time::Instant};
-use vobiz_exporter::sim::{Effect, ErrorBody, Fault, Operation, RetryAfter};
+use vobiz_simulator::{Effect, ErrorBody, Fault, Operation, RetryAfter};
 
 use super::{code, failed, path, probe, registered};
 use crate::stand::{Exporter, auth_id, get, household, listed, until, vendor};

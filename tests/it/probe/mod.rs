@@ -6,10 +6,9 @@ mod faults;
 mod prometheus;
 mod questions;
 
-use vobiz_exporter::{
-    sim::{Options, TEST_ACCOUNT, Vendor, World},
-    telemetry::catalogue::PROBE_FAILURE_REASONS,
-};
+use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
+
+use vobiz_exporter::telemetry::catalogue::PROBE_FAILURE_REASONS;
 
 use crate::stand::{Answer, Exporter, Scrape, ask, configuration};
 

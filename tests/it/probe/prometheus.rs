@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use vobiz_exporter::sim::TEST_ACCOUNT;
+use vobiz_simulator::TEST_ACCOUNT;
 
 use super::house;
 use crate::stand::{Prometheus, judge, tool};

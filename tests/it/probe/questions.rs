@@ -1,6 +1,6 @@
 //! Questions that nobody means well.
 
-use vobiz_exporter::sim::TEST_ACCOUNT;
+use vobiz_simulator::TEST_ACCOUNT;
 
 use super::{house, path, phone};
 use crate::stand::{ask, get};

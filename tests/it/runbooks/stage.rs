@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use vobiz_exporter::sim::{Endpoint, Options, START, Vendor, World};
+use vobiz_simulator::{Endpoint, Options, START, Vendor, World};
 
 use super::page::Command;
 use crate::{

@@ -21,7 +21,7 @@ pub use wire::Wire;
 
 use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration};
 
-use vobiz_exporter::sim::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
+use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
 /// No story waits longer for anything, unless it says so.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,10 +13,9 @@ use std::{path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::sleep;
-use vobiz_exporter::{
-    clock::{Clock, UnixMillis},
-    sim::{Options, Pace, Vendor, World},
-};
+use vobiz_simulator::{Options, Pace, Vendor, World};
+
+use vobiz_exporter::clock::{Clock, UnixMillis};
 
 use exporter::Exporter;
 use scrapes::Scrapes;

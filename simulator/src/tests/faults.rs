@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Story, list_path};
-use crate::sim::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
+use crate::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
 
 /// Longer than any answer takes, short enough to wait for nothing.
 const PATIENCE: Duration = Duration::from_millis(300);

@@ -31,7 +31,7 @@ struct Seen {
 fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     });
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

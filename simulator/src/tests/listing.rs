@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Story, ids, see};
-use crate::sim::{
+use crate::{
     Account, Endpoint, Order, START, Shape, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World, hostile_rows,
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::sim::{AccountPlan, DEMO_ACCOUNTS, Endpoint, Order, START, TEST_ACCOUNT, World};
+use crate::{AccountPlan, DEMO_ACCOUNTS, Endpoint, Order, START, TEST_ACCOUNT, World};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -69,7 +69,7 @@ fn a_day_keeps_the_shape_of_the_fleet() {
             world
                 .accounts()
                 .iter()
-                .map(crate::sim::Account::len)
+                .map(crate::Account::len)
                 .sum::<usize>(),
             500
         );
@@ -203,7 +203,7 @@ fn an_edited_endpoint_stays_as_it_was_set() {
 #[test]
 fn edits_move_the_list_as_they_say() {
     let mut world = World::new(START, 1);
-    world.add(crate::sim::Account::new("MA_X", "t"));
+    world.add(crate::Account::new("MA_X", "t"));
     let account = world.first_mut();
     for id in ["a", "b", "c"] {
         account.push(Endpoint::new(id));

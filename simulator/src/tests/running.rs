@@ -4,12 +4,12 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::{Story, client, list_path, see};
-use crate::sim::{Latency, Operation, Options, Pace, START, TEST_ACCOUNT, Vendor, World};
+use crate::{Latency, Operation, Options, Pace, START, TEST_ACCOUNT, Vendor, World};
 
 #[tokio::test]
 async fn requests_are_logged_without_their_secrets() {
@@ -215,7 +215,7 @@ async fn it_speaks_tls_under_a_private_authority() {
     client();
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
-    let config = rustls::ServerConfig::builder()
+    let config = tokio_rustls::rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![key.cert.der().clone()], private)
         .unwrap();

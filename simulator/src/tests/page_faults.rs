@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Story, ids};
-use crate::sim::{Count, Endpoint, Fault, PageFault, World};
+use crate::{Count, Endpoint, Fault, PageFault, World};
 
 #[tokio::test]
 async fn an_ignored_offset_gives_the_first_rows_again() {

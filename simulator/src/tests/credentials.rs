@@ -1,7 +1,7 @@
 //! Who may ask what, and what a wrong path looks like.
 
 use super::{Story, see};
-use crate::sim::{AccountPlan, Login, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World};
+use crate::{AccountPlan, Login, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World};
 
 const PATH: &str = "/Account/MA_TEST0001/Endpoint/";
 

@@ -1,4 +1,4 @@
-//! The garden: a model of the vendor, for the demo, the tests and the benches.
+//! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
 //! [`World`] is the model itself: accounts, their endpoints and what happens to them as time goes
 //! on. It is plain and synchronous, knows no socket and no real clock, and is decided by a seed:
@@ -13,7 +13,7 @@
 //! request -> route -> list | retrieve -> Answer -> fault -> bytes on the wire
 //! ```
 //!
-//! Nothing here is used by the exporter itself, and nothing of the exporter is used here.
+//! Nothing of the exporter is used here.
 
 mod account;
 mod agenda;
