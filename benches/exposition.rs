@@ -1,6 +1,6 @@
-//! What a picture costs on its way into an exposition, and what an answer costs afterwards.
+//! What a snapshot costs on its way into an exposition, and what an answer costs afterwards.
 //!
-//! `render` is one account from its picture to finished bytes; `publish` is one account's new state
+//! `render` is one account from its snapshot to finished bytes; `publish` is one account's new state
 //! among 300 accounts of 45 endpoints, from the change to finished bytes; `answer` is one scrape.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of what a bench tells")]
@@ -13,14 +13,17 @@ use vobiz_exporter::{
     api::{Application, Endpoint, Row, RowKey},
     clock::UnixMillis,
     exposition::{Encoding, Exposition, Format},
-    snapshot::{AccountState, Draft, Hold, Publisher, Reader, Shown, Snapshot, WalkFacts, channel},
+    snapshot::{
+        AccountState, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder, WalkFacts,
+        channel,
+    },
     telemetry::Instruments,
 };
 
 const NOON: i64 = 1_732_200_000_000;
 
-fn picture(endpoints: u64) -> Arc<Snapshot> {
-    let mut draft = Draft::new(true);
+fn snapshot(endpoints: u64) -> Arc<Snapshot> {
+    let mut builder = SnapshotBuilder::new(true);
     for number in 0..endpoints {
         let at = NOON - i64::try_from(number * 7919 % 300_000).unwrap_or(0);
         let endpoint = Endpoint {
@@ -46,7 +49,7 @@ fn picture(endpoints: u64) -> Arc<Snapshot> {
             key: RowKey(number),
             content: Ok(endpoint),
         };
-        draft.take(&row, number);
+        builder.take(&row, number);
     }
     let facts = WalkFacts {
         pages: endpoints.div_ceil(99),
@@ -57,11 +60,13 @@ fn picture(endpoints: u64) -> Arc<Snapshot> {
             Duration::from_millis(2_500),
         )
     };
-    let (picture, _) = draft.seal().paint(None, facts, Hold::Nothing, &|_| None);
-    Arc::new(picture)
+    let (snapshot, _) = builder
+        .finish()
+        .build(None, facts, Retention::Nothing, &|_| None);
+    Arc::new(snapshot)
 }
 
-fn state(account: &str, picture: Option<Arc<Snapshot>>, timestamps: bool) -> AccountState {
+fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> AccountState {
     AccountState {
         account: account.into(),
         shown: Arc::new(Shown {
@@ -70,8 +75,8 @@ fn state(account: &str, picture: Option<Arc<Snapshot>>, timestamps: bool) -> Acc
             timestamps,
             ..Shown::default()
         }),
-        up: picture.as_ref().map(|_| true),
-        picture,
+        up: snapshot.as_ref().map(|_| true),
+        snapshot,
         details: Arc::default(),
         details_pending: 0,
         confirming: false,
@@ -83,13 +88,13 @@ fn state(account: &str, picture: Option<Arc<Snapshot>>, timestamps: bool) -> Acc
     }
 }
 
-/// Accounts with pictures, and instruments as after some walks.
-fn fleet(accounts: usize, picture: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
+/// Accounts with snapshots, and instruments as after some walks.
+fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
     let instruments = Instruments::new();
     let galleries = (0..accounts).map(|number| {
         let name = format!("account-{number}");
         instruments.account(&name).walk_started();
-        channel(state(&name, Some(Arc::clone(picture)), false))
+        channel(state(&name, Some(Arc::clone(snapshot)), false))
     });
     let (publishers, readers) = galleries.unzip();
     (publishers, readers, instruments)
@@ -99,8 +104,8 @@ fn render(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("render");
     group.sample_size(20);
     for (endpoints, timestamps) in [(45, false), (10_000, false), (100_000, true)] {
-        let picture = picture(endpoints);
-        let (_publisher, reader) = channel(state("main", Some(picture), timestamps));
+        let snapshot = snapshot(endpoints);
+        let (_publisher, reader) = channel(state("main", Some(snapshot), timestamps));
         group.throughput(Throughput::Elements(endpoints));
         group.bench_function(endpoints.to_string(), |bencher| {
             bencher.iter(|| Exposition::new(vec![reader.clone()], Instruments::new()));
@@ -123,11 +128,11 @@ fn publish(criterion: &mut Criterion) {
         .enable_time()
         .build()
         .expect("a runtime starts");
-    let small = picture(45);
+    let small = snapshot(45);
     let mut group = criterion.benchmark_group("publish");
     group.sample_size(20);
     for (name, with) in [
-        ("300x45, new picture", Some(&small)),
+        ("300x45, new snapshot", Some(&small)),
         ("300x45, failed walk", None),
     ] {
         group.bench_function(name, |bencher| {
@@ -166,7 +171,7 @@ fn publish(criterion: &mut Criterion) {
 
 fn answer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer");
-    let (_publishers, readers, instruments) = fleet(1, &picture(10_000));
+    let (_publishers, readers, instruments) = fleet(1, &snapshot(10_000));
     let exposition = Exposition::new(readers, instruments);
     for encoding in [Encoding::Gzip, Encoding::Identity] {
         group.bench_function(format!("10000, {encoding:?}"), |bencher| {
@@ -176,7 +181,7 @@ fn answer(criterion: &mut Criterion) {
             });
         });
     }
-    let (_publishers, readers, instruments) = fleet(300, &picture(45));
+    let (_publishers, readers, instruments) = fleet(300, &snapshot(45));
     let exposition = Exposition::new(readers, instruments);
     group.bench_function("300x45, Gzip", |bencher| {
         bencher.iter(|| {

@@ -1,7 +1,7 @@
 //! `vobiz-exporter`: Prometheus metrics for the SIP endpoints of Vobiz accounts.
 //!
 //! The exporter walks the platform's paginated endpoint list on a schedule, keeps one immutable
-//! picture per account, and answers scrapes from bytes that were prepared when the picture was
+//! snapshot per account, and answers scrapes from bytes that were prepared when the snapshot was
 //! published. The rooms stand in the order of the data:
 //!
 //! ```text
@@ -12,9 +12,9 @@
 //! - [`telemetry`]: the catalogue of metrics, instruments about ourselves, logs;
 //! - [`clock`], [`shutdown`]: wall time and the end of the process, as values that are handed over;
 //! - [`api`]: bytes from the vendor become clean records, or a typed error;
-//! - [`snapshot`]: one immutable picture of an account, one writer, readers never wait;
+//! - [`snapshot`]: one immutable snapshot of an account, one writer, readers never wait;
 //! - [`poll`]: when to ask, how far to walk, and the proof that a walk is complete;
-//! - [`exposition`]: a picture becomes compressed fragments, once;
+//! - [`exposition`]: a snapshot becomes compressed fragments, once;
 //! - [`probe`]: one endpoint, asked for at once, beside the walks;
 //! - [`http`]: the front door;
 //! - [`cli`] and [`app`]: the command line, and the only place that sees every room.

@@ -116,7 +116,7 @@ def read_at(matchers: str = ACCOUNT) -> str:
     """When what is told of each endpoint's expiry was read: with its own record, or else as its walk began."""
     walked = (
         f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}}"
-        f" unless vobiz_walk_held_endpoints{{{ACCOUNT}}} > 0)"
+        f" unless vobiz_walk_retained_endpoints{{{ACCOUNT}}} > 0)"
     )
     return (
         f"(vobiz_endpoint_detail_timestamp_seconds{{{matchers}}} or on (job, instance, account, endpoint_id) "

@@ -105,7 +105,7 @@ async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), Failure> {
 /// What a walk found.
 struct List {
     state: Arc<AccountState>,
-    picture: Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
     shape: RowShape,
 }
 
@@ -120,17 +120,17 @@ impl List {
         let (mut poller, reader) = Poller::new(account.clone(), walked, around, Duration::ZERO);
         poller.walk().await.map_err(|failure| failure.to_string())?;
         let state = reader.current();
-        let picture = state.picture.clone();
+        let snapshot = state.snapshot.clone();
         let shape = *source.seen.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Self {
-            picture: picture.ok_or("the walk gave no picture")?,
+            snapshot: snapshot.ok_or("the walk gave no snapshot")?,
             state,
             shape,
         })
     }
 }
 
-/// The client, and the shapes of all rows that it read: a picture does not tell them.
+/// The client, and the shapes of all rows that it read: a snapshot does not tell them.
 struct Shapes {
     client: Client,
     seen: Mutex<RowShape>,
@@ -156,8 +156,8 @@ impl Source for Shapes {
 /// What the list tells about an account and the settings for it.
 fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), Failure> {
     let name = &account.name;
-    let (picture, walk) = (&*list.picture, &list.picture.walk);
-    let (all, tallies) = (picture.len(), picture.tally(account.groups.len()));
+    let (snapshot, walk) = (&*list.snapshot, &list.snapshot.walk);
+    let (all, tallies) = (snapshot.len(), snapshot.tally(account.groups.len()));
     let registered = tallies.all.registered;
     writeln!(out, "{name}: credentials accepted")?;
     writeln!(out, "{name}: endpoints: {all}, {registered} registered")?;
@@ -168,7 +168,7 @@ fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), F
             "{name}: the list counts {missing} more than it returned"
         )?;
     }
-    writeln!(out, "{name}: row shape: {}", shape(list.shape, picture))?;
+    writeln!(out, "{name}: row shape: {}", shape(list.shape, snapshot))?;
     if let Some(form) = list.shape.application {
         writeln!(out, "{name}: application: {}", words(form))?;
     }
@@ -201,13 +201,13 @@ fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), F
 }
 
 /// Which of the documented shapes the rows came in, in words.
-fn shape(seen: RowShape, picture: &Snapshot) -> &'static str {
-    let has_details = picture
+fn shape(seen: RowShape, snapshot: &Snapshot) -> &'static str {
+    let has_details = snapshot
         .endpoints()
         .any(|one| one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some());
-    let registered = picture.endpoints().any(|one| one.registered == Some(true));
+    let registered = snapshot.endpoints().any(|one| one.registered == Some(true));
     match (seen.registration_keys, seen.narrative_keys) {
-        _ if picture.is_empty() => "no rows to tell by",
+        _ if snapshot.is_empty() => "no rows to tell by",
         (true, true) if has_details => "documented (registration details in rows)",
         (true, true) if registered => "documented, registration details empty",
         (true, true) => "documented, none registered",

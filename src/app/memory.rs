@@ -6,7 +6,7 @@ const OWN_PAGES_FROM: i32 = 256 * 1024;
 
 /// Tells glibc's allocator to give large buffers pages of their own, always.
 ///
-/// A picture and its fragments are a few large buffers that are replaced as a whole after every
+/// A snapshot and its fragments are a few large buffers that are replaced as a whole after every
 /// walk. By itself, glibc learns from the first of them that it is freed to keep such buffers on
 /// its heap, where differently sized successors leave holes: with 100,000 endpoints the process
 /// then grows by half over a few walks. Other C libraries do not have the habit.

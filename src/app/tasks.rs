@@ -47,7 +47,7 @@ impl Tasks {
     }
 
     /// Tells who panicked. A poller guards its own walks, so nobody should; one that does all the
-    /// same takes no other with it, and its account's picture is withdrawn when it is too old.
+    /// same takes no other with it, and its account's snapshot is withdrawn when it is too old.
     pub(super) async fn watch(&mut self) -> Infallible {
         while let Some(ended) = self.running.join_next_with_id().await {
             let Err(error) = ended else { continue };

@@ -10,7 +10,7 @@ use super::{ListenAddress, TelemetryPath};
 
 /// Prometheus metrics for the SIP endpoints of Vobiz accounts.
 ///
-/// Polls the Vobiz API on a schedule and serves the last whole picture of every account. Without a
+/// Polls the Vobiz API on a schedule and serves the last whole snapshot of every account. Without a
 /// command it serves until it is told to stop.
 #[derive(Debug, Parser)]
 #[command(

@@ -9,7 +9,7 @@ use super::{
     pattern::{Pattern, Patterns},
 };
 
-/// More groups than anybody names by hand; a picture stores a group in two bytes.
+/// More groups than anybody names by hand; a snapshot stores a group in two bytes.
 const MOST_GROUPS: usize = 1000;
 
 /// The groups of `account` in order. Faulty ones are reported and left out.
@@ -59,7 +59,7 @@ fn name<'t>(
     let name = entry.name(report)?;
     if let Some(first) = names.get(name) {
         let message = format!(
-            "is the name of {first}, too; one `match` can hold several expressions, and `a|b` matches either"
+            "is the name of {first}, too; one `match` can retention several expressions, and `a|b` matches either"
         );
         entry.wrong(report, message);
     } else {
@@ -74,7 +74,7 @@ fn matches(
     report: &mut Report,
 ) -> Option<GroupMatch> {
     if section.is_empty() {
-        let message = "must hold at least one of alias, username, application_id, sub_account; \
+        let message = "must retention at least one of alias, username, application_id, sub_account; \
                        `alias: \".*\"` matches every endpoint";
         section.wrong(report, message);
         return None;

@@ -69,7 +69,7 @@ pub enum Token {
     File {
         /// `auth_token_file`.
         path: PathBuf,
-        /// What the file held at start, without surrounding white space.
+        /// What the file retained at start, without surrounding white space.
         initial: SecretString,
     },
 }
@@ -83,7 +83,7 @@ pub struct Filter(pub Vec<(&'static str, String)>);
 pub struct Poll {
     /// Time between the starts of two walks; at least 5 s.
     pub interval: Duration,
-    /// How long the last good picture is shown when walks fail.
+    /// How long the last good snapshot is shown when walks fail.
     pub max_age: Duration,
     /// Time a walk may take beyond what the rate limiter needs.
     pub deadline: Duration,
@@ -112,14 +112,14 @@ pub struct Api {
     /// Further attempts after a failed one.
     pub retries: u32,
     /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
-    /// It may hold credentials: show it with [`Api::masked_proxy`] only.
+    /// It may retention credentials: show it with [`Api::masked_proxy`] only.
     pub proxy_url: Option<Url>,
     /// PEM file of authorities added to the roots.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Api {
-    /// The proxy as it may be shown: scheme, host and port. User names and queries hold tokens, too.
+    /// The proxy as it may be shown: scheme, host and port. User names and queries retention tokens, too.
     pub fn masked_proxy(&self) -> Option<String> {
         let url = self.proxy_url.as_ref()?;
         let port = url

@@ -156,14 +156,14 @@ mod tests {
         ));
 
         let long = vec![b'x'; 20_000];
-        for held in [
+        for retained in [
             &b"s3cret\ntoken"[..],
             b"s3cret\x00",
             "s3cret\u{e9}".as_bytes(),
             b"s3cret\xff",
             &long,
         ] {
-            let unfit = file(held);
+            let unfit = file(retained);
             let error = read_token_file(unfit.path()).unwrap_err();
             assert!(matches!(error, TokenFileError::Unfit { .. }), "{error}");
             let said = format!("{error} {error:?}");

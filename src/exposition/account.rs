@@ -1,4 +1,4 @@
-//! One account, rendered: what it shows while its picture is young enough, and what afterwards.
+//! One account, rendered: what it shows while its snapshot is young enough, and what afterwards.
 
 use std::sync::{Arc, Weak};
 
@@ -21,19 +21,19 @@ use crate::{
 pub(super) struct Rendered {
     /// For people.
     pub(super) standing: Standing,
-    /// What is shown while the picture is not withheld.
-    picture: Option<Arc<RenderedPicture>>,
-    /// The families about walks beside a picture that is shown (or before the first one).
+    /// What is shown while the snapshot is not withheld.
+    snapshot: Option<Arc<RenderedSnapshot>>,
+    /// The families about walks beside a snapshot that is shown (or before the first one).
     walks: Families,
-    /// The same beside a picture that is withheld.
+    /// The same beside a snapshot that is withheld.
     walks_withdrawn: Families,
 }
 
-/// The fragments of a picture, which are kept as long as the picture is.
+/// The fragments of a snapshot, which are kept as long as the snapshot is.
 #[derive(Debug)]
-struct RenderedPicture {
-    /// Tells whether a later state still has this picture, without keeping its endpoints in memory:
-    /// the weak pointer holds only the address, so that no other picture can get it.
+struct RenderedSnapshot {
+    /// Tells whether a later state still has this snapshot, without keeping its endpoints in memory:
+    /// the weak pointer holds only the address, so that no other snapshot can get it.
     of: (Weak<Snapshot>, Arc<Shown>),
     /// What the list alone feeds: kept while only details change.
     listed: Arc<Families>,
@@ -48,26 +48,26 @@ impl Rendered {
     pub(super) fn new(state: &AccountState, last: Option<&Self>, press: &mut Press) -> Self {
         #[cfg(test)]
         assert_ne!(state.failure, Some("rendering panics"), "for a test");
-        let last = last.and_then(|last| last.picture.as_ref());
-        let picture = state.picture.as_ref().map(|picture| {
-            match last.filter(|known| known.is_of(picture, &state.shown)) {
+        let last = last.and_then(|last| last.snapshot.as_ref());
+        let snapshot = state.snapshot.as_ref().map(|snapshot| {
+            match last.filter(|known| known.is_of(snapshot, &state.shown)) {
                 Some(known) if known.has(&state.details) => Arc::clone(known),
-                Some(known) => Arc::new(known.with_details(state, picture, press)),
-                None => Arc::new(RenderedPicture::new(state, picture, press)),
+                Some(known) => Arc::new(known.with_details(state, snapshot, press)),
+                None => Arc::new(RenderedSnapshot::new(state, snapshot, press)),
             }
         });
-        let samples = picture.as_ref().map_or(0, |picture| picture.samples);
+        let samples = snapshot.as_ref().map_or(0, |snapshot| snapshot.samples);
         Self {
-            standing: Standing::new(state, picture.as_ref().map(|picture| picture.counts)),
+            standing: Standing::new(state, snapshot.as_ref().map(|snapshot| snapshot.counts)),
             walks: walks::write(state, Some(samples), press),
             walks_withdrawn: walks::write(state, None, press),
-            picture,
+            snapshot,
         }
     }
 
-    /// From when on the picture is withheld.
+    /// From when on the snapshot is withheld.
     pub(super) fn withdraw_at(&self) -> Option<Instant> {
-        self.picture.as_ref().and(self.standing.withdraw_at)
+        self.snapshot.as_ref().and(self.standing.withdraw_at)
     }
 
     /// What the account shows of a family at this moment.
@@ -76,28 +76,30 @@ impl Rendered {
         let fragment = if withdrawn {
             self.walks_withdrawn.get(&metric)
         } else {
-            let picture = self.picture.as_ref();
-            let shown = picture.and_then(|picture| picture.family(metric));
+            let snapshot = self.snapshot.as_ref();
+            let shown = snapshot.and_then(|snapshot| snapshot.family(metric));
             shown.or_else(|| self.walks.get(&metric))
         };
         fragment.filter(|fragment| !fragment.is_empty())
     }
 }
 
-impl RenderedPicture {
-    fn new(state: &AccountState, picture: &Arc<Snapshot>, press: &mut Press) -> Self {
+impl RenderedSnapshot {
+    fn new(state: &AccountState, snapshot: &Arc<Snapshot>, press: &mut Press) -> Self {
         let (account, shown) = (&state.account, &state.shown);
-        let tallies = picture.tally(shown.groups.len());
-        let mut listed = endpoints::write(account, shown, picture, press);
-        listed.append(&mut counts::write(account, shown, picture, &tallies, press));
-        let of = (Arc::downgrade(picture), Arc::clone(shown));
-        Self::complete(of, Arc::new(listed), tallies.all, state, picture, press)
+        let tallies = snapshot.tally(shown.groups.len());
+        let mut listed = endpoints::write(account, shown, snapshot, press);
+        listed.append(&mut counts::write(
+            account, shown, snapshot, &tallies, press,
+        ));
+        let of = (Arc::downgrade(snapshot), Arc::clone(shown));
+        Self::complete(of, Arc::new(listed), tallies.all, state, snapshot, press)
     }
 
-    /// The same picture beside other details.
-    fn with_details(&self, state: &AccountState, picture: &Snapshot, press: &mut Press) -> Self {
+    /// The same snapshot beside other details.
+    fn with_details(&self, state: &AccountState, snapshot: &Snapshot, press: &mut Press) -> Self {
         let (of, listed) = (self.of.clone(), Arc::clone(&self.listed));
-        Self::complete(of, listed, self.counts, state, picture, press)
+        Self::complete(of, listed, self.counts, state, snapshot, press)
     }
 
     fn complete(
@@ -105,11 +107,11 @@ impl RenderedPicture {
         listed: Arc<Families>,
         counts: Counts,
         state: &AccountState,
-        picture: &Snapshot,
+        snapshot: &Snapshot,
         press: &mut Press,
     ) -> Self {
         let (account, shown, details) = (&state.account, &state.shown, &state.details);
-        let detailed = endpoints::write_detailed(account, shown, picture, details, press);
+        let detailed = endpoints::write_detailed(account, shown, snapshot, details, press);
         let fragments = listed.values().chain(detailed.values());
         Self {
             of,
@@ -129,7 +131,7 @@ impl RenderedPicture {
         std::ptr::eq(self.detailed.0.as_ptr(), Arc::as_ptr(details))
     }
 
-    fn is_of(&self, picture: &Arc<Snapshot>, shown: &Arc<Shown>) -> bool {
-        std::ptr::eq(self.of.0.as_ptr(), Arc::as_ptr(picture)) && Arc::ptr_eq(&self.of.1, shown)
+    fn is_of(&self, snapshot: &Arc<Snapshot>, shown: &Arc<Shown>) -> bool {
+        std::ptr::eq(self.of.0.as_ptr(), Arc::as_ptr(snapshot)) && Arc::ptr_eq(&self.of.1, shown)
     }
 }

@@ -1,4 +1,4 @@
-//! The families that count a picture's endpoints.
+//! The families that count a snapshot's endpoints.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::{
     telemetry::catalogue::{Metric, REGISTRATIONS},
 };
 
-/// Every count of the picture, and the names of its applications.
+/// Every count of the snapshot, and the names of its applications.
 pub(super) fn write(
     account: &str,
     shown: &Shown,
-    picture: &Snapshot,
+    snapshot: &Snapshot,
     tallies: &Tallies,
     press: &mut Press,
 ) -> BTreeMap<Metric, Fragment> {
@@ -56,7 +56,7 @@ pub(super) fn write(
     );
 
     for (id, _) in named(&tallies.applications).filter(|(id, _)| !id.is_empty()) {
-        let name = picture.application_names().get(id);
+        let name = snapshot.application_names().get(id);
         let name = name.or_else(|| shown.applications.get(id));
         let labels = [
             ("account", account),

@@ -21,10 +21,10 @@ const NO_GROUP: (&str, &str) = ("", "notice");
 pub(super) fn write(
     account: &str,
     shown: &Shown,
-    picture: &Snapshot,
+    snapshot: &Snapshot,
     press: &mut Press,
 ) -> Families {
-    let mut pen = Pen::new(account, shown, || picture.endpoints(), press);
+    let mut pen = Pen::new(account, shown, || snapshot.endpoints(), press);
     pen.family(
         Metric::EndpointInfo,
         |_| Some(Value::ONE),
@@ -68,11 +68,11 @@ pub(super) fn write(
 pub(super) fn write_detailed(
     account: &str,
     shown: &Shown,
-    picture: &Snapshot,
+    snapshot: &Snapshot,
     details: &Details,
     press: &mut Press,
 ) -> Families {
-    let mut pen = Pen::new(account, shown, || picture.endpoints_with(details), press);
+    let mut pen = Pen::new(account, shown, || snapshot.endpoints_with(details), press);
     pen.values(Metric::EndpointRegistrationExpiration, |endpoint| {
         endpoint.expires_at.map(Value::Time)
     });

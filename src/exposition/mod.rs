@@ -1,9 +1,9 @@
-//! The window: a picture becomes compressed fragments, once; an answer is a copy of bytes.
+//! The window: a snapshot becomes compressed fragments, once; an answer is a copy of bytes.
 //!
 //! The way of a sample through the room:
 //!
 //! 1. `endpoints`, `counts` and `walks` write the lines of one account, family by family, and
-//!    `press` compresses each family into a `Fragment` (`account` keeps them until the picture
+//!    `press` compresses each family into a `Fragment` (`account` keeps them until the snapshot
 //!    changes);
 //! 2. `published` joins the fragments of all accounts in the order of the catalogue, once per
 //!    format, because in an exposition all samples of a family stand together;

@@ -40,7 +40,7 @@ pub(super) struct Published {
     /// The finished members in the order of [`Format::ALL`].
     members: [Member; 2],
     pub(super) standings: Arc<[Standing]>,
-    /// The next moment at which a picture is to be withheld.
+    /// The next moment at which a snapshot is to be withheld.
     withdraw_next: Option<Instant>,
     /// Until when this may be answered as it is: the one comparison of a scrape.
     pub(super) fresh_until: Instant,
@@ -108,7 +108,7 @@ impl Published {
         &self.members[format as usize]
     }
 
-    /// Is there a picture that must not be shown any more?
+    /// Is there a snapshot that must not be shown any more?
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         self.withdraw_next.is_some_and(|at| now >= at)
     }
@@ -135,7 +135,7 @@ pub(super) fn join(
     now: Instant,
     press: &mut Press,
 ) -> Vec<(Metric, Fragment)> {
-    let is_rendered = |metric: &Metric| matches!(metric.family().part, Part::Picture | Part::Walk);
+    let is_rendered = |metric: &Metric| matches!(metric.family().part, Part::Snapshot | Part::Walk);
     let mut families = Vec::new();
     for metric in Metric::ALL.iter().copied().filter(is_rendered) {
         let mut fragments = accounts

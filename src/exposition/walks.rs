@@ -1,4 +1,4 @@
-//! The families about walks: they stay when the picture is withheld.
+//! The families about walks: they stay when the snapshot is withheld.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::{
     telemetry::catalogue::Metric,
 };
 
-/// Every family about the account's walks; `shown` is how many samples of its picture are shown,
-/// `None` when the picture is withheld.
+/// Every family about the account's walks; `shown` is how many samples of its snapshot are shown,
+/// `None` when the snapshot is withheld.
 pub(super) fn write(
     state: &AccountState,
     shown: Option<u64>,
@@ -26,8 +26,8 @@ pub(super) fn write(
     };
     pen.maybe(Metric::Up, state.up.map(Value::flag));
     pen.one(Metric::DataWithdrawn, Value::flag(shown.is_none()));
-    if let Some(picture) = &state.picture {
-        pen.last_good_walk(&picture.walk);
+    if let Some(snapshot) = &state.snapshot {
+        pen.last_good_walk(&snapshot.walk);
     }
     pen.one(Metric::WalkConfirming, Value::flag(state.confirming));
     pen.maybe(Metric::ApiClockOffset, state.clock_offset.map(Value::Float));
@@ -59,7 +59,7 @@ impl Pen<'_> {
         let reported = walk.reported.map(Value::Integer);
         self.maybe(Metric::WalkReportedEndpoints, reported);
         self.one(Metric::WalkMissingEndpoints, Value::Integer(walk.missing));
-        self.one(Metric::WalkHeldEndpoints, Value::Integer(walk.held));
+        self.one(Metric::WalkRetainedEndpoints, Value::Integer(walk.retained));
         let reasons = Rejection::ALL.map(Rejection::label);
         self.each(
             Metric::WalkRejectedRows,

@@ -17,7 +17,7 @@ pub struct AccountSummary {
     pub endpoint_id: Option<Arc<str>>,
 }
 
-/// What the words are made of. Holds no picture, so that an old one is not kept in memory.
+/// What the words are made of. Holds no snapshot, so that an old one is not kept in memory.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     account: Arc<str>,
@@ -32,9 +32,9 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) fn new(state: &AccountState, counts: Option<Counts>) -> Self {
         let first = state
-            .picture
+            .snapshot
             .as_ref()
-            .and_then(|picture| picture.endpoints().next());
+            .and_then(|snapshot| snapshot.endpoints().next());
         Self {
             account: Arc::clone(&state.account),
             up: state.up,

@@ -39,7 +39,7 @@ impl Strip {
         self.offset + self.keys.len() as u64
     }
 
-    /// Does this page hold `before`'s last row, its *anchor*, with nothing odd in front of it?
+    /// Does this page retention `before`'s last row, its *anchor*, with nothing odd in front of it?
     ///
     /// Rows in front of the anchor mean that the list grew; most of them must be `before`'s own,
     /// in their order.
@@ -51,7 +51,7 @@ impl Strip {
         shared.is_some_and(|shared| self.keys[shared.last] == anchor && shared.is_orderly())
     }
 
-    /// Does this page begin inside `before`, or hold its anchor? Looser than [`Self::follows`]: the
+    /// Does this page begin inside `before`, or retention its anchor? Looser than [`Self::follows`]: the
     /// anchor itself may have been deleted, so two known rows must stand in for it.
     pub(super) fn continues(&self, before: &Self) -> bool {
         self.follows(before)

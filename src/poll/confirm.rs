@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::Poll,
-    snapshot::{Hold, Sealed, Snapshot},
+    snapshot::{EndpointList, Retention, Snapshot},
 };
 
 /// The confirming walk starts no sooner than this after the walk that it confirms,
@@ -75,20 +75,20 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that started at `started` and ends now. `hold` tells which endpoints stay although
+    /// Judges a walk that started at `started` and ends now. `retention` tells which endpoints stay although
     /// the walk has not found them; `withdrawn` tells that `published` is hidden because of its age.
     pub(super) fn judge(
         &mut self,
-        walk: &Sealed,
+        walk: &EndpointList,
         published: Option<&Snapshot>,
-        hold: Hold,
+        retention: Retention,
         started: Instant,
         withdrawn: bool,
     ) -> Verdict {
         let change = published.map(|snapshot| {
             let before = snapshot.endpoints().map(|one| (one.id, one.registered));
             let mut change = Change::between(before, walk.registrations());
-            change.removed = hold.removed(change.removed);
+            change.removed = retention.removed(change.removed);
             change
         });
         let Some(change) = change.filter(|change| change.is_large(self.flip_share)) else {
@@ -117,7 +117,7 @@ impl Confirmation {
 
 impl Pending {
     /// Neither list has much that the other one lacks or shows differently.
-    fn agrees(&self, walk: &Sealed, flip_share: f64) -> bool {
+    fn agrees(&self, walk: &EndpointList, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
         let forth = Change::between(before.clone(), walk.registrations());
@@ -162,7 +162,7 @@ fn exceeds(part: u64, whole: u64, share: f64) -> bool {
     part > whole * share
 }
 
-/// The shortfalls of the last walks: rows that `total_count` promised and the pages did not hold.
+/// The shortfalls of the last walks: rows that `total_count` promised and the pages did not retention.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,

@@ -56,6 +56,6 @@ fn is_proven(reading: &Reading, total: u64) -> bool {
         .strips
         .iter()
         .all(|strip| strip.total == Some(total));
-    let distinct = reading.draft.len() as u64 + reading.rejected_rows.iter().sum::<u64>();
+    let distinct = reading.builder.len() as u64 + reading.rejected_rows.iter().sum::<u64>();
     constant && rows == total && distinct == total
 }

@@ -1,4 +1,4 @@
-//! Why a walk gave no picture.
+//! Why a walk gave no snapshot.
 
 use std::fmt;
 

@@ -200,7 +200,7 @@ impl<S: Source> PageFetcher<S> {
     /// One attempt; the outer error is a walk that has reached one of its limits.
     async fn request(&self, offset: u64, turn: Turn) -> Result<Result<Page, api::Error>, Failure> {
         let begun = Instant::now();
-        // Boxed, because many places of a walk hold this future and a process may have hundreds
+        // Boxed, because many places of a walk retention this future and a process may have hundreds
         // of walks.
         let response = Box::pin(self.source.page(offset, self.page_size));
         let response = self.within_limits(response).await;

@@ -1,6 +1,6 @@
 //! The stairs: when to ask, how far to walk, and the proof that a walk is complete.
 //!
-//! Words: a *poll* is the schedule's tick, a *walk* reads the whole list once, a *picture* is what a
+//! Words: a *poll* is the schedule's tick, a *walk* reads the whole list once, a *snapshot* is what a
 //! good walk publishes.
 //!
 //! The way through the room: [`Poller`] lives as long as the process and asks [`Schedule`] when to

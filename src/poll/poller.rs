@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     config::{Account, Optional},
     shutdown::Token,
-    snapshot::{self, AccountState, Hold, Publisher, Reader, Shown, WalkFacts},
+    snapshot::{self, AccountState, Publisher, Reader, Retention, Shown, WalkFacts},
     telemetry::AccountInstruments,
 };
 
@@ -74,7 +74,7 @@ impl<S: Source> Poller<S> {
         let (publisher, reader) = snapshot::channel(AccountState {
             account: account.name.as_str().into(),
             shown: Arc::new(shown(&account)),
-            picture: None,
+            snapshot: None,
             details: Arc::default(),
             details_pending: 0,
             up: None,
@@ -168,7 +168,7 @@ impl<S: Source> Poller<S> {
     /// One walk, from the token to the published state. A panic on the way is a failed walk.
     ///
     /// # Errors
-    /// Why there is no new picture. It has been logged, counted and published already.
+    /// Why there is no new snapshot. It has been logged, counted and published already.
     pub async fn walk(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
@@ -211,8 +211,8 @@ impl<S: Source> Poller<S> {
             Ok(mut found) => {
                 self.duplicates = std::mem::take(&mut found.duplicates);
                 let missing = (self.shortfalls).missing(found.shortfall, found.overlapped);
-                let hold = found.hold(missing, self.schedule.effective_max_age());
-                let verdict = self.judge(&found, hold, started);
+                let retention = found.retention(missing, self.schedule.effective_max_age());
+                let verdict = self.judge(&found, retention, started);
                 let confirm_at = match verdict {
                     Verdict::Publish => None,
                     Verdict::Wait { confirm_at, .. } => Some(confirm_at),
@@ -232,7 +232,7 @@ impl<S: Source> Poller<S> {
                             rejected_rows: found.rejected_rows,
                             ..WalkFacts::new(started_at, self.around.clock.now(), took)
                         };
-                        self.publish(found, walk, hold);
+                        self.publish(found, walk, retention);
                     }
                     Verdict::Wait { confirm_at, change } => {
                         let confirm_in = confirm_at.saturating_duration_since(Instant::now());
@@ -260,11 +260,11 @@ impl<S: Source> Poller<S> {
     }
 
     /// Whether a walk that started at `started` is published now.
-    fn judge(&mut self, found: &Found, hold: Hold, started: Instant) -> Verdict {
+    fn judge(&mut self, found: &Found, retention: Retention, started: Instant) -> Verdict {
         let state = self.publisher.current();
         let withdrawn = state.withdraw_at.is_some_and(|at| at <= Instant::now());
-        let published = state.picture.as_deref();
-        (self.confirmation).judge(&found.sealed, published, hold, started, withdrawn)
+        let published = state.snapshot.as_deref();
+        (self.confirmation).judge(&found.list, published, retention, started, withdrawn)
     }
 
     async fn renew_token(&mut self) {
@@ -295,30 +295,30 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    fn publish(&mut self, found: Found, walk: WalkFacts, hold: Hold) {
+    fn publish(&mut self, found: Found, walk: WalkFacts, retention: Retention) {
         let before = self.publisher.current();
         let max_age = self.schedule.effective_max_age();
         let groups = &self.account.groups;
-        let (picture, changes) =
+        let (snapshot, changes) =
             found
-                .sealed
-                .paint(before.picture.as_deref(), walk, hold, &|endpoint| {
+                .list
+                .build(before.snapshot.as_deref(), walk, retention, &|endpoint| {
                     group_of(groups, endpoint)
                 });
         let instruments = &self.around.instruments;
         instruments.registration_changes(changes.lost, changes.gained);
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
-        report::published(&self.account, &picture, &changes);
-        let picture = Arc::new(picture);
+        report::published(&self.account, &snapshot, &changes);
+        let snapshot = Arc::new(snapshot);
         let interval = self.schedule.effective_interval();
         let details = self.desk.open(
-            &picture,
-            before.picture.as_deref(),
+            &snapshot,
+            before.snapshot.as_deref(),
             interval,
             &before.details,
         );
         self.publisher.publish(AccountState {
-            picture: Some(picture),
+            snapshot: Some(snapshot),
             details,
             details_pending: self.desk.pending(),
             up: Some(true),
@@ -336,18 +336,18 @@ impl<S: Source> Poller<S> {
         let reason = failure.reason.label();
         self.around.instruments.walk_failed(reason);
         let before = self.publisher.current();
-        let picture = before.picture.as_ref().map(|picture| {
+        let snapshot = before.snapshot.as_ref().map(|snapshot| {
             let max_age = self.schedule.effective_max_age();
-            let Some(rest) = picture.without_overdue(Instant::now(), max_age) else {
-                // The same picture, so that what was rendered from it is used again.
-                return Arc::clone(picture);
+            let Some(rest) = snapshot.without_expired(Instant::now(), max_age) else {
+                // The same snapshot, so that what was rendered from it is used again.
+                return Arc::clone(snapshot);
             };
-            let removed = (picture.len() - rest.len()) as u64;
+            let removed = (snapshot.len() - rest.len()) as u64;
             self.around.instruments.endpoint_changes(0, removed, 0);
             Arc::new(rest)
         });
         self.publisher.publish(AccountState {
-            picture,
+            snapshot,
             details: self.desk.close(&before.details),
             up: Some(false),
             details_pending: self.desk.pending(),

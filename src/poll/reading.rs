@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::{Page, Rejection, RowKey},
-    snapshot::Draft,
+    snapshot::SnapshotBuilder,
 };
 
 /// No list has more pages.
@@ -21,7 +21,7 @@ const MOST_PAGES: u64 = 10_000;
 /// What a reading brought.
 #[derive(Debug)]
 pub(super) struct Reading {
-    pub(super) draft: Draft,
+    pub(super) builder: SnapshotBuilder,
     /// Pages received.
     pub(super) pages: u64,
     /// The lowest and the last `total_count`, where any page had one.
@@ -31,7 +31,7 @@ pub(super) struct Reading {
     pub(super) clock_offset: Option<f64>,
     /// Every page, sorted by offset.
     pub(super) strips: Vec<Strip>,
-    /// A page from another offset held the rows of the first page.
+    /// A page from another offset retained the rows of the first page.
     pub(super) repeats: bool,
     /// Ids that stand on two rows of the list, as its linked pages show.
     pub(super) duplicates: HashSet<RowKey>,
@@ -54,7 +54,7 @@ pub(super) enum Outcome {
 impl Reading {
     fn new(with_contacts: bool) -> Self {
         Self {
-            draft: Draft::new(with_contacts),
+            builder: SnapshotBuilder::new(with_contacts),
             pages: 0,
             lowest_total: None,
             last_total: None,
@@ -75,7 +75,7 @@ impl Reading {
 
     /// The reading is whole, and these of its pages, linked in this order, are the list.
     pub(super) fn linked(&mut self, chain: &[Strip]) {
-        let repeated = self.draft.repeated();
+        let repeated = self.builder.repeated();
         let has_rejected = chain.iter().any(|strip| !strip.rejected.is_empty());
         if repeated.is_empty() && !has_rejected {
             return;
@@ -97,7 +97,7 @@ impl Reading {
             ));
         }
         for (position, row) in (offset..).zip(&page.rows) {
-            self.draft.take(row, position);
+            self.builder.take(row, position);
         }
         if let Some(total) = page.total {
             self.last_total = Some(total);
@@ -173,7 +173,7 @@ pub(super) async fn read<S: Source>(fetcher: &PageFetcher<S>) -> Result<Outcome,
         (1, _) => return single(fetcher, reading).await,
         _ => {}
     }
-    reading.draft.expect(total.unwrap_or(0));
+    reading.builder.expect(total.unwrap_or(0));
     let stride = full - 1;
     let offsets = (1..).map(move |page| page * stride);
     // The count may promise anything: an empty page ends the plan, and the cap on pages decides.

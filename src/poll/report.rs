@@ -163,12 +163,12 @@ impl DetailsNote {
 }
 
 /// A walk that was published.
-pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes) {
-    let registered = picture
+pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Changes) {
+    let registered = snapshot
         .endpoints()
         .filter(|one| one.registered == Some(true))
         .count();
-    let walk = &picture.walk;
+    let walk = &snapshot.walk;
     let outcome = if walk.missing > 0 {
         "incomplete"
     } else {
@@ -178,10 +178,10 @@ pub(super) fn published(account: &Account, picture: &Snapshot, changes: &Changes
         account = %account.name,
         outcome,
         pages = walk.pages,
-        endpoints = picture.len(),
+        endpoints = snapshot.len(),
         registered,
         missing = walk.missing,
-        held = walk.held,
+        retained = walk.retained,
         rejected_rows = counted(Rejection::ALL.map(Rejection::label), &walk.rejected_rows),
         rejected_values = counted(Field::ALL.map(Field::label), &walk.rejected_values),
         duration_s = %format_args!("{:.3}", walk.duration.as_secs_f64()),

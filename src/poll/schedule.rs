@@ -61,7 +61,7 @@ impl Schedule {
         self.effective
     }
 
-    /// How long a picture is shown: at least three effective intervals.
+    /// How long a snapshot is shown: at least three effective intervals.
     pub fn effective_max_age(&self) -> Duration {
         self.max_age.max(self.effective * 3)
     }

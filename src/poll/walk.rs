@@ -9,16 +9,16 @@ use super::{
 };
 use crate::{
     api::{Rejection, RowKey},
-    snapshot::{Hold, Sealed},
+    snapshot::{EndpointList, Retention},
 };
 
 /// A walk that may be published.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub(super) sealed: Sealed,
+    pub(super) list: EndpointList,
     /// `total_count`, as the last page gave it.
     pub(super) reported: Option<u64>,
-    /// Rows that the count promised and the pages did not hold.
+    /// Rows that the count promised and the pages did not retention.
     pub(super) shortfall: u64,
     /// Whether overlapping pages prove it, and not only the count.
     pub(super) overlapped: bool,
@@ -34,18 +34,18 @@ impl Found {
     /// Which endpoints stay although the walk has not found them: all of them while endpoints are
     /// `missing`, else one for each row that gave no record, because that row may be the endpoint's.
     /// A second row with a known id is no other endpoint's.
-    pub(super) fn hold(&self, missing: u64, max_age: Duration) -> Hold {
+    pub(super) fn retention(&self, missing: u64, max_age: Duration) -> Retention {
         let unreadable = (self.rejected_rows.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
             .map(|(rows, _)| rows)
             .sum();
         match (missing, unreadable) {
-            (0, 0) => Hold::Nothing,
-            (0, rows) => Hold::UpTo {
+            (0, 0) => Retention::Nothing,
+            (0, rows) => Retention::UpTo {
                 max_age,
                 at_most: Some(rows),
             },
-            _ => Hold::UpTo {
+            _ => Retention::UpTo {
                 max_age,
                 at_most: None,
             },
@@ -66,14 +66,14 @@ pub(super) async fn find<S: Source>(
         Outcome::Gap => (counted(fetcher).await?, false),
         Outcome::Empty => return Err(empty()),
     };
-    let rows = reading.draft.len() as u64 + reading.rejected_rows.iter().sum::<u64>();
+    let rows = reading.builder.len() as u64 + reading.rejected_rows.iter().sum::<u64>();
     let shortfall = reading.lowest_total.unwrap_or(0).saturating_sub(rows);
     let twice = duplicates.intersection(&reading.duplicates).count() as u64;
     let explained = twice.min(shortfall);
     let mut rejected_rows = reading.rejected_rows;
     rejected_rows[Rejection::Duplicate as usize] += explained;
     Ok(Found {
-        sealed: reading.draft.seal(),
+        list: reading.builder.finish(),
         reported: reading.last_total,
         shortfall: shortfall - explained,
         overlapped,

@@ -1,6 +1,6 @@
 //! The bell: is this phone registered now? One endpoint is asked for, at once, for one answer.
 //!
-//! Beside the walks and apart from them: nothing that is found here reaches a picture. The way of a
+//! Beside the walks and apart from them: nothing that is found here reaches a snapshot. The way of a
 //! probe through the room:
 //!
 //! 1. [`Prober::answer`] reads the `question` and how much time there is (`allowance`);

@@ -1,8 +1,8 @@
-//! What is different between two pictures of one account.
+//! What is different between two snapshots of one account.
 
 use crate::clock::UnixMillis;
 
-/// Differences between a picture and the one before; nothing for an account's first picture.
+/// Differences between a snapshot and the one before; nothing for an account's first snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Endpoints that lost their registration.

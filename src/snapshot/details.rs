@@ -1,4 +1,4 @@
-//! What single endpoints told of themselves, beside the picture that the list gave.
+//! What single endpoints told of themselves, beside the snapshot that the list gave.
 //!
 //! The list alone decides who is registered. A detail adds what a row may lack: when the registration
 //! expires, what the client calls itself, and where it is.
@@ -31,7 +31,7 @@ pub struct Detail {
     likeness: u64,
 }
 
-/// The details of one account, in the order of ids. Never changes, as a picture does not; cheap to
+/// The details of one account, in the order of ids. Never changes, as a snapshot does not; cheap to
 /// copy with some more.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Details(BTreeMap<Arc<str>, Arc<Detail>>);
@@ -153,7 +153,7 @@ impl Snapshot {
     }
 }
 
-/// Picture and details, both in the order of ids, side by side.
+/// Snapshot and details, both in the order of ids, side by side.
 struct Detailed<'a, I> {
     details: Peekable<btree_map::Iter<'a, Arc<str>, Arc<Detail>>>,
     endpoints: I,
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{Row, RowKey},
-        snapshot::{Draft, Hold, WalkFacts},
+        snapshot::{Retention, SnapshotBuilder, WalkFacts},
     };
 
     const NOON: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -198,16 +198,19 @@ mod tests {
         }
     }
 
-    /// A picture of a walk that began at noon.
-    fn picture(endpoints: impl IntoIterator<Item = Endpoint>) -> Snapshot {
-        let mut draft = Draft::new(true);
+    /// A snapshot of a walk that began at noon.
+    fn snapshot(endpoints: impl IntoIterator<Item = Endpoint>) -> Snapshot {
+        let mut builder = SnapshotBuilder::new(true);
         for (position, endpoint) in (0..).zip(endpoints) {
             let key = RowKey(position);
             let content = Ok(endpoint);
-            draft.take(&Row { key, content }, position);
+            builder.take(&Row { key, content }, position);
         }
         let facts = WalkFacts::new(NOON, NOON, Duration::ZERO);
-        draft.seal().paint(None, facts, Hold::Nothing, &|_| None).0
+        builder
+            .finish()
+            .build(None, facts, Retention::Nothing, &|_| None)
+            .0
     }
 
     fn minutes(after_noon: u64) -> UnixMillis {
@@ -215,14 +218,14 @@ mod tests {
     }
 
     /// What endpoint "2" says of itself so many minutes after noon.
-    fn detail(picture: &Snapshot, at: u64, record: Endpoint) -> Details {
-        let row = picture.endpoint("2").unwrap();
+    fn detail(snapshot: &Snapshot, at: u64, record: Endpoint) -> Details {
+        let row = snapshot.endpoint("2").unwrap();
         let detail = Detail::new(record, &row, true, minutes(at));
         Details::default().with([("2".into(), detail)])
     }
 
-    fn shown<'a>(picture: &'a Snapshot, details: &'a Details) -> EndpointView<'a> {
-        let all: Vec<_> = picture.endpoints_with(details).collect();
+    fn shown<'a>(snapshot: &'a Snapshot, details: &'a Details) -> EndpointView<'a> {
+        let all: Vec<_> = snapshot.endpoints_with(details).collect();
         assert!(all.iter().map(|one| one.id).eq(["1", "2", "3"]));
         assert_eq!((all[0].detail_at, all[2].detail_at), (None, None));
         all[1]
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_detail_adds_what_the_row_lacks_and_nothing_else() {
-        let picture = picture(["1", "2", "3"].map(endpoint));
+        let snapshot = snapshot(["1", "2", "3"].map(endpoint));
         let record = Endpoint {
             registered: None,
             expires_at: Some(minutes(9)),
@@ -240,8 +243,8 @@ mod tests {
             alias: Some("another".to_owned()),
             ..endpoint("2")
         };
-        let details = detail(&picture, 4, record);
-        let row = picture.endpoint("2").unwrap();
+        let details = detail(&snapshot, 4, record);
+        let row = snapshot.endpoint("2").unwrap();
         let expected = EndpointView {
             expires_at: Some(minutes(9)),
             user_agent: Some("Yealink"),
@@ -250,7 +253,7 @@ mod tests {
             detail_at: Some(minutes(4)),
             ..row
         };
-        assert_eq!(shown(&picture, &details), expected);
+        assert_eq!(shown(&snapshot, &details), expected);
     }
 
     #[test]
@@ -259,46 +262,46 @@ mod tests {
             expires_at: Some(minutes(5)),
             ..endpoint("2")
         };
-        let picture = picture([endpoint("1"), row, endpoint("3")]);
+        let snapshot = snapshot([endpoint("1"), row, endpoint("3")]);
         let record = |expires_at| Endpoint {
             expires_at,
             ..endpoint("2")
         };
-        let later = detail(&picture, 3, record(Some(minutes(8))));
-        assert_eq!(shown(&picture, &later).expires_at, Some(minutes(8)));
-        let silent = detail(&picture, 3, record(None));
-        assert_eq!(shown(&picture, &silent).expires_at, Some(minutes(5)));
-        let row = picture.endpoint("2").unwrap();
+        let later = detail(&snapshot, 3, record(Some(minutes(8))));
+        assert_eq!(shown(&snapshot, &later).expires_at, Some(minutes(8)));
+        let silent = detail(&snapshot, 3, record(None));
+        assert_eq!(shown(&snapshot, &silent).expires_at, Some(minutes(5)));
+        let row = snapshot.endpoint("2").unwrap();
         let earlier = Detail {
             retrieved_at: UnixMillis(NOON.0 - 1),
             ..Detail::new(record(Some(minutes(8))), &row, true, NOON)
         };
         let earlier = Details::default().with([("2".into(), earlier)]);
-        assert_eq!(shown(&picture, &earlier).expires_at, Some(minutes(5)));
+        assert_eq!(shown(&snapshot, &earlier).expires_at, Some(minutes(5)));
     }
 
     #[test]
     fn addresses_of_devices_are_not_even_kept_where_nobody_wants_them() {
-        let picture = picture(["1", "2", "3"].map(endpoint));
+        let snapshot = snapshot(["1", "2", "3"].map(endpoint));
         let record = Endpoint {
             contact: Some("192.0.2.7".to_owned()),
             received: Some("198.51.100.9".to_owned()),
             ..endpoint("2")
         };
-        let row = picture.endpoint("2").unwrap();
+        let row = snapshot.endpoint("2").unwrap();
         let detail = Detail::new(record, &row, false, NOON);
         assert_eq!((detail.contact, detail.received), (None, None));
     }
 
     #[test]
     fn a_detail_belongs_to_its_row_until_the_row_says_something_else() {
-        let before = picture(["1", "2", "3"].map(endpoint));
+        let before = snapshot(["1", "2", "3"].map(endpoint));
         let details = detail(&before, 1, endpoint("2"));
         let renamed = Endpoint {
             alias: Some("new".to_owned()),
             ..endpoint("2")
         };
-        let after = picture([endpoint("1"), renamed, endpoint("3")]);
+        let after = snapshot([endpoint("1"), renamed, endpoint("3")]);
         let known = details.get("2").unwrap();
         assert!(known.is_of(&before.endpoint("2").unwrap()));
         assert!(!known.is_of(&after.endpoint("2").unwrap()));

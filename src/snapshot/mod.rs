@@ -1,32 +1,33 @@
-//! The gallery: one immutable picture per account, one writer, readers never wait.
+//! The gallery: one immutable snapshot per account, one writer, readers never wait.
 //!
-//! A [`Draft`] collects the rows of one reading, [`Draft::seal`] sorts it, and [`Sealed::paint`]
-//! makes the [`Snapshot`] from it and the picture before: what only time can tell (when a
-//! registration was lost, what is held, what has changed) is decided there and nowhere else. Beside
-//! the picture stand the [`Details`] that single endpoints told of themselves.
+//! A [`SnapshotBuilder`] collects the rows of one reading, [`SnapshotBuilder::finish`] sorts it, and [`EndpointList::build`]
+//! makes the [`Snapshot`] from it and the snapshot before: what only time can tell (when a
+//! registration was lost, what is retained, what has changed) is decided there and nowhere else. Beside
+//! the snapshot stand the [`Details`] that single endpoints told of themselves.
 
+mod build;
+mod builder;
 mod changes;
 mod details;
-mod draft;
-mod hold;
-mod pack;
-mod paint;
-mod picture;
+mod list;
+mod model;
+mod packed;
 mod removed;
-mod sealed;
+mod retention;
+
 mod state;
 mod tally;
 
+pub use builder::SnapshotBuilder;
 pub use changes::{Changes, Transition};
 pub use details::{Detail, Details};
-pub use draft::Draft;
-pub use hold::Hold;
-pub use picture::{EndpointView, Snapshot, WalkFacts};
-pub use sealed::Sealed;
+pub use list::EndpointList;
+pub use model::{EndpointView, Snapshot, WalkFacts};
+pub use retention::Retention;
 pub use state::{AccountState, Publisher, Reader, Shown, channel};
 pub use tally::{Counts, Tallies};
 
-/// The words that a picture is made from and described in, for whoever looks back only this far.
+/// The words that a snapshot is made from and described in, for whoever looks back only this far.
 pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::pack::{MaybeTime, Record};
+use super::packed::{MaybeTime, Record};
 
 /// How long a removed endpoint is remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);

@@ -13,8 +13,8 @@ pub struct AccountState {
     pub account: Arc<str>,
     /// What the operator wants to see.
     pub shown: Arc<Shown>,
-    /// The last published picture; kept even when it is too old to be shown.
-    pub picture: Option<Arc<Snapshot>>,
+    /// The last published snapshot; kept even when it is too old to be shown.
+    pub snapshot: Option<Arc<Snapshot>>,
     /// What single endpoints told of themselves since.
     pub details: Arc<Details>,
     /// Details that are wanted and not fresh.
@@ -27,15 +27,15 @@ pub struct AccountState {
     pub clock_offset: Option<f64>,
     /// Effective time between walks.
     pub poll_interval: Duration,
-    /// Effective time that a picture is shown without a new one.
+    /// Effective time that a snapshot is shown without a new one.
     pub max_age: Duration,
-    /// From this moment on, the picture is withheld; `None` without a picture.
+    /// From this moment on, the snapshot is withheld; `None` without a snapshot.
     pub withdraw_at: Option<Instant>,
     /// Why the last walk failed (the `reason` label's value), for people; `None` after a good one.
     pub failure: Option<&'static str>,
 }
 
-/// The part of the configuration that decides what a picture shows.
+/// The part of the configuration that decides what a snapshot shows.
 #[derive(Debug, Clone, Default)]
 #[expect(
     clippy::struct_excessive_bools,

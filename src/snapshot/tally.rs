@@ -1,4 +1,4 @@
-//! A picture counted: by registration, application, group and sub-account.
+//! A snapshot counted: by registration, application, group and sub-account.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Counts {
     }
 }
 
-/// Every count of a picture.
+/// Every count of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tallies {
     /// The whole account.
@@ -44,7 +44,7 @@ pub struct Tallies {
 }
 
 impl Snapshot {
-    /// Counts the picture. `groups` is how many groups the operator has.
+    /// Counts the snapshot. `groups` is how many groups the operator has.
     pub fn tally(&self, groups: usize) -> Tallies {
         let mut all = Counts::default();
         let mut applications = vec![Counts::default(); self.words.numbers()];

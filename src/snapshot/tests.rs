@@ -1,4 +1,4 @@
-//! Stories about pictures: what is remembered, held, and forgotten.
+//! Stories about snapshots: what is remembered, retained, and forgotten.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Changes, Draft, EndpointView, Hold, Snapshot, WalkFacts};
+use super::{Changes, EndpointView, Retention, Snapshot, SnapshotBuilder, WalkFacts};
 use crate::{
     api::{Application, Endpoint, Field, Row, RowKey},
     clock::UnixMillis,
@@ -35,15 +35,15 @@ fn facts(at: i64) -> WalkFacts {
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// Holds this many, each for five minutes.
-fn hold(at_most: impl Into<Option<u64>>) -> Hold {
-    Hold::UpTo {
+fn retention(at_most: impl Into<Option<u64>>) -> Retention {
+    Retention::UpTo {
         max_age: MAX_AGE,
         at_most: at_most.into(),
     }
 }
 
-fn held(picture: &Snapshot) -> Vec<&str> {
-    (picture.endpoints().filter(|one| one.held))
+fn retained(snapshot: &Snapshot) -> Vec<&str> {
+    (snapshot.endpoints().filter(|one| one.retained))
         .map(|one| one.id)
         .collect()
 }
@@ -65,41 +65,46 @@ fn row(endpoint: Endpoint) -> Row {
     }
 }
 
-fn draft(endpoints: impl IntoIterator<Item = Endpoint>) -> Draft {
-    let mut draft = Draft::new(true);
+fn builder(endpoints: impl IntoIterator<Item = Endpoint>) -> SnapshotBuilder {
+    let mut builder = SnapshotBuilder::new(true);
     for (position, endpoint) in (0..).zip(endpoints) {
-        draft.take(&row(endpoint), position);
+        builder.take(&row(endpoint), position);
     }
-    draft
+    builder
 }
 
-fn paint(
+fn build(
     at: i64,
     endpoints: impl IntoIterator<Item = Endpoint>,
     previous: Option<&Snapshot>,
-    hold: Hold,
+    retention: Retention,
 ) -> (Snapshot, Changes) {
-    draft(endpoints)
-        .seal()
-        .paint(previous, facts(at), hold, &|_| None)
+    builder(endpoints)
+        .finish()
+        .build(previous, facts(at), retention, &|_| None)
 }
 
-fn lost_at(picture: &Snapshot, id: &str) -> Option<UnixMillis> {
-    picture.endpoint(id).unwrap().lost_at
+fn lost_at(snapshot: &Snapshot, id: &str) -> Option<UnixMillis> {
+    snapshot.endpoint(id).unwrap().lost_at
 }
 
 #[test]
 fn a_lost_registration_keeps_its_time_until_it_returns() {
-    let (first, _) = paint(0, [endpoint("1", Some(true))], None, Hold::Nothing);
-    let (second, changes) = paint(1, [endpoint("1", Some(false))], Some(&first), Hold::Nothing);
+    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::Nothing);
+    let (second, changes) = build(
+        1,
+        [endpoint("1", Some(false))],
+        Some(&first),
+        Retention::Nothing,
+    );
     assert_eq!(lost_at(&second, "1"), Some(minute(1)));
     assert_eq!((changes.lost, changes.gained), (1, 0));
     assert_eq!(changes.transitions[0].lost_at, Some(minute(1)));
-    let (third, changes) = paint(
+    let (third, changes) = build(
         2,
         [endpoint("1", Some(false))],
         Some(&second),
-        Hold::Nothing,
+        Retention::Nothing,
     );
     assert_eq!(
         lost_at(&third, "1"),
@@ -107,7 +112,12 @@ fn a_lost_registration_keeps_its_time_until_it_returns() {
         "the time does not move"
     );
     assert_eq!(changes, Changes::default());
-    let (fourth, changes) = paint(3, [endpoint("1", Some(true))], Some(&third), Hold::Nothing);
+    let (fourth, changes) = build(
+        3,
+        [endpoint("1", Some(true))],
+        Some(&third),
+        Retention::Nothing,
+    );
     assert_eq!(lost_at(&fourth, "1"), None);
     assert_eq!((changes.lost, changes.gained), (0, 1));
     assert_eq!(
@@ -119,23 +129,23 @@ fn a_lost_registration_keeps_its_time_until_it_returns() {
 
 #[test]
 fn an_unknown_state_between_does_not_hide_a_loss() {
-    let (first, _) = paint(0, [endpoint("1", Some(true))], None, Hold::Nothing);
-    let (second, changes) = paint(1, [endpoint("1", None)], Some(&first), Hold::Nothing);
+    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::Nothing);
+    let (second, changes) = build(1, [endpoint("1", None)], Some(&first), Retention::Nothing);
     assert_eq!((changes.lost, lost_at(&second, "1")), (0, None));
-    let (third, changes) = paint(
+    let (third, changes) = build(
         2,
         [endpoint("1", Some(false))],
         Some(&second),
-        Hold::Nothing,
+        Retention::Nothing,
     );
     assert_eq!((changes.lost, lost_at(&third, "1")), (1, Some(minute(2))));
-    let (fourth, _) = paint(3, [endpoint("1", None)], Some(&third), Hold::Nothing);
+    let (fourth, _) = build(3, [endpoint("1", None)], Some(&third), Retention::Nothing);
     assert_eq!(lost_at(&fourth, "1"), None, "shown only while unregistered");
-    let (fifth, changes) = paint(
+    let (fifth, changes) = build(
         4,
         [endpoint("1", Some(false))],
         Some(&fourth),
-        Hold::Nothing,
+        Retention::Nothing,
     );
     assert_eq!(
         (changes.lost, lost_at(&fifth, "1")),
@@ -146,8 +156,13 @@ fn an_unknown_state_between_does_not_hide_a_loss() {
 
 #[test]
 fn an_endpoint_never_seen_registered_is_never_lost() {
-    let (first, _) = paint(0, [endpoint("1", Some(false))], None, Hold::Nothing);
-    let (second, changes) = paint(1, [endpoint("1", Some(false))], Some(&first), Hold::Nothing);
+    let (first, _) = build(0, [endpoint("1", Some(false))], None, Retention::Nothing);
+    let (second, changes) = build(
+        1,
+        [endpoint("1", Some(false))],
+        Some(&first),
+        Retention::Nothing,
+    );
     assert_eq!((changes.lost, lost_at(&second, "1")), (0, None));
 }
 
@@ -160,18 +175,18 @@ fn additions_removals_and_another_application_are_counted() {
         }),
         ..endpoint(id, None)
     };
-    let (first, changes) = paint(
+    let (first, changes) = build(
         0,
         [with("1", None), with("2", Some("a")), with("3", Some("a"))],
         None,
-        Hold::Nothing,
+        Retention::Nothing,
     );
     assert_eq!(
         changes,
         Changes::default(),
-        "an account's first picture changes nothing"
+        "an account's first snapshot changes nothing"
     );
-    let (second, changes) = paint(
+    let (second, changes) = build(
         1,
         [
             with("2", Some("b")),
@@ -180,7 +195,7 @@ fn additions_removals_and_another_application_are_counted() {
             with("5", None),
         ],
         Some(&first),
-        Hold::Nothing,
+        Retention::Nothing,
     );
     assert_eq!(
         (changes.added, changes.removed, changes.application),
@@ -192,54 +207,65 @@ fn additions_removals_and_another_application_are_counted() {
 
 #[test]
 fn a_short_reading_holds_what_it_lacks_until_it_was_unseen_for_max_age() {
-    let hold = hold(None);
+    let retention = retention(None);
     let all = || ["1", "2", "3"].map(|id| endpoint(id, Some(true)));
-    let (first, _) = paint(0, all(), None, Hold::Nothing);
+    let (first, _) = build(0, all(), None, Retention::Nothing);
     let without_two = || [endpoint("1", Some(false)), endpoint("3", Some(true))];
-    let (second, changes) = paint(1, without_two(), Some(&first), hold);
-    assert_eq!((second.len(), second.walk.held, changes.removed), (3, 1, 0));
+    let (second, changes) = build(1, without_two(), Some(&first), retention);
+    assert_eq!(
+        (second.len(), second.walk.retained, changes.removed),
+        (3, 1, 0)
+    );
     let two = second.endpoint("2").unwrap();
-    assert!(two.held);
+    assert!(two.retained);
     assert_eq!(two.registered, Some(true), "with its last values");
     assert_eq!(
         second.endpoint("1").unwrap().registered,
         Some(false),
         "what was found is updated"
     );
-    let (third, _) = paint(4, without_two(), Some(&second), hold);
+    let (third, _) = build(4, without_two(), Some(&second), retention);
     assert_eq!(
-        third.walk.held, 1,
-        "the first picture is still younger than five minutes"
+        third.walk.retained, 1,
+        "the first snapshot is still younger than five minutes"
     );
-    let (fourth, changes) = paint(5, without_two(), Some(&third), hold);
-    assert_eq!((fourth.len(), fourth.walk.held, changes.removed), (2, 0, 1));
-    let (back, changes) = paint(5, all(), Some(&third), Hold::Nothing);
-    assert!(!back.endpoint("2").unwrap().held);
+    let (fourth, changes) = build(5, without_two(), Some(&third), retention);
+    assert_eq!(
+        (fourth.len(), fourth.walk.retained, changes.removed),
+        (2, 0, 1)
+    );
+    let (back, changes) = build(5, all(), Some(&third), Retention::Nothing);
+    assert!(!back.endpoint("2").unwrap().retained);
     assert_eq!(changes.added, 0, "it never was away");
-    let (gone, _) = paint(5, without_two(), Some(&third), Hold::Nothing);
+    let (gone, _) = build(5, without_two(), Some(&third), Retention::Nothing);
     assert_eq!(gone.len(), 2, "a proven walk ends it at once");
 }
 
 #[test]
-fn as_many_are_held_as_rows_were_rejected_and_those_held_already_come_first() {
+fn as_many_are_retained_as_rows_were_rejected_and_those_retained_already_come_first() {
     let only = |ids: &[&str]| -> Vec<_> { ids.iter().map(|id| endpoint(id, Some(true))).collect() };
-    let (first, _) = paint(0, only(&["1", "2", "3", "4", "5"]), None, Hold::Nothing);
-    let (second, changes) = paint(1, only(&["1", "2", "4"]), Some(&first), hold(1));
-    assert_eq!(held(&second), ["3"], "the first in the order of ids");
-    assert_eq!((second.walk.held, changes.removed), (1, 1));
-    let (third, changes) = paint(2, only(&["4"]), Some(&second), hold(2));
-    assert_eq!(held(&third), ["1", "3"], "3 goes before 1 and 2");
-    assert_eq!((third.walk.held, changes.removed), (2, 1));
-    let (fourth, _) = paint(5, only(&["4"]), Some(&third), hold(2));
-    assert_eq!(held(&fourth), ["1"], "3 was last seen five minutes ago");
-    let (fifth, changes) = paint(6, only(&["1", "4"]), Some(&fourth), hold(2));
-    assert!(held(&fifth).is_empty(), "what is found is not held");
+    let (first, _) = build(
+        0,
+        only(&["1", "2", "3", "4", "5"]),
+        None,
+        Retention::Nothing,
+    );
+    let (second, changes) = build(1, only(&["1", "2", "4"]), Some(&first), retention(1));
+    assert_eq!(retained(&second), ["3"], "the first in the order of ids");
+    assert_eq!((second.walk.retained, changes.removed), (1, 1));
+    let (third, changes) = build(2, only(&["4"]), Some(&second), retention(2));
+    assert_eq!(retained(&third), ["1", "3"], "3 goes before 1 and 2");
+    assert_eq!((third.walk.retained, changes.removed), (2, 1));
+    let (fourth, _) = build(5, only(&["4"]), Some(&third), retention(2));
+    assert_eq!(retained(&fourth), ["1"], "3 was last seen five minutes ago");
+    let (fifth, changes) = build(6, only(&["1", "4"]), Some(&fourth), retention(2));
+    assert!(retained(&fifth).is_empty(), "what is found is not retained");
     assert_eq!((changes.added, changes.removed), (0, 0));
 }
 
 #[test]
 fn a_step_of_the_wall_clock_neither_ends_a_hold_nor_prolongs_it() {
-    let (first, _) = paint(0, [endpoint("1", Some(true))], None, Hold::Nothing);
+    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::Nothing);
     for wall in [-10_000, 10_000] {
         let short = |at: i64, previous: &Snapshot| {
             let facts = WalkFacts {
@@ -247,38 +273,38 @@ fn a_step_of_the_wall_clock_neither_ends_a_hold_nor_prolongs_it() {
                 ended_at: minute(wall),
                 ..facts(at)
             };
-            (draft([]).seal())
-                .paint(Some(previous), facts, hold(None), &|_| None)
+            (builder([]).finish())
+                .build(Some(previous), facts, retention(None), &|_| None)
                 .0
         };
         let second = short(4, &first);
-        assert_eq!(held(&second), ["1"], "four minutes are four minutes");
+        assert_eq!(retained(&second), ["1"], "four minutes are four minutes");
         assert!(short(5, &second).is_empty(), "and five are five");
     }
 }
 
 #[test]
-fn a_picture_parts_with_held_endpoints_that_come_of_age_and_with_no_others() {
+fn a_snapshot_parts_with_retained_endpoints_that_come_of_age_and_with_no_others() {
     let ids = |ids: [&str; 2]| ids.map(|id| endpoint(id, Some(true)));
-    let (first, _) = paint(0, ids(["1", "2"]), None, Hold::Nothing);
-    let (second, _) = paint(3, ids(["2", "3"]), Some(&first), hold(None));
-    let (third, _) = paint(4, ids(["3", "4"]), Some(&second), hold(None));
-    assert_eq!(held(&third), ["1", "2"]);
-    assert!(third.without_overdue(instant(4), MAX_AGE).is_none());
-    let rest = third.without_overdue(instant(5), MAX_AGE).unwrap();
-    assert_eq!((held(&rest), rest.walk.held), (vec!["2"], 1));
+    let (first, _) = build(0, ids(["1", "2"]), None, Retention::Nothing);
+    let (second, _) = build(3, ids(["2", "3"]), Some(&first), retention(None));
+    let (third, _) = build(4, ids(["3", "4"]), Some(&second), retention(None));
+    assert_eq!(retained(&third), ["1", "2"]);
+    assert!(third.without_expired(instant(4), MAX_AGE).is_none());
+    let rest = third.without_expired(instant(5), MAX_AGE).unwrap();
+    assert_eq!((retained(&rest), rest.walk.retained), (vec!["2"], 1));
     assert_eq!(rest.len(), 3);
-    assert!(rest.without_overdue(instant(7), MAX_AGE).is_none());
-    let rest = rest.without_overdue(instant(60), MAX_AGE).unwrap();
-    assert_eq!((rest.len(), rest.walk.held), (2, 0));
+    assert!(rest.without_expired(instant(7), MAX_AGE).is_none());
+    let rest = rest.without_expired(instant(60), MAX_AGE).unwrap();
+    assert_eq!((rest.len(), rest.walk.retained), (2, 0));
     assert!(
-        rest.without_overdue(instant(60), MAX_AGE).is_none(),
+        rest.without_expired(instant(60), MAX_AGE).is_none(),
         "those that the walk found stay, however old it is"
     );
 }
 
 #[test]
-fn the_application_of_a_held_endpoint_keeps_its_name() {
+fn the_application_of_a_retained_endpoint_keeps_its_name() {
     let with = |id: &str, app: &str, name: &str| Endpoint {
         application: Some(Application {
             id: app.to_owned(),
@@ -291,12 +317,12 @@ fn the_application_of_a_held_endpoint_keeps_its_name() {
         with("2", "b", "Support"),
         with("3", "c", "Lobby"),
     ];
-    let (first, _) = paint(0, rows, None, Hold::Nothing);
+    let (first, _) = build(0, rows, None, Retention::Nothing);
     let rows = || [with("2", "b", "Help")];
-    let (second, _) = paint(1, rows(), Some(&first), hold(1));
-    let (third, _) = paint(2, rows(), Some(&second), hold(1));
-    for picture in [&second, &third] {
-        let names = picture.application_names();
+    let (second, _) = build(1, rows(), Some(&first), retention(1));
+    let (third, _) = build(2, rows(), Some(&second), retention(1));
+    for snapshot in [&second, &third] {
+        let names = snapshot.application_names();
         let names: Vec<_> = names.iter().map(|(id, name)| (&**id, &**name)).collect();
         assert_eq!(names, [("a", "Sales"), ("b", "Help")]);
     }
@@ -308,51 +334,65 @@ fn a_username_once_seen_is_kept() {
         username: Some("desk".to_owned()),
         ..endpoint("1", Some(true))
     };
-    let (first, _) = paint(0, [named], None, Hold::Nothing);
-    let (second, _) = paint(1, [endpoint("1", Some(true))], Some(&first), Hold::Nothing);
+    let (first, _) = build(0, [named], None, Retention::Nothing);
+    let (second, _) = build(
+        1,
+        [endpoint("1", Some(true))],
+        Some(&first),
+        Retention::Nothing,
+    );
     assert_eq!(second.endpoint("1").unwrap().username, "desk");
 }
 
 #[test]
 fn of_two_rows_with_one_id_the_later_wins_and_a_second_place_is_noticed() {
-    let mut draft = Draft::new(true);
-    draft.take(&row(endpoint("1", Some(true))), 99);
-    draft.take(&row(endpoint("1", Some(false))), 99);
+    let mut builder = SnapshotBuilder::new(true);
+    builder.take(&row(endpoint("1", Some(true))), 99);
+    builder.take(&row(endpoint("1", Some(false))), 99);
     assert!(
-        draft.repeated().is_empty(),
+        builder.repeated().is_empty(),
         "overlapping pages show a row twice at one place"
     );
-    draft.take(&row(endpoint("1", None)), 100);
-    assert_eq!((draft.len(), draft.repeated().len()), (1, 1));
-    let (picture, _) = draft.seal().paint(None, facts(0), Hold::Nothing, &|_| None);
-    assert_eq!(picture.endpoint("1").unwrap().registered, None);
+    builder.take(&row(endpoint("1", None)), 100);
+    assert_eq!((builder.len(), builder.repeated().len()), (1, 1));
+    let (snapshot, _) = builder
+        .finish()
+        .build(None, facts(0), Retention::Nothing, &|_| None);
+    assert_eq!(snapshot.endpoint("1").unwrap().registered, None);
 }
 
 #[test]
 fn values_of_a_row_that_came_twice_are_counted_once() {
-    let mut draft = Draft::new(true);
+    let mut builder = SnapshotBuilder::new(true);
     let mut odd = endpoint("1", None);
     odd.rejected.insert(Field::SipExpires);
     odd.assumed.insert(Field::CreatedAt);
-    draft.take(&row(odd.clone()), 2);
-    draft.take(&row(odd), 2);
-    let (picture, _) = draft.seal().paint(None, facts(0), Hold::Nothing, &|_| None);
-    assert_eq!(picture.walk.rejected_values[Field::SipExpires as usize], 1);
-    assert_eq!(picture.walk.assumed_values[Field::CreatedAt as usize], 1);
+    builder.take(&row(odd.clone()), 2);
+    builder.take(&row(odd), 2);
+    let (snapshot, _) = builder
+        .finish()
+        .build(None, facts(0), Retention::Nothing, &|_| None);
+    assert_eq!(snapshot.walk.rejected_values[Field::SipExpires as usize], 1);
+    assert_eq!(snapshot.walk.assumed_values[Field::CreatedAt as usize], 1);
 }
 
 #[test]
 fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
     let pair = |one, two| [endpoint("1", Some(one)), endpoint("2", Some(two))];
-    let (first, _) = paint(0, pair(true, true), None, Hold::Nothing);
-    let (lost, _) = paint(1, pair(false, true), Some(&first), Hold::Nothing);
+    let (first, _) = build(0, pair(true, true), None, Retention::Nothing);
+    let (lost, _) = build(1, pair(false, true), Some(&first), Retention::Nothing);
     assert_eq!(lost_at(&lost, "1"), Some(minute(1)));
     let day = 24 * 60;
     for (back, remembered) in [(day + 1, true), (day + 2, false)] {
-        let (empty, changes) = paint(2, [], Some(&lost), Hold::Nothing);
+        let (empty, changes) = build(2, [], Some(&lost), Retention::Nothing);
         assert_eq!((empty.len(), changes.removed), (0, 2));
-        let (still_empty, _) = paint(3, [], Some(&empty), Hold::Nothing);
-        let (again, changes) = paint(back, pair(false, false), Some(&still_empty), Hold::Nothing);
+        let (still_empty, _) = build(3, [], Some(&empty), Retention::Nothing);
+        let (again, changes) = build(
+            back,
+            pair(false, false),
+            Some(&still_empty),
+            Retention::Nothing,
+        );
         let known = remembered.then(|| minute(1));
         assert_eq!(lost_at(&again, "1"), known, "back after {back} minutes");
         // The other one was registered when it was removed: it has been lost meanwhile.
@@ -360,7 +400,8 @@ fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
         assert_eq!(lost_at(&again, "2"), lost_now);
         let lost = u64::from(remembered);
         assert_eq!((changes.added, changes.lost), (2, lost));
-        let (registered, changes) = paint(back + 1, pair(true, true), Some(&again), Hold::Nothing);
+        let (registered, changes) =
+            build(back + 1, pair(true, true), Some(&again), Retention::Nothing);
         assert_eq!(lost_at(&registered, "1"), None);
         assert_eq!(changes.gained, 2);
     }
@@ -376,8 +417,8 @@ fn contradicting_names_of_an_application_do_not_depend_on_the_order_of_arrival()
         ..endpoint(id, Some(true))
     };
     let rows = [named("1", "Sales"), named("2", "Support")];
-    let (forth, _) = paint(0, rows.clone(), None, Hold::Nothing);
-    let (back, _) = paint(0, rows.into_iter().rev(), None, Hold::Nothing);
+    let (forth, _) = build(0, rows.clone(), None, Retention::Nothing);
+    let (back, _) = build(0, rows.into_iter().rev(), None, Retention::Nothing);
     assert_eq!(forth.application_names(), back.application_names());
 }
 
@@ -393,8 +434,8 @@ fn the_order_of_arrival_leaves_no_trace() {
             [None, Some(true), Some(false)][n as usize % 3],
         )
     };
-    let (forward, _) = paint(0, (0..50).map(rich), None, Hold::Nothing);
-    let (backward, _) = paint(0, (0..50).rev().map(rich), None, Hold::Nothing);
+    let (forward, _) = build(0, (0..50).map(rich), None, Retention::Nothing);
+    let (backward, _) = build(0, (0..50).rev().map(rich), None, Retention::Nothing);
     assert_eq!(forward, backward);
     let view = forward.endpoint("17").unwrap();
     assert_eq!((view.alias, view.allowed), ("Phone 17", rich(17).allowed));
@@ -411,14 +452,14 @@ fn groups_are_asked_for_only_when_an_endpoint_is_new_or_looks_different() {
         asked.borrow_mut().push(view.id.to_owned());
         view.alias.starts_with("BLR").then_some(0)
     };
-    let paint = |endpoints: [Endpoint; 2], previous: Option<&Snapshot>| {
-        draft(endpoints)
-            .seal()
-            .paint(previous, facts(0), Hold::Nothing, &group_of)
+    let build = |endpoints: [Endpoint; 2], previous: Option<&Snapshot>| {
+        builder(endpoints)
+            .finish()
+            .build(previous, facts(0), Retention::Nothing, &group_of)
             .0
     };
-    let first = paint([named("1", "BLR-1"), named("2", "DEL-2")], None);
-    let second = paint([named("1", "BLR-1"), named("2", "BLR-2")], Some(&first));
+    let first = build([named("1", "BLR-1"), named("2", "DEL-2")], None);
+    let second = build([named("1", "BLR-1"), named("2", "BLR-2")], Some(&first));
     assert_eq!(*asked.borrow(), ["1", "2", "2"]);
     assert_eq!(second.endpoint("1").unwrap().group, Some(0));
     assert_eq!(second.endpoint("2").unwrap().group, Some(0));

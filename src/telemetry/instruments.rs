@@ -1,7 +1,7 @@
 //! Counters and histograms about ourselves, kept by the `prometheus` crate's registry. Names, help
 //! and labels come from the [catalogue](super::catalogue).
 //!
-//! Gauges that describe a walk or a picture are not here: they are rendered with the picture.
+//! Gauges that describe a walk or a snapshot are not here: they are rendered with the snapshot.
 
 use std::{sync::Arc, time::Duration};
 
@@ -252,7 +252,7 @@ impl AccountInstruments {
             .inc();
     }
 
-    /// Endpoints lost and gained their registration between two pictures.
+    /// Endpoints lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         let vec = &self.all.registration_changes;
         vec.with_label_values(&[&*self.account, "lost"])
@@ -261,7 +261,7 @@ impl AccountInstruments {
             .inc_by(gained);
     }
 
-    /// Endpoints came, went, or changed application between two pictures.
+    /// Endpoints came, went, or changed application between two snapshots.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         let vec = &self.all.endpoint_changes;
         vec.with_label_values(&[&*self.account, "added"])

@@ -22,7 +22,7 @@ async fn an_account_that_is_ill_delays_no_other_and_one_that_is_refused_backs_of
     let vendor = vendor(names.map(|name| (name, 45))).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("hanging")));
     vendor.plan(Fault::status(401).for_account(auth_id("refused")));
-    // Only one page of one walk is in flight: whoever hangs would hold up everybody.
+    // Only one page of one walk is in flight: whoever hangs would retention up everybody.
     let refused = "poll: {max_age: 40s}";
     let accounts = [("well", ""), ("hanging", ""), ("refused", refused)];
     let exporter = Exporter::start(&household(&vendor, "retries: 1", accounts)).await;
@@ -51,7 +51,7 @@ async fn an_account_that_is_ill_delays_no_other_and_one_that_is_refused_backs_of
     let well = asked(&requests, &auth_id("well"));
     assert!(well.len() >= 3, "{well:?}");
     for pair in well.windows(2) {
-        assert!(pair[1] - pair[0] < 7.0, "held up: {well:?}");
+        assert!(pair[1] - pair[0] < 7.0, "retained up: {well:?}");
     }
     assert_eq!(scrape.endpoints("well"), listed(&vendor, &auth_id("well")));
 }
@@ -157,7 +157,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
         refused.counted("vobiz_walk_failures_total", "main", "reason"),
         BTreeMap::from([("auth", 1.0)])
     );
-    assert_eq!(refused.picture("main"), good.picture("main"));
+    assert_eq!(refused.snapshot("main"), good.snapshot("main"));
     let turned = Instant::now();
     // Replaced as a whole, as secret stores do it.
     let beside = folder.path().join("next");

@@ -314,7 +314,7 @@ async fn scrapes_above_the_limit_are_sent_away_and_health_is_never() {
     let arguments = ["--web.listen-address=127.0.0.1:0", "--web.max-requests=1"];
     let process = Program::configured(&text, &arguments).start();
     let address = process.listens(1).await.remove(0);
-    until("the large picture", || async {
+    until("the large snapshot", || async {
         let answer = get(&address, "/metrics").await;
         (answer.body.len() > 5_000_000).then_some(())
     })

@@ -96,9 +96,9 @@ async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed()
 #[tokio::test]
 async fn the_simulated_vendor_names_the_address_that_it_cannot_have() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let held = holder.local_addr().unwrap().to_string();
+    let retained = holder.local_addr().unwrap().to_string();
     for (address, reason) in [
-        (held.as_str(), "in use"),
+        (retained.as_str(), "in use"),
         ("nosuch.invalid:1", "does not resolve"),
     ] {
         // So many that filling the world first would outlast the story's patience.

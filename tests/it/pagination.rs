@@ -126,13 +126,13 @@ impl Walked {
         assert!(unknown.is_empty(), "{name} invented {unknown:?}");
     }
 
-    /// No picture, for this one reason.
+    /// No snapshot, for this one reason.
     fn is_refused(&self, name: &str, reason: &str) {
         assert_eq!(self.scrape.up(name), Some(0.0), "{name}");
         let scrape = &self.scrape;
         let reasons = scrape.counted("vobiz_walk_failures_total", name, "reason");
         assert_eq!(reasons, BTreeMap::from([(reason, 1.0)]), "{name}");
-        assert!(self.scrape.picture(name).is_empty(), "{name}");
+        assert!(self.scrape.snapshot(name).is_empty(), "{name}");
     }
 
     fn rereads(&self, name: &str) -> BTreeMap<&str, f64> {

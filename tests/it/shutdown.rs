@@ -26,13 +26,13 @@ async fn exporter(vendor: &Vendor, more: &str) -> (Process, String) {
     (process, address)
 }
 
-/// An exporter that shows more than the sockets between it and a slow reader hold.
+/// An exporter that shows more than the sockets between it and a slow reader retention.
 async fn large_exporter() -> (Vendor, Process, String) {
     let vendor = vendor_of(3_000).await;
     let groups = "metrics: {groups: [timestamps, permissions, contact]}";
     let (process, address) = exporter(&vendor, groups).await;
     process.says("walk published").await;
-    until("the large picture", || async {
+    until("the large snapshot", || async {
         let answer = get(&address, "/metrics").await;
         (answer.body.len() > 5_000_000).then_some(())
     })

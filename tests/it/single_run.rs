@@ -14,7 +14,7 @@ async fn vendor_of(endpoints: usize) -> Vendor {
 }
 
 #[tokio::test]
-async fn a_single_run_prints_pictures_and_walks_and_nothing_of_its_own_process() {
+async fn a_single_run_prints_snapshots_and_walks_and_nothing_of_its_own_process() {
     let vendor = vendor_of(120).await;
     let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
         .run()

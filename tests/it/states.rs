@@ -42,7 +42,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         (under_way.up("main"), under_way.last_success("main")),
         (None, None)
     );
-    assert!(under_way.picture("main").is_empty());
+    assert!(under_way.snapshot("main").is_empty());
     let (healthy, ready, words) = pages(&exporter).await;
     assert_eq!(
         (healthy, ready, words.as_str()),
@@ -58,7 +58,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         (never.last_success("main"), withdrawn(&never, "main")),
         (None, Some(0.0))
     );
-    assert!(never.picture("main").is_empty());
+    assert!(never.snapshot("main").is_empty());
     let (healthy, ready, words) = pages(&exporter).await;
     assert_eq!(
         (healthy, ready),
@@ -93,8 +93,8 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         .await;
     assert_eq!(failed.last_success("main"), good.last_success("main"));
     assert_eq!(
-        (failed.picture("main"), withdrawn(&failed, "main")),
-        (good.picture("main"), Some(0.0))
+        (failed.snapshot("main"), withdrawn(&failed, "main")),
+        (good.snapshot("main"), Some(0.0))
     );
     let (.., words) = pages(&exporter).await;
     assert!(
@@ -112,7 +112,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         (Some(0.0), good.last_success("main"))
     );
     assert_eq!(
-        late.picture("main"),
+        late.snapshot("main"),
         BTreeMap::new(),
         "counts are withheld, too"
     );
@@ -131,8 +131,8 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         .until("the return", |scrape| scrape.up("main") == Some(1.0))
         .await;
     assert_eq!(
-        (back.picture("main"), withdrawn(&back, "main")),
-        (good.picture("main"), Some(0.0))
+        (back.snapshot("main"), withdrawn(&back, "main")),
+        (good.snapshot("main"), Some(0.0))
     );
     assert_eq!(exporter.terminate().await.code, Some(0));
 }
@@ -159,7 +159,10 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     change(&|account| assert!(hidden.iter().all(|id| account.hide(id, true))));
     let owed = |scrape: &Scrape| {
         let missing = scrape.only("vobiz_walk_missing_endpoints", "main");
-        (missing, scrape.only("vobiz_walk_held_endpoints", "main"))
+        (
+            missing,
+            scrape.only("vobiz_walk_retained_endpoints", "main"),
+        )
     };
     let short = exporter
         .until("a short walk", |scrape| {
@@ -169,9 +172,9 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     assert_eq!(short.up("main"), Some(1.0));
     assert!(short.last_success("main") > good.last_success("main"));
     assert_eq!(
-        short.picture("main"),
-        good.picture("main"),
-        "held with their last values"
+        short.snapshot("main"),
+        good.snapshot("main"),
+        "retained with their last values"
     );
     let later = exporter
         .until("three walks", |scrape| {

@@ -121,8 +121,8 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     let file = folder.path().join("exporter.yaml");
-    let warned = |held: &str, account: &str| {
-        fs::write(&token, held).unwrap();
+    let warned = |retained: &str, account: &str| {
+        fs::write(&token, retained).unwrap();
         fs::write(
             &file,
             format!("accounts: [{{name: main, auth_id: X, {account}}}]"),
@@ -134,7 +134,7 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
             .join("\n")
             .replace(folder.path().to_str().unwrap(), "FOLDER")
     };
-    for (held, what) in [
+    for (retained, what) in [
         ("VOBIZ_AUTH_TOKEN=SECRET", "KEY=value"),
         ("export_1=SECRET==\n", "KEY=value"),
         ("\"SECRET\"", "a text in quotes"),
@@ -145,10 +145,10 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
         ("SECRET-${SUFFIX}", "a placeholder"),
     ] {
         assert_eq!(
-            warned(held, "auth_token_file: token"),
+            warned(retained, "auth_token_file: token"),
             format!(
                 "accounts[0].auth_token_file: what token file FOLDER/token holds looks like {what}; it \
-                 must hold the token alone"
+                 must retention the token alone"
             )
         );
     }

@@ -1,4 +1,4 @@
-//! Details beside a picture: what is written anew, and what is shown.
+//! Details beside a snapshot: what is written anew, and what is shown.
 
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ const FED_BY_DETAILS: [Metric; 4] = [
     Metric::EndpointContactInfo,
 ];
 
-/// What every endpoint of the picture says of itself.
-fn details(picture: &Snapshot, expires_at: UnixMillis) -> Details {
-    let own = picture.endpoints().map(|row| {
+/// What every endpoint of the snapshot says of itself.
+fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
+    let own = snapshot.endpoints().map(|row| {
         let record = Endpoint {
             id: row.id.to_owned(),
             registered: Some(true),
@@ -43,17 +43,17 @@ fn silent() -> (AccountState, Arc<Snapshot>) {
         user_agent: None,
         ..desk
     });
-    let picture = picture(bare, None, facts(0));
-    (good("main", Arc::clone(&picture)), picture)
+    let snapshot = snapshot(bare, None, facts(0));
+    (good("main", Arc::clone(&snapshot)), snapshot)
 }
 
 #[tokio::test(start_paused = true)]
 async fn details_that_arrive_write_only_their_own_families_anew() {
-    let (state, picture) = silent();
+    let (state, snapshot) = silent();
     let mut press = Press::new();
     let before = Rendered::new(&state, None, &mut press);
     let with = AccountState {
-        details: Arc::new(details(&picture, at(120))),
+        details: Arc::new(details(&snapshot, at(120))),
         ..state.clone()
     };
     let after = Rendered::new(&with, Some(&before), &mut press);
@@ -67,7 +67,7 @@ async fn details_that_arrive_write_only_their_own_families_anew() {
         let (old, new) = (place(&before, *metric), place(&after, *metric));
         if FED_BY_DETAILS.contains(metric) {
             assert!(new.is_none() || new != old, "{metric:?}");
-        } else if metric.family().part == Part::Picture {
+        } else if metric.family().part == Part::Snapshot {
             assert_eq!(old, new, "{metric:?}");
             kept += usize::from(old.is_some());
         }
@@ -84,10 +84,10 @@ async fn details_that_arrive_write_only_their_own_families_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_details_add_is_shown_counted_and_withheld_with_the_picture() {
-    let (state, picture) = silent();
+async fn what_details_add_is_shown_counted_and_withheld_with_the_snapshot() {
+    let (state, snapshot) = silent();
     let state = AccountState {
-        details: Arc::new(details(&picture, at(120))),
+        details: Arc::new(details(&snapshot, at(120))),
         details_pending: 7,
         ..state
     };
@@ -102,7 +102,7 @@ async fn what_details_add_is_shown_counted_and_withheld_with_the_picture() {
     let told = value(&samples, "vobiz_exporter_series", &main).unwrap();
     let counted = samples.iter().filter(|sample| {
         let part = Metric::named(&sample.name).map(|metric| metric.family().part);
-        matches!(part, Some(Part::Picture | Part::Walk))
+        matches!(part, Some(Part::Snapshot | Part::Walk))
     });
     assert_eq!(told, counted.count().to_string());
 
@@ -111,6 +111,6 @@ async fn what_details_add_is_shown_counted_and_withheld_with_the_picture() {
     let any = samples
         .iter()
         .any(|sample| sample.name.contains("detail_timestamp"));
-    assert!(!any, "a detail does not outlive its picture");
+    assert!(!any, "a detail does not outlive its snapshot");
     assert_eq!(value(&samples, "vobiz_details_pending", &main), Some("7"));
 }

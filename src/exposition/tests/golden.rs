@@ -65,7 +65,7 @@ fn rich() -> AccountState {
     };
     odd.rejected.insert(Field::SipExpires);
     odd.assumed.insert(Field::CreatedAt);
-    let first = picture([complete(Some(true)), lost(Some(true))], None, facts(0));
+    let first = snapshot([complete(Some(true)), lost(Some(true))], None, facts(0));
     let mut facts = facts(60);
     facts.started_at.0 += 125;
     facts.missing = 1;
@@ -89,7 +89,7 @@ fn rich() -> AccountState {
         }),
         confirming: true,
         clock_offset: Some(-0.5),
-        ..good("main", picture(second, Some(&first), facts))
+        ..good("main", snapshot(second, Some(&first), facts))
     }
 }
 
@@ -158,7 +158,7 @@ async fn a_small_account_with_everything_in_it_reads_as_the_files_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_single_run_tells_of_pictures_and_walks_only() {
+async fn a_single_run_tells_of_snapshots_and_walks_only() {
     let (states, instruments) = scene();
     let states: Vec<_> = states.into_iter().map(Arc::new).collect();
     let pieces: Vec<_> = single_run(&states, &instruments).collect();

@@ -43,7 +43,7 @@ proptest! {
             registered: Some(true),
             ..Endpoint::default()
         });
-        let (exposition, _publishers) = exposition([good(&account, picture(rows, None, facts(0)))]);
+        let (exposition, _publishers) = exposition([good(&account, snapshot(rows, None, facts(0)))]);
         for format in [Format::Text, Format::OpenMetrics] {
             let text = unpacked(&exposition, format);
             let samples = checked(&text);

@@ -14,9 +14,9 @@ use crate::{
 
 #[tokio::test(start_paused = true)]
 async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
-    let large = picture(desks(3_000), None, facts(0));
-    let small = picture(desks(45), None, facts(0));
-    let empty = picture([], None, facts(0));
+    let large = snapshot(desks(3_000), None, facts(0));
+    let small = snapshot(desks(45), None, facts(0));
+    let empty = snapshot([], None, facts(0));
     let fleets: Vec<Vec<AccountState>> = vec![
         vec![],
         vec![fresh("new")],
@@ -35,8 +35,8 @@ async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
     for fleet in fleets {
         let endpoints: usize = fleet
             .iter()
-            .filter_map(|state| state.picture.as_ref())
-            .map(|picture| picture.len())
+            .filter_map(|state| state.snapshot.as_ref())
+            .map(|snapshot| snapshot.len())
             .sum();
         let (exposition, _publishers) = exposition(fleet);
         for format in [Format::Text, Format::OpenMetrics] {
@@ -54,8 +54,8 @@ async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_has_few_pieces_whatever_the_fleet() {
-    let large = picture(desks(10_000), None, facts(0));
-    let small = picture(desks(45), None, facts(0));
+    let large = snapshot(desks(10_000), None, facts(0));
+    let small = snapshot(desks(45), None, facts(0));
     let many = (0..300).map(|number| good(&number.to_string(), Arc::clone(&small)));
     let (of_large, _publishers) = exposition([good("main", large)]);
     let (of_many, _publishers) = exposition(many);
@@ -68,7 +68,8 @@ async fn an_answer_has_few_pieces_whatever_the_fleet() {
 
 #[tokio::test(start_paused = true)]
 async fn the_counts_of_an_account_add_up_to_its_endpoints() {
-    let (exposition, _publishers) = exposition([good("main", picture(desks(100), None, facts(0)))]);
+    let (exposition, _publishers) =
+        exposition([good("main", snapshot(desks(100), None, facts(0)))]);
     let samples = checked(&text(&exposition, Format::Text));
     for name in [
         "vobiz_endpoints",
@@ -98,7 +99,7 @@ async fn without_usernames_no_sample_has_the_label() {
             username: false,
             ..shown()
         }),
-        ..good("main", picture(desks(3), None, facts(0)))
+        ..good("main", snapshot(desks(3), None, facts(0)))
     };
     let (exposition, _publishers) = exposition([state]);
     let text = text(&exposition, Format::Text);
@@ -115,7 +116,7 @@ async fn groups_of_one_name_are_one_series() {
                 .to_vec(),
             ..shown()
         }),
-        ..good("main", picture(desks(3), None, facts(0)))
+        ..good("main", snapshot(desks(3), None, facts(0)))
     };
     let (exposition, _publishers) = exposition([state]);
     let samples = checked(&text(&exposition, Format::Text));
@@ -142,7 +143,7 @@ async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
         attached("2", None),
         attached("3", Some("7")),
     ];
-    let (exposition, _publishers) = exposition([good("main", picture(endpoints, None, facts(0)))]);
+    let (exposition, _publishers) = exposition([good("main", snapshot(endpoints, None, facts(0)))]);
     let samples = checked(&text(&exposition, Format::Text));
     let assigned = |id| {
         let name = "vobiz_endpoint_application_assigned";
@@ -166,7 +167,7 @@ async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
 }
 
 #[test]
-fn the_catalogue_knows_the_words_that_pictures_are_described_in() {
+fn the_catalogue_knows_the_words_that_snapshots_are_described_in() {
     assert_eq!(Rejection::ALL.map(Rejection::label), REJECTED_ROWS);
     assert_eq!(Field::ALL.map(Field::label), FIELDS);
     assert_eq!(Capability::ALL.map(Capability::label), CAPABILITIES);
@@ -181,7 +182,7 @@ fn an_answer_can_be_sent_from_any_thread() {
 #[tokio::test(start_paused = true)]
 async fn a_plain_answer_comes_in_small_portions_and_says_what_is_left() {
     let (exposition, _publishers) =
-        exposition([good("main", picture(desks(3_000), None, facts(0)))]);
+        exposition([good("main", snapshot(desks(3_000), None, facts(0)))]);
     let answer = exposition.answer(Format::Text, Encoding::Identity);
     let mut left = answer.length;
     let mut body = answer.body;
@@ -197,7 +198,7 @@ async fn a_plain_answer_comes_in_small_portions_and_says_what_is_left() {
 #[tokio::test(start_paused = true)]
 async fn an_account_whose_rendering_panics_costs_no_other_account_of_the_burst() {
     let names = ["a", "b", "c"];
-    let empty = picture([], None, facts(0));
+    let empty = snapshot([], None, facts(0));
     let states = names.map(|name| good(name, Arc::clone(&empty)));
     let (exposition, mut publishers) = exposition(states.clone());
     let burst = publishers.iter_mut().zip(&states);

@@ -29,13 +29,13 @@ fn of<'a>(samples: &'a [Sample], account: &str, name: &str) -> Option<&'a str> {
     value(samples, name, &[("account", account)])
 }
 
-/// Is anything of the account's picture there?
-fn shows_picture(samples: &[Sample], account: &str) -> bool {
+/// Is anything of the account's snapshot there?
+fn shows_snapshot(samples: &[Sample], account: &str) -> bool {
     samples
         .iter()
         .filter(|sample| sample.label("account") == account)
         .filter_map(|sample| Metric::named(&sample.name))
-        .any(|metric| metric.family().part == Part::Picture)
+        .any(|metric| metric.family().part == Part::Snapshot)
 }
 
 fn words(exposition: &Exposition) -> Vec<String> {
@@ -44,10 +44,10 @@ fn words(exposition: &Exposition) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_picture_is_withheld_to_the_moment_and_the_other_accounts_stay() {
-    let early = good("early", picture(desks(45), None, facts(0)));
+async fn an_old_snapshot_is_withheld_to_the_moment_and_the_other_accounts_stay() {
+    let early = good("early", snapshot(desks(45), None, facts(0)));
     advance(Duration::from_secs(100)).await;
-    let late = good("late", picture(desks(45), None, facts(0)));
+    let late = good("late", snapshot(desks(45), None, facts(0)));
     let (exposition, _publishers) = exposition([failed(&early, "timeout"), late]);
     let series = |samples: &[Sample]| -> u64 {
         let told = of(samples, "early", "vobiz_exporter_series");
@@ -58,13 +58,13 @@ async fn an_old_picture_is_withheld_to_the_moment_and_the_other_accounts_stay() 
     let before = scrape(&exposition);
     assert_eq!(of(&before, "early", "vobiz_up"), Some("0"));
     assert_eq!(of(&before, "early", "vobiz_data_withdrawn"), Some("0"));
-    assert!(shows_picture(&before, "early"));
+    assert!(shows_snapshot(&before, "early"));
 
     advance(Duration::from_millis(1)).await;
     let after = scrape(&exposition);
     assert_eq!(of(&after, "early", "vobiz_up"), Some("0"));
     assert_eq!(of(&after, "early", "vobiz_data_withdrawn"), Some("1"));
-    assert!(!shows_picture(&after, "early"), "counts are gone as well");
+    assert!(!shows_snapshot(&after, "early"), "counts are gone as well");
     for stays in [
         "vobiz_walk_last_success_timestamp_seconds",
         "vobiz_walk_last_duration_seconds",
@@ -77,21 +77,21 @@ async fn an_old_picture_is_withheld_to_the_moment_and_the_other_accounts_stay() 
     let gone = before.len() - after.len();
     assert_eq!(series(&before) - series(&after), gone as u64);
     assert_eq!(of(&after, "late", "vobiz_data_withdrawn"), Some("0"));
-    assert!(shows_picture(&after, "late"));
+    assert!(shows_snapshot(&after, "late"));
 
     advance(Duration::from_secs(100)).await;
     let all = scrape(&exposition);
-    assert!(!shows_picture(&all, "late"), "its own time has come");
+    assert!(!shows_snapshot(&all, "late"), "its own time has come");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_good_walk_brings_a_withheld_account_back() {
-    let old = good("main", picture(desks(3), None, facts(0)));
+    let old = good("main", snapshot(desks(3), None, facts(0)));
     let (exposition, mut publishers) = exposition([old]);
     let run = tokio::spawn(exposition.clone().run());
     advance(MAX_AGE).await;
-    assert!(!shows_picture(&scrape(&exposition), "main"));
-    publishers[0].publish(good("main", picture(desks(4), None, facts(300))));
+    assert!(!shows_snapshot(&scrape(&exposition), "main"));
+    publishers[0].publish(good("main", snapshot(desks(4), None, facts(300))));
     drop(publishers);
     run.await.unwrap();
     let samples = scrape(&exposition);
@@ -102,7 +102,7 @@ async fn a_good_walk_brings_a_withheld_account_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_says_in_words_how_it_stands() {
-    let walked = good("a", picture(desks(45), None, facts(0)));
+    let walked = good("a", snapshot(desks(45), None, facts(0)));
     let states = [
         walked.clone(),
         failed(&walked, "auth"),
@@ -135,7 +135,7 @@ async fn it_is_ready_when_every_first_walk_has_ended_and_stays_so() {
     let (exposition, mut publishers) = exposition([fresh("a"), fresh("b")]);
     let run = tokio::spawn(exposition.clone().run());
     assert!(!exposition.is_ready());
-    let a = good("a", picture(desks(3), None, facts(0)));
+    let a = good("a", snapshot(desks(3), None, facts(0)));
     publishers[0].publish(a);
     while of(&scrape(&exposition), "a", "vobiz_up").is_none() {
         tokio::task::yield_now().await;
@@ -149,9 +149,9 @@ async fn it_is_ready_when_every_first_walk_has_ended_and_stays_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_walk_uses_the_fragments_of_the_picture_again() {
+async fn a_failed_walk_uses_the_fragments_of_the_snapshot_again() {
     let mut press = Press::new();
-    let state = good("main", picture(desks(45), None, facts(0)));
+    let state = good("main", snapshot(desks(45), None, facts(0)));
     let first = Rendered::new(&state, None, &mut press);
     let second = Rendered::new(&failed(&state, "timeout"), Some(&first), &mut press);
     let now = tokio::time::Instant::now();
@@ -164,19 +164,19 @@ async fn a_failed_walk_uses_the_fragments_of_the_picture_again() {
     ] {
         assert_eq!(place(&first, metric), place(&second, metric));
     }
-    let other = good("main", picture(desks(45), None, facts(0)));
+    let other = good("main", snapshot(desks(45), None, facts(0)));
     let third = Rendered::new(&other, Some(&second), &mut press);
     let metric = Metric::EndpointInfo;
     assert_ne!(
         place(&second, metric),
         place(&third, metric),
-        "another picture"
+        "another snapshot"
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_family_of_one_account_is_answered_from_where_it_was_rendered() {
-    let state = good("main", picture(desks(20_000), None, facts(0)));
+    let state = good("main", snapshot(desks(20_000), None, facts(0)));
     let (exposition, mut publishers) = exposition([state.clone()]);
     let places = |exposition: &Exposition| -> Vec<_> {
         let answer = exposition.answer(Format::Text, Encoding::Gzip);
@@ -192,14 +192,14 @@ async fn a_large_family_of_one_account_is_answered_from_where_it_was_rendered() 
     assert_eq!(places(&exposition), before);
 }
 
-/// A picture in which every sample tells which walk it is of.
+/// A snapshot in which every sample tells which walk it is of.
 fn walk(number: i64) -> AccountState {
     let endpoints = desks(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());
         endpoint.user_agent = Some(number.to_string());
         endpoint
     });
-    good("main", picture(endpoints, None, facts(number)))
+    good("main", snapshot(endpoints, None, facts(number)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

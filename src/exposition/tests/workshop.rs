@@ -1,4 +1,4 @@
-//! Builders: pictures, accounts, answers.
+//! Builders: snapshots, accounts, answers.
 
 use std::{io::Read, sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use crate::{
     clock::UnixMillis,
     exposition::{Answer, Encoding, Exposition, Format},
     snapshot::{
-        AccountState, Application, Draft, Endpoint, EndpointView, Hold, Publisher, Row, RowKey,
-        Shown, Snapshot, WalkFacts, channel,
+        AccountState, Application, Endpoint, EndpointView, Publisher, Retention, Row, RowKey,
+        Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
     },
     telemetry::Instruments,
 };
@@ -30,21 +30,23 @@ pub(super) fn facts(ended: i64) -> WalkFacts {
     }
 }
 
-/// A picture of these endpoints; the group of an endpoint is 0 where its alias begins with `BLR`.
-pub(super) fn picture(
+/// A snapshot of these endpoints; the group of an endpoint is 0 where its alias begins with `BLR`.
+pub(super) fn snapshot(
     endpoints: impl IntoIterator<Item = Endpoint>,
     previous: Option<&Snapshot>,
     facts: WalkFacts,
 ) -> Arc<Snapshot> {
-    let mut draft = Draft::new(true);
+    let mut builder = SnapshotBuilder::new(true);
     for (position, endpoint) in (0..).zip(endpoints) {
         let key = RowKey(position);
         let content = Ok(endpoint);
-        draft.take(&Row { key, content }, position);
+        builder.take(&Row { key, content }, position);
     }
     let group = |view: &EndpointView<'_>| view.alias.starts_with("BLR").then_some(0);
-    let (picture, _) = draft.seal().paint(previous, facts, Hold::Nothing, &group);
-    Arc::new(picture)
+    let (snapshot, _) = builder
+        .finish()
+        .build(previous, facts, Retention::Nothing, &group);
+    Arc::new(snapshot)
 }
 
 /// `count` endpoints, every third of them unregistered.
@@ -76,7 +78,7 @@ pub(super) fn fresh(account: &str) -> AccountState {
     AccountState {
         account: account.into(),
         shown: Arc::new(shown()),
-        picture: None,
+        snapshot: None,
         up: None,
         details: Arc::default(),
         details_pending: 0,
@@ -90,9 +92,9 @@ pub(super) fn fresh(account: &str) -> AccountState {
 }
 
 /// The account after a good walk that ended just now.
-pub(super) fn good(account: &str, picture: Arc<Snapshot>) -> AccountState {
+pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
     AccountState {
-        picture: Some(picture),
+        snapshot: Some(snapshot),
         up: Some(true),
         withdraw_at: Some(Instant::now() + MAX_AGE),
         ..fresh(account)

@@ -60,8 +60,8 @@ pub(super) struct Agenda {
     mode: DetailMode,
     max_age: Duration,
     interval: Duration,
-    /// The picture that the numbers below count in; none while nobody is asked.
-    picture: Option<Arc<Snapshot>>,
+    /// The snapshot that the numbers below count in; none while nobody is asked.
+    snapshot: Option<Arc<Snapshot>>,
     wanted: u64,
     /// Whoever may be asked now.
     queue: BTreeSet<(Rank, u32)>,
@@ -106,7 +106,7 @@ impl Agenda {
             mode,
             max_age,
             interval,
-            picture: None,
+            snapshot: None,
             wanted: 0,
             queue: BTreeSet::new(),
             fresh: BTreeSet::new(),
@@ -118,9 +118,9 @@ impl Agenda {
         }
     }
 
-    /// Endpoints of the picture.
+    /// Endpoints of the snapshot.
     pub(super) fn endpoints(&self) -> u32 {
-        let endpoints = self.picture.as_ref().map_or(0, |picture| picture.len());
+        let endpoints = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
         u32::try_from(endpoints).unwrap_or(u32::MAX)
     }
 
@@ -137,28 +137,28 @@ impl Agenda {
         self.wanted.saturating_sub(fresh as u64)
     }
 
-    /// Nobody is asked until the next picture. Whose record is fresh is still known, for those who count.
+    /// Nobody is asked until the next snapshot. Whose record is fresh is still known, for those who count.
     pub(super) fn close(&mut self) {
-        self.picture = None;
+        self.snapshot = None;
         self.queue.clear();
         self.left_alone.clear();
     }
 
-    /// Begins anew with a picture and the one before it.
+    /// Begins anew with a snapshot and the one before it.
     pub(super) fn open(
         &mut self,
-        picture: &Arc<Snapshot>,
+        snapshot: &Arc<Snapshot>,
         before: Option<&Snapshot>,
         details: &Details,
     ) {
         self.close();
         self.fresh.clear();
         self.lapsing.clear();
-        self.picture = Some(Arc::clone(picture));
+        self.snapshot = Some(Arc::clone(snapshot));
         self.wanted = 0;
         let mut old = before.map(|before| before.endpoints().peekable());
         let (mut turned, mut missed) = (HashSet::new(), HashMap::new());
-        for (number, row) in (0..).zip(picture.endpoints()) {
+        for (number, row) in (0..).zip(snapshot.endpoints()) {
             let was_registered = old.as_mut().is_none_or(|old| {
                 while old.next_if(|one| one.id < row.id).is_some() {}
                 let same = old.next_if(|one| one.id == row.id);
@@ -266,7 +266,7 @@ impl Agenda {
 
     /// When somebody is next to be asked, perhaps already; `None` without anybody.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.picture.as_ref()?;
+        self.snapshot.as_ref()?;
         if !self.queue.is_empty() {
             return Some(Instant::now());
         }
@@ -284,7 +284,7 @@ impl Agenda {
             Some((_, number)) => (number, false),
             None => (self.renew()?, true),
         };
-        let id: Arc<str> = self.picture.as_ref()?.at(number)?.id.into();
+        let id: Arc<str> = self.snapshot.as_ref()?.at(number)?.id.into();
         let why = if self.turned.remove(&id) {
             Asked::Turned
         } else if is_fresh {
@@ -306,8 +306,8 @@ impl Agenda {
 
     /// The row of an endpoint that was asked, if its record is still wanted.
     pub(super) fn row(&self, id: &str) -> Option<EndpointView<'_>> {
-        let picture = self.picture.as_ref()?;
-        picture.endpoint(id).filter(|row| self.wants(row))
+        let snapshot = self.snapshot.as_ref()?;
+        snapshot.endpoint(id).filter(|row| self.wants(row))
     }
 
     /// An endpoint's record has arrived and is kept.
@@ -356,9 +356,9 @@ impl Agenda {
     }
 
     fn number(&self, id: &str) -> Option<u32> {
-        let picture = self.picture.as_ref()?;
+        let snapshot = self.snapshot.as_ref()?;
         self.row(id)?;
-        picture.number(id)
+        snapshot.number(id)
     }
 }
 

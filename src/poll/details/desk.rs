@@ -97,24 +97,24 @@ impl<S: Source> Desk<S> {
         }
     }
 
-    /// A good walk has given `picture`, `before` is the one it replaces, and one walk starts every
+    /// A good walk has given `snapshot`, `before` is the one it replaces, and one walk starts every
     /// `interval`. Returns the details that stay: whose endpoint is still registered and the same, as
     /// long as they are not too old.
     pub(in crate::poll) fn open(
         &mut self,
-        picture: &Arc<Snapshot>,
+        snapshot: &Arc<Snapshot>,
         before: Option<&Snapshot>,
         interval: Duration,
         details: &Arc<Details>,
     ) -> Arc<Details> {
         let limiter = self.around.pace.rate();
         self.interval = interval;
-        self.rate = budget::rate_beside(self.granted, limiter, picture.walk.duration, interval);
+        self.rate = budget::rate_beside(self.granted, limiter, snapshot.walk.duration, interval);
         let details = self.only_young(details, |id, detail| {
-            let row = picture.endpoint(id);
+            let row = snapshot.endpoint(id);
             row.is_some_and(|row| self.agenda.wants(&row) && detail.is_of(&row))
         });
-        self.agenda.open(picture, before, &details);
+        self.agenda.open(snapshot, before, &details);
         self.failures = 0;
         let wanted = self.agenda.wanted();
         if let Some(warning) = self.note.foresee(wanted, self.rate, self.granted, limiter) {
@@ -136,7 +136,7 @@ impl<S: Source> Desk<S> {
 
     /// The details that `may` stay and are not too old; the same ones, if all do.
     ///
-    /// A budget that cannot hold `max_age` gives each endpoint its turn within `wanted / rate`: twice
+    /// A budget that cannot retention `max_age` gives each endpoint its turn within `wanted / rate`: twice
     /// that is waited before what is known is given up. No record is renewed while a walk is under way,
     /// so one that becomes due then is kept until the end of the walk after the next pause.
     fn only_young(

@@ -35,7 +35,7 @@ pub struct Pace {
 #[derive(Debug, Clone)]
 struct Slots {
     all: Arc<Semaphore>,
-    /// The part of them that requests may hold which can wait.
+    /// The part of them that requests may retention which can wait.
     spare: Arc<Semaphore>,
 }
 
@@ -43,7 +43,7 @@ impl Slots {
     fn new(in_flight: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(in_flight)),
-            // One place at least is never spare: a request that hangs must not hold up walks.
+            // One place at least is never spare: a request that hangs must not retention up walks.
             spare: Arc::new(Semaphore::new((in_flight / 4).max(1).min(in_flight - 1))),
         }
     }
@@ -183,7 +183,7 @@ impl Pace {
     }
 
     async fn spare_turn_now(&self) -> Option<Turn> {
-        // The limiter first, without the lock: a place is not held while others could use it.
+        // The limiter first, without the lock: a place is not retained while others could use it.
         let start = *self.next.lock().await;
         sleep_until(start).await;
         let spare = slot(&self.slots.spare).await;

@@ -156,10 +156,10 @@ async fn a_pause_of_the_vendor_holds_for_what_can_wait_too() {
 #[tokio::test(start_paused = true)]
 async fn what_can_wait_never_fills_the_process() {
     let pace = Pace::new(None, 8);
-    let held = [pace.spare_turn().await, pace.spare_turn().await];
+    let retained = [pace.spare_turn().await, pace.spare_turn().await];
     assert!(pace.spare_turn().now_or_never().is_none());
     pace.turn(HOUR).await.unwrap();
-    drop(held);
+    drop(retained);
     pace.spare_turn().await;
 }
 

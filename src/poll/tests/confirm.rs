@@ -44,12 +44,12 @@ impl Watch {
 
 /// Endpoints, and how many of them are registered.
 fn shown(state: &AccountState) -> (usize, u64) {
-    let snapshot = state.picture.as_ref().unwrap();
+    let snapshot = state.snapshot.as_ref().unwrap();
     (snapshot.len(), snapshot.tally(0).all.registered)
 }
 
 fn lost_at(state: &AccountState, id: &str) -> Option<UnixMillis> {
-    state.picture.as_ref()?.endpoint(id)?.lost_at
+    state.snapshot.as_ref()?.endpoint(id)?.lost_at
 }
 
 /// Replaces the rows of a list, and gives those that it had.

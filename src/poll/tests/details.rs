@@ -23,8 +23,8 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
         // 1,500 / 600 minutes, after a walk of 21 pages at 20 per second.
         watch.at(1 + 150 + 3).await;
         let state = watch.state();
-        let picture = state.picture.as_ref().unwrap();
-        let known = picture.endpoints_with(&state.details);
+        let snapshot = state.snapshot.as_ref().unwrap();
+        let known = snapshot.endpoints_with(&state.details);
         assert_eq!(known.filter(|one| one.expires_at.is_some()).count(), 1_500);
         assert_eq!(state.details_pending, 0);
         let list = watch.list.state();
@@ -105,8 +105,8 @@ async fn a_record_that_contradicts_the_list_is_dropped_and_asked_for_first_after
         assert!(watch.retrieved().contains(&"000003".to_owned()));
         assert!(!watch.has_detail("000003"));
         let registered = |state: &AccountState| {
-            let picture = state.picture.clone().unwrap();
-            picture.endpoint("000003").unwrap().registered
+            let snapshot = state.snapshot.clone().unwrap();
+            snapshot.endpoint("000003").unwrap().registered
         };
         assert_eq!(
             registered(&watch.state()),

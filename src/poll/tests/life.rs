@@ -79,7 +79,7 @@ async fn a_fleet_too_large_for_the_limiter_stretches_interval_and_max_age() {
         Some(true),
         "the limiter's time is not counted against the walk"
     );
-    let walk = &state.picture.as_ref().unwrap().walk;
+    let walk = &state.snapshot.as_ref().unwrap().walk;
     assert_eq!(walk.pages, 1_011);
     assert!(
         (202..=206).contains(&walk.duration.as_secs()),
@@ -107,7 +107,7 @@ async fn the_limiter_holds_over_pages_and_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_walk_keeps_the_picture_and_the_moment_of_its_withdrawal() {
+async fn a_failed_walk_keeps_the_snapshot_and_the_moment_of_its_withdrawal() {
     let list = List::of(45);
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
@@ -119,14 +119,14 @@ async fn a_failed_walk_keeps_the_picture_and_the_moment_of_its_withdrawal() {
     assert_eq!((state.up, state.failure), (Some(false), Some("malformed")));
     assert_eq!(state.withdraw_at, good.withdraw_at);
     assert!(Arc::ptr_eq(
-        state.picture.as_ref().unwrap(),
-        good.picture.as_ref().unwrap()
+        state.snapshot.as_ref().unwrap(),
+        good.snapshot.as_ref().unwrap()
     ));
     assert_eq!(stage.count("vobiz_walk_failures_total", "malformed"), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_held_endpoint_is_not_shown_past_max_age_while_walks_fail() {
+async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
     let list = List::of(45);
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
@@ -136,18 +136,18 @@ async fn a_held_endpoint_is_not_shown_past_max_age_while_walks_fail() {
     list.state().total = Total::Off(1);
     stage.poller.walk().await.unwrap();
     let mut shown = Vec::new();
-    let mut pictures = Vec::new();
+    let mut snapshots = Vec::new();
     for _ in 0..3 {
         tokio::time::advance(Duration::from_secs(50)).await;
         list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
         stage.poller.walk().await.unwrap_err();
-        let picture = stage.reader.current().picture.clone().unwrap();
-        shown.push((picture.len(), picture.walk.held));
-        pictures.push(picture);
+        let snapshot = stage.reader.current().snapshot.clone().unwrap();
+        shown.push((snapshot.len(), snapshot.walk.retained));
+        snapshots.push(snapshot);
     }
     assert_eq!(shown, [(45, 1), (44, 0), (44, 0)]);
     assert!(
-        Arc::ptr_eq(&pictures[1], &pictures[2]),
+        Arc::ptr_eq(&snapshots[1], &snapshots[2]),
         "nothing was left to drop"
     );
     let removed = stage.count("vobiz_endpoint_changes_total", "removed");
@@ -222,7 +222,7 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
             (broken.up, broken.failure),
             (Some(false), Some("malformed"))
         );
-        assert!(broken.picture.is_some(), "the picture stays");
+        assert!(broken.snapshot.is_some(), "the snapshot stays");
         assert_eq!(broken.withdraw_at, good.withdraw_at);
     };
     // The edit is gone with its panic, so that the next walk is a good one.

@@ -101,7 +101,7 @@ async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval()
     let mut stage = Stage::new(&list, account);
     stage.poller.walk().await.unwrap();
     let state = stage.reader.current();
-    assert_eq!(state.picture.as_ref().unwrap().len(), 6_000);
+    assert_eq!(state.snapshot.as_ref().unwrap().len(), 6_000);
     assert_eq!(
         state.poll_interval,
         40 * SECOND,

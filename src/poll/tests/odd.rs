@@ -9,8 +9,12 @@ use crate::{poll::Pace, shutdown};
 
 fn shown(stage: &Stage) -> (usize, u64, u64) {
     let state = stage.reader.current();
-    let picture = state.picture.as_ref().expect("a walk was published");
-    (picture.len(), picture.walk.missing, picture.walk.held)
+    let snapshot = state.snapshot.as_ref().expect("a walk was published");
+    (
+        snapshot.len(),
+        snapshot.walk.missing,
+        snapshot.walk.retained,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,7 +38,7 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
                 assert_eq!(shown(&stage), (249, missing, 0), "rows {from} and {to}");
             }
             let state = stage.reader.current();
-            let rejected = state.picture.as_ref().unwrap().walk.rejected_rows;
+            let rejected = state.snapshot.as_ref().unwrap().walk.rejected_rows;
             assert_eq!(rejected, [0, 0, 0, 0, 1], "rows {from} and {to}");
         }
     }
@@ -90,7 +94,7 @@ async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
     stage.poller.walk().await.unwrap();
     let state = stage.reader.current();
     assert!(
-        state.picture.as_ref().unwrap().endpoint("1").is_some(),
+        state.snapshot.as_ref().unwrap().endpoint("1").is_some(),
         "it lived throughout"
     );
 }
@@ -109,7 +113,7 @@ async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
     list.state().rows.remove(200);
     list.state().total = Total::Off(1);
     stage.poller.walk().await.unwrap();
-    assert_eq!(shown(&stage), (250, 1, 1), "short, and held");
+    assert_eq!(shown(&stage), (250, 1, 1), "short, and retained");
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,7 +18,7 @@ use crate::{
         reading::{self, Outcome},
         walk,
     },
-    snapshot::{Hold, Sealed, Snapshot, WalkFacts},
+    snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
 };
 
@@ -32,10 +32,10 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     PageFetcher::new(Arc::clone(list), pace, instruments, &account)
 }
 
-/// A reading as a picture, without what the walk was like.
-fn paint(sealed: Sealed) -> Snapshot {
+/// A reading as a snapshot, without what the walk was like.
+fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
-    sealed.paint(None, facts, Hold::Nothing, &|_| None).0
+    list.build(None, facts, Retention::Nothing, &|_| None).0
 }
 
 /// How a list is edited while it is read.
@@ -150,7 +150,7 @@ async fn lost(
     let Ok(Outcome::Whole(reading)) = outcome else {
         return None;
     };
-    let found = paint(reading.draft.seal());
+    let found = build(reading.builder.finish());
     let deleted = deleted.lock().unwrap();
     let lived = at_first.into_iter().filter(|id| !deleted.contains(id));
     Some(lived.filter(|id| found.endpoint(id).is_none()).collect())
@@ -261,7 +261,7 @@ fn an_order_that_changes_with_every_answer_never_passes_for_proven_with_somebody
                 walk::find(&fetcher(&list, 100, 2), &HashSet::new()).await
             });
             if let Ok(found) = found {
-                let whole = found.sealed.len() as u64 == size;
+                let whole = found.list.len() as u64 == size;
                 assert!(
                     whole || found.shortfall > 0,
                     "{size} endpoints, seed {seed}"
@@ -272,12 +272,12 @@ fn an_order_that_changes_with_every_answer_never_passes_for_proven_with_somebody
 }
 
 #[test]
-fn the_same_rows_in_any_cut_of_pages_give_the_same_picture() {
+fn the_same_rows_in_any_cut_of_pages_give_the_same_snapshot() {
     let read = |page_size: u32, concurrency| {
         in_paused_time(async move {
             let list = List::of(333);
             match reading::read(&fetcher(&list, page_size, concurrency)).await {
-                Ok(Outcome::Whole(reading)) => paint(reading.draft.seal()),
+                Ok(Outcome::Whole(reading)) => build(reading.builder.finish()),
                 other => panic!("{other:?}"),
             }
         })

@@ -8,8 +8,8 @@ use crate::{
     snapshot::{Snapshot, WalkFacts},
 };
 
-fn picture(stage: &Stage) -> std::sync::Arc<Snapshot> {
-    stage.reader.current().picture.clone().unwrap()
+fn snapshot(stage: &Stage) -> std::sync::Arc<Snapshot> {
+    stage.reader.current().snapshot.clone().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -29,10 +29,10 @@ async fn pages_overlap_by_one_row_and_every_endpoint_is_there_once() {
         let mut stage = Stage::new(&list, account());
         stage.poller.walk().await.unwrap();
         assert_eq!(list.asked(), asked, "{count} endpoints");
-        let picture = picture(&stage);
-        assert_eq!(picture.len() as u64, count);
-        assert_eq!((picture.walk.missing, picture.walk.held), (0, 0));
-        assert_eq!(picture.walk.pages, asked.len() as u64);
+        let snapshot = snapshot(&stage);
+        assert_eq!(snapshot.len() as u64, count);
+        assert_eq!((snapshot.walk.missing, snapshot.walk.retained), (0, 0));
+        assert_eq!(snapshot.walk.pages, asked.len() as u64);
     }
 }
 
@@ -45,8 +45,8 @@ async fn a_server_that_clamps_the_limit_or_does_not_count_is_read_to_the_end() {
             list.state().total = total;
             let mut stage = Stage::new(&list, account());
             stage.poller.walk().await.unwrap();
-            assert_eq!(picture(&stage).len(), 45, "{clamp} rows a page, {total:?}");
-            assert_eq!(picture(&stage).walk.missing, 0);
+            assert_eq!(snapshot(&stage).len(), 45, "{clamp} rows a page, {total:?}");
+            assert_eq!(snapshot(&stage).walk.missing, 0);
         }
     }
 }
@@ -57,7 +57,7 @@ async fn a_single_endpoint_without_a_count_is_a_whole_list() {
     list.state().total = Total::Missing;
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
-    assert_eq!(picture(&stage).len(), 1);
+    assert_eq!(snapshot(&stage).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,7 +66,7 @@ async fn a_server_that_gives_one_row_at_a_time_is_proven_by_counting() {
     list.state().clamp = 1;
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
-    assert_eq!(picture(&stage).len(), 7);
+    assert_eq!(snapshot(&stage).len(), 7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +123,7 @@ async fn a_count_that_promises_too_much_does_not_make_us_ask_for_nothing_for_eve
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
     assert!(list.asked().len() < 10, "a handful of pages");
-    assert_eq!(picture(&stage).walk.missing, 1_000_000);
+    assert_eq!(snapshot(&stage).walk.missing, 1_000_000);
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,14 +137,18 @@ async fn an_incomplete_list_is_published_at_once_and_the_next_walk_is_its_second
     list.state().total = Total::Off(5);
     stage.poller.walk().await.unwrap();
     assert_eq!(list.asked().len(), 6, "the list is read once");
-    let incomplete = picture(&stage);
-    let WalkFacts { missing, held, .. } = incomplete.walk;
-    assert_eq!((incomplete.len(), missing, held), (450, 5, 5));
+    let incomplete = snapshot(&stage);
+    let WalkFacts {
+        missing, retained, ..
+    } = incomplete.walk;
+    assert_eq!((incomplete.len(), missing, retained), (450, 5, 5));
     list.state().total = Total::Right;
     stage.poller.walk().await.unwrap();
-    let complete = picture(&stage);
-    let WalkFacts { missing, held, .. } = complete.walk;
-    assert_eq!((complete.len(), missing, held), (445, 0, 0));
+    let complete = snapshot(&stage);
+    let WalkFacts {
+        missing, retained, ..
+    } = complete.walk;
+    assert_eq!((complete.len(), missing, retained), (445, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,14 +162,14 @@ async fn a_count_that_is_always_one_too_high_keeps_no_deleted_endpoint() {
             list.state().rows.remove(7);
         }
         stage.poller.walk().await.unwrap();
-        missing.push(picture(&stage).walk.missing);
+        missing.push(snapshot(&stage).walk.missing);
     }
     assert_eq!(missing, [1, 1, 0, 0, 0, 0]);
-    assert_eq!(picture(&stage).len(), 449, "the deleted endpoint has left");
+    assert_eq!(snapshot(&stage).len(), 449, "the deleted endpoint has left");
     // Another shortfall is another matter.
     list.state().total = Total::Off(2);
     stage.poller.walk().await.unwrap();
-    assert_eq!(picture(&stage).walk.missing, 2);
+    assert_eq!(snapshot(&stage).walk.missing, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,9 +181,9 @@ async fn an_id_on_two_rows_is_a_rejected_row_and_not_a_missing_endpoint() {
     // One walk cannot tell it from a list that moved.
     for (missing, duplicates) in [(1, 0), (0, 1), (0, 1)] {
         stage.poller.walk().await.unwrap();
-        let picture = picture(&stage);
-        assert_eq!((picture.len(), picture.walk.missing), (300, missing));
-        assert_eq!(picture.walk.rejected_rows, [0, 0, 0, 0, duplicates]);
+        let snapshot = snapshot(&stage);
+        assert_eq!((snapshot.len(), snapshot.walk.missing), (300, missing));
+        assert_eq!(snapshot.walk.rejected_rows, [0, 0, 0, 0, duplicates]);
     }
 }
 
@@ -198,9 +202,9 @@ async fn a_rejected_row_that_the_list_shifts_hides_no_missing_endpoint() {
         }
     }));
     stage.poller.walk().await.unwrap();
-    let picture = picture(&stage);
-    assert_eq!(picture.walk.rejected_rows, [1, 0, 0, 0, 0]);
-    assert_eq!((picture.len(), picture.walk.missing), (249, 1));
+    let snapshot = snapshot(&stage);
+    assert_eq!(snapshot.walk.rejected_rows, [1, 0, 0, 0, 0]);
+    assert_eq!((snapshot.len(), snapshot.walk.missing), (249, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,8 +215,8 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
         list.state().rounds_offset = Some(clamp as usize);
         let mut stage = Stage::new(&list, account());
         stage.poller.walk().await.unwrap();
-        let picture = picture(&stage);
-        assert_eq!((picture.len(), picture.walk.missing), (450, 0));
+        let snapshot = snapshot(&stage);
+        assert_eq!((snapshot.len(), snapshot.walk.missing), (450, 0));
         assert!(list.asked().len() <= 450 / clamp as usize + 5);
     }
 }
@@ -231,9 +235,9 @@ async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
     }));
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
-    let picture = picture(&stage);
-    assert_eq!((picture.len(), picture.walk.missing), (449, 0));
-    let lived = (1..450_u64).all(|id| picture.endpoint(&id.to_string()).is_some());
+    let snapshot = snapshot(&stage);
+    assert_eq!((snapshot.len(), snapshot.walk.missing), (449, 0));
+    let lived = (1..450_u64).all(|id| snapshot.endpoint(&id.to_string()).is_some());
     assert!(lived, "the second count found every endpoint");
     assert_eq!(stage.count("vobiz_walk_rereads_total", "count"), 2);
 }
@@ -244,14 +248,14 @@ async fn broken_rows_cost_themselves_only_even_at_the_border_of_pages() {
     list.state().broken = ["0", "99", "198", "300", "449"].map(str::to_owned).into();
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
-    let picture = picture(&stage);
-    assert_eq!((picture.len(), picture.walk.missing), (445, 0));
-    assert_eq!(picture.walk.rejected_rows, [5, 0, 0, 0, 0]);
+    let snapshot = snapshot(&stage);
+    assert_eq!((snapshot.len(), snapshot.walk.missing), (445, 0));
+    assert_eq!(snapshot.walk.rejected_rows, [5, 0, 0, 0, 0]);
     assert_eq!(list.asked().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_whose_row_breaks_is_held_until_it_was_unseen_for_max_age() {
+async fn an_endpoint_whose_row_breaks_is_retained_until_it_was_unseen_for_max_age() {
     let list = List::of(20);
     let mut stage = Stage::new(&list, account());
     stage.poller.walk().await.unwrap();
@@ -260,24 +264,27 @@ async fn an_endpoint_whose_row_breaks_is_held_until_it_was_unseen_for_max_age() 
     for _ in 0..4 {
         tokio::time::advance(Duration::from_secs(60)).await;
         stage.poller.walk().await.unwrap();
-        let picture = picture(&stage);
-        assert_eq!((picture.len(), picture.walk.held), (20, 1));
-        assert_eq!(picture.walk.missing, 0);
-        let seven = picture.endpoint("7").unwrap();
-        assert_eq!((seven.held, seven.registered), (true, Some(true)));
+        let snapshot = snapshot(&stage);
+        assert_eq!((snapshot.len(), snapshot.walk.retained), (20, 1));
+        assert_eq!(snapshot.walk.missing, 0);
+        let seven = snapshot.endpoint("7").unwrap();
+        assert_eq!((seven.retained, seven.registered), (true, Some(true)));
         assert_eq!(removed(&stage), 0);
     }
     // It heals, and breaks again for longer.
     list.state().broken.clear();
     stage.poller.walk().await.unwrap();
-    assert_eq!(picture(&stage).walk.held, 0);
+    assert_eq!(snapshot(&stage).walk.retained, 0);
     list.state().broken = vec!["7".to_owned()];
     tokio::time::advance(Duration::from_secs(299)).await;
     stage.poller.walk().await.unwrap();
-    assert_eq!(picture(&stage).walk.held, 1);
+    assert_eq!(snapshot(&stage).walk.retained, 1);
     tokio::time::advance(Duration::from_secs(1)).await;
     stage.poller.walk().await.unwrap();
-    assert_eq!((picture(&stage).len(), picture(&stage).walk.held), (19, 0));
+    assert_eq!(
+        (snapshot(&stage).len(), snapshot(&stage).walk.retained),
+        (19, 0)
+    );
     assert_eq!(removed(&stage), 1);
 }
 
@@ -292,9 +299,9 @@ async fn a_second_row_of_one_endpoint_hides_no_other_that_is_gone() {
     }
     list.state().rows.remove(7);
     stage.poller.walk().await.unwrap();
-    let picture = picture(&stage);
-    assert_eq!(picture.walk.rejected_rows, [0, 0, 0, 0, 1]);
-    assert_eq!((picture.len(), picture.walk.held), (19, 0));
+    let snapshot = snapshot(&stage);
+    assert_eq!(snapshot.walk.rejected_rows, [0, 0, 0, 0, 1]);
+    assert_eq!((snapshot.len(), snapshot.walk.retained), (19, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use super::{
     Family,
     Kind::{Counter, Gauge, Histogram},
-    Part::{Instruments, Picture, Probe, Process, Walk},
+    Part::{Instruments, Probe, Process, Snapshot, Walk},
 };
 
 /// Writes the enum and its table from one list, so that neither can lack what the other has.
@@ -46,56 +46,56 @@ impl Metric {
 }
 
 families! {
-    EndpointInfo = Picture Gauge "vobiz_endpoint_info"
+    EndpointInfo = Snapshot Gauge "vobiz_endpoint_info"
         ["account", "endpoint_id", "username", "alias", "sub_account", "group", "watch"],
         "Always 1; the list's alias and sub_account, and the operator's own group and its importance. Cached from the last scheduled walk.";
-    EndpointRegistered = Picture Gauge "vobiz_endpoint_registered"
+    EndpointRegistered = Snapshot Gauge "vobiz_endpoint_registered"
         ["account", "endpoint_id", "username"],
         "Whether the list's sip_registered is true (1) or false (0); no sample when it is neither. Cached from the last scheduled walk.";
-    EndpointRegistrationLost = Picture Gauge "vobiz_endpoint_registration_lost_timestamp_seconds"
+    EndpointRegistrationLost = Snapshot Gauge "vobiz_endpoint_registration_lost_timestamp_seconds"
         ["account", "endpoint_id", "username"],
         "Start of the first published walk that found sip_registered false after it had been true; only while it is false. Cached from a scheduled walk.";
-    EndpointRegistrationExpiration = Picture Gauge "vobiz_endpoint_registration_expiration_timestamp_seconds"
+    EndpointRegistrationExpiration = Snapshot Gauge "vobiz_endpoint_registration_expiration_timestamp_seconds"
         ["account", "endpoint_id", "username"],
         "When the registration runs out: the list's sip_expires, or sip_registration.expires of the endpoint's own record; only while registered. Cached from the last scheduled walk or retrieval.";
-    EndpointUserAgentInfo = Picture Gauge "vobiz_endpoint_user_agent_info"
+    EndpointUserAgentInfo = Snapshot Gauge "vobiz_endpoint_user_agent_info"
         ["account", "endpoint_id", "username", "user_agent"],
         "Always 1; the client's name from the list's sip_user_agent, or sip_registration.user_agent of the endpoint's own record, where known. Cached from the last scheduled walk or retrieval.";
-    EndpointApplicationAssigned = Picture Gauge "vobiz_endpoint_application_assigned"
+    EndpointApplicationAssigned = Snapshot Gauge "vobiz_endpoint_application_assigned"
         ["account", "endpoint_id", "username"],
         "Whether the list's application names one (1) or is empty (0). Cached from the last scheduled walk.";
-    EndpointApplicationInfo = Picture Gauge "vobiz_endpoint_application_info"
+    EndpointApplicationInfo = Snapshot Gauge "vobiz_endpoint_application_info"
         ["account", "endpoint_id", "username", "application_id"],
         "Always 1, for every endpoint; the id from the list's application, empty for none. Cached from the last scheduled walk.";
-    EndpointDetailTimestamp = Picture Gauge "vobiz_endpoint_detail_timestamp_seconds"
+    EndpointDetailTimestamp = Snapshot Gauge "vobiz_endpoint_detail_timestamp_seconds"
         ["account", "endpoint_id", "username"],
         "When the endpoint's own record was last retrieved, for what the list does not say; only where it was. Cached from that retrieval.";
-    EndpointCreated = Picture Gauge "vobiz_endpoint_created_timestamp_seconds"
+    EndpointCreated = Snapshot Gauge "vobiz_endpoint_created_timestamp_seconds"
         ["account", "endpoint_id", "username"],
         "The list's created_at. Cached from the last scheduled walk. Group timestamps.";
-    EndpointUpdated = Picture Gauge "vobiz_endpoint_updated_timestamp_seconds"
+    EndpointUpdated = Snapshot Gauge "vobiz_endpoint_updated_timestamp_seconds"
         ["account", "endpoint_id", "username"],
         "The list's updated_at. Cached from the last scheduled walk. Group timestamps.";
-    EndpointAllowed = Picture Gauge "vobiz_endpoint_allowed"
+    EndpointAllowed = Snapshot Gauge "vobiz_endpoint_allowed"
         ["account", "endpoint_id", "username", "capability"],
         "The list's allow_* switches, one sample for each capability that is given. Cached from the last scheduled walk. Group permissions.";
-    EndpointContactInfo = Picture Gauge "vobiz_endpoint_contact_info"
+    EndpointContactInfo = Snapshot Gauge "vobiz_endpoint_contact_info"
         ["account", "endpoint_id", "username", "contact", "received"],
         "Always 1; the device's address from sip_contact and as the registrar saw it from sip_registration.received, of the list or of the endpoint's own record. Cached from the last scheduled walk or retrieval. Group contact.";
 
-    Endpoints = Picture Gauge "vobiz_endpoints"
+    Endpoints = Snapshot Gauge "vobiz_endpoints"
         ["account", "registration"],
         "Endpoints by the list's sip_registered; the three samples add up to all endpoints shown. Cached from the last scheduled walk.";
-    ApplicationEndpoints = Picture Gauge "vobiz_application_endpoints"
+    ApplicationEndpoints = Snapshot Gauge "vobiz_application_endpoints"
         ["account", "application_id", "registration"],
         "Endpoints by the list's application and sip_registered; the empty id is for those without one. Cached from the last scheduled walk.";
-    ApplicationInfo = Picture Gauge "vobiz_application_info"
+    ApplicationInfo = Snapshot Gauge "vobiz_application_info"
         ["account", "application_id", "application_name"],
         "Always 1; the name from any row's application.app_name, else from the configuration, else empty. Cached from the last scheduled walk.";
-    GroupEndpoints = Picture Gauge "vobiz_group_endpoints"
+    GroupEndpoints = Snapshot Gauge "vobiz_group_endpoints"
         ["account", "group", "registration"],
         "Endpoints by the operator's own group and the list's sip_registered; the empty group is for those that none matched. Cached from the last scheduled walk.";
-    SubAccountEndpoints = Picture Gauge "vobiz_sub_account_endpoints"
+    SubAccountEndpoints = Snapshot Gauge "vobiz_sub_account_endpoints"
         ["account", "sub_account", "registration"],
         "Endpoints by the list's sub_account and sip_registered; the empty one is the main account. Cached from the last scheduled walk.";
 
@@ -120,7 +120,7 @@ families! {
     WalkMissingEndpoints = Walk Gauge "vobiz_walk_missing_endpoints"
         ["account"],
         "Endpoints that meta.total_count owes and the last good walk did not find; 0 when the walk is proven complete.";
-    WalkHeldEndpoints = Walk Gauge "vobiz_walk_held_endpoints"
+    WalkRetainedEndpoints = Walk Gauge "vobiz_walk_retained_endpoints"
         ["account"],
         "Endpoints shown with their last values because the last good walk was short or had rows that gave no endpoint; 0 when it was neither short nor had such rows.";
     WalkConfirming = Walk Gauge "vobiz_walk_confirming"

@@ -29,9 +29,9 @@ pub enum Kind {
 /// Which part of the house gives the samples of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Rendered from an account's picture, and withheld with it.
-    Picture,
-    /// Rendered from what is known about an account's walks, together with the picture.
+    /// Rendered from an account's snapshot, and withheld with it.
+    Snapshot,
+    /// Rendered from what is known about an account's walks, together with the snapshot.
     Walk,
     /// Counted while the program works, kept in the registry.
     Instruments,
@@ -70,13 +70,13 @@ impl Family {
     }
 
     /// Does the family belong into the output of a single run, which another exporter's text file
-    /// collector serves? Only what tells of pictures, walks and requests does: samples about the
+    /// collector serves? Only what tells of snapshots, walks and requests does: samples about the
     /// process would pose as those of the collector's own process.
     pub fn is_in_single_run(&self) -> bool {
         match self.part {
             // A single run retrieves nothing, so all would always be pending.
             Part::Walk if self.name == "vobiz_details_pending" => false,
-            Part::Picture | Part::Walk => true,
+            Part::Snapshot | Part::Walk => true,
             Part::Instruments => {
                 self.kind == Kind::Counter && !self.name.starts_with("vobiz_exporter_")
             }

@@ -84,7 +84,7 @@ fn names_follow_the_habits_of_prometheus() {
         let known = family.part == Part::Probe && name.starts_with("probe_");
         assert_eq!(ours || known, family.part != Part::Process, "{name}");
         assert!(family.help.ends_with('.'), "{name}");
-        if family.part == Part::Picture {
+        if family.part == Part::Snapshot {
             assert_eq!(family.labels[0], "account", "{name}");
             assert!(family.help.contains("Cached from"), "{name}");
         }

@@ -10,9 +10,9 @@ use super::PAGES;
 /// What Prometheus must see of a fault.
 #[derive(Debug, Clone, Copy)]
 pub enum Told {
-    /// The account is down for this one reason, and its last picture stays.
+    /// The account is down for this one reason, and its last snapshot stays.
     As(&'static str),
-    /// One walk fails for this reason, and the next is good; the picture stays.
+    /// One walk fails for this reason, and the next is good; the snapshot stays.
     Passing(&'static str),
     /// A request is made again; the account stays up.
     Retried,

@@ -1,4 +1,4 @@
-//! Every fault the vendor may show: the metrics that tell it, the last good picture kept, and
+//! Every fault the vendor may show: the metrics that tell it, the last good snapshot kept, and
 //! recovery at the first good walk.
 
 mod cases;
@@ -170,13 +170,13 @@ fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
     if matches!(case.told, NotAtAll) {
         assert_eq!((retries, rereads), (vec![], vec![]), "{account}");
     }
-    let same = now.picture(account) == before.picture(account);
-    assert!(same, "{account} keeps the last good picture");
+    let same = now.snapshot(account) == before.snapshot(account);
+    assert!(same, "{account} keeps the last good snapshot");
     told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_is_told_by_one_reason_and_leaves_the_last_picture_until_it_is_over() {
+async fn every_fault_is_told_by_one_reason_and_leaves_the_last_snapshot_until_it_is_over() {
     let (other_host, visitors) = elsewhere().await;
     let mut cases = cases::all(other_host);
     let mut world = World::new(START, 7);
@@ -252,7 +252,7 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_picture_until_it_
                 }
                 Stage::Healed { before } if scrape.up(&account) == Some(1.0) => {
                     assert!(scrape.last_success(&account) > before.last_success(&account));
-                    let same = scrape.picture(&account) == before.picture(&account);
+                    let same = scrape.snapshot(&account) == before.snapshot(&account);
                     assert!(same, "{account} shows what it has shown before");
                     assert_eq!(scrape.only("vobiz_walk_confirming", &account), Some(0.0));
                     *stage = Stage::Well;
@@ -307,7 +307,7 @@ async fn an_account_that_never_succeeded_has_a_reason_and_nothing_else() {
     for (name, _, reasons) in accounts {
         assert_eq!(scrape.up(name), Some(0.0), "{name}");
         assert_eq!(scrape.last_success(name), None, "{name}");
-        assert!(scrape.picture(name).is_empty(), "{name}");
+        assert!(scrape.snapshot(name).is_empty(), "{name}");
         let told: Vec<_> = (scrape.counted("vobiz_walk_failures_total", name, "reason"))
             .into_iter()
             .collect();

@@ -39,7 +39,7 @@ impl Scrape {
         })
     }
 
-    /// The only sample of a family whose labels hold all of `labels` (each as `name="value"`).
+    /// The only sample of a family whose labels retention all of `labels` (each as `name="value"`).
     pub fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let mut found = self
             .family(name)
@@ -82,9 +82,9 @@ impl Scrape {
         shown
     }
 
-    /// Everything that comes from an account's picture: a failed walk does not change it, and a
+    /// Everything that comes from an account's snapshot: a failed walk does not change it, and a
     /// withdrawal takes all of it away.
-    pub fn picture(&self, account: &str) -> BTreeMap<&str, f64> {
+    pub fn snapshot(&self, account: &str) -> BTreeMap<&str, f64> {
         const FAMILIES: [&str; 4] = [
             "vobiz_endpoint",
             "vobiz_application",

@@ -133,12 +133,12 @@ pub const MUTATIONS: &[Mutation] = &[
         ["endpoints", UNKNOWN],
     ),
     mutation(
-        "an expiry of a row that is held is judged against the newest walk",
+        "an expiry of a row that is retained is judged against the newest walk",
         [
-            "vobiz_walk_held_endpoints > 0\n                  )",
-            "vobiz_walk_held_endpoints > 1e9\n                  )",
+            "vobiz_walk_retained_endpoints > 0\n                  )",
+            "vobiz_walk_retained_endpoints > 1e9\n                  )",
         ],
-        ["endpoints", "a page with short registrations is held"],
+        ["endpoints", "a page with short registrations is retained"],
     ),
     mutation(
         "a replica that has nothing to tell speaks",

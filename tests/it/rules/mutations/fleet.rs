@@ -55,7 +55,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
         [
             "fleet",
-            "after a gap of six minutes the first picture is low",
+            "after a gap of six minutes the first snapshot is low",
         ],
     ),
     mutation(

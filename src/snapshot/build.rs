@@ -1,13 +1,13 @@
-//! How a finished reading becomes the next picture.
+//! How a finished reading becomes the next snapshot.
 //!
 //! What only time can tell is decided here and nowhere else: since when a registration is lost, who
-//! is held, and what has changed.
+//! is retained, and what has changed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Changes, EndpointView, Hold, Sealed, Snapshot, Transition, WalkFacts,
-    pack::{MaybeTime, Record, Span, Words},
+    Changes, EndpointList, EndpointView, Retention, Snapshot, Transition, WalkFacts,
+    packed::{Interner, MaybeTime, Record, TextRange},
     removed::Removed,
 };
 use crate::api::{Field, Fields};
@@ -15,16 +15,16 @@ use crate::api::{Field, Fields};
 /// Finds the operator's group of an endpoint.
 type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 
-impl Sealed {
-    /// Makes the next picture.
+impl EndpointList {
+    /// Makes the next snapshot.
     ///
-    /// `facts` describe the walk; its counts of held endpoints and of values are filled in here.
+    /// `facts` describe the walk; its counts of retained endpoints and of values are filled in here.
     /// `group_of` is asked only for endpoints that are new or look different than before.
-    pub fn paint(
+    pub fn build(
         self,
         previous: Option<&Snapshot>,
         mut facts: WalkFacts,
-        hold: Hold,
+        retention: Retention,
         group_of: GroupOf<'_>,
     ) -> (Snapshot, Changes) {
         let Self {
@@ -37,26 +37,26 @@ impl Sealed {
         let mut changes = Changes::default();
         let mut remembered = Arc::default();
         count_values(&records, &mut facts);
-        if let Some(picture) = previous {
-            remembered = Arc::clone(&picture.removed);
+        if let Some(snapshot) = previous {
+            remembered = Arc::clone(&snapshot.removed);
             let mut past = Past {
-                picture,
+                snapshot,
                 facts: &facts,
                 group_of,
                 changes: &mut changes,
                 remembered: &mut remembered,
             };
             let lacking = past.meet(&mut records, &mut texts, &words);
-            let (held, removed) = hold.held(lacking, picture, &facts);
+            let (retained, removed) = retention.retained(lacking, snapshot, &facts);
             changes.removed = removed.len() as u64;
-            facts.held = held.len() as u64;
-            let removed = removed.into_iter().map(|old| (old, &*picture.texts));
+            facts.retained = retained.len() as u64;
+            let removed = removed.into_iter().map(|old| (old, &*snapshot.texts));
             Removed::add(&mut remembered, removed, facts.ended);
-            carry_names(&held, picture, &mut application_names);
+            carry_names(&retained, snapshot, &mut application_names);
             add(
                 &mut records,
-                held,
-                (&picture.texts, &picture.words),
+                retained,
+                (&snapshot.texts, &snapshot.words),
                 (&mut texts, &mut words),
             );
         } else {
@@ -78,13 +78,13 @@ impl Sealed {
     }
 }
 
-/// The picture before, as the new records meet it.
+/// The snapshot before, as the new records meet it.
 struct Past<'a, 'b> {
-    picture: &'a Snapshot,
+    snapshot: &'a Snapshot,
     facts: &'b WalkFacts,
     group_of: GroupOf<'b>,
     changes: &'b mut Changes,
-    /// What is remembered of endpoints that are not in the picture.
+    /// What is remembered of endpoints that are not in the snapshot.
     remembered: &'b mut Arc<Removed>,
 }
 
@@ -94,17 +94,17 @@ impl<'a> Past<'a, '_> {
         &mut self,
         records: &mut [Record],
         texts: &mut String,
-        words: &Words,
+        words: &Interner,
     ) -> Vec<&'a Record> {
-        let picture = self.picture;
+        let snapshot = self.snapshot;
         let mut left = Vec::new();
-        let mut old_records = picture.records.iter().peekable();
+        let mut old_records = snapshot.records.iter().peekable();
         for record in records {
             let id = record.id.of(texts);
-            while let Some(gone) = old_records.next_if(|old| old.id.of(&picture.texts) < id) {
+            while let Some(gone) = old_records.next_if(|old| old.id.of(&snapshot.texts) < id) {
                 left.push(gone);
             }
-            if let Some(old) = old_records.next_if(|old| old.id.of(&picture.texts) == id) {
+            if let Some(old) = old_records.next_if(|old| old.id.of(&snapshot.texts) == id) {
                 self.go_on(record, old, texts, words);
             } else {
                 self.changes.added += 1;
@@ -119,10 +119,10 @@ impl<'a> Past<'a, '_> {
     }
 
     /// Gives a record what only its past can tell, and notes what has changed.
-    fn go_on(&mut self, record: &mut Record, old: &Record, texts: &mut String, words: &Words) {
-        let before = old.view(&self.picture.texts, &self.picture.words);
+    fn go_on(&mut self, record: &mut Record, old: &Record, texts: &mut String, words: &Interner) {
+        let before = old.view(&self.snapshot.texts, &self.snapshot.words);
         if record.username.of(texts).is_empty() {
-            record.username = Span::append(texts, before.username);
+            record.username = TextRange::append(texts, before.username);
         }
         let now = record.view(texts, words);
         let looks_the_same = now.alias == before.alias
@@ -147,7 +147,7 @@ impl<'a> Past<'a, '_> {
         last_known: Option<bool>,
         mut lost_at: MaybeTime,
         texts: &str,
-        words: &Words,
+        words: &Interner,
     ) {
         match (last_known, record.registered) {
             (Some(true), Some(false)) => {
@@ -183,28 +183,29 @@ impl<'a> Past<'a, '_> {
     }
 }
 
-/// Adds held records, which keep their order among the others.
+/// Adds retained records, which keep their order among the others.
 fn add(
     records: &mut Vec<Record>,
-    held: Vec<Record>,
-    from: (&str, &Words),
-    to: (&mut String, &mut Words),
+    retained: Vec<Record>,
+    from: (&str, &Interner),
+    to: (&mut String, &mut Interner),
 ) {
-    if held.is_empty() {
+    if retained.is_empty() {
         return;
     }
     let ((old_texts, old_words), (texts, words)) = (from, to);
-    let held = held.into_iter();
-    records.extend(held.map(|record| record.moved(old_texts, texts).renumbered(old_words, words)));
+    let retained = retained.into_iter();
+    records
+        .extend(retained.map(|record| record.moved(old_texts, texts).renumbered(old_words, words)));
     records.sort_by(|a, b| a.id.of(texts).cmp(b.id.of(texts)));
 }
 
-/// Names the applications of held records as before, where the new rows do not name them.
-fn carry_names(held: &[Record], picture: &Snapshot, names: &mut BTreeMap<String, String>) {
-    for record in held {
-        if let Some(id) = picture.words.word(record.application)
+/// Names the applications of retained records as before, where the new rows do not name them.
+fn carry_names(retained: &[Record], snapshot: &Snapshot, names: &mut BTreeMap<String, String>) {
+    for record in retained {
+        if let Some(id) = snapshot.words.word(record.application)
             && !names.contains_key(id)
-            && let Some(name) = picture.application_names.get(id)
+            && let Some(name) = snapshot.application_names.get(id)
         {
             names.insert(id.to_owned(), name.clone());
         }

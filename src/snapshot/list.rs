@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::pack::{Record, Words};
+use super::packed::{Interner, Record};
 
 /// The distinct rows of a finished reading, sorted by id.
 #[derive(Debug)]
-pub struct Sealed {
+pub struct EndpointList {
     pub(super) records: Vec<Record>,
     pub(super) texts: String,
-    pub(super) words: Words,
+    pub(super) words: Interner,
     pub(super) application_names: BTreeMap<String, String>,
 }
 
-impl Sealed {
+impl EndpointList {
     /// Distinct endpoints.
     pub fn len(&self) -> usize {
         self.records.len()

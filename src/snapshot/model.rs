@@ -1,11 +1,11 @@
-//! The picture itself: every endpoint of one account, sorted by id.
+//! The snapshot itself: every endpoint of one account, sorted by id.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
-    pack::{Record, Words},
+    packed::{Interner, Record},
     removed::Removed,
 };
 use crate::{
@@ -13,21 +13,21 @@ use crate::{
     clock::UnixMillis,
 };
 
-/// One immutable picture of an account.
+/// One immutable snapshot of an account.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Sorted by id; every id once.
     pub(super) records: Vec<Record>,
     pub(super) texts: String,
-    pub(super) words: Words,
+    pub(super) words: Interner,
     pub(super) application_names: BTreeMap<String, String>,
-    /// Endpoints that were in earlier pictures.
+    /// Endpoints that were in earlier snapshots.
     pub(super) removed: Arc<Removed>,
     /// The walk that gave it.
     pub walk: WalkFacts,
 }
 
-/// What is known about the walk behind a picture.
+/// What is known about the walk behind a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WalkFacts {
     /// When it began.
@@ -44,8 +44,8 @@ pub struct WalkFacts {
     pub reported: Option<u64>,
     /// Owed by the count and not found; 0 when proven.
     pub missing: u64,
-    /// Endpoints kept from an earlier picture; 0 when proven and every row was understood.
-    pub held: u64,
+    /// Endpoints kept from an earlier snapshot; 0 when proven and every row was understood.
+    pub retained: u64,
     /// Rows that gave no record, in the order of [`Rejection::ALL`].
     pub rejected_rows: [u64; Rejection::ALL.len()],
     /// Values dropped from good rows, in the order of [`Field::ALL`].
@@ -55,7 +55,7 @@ pub struct WalkFacts {
 }
 
 impl WalkFacts {
-    /// A walk that ends at this moment (it is wall time that is given), without a count, of which nothing is missing, held, rejected or assumed.
+    /// A walk that ends at this moment (it is wall time that is given), without a count, of which nothing is missing, retained, rejected or assumed.
     pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
         Self {
             started_at,
@@ -65,7 +65,7 @@ impl WalkFacts {
             pages: 0,
             reported: None,
             missing: 0,
-            held: 0,
+            retained: 0,
             rejected_rows: [0; Rejection::ALL.len()],
             rejected_values: [0; Field::ALL.len()],
             assumed_values: [0; Field::ALL.len()],
@@ -73,7 +73,7 @@ impl WalkFacts {
     }
 }
 
-/// One endpoint of a picture.
+/// One endpoint of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EndpointView<'a> {
     /// `endpoint_id`.
@@ -110,10 +110,10 @@ pub struct EndpointView<'a> {
     /// When the endpoint's own record was last retrieved, where one adds to this.
     pub detail_at: Option<UnixMillis>,
     /// Not in the last walk, but kept because that walk was short or had rows that gave no record.
-    pub held: bool,
+    pub retained: bool,
 }
 
-/// Pictures are equal when they show the same, wherever in memory their texts lie. The moment
+/// Snapshots are equal when they show the same, wherever in memory their texts lie. The moment
 /// [`WalkFacts::ended`] is not shown.
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
@@ -128,7 +128,7 @@ impl PartialEq for Snapshot {
 }
 
 impl Snapshot {
-    /// Number of endpoints, held ones included.
+    /// Number of endpoints, retained ones included.
     pub fn len(&self) -> usize {
         self.records.len()
     }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Sealed,
-    pack::{Record, Words},
+    EndpointList,
+    packed::{Interner, Record},
 };
 use crate::api::{Endpoint, Row, RowKey};
 
@@ -16,20 +16,20 @@ const MOST_EXPECTED: usize = 200_000;
 
 /// The rows of one reading of the list, in any order. Of two rows with one id the later one wins.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct SnapshotBuilder {
     /// Are the addresses of people's devices wanted at all?
     with_contacts: bool,
     records: Vec<Record>,
     /// Where each record's row stood.
     positions: Vec<u64>,
     texts: String,
-    words: Words,
+    words: Interner,
     application_names: BTreeMap<String, String>,
     index: HashMap<RowKey, u32, BuildHasherDefault<KeyHasher>>,
     repeated: HashSet<RowKey>,
 }
 
-impl Draft {
+impl SnapshotBuilder {
     /// A reading of nothing. Without `with_contacts` the addresses of devices are not even kept.
     pub fn new(with_contacts: bool) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Draft {
     }
 
     /// About this many endpoints will come, each as large as those that came already: makes room
-    /// once, because growing by doubling would hold every text twice for a moment.
+    /// once, because growing by doubling would retention every text twice for a moment.
     pub fn expect(&mut self, endpoints: u64) {
         let endpoints = usize::try_from(endpoints)
             .unwrap_or(usize::MAX)
@@ -113,7 +113,7 @@ impl Draft {
     }
 
     /// Ends the reading.
-    pub fn seal(self) -> Sealed {
+    pub fn finish(self) -> EndpointList {
         let Self {
             mut records,
             texts,
@@ -129,7 +129,7 @@ impl Draft {
             *record = record.moved(&texts, &mut in_order);
         }
         drop(texts);
-        Sealed {
+        EndpointList {
             records,
             texts: in_order,
             words,

@@ -1,29 +1,29 @@
 //! Who is shown although the last walk did not find it, and for how long.
 //!
-//! Ages are told by Tokio's clock: a step of the wall clock neither ends a hold nor prolongs it.
+//! Ages are told by Tokio's clock: a step of the wall clock neither ends a retention nor prolongs it.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Snapshot, WalkFacts, pack::Record, removed::Removed};
+use super::{Snapshot, WalkFacts, packed::Record, removed::Removed};
 
-/// What becomes of endpoints that the picture before had and this reading lacks.
+/// What becomes of endpoints that the snapshot before had and this reading lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub enum Retention {
     /// The reading is proven, and every row of it was understood: they are gone.
     Nothing,
     /// The reading may lack living endpoints: some stay.
     UpTo {
         /// Each stays until it was last seen this long ago.
         max_age: Duration,
-        /// So many stay at most, those that are held already before the others, then in the order
+        /// So many stay at most, those that are retained already before the others, then in the order
         /// of ids; `None` for all of them.
         at_most: Option<u64>,
     },
 }
 
-impl Hold {
+impl Retention {
     /// Of so many endpoints that the walk lacks, how many are removed.
     pub fn removed(self, lacking: u64) -> u64 {
         match self {
@@ -32,48 +32,48 @@ impl Hold {
         }
     }
 
-    /// Of the records of `picture` that the walk lacks (in the order of ids), those that stay, and those
+    /// Of the records of `snapshot` that the walk lacks (in the order of ids), those that stay, and those
     /// that are removed.
-    pub(super) fn held<'a>(
+    pub(super) fn retained<'a>(
         self,
         lacking: Vec<&'a Record>,
-        picture: &Snapshot,
+        snapshot: &Snapshot,
         walk: &WalkFacts,
     ) -> (Vec<Record>, Vec<&'a Record>) {
         let Self::UpTo { max_age, at_most } = self else {
             return (Vec::new(), lacking);
         };
-        let passed = picture.age(walk.ended);
+        let passed = snapshot.age(walk.ended);
         let is_young = |old: &&Record| old.unseen_for(passed) < max_age;
         let (mut stay, mut removed): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_young);
         if let Some(most) = at_most {
             // A stable sort, so that ids stay in order on both sides.
-            stay.sort_by_key(|old| !old.held);
+            stay.sort_by_key(|old| !old.retained);
             let most = usize::try_from(most).unwrap_or(usize::MAX);
             removed.extend(stay.drain(most.min(stay.len())..));
         }
-        let held = stay.into_iter().map(|old| Record {
-            held: true,
+        let retained = stay.into_iter().map(|old| Record {
+            retained: true,
             unseen_millis: millis(old.unseen_for(passed)),
             ..old.clone()
         });
-        (held.collect(), removed)
+        (retained.collect(), removed)
     }
 }
 
 impl Record {
-    /// How long ago a walk had it, `passed` after its picture's walk.
+    /// How long ago a walk had it, `passed` after its snapshot's walk.
     fn unseen_for(&self, passed: Duration) -> Duration {
         Duration::from_millis(self.unseen_millis).saturating_add(passed)
     }
 }
 
 impl Snapshot {
-    /// This picture at `now` without those held endpoints that were last seen `max_age` ago or
+    /// This snapshot at `now` without those retained endpoints that were last seen `max_age` ago or
     /// earlier; `None` if it has none of them and can stay as it is.
-    pub fn without_overdue(&self, now: Instant, max_age: Duration) -> Option<Self> {
+    pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = self.age(now);
-        let overdue = |record: &Record| record.held && record.unseen_for(passed) >= max_age;
+        let overdue = |record: &Record| record.retained && record.unseen_for(passed) >= max_age;
         let gone = self.records.iter().filter(|one| overdue(one)).count();
         if gone == 0 {
             return None;
@@ -91,7 +91,7 @@ impl Snapshot {
             application_names: self.application_names.clone(),
             removed,
             walk: WalkFacts {
-                held: self.walk.held.saturating_sub(gone as u64),
+                retained: self.walk.retained.saturating_sub(gone as u64),
                 ..self.walk.clone()
             },
         })

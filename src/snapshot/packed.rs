@@ -1,6 +1,6 @@
 //! How an endpoint lies in memory.
 //!
-//! With 100,000 endpoints the pictures are most of what the process weighs, and two of them exist
+//! With 100,000 endpoints the snapshots are most of what the process weighs, and two of them exist
 //! while a new one is made. So unique texts lie one behind the other in one buffer, texts that
 //! repeat (user agents, applications, sub-accounts) are kept once, and a record holds numbers.
 
@@ -14,12 +14,12 @@ use crate::{
 
 /// A piece of the text buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
+pub(super) struct TextRange {
     start: u32,
     length: u16,
 }
 
-impl Span {
+impl TextRange {
     /// Appends `text` to the buffer; text that has no room any more (4 GiB) is left out.
     pub(super) fn append(texts: &mut String, text: &str) -> Self {
         let (Ok(start), Ok(length)) = (u32::try_from(texts.len()), u16::try_from(text.len()))
@@ -61,12 +61,12 @@ impl From<Option<UnixMillis>> for MaybeTime {
 
 /// Texts that repeat, each kept once. Number 0 stands for "none".
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Words {
+pub(super) struct Interner {
     list: Vec<Arc<str>>,
     numbers: HashMap<Arc<str>, u32>,
 }
 
-impl Words {
+impl Interner {
     pub(super) fn number(&mut self, word: Option<&str>) -> u32 {
         let Some(word) = word else { return 0 };
         if let Some(&number) = self.numbers.get(word) {
@@ -93,11 +93,11 @@ impl Words {
 /// One endpoint, packed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Record {
-    pub(super) id: Span,
-    pub(super) username: Span,
-    pub(super) alias: Span,
-    pub(super) contact: Span,
-    pub(super) received: Span,
+    pub(super) id: TextRange,
+    pub(super) username: TextRange,
+    pub(super) alias: TextRange,
+    pub(super) contact: TextRange,
+    pub(super) received: TextRange,
     pub(super) user_agent: u32,
     pub(super) application: u32,
     pub(super) sub_account: u32,
@@ -108,14 +108,14 @@ pub(super) struct Record {
     pub(super) rejected: Fields,
     pub(super) assumed: Fields,
     pub(super) registered: Option<bool>,
-    /// The last state that was true or false, in this picture or one before.
+    /// The last state that was true or false, in this snapshot or one before.
     pub(super) last_known: Option<bool>,
-    pub(super) held: bool,
+    pub(super) retained: bool,
     pub(super) lost_at: MaybeTime,
     pub(super) expires_at: MaybeTime,
     pub(super) created_at: MaybeTime,
     pub(super) updated_at: MaybeTime,
-    /// How long before the end of the picture's walk another had it; 0 unless held.
+    /// How long before the end of the snapshot's walk another had it; 0 unless retained.
     pub(super) unseen_millis: u64,
 }
 
@@ -124,9 +124,10 @@ impl Record {
         endpoint: &Endpoint,
         with_contacts: bool,
         texts: &mut String,
-        words: &mut Words,
+        words: &mut Interner,
     ) -> Self {
-        let mut text = |text: &Option<String>| Span::append(texts, text.as_deref().unwrap_or(""));
+        let mut text =
+            |text: &Option<String>| TextRange::append(texts, text.as_deref().unwrap_or(""));
         let username = text(&endpoint.username);
         let alias = text(&endpoint.alias);
         let (contact, received) = if with_contacts {
@@ -135,7 +136,7 @@ impl Record {
             Default::default()
         };
         Self {
-            id: Span::append(texts, &endpoint.id),
+            id: TextRange::append(texts, &endpoint.id),
             username,
             alias,
             contact,
@@ -149,7 +150,7 @@ impl Record {
             assumed: endpoint.assumed,
             registered: endpoint.registered,
             last_known: endpoint.registered,
-            held: false,
+            retained: false,
             lost_at: MaybeTime::UNKNOWN,
             expires_at: endpoint.expires_at.into(),
             created_at: endpoint.created_at.into(),
@@ -171,7 +172,7 @@ impl Record {
     }
 
     /// The same record with the numbers that other words have for its words.
-    pub(super) fn renumbered(&self, from: &Words, to: &mut Words) -> Self {
+    pub(super) fn renumbered(&self, from: &Interner, to: &mut Interner) -> Self {
         Self {
             user_agent: to.number(from.word(self.user_agent)),
             application: to.number(from.word(self.application)),
@@ -180,8 +181,8 @@ impl Record {
         }
     }
 
-    pub(super) fn view<'a>(&self, texts: &'a str, words: &'a Words) -> EndpointView<'a> {
-        let given = |span: Span| Some(span.of(texts)).filter(|text| !text.is_empty());
+    pub(super) fn view<'a>(&self, texts: &'a str, words: &'a Interner) -> EndpointView<'a> {
+        let given = |span: TextRange| Some(span.of(texts)).filter(|text| !text.is_empty());
         EndpointView {
             id: self.id.of(texts),
             username: self.username.of(texts),
@@ -205,7 +206,7 @@ impl Record {
             updated_at: self.updated_at.get(),
             allowed: unpack_allowed(self.allowed),
             detail_at: None,
-            held: self.held,
+            retained: self.retained,
         }
     }
 }
