@@ -5,7 +5,7 @@
 //! published. The rooms stand in the order of the data:
 //!
 //! ```text
-//! Vobiz REST API -> api -> poll -> snapshot -> exposition -> http -> Prometheus
+//! Vobiz REST API -> api -> walk -> snapshot -> exposition -> http -> Prometheus
 //! ```
 //!
 //! - [`config`]: settings, read once, valid ever after;
@@ -13,7 +13,7 @@
 //! - [`clock`], [`shutdown`]: wall time and the end of the process, as values that are handed over;
 //! - [`api`]: bytes from the vendor become clean records, or a typed error;
 //! - [`snapshot`]: one immutable snapshot of an account, one writer, readers never wait;
-//! - [`poll`]: when to ask, how far to walk, and the proof that a walk is complete;
+//! - [`walk`]: when to ask, how far to walk, and the proof that a walk is complete;
 //! - [`exposition`]: a snapshot becomes compressed fragments, once;
 //! - [`probe`]: one endpoint, asked for at once, beside the walks;
 //! - [`http`]: the front door;
@@ -30,7 +30,7 @@ pub mod shutdown;
 pub mod api;
 pub mod snapshot;
 
-pub mod poll;
+pub mod walk;
 
 pub mod exposition;
 pub mod probe;

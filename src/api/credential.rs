@@ -26,7 +26,7 @@ impl Credential {
         Self::new(&self.auth_id, token)
     }
 
-    /// `X-Auth-ID` and `X-Auth-Token`, or `None` if a header cannot retention them.
+    /// `X-Auth-ID` and `X-Auth-Token`, or `None` if a header cannot hold them.
     pub(super) fn headers(&self) -> Option<[HeaderValue; 2]> {
         self.headers.clone()
     }

@@ -114,7 +114,7 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The proxy is no `http` or `https` URL with a host; it is not repeated, it may retention a password.
+    /// The proxy is no `http` or `https` URL with a host; it is not repeated, it may hold a password.
     #[error("api.proxy_url is not a usable http or https address")]
     Proxy,
     /// The auth id cannot stand in a path or a header.

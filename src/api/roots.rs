@@ -16,7 +16,7 @@ pub(super) fn built_in() -> Arc<RootCertStore> {
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     let mut system = RootCertStore::empty();
     system.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    // Most systems retention Mozilla's list; kept twice it would only cost memory.
+    // Most systems hold Mozilla's list; kept twice it would only cost memory.
     for anchor in system.roots {
         add(&mut roots.roots, anchor);
     }

@@ -49,7 +49,7 @@ impl Http {
 
 /// Makes clients; those of accounts with equal settings share connections and roots.
 ///
-/// Three hundred accounts of one vendor thus retention the trusted authorities once. Authorities and
+/// Three hundred accounts of one vendor thus hold the trusted authorities once. Authorities and
 /// proxy variables are read when they are first needed: a changed file needs new transports.
 pub struct Transports {
     idle_timeout: Duration,

@@ -14,9 +14,9 @@ use crate::{
     cli::{Arguments, Check},
     clock::Clock,
     config::{self, Account, Config},
-    poll::{Paces, Poller, Source, Surroundings},
     snapshot::{AccountState, Snapshot},
     telemetry::Instruments,
+    walk::{Poller, PollerDeps, RateLimiters, Source},
 };
 
 /// Loads the configuration and tells of it; with [`Check::Live`], reads every account's list.
@@ -65,22 +65,22 @@ async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), Failure> {
     let mut transports = Transports::new();
     let instruments = Instruments::new();
     let clock = Clock::system();
-    let mut paces = Paces::new(config.max_concurrent_requests);
+    let mut limiters = RateLimiters::new(config.max_concurrent_requests);
     for account in &config.accounts {
         let api = &account.api;
-        paces.announce(&api.base_url, &account.auth_id, api.requests_per_second);
+        limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
     }
     let mut lists = FuturesOrdered::new();
     for account in &config.accounts {
-        let around = Surroundings {
+        let deps = PollerDeps {
             clock,
             instruments: instruments.account(&account.name),
-            pace: paces.pace(&account.api.base_url, &account.auth_id),
+            limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
         };
-        let client = transports.client(account, around.instruments.clone(), clock);
+        let client = transports.client(account, deps.instruments.clone(), clock);
         lists.push_back(async move {
             let client = client.map_err(|error| error.to_string())?;
-            List::read(account, client, around).await
+            List::read(account, client, deps).await
         });
     }
     let (mut accounts, mut failed) = (config.accounts.iter(), 0);
@@ -111,13 +111,13 @@ struct List {
 
 impl List {
     /// One walk, as the exporter does it.
-    async fn read(account: &Account, client: Client, around: Surroundings) -> Result<Self, String> {
+    async fn read(account: &Account, client: Client, deps: PollerDeps) -> Result<Self, String> {
         let source = Arc::new(Shapes {
             client,
             seen: Mutex::default(),
         });
         let walked = Arc::clone(&source);
-        let (mut poller, reader) = Poller::new(account.clone(), walked, around, Duration::ZERO);
+        let (mut poller, reader) = Poller::new(account.clone(), walked, deps, Duration::ZERO);
         poller.walk().await.map_err(|failure| failure.to_string())?;
         let state = reader.current();
         let snapshot = state.snapshot.clone();

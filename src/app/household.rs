@@ -7,10 +7,10 @@ use crate::{
     api::{Client, Transports},
     clock::Clock,
     config::Config,
-    poll::{Paces, Poller, Surroundings},
     probe::Prober,
     snapshot::Reader,
     telemetry::Instruments,
+    walk::{Poller, PollerDeps, RateLimiters},
 };
 
 /// The first walks of two accounts start at most this far apart,
@@ -36,10 +36,10 @@ impl Household {
         let clock = Clock::system();
         let instruments = Instruments::new();
         instruments.config_loaded(clock.now());
-        let mut paces = Paces::new(config.max_concurrent_requests);
+        let mut limiters = RateLimiters::new(config.max_concurrent_requests);
         for account in &config.accounts {
             let api = &account.api;
-            paces.announce(&api.base_url, &account.auth_id, api.requests_per_second);
+            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
         }
         let mut transports = Transports::new();
         let mut first_in = Duration::ZERO;
@@ -62,16 +62,21 @@ impl Household {
                     Failure::of_configuration(format!("account {}: {error}", account.name))
                 })?;
             let client = Arc::new(client);
-            let pace = paces.pace(&account.api.base_url, &account.auth_id);
+            let limiter = limiters.limiter(&account.api.base_url, &account.auth_id);
             if let Some(prober) = &mut household.prober {
-                prober.add(account, Arc::clone(&client), Arc::clone(&pace), own.clone());
+                prober.add(
+                    account,
+                    Arc::clone(&client),
+                    Arc::clone(&limiter),
+                    own.clone(),
+                );
             }
-            let around = Surroundings {
+            let deps = PollerDeps {
                 clock,
                 instruments: own,
-                pace,
+                limiter,
             };
-            let (poller, reader) = Poller::new(account.clone(), client, around, first_in);
+            let (poller, reader) = Poller::new(account.clone(), client, deps, first_in);
             household.pollers.push(poller);
             household.readers.push(reader);
             first_in += apart;

@@ -15,9 +15,9 @@ use crate::{
     cli::Arguments,
     config,
     exposition::{SingleRun, single_run},
-    poll::Poller,
     shutdown::Token,
     snapshot::Reader,
+    walk::Poller,
 };
 
 /// Random letters in the name of a file that is not finished.
@@ -44,7 +44,7 @@ pub(super) async fn once(
     let mut household = Household::build(&loaded.config, false)?;
     let walks = join_all(household.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
-    // A reader who stops reading must not retention the process: from here on, one signal is enough.
+    // A reader who stops reading must not hold the process: from here on, one signal is enough.
     shutdown.cancel();
     let states: Vec<_> = household.readers.iter().map(Reader::current).collect();
     let walked = |well: bool| states.iter().filter(|state| state.up == Some(well)).count();

@@ -27,7 +27,7 @@ pub struct Loaded {
 /// `environment` (names and values of the process's variables) over both. What is not text in a variable
 /// is expected as U+FFFD there.
 ///
-/// Reads token files and CA files too, so that a missing one is found at start. Errors retention
+/// Reads token files and CA files too, so that a missing one is found at start. Errors hold
 /// everything that is wrong, never only the first, and never a secret.
 pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, Errors> {
     loaded(file, environment, Report::default())

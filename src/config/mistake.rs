@@ -43,7 +43,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Names of files and variables may retention anything; a mistake stays on one line all the same.
+/// Names of files and variables may hold anything; a mistake stays on one line all the same.
 fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         Cow::Owned(text.escape_debug().to_string())

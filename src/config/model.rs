@@ -69,7 +69,7 @@ pub enum Token {
     File {
         /// `auth_token_file`.
         path: PathBuf,
-        /// What the file retained at start, without surrounding white space.
+        /// What the file held at start, without surrounding white space.
         initial: SecretString,
     },
 }
@@ -112,14 +112,14 @@ pub struct Api {
     /// Further attempts after a failed one.
     pub retries: u32,
     /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
-    /// It may retention credentials: show it with [`Api::masked_proxy`] only.
+    /// It may hold credentials: show it with [`Api::masked_proxy`] only.
     pub proxy_url: Option<Url>,
     /// PEM file of authorities added to the roots.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Api {
-    /// The proxy as it may be shown: scheme, host and port. User names and queries retention tokens, too.
+    /// The proxy as it may be shown: scheme, host and port. User names and queries hold tokens, too.
     pub fn masked_proxy(&self) -> Option<String> {
         let url = self.proxy_url.as_ref()?;
         let port = url

@@ -40,7 +40,7 @@ struct Window {
     readers: Vec<Reader>,
     instruments: Instruments,
     /// The accounts' fragments, in the configuration's order. Whoever swaps `published` holds this
-    /// lock meanwhile, so that a newer exposition is never overwritten by an older one. Never retained
+    /// lock meanwhile, so that a newer exposition is never overwritten by an older one. Never held
     /// while a snapshot is rendered.
     accounts: Mutex<Vec<Arc<Rendered>>>,
     /// Locked only to take or to put a pointer.
@@ -145,7 +145,7 @@ impl Window {
         }
         drop(published);
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        // Waiting for the lock took time, and whoever retained it may have done the work.
+        // Waiting for the lock took time, and whoever held it may have done the work.
         let now = Instant::now();
         let published = self.load();
         if now < published.fresh_until {

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Optional},
-    poll::{Pace, Waited},
     telemetry::{AccountInstruments, ThrottleCause},
+    walk::{RateLimiter, Waited},
 };
 
 /// Longer than anybody waits: those who wait have deadlines, a flight has none.
@@ -58,9 +58,9 @@ pub(super) struct Line<R> {
     pub(super) wanted: Wanted,
     pub(super) source: Arc<R>,
     /// The account's rate limiter, which its walks use, too.
-    pub(super) pace: Arc<Pace>,
+    pub(super) limiter: Arc<RateLimiter>,
     /// What probes may use of it.
-    pub(super) share: Arc<Pace>,
+    pub(super) share: Arc<RateLimiter>,
     /// Requests of probes in flight over the whole process.
     pub(super) room: Arc<Semaphore>,
     pub(super) instruments: AccountInstruments,
@@ -86,15 +86,15 @@ impl<R: Retrieve> Line<R> {
     pub(super) fn new(
         wanted: Wanted,
         source: Arc<R>,
-        paces: [Arc<Pace>; 2],
+        limiters: [Arc<RateLimiter>; 2],
         room: Arc<Semaphore>,
         instruments: AccountInstruments,
     ) -> Self {
-        let [pace, share] = paces;
+        let [limiter, share] = limiters;
         Self {
             wanted,
             source,
-            pace,
+            limiter,
             share,
             room,
             instruments,
@@ -103,17 +103,17 @@ impl<R: Retrieve> Line<R> {
         }
     }
 
-    /// Asks for the endpoint in its turn, however long that takes: once, and once more where the
+    /// Asks for the endpoint in its permit, however long that takes: once, and once more where the
     /// connection turns out to have been closed while it was idle.
     pub(super) async fn ask(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
-        let share = self.share.turn(FOR_EVER).await;
+        let share = self.share.acquire(FOR_EVER).await;
         let room = self.room.acquire().await;
         let mut answer = self.attempt(&id, &progress).await?;
         if answer.as_ref().is_err_and(|error| error.stale_connection) {
             answer = self.attempt(&id, &progress).await?;
         }
         drop((room, share));
-        self.heed(answer.as_ref().err());
+        self.apply_retry_after(answer.as_ref().err());
         Ok(answer?)
     }
 
@@ -123,14 +123,14 @@ impl<R: Retrieve> Line<R> {
         progress: &Progress,
     ) -> Result<Result<(Endpoint, u16), Error>, Failure> {
         progress.enter(Stage::Limiter);
-        let turn = self.pace.turn(FOR_EVER).await;
-        let turn = turn.map_err(|_| Failure::paused())?;
+        let permit = self.limiter.acquire(FOR_EVER).await;
+        let permit = permit.map_err(|_| Failure::paused())?;
         progress.enter(Stage::Request);
         let Waited {
             limiter,
             in_flight,
             vendor,
-        } = turn.waited;
+        } = permit.waited;
         progress.paused(vendor);
         self.instruments
             .throttled(ThrottleCause::Limiter, limiter + in_flight);
@@ -148,10 +148,10 @@ impl<R: Retrieve> Line<R> {
     }
 
     /// What the vendor wants holds for walks, too.
-    fn heed(&self, error: Option<&Error>) {
+    fn apply_retry_after(&self, error: Option<&Error>) {
         let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
         // One burst that the vendor refuses is one refusal: nobody leaves while a pause holds.
-        let is_news = is_refusal && self.pace.pause().is_none();
+        let is_news = is_refusal && self.limiter.pause().is_none();
         let refused = if is_refusal {
             self.refused
                 .fetch_add(is_news.into(), Ordering::Relaxed)
@@ -161,9 +161,9 @@ impl<R: Retrieve> Line<R> {
             0
         };
         if let Some(wait) = error.and_then(|error| error.retry_after) {
-            self.pace.heed(wait);
+            self.limiter.apply_retry_after(wait);
         } else if is_refusal {
-            self.pace.back_off(refused);
+            self.limiter.back_off(refused);
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::{
     api::ErrorKind,
     config::{Account, Config},
     exposition::{Encoding, Format},
-    poll::Pace,
     telemetry::AccountInstruments,
+    walk::RateLimiter,
 };
 
 /// Requests in flight within one share, when its rate is not above this.
@@ -61,7 +61,7 @@ pub struct Prober<R> {
     requests_per_second: f64,
     room: Arc<Semaphore>,
     /// By base URL and auth id.
-    shares: HashMap<(String, String), Arc<Pace>>,
+    shares: HashMap<(String, String), Arc<RateLimiter>>,
 }
 
 impl<R: Retrieve> Prober<R> {
@@ -79,25 +79,25 @@ impl<R: Retrieve> Prober<R> {
         }
     }
 
-    /// Adds an account; `pace` is the one that its walks use, too.
+    /// Adds an account; `limiter` is the one that its walks use, too.
     pub fn add(
         &mut self,
         account: &Account,
         source: Arc<R>,
-        pace: Arc<Pace>,
+        limiter: Arc<RateLimiter>,
         instruments: AccountInstruments,
     ) {
         let key = (account.api.base_url.to_string(), account.auth_id.clone());
         // Nobody waits for a limiter that is slower than the share while holding room that others need.
-        let limit = pace.rate().unwrap_or(f64::INFINITY);
+        let limit = limiter.rate().unwrap_or(f64::INFINITY);
         let rate = self.requests_per_second.min(limit);
         let share = self
             .shares
             .entry(key)
-            .or_insert_with(|| Arc::new(Pace::new(Some(rate), room_for(rate))));
-        let paces = [pace, Arc::clone(share)];
+            .or_insert_with(|| Arc::new(RateLimiter::new(Some(rate), room_for(rate))));
+        let limiters = [limiter, Arc::clone(share)];
         let room = Arc::clone(&self.room);
-        let line = Line::new(Wanted::of(account), source, paces, room, instruments);
+        let line = Line::new(Wanted::of(account), source, limiters, room, instruments);
         self.lines.push(Arc::new(line));
     }
 
@@ -195,7 +195,7 @@ fn room_for(rate: f64) -> usize {
 }
 
 fn is_paused_beyond<R>(line: &Line<R>, until: Instant) -> bool {
-    line.pace.pause().is_some_and(|end| end > until)
+    line.limiter.pause().is_some_and(|end| end > until)
 }
 
 /// Waits until there is no more time for a request that has not left: one that would leave now would
@@ -212,12 +212,12 @@ async fn too_late<R: Retrieve>(line: &Line<R>, progress: &Progress, until: Insta
 fn given_up<R>(line: &Line<R>, progress: &Progress) -> Failure {
     let (stage, _) = progress.now();
     match stage {
-        Stage::Share | Stage::Limiter if line.pace.pause().is_some() => Failure::paused(),
+        Stage::Share | Stage::Limiter if line.limiter.pause().is_some() => Failure::paused(),
         Stage::Share => Failure::unanswered(
             Reason::Throttled,
             "more was asked for than probe.requests_per_second allows",
         ),
-        Stage::Limiter if line.pace.is_full() => Failure::unanswered(
+        Stage::Limiter if line.limiter.is_full() => Failure::unanswered(
             Reason::Throttled,
             "as many requests were in flight as api.max_concurrent_requests allows",
         ),

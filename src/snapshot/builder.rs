@@ -39,7 +39,7 @@ impl SnapshotBuilder {
     }
 
     /// About this many endpoints will come, each as large as those that came already: makes room
-    /// once, because growing by doubling would retention every text twice for a moment.
+    /// once, because growing by doubling would hold every text twice for a moment.
     pub fn expect(&mut self, endpoints: u64) {
         let endpoints = usize::try_from(endpoints)
             .unwrap_or(usize::MAX)

@@ -1,6 +1,6 @@
 //! Who is shown although the last walk did not find it, and for how long.
 //!
-//! Ages are told by Tokio's clock: a step of the wall clock neither ends a retention nor prolongs it.
+//! Ages are told by Tokio's clock: a step of the wall clock neither ends a hold nor prolongs it.
 
 use std::{sync::Arc, time::Duration};
 

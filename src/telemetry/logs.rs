@@ -1,8 +1,8 @@
-//! Log lines: one event, one line, whatever its fields retention.
+//! Log lines: one event, one line, whatever its fields hold.
 //!
 //! Lines go to standard error, as logfmt or JSON, with time, level, message and fields; at `debug` and
 //! `trace` also with the module they come from. Other crates' events are let through from `warn` on and
-//! never below: at their lower levels HTTP crates write headers, and ours retention a token.
+//! never below: at their lower levels HTTP crates write headers, and ours hold a token.
 
 use std::{
     fmt,
@@ -145,7 +145,7 @@ impl Level {
     }
 }
 
-/// A form whose lines retention no character that a terminal or a log reader takes for a command, a line's
+/// A form whose lines hold no character that a terminal or a log reader takes for a command, a line's
 /// end or a change of direction. The forms themselves escape quotes and ASCII controls only.
 struct OneLine<F>(F);
 

@@ -92,7 +92,7 @@ fn read(proc: &Path) -> Vec<(Metric, f64)> {
     let stat = text(&own.join("stat"));
     let status = text(&own.join("status"));
     let limits = text(&own.join("limits"));
-    // The name of the program stands in brackets and may retention anything, so fields count from the
+    // The name of the program stands in brackets and may hold anything, so fields count from the
     // last closing bracket: the first one after it is number 3 of the manual page.
     let fields: Vec<&str> = stat
         .rsplit_once(')')

@@ -193,21 +193,21 @@ fn no_room_looks_forward_along_the_data_or_borrows_another_rooms_crate() {
 fn the_law_catches_every_way_of_naming_what_is_forbidden() {
     let law = Law::read(LAW);
     let breaches = |room, source| law.breaches(room, source, false);
-    let forward = ["snapshot names crate::poll"];
-    assert_eq!(breaches("snapshot", "use crate::poll::Poller;"), forward);
+    let forward = ["snapshot names crate::walk"];
+    assert_eq!(breaches("snapshot", "use crate::walk::Poller;"), forward);
     assert_eq!(
         breaches(
             "snapshot",
-            "use crate::{\n    api::{Row, poll},\n    poll,\n};"
+            "use crate::{\n    api::{Row, walk},\n    walk,\n};"
         ),
         forward
     );
     assert_eq!(
-        breaches("snapshot", "fn now() { crate::poll::now() }"),
+        breaches("snapshot", "fn now() { crate::walk::now() }"),
         forward
     );
     assert_eq!(
-        law.breaches("snapshot", "use crate::poll;", true),
+        law.breaches("snapshot", "use crate::walk;", true),
         forward,
         "in tests, too"
     );
@@ -216,11 +216,11 @@ fn the_law_catches_every_way_of_naming_what_is_forbidden() {
         ["the room attic has no row in docs/architecture.md"]
     );
 
-    let borrowed = ["poll uses the crate reqwest"];
-    assert_eq!(breaches("poll", "use reqwest::Client;"), borrowed);
+    let borrowed = ["walk uses the crate reqwest"];
+    assert_eq!(breaches("walk", "use reqwest::Client;"), borrowed);
     assert_eq!(
         breaches(
-            "poll",
+            "walk",
             "let url = \"http://x\"; let c = ::reqwest::get(url);"
         ),
         borrowed
@@ -230,11 +230,11 @@ fn the_law_catches_every_way_of_naming_what_is_forbidden() {
         1
     );
     assert_eq!(
-        breaches("poll", "use config::Config;"),
-        ["poll uses the crate config"]
+        breaches("walk", "use config::Config;"),
+        ["walk uses the crate config"]
     );
     let both = "use crate::config;\nfn of(token: ::config::Value) {}";
-    assert_eq!(breaches("poll", both), ["poll uses the crate config"]);
+    assert_eq!(breaches("walk", both), ["walk uses the crate config"]);
 }
 
 #[test]
@@ -243,19 +243,19 @@ fn the_law_lets_pass_what_is_allowed() {
     let breaches = |room, source| law.breaches(room, source, false);
     let none: [&str; 0] = [];
     assert_eq!(
-        breaches("poll", "use crate::{api::Page, clock::Clock, config};"),
+        breaches("walk", "use crate::{api::Page, clock::Clock, config};"),
         none
     );
     assert_eq!(
         breaches(
-            "poll",
+            "walk",
             "use crate::config;\nfn of(token: &config::Token) {}"
         ),
         none
     );
     assert_eq!(
         breaches(
-            "poll",
+            "walk",
             "/// See [`crate::http`] and reqwest::Client.\nfn of() {}"
         ),
         none
@@ -264,7 +264,7 @@ fn the_law_lets_pass_what_is_allowed() {
         breaches("api", "use reqwest::Client;\nuse super::client;"),
         none
     );
-    assert_eq!(breaches("app", "use crate::{http, poll::Poller};"), none);
+    assert_eq!(breaches("app", "use crate::{http, walk::Poller};"), none);
     let tests = "fn of() {}\n#[cfg(test)]\nmod tests {\n    use hyper::Request;\n}";
     assert_eq!(breaches("api", tests), none);
 }

@@ -78,7 +78,7 @@ async fn usernames_that_are_not_wanted_stand_nowhere() {
     tokio::join!(
         without_usernames(Shape::Documented),
         without_usernames(Shape::Captured),
-        // Only here does a device's address retention the name.
+        // Only here does a device's address hold the name.
         without_usernames(Shape::Plivo),
     );
 }

@@ -16,7 +16,7 @@ use crate::stand::{Program, Scrape, ask, until};
 
 /// Begins with what is looked for, so that a part of it that was left by a cut is found, too.
 const TOKEN: &str = "XYZZY-token-0123456789abcdef";
-/// Its spellings, other than its own, that an answer may retention, and what of them is looked for.
+/// Its spellings, other than its own, that an answer may hold, and what of them is looked for.
 const SPELLINGS: [(&str, &str, &str); 6] = [
     ("percent", "%58%59%5A%5A%59%2Dtoken-0123456789", "%58%59"),
     (

@@ -26,7 +26,7 @@ async fn exporter(vendor: &Vendor, more: &str) -> (Process, String) {
     (process, address)
 }
 
-/// An exporter that shows more than the sockets between it and a slow reader retention.
+/// An exporter that shows more than the sockets between it and a slow reader hold.
 async fn large_exporter() -> (Vendor, Process, String) {
     let vendor = vendor_of(3_000).await;
     let groups = "metrics: {groups: [timestamps, permissions, contact]}";

@@ -293,7 +293,7 @@ fn is_an_error(body: &str) -> bool {
     }
 }
 
-/// One segment of a path; `None` for what a URL cannot retention as one, however it is encoded.
+/// One segment of a path; `None` for what a URL cannot hold as one, however it is encoded.
 fn segment(text: &str) -> Option<String> {
     let dots_only = text.bytes().all(|byte| byte == b'.');
     (!dots_only || text.len() > 2).then(|| utf8_percent_encode(text, SEGMENT).to_string())

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::{Row, RowShape, refusal};
 
-/// A page may retention fewer than this many rows more than were asked for. A vendor that gives pages of any
+/// A page may hold fewer than this many rows more than were asked for. A vendor that gives pages of any
 /// size, without end, would fill the memory.
 const EXTRA_ROWS: usize = 10;
 

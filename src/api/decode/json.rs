@@ -65,7 +65,7 @@ fn unquote(raw: &str) -> serde_json::Result<Cow<'_, str>> {
 }
 
 /// Reads an object's text and gives the raw text of the values of `keys`, in their order; of a key
-/// that stands there twice the last one. Other keys are skipped whatever they retention.
+/// that stands there twice the last one. Other keys are skipped whatever they hold.
 pub(crate) fn pick<'a, const N: usize>(
     object: &'a str,
     keys: &[&str; N],

@@ -131,7 +131,7 @@ impl ApiKeys {
     }
 }
 
-/// Messages about URLs never show them: they may retention credentials.
+/// Messages about URLs never show them: they may hold credentials.
 fn base_url(entry: &Entry<'_>, report: &mut Report) -> Option<Url> {
     let mut url = url(entry, report, "https://api.vobiz.ai/api/v1")?;
     let wrong = if !url.username().is_empty() || url.password().is_some() {

@@ -2,7 +2,7 @@
 //! `probe`, which is global only.
 //!
 //! Each is read into keys (what one layer says), laid over the layer below, and finished into the
-//! model's type. A faulty value is reported where it is read; keys then retention nothing for it.
+//! model's type. A faulty value is reported where it is read; keys then hold nothing for it.
 
 mod api;
 mod details;

@@ -91,7 +91,7 @@ impl PollKeys {
         {
             // Whoever shortens one account's interval should not have to know that a deadline is
             // written elsewhere; but neither is it changed in silence. What was asked for was a long
-            // one, so the usual 50 s do not retention here.
+            // one, so the usual 50 s do not hold here.
             let longest = five_sixths(interval);
             deadline = Written::Value(longest);
             report.warnings.push(format!(

@@ -193,7 +193,7 @@ fn authorities_that_the_environment_names_can_be_read() {
         said(&[("SSL_CERT_FILE", &none)]),
         format!("environment variable SSL_CERT_FILE: {none} holds no certificate in PEM form")
     );
-    // Lists of systems retention expired certificates for years, and `/dev/null` is a list without any.
+    // Lists of systems hold expired certificates for years, and `/dev/null` is a list without any.
     for usual in [&at("ca.pem"), &at("expired-ca.pem"), "/dev/null"] {
         of(&[("SSL_CERT_FILE", usual)]).unwrap();
     }

@@ -7,7 +7,7 @@ use crate::http::{Limits, Settings};
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// More than the sockets of both sides retention.
+/// More than the sockets of both sides hold.
 const LARGE: usize = 64 * 1024 * 1024;
 
 fn limited(limits: Limits) -> Settings {

@@ -19,8 +19,8 @@ use crate::{
     clock::UnixMillis,
     config::{self, Config},
     exposition::{Encoding, Format},
-    poll::Pace,
     telemetry::Instruments,
+    walk::RateLimiter,
 };
 
 /// A vendor that a story decides.
@@ -91,7 +91,7 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
 struct House {
     prober: Arc<Prober<Fake>>,
     fake: Arc<Fake>,
-    pace: Arc<Pace>,
+    limiter: Arc<RateLimiter>,
 }
 
 fn settings(more: &[(&str, &str)]) -> Config {
@@ -110,21 +110,21 @@ fn house(names: &[&str], rate: Option<f64>, more: &[(&str, &str)]) -> House {
     let mut config = settings(more);
     let mut prober = Prober::new(&config);
     let (fake, instruments) = (Arc::<Fake>::default(), Instruments::new());
-    let pace = Arc::new(Pace::new(rate, 32));
+    let limiter = Arc::new(RateLimiter::new(rate, 32));
     for name in names {
         config.accounts[0].name = (*name).to_owned();
         let own = instruments.account(name);
         prober.add(
             &config.accounts[0],
             Arc::clone(&fake),
-            Arc::clone(&pace),
+            Arc::clone(&limiter),
             own,
         );
     }
     House {
         prober: Arc::new(prober),
         fake,
-        pace,
+        limiter,
     }
 }
 

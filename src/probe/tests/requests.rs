@@ -12,9 +12,9 @@ use super::{Fake, error, failed, house, settings};
 use crate::{
     api::ErrorKind,
     exposition::{Encoding, Format},
-    poll::Pace,
     probe::{Asked, Prober},
     telemetry::Instruments,
+    walk::RateLimiter,
 };
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +101,7 @@ async fn a_pause_that_the_vendor_asks_for_holds_for_walks_too_and_no_probe_waits
         refused.contains("\nvobiz_probe_http_status_code 429\n"),
         "{refused}"
     );
-    let pause = house.pace.pause().expect("walks are paused, too");
+    let pause = house.limiter.pause().expect("walks are paused, too");
     assert_eq!(
         (pause - Instant::now()).as_secs(),
         600,
@@ -129,7 +129,7 @@ async fn a_short_pause_is_waited_for_and_grows_while_the_vendor_refuses() {
     let mut pauses = Vec::new();
     for _ in 0..5 {
         assert_eq!(failed(&house.samples("42").await), Some("rate_limited"));
-        pauses.push(house.pace.pause().expect("a pause") - Instant::now());
+        pauses.push(house.limiter.pause().expect("a pause") - Instant::now());
     }
     assert!(pauses[0] <= Duration::from_millis(500), "{pauses:?}");
     assert!(pauses[4] >= Duration::from_secs(4), "{pauses:?}");
@@ -138,7 +138,7 @@ async fn a_short_pause_is_waited_for_and_grows_while_the_vendor_refuses() {
     assert_eq!(failed(&house.samples("42").await), None);
     house.fails(error(ErrorKind::RateLimited, 429, None));
     house.samples("42").await;
-    let pause = house.pace.pause().expect("a pause") - Instant::now();
+    let pause = house.limiter.pause().expect("a pause") - Instant::now();
     assert!(
         pause <= Duration::from_millis(500),
         "a success is forgiveness: {pause:?}"
@@ -149,13 +149,13 @@ async fn a_short_pause_is_waited_for_and_grows_while_the_vendor_refuses() {
 async fn a_pause_that_comes_while_a_probe_waits_is_what_it_is_told() {
     let house = house(&["default"], None, &[]);
     house
-        .pace
+        .limiter
         .pause_until(Instant::now() + Duration::from_secs(5));
     let waiting = house.samples("42");
     let longer = async {
         sleep(Duration::from_secs(1)).await;
         house
-            .pace
+            .limiter
             .pause_until(Instant::now() + Duration::from_secs(60));
     };
     let (answer, ()) = tokio::join!(waiting, longer);
@@ -165,7 +165,7 @@ async fn a_pause_that_comes_while_a_probe_waits_is_what_it_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_limiter_that_walks_have_used_up_throttles_a_probe() {
     let house = house(&["default"], Some(0.01), &[]);
-    house.pace.turn(Duration::ZERO).await.unwrap();
+    house.limiter.acquire(Duration::ZERO).await.unwrap();
     let words = house.words("42").await;
     assert!(
         words.contains("not sent: still waiting for the rate limiter"),
@@ -221,8 +221,13 @@ async fn an_account_with_a_slow_limiter_takes_no_room_from_another() {
         let account = &mut config.accounts[0];
         name.clone_into(&mut account.name);
         account.auth_id = format!("MA_{name}");
-        let pace = Arc::new(Pace::new(rate, 32));
-        prober.add(account, Arc::clone(&fake), pace, instruments.account(name));
+        let limiter = Arc::new(RateLimiter::new(rate, 32));
+        prober.add(
+            account,
+            Arc::clone(&fake),
+            limiter,
+            instruments.account(name),
+        );
     }
     let ask = |account: &str, id: u64| Asked {
         query: format!("account={account}&endpoint_id={id}"),
@@ -260,7 +265,7 @@ async fn a_probe_that_waits_for_the_cap_on_requests_names_the_cap() {
     let house = house(&["default"], None, &[]);
     let mut turns = Vec::new();
     for _ in 0..32 {
-        turns.push(house.pace.turn(Duration::ZERO).await.unwrap());
+        turns.push(house.limiter.acquire(Duration::ZERO).await.unwrap());
     }
     let words = house.words("42").await;
     assert!(words.contains("failure, throttled: "), "{words}");

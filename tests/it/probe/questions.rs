@@ -66,7 +66,7 @@ async fn no_id_leads_anywhere_else_or_comes_back() {
     assert!(refused > 36, "{refused}");
     assert_eq!(vendor.counts().retrieve_endpoint, 0);
     assert_eq!(vendor.counts().other, 0);
-    // More than a request's head may retention is refused before anybody reads it.
+    // More than a request's head may hold is refused before anybody reads it.
     let endless = get(exporter.address(), &path("main", &"9".repeat(100_000))).await;
     assert_eq!(endless.status, 431);
 }

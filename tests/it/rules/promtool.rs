@@ -1,4 +1,4 @@
-//! promtool judges the rules, and its cases retention on either side of Prometheus 3.
+//! promtool judges the rules, and its cases hold on either side of Prometheus 3.
 
 use std::{fs, path::Path};
 

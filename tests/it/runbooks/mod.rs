@@ -1,5 +1,5 @@
 //! The commands of the runbooks: run for real against an exporter, a Prometheus and an Alertmanager, or,
-//! where they need what is not here (a cluster, systemd), retained to forms that are known to be right.
+//! where they need what is not here (a cluster, systemd), held to forms that are known to be right.
 
 mod commands;
 mod forms;

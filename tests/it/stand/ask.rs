@@ -106,7 +106,7 @@ async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str
 }
 
 impl SlowReader {
-    /// Asks for a page that is larger than what the sockets of both sides retention.
+    /// Asks for a page that is larger than what the sockets of both sides hold.
     pub async fn ask(address: &str, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");

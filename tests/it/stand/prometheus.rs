@@ -94,7 +94,7 @@ impl Prometheus {
     pub fn processor_time(&self) -> Duration {
         let id = self.process.id().expect("it runs");
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-        // The name may retention anything; behind it, fields count from the third.
+        // The name may hold anything; behind it, fields count from the third.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();

@@ -39,7 +39,7 @@ impl Scrape {
         })
     }
 
-    /// The only sample of a family whose labels retention all of `labels` (each as `name="value"`).
+    /// The only sample of a family whose labels hold all of `labels` (each as `name="value"`).
     pub fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let mut found = self
             .family(name)

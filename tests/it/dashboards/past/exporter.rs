@@ -16,9 +16,9 @@ use vobiz_exporter::{
     clock::Clock,
     config,
     exposition::{Encoding, Exposition, Format},
-    poll::{Paces, Poller, Source, Surroundings},
     shutdown::Token,
     telemetry::Instruments,
+    walk::{Poller, PollerDeps, RateLimiters, Source},
 };
 
 /// One replica. It ends when it is dropped.
@@ -36,20 +36,20 @@ impl Exporter {
         let config = config::load(Some(file.path()), &[]).unwrap().config;
         let instruments = Instruments::new();
         instruments.config_loaded(clock.now());
-        let mut paces = Paces::new(config.max_concurrent_requests);
+        let mut limiters = RateLimiters::new(config.max_concurrent_requests);
         let mut transports = Transports::new();
         let mut readers = Vec::new();
         let mut tasks = JoinSet::new();
         for account in config.accounts {
             let own = instruments.account(&account.name);
             let client = transports.client(&account, own.clone(), clock).unwrap();
-            let around = Surroundings {
+            let deps = PollerDeps {
                 clock,
                 instruments: own,
-                pace: paces.pace(&account.api.base_url, &account.auth_id),
+                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
             };
             let source = Arc::new(Patient(client));
-            let (poller, reader) = Poller::new(account, source, around, Duration::ZERO);
+            let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
             readers.push(reader);
             tasks.spawn(poller.run(Token::new()));
         }

@@ -11,11 +11,11 @@ use super::{
 use crate::{
     api::{Endpoint, Error, ErrorKind},
     clock::Clock,
-    poll::Pace,
     shutdown,
+    walk::RateLimiter,
 };
 
-/// Runs a poller at a pace of its own until `story` ends.
+/// Runs a poller at a limiter of its own until `story` ends.
 async fn beside(stage: Stage, story: impl Future<Output = ()>) {
     let shutdown = shutdown::Token::new();
     let run = stage.poller.run(shutdown.clone());
@@ -94,18 +94,26 @@ async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() 
 #[tokio::test(start_paused = true)]
 async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_other_accounts() {
     let list = list(500, 0..500);
-    let pace = Arc::new(Pace::new(None, 4));
-    let stage = Stage::sharing(&list, wanting(60.0), Arc::clone(&pace));
+    let limiter = Arc::new(RateLimiter::new(None, 4));
+    let stage = Stage::sharing(&list, wanting(60.0), Arc::clone(&limiter));
     beside(stage, async {
         sleep(57 * SECOND).await;
         list.state().latency = Box::new(|| 15 * SECOND);
         sleep(2 * SECOND).await;
-        assert!(timeout(SECOND / 10, pace.spare_turn()).await.is_err());
+        assert!(
+            timeout(SECOND / 10, limiter.acquire_when_idle())
+                .await
+                .is_err()
+        );
         // The next walk is refused, and the one after it is minutes away.
         list.state().latency = Box::new(|| SECOND / 50);
         list.state().wanted_token = Some("second".to_owned());
         sleep(30 * SECOND).await;
-        assert!(timeout(SECOND / 10, pace.spare_turn()).await.is_ok());
+        assert!(
+            timeout(SECOND / 10, limiter.acquire_when_idle())
+                .await
+                .is_ok()
+        );
     })
     .await;
 }
@@ -118,13 +126,13 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         let mut account = wanting(60.0);
         account.poll.interval = 600 * SECOND;
         account.poll.deadline = 500 * SECOND;
-        let pace = Arc::new(Pace::new(Some(0.1), 32));
-        let stage = Stage::sharing(&list, account, Arc::clone(&pace));
+        let limiter = Arc::new(RateLimiter::new(Some(0.1), 32));
+        let stage = Stage::sharing(&list, account, Arc::clone(&limiter));
         let start = Instant::now();
         beside(stage, async {
             if paused {
                 sleep(500 * SECOND).await;
-                pace.pause_until(start + 599 * SECOND);
+                limiter.pause_until(start + 599 * SECOND);
             }
             sleep((start + 2_600 * SECOND).saturating_duration_since(Instant::now())).await;
         })
@@ -147,14 +155,14 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
 #[tokio::test(start_paused = true)]
 async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
     let list = list(50, 0..50);
-    let pace = Arc::new(Pace::new(None, 32));
+    let limiter = Arc::new(RateLimiter::new(None, 32));
     list.state().record = Some(failing(fault(ErrorKind::RateLimited)));
     list.state().latency = Box::new(|| 3 * SECOND);
-    let stage = Stage::sharing(&list, wanting(600.0), Arc::clone(&pace));
+    let stage = Stage::sharing(&list, wanting(600.0), Arc::clone(&limiter));
     beside(stage, async {
         // The walk takes three seconds, and so does the first record.
         sleep(SECOND * 6 + SECOND / 20).await;
-        let first = pace.pause().expect("a pause");
+        let first = limiter.pause().expect("a pause");
         assert!(first - Instant::now() <= SECOND / 2);
         sleep(SECOND * 2).await;
         assert_eq!(

@@ -8,5 +8,6 @@ mod list;
 mod missed;
 mod odd;
 mod proof;
+mod rate_limit;
 mod walks;
 mod watch;

@@ -1,20 +1,20 @@
-//! When two pages leave no gap between them: the proof's arithmetic, without requests.
+//! When two pages leave no gap between them: the arithmetic of the proof, without requests.
 //!
-//! In a list of stable order a page shows a stretch without holes of what lived at its moment. Two
-//! stretches that share a row join into one stretch of what lived through both moments, whatever
-//! was created or deleted meanwhile and whichever page was read first. So pages overlap by a row on
-//! purpose, and a chain of pages from the first row to the last has every endpoint that lived
-//! throughout, as long as an id stands on one row only. Sharing a row proves nothing in a list whose
-//! order changes from answer to answer; that is noticed by the order of the shared rows and by
-//! strangers among them.
+//! In a list of stable order, a page shows a stretch without holes of the endpoints that exist at its
+//! moment. Two stretches that share a row join into one stretch of the endpoints that existed at both
+//! moments, whatever was created or deleted meanwhile and whichever page was read first. So pages
+//! overlap by a row on purpose. Linked pages from the first row to the last hold every endpoint that
+//! existed throughout, if each id stands on one row only. A shared row proves nothing in a list whose
+//! order changes from answer to answer. The order of the shared rows, and unknown rows among them,
+//! show that.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::api::{Page, Rejection, RowKey};
 
-/// What the chain remembers of a page.
+/// The rows of a page, by their keys.
 #[derive(Debug, Clone)]
-pub(super) struct Strip {
+pub(super) struct PageKeys {
     pub(super) offset: u64,
     pub(super) keys: Vec<RowKey>,
     /// Rows without a record, by their place in `keys`.
@@ -22,7 +22,7 @@ pub(super) struct Strip {
     pub(super) total: Option<u64>,
 }
 
-impl Strip {
+impl PageKeys {
     pub(super) fn new(offset: u64, page: &Page) -> Self {
         let rows = page.rows.iter().enumerate();
         let rejected = rows.filter_map(|(place, row)| Some((place, row.content.as_ref().err()?)));
@@ -39,10 +39,10 @@ impl Strip {
         self.offset + self.keys.len() as u64
     }
 
-    /// Does this page retention `before`'s last row, its *anchor*, with nothing odd in front of it?
+    /// Whether this page holds the last row of `before`, its *anchor*, and goes on from there.
     ///
-    /// Rows in front of the anchor mean that the list grew; most of them must be `before`'s own,
-    /// in their order.
+    /// Rows in front of the anchor mean that the list grew. Most of them must be rows of `before`, in
+    /// the same order.
     pub(super) fn follows(&self, before: &Self) -> bool {
         let Some(&anchor) = before.keys.last() else {
             return false;
@@ -51,8 +51,8 @@ impl Strip {
         shared.is_some_and(|shared| self.keys[shared.last] == anchor && shared.is_orderly())
     }
 
-    /// Does this page begin inside `before`, or retention its anchor? Looser than [`Self::follows`]: the
-    /// anchor itself may have been deleted, so two known rows must stand in for it.
+    /// Whether this page begins inside `before`, or holds its anchor. Looser than [`Self::follows`]: the
+    /// anchor may have been deleted, so two known rows replace it.
     pub(super) fn continues(&self, before: &Self) -> bool {
         self.follows(before)
             || self
@@ -62,9 +62,9 @@ impl Strip {
 
     /// The rows that also stand in `before`, in the order they have there.
     ///
-    /// Keys that stand on two rows of a page tell no place and are left out. What stands out of
-    /// order is counted as stray: an id on two rows of the list, or rows that were rejected and look
-    /// alike, if there are few; an order that changes, if there are many.
+    /// Keys that stand on two rows of a page have no single place and are left out. Rows in another order
+    /// are counted as strays. A few come from an id on two rows, or from rejected rows that look alike.
+    /// Many come from an order that changes.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let mut shared: Option<Shared> = None;
@@ -95,7 +95,7 @@ impl Strip {
         shared.map(|shared| Shared { strays, ..shared })
     }
 
-    /// Is this the same page again, although it was asked for from another place?
+    /// Whether this is the same page again, although another offset was asked for.
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }
@@ -111,12 +111,12 @@ pub(super) struct Rows {
 }
 
 /// Goes through the rows of linked pages and passes over those that overlap.
-pub(super) fn rows(chain: &[Strip]) -> Rows {
+pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     let mut rows = Rows::default();
     let mut seen = HashSet::new();
     let mut anchor = None;
-    for strip in chain {
-        let keys = &strip.keys;
+    for page in linked {
+        let keys = &page.keys;
         let place = anchor.and_then(|anchor| keys.iter().position(|key| *key == anchor));
         // A page without the anchor was reached by stepping back: it begins with known rows.
         let known = match place {
@@ -125,12 +125,45 @@ pub(super) fn rows(chain: &[Strip]) -> Rows {
         };
         let twice = keys[known..].iter().filter(|key| !seen.insert(**key));
         rows.twice.extend(twice);
-        for (_, reason) in strip.rejected.iter().filter(|(place, _)| *place >= known) {
+        for (_, reason) in page.rejected.iter().filter(|(place, _)| *place >= known) {
             rows.rejected[*reason as usize] += 1;
         }
         anchor = keys.last().copied().or(anchor);
     }
     rows
+}
+
+/// The page that goes on from the last linked one: the next by offset. Only pages that show nothing but
+/// linked rows are passed over: there the list grew by more than a page.
+pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option<&'a PageKeys> {
+    let tail = linked.last()?;
+    let later = pages.partition_point(|page| page.offset <= tail.offset);
+    let mut later = pages[later..].iter();
+    let next = later.next()?;
+    if next.follows(tail) {
+        return Some(next);
+    }
+    let known: HashSet<RowKey> = linked
+        .iter()
+        .flat_map(|page| page.keys.iter().copied())
+        .collect();
+    let is_behind = |page: &&PageKeys| page.keys.iter().all(|key| known.contains(key));
+    let mut beyond = std::iter::once(next).chain(later).skip_while(is_behind);
+    beyond.next().filter(|page| page.follows(tail))
+}
+
+/// Whether the linked pages reach the end of the list. The last one had room for more rows, and it
+/// either reaches the count or shows nothing behind the anchor. A full page has `full` rows.
+pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
+    let Some((tail, before)) = linked.split_last() else {
+        return false;
+    };
+    let has_room = (tail.keys.len() as u64) < full;
+    let reaches_the_count = tail.total.is_some_and(|total| tail.end() >= total);
+    let shows_nothing_new = before
+        .last()
+        .is_some_and(|before| before.keys.last() == tail.keys.last());
+    has_room && (reaches_the_count || shows_nothing_new)
 }
 
 /// Rows that two pages share: the first and last place in the later one, and how many.
@@ -141,12 +174,12 @@ struct Shared {
     count: usize,
     /// Rows of both pages that stand in another order.
     strays: usize,
-    /// More of these are no accident.
+    /// More strays than this come from an order that changes.
     most_strays: usize,
 }
 
 impl Shared {
-    /// Are most rows up to the last shared one known, and is the order the same?
+    /// Whether most rows up to the last shared one are known, in the same order.
     fn is_orderly(&self) -> bool {
         self.count * 2 > self.last && self.strays <= self.most_strays
     }
@@ -168,8 +201,8 @@ fn places(keys: &[RowKey]) -> HashMap<RowKey, Option<usize>> {
 mod tests {
     use super::*;
 
-    fn strip(keys: &[u64]) -> Strip {
-        Strip {
+    fn page(keys: &[u64]) -> PageKeys {
+        PageKeys {
             offset: 0,
             keys: keys.iter().map(|key| RowKey(*key)).collect(),
             rejected: Vec::new(),
@@ -179,85 +212,82 @@ mod tests {
 
     #[test]
     fn a_page_follows_when_it_starts_on_the_row_where_the_other_ended() {
-        assert!(strip(&[3, 4, 5]).follows(&strip(&[1, 2, 3])));
+        assert!(page(&[3, 4, 5]).follows(&page(&[1, 2, 3])));
         assert!(
-            !strip(&[4, 5, 6]).follows(&strip(&[1, 2, 3])),
+            !page(&[4, 5, 6]).follows(&page(&[1, 2, 3])),
             "a row may lie between"
         );
-        assert!(
-            strip(&[3]).follows(&strip(&[1, 2, 3])),
-            "the end of the list"
-        );
-        assert!(!strip(&[]).follows(&strip(&[1, 2, 3])));
+        assert!(page(&[3]).follows(&page(&[1, 2, 3])), "the end of the list");
+        assert!(!page(&[]).follows(&page(&[1, 2, 3])));
     }
 
     #[test]
     fn a_list_that_grew_in_front_shifts_known_rows_before_the_anchor() {
-        assert!(strip(&[2, 3, 4]).follows(&strip(&[1, 2, 3])));
+        assert!(page(&[2, 3, 4]).follows(&page(&[1, 2, 3])));
         assert!(
-            strip(&[2, 9, 3, 4]).follows(&strip(&[1, 2, 3])),
+            page(&[2, 9, 3, 4]).follows(&page(&[1, 2, 3])),
             "one was created between"
         );
     }
 
     #[test]
     fn an_order_that_changes_is_not_mistaken_for_an_overlap() {
-        let before = strip(&[1, 2, 3, 4, 5]);
-        assert!(!strip(&[3, 2, 1, 5, 6]).follows(&before), "another order");
+        let before = page(&[1, 2, 3, 4, 5]);
+        assert!(!page(&[3, 2, 1, 5, 6]).follows(&before), "another order");
         assert!(
-            !strip(&[7, 8, 9, 5, 6]).follows(&before),
+            !page(&[7, 8, 9, 5, 6]).follows(&before),
             "strangers before the anchor"
         );
         assert!(
-            !strip(&[5, 2, 3, 6, 7]).follows(&before),
+            !page(&[5, 2, 3, 6, 7]).follows(&before),
             "many known rows behind the anchor"
         );
     }
 
     #[test]
     fn an_id_on_two_rows_disturbs_nobody_but_is_no_anchor() {
-        let before = strip(&[1, 2, 3]);
-        assert!(strip(&[3, 4, 1]).follows(&before), "one row stands again");
-        assert!(strip(&[3, 4, 4]).follows(&before), "one stands twice here");
-        assert!(!strip(&[3, 4, 3]).follows(&before), "which of them is it?");
-        assert!(!strip(&[3, 4, 5]).follows(&strip(&[3, 2, 3])));
+        let before = page(&[1, 2, 3]);
+        assert!(page(&[3, 4, 1]).follows(&before), "one row stands again");
+        assert!(page(&[3, 4, 4]).follows(&before), "one stands twice here");
+        assert!(!page(&[3, 4, 3]).follows(&before), "which of them is it?");
+        assert!(!page(&[3, 4, 5]).follows(&page(&[3, 2, 3])));
     }
 
     #[test]
     fn a_page_that_steps_back_continues_where_known_rows_begin_it() {
-        let before = strip(&[1, 2, 3, 4]);
+        let before = page(&[1, 2, 3, 4]);
         assert!(
-            strip(&[2, 3, 5, 6]).continues(&before),
+            page(&[2, 3, 5, 6]).continues(&before),
             "the anchor 4 was deleted"
         );
         assert!(
-            !strip(&[3, 5, 6]).continues(&before),
+            !page(&[3, 5, 6]).continues(&before),
             "one known row is chance"
         );
         assert!(
-            !strip(&[9, 2, 3, 5]).continues(&before),
+            !page(&[9, 2, 3, 5]).continues(&before),
             "it begins with a stranger"
         );
     }
 
     #[test]
     fn an_overlap_is_no_second_row() {
-        let twice = |chain: &[Strip]| rows(chain).twice;
-        let chain = [strip(&[1, 2, 3]), strip(&[2, 3, 4]), strip(&[4, 5, 2])];
+        let twice = |linked: &[PageKeys]| rows(linked).twice;
+        let chain = [page(&[1, 2, 3]), page(&[2, 3, 4]), page(&[4, 5, 2])];
         assert_eq!(twice(&chain), HashSet::from([RowKey(2)]));
-        let bridged = [strip(&[1, 2, 3]), strip(&[1, 2, 4])];
+        let bridged = [page(&[1, 2, 3]), page(&[1, 2, 4])];
         assert_eq!(twice(&bridged), HashSet::new(), "3 was deleted meanwhile");
-        assert_eq!(twice(&[strip(&[1, 2, 1])]), HashSet::from([RowKey(1)]));
+        assert_eq!(twice(&[page(&[1, 2, 1])]), HashSet::from([RowKey(1)]));
     }
 
     #[test]
     fn a_rejected_row_counts_once_wherever_the_list_shifts_it() {
-        let rejected = |keys, places: &[usize]| Strip {
+        let rejected = |keys, places: &[usize]| PageKeys {
             rejected: places
                 .iter()
                 .map(|place| (*place, Rejection::NoId))
                 .collect(),
-            ..strip(keys)
+            ..page(keys)
         };
         // The list grew in front by one row, so that the second page shows rows 2 and 3 again.
         let chain = [rejected(&[1, 2, 3], &[1, 2]), rejected(&[2, 3, 4], &[0, 1])];

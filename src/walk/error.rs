@@ -33,7 +33,7 @@ impl Reason {
 
 /// A failed walk.
 #[derive(Debug, Clone)]
-pub struct Failure {
+pub struct WalkError {
     /// The closed reason.
     pub reason: Reason,
     /// What happened, for a person.
@@ -44,7 +44,7 @@ pub struct Failure {
     pub refused: bool,
 }
 
-impl Failure {
+impl WalkError {
     /// A walk that failed without a word from the vendor about when to come again.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let refused = matches!(
@@ -84,10 +84,10 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for WalkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason.label(), self.detail)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for WalkError {}

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a look at the token's file found.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum TokenChange {
     /// There is no file, or it holds the token that is in use.
     Same,
     /// The file holds another token, which is in use from now on.
@@ -39,7 +39,7 @@ type Read = Result<SecretString, TokenFileError>;
 
 /// Where the token comes from and which is in use.
 #[derive(Debug)]
-pub(super) struct TokenInUse {
+pub(super) struct TokenFile {
     path: Option<PathBuf>,
     token: SecretString,
     /// Blocking; given by tests.
@@ -49,7 +49,7 @@ pub(super) struct TokenInUse {
     hanging: Option<JoinHandle<Read>>,
 }
 
-impl TokenInUse {
+impl TokenFile {
     pub(super) fn new(token: &config::Token) -> Self {
         let (path, token) = match token {
             config::Token::Inline(token) => (None, token),
@@ -64,17 +64,17 @@ impl TokenInUse {
     }
 
     /// Reads the file again, and gives up after [`PATIENCE`].
-    pub(super) async fn look(&mut self) -> Look {
+    pub(super) async fn look(&mut self) -> TokenChange {
         let Some(path) = self.path.clone() else {
-            return Look::Same;
+            return TokenChange::Same;
         };
         match self.look_into(path).await {
-            Ok(token) if token.expose_secret() == self.token.expose_secret() => Look::Same,
+            Ok(token) if token.expose_secret() == self.token.expose_secret() => TokenChange::Same,
             Ok(token) => {
                 self.token = token.clone();
-                Look::Changed(token)
+                TokenChange::Changed(token)
             }
-            Err(error) => Look::Unreadable(error),
+            Err(error) => TokenChange::Unreadable(error),
         }
     }
 
@@ -126,9 +126,9 @@ mod tests {
         let path = folder.path().join("token");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let mut token = TokenInUse {
+        let mut token = TokenFile {
             read,
-            ..TokenInUse::new(&config::Token::File {
+            ..TokenFile::new(&config::Token::File {
                 path: path.clone(),
                 initial: "old".to_owned().into(),
             })
@@ -144,7 +144,7 @@ mod tests {
 
         for look in [first, second] {
             assert!(
-                matches!(look, Look::Unreadable(Unreadable::Hanging(_))),
+                matches!(look, TokenChange::Unreadable(Unreadable::Hanging(_))),
                 "{look:?}"
             );
         }
@@ -157,7 +157,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let look = token.look().await;
-        let Look::Changed(new) = look else {
+        let TokenChange::Changed(new) = look else {
             panic!("{look:?}")
         };
         assert_eq!(new.expose_secret(), "new");

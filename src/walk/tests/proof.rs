@@ -12,14 +12,13 @@ use proptest::prelude::*;
 use super::list::{List, START, Total, account, endpoint};
 use crate::{
     api::Endpoint,
-    poll::{
-        Pace, count,
-        fetch::PageFetcher,
-        reading::{self, Outcome},
-        walk,
-    },
     snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
+    walk::{
+        RateLimiter,
+        fetch::PageFetcher,
+        list::{self, Outcome},
+    },
 };
 
 fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<List> {
@@ -27,9 +26,9 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     account.api.page_size = page_size;
     account.api.concurrency = concurrency;
     account.poll.max_age = Duration::from_secs(100_000);
-    let pace = Arc::new(Pace::new(None, 32));
+    let limiter = Arc::new(RateLimiter::new(None, 32));
     let instruments = Instruments::new().account("main");
-    PageFetcher::new(Arc::clone(list), pace, instruments, &account)
+    PageFetcher::new(Arc::clone(list), limiter, instruments, &account)
 }
 
 /// A reading as a snapshot, without what the walk was like.
@@ -143,14 +142,14 @@ async fn lost(
     }
     let fetcher = fetcher(&list, page_size, concurrency);
     let outcome = if by_counting {
-        count::read(&fetcher).await
+        list::count(&fetcher).await
     } else {
-        reading::read(&fetcher).await
+        list::read_overlapping(&fetcher).await
     };
-    let Ok(Outcome::Whole(reading)) = outcome else {
+    let Ok(Outcome::Complete(pages)) = outcome else {
         return None;
     };
-    let found = build(reading.builder.finish());
+    let found = build(pages.builder.finish());
     let deleted = deleted.lock().unwrap();
     let lived = at_first.into_iter().filter(|id| !deleted.contains(id));
     Some(lived.filter(|id| found.endpoint(id).is_none()).collect())
@@ -258,10 +257,10 @@ fn an_order_that_changes_with_every_answer_never_passes_for_proven_with_somebody
             let found = in_paused_time(async {
                 let list = List::of(size);
                 list.state().shuffles = true;
-                walk::find(&fetcher(&list, 100, 2), &HashSet::new()).await
+                list::read(&fetcher(&list, 100, 2), &HashSet::new()).await
             });
             if let Ok(found) = found {
-                let whole = found.list.len() as u64 == size;
+                let whole = found.endpoints.len() as u64 == size;
                 assert!(
                     whole || found.shortfall > 0,
                     "{size} endpoints, seed {seed}"
@@ -276,8 +275,8 @@ fn the_same_rows_in_any_cut_of_pages_give_the_same_snapshot() {
     let read = |page_size: u32, concurrency| {
         in_paused_time(async move {
             let list = List::of(333);
-            match reading::read(&fetcher(&list, page_size, concurrency)).await {
-                Ok(Outcome::Whole(reading)) => build(reading.builder.finish()),
+            match list::read_overlapping(&fetcher(&list, page_size, concurrency)).await {
+                Ok(Outcome::Complete(pages)) => build(pages.builder.finish()),
                 other => panic!("{other:?}"),
             }
         })

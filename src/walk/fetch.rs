@@ -6,23 +6,50 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    Failure, Pace, Reason, Source, backoff,
-    pace::{Paused, Turn, Waited},
+    Reason, WalkError,
+    rate_limit::{Paused, Permit, RateLimiter, Waited, backoff},
 };
 use crate::{
-    api::{self, ErrorKind, Page},
+    api::{self, Client, Endpoint, Error, ErrorKind, Page},
     config::{Account, Optional},
     telemetry::{AccountInstruments, Operation, ThrottleCause},
 };
+
+/// The API, as walks use it: [`Client`] in the program, a list in memory in tests with a paused clock.
+pub trait Source: Send + Sync + 'static {
+    /// One attempt to read up to `limit` rows of the list from `offset` on.
+    fn page(&self, offset: u64, limit: u32) -> impl Future<Output = Result<Page, Error>> + Send;
+
+    /// One attempt to retrieve the record of one endpoint.
+    fn endpoint(&self, id: &str) -> impl Future<Output = Result<Endpoint, Error>> + Send;
+
+    /// From now on, ask with this token.
+    fn set_token(&self, token: SecretString);
+}
+
+impl Source for Client {
+    async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
+        self.list_page(offset, limit).await
+    }
+
+    async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
+        Client::endpoint(self, id).await
+    }
+
+    fn set_token(&self, token: SecretString) {
+        Client::set_token(self, token);
+    }
+}
 
 /// Reads the pages of one walk.
 #[derive(Debug)]
 pub(super) struct PageFetcher<S> {
     pub(super) source: Arc<S>,
-    pub(super) pace: Arc<Pace>,
+    pub(super) limiter: Arc<RateLimiter>,
     pub(super) instruments: AccountInstruments,
     pub(super) page_size: u32,
     pub(super) retries: u32,
@@ -112,14 +139,14 @@ impl<S: Source> PageFetcher<S> {
     /// A fetcher for one walk, which begins now.
     pub(super) fn new(
         source: Arc<S>,
-        pace: Arc<Pace>,
+        limiter: Arc<RateLimiter>,
         instruments: AccountInstruments,
         account: &Account,
     ) -> Self {
         let poll = &account.poll;
         Self {
             source,
-            pace,
+            limiter,
             instruments,
             page_size: account.api.page_size,
             retries: account.api.retries,
@@ -147,13 +174,13 @@ impl<S: Source> PageFetcher<S> {
     ///
     /// # Errors
     /// The request failed for good, or the walk has reached one of its limits.
-    pub(super) async fn page(&self, offset: u64) -> Result<Page, Failure> {
+    pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
         let mut retry = 0;
         let mut reconnected = false;
         loop {
-            let turn = self.acquire().await?;
+            let permit = self.acquire().await?;
             let active = Active::begin(&self.progress);
-            let error = match self.request(offset, turn).await? {
+            let error = match self.request(offset, permit).await? {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
@@ -161,20 +188,22 @@ impl<S: Source> PageFetcher<S> {
                 reconnected = true;
                 continue;
             }
-            let not_before = error.retry_after.map(|wait| self.pace.heed(wait));
+            let not_before = error
+                .retry_after
+                .map(|wait| self.limiter.apply_retry_after(wait));
             let pause = not_before.map_or(Duration::ZERO, |end| end - Instant::now());
             if !error.kind.is_retryable() || retry == self.retries || pause > self.limits.pause {
-                return Err(Failure::request(&error, not_before));
+                return Err(WalkError::request(&error, not_before));
             }
             retry += 1;
             self.instruments.retry(Operation::ListEndpoints);
-            let again = Instant::now() + backoff::wait(retry, fastrand::f64());
+            let again = Instant::now() + backoff(retry, fastrand::f64());
             let is_rate_limited = error.kind == ErrorKind::RateLimited;
             self.progress().last_error = Some(error);
             if is_rate_limited {
                 // The limit concerns every request of the account, so all of them wait.
                 drop(active);
-                self.pace.pause_until(again);
+                self.limiter.pause_until(again);
             } else {
                 self.within_limits(sleep_until(again)).await?;
             }
@@ -182,29 +211,33 @@ impl<S: Source> PageFetcher<S> {
     }
 
     /// Waits for the right to send one request.
-    async fn acquire(&self) -> Result<Turn, Failure> {
-        let turn = self.pace.turn(self.limits.pause).await;
-        let turn = turn.map_err(|paused| self.paused(paused))?;
+    async fn acquire(&self) -> Result<Permit, WalkError> {
+        let permit = self.limiter.acquire(self.limits.pause).await;
+        let permit = permit.map_err(|paused| self.paused(paused))?;
         let Waited {
             limiter,
             in_flight,
             vendor,
-        } = turn.waited;
+        } = permit.waited;
         self.instruments
             .throttled(ThrottleCause::Limiter, limiter + in_flight);
         self.instruments.throttled(ThrottleCause::Vendor, vendor);
-        self.progress().work.waited += turn.waited;
-        Ok(turn)
+        self.progress().work.waited += permit.waited;
+        Ok(permit)
     }
 
     /// One attempt; the outer error is a walk that has reached one of its limits.
-    async fn request(&self, offset: u64, turn: Turn) -> Result<Result<Page, api::Error>, Failure> {
+    async fn request(
+        &self,
+        offset: u64,
+        permit: Permit,
+    ) -> Result<Result<Page, api::Error>, WalkError> {
         let begun = Instant::now();
-        // Boxed, because many places of a walk retention this future and a process may have hundreds
+        // Boxed, because many places of a walk hold this future and a process may have hundreds
         // of walks.
         let response = Box::pin(self.source.page(offset, self.page_size));
         let response = self.within_limits(response).await;
-        drop(turn);
+        drop(permit);
         let mut progress = self.progress();
         progress.work.requests += 1;
         progress.work.request_time += begun.elapsed();
@@ -217,7 +250,7 @@ impl<S: Source> PageFetcher<S> {
     }
 
     /// Does `work` of an active page until the walk reaches one of its limits.
-    async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+    async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {
             // Another page that is completed meanwhile moves the limit.
@@ -239,23 +272,23 @@ impl<S: Source> PageFetcher<S> {
         until_stalled.min(self.limits.under_way.saturating_sub(under_way))
     }
 
-    fn paused(&self, Paused(end): Paused) -> Failure {
+    fn paused(&self, Paused(end): Paused) -> WalkError {
         let error = self.progress().last_error.clone();
         let kind = error.map_or(ErrorKind::RateLimited, |error| error.kind);
-        Failure {
+        WalkError {
             not_before: Some(end),
-            ..Failure::new(
+            ..WalkError::new(
                 Reason::Request(kind),
                 "the vendor asks for a pause that is longer than poll.interval",
             )
         }
     }
 
-    fn out_of_time(&self) -> Failure {
+    fn out_of_time(&self) -> WalkError {
         let progress = self.progress();
         if let Some(error) = &progress.last_error {
             let detail = format!("no further page was completed after: {error}");
-            return Failure::new(Reason::Request(error.kind), detail);
+            return WalkError::new(Reason::Request(error.kind), detail);
         }
         let detail = if progress.under_way() >= self.limits.under_way {
             format!(
@@ -269,6 +302,6 @@ impl<S: Source> PageFetcher<S> {
                 self.limits.stalled.as_secs_f64()
             )
         };
-        Failure::new(Reason::Deadline, detail)
+        WalkError::new(Reason::Deadline, detail)
     }
 }

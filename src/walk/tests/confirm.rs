@@ -8,9 +8,9 @@ use super::list::{List, Stage, account, fault};
 use crate::{
     api::{Endpoint, ErrorKind},
     clock::UnixMillis,
-    poll::Poller,
     shutdown,
     snapshot::{AccountState, Reader},
+    walk::Poller,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

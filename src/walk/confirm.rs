@@ -75,7 +75,7 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that started at `started` and ends now. `retention` tells which endpoints stay although
+    /// Judges a walk that started at `started` and ends now. `hold` tells which endpoints stay although
     /// the walk has not found them; `withdrawn` tells that `published` is hidden because of its age.
     pub(super) fn judge(
         &mut self,
@@ -162,7 +162,7 @@ fn exceeds(part: u64, whole: u64, share: f64) -> bool {
     part > whole * share
 }
 
-/// The shortfalls of the last walks: rows that `total_count` promised and the pages did not retention.
+/// The shortfalls of the last walks: rows that `total_count` promised and the pages did not hold.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,

@@ -1,9 +1,9 @@
-//! The rate limiter: one per vendor and auth id, evenly spaced.
+//! The rate limiter: one per base URL and auth id, with evenly spaced requests.
 //!
-//! Written here rather than taken from a crate because its promises are ours: in any T seconds at
-//! most `rate x T + 1` requests start, whoever makes them; a wait that is given up costs nobody a
-//! turn; a pause the vendor asked for holds for everybody; what can wait never takes a turn from a
-//! walk; and its clock can be paused in tests.
+//! It is written here because no crate keeps all of its promises. In any T seconds, at most
+//! `rate x T + 1` requests start. A wait that is given up costs no other request its turn. A pause that
+//! the vendor asks for holds for every request. A request that can wait never delays a walk. Its clock
+//! can be paused in tests.
 
 use std::{
     collections::HashMap,
@@ -17,43 +17,50 @@ use tokio::{
 };
 use url::Url;
 
-/// Hands out turns to send a request.
+/// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The first wait before a retry, without jitter,
+pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// and the longest.
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Permits requests one after the other.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     /// Time between two requests; zero when the limiter is off.
     gap: Duration,
-    /// When the next request may start. Whoever holds the lock is next in line.
+    /// When the next request may start. The holder of the lock is next.
     next: Mutex<Instant>,
     /// The vendor wants no request before this.
     paused_until: StdMutex<Option<Instant>>,
-    /// Walks under way at this pace.
+    /// Walks under way that use this limiter.
     walks: watch::Sender<usize>,
-    slots: Slots,
+    in_flight: InFlight,
 }
 
-/// Requests in flight over the whole process.
+/// The cap on requests in flight over the whole process.
 #[derive(Debug, Clone)]
-struct Slots {
+pub(super) struct InFlight {
     all: Arc<Semaphore>,
-    /// The part of them that requests may retention which can wait.
-    spare: Arc<Semaphore>,
+    /// The part of them for requests that can wait.
+    idle: Arc<Semaphore>,
 }
 
-impl Slots {
-    fn new(in_flight: usize) -> Self {
+impl InFlight {
+    pub(super) fn new(most: usize) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(in_flight)),
-            // One place at least is never spare: a request that hangs must not retention up walks.
-            spare: Arc::new(Semaphore::new((in_flight / 4).max(1).min(in_flight - 1))),
+            all: Arc::new(Semaphore::new(most)),
+            // At least one is left for walks: a request that hangs must not hold them up.
+            idle: Arc::new(Semaphore::new((most / 4).max(1).min(most - 1))),
         }
     }
 }
 
 /// A walk is under way, until this is dropped.
 #[derive(Debug)]
-pub struct Walking<'a>(&'a Pace);
+pub struct WalkGuard<'a>(&'a RateLimiter);
 
-impl Drop for Walking<'_> {
+impl Drop for WalkGuard<'_> {
     fn drop(&mut self) {
         self.0.walks.send_modify(|walks| *walks -= 1);
     }
@@ -61,8 +68,8 @@ impl Drop for Walking<'_> {
 
 /// The right to make one request, until it is dropped.
 #[derive(Debug)]
-pub struct Turn {
-    _permits: [Option<OwnedSemaphorePermit>; 2],
+pub struct Permit {
+    _in_flight: [Option<OwnedSemaphorePermit>; 2],
     /// Time waited.
     pub waited: Waited,
 }
@@ -90,21 +97,21 @@ impl std::ops::AddAssign for Waited {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paused(pub Instant);
 
-impl Pace {
-    /// A pace of `rate` requests per second (`None`: unlimited) with at most `in_flight` at once, which
+impl RateLimiter {
+    /// A limiter of `rate` requests per second (`None`: unlimited) with at most `in_flight` at once, which
     /// shares nothing with others.
     pub fn new(rate: Option<f64>, in_flight: usize) -> Self {
-        Self::sharing(rate, Slots::new(in_flight))
+        Self::sharing(rate, InFlight::new(in_flight))
     }
 
-    fn sharing(rate: Option<f64>, slots: Slots) -> Self {
+    pub(super) fn sharing(rate: Option<f64>, in_flight: InFlight) -> Self {
         let gap = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         Self {
             gap,
             next: Mutex::new(Instant::now()),
             paused_until: StdMutex::new(None),
             walks: watch::Sender::new(0),
-            slots,
+            in_flight,
         }
     }
 
@@ -113,7 +120,7 @@ impl Pace {
         (!self.gap.is_zero()).then(|| 1.0 / self.gap.as_secs_f64())
     }
 
-    /// How long `requests` take at this pace.
+    /// How long `requests` take at this limiter.
     pub fn time_for(&self, requests: u64) -> Duration {
         self.gap
             .saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX))
@@ -123,7 +130,7 @@ impl Pace {
     ///
     /// # Errors
     /// The vendor has asked for a pause that lasts longer than `longest_pause` from now.
-    pub async fn turn(&self, longest_pause: Duration) -> Result<Turn, Paused> {
+    pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
         let mut waited = Waited::default();
         loop {
             let begun = Instant::now();
@@ -139,7 +146,7 @@ impl Pace {
             sleep_until(*next).await;
             waited.limiter += begun.elapsed();
             let allowed = Instant::now();
-            let permit = slot(&self.slots.all).await;
+            let permit = in_flight(&self.in_flight.all).await;
             waited.in_flight += allowed.elapsed();
             // Somebody may have been told to pause while this one waited.
             if self.pause().is_some() {
@@ -148,33 +155,33 @@ impl Pace {
             // Counted from the moment of leaving, so that a late timer never brings two requests
             // closer together than the gap.
             *next = Instant::now() + self.gap;
-            return Ok(Turn {
-                _permits: [Some(permit), None],
+            return Ok(Permit {
+                _in_flight: [Some(permit), None],
                 waited,
             });
         }
     }
 
-    /// Begins a walk: while it lasts, nobody gets a [`Self::spare_turn`].
-    pub fn walking(&self) -> Walking<'_> {
+    /// Begins a walk: while it lasts, nobody gets a [`Self::acquire_when_idle`].
+    pub fn begin_walk(&self) -> WalkGuard<'_> {
         self.walks.send_modify(|walks| *walks += 1);
-        Walking(self)
+        WalkGuard(self)
     }
 
     /// Waits for the right to make one request that can wait: between walks, after pauses, and
-    /// within the spare part of the process's slots. May be given up at any time.
-    pub async fn spare_turn(&self) -> Turn {
+    /// within the part of requests in flight that can wait. May be given up at any time.
+    pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
             if let Some(end) = self.pause() {
                 sleep_until(end).await;
                 continue;
             }
-            // The sender is this pace's own, so it is still there.
+            // The sender is this limiter's own, so it is still there.
             let _ = walks.wait_for(|walks| *walks == 0).await;
             tokio::select! {
-                turn = self.spare_turn_now() => if let Some(turn) = turn {
-                    return turn;
+                permit = self.try_acquire_when_idle() => if let Some(permit) = permit {
+                    return permit;
                 },
                 // The lock is let go of at once, for the walk to take.
                 _ = walks.wait_for(|walks| *walks > 0) => {}
@@ -182,32 +189,56 @@ impl Pace {
         }
     }
 
-    async fn spare_turn_now(&self) -> Option<Turn> {
-        // The limiter first, without the lock: a place is not retained while others could use it.
+    async fn try_acquire_when_idle(&self) -> Option<Permit> {
+        // The limiter first, without the lock: a place is not held while others could use it.
         let start = *self.next.lock().await;
         sleep_until(start).await;
-        let spare = slot(&self.slots.spare).await;
+        let spare = in_flight(&self.in_flight.idle).await;
         let mut next = self.next.try_lock().ok()?;
         if *next > Instant::now() {
             return None;
         }
-        let permit = slot(&self.slots.all).await;
+        let permit = in_flight(&self.in_flight.all).await;
         if self.pause().is_some() || *self.walks.borrow() > 0 {
             return None;
         }
         *next = Instant::now() + self.gap;
-        Some(Turn {
-            _permits: [Some(permit), Some(spare)],
+        Some(Permit {
+            _in_flight: [Some(permit), Some(spare)],
             waited: Waited::default(),
         })
     }
 
     /// Are as many requests in flight as the process may have?
     pub fn is_full(&self) -> bool {
-        self.slots.all.available_permits() == 0
+        self.in_flight.all.available_permits() == 0
     }
 
-    /// Lets nobody start before `until`, because the vendor asked for it.
+    /// The vendor asks (`Retry-After`) for no request before this much time has passed. Returns the end of
+    /// the pause, which is at most ten minutes away.
+    pub fn apply_retry_after(&self, wait: Duration) -> Instant {
+        if wait > LONGEST_PAUSE {
+            tracing::warn!(
+                asked_s = wait.as_secs(),
+                used_s = LONGEST_PAUSE.as_secs(),
+                "the vendor asks for a longer pause than is honoured"
+            );
+        }
+        let end = Instant::now() + wait.min(LONGEST_PAUSE);
+        self.pause_until(end);
+        end
+    }
+
+    /// The vendor has refused `times` requests in a row because of its limit, without `Retry-After`: no
+    /// request starts for half a second at first, and for half a minute at last. An answer that comes
+    /// during a pause belongs to an earlier request and changes nothing.
+    pub fn back_off(&self, times: u32) {
+        if self.pause().is_none() {
+            self.pause_until(Instant::now() + backoff(times, fastrand::f64()));
+        }
+    }
+
+    /// No request starts before `until`.
     pub fn pause_until(&self, until: Instant) {
         let mut paused = self
             .paused_until
@@ -226,29 +257,39 @@ impl Pace {
     }
 }
 
-/// Every pace of the process.
+/// The wait before attempt `retry` (1 is the first repetition). It doubles from half a second to thirty,
+/// and `chance` (0 to 1) spreads its upper half, so that many clients do not return at once.
+pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
+    let doublings = retry.saturating_sub(1).min(16);
+    let full = FIRST_BACKOFF
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_BACKOFF);
+    full.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
+}
+
+/// Every limiter of the process.
 ///
 /// Accounts that reach the same vendor with the same auth id share one, because the vendor counts
 /// them as one; the slowest of their rates holds.
 #[derive(Debug)]
-pub struct Paces {
-    slots: Slots,
+pub struct RateLimiters {
+    in_flight: InFlight,
     rates: HashMap<(Url, String), Option<f64>>,
-    made: HashMap<(Url, String), Arc<Pace>>,
+    made: HashMap<(Url, String), Arc<RateLimiter>>,
 }
 
-impl Paces {
-    /// No pace yet; at most `in_flight` requests at once over all that will be.
+impl RateLimiters {
+    /// No limiter yet; at most `in_flight` requests at once over all that will be.
     pub fn new(in_flight: usize) -> Self {
         Self {
-            slots: Slots::new(in_flight),
+            in_flight: InFlight::new(in_flight),
             rates: HashMap::new(),
             made: HashMap::new(),
         }
     }
 
     /// Announces that `auth_id` will be used with `base_url` at this rate. All announcements come
-    /// before the first [`Self::pace`].
+    /// before the first [`Self::limiter`].
     pub fn announce(&mut self, base_url: &Url, auth_id: &str, rate: Option<f64>) {
         let known = self
             .rates
@@ -260,23 +301,20 @@ impl Paces {
         };
     }
 
-    /// The pace for this vendor and auth id.
-    pub fn pace(&mut self, base_url: &Url, auth_id: &str) -> Arc<Pace> {
+    /// The limiter for this vendor and auth id.
+    pub fn limiter(&mut self, base_url: &Url, auth_id: &str) -> Arc<RateLimiter> {
         let key = (base_url.clone(), auth_id.to_owned());
         let rate = self.rates.get(&key).copied().flatten();
-        let slots = &self.slots;
-        let pace = self
+        let in_flight = &self.in_flight;
+        let limiter = self
             .made
             .entry(key)
-            .or_insert_with(|| Arc::new(Pace::sharing(rate, slots.clone())));
-        Arc::clone(pace)
+            .or_insert_with(|| Arc::new(RateLimiter::sharing(rate, in_flight.clone())));
+        Arc::clone(limiter)
     }
 }
 
-async fn slot(of: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+async fn in_flight(of: &Arc<Semaphore>) -> OwnedSemaphorePermit {
     let permit = Arc::clone(of).acquire_owned().await;
     permit.expect("the semaphore is never closed")
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Requests that could not leave in time, because a walk was under way, are made up for at twice the
-/// pace, but no more of them than belong into this: whoever was idle must not flood the vendor.
+/// limiter, but no more of them than belong into this: whoever was idle must not flood the vendor.
 const MADE_UP: Duration = Duration::from_secs(10);
 
 /// A number of requests per minute: spread evenly, and in no minute more.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct RequestBudget {
     gap: Duration,
     /// When the next request would leave if all left evenly.
     due: Instant,
@@ -21,7 +21,7 @@ pub(super) struct Budget {
     most: usize,
 }
 
-impl Budget {
+impl RequestBudget {
     /// A budget of so many requests per minute, 0.1 to 6000, that has not been touched.
     pub(super) fn new(per_minute: f64) -> Self {
         #[expect(
@@ -88,7 +88,7 @@ mod tests {
         busy: impl Fn(Duration) -> Option<Duration>,
     ) -> Vec<Duration> {
         let start = Instant::now();
-        let mut budget = Budget::new(per_minute);
+        let mut budget = RequestBudget::new(per_minute);
         let mut left = Vec::new();
         while start.elapsed() < length {
             sleep_until(budget.next()).await;
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_was_idle_has_saved_ten_seconds_at_most_and_leaves_at_twice_the_pace() {
-        let mut budget = Budget::new(60.0);
+        let mut budget = RequestBudget::new(60.0);
         advance(Duration::from_secs(3_600)).await;
         let start = Instant::now();
         let mut left = Vec::new();
@@ -166,7 +166,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time().start_paused(true).build().unwrap();
             runtime.block_on(async {
-                let mut budget = Budget::new(per_minute);
+                let mut budget = RequestBudget::new(per_minute);
                 for _ in 0..20 {
                     budget.spend();
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, confirm::Change, fetch::Work, pace::Waited};
+use super::{WalkError, confirm::Change, fetch::Work, rate_limit::Waited};
 use crate::{
     api::{Endpoint, Field, Fields, Rejection},
     clock::UnixMillis,
@@ -216,7 +216,7 @@ pub(super) fn unconfirmed(account: &Account, change: Change, confirm_in: Duratio
 }
 
 /// A walk that failed.
-pub(super) fn failed(account: &Account, failure: &Failure, pages: u64, took: Duration) {
+pub(super) fn failed(account: &Account, failure: &WalkError, pages: u64, took: Duration) {
     tracing::warn!(
         account = %account.name,
         outcome = "failed",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::list::{List, Stage, Total, account, endpoint};
-use crate::{poll::Pace, shutdown};
+use crate::{shutdown, walk::RateLimiter};
 
 fn shown(stage: &Stage) -> (usize, u64, u64) {
     let state = stage.reader.current();
@@ -140,7 +140,7 @@ async fn an_absurd_count_neither_hides_a_good_list_nor_gives_a_walk_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
-    let pace = Arc::new(Pace::new(Some(5.0), 32));
+    let limiter = Arc::new(RateLimiter::new(Some(5.0), 32));
     let shutdown = shutdown::Token::new();
     let (mut lives, mut readers) = (Vec::new(), Vec::new());
     for _ in 0..20 {
@@ -148,7 +148,7 @@ async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
         list.state().latency = Box::new(|| Duration::from_millis(50));
         let mut account = account();
         account.api.requests_per_second = Some(5.0);
-        let stage = Stage::sharing(&list, account, Arc::clone(&pace));
+        let stage = Stage::sharing(&list, account, Arc::clone(&limiter));
         readers.push(stage.reader);
         lives.push(Box::pin(stage.poller.run(shutdown.clone())));
     }

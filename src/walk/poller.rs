@@ -8,15 +8,15 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Failure, Pace, Schedule, Source,
+    RateLimiter, Schedule, Source, WalkError,
     confirm::{Confirmation, Shortfalls, Verdict},
-    details::{self, Desk},
+    details::{self, DetailFetcher},
     fetch::PageFetcher,
     groups::group_of,
+    list::{self, CompleteList},
     report::{self, IntervalNote},
     schedule::Ended,
-    token::{Look, TokenInUse},
-    walk::{self, Found},
+    token_file::{TokenChange, TokenFile},
 };
 use crate::{
     api::RowKey,
@@ -32,13 +32,13 @@ const TOKEN_LOOK: Duration = Duration::from_secs(5);
 
 /// What a poller needs beside its account's settings.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub struct PollerDeps {
     /// Wall time.
     pub clock: Clock,
     /// The account's instruments.
     pub instruments: AccountInstruments,
     /// The account's share of the vendor's patience.
-    pub pace: Arc<Pace>,
+    pub limiter: Arc<RateLimiter>,
 }
 
 /// Walks one account's list again and again.
@@ -46,11 +46,11 @@ pub struct Surroundings {
 pub struct Poller<S> {
     account: Account,
     source: Arc<S>,
-    around: Surroundings,
+    deps: PollerDeps,
     publisher: Publisher,
     schedule: Schedule,
-    desk: Desk<S>,
-    token: TokenInUse,
+    details: DetailFetcher<S>,
+    token: TokenFile,
     confirmation: Confirmation,
     shortfalls: Shortfalls,
     /// Ids that stood on two rows in the last walk.
@@ -63,7 +63,7 @@ impl<S: Source> Poller<S> {
     pub fn new(
         account: Account,
         source: Arc<S>,
-        around: Surroundings,
+        deps: PollerDeps,
         first_in: Duration,
     ) -> (Self, Reader) {
         let schedule = Schedule::new(
@@ -85,17 +85,17 @@ impl<S: Source> Poller<S> {
             withdraw_at: None,
             failure: None,
         });
-        let token = TokenInUse::new(&account.token);
+        let token = TokenFile::new(&account.token);
         let confirmation = Confirmation::new(&account.poll);
         let interval_note = IntervalNote::new(&account);
-        let desk = Desk::new(&account, Arc::clone(&source), around.clone());
+        let details = DetailFetcher::new(&account, Arc::clone(&source), deps.clone());
         let poller = Self {
             account,
             source,
-            around,
+            deps,
             publisher,
             schedule,
-            desk,
+            details,
             token,
             confirmation,
             shortfalls: Shortfalls::default(),
@@ -113,11 +113,11 @@ impl<S: Source> Poller<S> {
             loop {
                 self.wait(self.schedule.next_start(chance)).await;
                 chance = fastrand::f64();
-                let mut under_way = self.desk.lend();
+                let mut under_way = self.details.lend();
                 // A failure is told, counted and published where it happens.
                 let (_, arrivals) = details::beside(&mut under_way, self.walk()).await;
                 let known = Arc::clone(&self.publisher.current().details);
-                self.desk.take_back(under_way, arrivals, &known);
+                self.details.take_back(under_way, arrivals, &known);
             }
         };
         shutdown.run_until_cancelled(forever).await;
@@ -127,7 +127,7 @@ impl<S: Source> Poller<S> {
     async fn wait(&mut self, start: Instant) {
         while self.schedule.is_backing_off() && Instant::now() + TOKEN_LOOK < start {
             self.retrieve_until(Instant::now() + TOKEN_LOOK).await;
-            if let Look::Changed(token) = self.token.look().await {
+            if let TokenChange::Changed(token) = self.token.look().await {
                 tracing::info!(account = %self.account.name, "the token has changed: trying it");
                 self.source.set_token(token);
                 return;
@@ -142,7 +142,7 @@ impl<S: Source> Poller<S> {
         let retrieve = async {
             loop {
                 let known = Arc::clone(&self.publisher.current().details);
-                self.desk.work(end, &known).await;
+                self.details.work(end, &known).await;
                 self.publish_details();
             }
         };
@@ -153,14 +153,14 @@ impl<S: Source> Poller<S> {
 
     /// Publishes the details that have arrived since the last publication.
     fn publish_details(&mut self) {
-        let arrived = self.desk.arrived();
+        let arrived = self.details.arrived();
         if arrived.is_empty() {
             return;
         }
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
             details: Arc::new(before.details.with(arrived)),
-            details_pending: self.desk.pending(),
+            details_pending: self.details.pending(),
             ..(*before).clone()
         });
     }
@@ -169,7 +169,7 @@ impl<S: Source> Poller<S> {
     ///
     /// # Errors
     /// Why there is no new snapshot. It has been logged, counted and published already.
-    pub async fn walk(&mut self) -> Result<(), Failure> {
+    pub async fn walk(&mut self) -> Result<(), WalkError> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
@@ -183,29 +183,29 @@ impl<S: Source> Poller<S> {
                 not_before: None,
             };
             self.walk_ended(how);
-            let failure = Failure::bug();
+            let failure = WalkError::bug();
             report::failed(&self.account, &failure, 0, started.elapsed());
             self.publish_failure(&failure);
             Err(failure)
         })
     }
 
-    async fn walk_unguarded(&mut self) -> Result<(), Failure> {
+    async fn walk_unguarded(&mut self) -> Result<(), WalkError> {
         self.renew_token().await;
-        let started_at = self.around.clock.now();
+        let started_at = self.deps.clock.now();
         let started = Instant::now();
         self.schedule.begins(started);
-        self.around.instruments.walk_started();
-        let pace = Arc::clone(&self.around.pace);
-        let _walking = pace.walking();
+        self.deps.instruments.walk_started();
+        let limiter = Arc::clone(&self.deps.limiter);
+        let _walking = limiter.begin_walk();
         let fetcher = PageFetcher::new(
             Arc::clone(&self.source),
-            Arc::clone(&self.around.pace),
-            self.around.instruments.clone(),
+            Arc::clone(&self.deps.limiter),
+            self.deps.instruments.clone(),
             &self.account,
         );
         // Boxed: between two walks, which is nearly always, a poller need not keep room for one.
-        let result = Box::pin(walk::find(&fetcher, &self.duplicates)).await;
+        let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
         let (work, took) = (fetcher.work(), started.elapsed());
         match result {
             Ok(mut found) => {
@@ -219,7 +219,7 @@ impl<S: Source> Poller<S> {
                 };
                 self.walk_ended(Ended::Well { took, confirm_at });
                 let effective = self.schedule.effective_interval();
-                let warning = (self.interval_note).warning(work, took, effective, pace.rate());
+                let warning = (self.interval_note).warning(work, took, effective, limiter.rate());
                 if let Some(warning) = warning {
                     tracing::warn!(account = %self.account.name, "{warning}");
                 }
@@ -230,7 +230,7 @@ impl<S: Source> Poller<S> {
                             reported: found.reported,
                             missing,
                             rejected_rows: found.rejected_rows,
-                            ..WalkFacts::new(started_at, self.around.clock.now(), took)
+                            ..WalkFacts::new(started_at, self.deps.clock.now(), took)
                         };
                         self.publish(found, walk, retention);
                     }
@@ -256,33 +256,33 @@ impl<S: Source> Poller<S> {
 
     fn walk_ended(&mut self, how: Ended) {
         let skipped = self.schedule.ended(Instant::now(), how);
-        self.around.instruments.walks_skipped(skipped);
+        self.deps.instruments.walks_skipped(skipped);
     }
 
     /// Whether a walk that started at `started` is published now.
-    fn judge(&mut self, found: &Found, retention: Retention, started: Instant) -> Verdict {
+    fn judge(&mut self, found: &CompleteList, retention: Retention, started: Instant) -> Verdict {
         let state = self.publisher.current();
         let withdrawn = state.withdraw_at.is_some_and(|at| at <= Instant::now());
         let published = state.snapshot.as_deref();
-        (self.confirmation).judge(&found.list, published, retention, started, withdrawn)
+        (self.confirmation).judge(&found.endpoints, published, retention, started, withdrawn)
     }
 
     async fn renew_token(&mut self) {
         match self.token.look().await {
-            Look::Same => {}
-            Look::Changed(token) => {
+            TokenChange::Same => {}
+            TokenChange::Changed(token) => {
                 tracing::info!(account = %self.account.name, "the token has changed");
                 self.source.set_token(token);
             }
-            Look::Unreadable(error) => {
+            TokenChange::Unreadable(error) => {
                 tracing::warn!(account = %self.account.name, %error, "keeping the token in use");
-                self.around.instruments.token_read_failed();
+                self.deps.instruments.token_read_failed();
             }
         }
     }
 
     /// The walk awaits another one that agrees. The last snapshot stays, and grows older.
-    fn publish_unconfirmed(&mut self, found: &Found) {
+    fn publish_unconfirmed(&mut self, found: &CompleteList) {
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
             up: Some(true),
@@ -295,23 +295,23 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    fn publish(&mut self, found: Found, walk: WalkFacts, retention: Retention) {
+    fn publish(&mut self, found: CompleteList, walk: WalkFacts, retention: Retention) {
         let before = self.publisher.current();
         let max_age = self.schedule.effective_max_age();
         let groups = &self.account.groups;
         let (snapshot, changes) =
             found
-                .list
+                .endpoints
                 .build(before.snapshot.as_deref(), walk, retention, &|endpoint| {
                     group_of(groups, endpoint)
                 });
-        let instruments = &self.around.instruments;
+        let instruments = &self.deps.instruments;
         instruments.registration_changes(changes.lost, changes.gained);
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
         report::published(&self.account, &snapshot, &changes);
         let snapshot = Arc::new(snapshot);
         let interval = self.schedule.effective_interval();
-        let details = self.desk.open(
+        let details = self.details.open(
             &snapshot,
             before.snapshot.as_deref(),
             interval,
@@ -320,7 +320,7 @@ impl<S: Source> Poller<S> {
         self.publisher.publish(AccountState {
             snapshot: Some(snapshot),
             details,
-            details_pending: self.desk.pending(),
+            details_pending: self.details.pending(),
             up: Some(true),
             confirming: false,
             clock_offset: found.clock_offset.or(before.clock_offset),
@@ -332,9 +332,9 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    fn publish_failure(&mut self, failure: &Failure) {
+    fn publish_failure(&mut self, failure: &WalkError) {
         let reason = failure.reason.label();
-        self.around.instruments.walk_failed(reason);
+        self.deps.instruments.walk_failed(reason);
         let before = self.publisher.current();
         let snapshot = before.snapshot.as_ref().map(|snapshot| {
             let max_age = self.schedule.effective_max_age();
@@ -343,14 +343,14 @@ impl<S: Source> Poller<S> {
                 return Arc::clone(snapshot);
             };
             let removed = (snapshot.len() - rest.len()) as u64;
-            self.around.instruments.endpoint_changes(0, removed, 0);
+            self.deps.instruments.endpoint_changes(0, removed, 0);
             Arc::new(rest)
         });
         self.publisher.publish(AccountState {
             snapshot,
-            details: self.desk.close(&before.details),
+            details: self.details.close(&before.details),
             up: Some(false),
-            details_pending: self.desk.pending(),
+            details_pending: self.details.pending(),
             confirming: self.confirmation.is_pending(),
             failure: Some(reason),
             ..(*before).clone()

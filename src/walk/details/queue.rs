@@ -56,7 +56,7 @@ struct Missed {
 
 /// The endpoints of one account whose records are wanted.
 #[derive(Debug)]
-pub(super) struct Agenda {
+pub(super) struct DetailQueue {
     mode: DetailMode,
     max_age: Duration,
     interval: Duration,
@@ -99,7 +99,7 @@ enum Asked {
     Other,
 }
 
-impl Agenda {
+impl DetailQueue {
     /// Nobody is wanted yet. A record is fresh for `max_age`; `interval` is the time between walks.
     pub(super) fn new(mode: DetailMode, max_age: Duration, interval: Duration) -> Self {
         Self {

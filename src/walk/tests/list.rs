@@ -15,9 +15,9 @@ use crate::{
     api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
     clock::{Clock, UnixMillis},
     config::{Account, Api, DetailMode, Details, Filter, Metrics, Poll, Token},
-    poll::{Pace, Poller, Source, Surroundings},
     snapshot::Reader,
     telemetry::Instruments,
+    walk::{Poller, PollerDeps, RateLimiter, Source},
 };
 
 /// The wall time at which every story begins.
@@ -274,19 +274,19 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new(list: &Arc<List>, account: Account) -> Self {
         let rate = account.api.requests_per_second;
-        let pace = Pace::new(rate, 32);
-        Self::sharing(list, account, Arc::new(pace))
+        let limiter = RateLimiter::new(rate, 32);
+        Self::sharing(list, account, Arc::new(limiter))
     }
 
     /// The same in front of a limiter that others use too.
-    pub(super) fn sharing(list: &Arc<List>, account: Account, pace: Arc<Pace>) -> Self {
+    pub(super) fn sharing(list: &Arc<List>, account: Account, limiter: Arc<RateLimiter>) -> Self {
         let instruments = Instruments::new();
-        let around = Surroundings {
+        let deps = PollerDeps {
             clock: Clock::anchored(START),
             instruments: instruments.account(&account.name),
-            pace,
+            limiter,
         };
-        let (poller, reader) = Poller::new(account, Arc::clone(list), around, Duration::ZERO);
+        let (poller, reader) = Poller::new(account, Arc::clone(list), deps, Duration::ZERO);
         Self {
             poller,
             reader,

@@ -10,9 +10,9 @@ use super::list::{List, Stage, account, fault};
 use crate::{
     api::{Error, ErrorKind},
     config::Account,
-    poll::{Pace, Paces, Poller},
     shutdown,
     snapshot::Reader,
+    walk::{Poller, RateLimiter, RateLimiters},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,11 +44,11 @@ async fn up_after(stages: Vec<Stage>, time: Duration) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
-    let pace = Arc::new(Pace::new(Some(1.0), 32));
+    let limiter = Arc::new(RateLimiter::new(Some(1.0), 32));
     let list = List::of(1);
     let stage = |_| {
         let account = account_of(30 * SECOND, 10 * SECOND);
-        Stage::sharing(&list, account, Arc::clone(&pace))
+        Stage::sharing(&list, account, Arc::clone(&limiter))
     };
     let stages = (0..60).map(stage).collect();
     let start = Instant::now();
@@ -65,12 +65,16 @@ async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
     let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
-    let mut paces = Paces::new(32);
+    let mut limiters = RateLimiters::new(32);
     let list = List::of(150);
     list.state().latency = Box::new(|| SECOND);
     let stage = |number| {
         let account = account_of(30 * SECOND, 10 * SECOND);
-        Stage::sharing(&list, account, paces.pace(&url, &format!("MA_{number}")))
+        Stage::sharing(
+            &list,
+            account,
+            limiters.limiter(&url, &format!("MA_{number}")),
+        )
     };
     let stages = (0..300).map(stage).collect();
     assert_eq!(up_after(stages, 90 * SECOND).await, 300);
@@ -78,11 +82,11 @@ async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_single_walk_of_many_accounts_waits_for_the_limiter_however_long_it_takes() {
-    let pace = Arc::new(Pace::new(Some(2.0), 32));
+    let limiter = Arc::new(RateLimiter::new(Some(2.0), 32));
     let list = List::of(1);
     let stage = |_| {
         let account = account_of(60 * SECOND, 10 * SECOND);
-        Stage::sharing(&list, account, Arc::clone(&pace))
+        Stage::sharing(&list, account, Arc::clone(&limiter))
     };
     let mut stages: Vec<_> = (0..40).map(stage).collect();
     let pollers = stages.iter_mut().map(|stage| &mut stage.poller);

@@ -1,0 +1,240 @@
+//! The rate limiter, with a paused clock.
+
+use futures_util::{FutureExt, future::join_all};
+use proptest::prelude::*;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use url::Url;
+
+use crate::walk::rate_limit::*;
+
+/// Longer than any pause here.
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn limiter(rate: Option<f64>) -> RateLimiter {
+    RateLimiter::new(rate, 32)
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
+    let limiter = limiter(Some(5.0));
+    let start = Instant::now();
+    let left = join_all((0..6).map(|_| async {
+        limiter.acquire(HOUR).await.unwrap();
+        start.elapsed()
+    }))
+    .await;
+    let expected: Vec<_> = (0..6)
+        .map(|turn| Duration::from_millis(200 * turn))
+        .collect();
+    for (left, expected) in left.iter().zip(&expected) {
+        // Tokio's timers have steps of a millisecond and are never early.
+        assert!(
+            left >= expected && *left <= *expected + Duration::from_millis(10),
+            "{left:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
+    let limiter = limiter(Some(1.0));
+    let start = Instant::now();
+    limiter.acquire(HOUR).await.unwrap();
+    let _ = tokio::time::timeout(Duration::from_millis(500), limiter.acquire(HOUR)).await;
+    limiter.acquire(HOUR).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_vendor_holds_for_everybody_and_is_told_apart() {
+    let limiter = limiter(None);
+    limiter.pause_until(Instant::now() + Duration::from_secs(30));
+    let permit = limiter.acquire(HOUR).await.unwrap();
+    let waited = permit.waited;
+    assert_eq!((waited.vendor.as_secs(), waited.limiter.as_secs()), (30, 0));
+    let permit = limiter.acquire(HOUR).await.unwrap();
+    assert_eq!(permit.waited.vendor, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_longer_than_the_caller_accepts_is_not_waited_for() {
+    let limiter = limiter(None);
+    let start = Instant::now();
+    let end = start + Duration::from_secs(30);
+    limiter.pause_until(end);
+    let refused = limiter.acquire(Duration::from_secs(20)).await.unwrap_err();
+    assert_eq!(refused, Paused(end));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_the_cap_is_told_apart_from_a_wait_for_the_limiter() {
+    let limiter = RateLimiter::new(Some(1.0), 1);
+    let first = limiter.acquire(HOUR).await.unwrap();
+    assert!(limiter.is_full());
+    let second = async {
+        let permit = limiter.acquire(HOUR).await.unwrap();
+        (
+            permit.waited.limiter.as_secs(),
+            permit.waited.in_flight.as_secs(),
+        )
+    };
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(first);
+    };
+    assert_eq!(tokio::join!(second, end).0, (1, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_with_one_auth_id_share_the_slowest_pace() {
+    let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
+    let mut limiters = RateLimiters::new(2);
+    limiters.announce(&url, "MA_1", Some(5.0));
+    limiters.announce(&url, "MA_1", Some(2.0));
+    limiters.announce(&url, "MA_2", None);
+    assert!(Arc::ptr_eq(
+        &limiters.limiter(&url, "MA_1"),
+        &limiters.limiter(&url, "MA_1")
+    ));
+    assert_eq!(
+        limiters.limiter(&url, "MA_1").time_for(10),
+        Duration::from_secs(5)
+    );
+    assert_eq!(limiters.limiter(&url, "MA_2").time_for(10), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_wait_takes_no_turn_while_a_walk_is_under_way() {
+    let limiter = limiter(Some(10.0));
+    let start = Instant::now();
+    let walk = async {
+        let _walking = limiter.begin_walk();
+        for _ in 0..5 {
+            limiter.acquire(HOUR).await.unwrap();
+            // The vendor takes its time: turns go unused meanwhile.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        start.elapsed()
+    };
+    let detail = async {
+        limiter.acquire_when_idle().await;
+        start.elapsed()
+    };
+    let (walked, retrieved) = tokio::join!(walk, detail);
+    assert_eq!(walked.as_secs(), 5);
+    assert!(retrieved >= walked, "{retrieved:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_begins_goes_before_what_waits_already() {
+    let limiter = limiter(Some(1.0));
+    limiter.acquire(HOUR).await.unwrap();
+    let start = Instant::now();
+    let detail = async {
+        limiter.acquire_when_idle().await;
+        start.elapsed()
+    };
+    let walk = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let _walking = limiter.begin_walk();
+        limiter.acquire(HOUR).await.unwrap();
+        start.elapsed()
+    };
+    let (retrieved, walked) = tokio::join!(detail, walk);
+    assert_eq!((walked.as_secs(), retrieved.as_secs()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_vendor_holds_for_what_can_wait_too() {
+    let limiter = limiter(None);
+    limiter.pause_until(Instant::now() + Duration::from_secs(30));
+    let start = Instant::now();
+    limiter.acquire_when_idle().await;
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_wait_never_fills_the_process() {
+    let limiter = RateLimiter::new(None, 8);
+    let retained = [
+        limiter.acquire_when_idle().await,
+        limiter.acquire_when_idle().await,
+    ];
+    assert!(limiter.acquire_when_idle().now_or_never().is_none());
+    limiter.acquire(HOUR).await.unwrap();
+    drop(retained);
+    limiter.acquire_when_idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_slow_limiter_keeps_no_place_from_a_quick_one() {
+    let in_flight = InFlight::new(32);
+    let slow: Vec<_> = (0..100)
+        .map(|_| RateLimiter::sharing(Some(0.2), in_flight.clone()))
+        .collect();
+    let quick = RateLimiter::sharing(Some(5.0), in_flight.clone());
+    let mut turns = 0;
+    let end = Instant::now() + Duration::from_secs(60);
+    let retrieve = async |limiter: &RateLimiter| {
+        let permit = limiter.acquire_when_idle().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(permit);
+    };
+    let others = join_all(slow.iter().map(async |limiter| {
+        while Instant::now() < end {
+            retrieve(limiter).await;
+        }
+    }));
+    let one = async {
+        while Instant::now() < end {
+            retrieve(&quick).await;
+            turns += 1;
+        }
+    };
+    tokio::join!(others, one);
+    assert!(turns > 200, "{turns} of 300");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_honoured_up_to_ten_minutes() {
+    let (limiter, start) = (limiter(None), Instant::now());
+    for (asked, honoured) in [(30, 30), (86_400, 600)] {
+        let end = limiter.apply_retry_after(Duration::from_secs(asked));
+        assert_eq!(end, start + Duration::from_secs(honoured));
+        assert_eq!(limiter.pause(), Some(end));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_word_from_the_vendor_pauses_grow_and_end() {
+    let start = Instant::now();
+    let paused = |times| {
+        let limiter = limiter(None);
+        limiter.back_off(times);
+        limiter.pause().expect("it is paused") - start
+    };
+    assert!(paused(1) <= Duration::from_millis(500));
+    assert!(paused(4) > Duration::from_secs(1));
+    assert!(paused(u32::MAX) <= Duration::from_secs(30));
+}
+
+proptest! {
+    #[test]
+    fn a_wait_is_never_shorter_than_half_its_step_nor_longer_than_the_cap(
+        retry in 0_u32..=u32::MAX,
+        chance in 0.0..=1.0_f64,
+    ) {
+        let wait = backoff(retry, chance);
+        prop_assert!(wait >= FIRST_BACKOFF / 2);
+        prop_assert!(wait <= LONGEST_BACKOFF);
+    }
+
+    #[test]
+    fn waits_do_not_shrink_with_further_retries(retry in 1_u32..100, chance in 0.0..=1.0_f64) {
+        prop_assert!(backoff(retry + 1, chance) >= backoff(retry, chance));
+    }
+}
