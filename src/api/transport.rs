@@ -5,13 +5,13 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use reqwest::{
-    Proxy,
+    ClientBuilder, Proxy,
     header::{ACCEPT, HeaderMap, HeaderValue},
     redirect, retry,
 };
@@ -31,19 +31,28 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// A set of connections.
 #[derive(Debug, Clone)]
 pub(super) struct Http {
-    pub(super) client: reqwest::Client,
-    /// An answer has come since a connection last broke: there may be idle connections.
-    answered: Arc<AtomicBool>,
+    pooled: reqwest::Client,
+    /// Opens a connection for each request.
+    unpooled: reqwest::Client,
+    /// So many requests were lost with a connection that may have been idle, and are not sent again yet.
+    lost: Arc<AtomicUsize>,
 }
 
 impl Http {
-    pub(super) fn set_answered(&self) {
-        self.answered.store(true, Ordering::Relaxed);
+    /// The client for the next request, and whether it may use an idle connection. Behind one closed idle
+    /// connection there may be others, so that the second attempt has a connection of its own.
+    pub(super) fn client(&self) -> (&reqwest::Client, bool) {
+        let take = |lost: usize| lost.checked_sub(1);
+        let order = Ordering::Relaxed;
+        match self.lost.fetch_update(order, order, take) {
+            Ok(_) => (&self.unpooled, false),
+            Err(_) => (&self.pooled, true),
+        }
     }
 
-    /// Whether an answer has come since the last call.
-    pub(super) fn take_answered(&self) -> bool {
-        self.answered.swap(false, Ordering::Relaxed)
+    /// A request was lost with a connection that may have been idle.
+    pub(super) fn lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -107,9 +116,11 @@ impl Transports {
         let http = if let Some((_, http)) = made {
             http.clone()
         } else {
+            let idle_timeout = self.idle_timeout;
             let http = Http {
-                client: self.make(&settings)?,
-                answered: Arc::default(),
+                pooled: self.make(&settings, |one| one.pool_idle_timeout(idle_timeout))?,
+                unpooled: self.make(&settings, |one| one.pool_max_idle_per_host(0))?,
+                lost: Arc::default(),
             };
             self.made.push((settings, http.clone()));
             http
@@ -123,7 +134,11 @@ impl Transports {
         self.made.len()
     }
 
-    fn make(&mut self, settings: &Settings) -> Result<reqwest::Client, ClientError> {
+    fn make(
+        &mut self,
+        settings: &Settings,
+        pool: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<reqwest::Client, ClientError> {
         let built_in = self.roots.get_or_insert_with(roots::built_in);
         let roots = match &settings.ca_file {
             Some(path) => roots::with_file(built_in, path)?,
@@ -143,7 +158,6 @@ impl Transports {
             .user_agent(USER_AGENT)
             .default_headers(headers)
             .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(self.idle_timeout)
             // The token's headers must not reach another host, and a caller counts attempts.
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -157,7 +171,7 @@ impl Transports {
             }
             Route::Through(_) => return Err(ClientError::Proxy),
         };
-        builder
+        pool(builder)
             .build()
             .map_err(|fault| ClientError::Build(fault.without_url()))
     }

@@ -195,22 +195,23 @@ impl Client {
             return Err(Error::of(ErrorKind::Auth, None, message));
         };
         let mut attempt = Attempt::begin(&self.instruments, operation);
-        let request = self
-            .http
-            .client
+        let (client, may_be_idle) = self.http.client();
+        let request = client
             .get(url)
             .header(X_AUTH_ID, auth_id)
             .header(X_AUTH_TOKEN, token)
             .timeout(self.request_timeout);
         let response = request.send().await.map_err(|error| {
             let broke_off = error.is_request() && !error.is_connect() && !error.is_timeout();
+            let stale_connection = broke_off && may_be_idle;
+            if stale_connection {
+                self.http.lost();
+            }
             Error {
-                // No answer since the last one: the next request has a connection of its own.
-                stale_connection: broke_off && self.http.take_answered(),
+                stale_connection,
                 ..fault::broken(None, &error)
             }
         })?;
-        self.http.set_answered();
         let arrived = self.clock.now();
         let status = response.status().as_u16();
         let date = answer::date(response.headers());

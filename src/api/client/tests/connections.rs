@@ -175,25 +175,43 @@ async fn an_idle_connection_is_closed_and_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_while_idle_is_told_from_one_that_breaks_at_once() {
+async fn after_a_closed_idle_connection_the_next_attempt_has_a_connection_of_its_own() {
     for end in [Reply::Reset, Reply::Last(Vec::new())] {
-        // The first connection answers one request, and the others none.
-        let answers = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let vendor = Vendor::start(move |_| {
-            match answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-                0 => page(),
-                _ => end.clone(),
+        // A balancer closes the first four connections after one answer each.
+        let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
+        let vendor = Vendor::start(move |request| {
+            let mut counts = counts.lock().unwrap();
+            let answered = counts.entry(request.connection).or_default();
+            *answered += 1;
+            match (request.connection < 4, *answered) {
+                (true, 2..) => end.clone(),
+                _ => page(),
             }
         })
         .await;
         let subject = subject(&account(&vendor.base_url()));
-        subject.client.list_page(0, 100).await.unwrap();
-        let mut stale = Vec::new();
-        for _ in 0..3 {
-            let error = subject.client.list_page(0, 100).await.unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Network);
-            stale.push(error.stale_connection);
+        let four = (0..4).map(|_| subject.client.list_page(0, 100));
+        for answer in futures_util::future::join_all(four).await {
+            answer.unwrap();
         }
-        assert_eq!(stale, [true, false, false]);
+        for _ in 0..3 {
+            if let Err(error) = subject.client.list_page(0, 100).await {
+                assert!(error.stale_connection);
+                subject.client.list_page(0, 100).await.unwrap();
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn a_connection_of_its_own_that_breaks_is_a_fault_of_the_network() {
+    let vendor = Vendor::start(|_| Reply::Reset).await;
+    let subject = subject(&account(&vendor.base_url()));
+    let mut stale = Vec::new();
+    for _ in 0..2 {
+        let error = subject.client.list_page(0, 100).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Network);
+        stale.push(error.stale_connection);
+    }
+    assert_eq!(stale, [true, false]);
 }
