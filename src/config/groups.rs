@@ -59,7 +59,7 @@ fn name<'t>(
     let name = entry.name(report)?;
     if let Some(first) = names.get(name) {
         let message = format!(
-            "is the name of {first}, too; one `match` can retention several expressions, and `a|b` matches either"
+            "is the name of {first}, too; one `match` can hold several expressions, and `a|b` matches either"
         );
         entry.wrong(report, message);
     } else {
@@ -74,7 +74,7 @@ fn matches(
     report: &mut Report,
 ) -> Option<GroupMatch> {
     if section.is_empty() {
-        let message = "must retention at least one of alias, username, application_id, sub_account; \
+        let message = "must hold at least one of alias, username, application_id, sub_account; \
                        `alias: \".*\"` matches every endpoint";
         section.wrong(report, message);
         return None;

@@ -85,9 +85,9 @@ pub struct Poll {
     pub interval: Duration,
     /// How long the last good snapshot is shown when walks fail.
     pub max_age: Duration,
-    /// Time a walk may take beyond what the rate limiter needs.
+    /// A walk fails when no page was completed for this long while requests are under way.
     pub deadline: Duration,
-    /// Share of endpoints (0 to 1) that may change state or vanish without a second reading.
+    /// Share of endpoints (0 to 1) that may change state or vanish before a later walk must agree.
     pub flip_share: f64,
 }
 

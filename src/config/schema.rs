@@ -199,10 +199,10 @@ pub(super) fn check(value: &Value, shape: &Shape, path: &str, report: &mut Repor
             report.at(
                 value,
                 path,
-                format!("must retention keys (of {})", names.join(", ")),
+                format!("must hold keys (of {})", names.join(", ")),
             );
         }
-        (Filter(_) | Names, _) => report.at(value, path, "must retention keys, each with a text"),
+        (Filter(_) | Names, _) => report.at(value, path, "must hold keys, each with a text"),
         (List(_), _) if report.is_toml() => {
             let header: String = path.split(['[', ']']).step_by(2).collect();
             let message = format!("must be a list, each item of which begins with [[{header}]]");
@@ -233,7 +233,7 @@ fn unknown<'k>(
     let plain = plain_part(name);
     let hint = if shown == HIDDEN {
         format!(
-            " (not shown, it may retention a token){}",
+            " (not shown, it may hold a token){}",
             suggestion(name, known)
         )
     } else if name[plain.len()..].starts_with([':', '=']) {

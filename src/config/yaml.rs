@@ -51,7 +51,7 @@ pub(super) fn read(text: &str, file: &str) -> (Map<String, Value>, Vec<Mistake>)
             _ => {
                 tree.mistake(
                     1,
-                    "must retention keys such as `accounts:` at its top level".to_owned(),
+                    "must hold keys such as `accounts:` at its top level".to_owned(),
                 );
                 Map::new()
             }

@@ -8,7 +8,7 @@ const USUAL: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// What is said of a header that holds anything else.
-pub(super) const REFUSAL: &str = "the header X-Prometheus-Scrape-Timeout-Seconds must retention one \
+pub(super) const REFUSAL: &str = "the header X-Prometheus-Scrape-Timeout-Seconds must hold one \
     number of seconds above zero, such as 10\n";
 
 /// The time that a probe may take: the scrape's own time-out (`header`, in seconds) less `offset`,

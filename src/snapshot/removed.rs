@@ -11,7 +11,7 @@ use super::packed::{MaybeTime, Record};
 
 /// How long a removed endpoint is remembered.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
-/// No more are remembered: a vendor with new ids in every answer must not fill the memory.
+/// No more are remembered, the latest: a vendor with new ids in every answer must not fill the memory.
 const MOST_REMEMBERED: usize = 100_000;
 
 /// Removed endpoints by id.
@@ -44,13 +44,19 @@ impl Removed {
         }
         let known = &mut Arc::make_mut(all).0;
         known.retain(|_, past| !is_old(past));
-        for (record, texts) in records.take(MOST_REMEMBERED.saturating_sub(known.len())) {
+        for (record, texts) in records.take(MOST_REMEMBERED) {
             let past = Past {
                 last_known: record.last_known,
                 lost_at: record.lost_at,
                 removed_at: now,
             };
             known.insert(record.id.of(texts).into(), past);
+        }
+        if known.len() > MOST_REMEMBERED {
+            let mut times: Vec<_> = known.values().map(|past| past.removed_at).collect();
+            times.sort_unstable();
+            let oldest = times[known.len() - MOST_REMEMBERED - 1];
+            known.retain(|_, past| past.removed_at > oldest);
         }
     }
 

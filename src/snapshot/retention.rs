@@ -1,6 +1,6 @@
-//! Who is shown although the last walk did not find it, and for how long.
+//! Which endpoints are shown although the last walk did not find them, and for how long.
 //!
-//! Ages are told by Tokio's clock: a step of the wall clock neither ends a hold nor prolongs it.
+//! Ages are measured with Tokio's clock: a step of the wall clock changes none of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::{Snapshot, WalkFacts, packed::Record, removed::Removed};
 
-/// What becomes of endpoints that the snapshot before had and this reading lacks.
+/// What becomes of endpoints that the snapshot before had and this walk lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// The reading is proven, and every row of it was understood: they are gone.
+    /// The walk is complete, and every row of it was understood: they are removed.
     Nothing,
-    /// The reading may lack living endpoints: some stay.
+    /// The walk may lack existing endpoints: some stay.
     UpTo {
         /// Each stays until it was last seen this long ago.
         max_age: Duration,
@@ -21,14 +21,23 @@ pub enum Retention {
         /// of ids; `None` for all of them.
         at_most: Option<u64>,
     },
+    /// The count is wrong by the same number in every walk: those stay that the walk before has found.
+    Once {
+        /// Each stays until it was last seen this long ago.
+        max_age: Duration,
+        /// So many of those that are retained already stay, too.
+        at_most: u64,
+    },
 }
 
 impl Retention {
-    /// Of so many endpoints that the walk lacks, how many are removed.
-    pub fn removed(self, lacking: u64) -> u64 {
+    /// Of so many endpoints that the walk lacks, how many are removed. `again` of them are retained
+    /// already.
+    pub fn removed(self, lacking: u64, again: u64) -> u64 {
         match self {
             Self::Nothing => lacking,
             Self::UpTo { at_most, .. } => lacking.saturating_sub(at_most.unwrap_or(lacking)),
+            Self::Once { at_most, .. } => again.saturating_sub(at_most),
         }
     }
 
@@ -40,17 +49,25 @@ impl Retention {
         snapshot: &Snapshot,
         walk: &WalkFacts,
     ) -> (Vec<Record>, Vec<&'a Record>) {
-        let Self::UpTo { max_age, at_most } = self else {
+        let (Self::UpTo { max_age, .. } | Self::Once { max_age, .. }) = self else {
             return (Vec::new(), lacking);
         };
         let passed = snapshot.age(walk.ended);
         let is_young = |old: &&Record| old.unseen_for(passed) < max_age;
         let (mut stay, mut removed): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_young);
-        if let Some(most) = at_most {
-            // A stable sort, so that ids stay in order on both sides.
-            stay.sort_by_key(|old| !old.retained);
+        let again = stay.iter().filter(|old| old.retained).count();
+        let most = match self {
+            Self::Once { at_most, .. } => Some((stay.len() - again) as u64 + at_most),
+            Self::UpTo { at_most, .. } => at_most,
+            Self::Nothing => Some(0),
+        };
+        if let Some(most) = most {
             let most = usize::try_from(most).unwrap_or(usize::MAX);
+            // A stable sort, so that ids stay in order on both sides. The last ones are removed.
+            let is_once = matches!(self, Self::Once { .. });
+            stay.sort_by_key(|old| old.retained == is_once);
             removed.extend(stay.drain(most.min(stay.len())..));
+            stay.sort_by(|a, b| a.id.of(&snapshot.texts).cmp(b.id.of(&snapshot.texts)));
         }
         let retained = stay.into_iter().map(|old| Record {
             retained: true,

@@ -465,3 +465,16 @@ fn groups_are_asked_for_only_when_an_endpoint_is_new_or_looks_different() {
     assert_eq!(second.endpoint("2").unwrap().group, Some(0));
     assert_eq!(second.tally(1).groups[0].registered, 2);
 }
+
+#[test]
+fn the_latest_removals_are_remembered_and_the_oldest_forgotten() {
+    let many = |from: u32| (from..from + 60_000).map(|id| endpoint(&id.to_string(), Some(false)));
+    let (first, _) = build(0, many(0), None, Retention::Nothing);
+    let (second, _) = build(1, many(100_000), Some(&first), Retention::Nothing);
+    let phone = |registered| [endpoint("phone", Some(registered))];
+    let (third, _) = build(2, phone(true), Some(&second), Retention::Nothing);
+    let (lost, _) = build(3, phone(false), Some(&third), Retention::Nothing);
+    let (empty, _) = build(4, [], Some(&lost), Retention::Nothing);
+    let (back, _) = build(5, phone(false), Some(&empty), Retention::Nothing);
+    assert_eq!(lost_at(&back, "phone"), Some(minute(3)));
+}

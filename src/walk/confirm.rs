@@ -35,8 +35,19 @@ pub(super) struct Confirmation {
 struct Pending {
     /// Id and `sip_registered` of every endpoint, sorted by id.
     endpoints: Vec<(Box<str>, Option<bool>)>,
+    /// Which endpoints would have stayed although the walk has not found them.
+    retention: Retention,
     /// The confirming walk starts no sooner.
     confirm_at: Instant,
+}
+
+/// A walk to be judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate<'a> {
+    pub(super) endpoints: &'a EndpointList,
+    /// Which endpoints stay although the walk has not found them.
+    pub(super) retention: Retention,
+    pub(super) started: Instant,
 }
 
 /// What becomes of a walk.
@@ -53,7 +64,7 @@ pub(super) enum Verdict {
 /// How a list differs from an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Endpoints before.
+    /// Endpoints before, without those that stay although the list does not show them.
     pub(super) before: u64,
     /// Of these, those that the list has no more.
     pub(super) removed: u64,
@@ -75,38 +86,37 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that started at `started` and ends now. `hold` tells which endpoints stay although
-    /// the walk has not found them; `withdrawn` tells that `published` is hidden because of its age.
+    /// Judges a walk that ends now. `published` is hidden because of its age from `withdraw_at` on.
     pub(super) fn judge(
         &mut self,
-        walk: &EndpointList,
+        walk: Candidate<'_>,
         published: Option<&Snapshot>,
-        retention: Retention,
-        started: Instant,
-        withdrawn: bool,
+        withdraw_at: Option<Instant>,
     ) -> Verdict {
         let change = published.map(|snapshot| {
-            let before = snapshot.endpoints().map(|one| (one.id, one.registered));
-            let mut change = Change::between(before, walk.registrations());
-            change.removed = retention.removed(change.removed);
-            change
+            let before = snapshot.endpoints();
+            let before = before.map(|one| (one.id, one.registered, one.retained));
+            Change::between(before, walk.endpoints.registrations(), walk.retention)
         });
         let Some(change) = change.filter(|change| change.is_large(self.flip_share)) else {
             self.pending = None;
             return Verdict::Publish;
         };
-        // What is hidden already is not protected by waiting again and again.
+        let confirm_at = Instant::now() + self.delay;
+        // Another round would hide the published snapshot before it ends: nothing is left to protect.
+        let hidden_by = confirm_at + walk.started.elapsed();
+        let is_last = withdraw_at.is_some_and(|at| at <= hidden_by);
         let pending = self.pending.take();
-        let agreed = pending.filter(|pending| withdrawn || pending.agrees(walk, self.flip_share));
+        let agreed = pending.filter(|pending| is_last || pending.agrees(walk, self.flip_share));
         let pending = match agreed {
-            Some(pending) if started >= pending.confirm_at => return Verdict::Publish,
+            Some(pending) if walk.started >= pending.confirm_at => return Verdict::Publish,
             Some(pending) => pending,
             None => Pending {
-                endpoints: walk
-                    .registrations()
+                endpoints: (walk.endpoints.registrations())
                     .map(|(id, registered)| (id.into(), registered))
                     .collect(),
-                confirm_at: Instant::now() + self.delay,
+                retention: walk.retention,
+                confirm_at,
             },
         };
         let confirm_at = pending.confirm_at;
@@ -117,49 +127,51 @@ impl Confirmation {
 
 impl Pending {
     /// Neither list has much that the other one lacks or shows differently.
-    fn agrees(&self, walk: &EndpointList, flip_share: f64) -> bool {
+    fn agrees(&self, walk: Candidate<'_>, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
-        let forth = Change::between(before.clone(), walk.registrations());
-        let back = Change::between(walk.registrations(), before);
+        let now = || walk.endpoints.registrations();
+        let found = |(id, registered)| (id, registered, false);
+        let forth = Change::between(before.clone().map(found), now(), walk.retention);
+        let back = Change::between(now().map(found), before, self.retention);
         !forth.is_large(flip_share) && !back.is_large(flip_share)
     }
 }
 
 impl Change {
-    /// Compares two lists, both sorted by id.
+    /// Compares two lists, both sorted by id; `before` tells which endpoints are retained already.
+    /// `retention` tells which endpoints stay although `after` does not show them.
     fn between<'a>(
-        before: impl Iterator<Item = (&'a str, Option<bool>)>,
+        before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,
+        retention: Retention,
     ) -> Self {
-        let mut change = Self {
-            before: 0,
-            removed: 0,
-            flipped: 0,
-        };
+        let (mut all, mut lacking, mut again, mut flipped) = (0, 0, 0, 0);
         let mut after = after.peekable();
-        for (id, registered) in before {
-            change.before += 1;
+        for (id, registered, is_retained) in before {
+            all += 1;
             while after.next_if(|(other, _)| *other < id).is_some() {}
             match after.next_if(|(other, _)| *other == id) {
-                None => change.removed += 1,
-                Some((_, now)) => change.flipped += u64::from(now != registered),
+                None => {
+                    lacking += 1;
+                    again += u64::from(is_retained);
+                }
+                Some((_, now)) => flipped += u64::from(now != registered),
             }
         }
-        change
+        let removed = retention.removed(lacking, again);
+        Self {
+            before: all - (lacking - removed),
+            removed,
+            flipped,
+        }
     }
 
     fn is_large(&self, share: f64) -> bool {
-        let common = self.before - self.removed;
-        self.before >= FEWEST_ENDPOINTS
-            && (exceeds(self.removed, self.before, share) || exceeds(self.flipped, common, share))
+        #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
+        let (changed, before) = ((self.removed + self.flipped) as f64, self.before as f64);
+        self.before >= FEWEST_ENDPOINTS && changed > before * share
     }
-}
-
-fn exceeds(part: u64, whole: u64, share: f64) -> bool {
-    #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
-    let (part, whole) = (part as f64, whole as f64);
-    part > whole * share
 }
 
 /// The shortfalls of the last walks: rows that `total_count` promised and the pages did not hold.
@@ -170,19 +182,14 @@ pub(super) struct Shortfalls {
 }
 
 impl Shortfalls {
-    /// Notes the shortfall of a walk and returns what of it counts as missing. A shortfall that stays
-    /// the same over walks that `overlapped` everywhere is an error of the count, or else deleted
-    /// endpoints would never leave.
-    pub(super) fn missing(&mut self, rows: u64, overlapped: bool) -> u64 {
+    /// Notes the shortfall of a walk, and returns whether it is an error of the count: it has stayed the
+    /// same over walks that `overlapped` everywhere. Otherwise deleted endpoints would never leave.
+    pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
         if !overlapped || rows != self.rows {
             self.walks = 0;
         }
         self.rows = rows;
         self.walks = self.walks.saturating_add(u32::from(overlapped));
-        if self.walks >= SAME_SHORTFALLS {
-            0
-        } else {
-            rows
-        }
+        self.walks >= SAME_SHORTFALLS
     }
 }

@@ -60,15 +60,14 @@ pub(super) struct PageFetcher<S> {
     progress: Mutex<Progress>,
 }
 
-/// When a walk has failed. Waiting for the limiter, the cap on requests or a pause of the vendor
-/// counts for neither time, because the account has no influence on it.
+/// When a walk has failed.
 #[derive(Debug)]
 struct Limits {
-    /// Time without a completed page.
+    /// Time without a completed page. Waiting for a permit does not count.
     stalled: Duration,
-    /// Time of the whole walk.
+    /// Time of the whole walk. Waiting for permits does not count.
     under_way: Duration,
-    /// A longer pause of the vendor is not waited for.
+    /// Pauses of the vendor for one page.
     pause: Duration,
 }
 
@@ -177,8 +176,10 @@ impl<S: Source> PageFetcher<S> {
     pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
         let mut retry = 0;
         let mut reconnected = false;
+        let mut paused = Duration::ZERO;
         loop {
-            let permit = self.acquire().await?;
+            let permit = self.acquire(paused).await?;
+            paused += permit.waited.vendor;
             let active = Active::begin(&self.progress);
             let error = match self.request(offset, permit).await? {
                 Ok(page) => return Ok(page),
@@ -188,11 +189,11 @@ impl<S: Source> PageFetcher<S> {
                 reconnected = true;
                 continue;
             }
+            let is_long = (error.retry_after).is_some_and(|wait| wait > self.limits.pause);
             let not_before = error
                 .retry_after
                 .map(|wait| self.limiter.apply_retry_after(wait));
-            let pause = not_before.map_or(Duration::ZERO, |end| end - Instant::now());
-            if !error.kind.is_retryable() || retry == self.retries || pause > self.limits.pause {
+            if !error.kind.is_retryable() || retry == self.retries || is_long {
                 return Err(WalkError::request(&error, not_before));
             }
             retry += 1;
@@ -210,10 +211,17 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// Waits for the right to send one request.
-    async fn acquire(&self) -> Result<Permit, WalkError> {
-        let permit = self.limiter.acquire(self.limits.pause).await;
-        let permit = permit.map_err(|paused| self.paused(paused))?;
+    /// Waits for the right to send one request of a page that has been `paused` by the vendor for so long.
+    async fn acquire(&self, paused: Duration) -> Result<Permit, WalkError> {
+        let longest_pause = self.limits.pause.saturating_sub(paused);
+        let permit = self.limiter.acquire(longest_pause).await;
+        let permit = permit.map_err(|Paused(end)| WalkError {
+            not_before: Some(end),
+            ..WalkError::new(
+                Reason::Request(ErrorKind::RateLimited),
+                "the vendor asks for pauses that are longer than poll.interval",
+            )
+        })?;
         let Waited {
             limiter,
             in_flight,
@@ -270,18 +278,6 @@ impl<S: Source> PageFetcher<S> {
         let stalled = under_way.saturating_sub(progress.last_completed);
         let until_stalled = self.limits.stalled.saturating_sub(stalled);
         until_stalled.min(self.limits.under_way.saturating_sub(under_way))
-    }
-
-    fn paused(&self, Paused(end): Paused) -> WalkError {
-        let error = self.progress().last_error.clone();
-        let kind = error.map_or(ErrorKind::RateLimited, |error| error.kind);
-        WalkError {
-            not_before: Some(end),
-            ..WalkError::new(
-                Reason::Request(kind),
-                "the vendor asks for a pause that is longer than poll.interval",
-            )
-        }
     }
 
     fn out_of_time(&self) -> WalkError {

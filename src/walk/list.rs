@@ -45,19 +45,23 @@ pub(super) struct CompleteList {
 }
 
 impl CompleteList {
-    /// Which endpoints stay although the walk has not found them: all of them while endpoints are
-    /// `missing`, else one for each row that gave no record, because that row may be the endpoint's.
-    /// A second row with a known id is no other endpoint's.
-    pub(super) fn retention(&self, missing: u64, max_age: Duration) -> Retention {
+    /// Which endpoints stay although the walk has not found them. While endpoints are missing, all of
+    /// them. Where the shortfall `is_settled`, those that the walk before has found. Else one for each row
+    /// that gave no record, because that row may be the endpoint's; a second row with a known id is not.
+    pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
         let unreadable = (self.rejected_rows.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
             .map(|(rows, _)| rows)
             .sum();
-        match (missing, unreadable) {
+        match (self.shortfall, unreadable) {
             (0, 0) => Retention::Nothing,
             (0, rows) => Retention::UpTo {
                 max_age,
                 at_most: Some(rows),
+            },
+            _ if is_settled => Retention::Once {
+                max_age,
+                at_most: unreadable,
             },
             _ => Retention::UpTo {
                 max_age,

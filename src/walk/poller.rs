@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     RateLimiter, Schedule, Source, WalkError,
-    confirm::{Confirmation, Shortfalls, Verdict},
+    confirm::{Candidate, Confirmation, Shortfalls, Verdict},
     details::{self, DetailFetcher},
-    fetch::PageFetcher,
+    fetch::{PageFetcher, Work},
     groups::group_of,
     list::{self, CompleteList},
     report::{self, IntervalNote},
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{
     api::RowKey,
-    clock::Clock,
+    clock::{Clock, UnixMillis},
     config::{Account, Optional},
     shutdown::Token,
-    snapshot::{self, AccountState, Publisher, Reader, Retention, Shown, WalkFacts},
+    snapshot::{self, AccountState, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts},
     telemetry::AccountInstruments,
 };
 
@@ -37,7 +37,7 @@ pub struct PollerDeps {
     pub clock: Clock,
     /// The account's instruments.
     pub instruments: AccountInstruments,
-    /// The account's share of the vendor's patience.
+    /// The limiter of the account's base URL and auth id.
     pub limiter: Arc<RateLimiter>,
 }
 
@@ -151,16 +151,22 @@ impl<S: Source> Poller<S> {
         self.publish_details();
     }
 
-    /// Publishes the details that have arrived since the last publication.
+    /// Publishes the details that have arrived since the last publication, and how many are pending.
     fn publish_details(&mut self) {
         let arrived = self.details.arrived();
-        if arrived.is_empty() {
+        let details_pending = self.details.pending();
+        let before = self.publisher.current();
+        if arrived.is_empty() && details_pending == before.details_pending {
             return;
         }
-        let before = self.publisher.current();
+        let details = if arrived.is_empty() {
+            Arc::clone(&before.details)
+        } else {
+            Arc::new(before.details.with(arrived))
+        };
         self.publisher.publish(AccountState {
-            details: Arc::new(before.details.with(arrived)),
-            details_pending: self.details.pending(),
+            details,
+            details_pending,
             ..(*before).clone()
         });
     }
@@ -208,38 +214,8 @@ impl<S: Source> Poller<S> {
         let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
         let (work, took) = (fetcher.work(), started.elapsed());
         match result {
-            Ok(mut found) => {
-                self.duplicates = std::mem::take(&mut found.duplicates);
-                let missing = (self.shortfalls).missing(found.shortfall, found.overlapped);
-                let retention = found.retention(missing, self.schedule.effective_max_age());
-                let verdict = self.judge(&found, retention, started);
-                let confirm_at = match verdict {
-                    Verdict::Publish => None,
-                    Verdict::Wait { confirm_at, .. } => Some(confirm_at),
-                };
-                self.walk_ended(Ended::Well { took, confirm_at });
-                let effective = self.schedule.effective_interval();
-                let warning = (self.interval_note).warning(work, took, effective, limiter.rate());
-                if let Some(warning) = warning {
-                    tracing::warn!(account = %self.account.name, "{warning}");
-                }
-                match verdict {
-                    Verdict::Publish => {
-                        let walk = WalkFacts {
-                            pages: work.pages,
-                            reported: found.reported,
-                            missing,
-                            rejected_rows: found.rejected_rows,
-                            ..WalkFacts::new(started_at, self.deps.clock.now(), took)
-                        };
-                        self.publish(found, walk, retention);
-                    }
-                    Verdict::Wait { confirm_at, change } => {
-                        let confirm_in = confirm_at.saturating_duration_since(Instant::now());
-                        report::unconfirmed(&self.account, change, confirm_in);
-                        self.publish_unconfirmed(&found);
-                    }
-                }
+            Ok(found) => {
+                self.walk_succeeded(found, work, (started_at, started));
                 Ok(())
             }
             Err(failure) => {
@@ -259,12 +235,52 @@ impl<S: Source> Poller<S> {
         self.deps.instruments.walks_skipped(skipped);
     }
 
-    /// Whether a walk that started at `started` is published now.
-    fn judge(&mut self, found: &CompleteList, retention: Retention, started: Instant) -> Verdict {
+    /// The list was read to its end: publishes it now, or waits for a walk that agrees.
+    fn walk_succeeded(
+        &mut self,
+        mut found: CompleteList,
+        work: Work,
+        (started_at, started): (UnixMillis, Instant),
+    ) {
+        let took = started.elapsed();
+        self.duplicates = std::mem::take(&mut found.duplicates);
+        let is_settled = (self.shortfalls).is_settled(found.shortfall, found.overlapped);
+        let retention = found.retention(is_settled, self.schedule.effective_max_age());
+        let candidate = Candidate {
+            endpoints: &found.endpoints,
+            retention,
+            started,
+        };
         let state = self.publisher.current();
-        let withdrawn = state.withdraw_at.is_some_and(|at| at <= Instant::now());
         let published = state.snapshot.as_deref();
-        (self.confirmation).judge(&found.endpoints, published, retention, started, withdrawn)
+        let verdict = (self.confirmation).judge(candidate, published, state.withdraw_at);
+        let confirm_at = match verdict {
+            Verdict::Publish => None,
+            Verdict::Wait { confirm_at, .. } => Some(confirm_at),
+        };
+        self.walk_ended(Ended::Well { took, confirm_at });
+        let effective = self.schedule.effective_interval();
+        let rate = self.deps.limiter.rate();
+        if let Some(warning) = (self.interval_note).warning(work, took, effective, rate) {
+            tracing::warn!(account = %self.account.name, "{warning}");
+        }
+        match verdict {
+            Verdict::Publish => {
+                let walk = WalkFacts {
+                    pages: work.pages,
+                    reported: found.reported,
+                    missing: if is_settled { 0 } else { found.shortfall },
+                    rejected_rows: found.rejected_rows,
+                    ..WalkFacts::new(started_at, self.deps.clock.now(), took)
+                };
+                self.publish(found, walk, retention);
+            }
+            Verdict::Wait { confirm_at, change } => {
+                let confirm_in = confirm_at.saturating_duration_since(Instant::now());
+                report::unconfirmed(&self.account, change, confirm_in);
+                self.publish_unconfirmed(&found);
+            }
+        }
     }
 
     async fn renew_token(&mut self) {
@@ -281,11 +297,14 @@ impl<S: Source> Poller<S> {
         }
     }
 
-    /// The walk awaits another one that agrees. The last snapshot stays, and grows older.
+    /// The walk awaits another one that agrees. The last snapshot stays, and grows older. An account
+    /// whose snapshot is hidden because of its age is not up.
     fn publish_unconfirmed(&mut self, found: &CompleteList) {
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
-            up: Some(true),
+            snapshot: self.without_expired(&before),
+            details_pending: self.details.pending(),
+            up: Some(before.withdraw_at.is_none_or(|at| at > Instant::now())),
             confirming: true,
             clock_offset: found.clock_offset.or(before.clock_offset),
             poll_interval: self.schedule.effective_interval(),
@@ -293,6 +312,19 @@ impl<S: Source> Poller<S> {
             failure: None,
             ..(*before).clone()
         });
+    }
+
+    /// The published snapshot without retained endpoints that are too old. The same one, if there are
+    /// none, so that what was rendered from it is used again.
+    fn without_expired(&self, state: &AccountState) -> Option<Arc<Snapshot>> {
+        let snapshot = state.snapshot.as_ref()?;
+        let max_age = self.schedule.effective_max_age();
+        let Some(rest) = snapshot.without_expired(Instant::now(), max_age) else {
+            return Some(Arc::clone(snapshot));
+        };
+        let removed = (snapshot.len() - rest.len()) as u64;
+        self.deps.instruments.endpoint_changes(0, removed, 0);
+        Some(Arc::new(rest))
     }
 
     fn publish(&mut self, found: CompleteList, walk: WalkFacts, retention: Retention) {
@@ -336,16 +368,7 @@ impl<S: Source> Poller<S> {
         let reason = failure.reason.label();
         self.deps.instruments.walk_failed(reason);
         let before = self.publisher.current();
-        let snapshot = before.snapshot.as_ref().map(|snapshot| {
-            let max_age = self.schedule.effective_max_age();
-            let Some(rest) = snapshot.without_expired(Instant::now(), max_age) else {
-                // The same snapshot, so that what was rendered from it is used again.
-                return Arc::clone(snapshot);
-            };
-            let removed = (snapshot.len() - rest.len()) as u64;
-            self.deps.instruments.endpoint_changes(0, removed, 0);
-            Arc::new(rest)
-        });
+        let snapshot = self.without_expired(&before);
         self.publisher.publish(AccountState {
             snapshot,
             details: self.details.close(&before.details),

@@ -129,13 +129,13 @@ impl RateLimiter {
     /// Waits for the right to make one request now.
     ///
     /// # Errors
-    /// The vendor has asked for a pause that lasts longer than `longest_pause` from now.
+    /// The vendor has asked for pauses that last longer than `longest_pause` together.
     pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
         let mut waited = Waited::default();
         loop {
             let begun = Instant::now();
             if let Some(end) = self.pause() {
-                if end > begun + longest_pause {
+                if end > begun + longest_pause.saturating_sub(waited.vendor) {
                     return Err(Paused(end));
                 }
                 sleep_until(end).await;

@@ -10,6 +10,9 @@ use crate::{
     snapshot::{Changes, Snapshot, Transition},
 };
 
+/// The largest `api.concurrency`.
+const MAX_CONCURRENCY: f64 = 64.0;
+
 /// Says once that an account's walks take longer than its interval.
 #[derive(Debug)]
 pub(super) struct IntervalNote {
@@ -41,45 +44,54 @@ impl IntervalNote {
             return None;
         }
         self.told = effective;
+        let took = took.as_secs_f64().ceil();
+        let remedies = self.remedies(work, rate);
         Some(format!(
-            "a walk took {0:.0} s for {1} requests, longer than poll.interval ({2} s), so walks start \
-             every {3} s; to keep the interval, {4}, or set poll.interval to {0:.0}s",
-            took.as_secs_f64().ceil(),
+            "a walk took {took:.0} s for {} requests, longer than poll.interval ({} s), so walks start \
+             every {} s; to keep the interval, {remedies}set poll.interval to {:.0}s",
             work.requests,
             self.interval.as_secs_f64(),
             effective.as_secs_f64(),
-            self.remedy(work, rate),
+            1.1 * took,
         ))
     }
 
-    /// What would make a walk fit into the interval.
-    fn remedy(&self, work: Work, rate: Option<f64>) -> String {
+    /// What would make a walk fit into the interval, with a tenth to spare; ends in ", or ".
+    fn remedies(&self, work: Work, rate: Option<f64>) -> String {
         #[expect(clippy::cast_precision_loss, reason = "ten thousand pages at most")]
         let (requests, concurrency) = (work.requests.max(1) as f64, self.concurrency as f64);
-        let needed = requests / self.interval.as_secs_f64();
         let latency = work.request_time.as_secs_f64() / requests;
+        // The first page is read alone.
+        let left = (self.interval.as_secs_f64() - latency).max(f64::MIN_POSITIVE);
+        let needed = 1.1 * (requests - 1.0) / left;
         let mut settings = Vec::new();
         if rate.is_some_and(|rate| rate < needed) {
-            settings.push(format!("api.requests_per_second to {}", needed.ceil()));
+            settings.push(format!("api.requests_per_second to {:.0}", needed.ceil()));
         }
-        if latency * needed > concurrency {
-            settings.push(format!("api.concurrency to {}", (latency * needed).ceil()));
+        let parallel = (latency * needed).ceil();
+        if concurrency < parallel && parallel <= MAX_CONCURRENCY {
+            settings.push(format!("api.concurrency to {parallel:.0}"));
         }
         if !settings.is_empty() {
-            return format!("set {}", settings.join(" and "));
+            return format!("set {}, or ", settings.join(" and "));
         }
         let Waited {
             limiter,
             in_flight,
             vendor,
         } = work.waited;
+        let longest = limiter.max(in_flight).max(vendor);
         // The account's own requests would fit: they waited for something that others share.
-        if vendor >= limiter.max(in_flight) {
-            "let the vendor accept more requests (it asked for pauses)".to_owned()
-        } else if in_flight >= limiter {
-            "raise api.max_concurrent_requests, which other accounts use up".to_owned()
-        } else {
-            "raise api.requests_per_second, which accounts with the same auth id share".to_owned()
+        match () {
+            () if longest.is_zero() => String::new(),
+            () if vendor == longest => {
+                "let the vendor accept more requests (it asked for pauses), or ".to_owned()
+            }
+            () if in_flight == longest => {
+                "raise api.max_concurrent_requests, which other accounts use up, or ".to_owned()
+            }
+            () => "raise api.requests_per_second, which accounts with the same auth id share, or "
+                .to_owned(),
         }
     }
 }
@@ -291,7 +303,7 @@ mod tests {
 
     /// What makes that walk fit into ten seconds.
     fn remedy(concurrency: usize, rate: Option<f64>, waited: Waited) -> String {
-        interval_note(concurrency).remedy(work(waited), rate)
+        interval_note(concurrency).remedies(work(waited), rate)
     }
 
     #[test]
@@ -303,8 +315,8 @@ mod tests {
         };
         assert_eq!(told(9, 10), None);
         let warning = told(25, 30).unwrap();
-        assert!(warning.contains("set api.concurrency to 5"), "{warning}");
-        assert!(warning.contains("poll.interval to 25s"), "{warning}");
+        assert!(warning.contains("set api.concurrency to 6"), "{warning}");
+        assert!(warning.contains("set poll.interval to 28s"), "{warning}");
         assert_eq!(told(25, 30), None);
         assert!(told(35, 40).is_some());
     }
@@ -313,14 +325,17 @@ mod tests {
     fn the_remedy_for_a_late_walk_is_the_setting_that_holds_it_back() {
         let long = Duration::from_secs(60);
         let nothing = Waited::default();
-        assert_eq!(remedy(2, Some(10.0), nothing), "set api.concurrency to 5");
+        assert_eq!(
+            remedy(2, Some(10.0), nothing),
+            "set api.concurrency to 6, or "
+        );
         assert_eq!(
             remedy(8, Some(5.0), nothing),
-            "set api.requests_per_second to 7"
+            "set api.requests_per_second to 8, or "
         );
         assert_eq!(
             remedy(2, Some(5.0), nothing),
-            "set api.requests_per_second to 7 and api.concurrency to 5"
+            "set api.requests_per_second to 8 and api.concurrency to 6, or "
         );
         let capped = Waited {
             in_flight: long,

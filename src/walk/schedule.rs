@@ -11,7 +11,7 @@ pub(super) enum Ended {
     Well {
         /// How long that took.
         took: Duration,
-        /// The next walk starts at this moment, if its tick is later.
+        /// The next walk starts at this moment, whenever its tick is.
         confirm_at: Option<Instant>,
     },
     /// Failed; the vendor may have asked for a pause.
@@ -33,7 +33,7 @@ pub struct Schedule {
     /// The tick that the current or next walk belongs to.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The next walk confirms the last one at this moment, if its tick is later.
+    /// The next walk confirms the last one, at this moment.
     confirm_at: Option<Instant>,
     /// How long the last walk took.
     took: Duration,
@@ -67,13 +67,13 @@ impl Schedule {
     }
 
     /// When the next walk starts. `chance` (0 to 1) spreads it over a tenth of the interval, so that
-    /// many exporters do not ask in step. Half of the time that the last walk left is never used, so
-    /// that a walk that nearly fills the interval does not run into the next tick.
+    /// many exporters do not ask in step. A tenth of the interval stays free, or a walk that nearly fills
+    /// the interval would run into the next tick.
     pub fn next_start(&self, chance: f64) -> Instant {
-        let slack = self.effective.saturating_sub(self.took);
-        let longest = (self.interval / 10).min(slack / 2);
-        let start = self.tick + longest.mul_f64(chance.clamp(0.0, 1.0));
-        let start = self.confirm_at.map_or(start, |early| start.min(early));
+        let tenth = self.interval / 10;
+        let slack = self.effective.saturating_sub(self.took + tenth);
+        let jitter = tenth.min(slack).mul_f64(chance.clamp(0.0, 1.0));
+        let start = self.confirm_at.unwrap_or(self.tick + jitter);
         self.not_before
             .map_or(start, |not_before| start.max(not_before))
     }
@@ -83,8 +83,8 @@ impl Schedule {
         self.refusals > 0
     }
 
-    /// A walk begins at `now`: earlier than its tick, because it confirms another or a new token is to
-    /// be tried, or after ticks that went by while the vendor wanted a pause.
+    /// A walk begins at `now`. That may be before its tick, where it confirms another walk or tries a new
+    /// token, or after ticks that went by during a pause of the vendor.
     pub(super) fn begins(&mut self, now: Instant) {
         self.confirm_at = None;
         self.tick = self.tick.min(now);

@@ -135,11 +135,11 @@ impl ApiKeys {
 fn base_url(entry: &Entry<'_>, report: &mut Report) -> Option<Url> {
     let mut url = url(entry, report, "https://api.vobiz.ai/api/v1")?;
     let wrong = if !url.username().is_empty() || url.password().is_some() {
-        "must not retention credentials; set `auth_id` and `auth_token_file` of the account"
+        "must not hold credentials; set `auth_id` and `auth_token_file` of the account"
     } else if url.query().is_some() {
-        "must not retention a query (`?...`); filters have their own key"
+        "must not hold a query (`?...`); filters have their own key"
     } else if url.fragment().is_some() {
-        "must not retention a fragment (`#...`)"
+        "must not hold a fragment (`#...`)"
     } else {
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);

@@ -148,7 +148,7 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
             warned(retained, "auth_token_file: token"),
             format!(
                 "accounts[0].auth_token_file: what token file FOLDER/token holds looks like {what}; it \
-                 must retention the token alone"
+                 must hold the token alone"
             )
         );
     }

@@ -52,7 +52,7 @@ fn a_token_in_the_place_of_a_key_is_not_shown() {
         let said = said_of(".yaml", &account(&format!("auth_token: a, {token}: ")), &[]);
         assert_eq!(
             said,
-            "FILE:1: accounts[0].…: unknown key \"…\" (not shown, it may retention a token)"
+            "FILE:1: accounts[0].…: unknown key \"…\" (not shown, it may hold a token)"
         );
         for keys in [
             format!("filter: {{{token}: x}}"),

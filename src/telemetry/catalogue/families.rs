@@ -113,16 +113,16 @@ families! {
         "How long the last good walk took.";
     WalkPages = Walk Gauge "vobiz_walk_pages"
         ["account"],
-        "Pages that the last good walk received, repairs and second readings included.";
+        "Pages that the last good walk received, those that were read again included.";
     WalkReportedEndpoints = Walk Gauge "vobiz_walk_reported_endpoints"
         ["account"],
         "The list's meta.total_count in the last good walk; no sample where it gave none.";
     WalkMissingEndpoints = Walk Gauge "vobiz_walk_missing_endpoints"
         ["account"],
-        "Endpoints that meta.total_count owes and the last good walk did not find; 0 when the walk is proven complete.";
+        "Endpoints that meta.total_count promises and the last good walk did not find; 0 when the walk is complete.";
     WalkRetainedEndpoints = Walk Gauge "vobiz_walk_retained_endpoints"
         ["account"],
-        "Endpoints shown with their last values because the last good walk was short or had rows that gave no endpoint; 0 when it was neither short nor had such rows.";
+        "Endpoints shown with their last values because the last good walk was incomplete or had rows that gave no endpoint.";
     WalkConfirming = Walk Gauge "vobiz_walk_confirming"
         ["account"],
         "Whether a walk changed so much that it is published only when a later walk agrees.";
@@ -162,7 +162,7 @@ families! {
         "Walks that failed, by the one reason that counts.";
     WalkRereads = Instruments Counter "vobiz_walk_rereads_total"
         ["account", "reason"],
-        "Readings of the list, or of a part of it, that were done again.";
+        "Parts of the list that a walk read again.";
     RegistrationChanges = Instruments Counter "vobiz_registration_changes_total"
         ["account", "change"],
         "Endpoints whose sip_registered became false (lost) or true (gained) from one published walk to the next.";

@@ -140,9 +140,9 @@ impl<S: Source> DetailFetcher<S> {
 
     /// The details that `may` stay and are not too old; the same ones, if all do.
     ///
-    /// A budget that cannot hold `max_age` gives each endpoint its turn within `wanted / rate`: twice
-    /// that is waited before what is known is given up. No record is renewed while a walk is under way,
-    /// so one that becomes due then is kept until the end of the walk after the next pause.
+    /// A budget that cannot keep `max_age` renews every record within `wanted / rate`, and records are
+    /// kept for twice that. No record is renewed during a walk or after a failed one. So a record is kept
+    /// for two intervals more, but never for more than `max_age` more.
     fn only_young(
         &self,
         details: &Arc<Details>,
@@ -150,7 +150,7 @@ impl<S: Source> DetailFetcher<S> {
     ) -> Arc<Details> {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let round = Duration::from_secs_f64(self.queue.wanted() as f64 / self.rate);
-        let longest = self.max_age.max(2 * round) + 2 * self.interval;
+        let longest = self.max_age.max(2 * round) + self.max_age.min(2 * self.interval);
         let stay =
             details.only(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
         if stay.len() == details.len() {
@@ -208,7 +208,9 @@ impl<S: Source> DetailFetcher<S> {
     /// When to ask next; `None` if that is not before the walk, or when something else happens.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
         let wanted = self.queue.next()?;
+        // Never in the past: a start that has passed would look early enough until the walk begins.
         let start = wanted.max(self.budget.next()).max(self.not_before);
+        let start = start.max(Instant::now());
         let is_in_time = start + self.deps.limiter.time_for(1) < walk;
         // Whoever has just failed is asked by one request at a time.
         let most = if self.failures > 0 { 1 } else { UNDER_WAY };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::list::{List, Stage, account, fault};
+use super::list::{List, Stage, Total, account, fault};
 use crate::{
     api::{Endpoint, ErrorKind},
     clock::UnixMillis,
@@ -223,4 +223,60 @@ async fn up_to_the_share_a_fleet_may_change_at_once() {
         stage.poller.walk().await.unwrap();
         assert!(!stage.reader.current().confirming, "{changed} of {count}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn removed_and_changed_endpoints_count_together() {
+    let list = List::of(40);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    // 15 of 40 are removed, and 12 of the other 25 change.
+    list.state().rows.truncate(25);
+    list.set_registered(0..12, false);
+    stage.poller.walk().await.unwrap();
+    assert!(stage.reader.current().confirming);
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
+    let list = List::of(100);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    // Every row that is read has changed.
+    list.set_registered(0..100, false);
+    let rows = list.state().rows.clone();
+    list.state().rows.truncate(49);
+    list.state().total = Total::Off(51);
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((shown(&state), state.confirming), ((100, 100), true));
+    // A complete walk that agrees with the incomplete one shows more, and is confirmed in turn.
+    replace(&list, rows);
+    list.state().total = Total::Right;
+    for _ in 0..2 {
+        sleep(20 * SECOND).await;
+        stage.poller.walk().await.unwrap();
+    }
+    let state = stage.reader.current();
+    assert_eq!((shown(&state), state.confirming), ((100, 0), false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_whose_old_snapshot_is_hidden_is_not_up_before_the_confirmation() {
+    let list = List::of(40);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    sleep(301 * SECOND).await;
+    list.set_registered(0..40, false);
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((state.up, state.confirming), (Some(false), true));
+    sleep(15 * SECOND).await;
+    stage.poller.walk().await.unwrap();
+    let state = stage.reader.current();
+    assert_eq!((state.up, state.confirming), (Some(true), false));
+    assert!(
+        lost_at(&state, "7").is_some(),
+        "what it knew is not forgotten"
+    );
 }

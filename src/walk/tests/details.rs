@@ -401,3 +401,24 @@ async fn details_are_pending_while_walks_fail_and_nobody_retrieves_them() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_accounts_that_share_a_slow_limiter_do_not_spin_while_they_wait() {
+    let limiter = std::sync::Arc::new(crate::walk::RateLimiter::new(Some(1.0), 32));
+    let shutdown = crate::shutdown::Token::new();
+    let list = list(100, 0..100);
+    let mut lives = Vec::new();
+    for _ in 0..20 {
+        let mut account = wanting(600.0);
+        account.poll.interval = 30 * SECOND;
+        account.details.mode = DetailMode::Always;
+        let stage = super::list::Stage::sharing(&list, account, std::sync::Arc::clone(&limiter));
+        lives.push(Box::pin(stage.poller.run(shutdown.clone())));
+    }
+    let ten_minutes = async {
+        tokio::time::sleep(600 * SECOND).await;
+        shutdown.cancel();
+    };
+    // A poller that spins would never let the paused clock advance.
+    tokio::join!(ten_minutes, futures_util::future::join_all(lives));
+}

@@ -198,3 +198,55 @@ async fn a_walk_without_progress_says_deadline_unless_a_fault_explains_it() {
     let failure = stage.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "server_error");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_beyond_a_long_interval_ends_the_walk_although_it_is_cut_to_ten_minutes() {
+    let list = List::of(45);
+    let limited = Error {
+        retry_after: Some(86_400 * SECOND),
+        ..fault(ErrorKind::RateLimited)
+    };
+    list.state().faults = (0..9).map(|_| Some(limited.clone())).collect();
+    let mut stage = Stage::new(&list, account_of(600 * SECOND, 50 * SECOND));
+    let start = Instant::now();
+    let failure = stage.poller.walk().await.unwrap_err();
+    assert_eq!(failure.reason.label(), "rate_limited");
+    assert_eq!(start.elapsed().as_secs(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_without_end_do_not_leave_accounts_up_without_data() {
+    let limiter = Arc::new(RateLimiter::new(None, 32));
+    let list = List::of(45);
+    let stage = |_| {
+        Stage::sharing(
+            &list,
+            account_of(60 * SECOND, 50 * SECOND),
+            Arc::clone(&limiter),
+        )
+    };
+    let stages: Vec<_> = (0..10).map(stage).collect();
+    let limited = Error {
+        retry_after: Some(50 * SECOND),
+        ..fault(ErrorKind::RateLimited)
+    };
+    let faults = (0..10).map(|_| None);
+    let faults = faults.chain((0..10_000).map(|_| Some(limited.clone())));
+    list.state().faults = faults.collect();
+    assert_eq!(up_after(stages, 1_800 * SECOND).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
+    let limiter = Arc::new(RateLimiter::new(None, 32));
+    let list = List::of(45);
+    list.state().faults = [Some(fault(ErrorKind::Timeout))].into();
+    let account = account_of(60 * SECOND, 50 * SECOND);
+    let mut stage = Stage::sharing(&list, account, Arc::clone(&limiter));
+    let other = async {
+        sleep(SECOND / 10).await;
+        limiter.apply_retry_after(300 * SECOND);
+    };
+    let (walk, ()) = tokio::join!(stage.poller.walk(), other);
+    assert_eq!(walk.unwrap_err().reason.label(), "rate_limited");
+}

@@ -337,3 +337,19 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
         assert_eq!(list.asked().len(), 1, "{kind:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_hides_in_turn_removes_no_endpoint() {
+    let list = List::of(450);
+    let mut stage = Stage::new(&list, account());
+    stage.poller.walk().await.unwrap();
+    let rows = list.state().rows.clone();
+    list.state().total = Total::Off(1);
+    for hidden in (100..400).step_by(30) {
+        let mut others = rows.clone();
+        others.remove(hidden);
+        list.state().rows = others;
+        stage.poller.walk().await.unwrap();
+        assert_eq!(snapshot(&stage).len(), 450, "row {hidden}");
+    }
+}

@@ -31,7 +31,7 @@ async fn promtool_finds_nothing_to_say_about_the_shipped_files() {
 #[tokio::test]
 async fn every_case_holds_on_prometheus_2() {
     let folder = path(CASES);
-    retention(Generation::Two, &folder, &files(CASES, ".yml")).await;
+    hold(Generation::Two, &folder, &files(CASES, ".yml")).await;
 }
 
 /// There a range leaves out a sample that is exactly as old as the range is long. The operator's labels,
@@ -49,10 +49,10 @@ async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
         assert!(text.contains(" pod="), "{name}");
         fs::write(cases.join(name), text).unwrap();
     }
-    retention(Generation::Three, &cases, &names).await;
+    hold(Generation::Three, &cases, &names).await;
 }
 
-async fn retention(generation: Generation, folder: &Path, names: &[String]) {
+async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     assert!(names.len() >= 6, "{names:?}");
     // One at a time: other stories need the machine, too.
     for name in names {
