@@ -94,6 +94,11 @@ impl Endpoint {
         &self.id
     }
 
+    /// What its own device calls itself, registered or not.
+    pub fn device(&self) -> &'static str {
+        self.life.device.user_agent
+    }
+
     /// Does the API show it as registered?
     pub fn registered(&self) -> bool {
         self.registration.is_some()

@@ -148,11 +148,11 @@ impl World {
         if let Habit::Shift(shift) = life.habit
             && until <= now
         {
-            let (start, end) = shift.around(now);
+            let (start, end) = shift.around(now, self.zone);
             if start > now + EARLIEST {
                 return self.come_next_shift(now, whom, shift);
             }
-            if self.rng.u32(..100) < shift.absence(start) {
+            if self.rng.u32(..100) < shift.absence(start, self.zone) {
                 return self.come_next_shift(end, whom, shift);
             }
             until = end + self.rng.i64(-600..900);
@@ -262,7 +262,7 @@ impl World {
 
     /// Plans the log-in at the first shift that begins after `now`.
     pub(super) fn come_next_shift(&mut self, now: i64, whom: Whom, shift: Shift) {
-        let at = shift.next_start(now) + self.rng.i64(-600..900);
+        let at = shift.next_start(now, self.zone) + self.rng.i64(-600..900);
         self.agenda.plan(at.max(now + 1), Event::Register(whom));
     }
 

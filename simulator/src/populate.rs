@@ -252,8 +252,8 @@ impl World {
         let (registered, until) = match role.habit() {
             Habit::Never => (false, 0),
             Habit::Shift(shift) if !still => {
-                let (start, end) = shift.around(now);
-                let there = start <= now && self.rng.u32(..100) >= shift.absence(start);
+                let (start, end) = shift.around(now, self.zone);
+                let there = start <= now && self.rng.u32(..100) >= shift.absence(start, self.zone);
                 (
                     there,
                     if there {

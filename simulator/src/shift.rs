@@ -1,10 +1,10 @@
-//! Working hours of agents, in Indian Standard Time.
+//! Working hours of agents, in the local time of their world.
 
 use super::names::Shift;
 
 const DAY: i64 = 86_400;
 /// Indian Standard Time is five and a half hours ahead of UTC, all year.
-const ZONE: i64 = 19_800;
+pub(super) const INDIA: i64 = 19_800;
 
 impl Shift {
     /// Start (seconds after local midnight) and length.
@@ -16,18 +16,18 @@ impl Shift {
         }
     }
 
-    /// The first start after `now`, in Unix seconds.
-    pub(super) fn next_start(self, now: i64) -> i64 {
+    /// The first start after `now`, in Unix seconds. Clocks are `zone` seconds ahead of UTC.
+    pub(super) fn next_start(self, now: i64, zone: i64) -> i64 {
         let (start, _) = self.hours();
-        let midnight = (now + ZONE).div_euclid(DAY) * DAY - ZONE;
+        let midnight = (now + zone).div_euclid(DAY) * DAY - zone;
         let today = midnight + start;
         if today > now { today } else { today + DAY }
     }
 
     /// The shift that is under way or, within an hour of its end, the next one.
-    pub(super) fn around(self, now: i64) -> (i64, i64) {
+    pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
-        let next = self.next_start(now);
+        let next = self.next_start(now, zone);
         let start = if next - DAY + length > now + 3600 {
             next - DAY
         } else {
@@ -37,9 +37,9 @@ impl Shift {
     }
 
     /// How many agents of a hundred stay at home when the shift starts at this instant.
-    pub(super) fn absence(self, start: i64) -> u32 {
+    pub(super) fn absence(self, start: i64, zone: i64) -> u32 {
         // The first day of 1970 was a Thursday.
-        let weekday = ((start + ZONE).div_euclid(DAY) + 4).rem_euclid(7);
+        let weekday = ((start + zone).div_euclid(DAY) + 4).rem_euclid(7);
         let weekend = weekday == 0 || weekday == 6;
         match self {
             _ if !weekend => 6,
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_morning_shift_is_under_way_at_ten() {
-        let (start, end) = Shift::Morning.around(MONDAY_AT_TEN);
+        let (start, end) = Shift::Morning.around(MONDAY_AT_TEN, INDIA);
         assert_eq!(start, MONDAY_AT_TEN - 3600);
         assert_eq!(end, start + 9 * 3600);
     }
@@ -67,14 +67,21 @@ mod tests {
     #[test]
     fn a_night_shift_reaches_over_midnight() {
         let three_at_night = MONDAY_AT_TEN + 17 * 3600;
-        let (start, end) = Shift::Night.around(three_at_night);
+        let (start, end) = Shift::Night.around(three_at_night, INDIA);
         assert!(start < three_at_night && three_at_night < end);
-        assert_eq!(Shift::Night.next_start(three_at_night), start + DAY);
+        assert_eq!(Shift::Night.next_start(three_at_night, INDIA), start + DAY);
     }
 
     #[test]
     fn most_agents_stay_at_home_on_sundays() {
-        assert!(Shift::Morning.absence(MONDAY_AT_TEN) < 10);
-        assert!(Shift::Morning.absence(MONDAY_AT_TEN - DAY) > 50);
+        assert!(Shift::Morning.absence(MONDAY_AT_TEN, INDIA) < 10);
+        assert!(Shift::Morning.absence(MONDAY_AT_TEN - DAY, INDIA) > 50);
+    }
+
+    #[test]
+    fn days_of_another_zone_move_the_weekday_with_them() {
+        assert!(Shift::Morning.absence(MONDAY_AT_TEN, INDIA - DAY) > 50);
+        let (start, _) = Shift::Morning.around(MONDAY_AT_TEN, INDIA - 3600);
+        assert_eq!(start, MONDAY_AT_TEN, "it is nine there");
     }
 }

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use fastrand::Rng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::account::Account;
 use super::agenda::Agenda;
+use super::shift::INDIA;
 
 /// How often each kind of thing has happened so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +39,8 @@ pub struct Happened {
 #[derive(Debug)]
 pub struct World {
     now: Timestamp,
+    /// Seconds that its clocks are ahead of UTC.
+    pub(super) zone: i64,
     pub(super) accounts: Vec<Account>,
     pub(super) rng: Rng,
     pub(super) agenda: Agenda,
@@ -46,16 +49,25 @@ pub struct World {
 }
 
 impl World {
-    /// A world without accounts.
+    /// A world without accounts, in Indian Standard Time.
     pub fn new(start: Timestamp, seed: u64) -> Self {
         Self {
             now: start,
+            zone: INDIA,
             accounts: Vec::new(),
             rng: Rng::with_seed(seed),
             agenda: Agenda::default(),
             happened: Happened::default(),
             answers: 0,
         }
+    }
+
+    /// The same where clocks are ahead of UTC by this much. It may be days: so the weekday can be chosen
+    /// as well as the hour.
+    #[must_use]
+    pub fn zone(mut self, ahead: SignedDuration) -> Self {
+        self.zone = ahead.as_secs();
+        self
     }
 
     /// The world's time.

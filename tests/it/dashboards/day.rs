@@ -13,7 +13,7 @@ use vobiz_simulator::{
     Endpoint, Fault, FaultId, Login, Registration, RetryAfter, Shape, Vendor, World,
 };
 
-use super::past::Past;
+use super::{local::zone, past::Past};
 use crate::stand::{auth_id, household, lively};
 
 /// The accounts, the number of their endpoints, and how the vendor tells of them: all there is to tell;
@@ -87,6 +87,8 @@ impl Day {
             configuration: &|vendor| configured(&configuration(vendor, folder), STEP),
             second: end - SignedDuration::from_hours(1),
         };
+        // What the network and the schedules of walks take is the same each time.
+        fastrand::seed(7);
         let hour = SignedDuration::from_hours(1);
         let begin = end - 24 * hour;
         let last_week = end - 7 * 24 * hour;
@@ -96,7 +98,7 @@ impl Day {
                 day.watch(vendor);
             }
         };
-        let world = settled(begin_then);
+        let world = settled(begin_then, zone(end));
         let (week, mut world) = past.live(world, Some(last_week + LAST_WEEK.1), &mut watch);
         world.advance(begin);
         let (samples, world) = past.live(world, None, &mut |vendor, at| day.pass(vendor, at));
@@ -121,7 +123,7 @@ impl Day {
     /// What happens beside what happens by itself.
     fn pass(&mut self, vendor: &Vendor, now: Timestamp) {
         let main = || auth_id("main");
-        let left = usize::try_from((self.end - now).get_seconds() / 60).unwrap_or_default();
+        let left = minutes_left(self.end, now);
         self.comes_and_goes(vendor, now, left);
         match left {
             1440 => self.watch(vendor),
@@ -156,6 +158,10 @@ impl Day {
                 let other = account.applications[3].id.clone();
                 assert!(account.edit(&id, |one| one.application = Some(other)));
             }),
+            // From here on it stays registered until its story begins.
+            110 => edit(vendor, LATE, |one| {
+                one.registration = Some(Registration::until(now + SignedDuration::from_hours(9)));
+            }),
             120 => {
                 self.lost_at = now;
                 self.flaps += 1;
@@ -171,7 +177,7 @@ impl Day {
                 let account = world.account_mut(&main()).unwrap();
                 assert!(account.hide(&id, hidden));
             }),
-            20 => all_of_one_kind_are_lost(vendor, now),
+            20 => vendor.edit(all_of_one_kind_are_lost),
             _ => {}
         }
     }
@@ -190,23 +196,32 @@ impl Day {
     }
 }
 
-fn all_of_one_kind_are_lost(vendor: &Vendor, now: Timestamp) {
-    vendor.edit(|world| {
-        let account = world.account_mut(&auth_id("main")).unwrap();
-        let is_one = |one: &&Endpoint| {
-            let registration = one.registration.as_ref();
-            registration.is_some_and(|device| device.user_agent == AGENT)
-        };
-        let all = account.endpoints().filter(is_one);
-        let all: Vec<_> = all.map(|one| one.id().to_owned()).collect();
-        for id in all {
-            account.edit(&id, |one| one.set_registered(false, now));
-        }
-    });
+/// Takes every phone of one kind off. From then on nothing happens to them by itself.
+fn all_of_one_kind_are_lost(world: &mut World) {
+    let now = world.now();
+    let account = world.account_mut(&auth_id("main")).unwrap();
+    // Those that are away just now, too, or they come back alone. Not those that a story has
+    // registered from elsewhere.
+    let is_one = |one: &&Endpoint| {
+        let registration = one.registration.as_ref();
+        one.device() == AGENT && registration.is_none_or(|device| device.user_agent == AGENT)
+    };
+    let all = account.endpoints().filter(is_one);
+    let all: Vec<_> = all.map(|one| one.id().to_owned()).collect();
+    for id in all {
+        account.edit(&id, |one| one.set_registered(false, now));
+    }
 }
 
-fn settled(start: Timestamp) -> World {
-    let mut world = World::new(start, 7);
+/// Minutes from `now` to the end. An answer on its way can make the clock late by less than a second:
+/// no minute is skipped by that.
+fn minutes_left(end: Timestamp, now: Timestamp) -> usize {
+    let left = end.as_millisecond() - now.as_millisecond();
+    usize::try_from((left + 30_000).div_euclid(60_000)).unwrap_or_default()
+}
+
+fn settled(start: Timestamp, zone: SignedDuration) -> World {
+    let mut world = World::new(start, 7).zone(zone);
     for (name, endpoints, shape) in ACCOUNTS {
         let plan = lively(name, endpoints).shape(shape);
         world.settle(plan.sub_account(Login {
@@ -266,4 +281,33 @@ pub fn seconds(time: Timestamp) -> f64 {
 /// As Prometheus tells a number.
 pub fn value(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap())
+}
+
+#[test]
+fn a_kind_that_is_lost_stays_lost_at_every_hour_of_the_week() {
+    let start: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
+    for hour in (0..7 * 24).step_by(5) {
+        let mut world = settled(start, SignedDuration::from_hours(hour));
+        world.advance_by(Duration::from_secs(3600));
+        all_of_one_kind_are_lost(&mut world);
+        world.advance_by(Duration::from_secs(1200));
+        let account = world.account(&auth_id("main")).unwrap();
+        let devices = account
+            .endpoints()
+            .filter_map(|one| one.registration.as_ref());
+        let back = devices.filter(|device| device.user_agent == AGENT).count();
+        assert_eq!(back, 0, "{hour} hours ahead of UTC");
+    }
+}
+
+#[test]
+fn no_minute_of_a_day_is_skipped_by_a_clock_that_is_a_little_late() {
+    let end: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
+    for minutes in [1440, 200, 120, 20, 2, 0] {
+        let at = end - SignedDuration::from_mins(minutes);
+        for late in [0, 1, 480, 999] {
+            let now = at + SignedDuration::from_millis(late);
+            assert_eq!(i64::try_from(minutes_left(end, now)), Ok(minutes));
+        }
+    }
 }

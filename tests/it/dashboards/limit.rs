@@ -11,6 +11,7 @@ use super::{
     board::{Board, Query, boards},
     day::{GROUPS, configured},
     grafana::View,
+    local::zone,
     past::Past,
     stage::prometheus,
 };
@@ -29,7 +30,7 @@ const SLOWEST: usize = 12;
 const TRIES: usize = 5;
 
 fn settled(start: Timestamp) -> World {
-    let mut world = World::new(start, 7);
+    let mut world = World::new(start, 7).zone(zone(start));
     for (name, endpoints) in ACCOUNTS {
         world.settle(lively(name, endpoints));
     }

@@ -8,6 +8,7 @@ mod grafana;
 mod house;
 mod images;
 mod limit;
+mod local;
 mod names;
 mod past;
 mod provisioned;

@@ -1,0 +1,63 @@
+//! The local time of simulated fleets, which does not follow the clock of the machine: at night or at a
+//! weekend, a fleet whose agents work in shifts is another one.
+
+use std::env;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// When simulated days end: two shifts are at work, and for two hours none begins or ends.
+const ENDS: &str = "wednesday 15:00";
+/// A variable that names another weekday and time.
+const VARIABLE: &str = "SIMULATED_DAY_ENDS";
+
+const DAYS: [&str; 7] = [
+    "sunday",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+];
+const HOUR: i64 = 3600;
+const WEEK: i64 = 7 * 24 * HOUR;
+/// The first day of 1970 was a Thursday.
+const FIRST_DAY: i64 = 4;
+
+/// How far clocks are ahead of UTC where days end at this instant.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which hour is tried is for the person who runs the test to say"
+)]
+pub fn zone(end: Timestamp) -> SignedDuration {
+    let ends = env::var(VARIABLE).unwrap_or_else(|_| ENDS.to_owned());
+    let local = seconds_of_week(&ends)
+        .unwrap_or_else(|| panic!("{VARIABLE} must be like {ENDS:?}, not {ends:?}"));
+    let here = (end.as_second() + FIRST_DAY * 24 * HOUR).rem_euclid(WEEK);
+    SignedDuration::from_secs(local - here)
+}
+
+fn seconds_of_week(text: &str) -> Option<i64> {
+    let (day, time) = text.split_once(' ')?;
+    let day = DAYS.iter().position(|known| *known == day)?;
+    let (hour, minute) = time.split_once(':')?;
+    let (hour, minute): (i64, i64) = (hour.parse().ok()?, minute.parse().ok()?);
+    let valid = (0..24).contains(&hour) && (0..60).contains(&minute);
+    valid.then_some((i64::try_from(day).ok()? * 24 + hour) * HOUR + minute * 60)
+}
+
+#[test]
+fn the_local_time_at_the_end_of_a_day_is_the_same_whenever_it_is_lived() {
+    let monday_at_ten: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
+    let mut hour = SignedDuration::ZERO;
+    let local = |end: Timestamp| (end + zone(end)).as_second().rem_euclid(WEEK);
+    while hour < SignedDuration::from_hours(8 * 24) {
+        assert_eq!(local(monday_at_ten + hour), local(monday_at_ten));
+        hour += SignedDuration::from_mins(37);
+    }
+    assert_eq!(seconds_of_week("sunday 00:01"), Some(60));
+    assert_eq!(seconds_of_week("saturday 23:59"), Some(WEEK - 60));
+    for wrong in ["", "sunday", "someday 1:00", "sunday 24:00", "sunday 1:60"] {
+        assert_eq!(seconds_of_week(wrong), None, "{wrong}");
+    }
+}
