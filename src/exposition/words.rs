@@ -13,7 +13,7 @@ pub struct AccountSummary {
     pub name: String,
     /// Its state in a sentence.
     pub state: String,
-    /// The id of an endpoint that the last good walk found, for an example.
+    /// The id of an endpoint that the last good walk found, for an example: letters and digits.
     pub endpoint_id: Option<Arc<str>>,
 }
 
@@ -31,16 +31,19 @@ pub(super) struct Standing {
 
 impl Standing {
     pub(super) fn new(state: &AccountState, counts: Option<Counts>) -> Self {
-        let first = state
+        // Other ids could not be asked for by a link.
+        let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let mut endpoints = state
             .snapshot
-            .as_ref()
-            .and_then(|snapshot| snapshot.endpoints().next());
+            .iter()
+            .flat_map(|snapshot| snapshot.endpoints());
+        let example = endpoints.find(|endpoint| is_plain(endpoint.id));
         Self {
             account: Arc::clone(&state.account),
             up: state.up,
             failure: state.failure,
             counts,
-            endpoint_id: first.map(|endpoint| endpoint.id.into()),
+            endpoint_id: example.map(|endpoint| endpoint.id.into()),
             max_age: state.max_age,
             withdraw_at: state.withdraw_at,
         }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     exposition::{Encoding, Exposition, Format, account::Rendered, press::Press},
-    snapshot::AccountState,
+    snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
 };
 
@@ -269,4 +269,19 @@ async fn counters_are_encoded_anew_once_a_second_and_not_at_every_scrape() {
         .await
         .unwrap();
     assert_eq!(walks(), "2", "and after every walk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_example_for_people_is_an_endpoint_that_a_link_can_ask_for() {
+    let named = |id: &str| Endpoint {
+        id: id.to_owned(),
+        ..Endpoint::default()
+    };
+    let odd = snapshot([named("1 2"), named("1&x=y")], None, facts(0));
+    let plain = snapshot([named("1 2"), named("12")], None, facts(0));
+    let (exposition, _publishers) =
+        exposition([fresh("new"), good("odd", odd), good("plain", plain)]);
+    let accounts = exposition.accounts().into_iter();
+    let examples: Vec<_> = accounts.map(|account| account.endpoint_id).collect();
+    assert_eq!(examples, [None, None, Some("12".into())]);
 }
