@@ -1,6 +1,6 @@
 //! The end of the process, as a value that is handed over.
 //!
-//! SIGTERM and SIGINT ask for an orderly end: everybody who holds the [`Token`] finishes what is under
+//! SIGTERM and SIGINT ask for an orderly end: everybody who holds the [`CancellationToken`] finishes what is under
 //! way. A second one leaves at once, with the exit code that a shell gives to a process that the signal
 //! has killed: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
 
@@ -9,7 +9,7 @@ use std::{convert::Infallible, io};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// Cloned into every task; cancelled once, when the process is asked to end.
-pub use tokio_util::sync::CancellationToken as Token;
+pub use tokio_util::sync::CancellationToken;
 
 /// The signals that this process listens to, from the moment this exists.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Signals {
     /// second leaves at once. Runs beside everything else and never ends by itself; who drops it
     /// after the first signal gives up the second one's meaning. Where `shutdown` was cancelled
     /// by others, the first signal leaves at once.
-    pub async fn obey(mut self, shutdown: Token) -> Infallible {
+    pub async fn obey(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
             let signal = self.next().await;
             let name = signal.name();

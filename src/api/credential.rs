@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// One pair of auth id and token. Requests under way keep the pair they started with.
 pub(super) struct Credential {
     auth_id: String,
-    /// `X-Auth-ID` and `X-Auth-Token`; `None` if one of them cannot stand in a header.
+    /// `X-Auth-ID` and `X-Auth-ApiToken`; `None` if one of them cannot stand in a header.
     headers: Option<[HeaderValue; 2]>,
 }
 
@@ -26,7 +26,7 @@ impl Credential {
         Self::new(&self.auth_id, token)
     }
 
-    /// `X-Auth-ID` and `X-Auth-Token`, or `None` if a header cannot hold them.
+    /// `X-Auth-ID` and `X-Auth-ApiToken`, or `None` if a header cannot hold them.
     pub(super) fn headers(&self) -> Option<[HeaderValue; 2]> {
         self.headers.clone()
     }

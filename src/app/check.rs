@@ -8,7 +8,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use secrecy::SecretString;
 
-use super::{Failure, end::Print};
+use super::{ExitError, end::Print};
 use crate::{
     api::{ApplicationForm, Client, Endpoint, Error, Page, RowShape, Transports},
     cli::{Arguments, Check},
@@ -28,7 +28,7 @@ pub(super) async fn check(
     environment: &[(String, String)],
     check: Check,
     out: &mut Print<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let load = match check {
         Check::WithoutSecrets => config::load_without_secrets,
         Check::Whole | Check::Live => config::load,
@@ -61,7 +61,7 @@ pub(super) async fn check(
 }
 
 /// Reads the lists of all accounts side by side, and tells of them in the configuration's order.
-async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), Failure> {
+async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), ExitError> {
     let mut transports = Transports::new();
     let instruments = Instruments::new();
     let clock = Clock::system();
@@ -95,7 +95,7 @@ async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), Failure> {
     }
     if failed > 0 {
         let all = config.accounts.len();
-        return Err(Failure::at_run_time(format!(
+        return Err(ExitError::at_run_time(format!(
             "{failed} of {all} accounts failed"
         )));
     }
@@ -154,7 +154,7 @@ impl Source for Shapes {
 }
 
 /// What the list tells about an account and the settings for it.
-fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), Failure> {
+fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), ExitError> {
     let name = &account.name;
     let (snapshot, walk) = (&*list.snapshot, &list.snapshot.walk);
     let (all, tallies) = (snapshot.len(), snapshot.tally(account.groups.len()));

@@ -1,19 +1,23 @@
 //! Everything at once without an account: the simulated vendor with the exporter in front of it.
 
-use super::{Failure, end::Print, serve, simulate};
+use super::{ExitError, end::Print, serve, simulate};
 use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 
 use crate::{
     cli::Demo,
     config::{self, Account, Config, Group, GroupMatch, Pattern, Watch},
-    shutdown::Token,
+    shutdown::CancellationToken,
 };
 
 /// What the first and larger account is called.
 const MAIN: &str = "main";
 
 /// Starts the simulated vendor on a free port and serves what the exporter makes of it.
-pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> Result<(), Failure> {
+pub(super) async fn demo(
+    demo: &Demo,
+    shutdown: CancellationToken,
+    out: &mut Print<'_>,
+) -> Result<(), ExitError> {
     let seed = demo.seed.unwrap_or_else(|| fastrand::u64(..));
     let world = World::demo_at(demo.endpoints as usize, seed, simulate::now());
     let options = Options {
@@ -21,7 +25,7 @@ pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> R
         ..Options::default()
     };
     let vendor = Vendor::start(world, options).await.map_err(|error| {
-        Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
+        ExitError::at_run_time(format!("cannot start the simulated vendor: {error}"))
     })?;
     let config = configuration(&vendor)?;
     let phone = vendor.edit(|world| world.first().at(0).map(|phone| phone.id().to_owned()));
@@ -58,7 +62,7 @@ pub(super) async fn demo(demo: &Demo, shutdown: Token, out: &mut Print<'_>) -> R
 }
 
 /// The configuration that an operator of the demonstration's phones might write.
-fn configuration(vendor: &Vendor) -> Result<Config, Failure> {
+fn configuration(vendor: &Vendor) -> Result<Config, ExitError> {
     let base_url = vendor.base_url();
     let mut accounts = Vec::new();
     let mut config = None;
@@ -79,7 +83,8 @@ fn configuration(vendor: &Vendor) -> Result<Config, Failure> {
         }));
         config = Some(loaded);
     }
-    let config = config.ok_or_else(|| Failure::at_run_time("the demonstration has no account"))?;
+    let config =
+        config.ok_or_else(|| ExitError::at_run_time("the demonstration has no account"))?;
     Ok(Config { accounts, ..config })
 }
 

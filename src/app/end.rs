@@ -6,12 +6,12 @@ use crate::config;
 
 /// Why the process leaves with another code than 0.
 #[derive(Debug)]
-pub struct Failure {
+pub struct ExitError {
     text: String,
     code: u8,
 }
 
-impl Failure {
+impl ExitError {
     /// Exit code 1: something failed while running.
     pub(super) fn at_run_time(text: impl Into<String>) -> Self {
         Self {
@@ -39,15 +39,15 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for ExitError {}
 
-impl From<config::Errors> for Failure {
+impl From<config::Errors> for ExitError {
     fn from(errors: config::Errors) -> Self {
         Self::of_configuration(errors.to_string())
     }
@@ -58,23 +58,23 @@ pub(super) struct Print<'a>(pub(super) &'a mut dyn Write);
 
 impl Print<'_> {
     /// What `write!` and `writeln!` call.
-    pub(super) fn write_fmt(&mut self, words: fmt::Arguments<'_>) -> Result<(), Failure> {
+    pub(super) fn write_fmt(&mut self, words: fmt::Arguments<'_>) -> Result<(), ExitError> {
         printed(self.0.write_fmt(words))
     }
 
-    pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), ExitError> {
         printed(self.0.write_all(bytes))
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    pub(super) fn flush(&mut self) -> Result<(), ExitError> {
         printed(self.0.flush())
     }
 }
 
 /// A reader who has read enough and closed the pipe is not news.
-fn printed(result: io::Result<()>) -> Result<(), Failure> {
+fn printed(result: io::Result<()>) -> Result<(), ExitError> {
     result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::at_run_time(""),
-        _ => Failure::at_run_time(format!("cannot write to standard output: {error}")),
+        io::ErrorKind::BrokenPipe => ExitError::at_run_time(""),
+        _ => ExitError::at_run_time(format!("cannot write to standard output: {error}")),
     })
 }

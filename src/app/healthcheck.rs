@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Failure, end::Print};
+use super::{ExitError, end::Print};
 use crate::cli::{ListenAddress, Web};
 
 /// A process that lives answers within this time, name look-up included.
@@ -25,11 +25,11 @@ const STATUS: usize = "HTTP/1.x 200".len();
 ///
 /// # Errors
 /// Code 1 when it cannot be reached, does not answer in time, or is not well.
-pub(super) async fn healthcheck(web: &Web, out: &mut Print<'_>) -> Result<(), Failure> {
+pub(super) async fn healthcheck(web: &Web, out: &mut Print<'_>) -> Result<(), ExitError> {
     let Some(listen) = web.listen_addresses.first() else {
-        return Err(Failure::at_run_time("not healthy: it listens nowhere"));
+        return Err(ExitError::at_run_time("not healthy: it listens nowhere"));
     };
-    let ill = |why: String| Failure::at_run_time(format!("not healthy at {listen}: {why}"));
+    let ill = |why: String| ExitError::at_run_time(format!("not healthy at {listen}: {why}"));
     let answer = timeout(PATIENCE, ask(listen)).await;
     let answer = answer.map_err(|_| ill(format!("no answer within {} s", PATIENCE.as_secs())))?;
     let status = answer.map_err(|error| ill(error.to_string()))?;

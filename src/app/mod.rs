@@ -4,11 +4,11 @@
 //! started in this room or by the front door, and handed the same [`shutdown`](crate::shutdown)
 //! token.
 
+mod accounts;
 mod check;
 mod demo;
 mod end;
 mod healthcheck;
-mod household;
 mod memory;
 mod once;
 mod panics;
@@ -21,11 +21,11 @@ use std::io::Write;
 
 use crate::{
     cli::{self, Arguments, Task},
-    shutdown::{Signals, Token},
+    shutdown::{CancellationToken, Signals},
     telemetry::logs,
 };
 
-pub use end::Failure;
+pub use end::ExitError;
 use end::Print;
 
 /// Threads are started when they are needed. Every account whose token file hangs keeps one, however
@@ -39,12 +39,12 @@ const MOST_BLOCKING_THREADS: usize = 4_096;
 /// go to standard error.
 ///
 /// # Errors
-/// A [`Failure`] with the text to print and the exit code to leave with.
+/// A [`ExitError`] with the text to print and the exit code to leave with.
 pub fn run(
     arguments: &Arguments,
     environment: &[(String, String)],
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let mut out = Print(out);
     let text = match &arguments.task {
         Task::Completion(shell) => Some(cli::completion(*shell)),
@@ -65,13 +65,14 @@ pub fn run(
         .max_blocking_threads(MOST_BLOCKING_THREADS)
         .enable_all()
         .build()
-        .map_err(|error| Failure::at_run_time(format!("cannot start threads: {error}")))?;
-    let end = Token::new();
+        .map_err(|error| ExitError::at_run_time(format!("cannot start threads: {error}")))?;
+    let end = CancellationToken::new();
     let task = async {
         // Before anything else, so that no early SIGHUP ends the process; and on a thread of its
         // own, so that a second SIGTERM does even while reading a file or printing hangs.
-        let signals = Signals::listen()
-            .map_err(|error| Failure::at_run_time(format!("cannot listen to signals: {error}")))?;
+        let signals = Signals::listen().map_err(|error| {
+            ExitError::at_run_time(format!("cannot listen to signals: {error}"))
+        })?;
         tokio::spawn(signals.obey(end.clone()));
         let out = &mut out;
         match &arguments.task {
@@ -79,7 +80,7 @@ pub fn run(
             Task::Check(check) => {
                 let check = check::check(arguments, environment, *check, out);
                 let checked = end.run_until_cancelled(check).await;
-                checked.unwrap_or_else(|| Err(Failure::at_run_time("interrupted")))
+                checked.unwrap_or_else(|| Err(ExitError::at_run_time("interrupted")))
             }
             Task::Once { output } => {
                 once::once(arguments, environment, output.as_deref(), end, out).await
@@ -96,7 +97,7 @@ pub fn run(
     result.and(out.flush())
 }
 
-fn log(arguments: &Arguments) -> Result<(), Failure> {
+fn log(arguments: &Arguments) -> Result<(), ExitError> {
     let level = match arguments.log.level {
         cli::LogLevel::Trace => logs::Level::Trace,
         cli::LogLevel::Debug => logs::Level::Debug,
@@ -108,5 +109,5 @@ fn log(arguments: &Arguments) -> Result<(), Failure> {
         cli::LogFormat::Logfmt => logs::Format::Logfmt,
         cli::LogFormat::Json => logs::Format::Json,
     };
-    logs::init(level, format).map_err(|error| Failure::at_run_time(error.to_string()))
+    logs::init(level, format).map_err(|error| ExitError::at_run_time(error.to_string()))
 }

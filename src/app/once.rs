@@ -10,12 +10,12 @@ use std::{
 
 use futures_util::future::join_all;
 
-use super::{Failure, end::Print, household::Household};
+use super::{ExitError, accounts::Accounts, end::Print};
 use crate::{
     cli::Arguments,
     config,
     exposition::{SingleRun, single_run},
-    shutdown::Token,
+    shutdown::CancellationToken,
     snapshot::Reader,
     walk::Poller,
 };
@@ -34,50 +34,50 @@ pub(super) async fn once(
     arguments: &Arguments,
     environment: &[(String, String)],
     output: Option<&Path>,
-    shutdown: Token,
+    shutdown: CancellationToken,
     out: &mut Print<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     let loaded = config::load(arguments.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let mut household = Household::build(&loaded.config, false)?;
-    let walks = join_all(household.pollers.iter_mut().map(Poller::walk));
+    let mut accounts = Accounts::build(&loaded.config, false)?;
+    let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
     // A reader who stops reading must not hold the process: from here on, one signal is enough.
     shutdown.cancel();
-    let states: Vec<_> = household.readers.iter().map(Reader::current).collect();
+    let states: Vec<_> = accounts.readers.iter().map(Reader::current).collect();
     let walked = |well: bool| states.iter().filter(|state| state.up == Some(well)).count();
-    let (accounts, failed) = (states.len(), walked(false));
-    let unfinished = accounts - walked(true) - failed;
+    let (total, failed) = (states.len(), walked(false));
+    let unfinished = total - walked(true) - failed;
     match output {
         Some(file) if unfinished > 0 => {
-            return Err(Failure::at_run_time(format!(
-                "interrupted: {unfinished} of {accounts} accounts were not walked to the end; {} \
+            return Err(ExitError::at_run_time(format!(
+                "interrupted: {unfinished} of {total} accounts were not walked to the end; {} \
                  was not written",
                 file.display()
             )));
         }
         Some(file) => {
-            replace(file, single_run(&states, &household.instruments)).map_err(|error| {
-                Failure::at_run_time(format!("cannot write {}: {error}", file.display()))
+            replace(file, single_run(&states, &accounts.instruments)).map_err(|error| {
+                ExitError::at_run_time(format!("cannot write {}: {error}", file.display()))
             })?;
         }
         None => {
-            for piece in single_run(&states, &household.instruments) {
+            for piece in single_run(&states, &accounts.instruments) {
                 out.write_all(&piece)?;
             }
             out.flush()?;
         }
     }
     if unfinished > 0 {
-        return Err(Failure::at_run_time(format!(
-            "interrupted: {unfinished} of {accounts} accounts were not walked to the end"
+        return Err(ExitError::at_run_time(format!(
+            "interrupted: {unfinished} of {total} accounts were not walked to the end"
         )));
     }
     if failed > 0 {
-        return Err(Failure::at_run_time(format!(
-            "{failed} of {accounts} accounts failed"
+        return Err(ExitError::at_run_time(format!(
+            "{failed} of {total} accounts failed"
         )));
     }
     Ok(())

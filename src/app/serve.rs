@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Failure, household::Household, service::Service, tasks::Tasks};
+use super::{ExitError, accounts::Accounts, service::Service, tasks::Tasks};
 use crate::{
     cli::{Arguments, ListenAddress, Web},
     config::{self, Config},
     exposition::Exposition,
     http::{Address, Bound, Settings},
-    shutdown::Token,
+    shutdown::CancellationToken,
     snapshot::Reader,
 };
 
@@ -17,8 +17,8 @@ use crate::{
 pub(super) async fn serve(
     arguments: &Arguments,
     environment: &[(String, String)],
-    shutdown: Token,
-) -> Result<(), Failure> {
+    shutdown: CancellationToken,
+) -> Result<(), ExitError> {
     let service = Service::of(environment, std::process::id());
     service.tell("STATUS=reading the configuration").await;
     let loaded = config::load(arguments.config_file.as_deref(), environment)?;
@@ -26,7 +26,7 @@ pub(super) async fn serve(
         tracing::warn!("{warning}");
     }
     tracing::debug!(configuration = %loaded.config.masked(), "loaded");
-    let (closed, until) = (Token::new(), shutdown.clone());
+    let (closed, until) = (CancellationToken::new(), shutdown.clone());
     let mut companion = None;
     let announce = |_: &Bound, accounts: &[Reader]| {
         // A task of its own on the runtime: when the runtime no longer runs tasks, the manager's
@@ -49,12 +49,12 @@ pub(super) async fn serve(
 pub(super) async fn open(
     config: &Config,
     web: &Web,
-    shutdown: Token,
-    announce: impl FnOnce(&Bound, &[Reader]) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    shutdown: CancellationToken,
+    announce: impl FnOnce(&Bound, &[Reader]) -> Result<(), ExitError>,
+) -> Result<(), ExitError> {
     let mut bound = bind(web).await?;
-    let household = Household::build(config, true)?;
-    if let Some(prober) = household.prober {
+    let accounts = Accounts::build(config, true)?;
+    if let Some(prober) = accounts.prober {
         bound = bound.with_bell(Arc::new(prober));
         tracing::info!(
             requests_per_second = config.probe.requests_per_second,
@@ -67,12 +67,12 @@ pub(super) async fn open(
             path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
         );
     }
-    announce(&bound, &household.readers)?;
+    announce(&bound, &accounts.readers)?;
 
-    let instruments = household.instruments;
-    let exposition = Exposition::new(household.readers, instruments.clone());
+    let instruments = accounts.instruments;
+    let exposition = Exposition::new(accounts.readers, instruments.clone());
     let mut tasks = Tasks::default();
-    for (account, poller) in config.accounts.iter().zip(household.pollers) {
+    for (account, poller) in config.accounts.iter().zip(accounts.pollers) {
         tasks.poll(&account.name, poller.run(shutdown.clone()));
     }
     let rendering = exposition.clone();
@@ -92,7 +92,7 @@ pub(super) async fn open(
     Ok(())
 }
 
-async fn bind(web: &Web) -> Result<Bound, Failure> {
+async fn bind(web: &Web) -> Result<Bound, ExitError> {
     let addresses: Vec<_> = web.listen_addresses.iter().map(address).collect();
     let settings = Settings {
         telemetry_path: web.telemetry_path.as_str().to_owned(),
@@ -100,7 +100,7 @@ async fn bind(web: &Web) -> Result<Bound, Failure> {
         ..Settings::default()
     };
     let bound = Bound::bind(&addresses, settings).await;
-    bound.map_err(|error| Failure::at_run_time(format!("{error}; see --web.listen-address")))
+    bound.map_err(|error| ExitError::at_run_time(format!("{error}; see --web.listen-address")))
 }
 
 pub(super) fn address(listen: &ListenAddress) -> Address {

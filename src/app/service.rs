@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
-use crate::{shutdown::Token, snapshot::Reader};
+use crate::{shutdown::CancellationToken, snapshot::Reader};
 
 /// How often the state is looked at for something new to tell.
 const LOOK: Duration = Duration::from_secs(1);
@@ -56,7 +56,12 @@ impl Service {
 
     /// From a house that is open to one that is closed: READY at once, then every change of what
     /// there is to tell, STOPPING with the end of `open`. Gives signs of life until `closed`.
-    pub(super) async fn accompany(self, accounts: Vec<Reader>, open: Token, closed: Token) {
+    pub(super) async fn accompany(
+        self,
+        accounts: Vec<Reader>,
+        open: CancellationToken,
+        closed: CancellationToken,
+    ) {
         if self.socket.is_none() {
             return;
         }

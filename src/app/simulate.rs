@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{Failure, end::Print, serve};
+use super::{ExitError, end::Print, serve};
 use vobiz_simulator::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity};
 
 use crate::{
     cli::{RowShape, Simulate},
     clock::Clock,
-    shutdown::Token,
+    shutdown::CancellationToken,
 };
 
 /// How many accounts are listed.
@@ -24,15 +24,15 @@ const LISTED: u32 = 3;
 /// Serves the simulated API until `shutdown`.
 pub(super) async fn simulate(
     simulate: &Simulate,
-    shutdown: Token,
+    shutdown: CancellationToken,
     out: &mut Print<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), ExitError> {
     // First, because a large world takes its time, and a taken port is told at once.
     let listener = listen(simulate).await?;
     let seed = simulate.seed.unwrap_or_else(|| fastrand::u64(..));
     let vendor =
         Vendor::over(listener, world(simulate, seed), options(simulate)?).map_err(|error| {
-            Failure::at_run_time(format!("cannot start the simulated vendor: {error}"))
+            ExitError::at_run_time(format!("cannot start the simulated vendor: {error}"))
         })?;
     let configuration = configuration(simulate, &vendor.base_url(), seed);
     write!(out, "{configuration}")?;
@@ -97,20 +97,20 @@ fn world(simulate: &Simulate, seed: u64) -> World {
 }
 
 /// Of a name that stands for several addresses, the first one that can be listened on.
-async fn listen(simulate: &Simulate) -> Result<TcpListener, Failure> {
+async fn listen(simulate: &Simulate) -> Result<TcpListener, ExitError> {
     let address = serve::address(&simulate.listen_address);
     let listeners = address.listen().await;
-    let listeners = listeners.map_err(|error| Failure::at_run_time(error.to_string()))?;
+    let listeners = listeners.map_err(|error| ExitError::at_run_time(error.to_string()))?;
     let first = listeners.into_iter().next();
-    first.ok_or_else(|| Failure::at_run_time(format!("cannot listen on {address}")))
+    first.ok_or_else(|| ExitError::at_run_time(format!("cannot listen on {address}")))
 }
 
-fn options(simulate: &Simulate) -> Result<Options, Failure> {
+fn options(simulate: &Simulate) -> Result<Options, ExitError> {
     let latency = simulate.latency;
     let tls = match (&simulate.tls_cert_file, &simulate.tls_key_file) {
         (Some(certificates), Some(key)) => {
             let tls = identity(&content(certificates)?, &content(key)?);
-            Some(tls.map_err(Failure::at_run_time)?)
+            Some(tls.map_err(ExitError::at_run_time)?)
         }
         _ => None,
     };
@@ -127,9 +127,9 @@ fn options(simulate: &Simulate) -> Result<Options, Failure> {
     })
 }
 
-fn content(file: &Path) -> Result<Vec<u8>, Failure> {
+fn content(file: &Path) -> Result<Vec<u8>, ExitError> {
     fs::read(file)
-        .map_err(|error| Failure::at_run_time(format!("cannot read {}: {error}", file.display())))
+        .map_err(|error| ExitError::at_run_time(format!("cannot read {}: {error}", file.display())))
 }
 
 fn auth_id(number: u32) -> String {

@@ -11,7 +11,7 @@ use super::{
     entry::{Entry, Section},
     groups,
     mistake::{Report, UNNAMED_FILE, is_from_environment, shown_file},
-    model::{Account, Filter, Token},
+    model::{Account, ApiToken, Filter},
     pattern::Patterns,
     schema::FILTERS,
     settings::Keys,
@@ -100,7 +100,7 @@ fn auth_id(section: &Section<'_>, report: &mut Report) -> Option<String> {
     Some(auth_id.to_owned())
 }
 
-fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Option<Token> {
+fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Option<ApiToken> {
     match (
         section.entry("auth_token"),
         section.entry("auth_token_file"),
@@ -143,7 +143,7 @@ fn credentials(section: &Section<'_>, folder: &Path, report: &mut Report) -> Opt
     }
 }
 
-fn inline_token(entry: &Entry<'_>, report: &mut Report) -> Option<Token> {
+fn inline_token(entry: &Entry<'_>, report: &mut Report) -> Option<ApiToken> {
     let wrong = match token(entry.text(report)?) {
         Ok(token) => {
             if let Some(what) = resembles(&token) {
@@ -151,7 +151,7 @@ fn inline_token(entry: &Entry<'_>, report: &mut Report) -> Option<Token> {
                 let warning = format!("{path}: looks like {what}; it must be the token alone");
                 report.warnings.push(warning);
             }
-            return Some(Token::Inline(token));
+            return Some(ApiToken::Inline(token));
         }
         Err(Fault::Empty) => "must not be empty",
         Err(Fault::Unfit) => "must be one line of printable ASCII without spaces",
@@ -160,7 +160,7 @@ fn inline_token(entry: &Entry<'_>, report: &mut Report) -> Option<Token> {
     None
 }
 
-fn token_of_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<Token> {
+fn token_of_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Option<ApiToken> {
     let path = entry.path(report, folder)?;
     let name = shown_file(entry.text(report)?, &path);
     let token = if report.without_secrets {
@@ -177,7 +177,7 @@ fn token_of_file(entry: &Entry<'_>, folder: &Path, report: &mut Report) -> Optio
                     path.display()
                 ));
             }
-            return Some(Token::File { path, initial });
+            return Some(ApiToken::File { path, initial });
         }
         Err(TokenFileError::Unreadable { source, .. }) if name == UNNAMED_FILE => {
             format!("{name} cannot be read: {source}; a token itself belongs in `auth_token`")

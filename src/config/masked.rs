@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 
 use super::{
     entry::shown,
-    model::{Account, Config, Group, Token},
+    model::{Account, ApiToken, Config, Group},
     settings::is_loopback,
 };
 
@@ -43,8 +43,8 @@ fn write_account(account: &Account, out: &mut String) -> std::fmt::Result {
     writeln!(out, "  - name: {}", text(&account.name))?;
     writeln!(out, "    auth_id: {}", text(&account.auth_id))?;
     match &account.token {
-        Token::Inline(_) => writeln!(out, "    auth_token: <masked>")?,
-        Token::File { path, .. } => {
+        ApiToken::Inline(_) => writeln!(out, "    auth_token: <masked>")?,
+        ApiToken::File { path, .. } => {
             writeln!(
                 out,
                 "    auth_token_file: {}",

@@ -30,8 +30,8 @@ mod yaml;
 pub use load::{Loaded, load, load_without_secrets};
 pub use mistake::{Errors, Mistake};
 pub use model::{
-    Account, Api, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics, Optional, Poll,
-    Probe, Token, Watch,
+    Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
+    Optional, Poll, Probe, Watch,
 };
 pub use pattern::{Pattern, PatternError};
 pub use token::{TokenFileError, read_token_file};

@@ -43,7 +43,7 @@ pub struct Account {
     /// `accounts[].auth_id`, sent as `X-Auth-ID` and part of every path.
     pub auth_id: String,
     /// Where the token comes from.
-    pub token: Token,
+    pub token: ApiToken,
     /// `accounts[].filter`, sent with every list request.
     pub filter: Filter,
     /// When to walk.
@@ -62,7 +62,7 @@ pub struct Account {
 
 /// The account's token, never printed.
 #[derive(Debug, Clone)]
-pub enum Token {
+pub enum ApiToken {
     /// Given in the configuration or the environment.
     Inline(SecretString),
     /// Read from a file, again before each walk.

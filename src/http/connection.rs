@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::{body::Ticket, front::Front, pages::Pages, patience::Patient, settings::Limits};
-use crate::shutdown::Token;
+use crate::shutdown::CancellationToken;
 
 /// What a connection is doing, for those who may end it: requests read, and answers that have left.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub(super) async fn tend<P: Pages>(
     front: Arc<Front<P>>,
     limits: Arc<Limits>,
     pulse: Arc<Pulse>,
-    leave: Token,
+    leave: CancellationToken,
 ) {
     // Without it, the end of an answer may wait for the reader's acknowledgement. A socket that
     // refuses is already broken, which the first read will tell.

@@ -13,13 +13,13 @@ use super::{
     pages::Pages,
     settings::Limits,
 };
-use crate::shutdown::Token;
+use crate::shutdown::CancellationToken;
 
 /// The open connections; dropping it cuts them.
 #[derive(Debug)]
 pub(super) struct Connections {
     limits: Arc<Limits>,
-    shutdown: Token,
+    shutdown: CancellationToken,
     tasks: JoinSet<()>,
     open: HashMap<Id, Open>,
     /// How many there have ever been.
@@ -30,11 +30,11 @@ pub(super) struct Connections {
 struct Open {
     number: u64,
     pulse: Arc<Pulse>,
-    leave: Token,
+    leave: CancellationToken,
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, shutdown: Token) -> Self {
+    pub(super) fn new(limits: Limits, shutdown: CancellationToken) -> Self {
         Self {
             limits: Arc::new(limits),
             shutdown,

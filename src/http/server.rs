@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     Address, BindError, Settings, bell::Bell, connections::Connections, front::Front, pages::Pages,
 };
-use crate::{shutdown::Token, telemetry::Instruments};
+use crate::{shutdown::CancellationToken, telemetry::Instruments};
 
 /// How long nothing is accepted after the system could not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -76,7 +76,12 @@ impl Bound {
 
     /// Answers until `shutdown`; then takes no more connections, ends the idle ones, finishes the
     /// answers under way (at most [`Limits::drain_time`](super::Limits::drain_time)) and returns.
-    pub async fn serve<P: Pages>(self, pages: Arc<P>, instruments: Instruments, shutdown: Token) {
+    pub async fn serve<P: Pages>(
+        self,
+        pages: Arc<P>,
+        instruments: Instruments,
+        shutdown: CancellationToken,
+    ) {
         let front = Front::new(&self.settings, pages, self.bell, instruments);
         let front = Arc::new(front);
         let mut connections = Connections::new(self.settings.limits, shutdown.clone());

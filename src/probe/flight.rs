@@ -15,7 +15,7 @@ use futures_util::{
 };
 
 use super::{
-    outcome::{Failure, Outcome},
+    outcome::{Outcome, ProbeError},
     progress::{Progress, Stage},
 };
 
@@ -88,7 +88,7 @@ impl Flights {
             let _entry = entry;
             let outcome = AssertUnwindSafe(work).catch_unwind().await;
             watched.enter(Stage::Landed);
-            Arc::new(outcome.unwrap_or_else(|_| Err(Failure::bug())))
+            Arc::new(outcome.unwrap_or_else(|_| Err(ProbeError::bug())))
         };
         let landing = landing.boxed().shared();
         let new = Known {

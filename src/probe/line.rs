@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
-    outcome::{Failure, Outcome},
+    outcome::{Outcome, ProbeError},
     progress::{Progress, Stage},
 };
 use crate::{
@@ -121,10 +121,10 @@ impl<R: Retrieve> Line<R> {
         &self,
         id: &str,
         progress: &Progress,
-    ) -> Result<Result<(Endpoint, u16), Error>, Failure> {
+    ) -> Result<Result<(Endpoint, u16), Error>, ProbeError> {
         progress.enter(Stage::Limiter);
         let permit = self.limiter.acquire(FOR_EVER).await;
-        let permit = permit.map_err(|_| Failure::paused())?;
+        let permit = permit.map_err(|_| ProbeError::paused())?;
         progress.enter(Stage::Request);
         let Waited {
             limiter,

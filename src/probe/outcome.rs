@@ -5,11 +5,11 @@ use std::fmt;
 use crate::api::{Endpoint, Error, ErrorKind};
 
 /// The endpoint's record with the status of the answer that brought it, or why there is none.
-pub(super) type Outcome = Result<(Endpoint, u16), Failure>;
+pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 
 /// Why a probe has brought no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct ProbeError {
     pub(super) reason: Reason,
     /// HTTP status, where an answer came.
     pub(super) status: Option<u16>,
@@ -53,7 +53,7 @@ impl Reason {
     }
 }
 
-impl Failure {
+impl ProbeError {
     /// One without an answer of the vendor's.
     pub(super) fn unanswered(reason: Reason, words: &str) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for ProbeError {
     fn from(error: Error) -> Self {
         Self {
             reason: Reason::Request(error.kind),
@@ -87,7 +87,7 @@ impl From<Error> for Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason.label(), self.words)
     }

@@ -12,7 +12,7 @@ use super::{
     allowance,
     flight::Flights,
     line::{Line, Retrieve, Wanted},
-    outcome::{Failure, Outcome, Reason},
+    outcome::{Outcome, ProbeError, Reason},
     progress::{Progress, Stage, Times},
     question::{self, Question},
     samples,
@@ -147,7 +147,7 @@ impl<R: Retrieve> Prober<R> {
     async fn find_out(&self, line: &Arc<Line<R>>, question: &Question, until: Instant) -> Found {
         if is_paused_beyond(line, until) {
             return Found {
-                outcome: Arc::new(Err(Failure::paused())),
+                outcome: Arc::new(Err(ProbeError::paused())),
                 progress: None,
                 joined: false,
             };
@@ -209,23 +209,23 @@ async fn too_late<R: Retrieve>(line: &Line<R>, progress: &Progress, until: Insta
 }
 
 /// Why there is no answer at the deadline of somebody who waits.
-fn given_up<R>(line: &Line<R>, progress: &Progress) -> Failure {
+fn given_up<R>(line: &Line<R>, progress: &Progress) -> ProbeError {
     let (stage, _) = progress.now();
     match stage {
-        Stage::Share | Stage::Limiter if line.limiter.pause().is_some() => Failure::paused(),
-        Stage::Share => Failure::unanswered(
+        Stage::Share | Stage::Limiter if line.limiter.pause().is_some() => ProbeError::paused(),
+        Stage::Share => ProbeError::unanswered(
             Reason::Throttled,
             "more was asked for than probe.requests_per_second allows",
         ),
-        Stage::Limiter if line.limiter.is_full() => Failure::unanswered(
+        Stage::Limiter if line.limiter.is_full() => ProbeError::unanswered(
             Reason::Throttled,
             "as many requests were in flight as api.max_concurrent_requests allows",
         ),
-        Stage::Limiter => Failure::unanswered(
+        Stage::Limiter => ProbeError::unanswered(
             Reason::Throttled,
             "more was asked for than api.requests_per_second allows",
         ),
-        Stage::Request | Stage::Landed => Failure::unanswered(
+        Stage::Request | Stage::Landed => ProbeError::unanswered(
             Reason::Request(ErrorKind::Timeout),
             "no complete answer within this probe's time",
         ),

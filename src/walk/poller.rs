@@ -22,7 +22,7 @@ use crate::{
     api::RowKey,
     clock::{Clock, UnixMillis},
     config::{Account, Optional},
-    shutdown::Token,
+    shutdown::CancellationToken,
     snapshot::{self, AccountState, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts},
     telemetry::AccountInstruments,
 };
@@ -106,7 +106,7 @@ impl<S: Source> Poller<S> {
     }
 
     /// Walks until `shutdown`.
-    pub async fn run(mut self, shutdown: Token) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         // The first walk starts at once: jitter is for later ticks.
         let mut chance = 0.0;
         let forever = async {

@@ -50,10 +50,10 @@ pub(super) struct TokenFile {
 }
 
 impl TokenFile {
-    pub(super) fn new(token: &config::Token) -> Self {
+    pub(super) fn new(token: &config::ApiToken) -> Self {
         let (path, token) = match token {
-            config::Token::Inline(token) => (None, token),
-            config::Token::File { path, initial } => (Some(path.clone()), initial),
+            config::ApiToken::Inline(token) => (None, token),
+            config::ApiToken::File { path, initial } => (Some(path.clone()), initial),
         };
         Self {
             path,
@@ -128,7 +128,7 @@ mod tests {
         assert!(made.unwrap().success());
         let mut token = TokenFile {
             read,
-            ..TokenFile::new(&config::Token::File {
+            ..TokenFile::new(&config::ApiToken::File {
                 path: path.clone(),
                 initial: "old".to_owned().into(),
             })

@@ -249,7 +249,7 @@ fn the_law_lets_pass_what_is_allowed() {
     assert_eq!(
         breaches(
             "walk",
-            "use crate::config;\nfn of(token: &config::Token) {}"
+            "use crate::config;\nfn of(token: &config::ApiToken) {}"
         ),
         none
     );

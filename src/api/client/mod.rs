@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{Account, Token},
+    config::{Account, ApiToken},
     telemetry::{AccountInstruments, Operation},
 };
 
@@ -84,8 +84,8 @@ impl Client {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let token = match &account.token {
-            Token::Inline(token) => token,
-            Token::File { initial, .. } => initial,
+            ApiToken::Inline(token) => token,
+            ApiToken::File { initial, .. } => initial,
         };
         let auth_id = segment(&account.auth_id).ok_or(ClientError::AuthId)?;
         let mut endpoints = account.api.base_url.clone();

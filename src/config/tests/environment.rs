@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::{mistakes, testdata, with_variables};
-use crate::config::{Optional, Token};
+use crate::config::{ApiToken, Optional};
 
 #[test]
 fn the_environment_alone_makes_the_account_default() {
@@ -26,7 +26,7 @@ fn the_environment_alone_makes_the_account_default() {
         (account.name.as_str(), account.auth_id.as_str()),
         ("default", "MA_1")
     );
-    let Token::Inline(token) = &account.token else {
+    let ApiToken::Inline(token) = &account.token else {
         panic!("an inline token")
     };
     assert_eq!(token.expose_secret(), "SECRET-1");

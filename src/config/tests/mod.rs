@@ -14,7 +14,7 @@ mod oddities;
 mod refusals;
 mod secrets;
 
-use super::{Config, Errors, Loaded, Token, Watch, load};
+use super::{ApiToken, Config, Errors, Loaded, Watch, load};
 
 /// Every token and password in the fixtures holds one of these.
 const SECRETS: [&str; 4] = ["SECRET", "test-token", "quoted#token", "proxy-password"];
@@ -251,7 +251,7 @@ fn nothing_that_was_written_is_altered() {
         "Case stays"
     );
     assert_eq!(fixture("empty-sections.ok.yaml").accounts[0].name, "yes");
-    let Token::Inline(token) = &account.token else {
+    let ApiToken::Inline(token) = &account.token else {
         panic!("an inline token")
     };
     assert_eq!(token.expose_secret(), "1e5");

@@ -6,7 +6,7 @@ use std::{
 use super::{client::Client, house::Shelf};
 use crate::{
     http::{Address, BindError, Bound, Settings},
-    shutdown::Token,
+    shutdown::CancellationToken,
     telemetry::Instruments,
 };
 
@@ -22,7 +22,11 @@ async fn bind(addresses: &[Address]) -> Result<Bound, BindError> {
 async fn serve(addresses: &[Address]) -> Vec<SocketAddr> {
     let bound = bind(addresses).await.unwrap();
     let local = bound.local_addrs().to_vec();
-    tokio::spawn(bound.serve(Arc::<Shelf>::default(), Instruments::new(), Token::new()));
+    tokio::spawn(bound.serve(
+        Arc::<Shelf>::default(),
+        Instruments::new(),
+        CancellationToken::new(),
+    ));
     local
 }
 
@@ -74,7 +78,11 @@ async fn a_client_may_connect_before_the_door_opens_and_is_answered_then() {
     let bound = bind(&[host("127.0.0.1", 0)]).await.unwrap();
     let mut early = Client::connect(bound.local_addrs()[0]).await;
     early.request("GET", "/healthz", "").await;
-    tokio::spawn(bound.serve(Arc::<Shelf>::default(), Instruments::new(), Token::new()));
+    tokio::spawn(bound.serve(
+        Arc::<Shelf>::default(),
+        Instruments::new(),
+        CancellationToken::new(),
+    ));
     assert_eq!(early.answer().await.status, 200);
 }
 

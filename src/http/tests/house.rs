@@ -20,7 +20,7 @@ use super::client::{Client, soon};
 use crate::{
     exposition::{AccountSummary, Encoding, Format},
     http::{Address, Bell, Bound, Pages, Settings},
-    shutdown::Token,
+    shutdown::CancellationToken,
     telemetry::Instruments,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct House {
     pub(super) address: SocketAddr,
     pub(super) shelf: Arc<Shelf>,
     pub(super) instruments: Instruments,
-    pub(super) shutdown: Token,
+    pub(super) shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -46,7 +46,8 @@ impl House {
             bound = bound.with_bell(bell);
         }
         let address = bound.local_addrs()[0];
-        let (shelf, instruments, shutdown) = (Arc::default(), Instruments::new(), Token::new());
+        let (shelf, instruments, shutdown) =
+            (Arc::default(), Instruments::new(), CancellationToken::new());
         let serving =
             tokio::spawn(bound.serve(Arc::clone(&shelf), instruments.clone(), shutdown.clone()));
         Self {
@@ -92,7 +93,7 @@ pub(super) struct Shelf {
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
     pub(super) pieces: Mutex<Vec<Bytes>>,
     /// When set, every piece of a body but the first waits until it is cancelled.
-    pub(super) gate: Mutex<Option<Token>>,
+    pub(super) gate: Mutex<Option<CancellationToken>>,
     pub(super) asked: Mutex<Vec<(Format, Encoding)>>,
 }
 
@@ -102,8 +103,8 @@ impl Shelf {
     }
 
     /// From now on, bodies stop after their first piece until the gate is cancelled.
-    pub(super) fn shut_gate(&self) -> Token {
-        let gate = Token::new();
+    pub(super) fn shut_gate(&self) -> CancellationToken {
+        let gate = CancellationToken::new();
         *self.gate.lock().unwrap() = Some(gate.clone());
         gate
     }

@@ -11,7 +11,7 @@ use crate::{
     exposition::{AccountSummary, Encoding, Format},
     http::{Bell, Limits, Settings},
     probe::{Asked, Reply},
-    shutdown::Token,
+    shutdown::CancellationToken,
 };
 
 /// Answers with these words when it is told to, and remembers what was asked.
@@ -19,7 +19,7 @@ use crate::{
 struct Slow {
     asked: Mutex<Vec<Asked>>,
     reply: Reply,
-    gate: Token,
+    gate: CancellationToken,
 }
 
 impl Slow {
@@ -27,7 +27,7 @@ impl Slow {
         Arc::new(Self {
             asked: Mutex::default(),
             reply,
-            gate: Token::new(),
+            gate: CancellationToken::new(),
         })
     }
 

@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A poller that runs while a story watches it.
 async fn tell(stage: Stage, story: impl AsyncFnOnce(Watch)) {
-    let shutdown = shutdown::Token::new();
+    let shutdown = shutdown::CancellationToken::new();
     let watch = Watch {
         reader: stage.reader,
         start: Instant::now(),

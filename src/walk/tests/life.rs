@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::list::{List, Stage, Total, account, count, fault};
 use crate::{
     api::ErrorKind,
-    config::Token,
+    config::ApiToken,
     shutdown,
     snapshot::AccountState,
     telemetry::logs::{Captured, Format, Level},
@@ -22,7 +22,7 @@ use crate::{
 
 /// Runs a poller until `done` likes what is published, and returns that.
 async fn until(stage: Stage, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
-    let shutdown = shutdown::Token::new();
+    let shutdown = shutdown::CancellationToken::new();
     let mut reader = stage.reader.clone();
     let story = async {
         loop {
@@ -161,7 +161,7 @@ async fn a_refused_token_is_replaced_from_its_file_within_seconds() {
     let list = List::of(45);
     list.state().wanted_token = Some("new".to_owned());
     let mut account = account();
-    account.token = Token::File {
+    account.token = ApiToken::File {
         path: file.path().to_owned(),
         initial: "old".to_owned().into(),
     };
@@ -191,7 +191,7 @@ async fn a_token_file_that_vanishes_leaves_the_old_token_in_use() {
     list.state().wanted_token = Some("good".to_owned());
     list.state().token = "good".to_owned();
     let mut account = account();
-    account.token = Token::File {
+    account.token = ApiToken::File {
         path: file.path().to_owned(),
         initial: "good".to_owned().into(),
     };

@@ -29,7 +29,7 @@ fn account_of(interval: Duration, deadline: Duration) -> Account {
 
 /// Runs pollers for so long and returns how many accounts are up at its end.
 async fn up_after(stages: Vec<Stage>, time: Duration) -> usize {
-    let shutdown = shutdown::Token::new();
+    let shutdown = shutdown::CancellationToken::new();
     let readers: Vec<_> = stages.iter().map(|stage| stage.reader.clone()).collect();
     let run = |stage: Stage| Box::pin(stage.poller.run(shutdown.clone()));
     let all = join_all(stages.into_iter().map(run));

@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
     clock::{Clock, UnixMillis},
-    config::{Account, Api, DetailMode, Details, Filter, Metrics, Poll, Token},
+    config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
     snapshot::Reader,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, RateLimiter, Source},
@@ -230,7 +230,7 @@ pub(super) fn account() -> Account {
     Account {
         name: "main".to_owned(),
         auth_id: "MA_TEST".to_owned(),
-        token: Token::Inline("first".to_owned().into()),
+        token: ApiToken::Inline("first".to_owned().into()),
         filter: Filter::default(),
         poll: Poll {
             interval: Duration::from_secs(60),

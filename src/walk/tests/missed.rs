@@ -17,7 +17,7 @@ use crate::{
 
 /// Runs a poller at a limiter of its own until `story` ends.
 async fn beside(stage: Stage, story: impl Future<Output = ()>) {
-    let shutdown = shutdown::Token::new();
+    let shutdown = shutdown::CancellationToken::new();
     let run = stage.poller.run(shutdown.clone());
     let story = async {
         story.await;

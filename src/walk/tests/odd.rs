@@ -141,7 +141,7 @@ async fn an_absurd_count_neither_hides_a_good_list_nor_gives_a_walk_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
     let limiter = Arc::new(RateLimiter::new(Some(5.0), 32));
-    let shutdown = shutdown::Token::new();
+    let shutdown = shutdown::CancellationToken::new();
     let (mut lives, mut readers) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         let list = List::of(1_500);

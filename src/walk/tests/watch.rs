@@ -96,7 +96,7 @@ pub(super) async fn tell<F: Future<Output = ()>>(
         instruments: stage.instruments.clone(),
         start: Instant::now(),
     };
-    let shutdown = shutdown::Token::new();
+    let shutdown = shutdown::CancellationToken::new();
     let run = stage.poller.run(shutdown.clone());
     let story = async {
         story(watch).await;

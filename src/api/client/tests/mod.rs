@@ -31,7 +31,7 @@ fn account(base_url: &str) -> Account {
     Account {
         name: "main".to_owned(),
         auth_id: AUTH_ID.to_owned(),
-        token: Token::Inline(SecretString::from(TOKEN)),
+        token: ApiToken::Inline(SecretString::from(TOKEN)),
         filter: Filter::default(),
         poll: Poll {
             interval: Duration::from_secs(60),

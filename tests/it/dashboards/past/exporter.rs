@@ -16,7 +16,7 @@ use vobiz_exporter::{
     clock::Clock,
     config,
     exposition::{Encoding, Exposition, Format},
-    shutdown::Token,
+    shutdown::CancellationToken,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, RateLimiters, Source},
 };
@@ -51,7 +51,7 @@ impl Exporter {
             let source = Arc::new(Patient(client));
             let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
             readers.push(reader);
-            tasks.spawn(poller.run(Token::new()));
+            tasks.spawn(poller.run(CancellationToken::new()));
         }
         let exposition = Exposition::new(readers, instruments);
         tasks.spawn(exposition.clone().run());

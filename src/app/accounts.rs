@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Failure;
+use super::ExitError;
 use crate::{
     api::{Client, Transports},
     clock::Clock,
@@ -19,7 +19,7 @@ const APART: Duration = Duration::from_secs(2);
 const ALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// Every account's poller with the reading end of its gallery, in the configuration's order.
-pub(super) struct Household {
+pub(super) struct Accounts {
     pub(super) pollers: Vec<Poller<Client>>,
     pub(super) readers: Vec<Reader>,
     pub(super) instruments: Instruments,
@@ -27,12 +27,12 @@ pub(super) struct Household {
     pub(super) prober: Option<Prober<Client>>,
 }
 
-impl Household {
+impl Accounts {
     /// Builds everything and starts nothing. With `staggered`, first walks do not all start at once.
     ///
     /// # Errors
     /// A proxy or CA file that cannot be used, with the account's name.
-    pub(super) fn build(config: &Config, staggered: bool) -> Result<Self, Failure> {
+    pub(super) fn build(config: &Config, staggered: bool) -> Result<Self, ExitError> {
         let clock = Clock::system();
         let instruments = Instruments::new();
         instruments.config_loaded(clock.now());
@@ -48,22 +48,22 @@ impl Household {
         } else {
             Duration::ZERO
         };
-        let mut household = Self {
+        let mut accounts = Self {
             pollers: Vec::new(),
             readers: Vec::new(),
             instruments,
             prober: config.probe.enabled.then(|| Prober::new(config)),
         };
         for account in &config.accounts {
-            let own = household.instruments.account(&account.name);
+            let own = accounts.instruments.account(&account.name);
             let client = transports
                 .client(account, own.clone(), clock)
                 .map_err(|error| {
-                    Failure::of_configuration(format!("account {}: {error}", account.name))
+                    ExitError::of_configuration(format!("account {}: {error}", account.name))
                 })?;
             let client = Arc::new(client);
             let limiter = limiters.limiter(&account.api.base_url, &account.auth_id);
-            if let Some(prober) = &mut household.prober {
+            if let Some(prober) = &mut accounts.prober {
                 prober.add(
                     account,
                     Arc::clone(&client),
@@ -77,11 +77,11 @@ impl Household {
                 limiter,
             };
             let (poller, reader) = Poller::new(account.clone(), client, deps, first_in);
-            household.pollers.push(poller);
-            household.readers.push(reader);
+            accounts.pollers.push(poller);
+            accounts.readers.push(reader);
             first_in += apart;
         }
-        Ok(household)
+        Ok(accounts)
     }
 }
 
