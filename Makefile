@@ -1,4 +1,4 @@
-# The front door for people and for CI: `make help` lists everything.
+# The commands for people and for CI: `make help` lists them.
 
 CARGO ?= cargo
 
@@ -12,7 +12,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-container check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
+.PHONY: help setup build test test-slow test-container check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,12 @@ setup: ## Install what the tests need beside Rust, if it is missing
 build: ## Build the release binary: target/release/vobiz-exporter
 	$(CARGO) build --release --locked
 
-test: setup ## Run every test; installs what is missing first
+test: setup ## Run the tests for every change; installs what is missing first
 	$(CARGO) test --workspace --locked
+
+# A simulated day behind the dashboards, 10,000 endpoints, and the whole chain of alerts.
+test-slow: setup ## Run the tests that take minutes each
+	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit chain::story
 
 # Optimizing would take minutes and prove nothing more.
 test-container: HOST = $(shell rustc --print host-tuple)
@@ -35,8 +39,9 @@ test-container: ## Run the image, and the unit and the package under systemd, in
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
 	$(CARGO) test --locked --test it -- --ignored deploy::
 
-check: ## Formatting, clippy and rustdoc; warnings are errors
+check: ## Formatting, imports, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
+	scripts/imports.py
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 

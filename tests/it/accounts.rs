@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use tokio::time::Instant;
 use vobiz_simulator::{Effect, Fault, RequestRecord};
 
-use crate::stand::{Exporter, Scrape, auth_id, household, listed, vendor};
+use crate::harness::{Exporter, Scrape, accounts_config, auth_id, listed, vendor};
 
 /// When the vendor was asked for an account's list, in seconds since its start.
 fn asked(requests: &[RequestRecord], auth_id: &str) -> Vec<f64> {
@@ -25,7 +25,7 @@ async fn an_account_that_is_ill_delays_no_other_and_one_that_is_refused_backs_of
     // Only one page of one walk is in flight: whoever hangs would hold up everybody.
     let refused = "poll: {max_age: 40s}";
     let accounts = [("well", ""), ("hanging", ""), ("refused", refused)];
-    let exporter = Exporter::start(&household(&vendor, "retries: 1", accounts)).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "retries: 1", accounts)).await;
     let auth_failures = |scrape: &Scrape| {
         scrape.value(
             "vobiz_walk_failures_total",
@@ -63,7 +63,7 @@ async fn three_hundred_accounts_are_all_shown_and_start_within_ten_seconds() {
     let accounts = names
         .iter()
         .map(|name| (name.as_str(), "poll: {interval: 60s, max_age: 5m}"));
-    let exporter = Exporter::start(&household(&vendor, "", accounts)).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", accounts)).await;
     let all = exporter
         .until("every first walk", |scrape| {
             scrape.count("vobiz_up", &[]) == 300

@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
-use crate::stand::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
+use crate::harness::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
 
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);

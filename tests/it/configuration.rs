@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::stand::{Ended, Program};
+use crate::harness::{Ended, Program};
 
 /// The embedded default, as the program has it.
 const DEFAULT: &str = include_str!("../../src/config/default.yaml");
@@ -20,11 +20,11 @@ fn blocks(language: &str) -> Vec<&'static str> {
 }
 
 /// A folder with a token, and a configuration whose accounts find theirs there.
-struct Desk {
+struct ConfigCheck {
     folder: tempfile::TempDir,
 }
 
-impl Desk {
+impl ConfigCheck {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "abc\n").unwrap();
@@ -63,7 +63,10 @@ async fn the_complete_example_is_valid() {
         "warning: accounts[0].poll: the inherited deadline 50s is above this account's interval \
          30s; 25s is used\n{ONE_ACCOUNT}"
     );
-    assert_valid(&Desk::new().check("a.yaml", example).run().await, &said);
+    assert_valid(
+        &ConfigCheck::new().check("a.yaml", example).run().await,
+        &said,
+    );
 }
 
 #[tokio::test]
@@ -72,7 +75,7 @@ async fn the_example_in_toml_is_valid() {
         panic!("one block")
     };
     assert_valid(
-        &Desk::new().check("a.toml", example).run().await,
+        &ConfigCheck::new().check("a.toml", example).run().await,
         ONE_ACCOUNT,
     );
 }
@@ -82,8 +85,8 @@ async fn every_variable_of_the_example_sets_something() {
     let [variables] = blocks("sh")[..] else {
         panic!("one block")
     };
-    let desk = Desk::new();
-    let mut program = desk.check("a.yaml", blocks("yaml")[0]);
+    let check = ConfigCheck::new();
+    let mut program = check.check("a.yaml", blocks("yaml")[0]);
     for line in variables.lines() {
         let (name, value) = line.split_once('=').unwrap();
         program = program.set(name, value);
@@ -109,19 +112,22 @@ async fn the_account_that_the_default_shows_as_a_comment_is_valid() {
     let account = account.collect::<Vec<_>>().join("\n");
     assert!(account.contains("applications:"), "{account}");
     let text = format!("{settings}accounts:\n{account}\n");
-    assert_valid(&Desk::new().check("a.yaml", &text).run().await, ONE_ACCOUNT);
+    assert_valid(
+        &ConfigCheck::new().check("a.yaml", &text).run().await,
+        ONE_ACCOUNT,
+    );
 }
 
 #[tokio::test]
 async fn the_default_itself_needs_an_account_and_nothing_else() {
-    let desk = Desk::new();
-    let alone = desk.check("a.yaml", DEFAULT).run().await;
+    let check = ConfigCheck::new();
+    let alone = check.check("a.yaml", DEFAULT).run().await;
     assert_eq!(alone.code, Some(2), "{alone:?}");
     assert!(alone.err.contains("there is no account"), "{alone:?}");
-    let with_one = desk
+    let with_one = check
         .check("a.yaml", DEFAULT)
         .set("VOBIZ_AUTH_ID", "MA_1")
-        .set("VOBIZ_AUTH_TOKEN_FILE", desk.folder.path().join("token"))
+        .set("VOBIZ_AUTH_TOKEN_FILE", check.folder.path().join("token"))
         .run()
         .await;
     assert_valid(&with_one, "configuration is valid: 1 account (default)\n");
@@ -163,7 +169,7 @@ async fn every_good_file_is_accepted_and_every_bad_one_refused_with_its_words() 
 #[tokio::test]
 async fn a_file_nested_without_end_is_refused_as_any_other_mistake() {
     let deep = "- ".repeat(100_000);
-    let ended = Desk::new().check("deep.yaml", &deep).run().await;
+    let ended = ConfigCheck::new().check("deep.yaml", &deep).run().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");
     assert!(ended.err.contains("nested deeper than"), "{ended:?}");
     assert!(ended.err.len() < 400, "{ended:?}");
@@ -173,7 +179,7 @@ async fn a_file_nested_without_end_is_refused_as_any_other_mistake() {
 async fn a_variable_of_ours_that_is_not_text_is_refused_and_not_dropped() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
     for name in ["VOBIZ_EXPORTER__POLL__INTERVAL", "VOBIZ_AUTH_ID"] {
-        let ended = Desk::new()
+        let ended = ConfigCheck::new()
             .check("a.toml", blocks("toml")[0])
             .set(name, OsStr::from_bytes(b"5m\xff"))
             .set("SOMEBODY_ELSES", OsStr::from_bytes(b"\xff"))
@@ -191,8 +197,8 @@ async fn a_variable_of_ours_that_is_not_text_is_refused_and_not_dropped() {
 
 #[tokio::test]
 async fn a_pipe_that_nobody_fills_does_not_hold_the_exporter_up() {
-    let desk = Desk::new();
-    let pipe = desk.folder.path().join("pipe");
+    let check = ConfigCheck::new();
+    let pipe = check.folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
     let pipe = pipe.to_str().unwrap();
@@ -202,7 +208,7 @@ async fn a_pipe_that_nobody_fills_does_not_hold_the_exporter_up() {
     );
     for program in [
         Program::new(&["--config.check", "--config.file", pipe]),
-        desk.check("a.toml", &with_authority),
+        check.check("a.toml", &with_authority),
     ] {
         let ended = program.run().await;
         assert_eq!(ended.code, Some(2), "{ended:?}");
@@ -212,8 +218,8 @@ async fn a_pipe_that_nobody_fills_does_not_hold_the_exporter_up() {
 
 #[tokio::test]
 async fn a_proxy_variable_that_is_no_proxy_is_warned_of() {
-    let desk = Desk::new();
-    let program = desk.check("a.toml", blocks("toml")[0]);
+    let check = ConfigCheck::new();
+    let program = check.check("a.toml", blocks("toml")[0]);
     let ended = program.set("HTTPS_PROXY", ":::bad").run().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(

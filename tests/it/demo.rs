@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use crate::stand::{Program, Scrape, get, until};
+use crate::harness::{Program, Scrape, get, until};
 
 #[tokio::test]
 async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use vobiz_simulator::{AccountPlan, Effect, Fault, Operation, Options, Shape, Vendor, World};
 
-use crate::stand::{Exporter, Scrape, auth_id, household, listed, once, plan, until_within};
+use crate::harness::{
+    Exporter, Scrape, accounts_config, auth_id, listed, once, plan, until_within,
+};
 
 const EXPIRY: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
 const RETRIEVED: &str = "vobiz_endpoint_detail_timestamp_seconds";
@@ -72,17 +74,17 @@ async fn a_fleet_whose_list_is_silent_gets_its_expiries_within_the_budget_and_ne
     let settings = "poll: {interval: 10s, max_age: 60s, deadline: 8s}, \
                     api: {requests_per_second: 20}, details: {requests_per_minute: 600}";
     let begun = Instant::now();
-    let exporter = Exporter::start(&household(&vendor, "", [("main", settings)])).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", settings)])).await;
     exporter
         .until("the first details", |scrape| series(scrape, EXPIRY) > 20)
         .await;
 
-    let newcomer = id_at(&vendor, 1_900);
-    edit(&vendor, &newcomer, true);
+    let new_endpoint = id_at(&vendor, 1_900);
+    edit(&vendor, &new_endpoint, true);
     let turned = Instant::now();
-    let label = format!("endpoint_id=\"{newcomer}\"");
+    let label = format!("endpoint_id=\"{new_endpoint}\"");
     let scrape = exporter
-        .until("the newcomer's expiry", |scrape| {
+        .until("the new_endpoint's expiry", |scrape| {
             scrape.value(EXPIRY, &[&label]).is_some()
         })
         .await;
@@ -137,7 +139,7 @@ async fn whatever_the_vendor_answers_to_a_retrieve_is_no_fault_of_the_walk_or_th
         vendor.plan(fault.for_account(auth_id(name)));
     }
     let accounts = names.map(|name| (name, ""));
-    let exporter = Exporter::start(&household(&vendor, "", accounts)).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", accounts)).await;
     let walked = |scrape: &Scrape| {
         names.iter().all(|name| {
             let account = format!("account=\"{name}\"");
@@ -162,7 +164,7 @@ async fn whatever_the_vendor_answers_to_a_retrieve_is_no_fault_of_the_walk_or_th
 async fn a_budget_that_cannot_keep_up_is_told_once() {
     let vendor = vendor(20, 20).await;
     let settings = "details: {requests_per_minute: 60, max_age: 10s}";
-    let exporter = Exporter::start(&household(&vendor, "", [("main", settings)])).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", settings)])).await;
     exporter
         .until("three walks", |scrape| {
             scrape.value("vobiz_walks_total", &[]) >= Some(3.0)
@@ -176,7 +178,7 @@ async fn a_budget_that_cannot_keep_up_is_told_once() {
 #[tokio::test]
 async fn a_single_run_retrieves_nothing() {
     let vendor = vendor(45, 45).await;
-    let scrape = once(&household(&vendor, "", [("main", "")])).await;
+    let scrape = once(&accounts_config(&vendor, "", [("main", "")])).await;
     assert_eq!(series(&scrape, "vobiz_endpoint_registered"), 45);
     assert_eq!(vendor.counts().retrieve_endpoint, 0);
     assert_eq!(series(&scrape, "vobiz_details_pending"), 0, "nothing is");

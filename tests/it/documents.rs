@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::stand::{Program, tool};
+use crate::harness::{Program, tool};
 
 /// The blocks of YAML in every document of `docs/` that begin with this comment, with the document's
 /// name.

@@ -2,7 +2,7 @@
 
 use vobiz_simulator::{Options, START, Vendor, World};
 
-use crate::stand::{Exporter, auth_id, household, listed, plan, until};
+use crate::harness::{Exporter, accounts_config, auth_id, listed, plan, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
@@ -14,7 +14,7 @@ async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
     };
     let vendor = Vendor::start(world, options).await.unwrap();
     let patient = "poll: {interval: 60s, max_age: 5m, deadline: 50s}";
-    let exporter = Exporter::start(&household(&vendor, "", [("main", patient)])).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", patient)])).await;
     // The landing page tells it without a scrape of ninety megabytes.
     until("the first walk", || async {
         let (.., landing) = exporter.get("/").await;

@@ -6,7 +6,7 @@ use vobiz_simulator::{Endpoint, Options, TEST_ACCOUNT, Vendor, World, hostile_ro
 
 use vobiz_exporter::telemetry::catalogue::{Kind, Metric, Part, closed_values};
 
-use crate::stand::{Answer, Exporter, Family, ask, judge, promtool_accepts, python, until};
+use crate::harness::{Answer, Exporter, Family, ask, judge, promtool_accepts, python, until};
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

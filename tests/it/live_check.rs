@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vobiz_simulator::{Effect, Fault, Options, Shape, TEST_ACCOUNT, Vendor, World};
 
-use crate::stand::{self, Program, auth_id, configuration, household};
+use crate::harness::{self, Program, accounts_config, auth_id, configuration};
 
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);
@@ -112,11 +112,11 @@ async fn a_live_check_fails_with_1_when_credentials_are_refused() {
 #[tokio::test]
 async fn accounts_are_read_side_by_side_and_told_in_their_order() {
     let names = ["slow", "refused", "well"];
-    let vendor = stand::vendor(names.map(|name| (name, 150))).await;
+    let vendor = harness::vendor(names.map(|name| (name, 150))).await;
     let slow = Effect::Drip(10_000, Duration::from_millis(50));
     vendor.plan(Fault::new(slow).for_account(auth_id("slow")));
     vendor.plan(Fault::status(401).for_account(auth_id("refused")));
-    let text = household(&vendor, "", names.map(|name| (name, "")));
+    let text = accounts_config(&vendor, "", names.map(|name| (name, "")));
     let checked = Program::configured(&text, &["--config.check.live"])
         .run()
         .await;

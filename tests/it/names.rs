@@ -2,7 +2,7 @@
 
 use vobiz_simulator::{AccountPlan, Endpoint, Options, START, Shape, TEST_ACCOUNT, Vendor, World};
 
-use crate::stand::{
+use crate::harness::{
     Exporter, Family, Finished, Program, Scrape, ask, configuration, get, promtool_accepts, until,
 };
 

@@ -7,7 +7,9 @@ use vobiz_simulator::{
     World,
 };
 
-use crate::stand::{Exporter, Scrape, auth_id, configuration, household, listed, once, plan};
+use crate::harness::{
+    Exporter, Scrape, accounts_config, auth_id, configuration, listed, once, plan,
+};
 
 /// A list, how it is arranged, and what goes wrong when it is asked for.
 struct List {
@@ -72,7 +74,7 @@ async fn walk(lists: Vec<List>) -> Walked {
         names.push(list.name);
     }
     let accounts = names.iter().map(|name| (name.as_str(), ""));
-    let scrape = once(&household(&vendor, "", accounts)).await;
+    let scrape = once(&accounts_config(&vendor, "", accounts)).await;
     Walked {
         vendor,
         before,
@@ -85,7 +87,7 @@ impl Walked {
         self.scrape.only("vobiz_walk_missing_endpoints", name)
     }
 
-    /// Every endpoint of the list and only those, each in its state, and nothing owed.
+    /// Every endpoint of the list and only those, each in its state, and nothing missing.
     fn is_exact(&self, name: &str) {
         let reasons = self
             .scrape
@@ -249,15 +251,19 @@ async fn a_count_that_promises_more_marks_the_walk_short_and_hides_nobody() {
     }
     assert_eq!(walked.missing("by-three"), Some(3.0));
     assert_eq!(walked.missing("by-hundreds"), Some(900.0));
-    assert!(walked.missing("wandering").is_some_and(|owed| owed <= 4.0));
+    assert!(
+        walked
+            .missing("wandering")
+            .is_some_and(|missing| missing <= 4.0)
+    );
     assert_eq!(walked.rereads("by-three"), BTreeMap::new());
 
     let name = "rows-left-out";
     let shown = walked.scrape.endpoints(name);
     assert_eq!(walked.scrape.up(name), Some(1.0));
-    let owed = walked.before[name].len() - shown.len();
-    assert!(owed > 0, "the list leaves out a row of each page");
-    assert_eq!(walked.missing(name), Some(count(owed)));
+    let missing = walked.before[name].len() - shown.len();
+    assert!(missing > 0, "the list leaves out a row of each page");
+    assert_eq!(walked.missing(name), Some(count(missing)));
     for (id, state) in shown {
         assert_eq!(walked.before[name].get(&id), Some(&state));
     }

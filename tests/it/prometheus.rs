@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
-use crate::stand::{Exporter, Generation, Prometheus, Wire, configuration};
+use crate::harness::{Exporter, Generation, Prometheus, Wire, configuration};
 
 #[tokio::test]
 async fn prometheus_sees_the_fleet_and_everything_that_happens_to_it() {

@@ -12,7 +12,7 @@ use vobiz_simulator::{
 
 use vobiz_exporter::config;
 
-use crate::stand::{Program, Scrape, ask, until};
+use crate::harness::{Program, Scrape, ask, until};
 
 /// Begins with what is looked for, so that a part of it that was left by a cut is found, too.
 const TOKEN: &str = "XYZZY-token-0123456789abcdef";

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vobiz_simulator::{Effect, Fault, Options, Vendor, World};
 
-use crate::stand::{
-    self, Process, Program, Scrape, SlowReader, auth_id, configuration, get, household, is_closed,
-    until,
+use crate::harness::{
+    self, Process, Program, Scrape, SlowReader, accounts_config, auth_id, configuration, get,
+    is_closed, until,
 };
 
 /// An orderly end takes no longer.
@@ -148,9 +148,9 @@ async fn a_single_run_that_is_interrupted_says_so_and_leaves_the_file_as_it_was(
 
 #[tokio::test]
 async fn a_single_run_that_is_interrupted_prints_the_accounts_that_were_walked() {
-    let vendor = stand::vendor([("quick", 45), ("stuck", 45)]).await;
+    let vendor = harness::vendor([("quick", 45), ("stuck", 45)]).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("stuck")));
-    let text = household(&vendor, "", [("quick", ""), ("stuck", "")]);
+    let text = accounts_config(&vendor, "", [("quick", ""), ("stuck", "")]);
     let process = Program::configured(&text, &["--once"]).start();
     process.says("walk published").await;
     vendor.until(|counts| counts.in_flight > 0).await;

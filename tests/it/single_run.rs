@@ -6,7 +6,7 @@ use vobiz_simulator::{Fault, Options, TEST_ACCOUNT, Vendor, World};
 
 use vobiz_exporter::telemetry::catalogue::{Kind, Metric};
 
-use crate::stand::{Family, Program, Scrape, configuration, promtool_accepts};
+use crate::harness::{Family, Program, Scrape, configuration, promtool_accepts};
 
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vobiz_simulator::{Account, Effect, Endpoint, Fault, FaultId, Vendor};
 
-use crate::stand::{Exporter, Scrape, auth_id, household, label, listed, vendor};
+use crate::harness::{Exporter, Scrape, accounts_config, auth_id, label, listed, vendor};
 
 const LOST: &str = "vobiz_endpoint_registration_lost_timestamp_seconds";
 const EXPIRES: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
@@ -34,7 +34,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let list = listed(&vendor, &auth_id("main"));
     // The first walk waits for as long as the story wants.
     let hang: FaultId = vendor.plan(Fault::new(Effect::Hang));
-    let exporter = Exporter::start(&household(&vendor, "retries: 0", [("main", "")])).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "retries: 0", [("main", "")])).await;
 
     vendor.until(|counts| counts.in_flight == 1).await;
     let under_way = exporter.scrape().await;
@@ -147,7 +147,8 @@ fn age(scrape: &Scrape) -> f64 {
 async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same() {
     let vendor = vendor([("main", 45)]).await;
     let list = listed(&vendor, &auth_id("main"));
-    let exporter = Exporter::start(&household(&vendor, "page_size: 10", [("main", "")])).await;
+    let exporter =
+        Exporter::start(&accounts_config(&vendor, "page_size: 10", [("main", "")])).await;
     let good = exporter
         .until("a good walk", |scrape| scrape.up("main") == Some(1.0))
         .await;
@@ -157,7 +158,7 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
         vendor.edit(|world| change(world.account_mut(&auth_id("main")).unwrap()));
     };
     change(&|account| assert!(hidden.iter().all(|id| account.hide(id, true))));
-    let owed = |scrape: &Scrape| {
+    let missing = |scrape: &Scrape| {
         let missing = scrape.only("vobiz_walk_missing_endpoints", "main");
         (
             missing,
@@ -166,7 +167,7 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     };
     let short = exporter
         .until("a short walk", |scrape| {
-            owed(scrape) == (Some(3.0), Some(3.0))
+            missing(scrape) == (Some(3.0), Some(3.0))
         })
         .await;
     assert_eq!(short.up("main"), Some(1.0));
@@ -178,7 +179,7 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     );
     let later = exporter
         .until("three walks", |scrape| {
-            owed(scrape) == (Some(0.0), Some(0.0))
+            missing(scrape) == (Some(0.0), Some(0.0))
         })
         .await;
     assert_eq!(later.up("main"), Some(1.0));
@@ -192,20 +193,20 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     change(&|account| assert!(hidden.iter().all(|id| account.hide(id, false))));
     exporter
         .until("all of them", |scrape| {
-            owed(scrape) == (Some(0.0), Some(0.0)) && scrape.endpoints("main") == list
+            missing(scrape) == (Some(0.0), Some(0.0)) && scrape.endpoints("main") == list
         })
         .await;
 
     change(&|account| assert!(account.hide(&hidden[0], true)));
     exporter
-        .until("one is owed", |scrape| {
-            owed(scrape) == (Some(1.0), Some(1.0))
+        .until("one is missing", |scrape| {
+            missing(scrape) == (Some(1.0), Some(1.0))
         })
         .await;
     change(&|account| assert!(account.remove(&hidden[0]).is_some()));
     let gone = exporter
         .until("it is proven gone", |scrape| {
-            owed(scrape) == (Some(0.0), Some(0.0))
+            missing(scrape) == (Some(0.0), Some(0.0))
         })
         .await;
     assert!(!gone.endpoints("main").contains_key(&hidden[0]));
@@ -232,7 +233,7 @@ fn changes(scrape: &Scrape, name: &str) -> Vec<(String, f64)> {
 async fn an_endpoint_keeps_the_time_of_its_loss_until_it_is_back() {
     let vendor = vendor([("main", 45)]).await;
     let [lost] = registered(&vendor);
-    let exporter = Exporter::start(&household(&vendor, "", [("main", "")])).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", "")])).await;
     let good = exporter
         .until("a good walk", |scrape| scrape.up("main") == Some(1.0))
         .await;
@@ -292,7 +293,7 @@ async fn an_endpoint_keeps_the_time_of_its_loss_until_it_is_back() {
 async fn an_endpoint_that_is_deleted_or_changed_leaves_no_series_behind() {
     let vendor = vendor([("main", 45)]).await;
     let [deleted, recreated, rebound] = registered(&vendor);
-    let exporter = Exporter::start(&household(&vendor, "", [("main", "")])).await;
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", "")])).await;
     exporter
         .until("a good walk", |scrape| scrape.up("main") == Some(1.0))
         .await;

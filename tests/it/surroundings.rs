@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use vobiz_simulator::{Options, Vendor, World};
 
-use crate::stand::{Program, Wire, configuration, get};
+use crate::harness::{Program, Wire, configuration, get};
 
 #[tokio::test]
 async fn running_out_of_file_descriptors_ends_neither_the_server_nor_its_probes() {

@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, I
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use vobiz_simulator::{Options, Vendor, World};
 
-use crate::stand::{Exporter, Program, configuration, run};
+use crate::harness::{Exporter, Program, configuration, run};
 
 /// What may sign certificates.
 fn authority(name: &str) -> CertificateParams {

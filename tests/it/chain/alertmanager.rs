@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use crate::{
+    harness::{Written, get, judge, tool, until},
     rules::{ALERTMANAGER, path, read, scaled},
-    stand::{Written, get, judge, tool, until},
 };
 
 /// An Alertmanager with the shipped example. It ends with the story.

@@ -5,7 +5,7 @@ use std::io::Write;
 use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 
 use super::{news::Memory, stack::Stack};
-use crate::stand::Exporter;
+use crate::harness::Exporter;
 
 /// Five minutes last half of one.
 const SPEED: u64 = 10;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use vobiz_simulator::{Account, Endpoint, Options, Vendor, World};
 
-use crate::stand::{auth_id, household};
+use crate::harness::{accounts_config, auth_id};
 
 const ACCOUNTS: [&str; 3] = ["main", "branch", "shift"];
 /// The first phone: a name as people give them, with everything that somebody could forget to escape.
@@ -73,7 +73,7 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    let mut text = household(vendor, "", ACCOUNTS.map(|name| (name, groups)));
+    let mut text = accounts_config(vendor, "", ACCOUNTS.map(|name| (name, groups)));
     let token = format!("auth_token_file: '{}'", token.display());
     for (from, to) in [
         ("max_age: 15s, deadline: 5s", "max_age: 28s, deadline: 5s"),

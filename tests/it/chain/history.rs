@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::Path};
 
-use crate::stand::{judge, tool};
+use crate::harness::{judge, tool};
 
 /// So long lies last week back, in seconds.
 const WEEK: i64 = 7 * 24 * 3600;

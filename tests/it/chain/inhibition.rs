@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::alertmanager::Alertmanager;
 use crate::{
+    harness::until,
     rules::{ALERTMANAGER, groups, read},
-    stand::until,
 };
 
 /// What one rule of inhibition does. Alerts are written as name and labels; each case has a job of its

@@ -8,10 +8,10 @@
 
 mod alertmanager;
 mod demonstration;
+mod expected;
 mod fleet;
 mod history;
 mod inhibition;
-mod ledger;
 mod message;
 mod news;
 mod post;

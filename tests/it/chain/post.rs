@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
+    harness::{judge, tool},
     rules::{ALERTMANAGER, path},
-    stand::{judge, tool},
 };
 
 const RUNBOOK: &str =

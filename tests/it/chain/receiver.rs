@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{message::Message, post::Post};
-use crate::stand::until;
+use crate::harness::until;
 
 /// Where the example sends what people read.
 const SLACK: &str = "/slack";

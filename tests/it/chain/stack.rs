@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use super::{alertmanager::Alertmanager, receiver::Receiver};
 use crate::{
+    harness::{Exporter, Prometheus},
     rules::{PROMETHEUS, RULES, read, scaled},
-    stand::{Exporter, Prometheus},
 };
 
 /// Prometheus, Alertmanager and the receiver, around an exporter that can be replaced.

@@ -5,12 +5,12 @@ use std::fs;
 use vobiz_simulator::{Vendor, World};
 
 use super::{
+    expected::Expected,
     fleet::{FIRST_PHONE, configuration, register, vendor_of, world},
     history::all_away,
-    ledger::Ledger,
     stack::Stack,
 };
-use crate::stand::{Exporter, auth_id};
+use crate::harness::{Exporter, auth_id};
 
 /// A minute lasts a second.
 const SPEED: u64 = 60;
@@ -21,10 +21,11 @@ struct Story {
     token: tempfile::NamedTempFile,
     configuration: String,
     stack: Stack,
-    ledger: Ledger,
+    expected: Expected,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it takes minutes: make test-slow"]
 async fn what_happens_is_told_to_the_right_people_once_and_nothing_else_is() {
     let mut story = Story::begin().await;
     story
@@ -62,13 +63,13 @@ impl Story {
         let seen =
             "count(count_over_time(job_account_scope:vobiz_endpoint_registered:sum[1m]) > 6)";
         stack.prometheus.until_is(seen, 4.0).await;
-        let ledger = Ledger::of(stack.receiver.clone());
+        let expected = Expected::of(stack.receiver.clone());
         Self {
             vendor,
             token,
             configuration,
             stack,
-            ledger,
+            expected,
         }
     }
 
@@ -82,14 +83,14 @@ impl Story {
         // It is tried at once, well before a walk would be: here, three intervals without a good walk
         // would be told before two refusals are.
         fs::write(&self.token, "mistyped-token").unwrap();
-        self.ledger
+        self.expected
             .scene(
                 "the token of one account is revoked, and mistyped",
                 &["pager main: firing VobizCredentialsRefused"],
             )
             .await;
         fs::write(&self.token, "another-token").unwrap();
-        self.ledger
+        self.expected
             .scene(
                 "it is typed correctly",
                 &["pager main: resolved VobizCredentialsRefused"],
@@ -101,7 +102,7 @@ impl Story {
         register(&self.vendor, "main", false, |alias| alias.ends_with(" 1"));
         register(&self.vendor, "shift", false, |_| true);
         let lost = format!("chat main: firing VobizEndpointLost {FIRST_PHONE}");
-        self.ledger
+        self.expected
             .scene(
                 "one endpoint of each importance is lost, and a shift ends",
                 &[
@@ -134,11 +135,11 @@ impl Story {
         let away = format!("count({away})");
         self.stack.prometheus.until_is(&away, 12.0).await;
         self.stack.prometheus.until_is(told, 2.0).await;
-        self.ledger.scene("the exporter is replaced", &[]).await;
+        self.expected.scene("the exporter is replaced", &[]).await;
 
         register(&self.vendor, "main", true, |_| true);
         register(&self.vendor, "shift", true, |_| true);
-        self.ledger
+        self.expected
             .scene(
                 "they are back",
                 &[
@@ -160,7 +161,7 @@ impl Story {
         let phones: Vec<_> = (12..=18).map(|number| format!("Phone {number}")).collect();
         let third = |alias: &str| alias == "Reception 2" || phones.iter().any(|one| one == alias);
         register(&self.vendor, "main", false, third);
-        self.ledger
+        self.expected
             .scene(
                 "a third of the fleet is lost, with a reception",
                 &["pager main: firing VobizFleetDropped, firing VobizWatchedEndpointLost Reception 2"],
@@ -173,7 +174,7 @@ impl Story {
         register(&self.vendor, "main", true, |alias| {
             alias.starts_with("Phone")
         });
-        self.ledger
+        self.expected
             .scene(
                 "the phones are back, of which nobody was told singly",
                 &["pager main: resolved VobizFleetDropped, still VobizWatchedEndpointLost Reception 2"],
@@ -188,7 +189,7 @@ impl Story {
         let address = self.vendor.address();
         let silent = vendor_of(World::new(jiff::Timestamp::now(), 7), None).await;
         let world = std::mem::replace(&mut self.vendor, silent).stop().await;
-        self.ledger
+        self.expected
             .scene(
                 "the vendor is away",
                 &[
@@ -210,7 +211,7 @@ impl Story {
             )
             .await;
         self.vendor = vendor_of(world, Some(address)).await;
-        self.ledger
+        self.expected
             .scene(
                 "the vendor is back, and a reception is still lost",
                 &[
@@ -221,7 +222,7 @@ impl Story {
             )
             .await;
         register(&self.vendor, "main", true, |alias| alias == "Reception 2");
-        self.ledger
+        self.expected
             .scene(
                 "it is back",
                 &["pager main: resolved VobizWatchedEndpointLost Reception 2"],
@@ -231,9 +232,9 @@ impl Story {
 
     async fn end(mut self) {
         drop(self.stack.exporter);
-        self.ledger
+        self.expected
             .scene("the exporter is gone", &["pager: firing VobizTargetDown"])
             .await;
-        self.ledger.print();
+        self.expected.print();
     }
 }

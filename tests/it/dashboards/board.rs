@@ -149,11 +149,6 @@ fn read_from(query: &str) -> String {
 }
 
 impl Panel {
-    /// Its kind, as Grafana calls it.
-    pub fn kind(&self) -> &str {
-        text(&self.json["type"])
-    }
-
     /// What is said about it.
     pub fn description(&self) -> &str {
         text(&self.json["description"])

@@ -14,7 +14,7 @@ use vobiz_simulator::{
 };
 
 use super::{local::zone, past::Past};
-use crate::stand::{auth_id, household, lively};
+use crate::harness::{accounts_config, auth_id, lively};
 
 /// The accounts, the number of their endpoints, and how the vendor tells of them: all there is to tell;
 /// without expiries, so that details are wanted; with times that lack a zone.
@@ -257,7 +257,7 @@ fn renew(vendor: &Vendor, alias: &str, now: Timestamp) {
 
 /// How the exporters are set that run now. The token of `depot` lies in a file.
 pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
-    let text = household(vendor, "", ACCOUNTS.map(|(name, ..)| (name, GROUPS)));
+    let text = accounts_config(vendor, "", ACCOUNTS.map(|(name, ..)| (name, GROUPS)));
     let token = folder.join("token-of-depot").display().to_string();
     let (inline, file) = (
         "auth_token: 'token-of-depot'",

@@ -2,8 +2,8 @@
 
 use crate::{
     deploy::program,
+    harness::judge,
     rules::{path, read},
-    stand::judge,
 };
 
 use super::board::{FILES, FOLDER};

@@ -11,7 +11,7 @@ use super::{
     grafana::View,
     stage::Stage,
 };
-use crate::{rules::path, stand::Prometheus};
+use crate::{harness::Prometheus, rules::path};
 
 /// Where the answers are written, from the root of the project.
 const ANSWERS: &str = "target/dashboards/answers.json";

@@ -15,7 +15,7 @@ use super::{
     past::Past,
     stage::prometheus,
 };
-use crate::stand::{Exporter, Prometheus, household, lively};
+use crate::harness::{Exporter, Prometheus, accounts_config, lively};
 
 const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
 /// Between two walks, as shipped, and between two scrapes of the history: half of the samples that the
@@ -39,7 +39,7 @@ fn settled(start: Timestamp) -> World {
 
 fn configuration(vendor: &Vendor) -> String {
     configured(
-        &household(vendor, "", ACCOUNTS.map(|(name, _)| (name, GROUPS))),
+        &accounts_config(vendor, "", ACCOUNTS.map(|(name, _)| (name, GROUPS))),
         STEP,
     )
 }
@@ -89,6 +89,7 @@ async fn all_taken(boards: &[Board], prometheus: &Prometheus) -> Vec<(Duration, 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it takes minutes: make test-slow"]
 async fn no_query_takes_longer_than_two_seconds_with_ten_thousand_endpoints() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

@@ -2,10 +2,8 @@
 
 mod board;
 mod day;
-mod documented;
 mod generated;
 mod grafana;
-mod house;
 mod images;
 mod limit;
 mod local;

@@ -9,8 +9,8 @@ use super::{
     grafana::View,
 };
 use crate::{
+    harness::{judge, tool},
     rules::{check, groups},
-    stand::{judge, tool},
 };
 
 /// Every query of a dashboard with the place where it stands.

@@ -5,8 +5,8 @@ use yaml_rust2::{Yaml, YamlLoader};
 use super::board::{FILES, FOLDER};
 use crate::{
     deploy::program,
+    harness::judge,
     rules::{path, read},
-    stand::judge,
 };
 
 fn yaml(file: &str) -> Yaml {

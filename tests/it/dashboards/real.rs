@@ -10,7 +10,7 @@ use super::{
     stage::Stage,
     told::{Look, the_present_is_told_as_it_is},
 };
-use crate::stand::Prometheus;
+use crate::harness::Prometheus;
 
 /// What has no answer here, and why that is right.
 const EMPTY: [(&str, &str); 5] = [
@@ -93,6 +93,7 @@ async fn nothing_is_known(look: &Look<'_>, state: f64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it takes minutes: make test-slow"]
 async fn every_panel_is_answered_rightly_with_and_without_rules_and_says_when_nothing_is_known() {
     let boards = boards();
     let [endpoint, _, fleet] = &boards[..] else {

@@ -8,8 +8,8 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use super::board::boards;
 use crate::{
     deploy::program,
+    harness::Ended,
     rules::{path, read},
-    stand::Ended,
 };
 
 /// What the schemas say of dashboards; they are made when there are none yet, which takes seconds.

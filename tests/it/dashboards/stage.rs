@@ -10,8 +10,8 @@ use super::{
     past::{REPLICAS, good_for},
 };
 use crate::{
+    harness::{Exporter, Prometheus},
     rules::{RULES, read},
-    stand::{Exporter, Prometheus},
 };
 
 /// The day that has passed, a vendor where it goes on, two replicas, and two servers that remember the

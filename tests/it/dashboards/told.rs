@@ -11,7 +11,7 @@ use super::{
     grafana::View,
     stage::Stage,
 };
-use crate::stand::{Prometheus, Sample, auth_id, until};
+use crate::harness::{Prometheus, Sample, auth_id, until};
 
 /// How far a number may be from one that was computed elsewhere.
 pub const EXACT: f64 = 1e-6;

@@ -7,7 +7,7 @@ use vobiz_exporter::cli::{Arguments, Task};
 use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{run, shipped, text};
-use crate::stand::{Program, Scrape, get, label, tool, until};
+use crate::harness::{Program, Scrape, get, label, tool, until};
 
 const FILE: &str = "deploy/compose/compose.yaml";
 

@@ -14,7 +14,7 @@ use super::{
     engine::{Container, Engine, done},
     run, shipped,
 };
-use crate::stand::{Ended, Scrape, get, until};
+use crate::harness::{Ended, Scrape, get, until};
 
 /// The user and the group in the image.
 const NOBODY: u32 = 65_532;
@@ -56,7 +56,7 @@ async fn name_server() {
     let socket = socket.expect("only root may be a name server; run this as root");
     tokio::spawn(async move {
         let mut question = [0; 512];
-        while let Ok((length, asker)) = socket.recv_from(&mut question).await {
+        while let Ok((length, client)) = socket.recv_from(&mut question).await {
             let question = &question[..length];
             // The name's parts, an empty one at last, and the kind: 1 is IPv4.
             let end = question[12..].iter().position(|byte| *byte == 0).unwrap() + 13;
@@ -70,7 +70,7 @@ async fn name_server() {
             if is_v4 {
                 answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
             }
-            let _ = socket.send_to(&answer, asker).await;
+            let _ = socket.send_to(&answer, client).await;
         }
     });
 }

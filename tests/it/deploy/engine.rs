@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::program;
-use crate::stand::{Ended, Written};
+use crate::harness::{Ended, Written};
 
 /// Images and containers in a place of their own, which all end with the story.
 pub struct Engine {

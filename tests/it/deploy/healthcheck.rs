@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use vobiz_simulator::{Options, Vendor, World};
 
-use crate::stand::{Ended, Program, Wire, configuration};
+use crate::harness::{Ended, Program, Wire, configuration};
 
 async fn healthcheck(address: &str) -> Ended {
     let listen = format!("--web.listen-address={address}");

@@ -9,7 +9,7 @@ use vobiz_simulator::{Options, Vendor, World};
 use vobiz_exporter::cli::{Arguments, ListenAddress, Task};
 
 use super::{derived::derive, program, run, shipped, text};
-use crate::stand::{Ended, Program, configuration, get, judge, until};
+use crate::harness::{Ended, Program, configuration, get, judge, until};
 
 /// The oldest and the newest whose schemas the judge has.
 pub const VERSIONS: [&str; 2] = ["1.25", "1.37"];

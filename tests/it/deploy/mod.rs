@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::stand::{Ended, judge};
+use crate::harness::{Ended, judge};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
 

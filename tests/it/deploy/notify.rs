@@ -15,7 +15,7 @@ use tokio::{
 };
 use vobiz_simulator::{Options, Vendor, World};
 
-use crate::stand::{Program, configuration, until};
+use crate::harness::{Program, configuration, until};
 
 const LISTEN: &str = "--web.listen-address=127.0.0.1:0";
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{BINARY, program, run, shipped, text};
-use crate::stand::Ended;
+use crate::harness::Ended;
 
 /// A package, and a system of its own to install it in.
 struct Installation {

@@ -11,7 +11,7 @@ use super::{
     engine::{Container, Engine, done},
     text,
 };
-use crate::stand::{Ended, until};
+use crate::harness::{Ended, until};
 
 pub const UNIT: &str = "vobiz-exporter.service";
 /// Mounts must spread as they do on a host, or no service gets its credentials.

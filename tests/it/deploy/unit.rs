@@ -1,6 +1,6 @@
 //! The systemd unit, before systemd's own judge.
 
-use crate::stand::Program;
+use crate::harness::Program;
 
 use super::{BINARY, run, shipped, text};
 

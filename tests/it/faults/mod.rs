@@ -22,7 +22,7 @@ use self::cases::{
     Case,
     Told::{As, Confirming, NotAtAll, Passing, Retried},
 };
-use crate::stand::{Exporter, Scrape, auth_id, household, listed, once, plan, vendor};
+use crate::harness::{Exporter, Scrape, accounts_config, auth_id, listed, once, plan, vendor};
 
 /// Endpoints of each account: enough for three pages.
 const ENDPOINTS: usize = 12;
@@ -33,7 +33,7 @@ const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_t
 /// Nothing is withdrawn while a busy machine looks elsewhere.
 const UNHURRIED: &str = "poll: {max_age: 60s}";
 /// The whole table takes no longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Another host, which must never be asked for anything.
 async fn elsewhere() -> (SocketAddr, Arc<AtomicUsize>) {
@@ -203,7 +203,7 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_snapshot_until_it
         };
         (case.name.as_str(), more)
     });
-    let exporter = Exporter::start(&household(&clinic.vendor, SETTINGS, accounts)).await;
+    let exporter = Exporter::start(&accounts_config(&clinic.vendor, SETTINGS, accounts)).await;
 
     let mut stages: Vec<_> = cases.iter().map(|_| Stage::Fresh).collect();
     let mut fresh: BTreeMap<String, _> = BTreeMap::new();
@@ -213,7 +213,7 @@ async fn every_fault_is_told_by_one_reason_and_leaves_the_last_snapshot_until_it
             listed(&clinic.vendor, &auth_id(&case.name)),
         );
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !stages.iter().all(|stage| matches!(stage, Stage::Well)) {
         let under_way = || {
             let stages = cases.iter().zip(&stages);
@@ -296,7 +296,7 @@ async fn an_account_that_never_succeeded_has_a_reason_and_nothing_else() {
             &["network", "timeout"],
         ),
     ];
-    let configuration = household(
+    let configuration = accounts_config(
         &vendor,
         SETTINGS,
         accounts

@@ -7,7 +7,7 @@ use vobiz_simulator::{
     Effect, Endpoint, Fault, Options, Pace, Reading, START, Vendor, World, hostile_rows,
 };
 
-use crate::stand::{auth_id, household, label, listed, once, plan};
+use crate::harness::{accounts_config, auth_id, label, listed, once, plan};
 
 #[tokio::test]
 async fn a_hostile_row_costs_itself_at_most() {
@@ -22,7 +22,7 @@ async fn a_hostile_row_costs_itself_at_most() {
         );
     }
     let vendor = Vendor::start(world, Options::default()).await.unwrap();
-    let configuration = household(&vendor, "page_size: 20", [("hostile", "")]);
+    let configuration = accounts_config(&vendor, "page_size: 20", [("hostile", "")]);
     let scrape = once(&configuration).await;
     assert_eq!(scrape.up("hostile"), Some(1.0));
 
@@ -130,7 +130,7 @@ async fn a_wrong_clock_is_measured_and_an_expiry_in_the_past_is_told_as_it_is() 
     };
     let vendor = Vendor::start(world, options).await.unwrap();
     vendor.plan(Fault::new(Effect::Clock(hour)).for_account(auth_id("ahead")));
-    let configuration = household(&vendor, "", [("right", ""), ("ahead", "")]);
+    let configuration = accounts_config(&vendor, "", [("right", ""), ("ahead", "")]);
     let scrape = once(&configuration).await;
     let offset = |name| scrape.only("vobiz_api_clock_offset_seconds", name).unwrap();
     assert!(offset("right").abs() < 30.0, "{}", offset("right"));

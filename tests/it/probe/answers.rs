@@ -12,7 +12,7 @@ use vobiz_simulator::{Effect, Fault, Operation, TEST_ACCOUNT};
 use vobiz_exporter::telemetry::catalogue::{Metric, Part};
 
 use super::{ON, code, failed, house, path, phone, probe, read, registered, vendor_of};
-use crate::stand::{
+use crate::harness::{
     Exporter, Family, Program, ask, configuration, get, judge, promtool_accepts, python, until,
 };
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use vobiz_simulator::{Effect, Fault, Operation, TEST_ACCOUNT};
 
 use super::{failed, house, phone, probe, registered, vendor_of};
-use crate::stand::{Exporter, Scrape, configuration};
+use crate::harness::{Exporter, Scrape, configuration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_probes_of_one_phone_are_one_request() {

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, time::Instant};
 use vobiz_simulator::{Effect, ErrorBody, Fault, Operation, RetryAfter};
 
 use super::{code, failed, path, probe, registered};
-use crate::stand::{Exporter, auth_id, get, household, listed, until, vendor};
+use crate::harness::{Exporter, accounts_config, auth_id, get, listed, until, vendor};
 
 /// Stands in what the vendor says, and in no sample.
 const MARK: &str = "XYZZY";
@@ -135,7 +135,7 @@ async fn every_fault_is_one_reason_in_time_and_is_over_with_its_cause() {
     let vendor = vendor(cases.iter().map(|case| (case.0, 3))).await;
     let accounts = cases.iter().map(|case| (case.0, ""));
     let on = "probe: {enabled: true, requests_per_second: 100, timeout_offset: 2s}\n";
-    let text = household(&vendor, "max_page_bytes: 64KiB", accounts);
+    let text = accounts_config(&vendor, "max_page_bytes: 64KiB", accounts);
     let exporter = Exporter::start_with(&format!("{on}{text}"), &["--log.level=trace"]).await;
     exporter
         .until("the first walks", |scrape| {
@@ -216,7 +216,7 @@ async fn every_fault_is_one_reason_in_time_and_is_over_with_its_cause() {
 async fn an_idle_connection_that_a_balancer_has_closed_fails_no_probe() {
     let vendor = vendor([("main", 3)]).await;
     let on = "probe: {enabled: true, requests_per_second: 100}\n";
-    let text = household(&vendor, "retries: 0", [("main", "")]);
+    let text = accounts_config(&vendor, "retries: 0", [("main", "")]);
     let exporter = Exporter::start(&format!("{on}{text}")).await;
     exporter
         .until("the first walk", |scrape| scrape.up("main") == Some(1.0))

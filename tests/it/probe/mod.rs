@@ -10,7 +10,7 @@ use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
 use vobiz_exporter::telemetry::catalogue::PROBE_FAILURE_REASONS;
 
-use crate::stand::{Answer, Exporter, Scrape, ask, configuration};
+use crate::harness::{Answer, Exporter, Scrape, ask, configuration};
 
 /// Probes as many as are allowed.
 const ON: &str = "probe: {enabled: true, requests_per_second: 100}";

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use vobiz_simulator::TEST_ACCOUNT;
 
 use super::house;
-use crate::stand::{Prometheus, judge, tool};
+use crate::harness::{Prometheus, judge, tool};
 
 const DOCUMENT: &str = include_str!("../../../docs/probing.md");
 

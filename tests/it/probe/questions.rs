@@ -3,7 +3,7 @@
 use vobiz_simulator::TEST_ACCOUNT;
 
 use super::{house, path, phone};
-use crate::stand::{ask, get};
+use crate::harness::{ask, get};
 
 /// Stands in every hostile question, and must not come back.
 const MARK: &str = "XYZZY";

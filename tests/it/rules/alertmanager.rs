@@ -1,7 +1,7 @@
 //! The example of an Alertmanager: who hears of what.
 
 use super::shipped::{ALERTMANAGER, alerts, path, read};
-use crate::stand::{judge, tool};
+use crate::harness::{judge, tool};
 
 async fn amtool(arguments: &[&str]) -> String {
     let ended = judge(&tool("AMTOOL", "amtool"), arguments, "").await;

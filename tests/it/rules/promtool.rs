@@ -6,7 +6,7 @@ use super::{
     shipped::{CASES, PROMETHEUS, RULES, alerts, files, path, read},
     text::in_a_cluster,
 };
-use crate::stand::{Ended, Generation, judge};
+use crate::harness::{Ended, Generation, judge};
 
 /// Runs promtool and fails with what it says unless it is content.
 async fn promtool(generation: Generation, arguments: &[&str]) -> Ended {

@@ -6,7 +6,7 @@ use super::{
     catalogue::check,
     shipped::{Alert, alerts, files, read},
 };
-use crate::stand::{judge, tool};
+use crate::harness::{judge, tool};
 
 const FOLDER: &str = "docs/runbooks";
 const SECTIONS: [&str; 4] = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"];

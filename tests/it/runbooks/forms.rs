@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::page::commands;
-use crate::stand::judge;
+use crate::harness::judge;
 
 const FORMS: [&str; 8] = [
     "chronyc tracking || timedatectl timesync-status",

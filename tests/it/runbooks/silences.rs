@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::page::{Command, commands};
 use crate::{
     chain::Alertmanager,
+    harness::{Ended, judge, tool, until},
     rules::{ALERTMANAGER, read},
-    stand::{Ended, judge, tool, until},
 };
 
 /// The page that defines how `amtool` finds its Alertmanager; others refer to it.

@@ -6,11 +6,11 @@ use vobiz_simulator::{Endpoint, Options, START, Vendor, World};
 
 use super::page::Command;
 use crate::{
-    rules::{PROMETHEUS, path},
-    stand::{
-        Ended, Process, Program, Prometheus, Scrape, auth_id, get, household, judge, plan, tool,
-        until,
+    harness::{
+        Ended, Process, Program, Prometheus, Scrape, accounts_config, auth_id, get, judge, plan,
+        tool, until,
     },
+    rules::{PROMETHEUS, path},
 };
 
 /// An endpoint of the account `main`.
@@ -49,7 +49,7 @@ impl Stage {
         let token = folder.path().join("token");
         fs::write(&token, "token-of-main\n").unwrap();
         let token = format!("auth_token_file: '{}'", token.display());
-        let configuration = household(&vendor, "", accounts);
+        let configuration = accounts_config(&vendor, "", accounts);
         let configuration = configuration.replace("auth_token: 'token-of-main'", &token);
         fs::write(folder.path().join("exporter.yaml"), configuration).unwrap();
         let file = folder.path().join("exporter.yaml").display().to_string();

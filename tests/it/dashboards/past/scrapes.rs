@@ -11,7 +11,7 @@ use std::{
 use vobiz_exporter::clock::UnixMillis;
 
 use super::exporter::Exporter;
-use crate::stand::tool;
+use crate::harness::tool;
 
 /// Blocks of Prometheus are so long, and begin at multiples of that.
 const BLOCK: i64 = 2 * 3600 * 1000;

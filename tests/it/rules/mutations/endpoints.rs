@@ -5,7 +5,7 @@ use super::{Mutation, mutation};
 const LOST: &str = "one endpoint of each importance is lost";
 const RENAMED: &str = "an endpoint is renamed while it is lost";
 const UNKNOWN: &str = "states are not known any more";
-const OWES: &str = "a lost endpoint is on a page that the list owes";
+const MISSING_PAGE: &str = "a lost endpoint is on a page that the list owes";
 const TOLD: &str = "the state of endpoints is not told any more, of which one was lost";
 
 pub const MUTATIONS: &[Mutation] = &[
@@ -154,7 +154,7 @@ pub const MUTATIONS: &[Mutation] = &[
             "vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >=",
             "vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >= 1e9 +",
         ],
-        ["endpoints", OWES],
+        ["endpoints", MISSING_PAGE],
     ),
     mutation(
         "what a list owes is forgotten after an hour",
@@ -162,7 +162,7 @@ pub const MUTATIONS: &[Mutation] = &[
             "job_account:vobiz_exporter_poll_interval_seconds:max,\n            time()",
             "job_account:vobiz_exporter_poll_interval_seconds:max > 1e9,\n            time()",
         ],
-        ["endpoints", OWES],
+        ["endpoints", MISSING_PAGE],
     ),
     mutation(
         "what is deleted from a list that always owes stays lost",

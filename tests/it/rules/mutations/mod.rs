@@ -7,7 +7,7 @@ mod walks;
 use std::fs;
 
 use super::shipped::{CASES, RULES, read};
-use crate::stand::{judge, tool};
+use crate::harness::{judge, tool};
 
 /// A way of getting the rules wrong, and the case that notices.
 struct Mutation {

@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{message::Message, news::Memory, receiver::Receiver};
-use crate::stand::until_within;
+use crate::harness::until_within;
 
 /// Nobody waits longer for a scene.
-const PATIENCE: Duration = Duration::from_secs(58);
+const TIMEOUT: Duration = Duration::from_secs(58);
 
 /// Compares scene by scene. What is heard after a scene's end belongs to the next, and fails there.
-pub struct Ledger {
+pub struct Expected {
     receiver: Receiver,
     read: usize,
     memory: Memory,
@@ -21,7 +21,7 @@ pub struct Ledger {
 }
 
 /// What one group should have been told when a scene ends.
-struct Expected<'a> {
+struct Line<'a> {
     /// `pager main`: the receiver, and the account.
     about: &'a str,
     /// `firing ALERT`, `resolved ALERT`: each is told for the first time, once.
@@ -41,7 +41,7 @@ struct Heard {
     faults: Vec<String>,
 }
 
-impl Ledger {
+impl Expected {
     /// An empty one.
     pub fn of(receiver: Receiver) -> Self {
         Self {
@@ -56,13 +56,13 @@ impl Ledger {
     /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`: what that group is told in this
     /// scene. Its last message holds all of what then fires, `still` what was told before.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
-        let expected: Vec<_> = expected.iter().map(|line| Expected::read(line)).collect();
+        let expected: Vec<_> = expected.iter().map(|line| Line::read(line)).collect();
         let met = until_within(Duration::MAX, name, || async {
             let heard = self.hear().0;
             expected.iter().all(|one| one.is_met(&heard)).then_some(())
         });
         // What is missing is shown before it fails.
-        let complete = tokio::time::timeout(PATIENCE, met).await.is_ok();
+        let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
         let (heard, memory, read) = self.hear();
         (self.memory, self.read) = (memory, read);
         self.page.push(format!("{name}:"));
@@ -74,7 +74,7 @@ impl Ledger {
             self.page.push("  expected nothing".to_owned());
         }
         let unexpected = heard.news.iter().filter(|(about, news)| {
-            let of = |one: &&Expected| one.about == about && one.news.contains(&news.as_str());
+            let of = |one: &&Line<'_>| one.about == about && one.news.contains(&news.as_str());
             !expected.iter().any(|one| of(&one))
         });
         for (about, news) in unexpected {
@@ -133,7 +133,7 @@ impl Heard {
     }
 }
 
-impl<'a> Expected<'a> {
+impl<'a> Line<'a> {
     fn read(line: &'a str) -> Self {
         let (about, told) = line.split_once(": ").expect("RECEIVER ACCOUNT: NEWS");
         let (mut news, mut firing) = (Vec::new(), BTreeSet::new());

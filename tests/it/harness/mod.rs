@@ -24,16 +24,16 @@ use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration
 use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
 /// No story waits longer for anything, unless it says so.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Asks again until the answer is there; panics with `what` when it does not come.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
-    until_within(PATIENCE, what, ask).await
+    until_within(TIMEOUT, what, ask).await
 }
 
 /// The same for a story that takes longer.
 pub async fn until_within<T, F: Future<Output = Option<T>>>(
-    patience: Duration,
+    timeout: Duration,
     what: &str,
     mut ask: impl FnMut() -> F,
 ) -> T {
@@ -45,7 +45,7 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(patience, asking)
+    tokio::time::timeout(timeout, asking)
         .await
         .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
 }
@@ -100,7 +100,7 @@ pub async fn once(configuration: &str) -> Scrape {
 
 /// A configuration with these accounts, planned by [`plan`], walked as often as is allowed. `api`
 /// are further keys of that section. An account may bring further keys of its own.
-pub fn household<'a>(
+pub fn accounts_config<'a>(
     vendor: &Vendor,
     api: &str,
     accounts: impl IntoIterator<Item = (&'a str, &'a str)>,

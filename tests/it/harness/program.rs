@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PATIENCE, exporter::command, until};
+use super::{TIMEOUT, exporter::command, until};
 
 /// The binary, ready to be run or started.
 pub struct Program {
@@ -77,7 +77,7 @@ impl Program {
 
     /// Runs it to its end.
     pub async fn run(mut self) -> Ended {
-        let output = timeout(PATIENCE, self.command.output()).await;
+        let output = timeout(TIMEOUT, self.command.output()).await;
         output.expect("it ends").expect("it can be run").into()
     }
 
@@ -140,7 +140,7 @@ impl Process {
 
     /// Waits for its end.
     pub async fn ended(mut self) -> Ended {
-        let status = timeout(PATIENCE, self.child.wait()).await;
+        let status = timeout(TIMEOUT, self.child.wait()).await;
         let status = status.expect("it ends").expect("it can be waited for");
         Ended {
             code: status.code(),

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Checks the imports of src/: the table of docs/architecture.md, and cycles.
+
+The rows of the table are `| module | modules that it may import | crates that only it may use |`.
+A cycle between modules, or between files of a module (mod.rs exempt), is an error.
+"""
+
+import functools
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+FREE = {"clock", "lib", "main"}  # every module may import `clock`; lib and main see all modules
+
+
+def table():
+    """The modules that each module may import, and the modules that may use a crate."""
+    may, crates = {}, {}
+    for line in (ROOT / "docs/architecture.md").read_text().splitlines():
+        cells = [re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:-1]]
+        if line.startswith("| `") and len(cells) == 3 and cells[0]:
+            module = cells[0][0]
+            may[module] = set(cells[1])
+            for crate in cells[2]:
+                crates.setdefault(crate, set()).add(module)
+    return may, crates
+
+
+def code(path):
+    """The source without comments, strings and inline test modules."""
+    text = path.read_text()
+    text = re.sub(r"#\[cfg\(test\)\]\s*mod \w+ \{.*?\n\}\n", "", text, flags=re.S)
+    text = re.sub(r'"(?:\\.|[^"\\])*"', '""', text)
+    return re.sub(r"//[^\n]*", "", text)
+
+
+def uses(text):
+    """Every path of the `use` declarations and of expressions, as lists of segments."""
+    paths = []
+
+    def expand(start, tree):
+        depth, part = 0, ""
+        for letter in tree + ",":
+            if letter == "," and depth == 0:
+                part = part.strip()
+                if part:
+                    head, brace, rest = part.partition("{")
+                    head = [one for one in head.strip().rstrip(":").split("::") if one]
+                    if brace:
+                        expand(start + head, rest.rstrip().removesuffix("}"))
+                    else:
+                        paths.append(start + [one.split(" as ")[0].strip() for one in head])
+                part = ""
+            else:
+                depth += (letter == "{") - (letter == "}")
+                part += letter
+
+    for tree in re.findall(r"\buse\s+([^;]+);", text):
+        expand([], tree)
+    rest = re.sub(r"\buse\s+[^;]+;", "", text)
+    paths += [path.split("::") for path in re.findall(r"\b(?:crate|super|self|\w+)(?:::\w+)+", rest)]
+    return paths
+
+
+def resolve(path, segments):
+    """The file of src/ that a path of `path` leads to, if it leads to one."""
+    here = path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
+    segments = list(segments)
+    if segments[0] == "crate":
+        here = SRC
+        segments.pop(0)
+    elif segments[0] in ("super", "self"):
+        while segments and segments[0] in ("super", "self"):
+            here = here.parent if segments.pop(0) == "super" else here
+    else:
+        return None
+    for name in segments:
+        if (here / f"{name}.rs").is_file():
+            return here / f"{name}.rs"
+        if not (here / name / "mod.rs").is_file():
+            # A name that mod.rs passes on belongs to the file that defines it.
+            return exported(here).get(name, here / "mod.rs")
+        here = here / name
+    return here / "mod.rs"
+
+
+@functools.cache
+def exported(folder):
+    """The files of the names that mod.rs of a folder imports from its own files."""
+    listing = folder / "mod.rs"
+    names = {}
+    for segments in uses(code(listing)) if listing.is_file() else []:
+        if (folder / f"{segments[0]}.rs").is_file():
+            names[segments[-1]] = folder / f"{segments[0]}.rs"
+    return names
+
+
+def cycles(graph):
+    """Strongly connected parts of more than one node."""
+    order, seen = [], set()
+
+    def walk(node, edges, out):
+        stack = [(node, iter(sorted(edges.get(node, ()))))]
+        seen.add(node)
+        while stack:
+            current, rest = stack[-1]
+            following = next((one for one in rest if one not in seen), None)
+            if following is None:
+                out.append(stack.pop()[0])
+            else:
+                seen.add(following)
+                stack.append((following, iter(sorted(edges.get(following, ())))))
+
+    for node in sorted(graph):
+        if node not in seen:
+            walk(node, graph, order)
+    back = {}
+    for node, targets in graph.items():
+        for target in targets:
+            back.setdefault(target, set()).add(node)
+    seen.clear()
+    for node in reversed(order):
+        if node not in seen:
+            part = []
+            walk(node, back, part)
+            if len(part) > 1:
+                yield sorted(part)
+
+
+def main():
+    may, crates = table()
+    errors, modules, files = [], {}, {}
+    for path in sorted(SRC.rglob("*.rs")):
+        inside = path.relative_to(SRC)
+        if "tests" in inside.parts or inside.name == "tests.rs":
+            continue
+        module = inside.parts[0].removesuffix(".rs")
+        if module not in may and module not in FREE:
+            errors.append(f"{inside}: docs/architecture.md has no row for the module {module}")
+        found = uses(code(path))
+        own = {segments[1] for segments in found if segments[0] == "crate" and len(segments) > 1}
+        for segments in found:
+            if segments[0] in crates.keys() - own and module not in crates[segments[0]] | {"lib", "main"}:
+                errors.append(f"{inside}: {module} may not use the crate {segments[0]}")
+            target = resolve(path, segments)
+            if target is None or target == path:
+                continue
+            other = target.relative_to(SRC).parts[0].removesuffix(".rs")
+            if other != module and module not in FREE:
+                modules.setdefault(module, set()).add(other)
+                if other not in may.get(module, set()) | FREE and "all" not in may.get(module, ()):
+                    errors.append(f"{inside}: {module} may not import {other}")
+            if "mod.rs" not in (path.name, target.name) and module not in {"lib", "main"}:
+                files.setdefault(str(inside), set()).add(str(target.relative_to(SRC)))
+    errors += [f"cycle between modules: {', '.join(one)}" for one in cycles(modules)]
+    errors += [f"cycle between files: {', '.join(one)}" for one in cycles(files)]
+    print("\n".join(sorted(set(errors))) or "imports: in order")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
