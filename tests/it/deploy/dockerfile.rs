@@ -34,7 +34,8 @@ fn what_is_copied_into_the_build_is_not_ignored() {
             .collect();
         let sources = words.split_last().unwrap().1;
         for source in sources.iter().filter(|source| !source.starts_with('/')) {
-            assert!(kept.contains(source), "{source} is copied, and ignored");
+            let folder = source.split('/').next().unwrap();
+            assert!(kept.contains(&folder), "{source} is copied, and ignored");
             assert!(shipped(source).exists(), "{source}");
         }
     }

@@ -133,7 +133,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ["endpoints", UNKNOWN],
     ),
     mutation(
-        "an expiry of a row that is retained is judged against the newest walk",
+        "an expiry of a row that is held is judged against the newest walk",
         [
             "vobiz_walk_retained_endpoints > 0\n                  )",
             "vobiz_walk_retained_endpoints > 1e9\n                  )",
