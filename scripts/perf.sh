@@ -77,7 +77,7 @@ measure_scrapes() {
     tell '' "### Scrapes: $2 x $1 endpoints ($(stat -c %s "$page") bytes of gzip, $(gzip -dc "$page" | wc -c) of text)" '' \
         '| round | nginx, answers/s | vobiz-exporter, answers/s | ratio |' '|---|---|---|---|'
     for ((round = 1; round <= ROUNDS; round++)); do
-        # Whoever begins has the cooler machine, so they take turns.
+        # The first one has the cooler machine, so they alternate.
         if ((round % 2)); then
             theirs=$(answers_per_second "$nginx" $ROUND)
             ours=$(answers_per_second "$exporter" $ROUND)

@@ -28,9 +28,9 @@ running=()
 
 # finish PID: asks it to end, and makes it end if it does not within five seconds.
 finish() {
-    local pid=$1 other left=() patience=50
+    local pid=$1 other left=() tries=50
     kill -TERM "$pid" 2>/dev/null || true
-    while kill -0 "$pid" 2>/dev/null && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
+    while kill -0 "$pid" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
     for other in "${running[@]}"; do

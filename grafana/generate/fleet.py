@@ -394,7 +394,7 @@ def build():
     board = frame(
         "vobiz-fleet",
         "Vobiz / Fleet",
-        "Which phones, softphones and voice agents are registered, which are lost, and whom it concerns.",
+        "Which phones, softphones and voice agents are registered, which are lost, and in which group.",
         variables=[account(), group()],
         scope='account=~"$account|", scope!="endpoint"',
     )
