@@ -119,7 +119,7 @@ def _strip(board):
 
 
 def _walks(board):
-    short = ("missing", "held")
+    short = ("missing", "retained")
     add(
         board,
         "Walks",
@@ -172,7 +172,7 @@ def _walks(board):
         ),
         lines(
             (
-                "Missing and held",
+                "Missing and retained",
                 (
                     "Endpoints that the vendor's count promises and the walk did not find, and those shown"
                     " with their last values because of it; the dozen highest."
