@@ -25,7 +25,7 @@ pub(super) async fn serve(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    tracing::debug!(configuration = %loaded.config.masked(), "loaded");
+    tracing::debug!(configuration = %loaded.config.redacted(), "loaded");
     let (closed, until) = (CancellationToken::new(), shutdown.clone());
     let mut companion = None;
     let announce = |_: &Bound, accounts: &[Reader]| {

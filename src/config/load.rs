@@ -1,95 +1,419 @@
-//! From files and variables to a valid configuration, or to every mistake at once.
+//! The three layers of a configuration: `default.yaml`, the operator's file, the environment.
+//!
+//! `VOBIZ_EXPORTER__...` variables set single keys; `VOBIZ_AUTH_...` make the account of an
+//! installation without a file. The `config` crate's own reader of the environment is not used: it
+//! makes names lower case, cannot reach into lists, and takes a misspelt name for a new key.
 
 use std::path::Path;
 
-use config::ValueKind;
+use config::{ConfigError, Map, Source, Value, ValueKind, builder::DefaultState};
+use url::Url;
 
 use super::{
-    accounts, authorities,
-    entry::Section,
-    environment::{self, NO_ACCOUNT},
-    layers, misspelt,
-    mistake::{Errors, Report},
-    model::Config,
-    settings::{self, Keys},
+    DEFAULT_YAML,
+    error::{Diagnostics, Errors, nearest, shown_variable, suggestion, variable_place},
+    files::{check_system_authorities, is_header_word, read_configuration},
+    keys::{Key, Node, ROOT, Shape},
+    model::{Account, Config, is_loopback},
+    parse, validate,
 };
+
+const PREFIX: &str = "VOBIZ_EXPORTER__";
+const AUTH_ID: &str = "VOBIZ_AUTH_ID";
+/// The variables of the account `default`, and its keys.
+const ACCOUNT_VARIABLES: [(&str, &str); 3] = [
+    (AUTH_ID, "auth_id"),
+    ("VOBIZ_AUTH_TOKEN", "auth_token"),
+    ("VOBIZ_AUTH_TOKEN_FILE", "auth_token_file"),
+];
+/// Stands for the number of an item in a list, or for the id of an application.
+const NUMBER: &str = "#";
+
+type Variables = [(String, String)];
 
 /// A valid configuration.
 #[derive(Debug)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// What is valid, but perhaps not meant; each one line, to be logged once.
+    /// Valid settings that may be unintended; each one line, to be logged once.
     pub warnings: Vec<String>,
 }
 
-/// Loads the configuration: the embedded default, `file` over it (YAML; TOML if it ends in `.toml`),
-/// `environment` (names and values of the process's variables) over both. What is not text in a variable
-/// is expected as U+FFFD there.
+/// Loads the configuration: the embedded default, overridden by `file` (YAML; TOML if its name ends in
+/// `.toml`), overridden by `environment` (names and values, with U+FFFD in place of invalid UTF-8).
 ///
-/// Reads token files and CA files too, so that a missing one is found at start. Errors hold
-/// everything that is wrong, never only the first, and never a secret.
-pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, Errors> {
-    loaded(file, environment, Report::default())
+/// Reads token files and CA files too, so that the start finds a missing one. Fails with all errors,
+/// none of which holds a secret.
+pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, environment, false)
 }
 
-/// The same where secrets are not: no token file is read, and its token is empty.
+/// Loads the configuration like [`load()`], but reads no token file and leaves its token empty.
 pub fn load_without_secrets(
     file: Option<&Path>,
-    environment: &[(String, String)],
+    environment: &Variables,
 ) -> Result<Loaded, Errors> {
-    let report = Report {
-        without_secrets: true,
-        ..Report::default()
-    };
-    loaded(file, environment, report)
+    load_with(file, environment, true)
 }
 
-fn loaded(
+fn load_with(
     file: Option<&Path>,
-    environment: &[(String, String)],
-    mut report: Report,
+    variables: &Variables,
+    without_secrets: bool,
 ) -> Result<Loaded, Errors> {
-    report.file = file
-        .map(|file| file.display().to_string())
-        .unwrap_or_default();
+    let diagnostics = Diagnostics::new(file, without_secrets);
+    check_variables(variables, &diagnostics);
+    check_system_authorities(variables, &diagnostics);
+    let tree = layers(file, variables, &diagnostics);
     let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    environment::check_text(environment, &mut report);
-    misspelt::warn(environment, &mut report);
-    authorities::check_environment(environment, &mut report);
-    let tree = layers::tree(file, environment, &mut report);
-    let config = walk(&Section::root(&tree), folder, &mut report);
-    match config {
-        Some(config) if report.mistakes.is_empty() => {
-            environment::check_proxies(environment, &config.accounts, &mut report);
-            settings::check_budget(&config.accounts, &mut report);
-            settings::check_share(&config.probe, &config.accounts, &mut report);
-            Ok(Loaded {
-                config,
-                warnings: report.warnings,
-            })
+    match validate::config(&Node::root(&tree, &diagnostics), folder) {
+        Some(config) if diagnostics.error_count() == 0 => {
+            warn_of_proxies(variables, &config.accounts, &diagnostics);
+            validate::warn_of_rates(&config, &diagnostics);
+            let warnings = diagnostics.into_warnings();
+            Ok(Loaded { config, warnings })
         }
-        _ => Err(report.into_errors()),
+        _ => Err(diagnostics.into_errors()),
     }
 }
 
-fn walk(root: &Section<'_>, folder: &Path, report: &mut Report) -> Option<Config> {
-    let global = Keys::read(root, folder, report);
-    global.poll.finish(&root.section("poll"), report);
-    global.api.check_scheme(None, &root.section("api"), report);
-    let probe = settings::probe(&root.section("probe"), report);
-    let is_list = |kind: &ValueKind| matches!(kind, ValueKind::Array(_) | ValueKind::Nil);
-    let accounts_is_list = root
-        .section("accounts")
-        .value
-        .is_some_and(|accounts| is_list(&accounts.kind));
-    if accounts_is_list && root.items("accounts").is_empty() && !report.incomplete {
-        report.whole("", NO_ACCOUNT);
+/// The tree of all layers. A layer that cannot be read is reported and left out.
+fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics) -> Value {
+    let default = parse::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
+    let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
+    if let Some(account) = environment_account(variables, operator.get("accounts"), diagnostics) {
+        let place = account.origin().map(str::to_owned);
+        operator.insert(
+            "accounts".to_owned(),
+            Value::new(place.as_ref(), vec![account]),
+        );
     }
-    let accounts = accounts::read(root, &global, folder, report)?;
-    Some(Config {
-        max_concurrent_requests: global.api.max_concurrent_requests()?,
-        probe: probe?,
-        accounts,
-    })
+    let operator = Value::new(None, operator);
+    let overrides = overrides(variables, &Node::root(&operator, diagnostics));
+    let layers = [default, operator.into_table().unwrap_or_default()];
+    match merge(layers, overrides) {
+        Ok(tree) => Value::new(Some(&diagnostics.file), tree),
+        Err(error) => {
+            diagnostics.error_in_file(format!("cannot be layered: {error}"));
+            Value::new(None, ValueKind::Nil)
+        }
+    }
+}
+
+fn merge(
+    layers: [Map<String, Value>; 2],
+    overrides: Vec<(String, Value)>,
+) -> Result<Map<String, Value>, ConfigError> {
+    let mut builder = config::ConfigBuilder::<DefaultState>::default();
+    for layer in layers {
+        builder = builder.add_source(Layer(layer));
+    }
+    for (path, value) in overrides {
+        builder = builder.set_override(path, value)?;
+    }
+    builder.build()?.collect()
+}
+
+/// A layer for the `config` crate.
+#[derive(Debug, Clone)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The operator's layer. Its keys are checked here because a merge drops the lines of tables.
+fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
+    let Some(text) = read_text(path, diagnostics) else {
+        diagnostics.incomplete.set(true);
+        return Map::new();
+    };
+    let errors = diagnostics.error_count();
+    let table = if diagnostics.is_toml() {
+        parse::toml(&text, &diagnostics.file, diagnostics)
+    } else {
+        parse::yaml(&text, &diagnostics.file, diagnostics)
+    };
+    diagnostics
+        .incomplete
+        .set(diagnostics.error_count() > errors);
+    let tree = Value::new(None, table);
+    ROOT.check(&Node::root(&tree, diagnostics));
+    let mut table = tree.into_table().unwrap_or_default();
+    // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
+    // hides the default.
+    table.retain(|key, value| ROOT.has_key(key) && value.kind != ValueKind::Nil);
+    table
+}
+
+fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
+    let error_at = |content: &[u8], at: usize, message| {
+        let line = content[..at].split(|byte| *byte == b'\n').count();
+        diagnostics.error(format!("{}:{line}", diagnostics.file), "", message);
+    };
+    match read_configuration(path).map(String::from_utf8) {
+        Ok(Ok(text)) => {
+            // A YAML parser ends at a NUL byte without an error.
+            let Some(at) = text.find('\0') else {
+                return Some(text);
+            };
+            let message = "holds a NUL byte; remove it, or write the file as UTF-8 if it is UTF-16";
+            error_at(text.as_bytes(), at, message);
+        }
+        Ok(Err(error)) => {
+            let valid = error.utf8_error().valid_up_to();
+            error_at(error.as_bytes(), valid, "is not UTF-8 text");
+        }
+        Err(error) => diagnostics.error_in_file(format!("cannot be read: {error}")),
+    }
+    None
+}
+
+/// The account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Empty variables count as
+/// unset.
+fn environment_account(
+    variables: &Variables,
+    file_accounts: Option<&Value>,
+    diagnostics: &Diagnostics,
+) -> Option<Value> {
+    let given: Vec<_> = (ACCOUNT_VARIABLES.into_iter())
+        .filter_map(|(name, key)| {
+            let (_, text) = variables.iter().find(|variable| variable.0 == name)?;
+            Some((name, key, text.trim())).filter(|(_, _, text)| !text.is_empty())
+        })
+        .collect();
+    let (first, ..) = given.first()?;
+    let is_empty =
+        |accounts: &Value| matches!(&accounts.kind, ValueKind::Array(items) if items.is_empty());
+    if file_accounts.is_some_and(|accounts| !is_empty(accounts)) {
+        let names: Vec<_> = given.iter().map(|variable| variable.0).collect();
+        diagnostics.warn(format!(
+            "{} ignored: the configuration lists accounts of its own",
+            names.join(", ")
+        ));
+        return None;
+    }
+    if *first != AUTH_ID {
+        let message = "is set, but VOBIZ_AUTH_ID is not; both together make an account";
+        diagnostics.error_in_variable(first, message);
+        diagnostics.incomplete.set(true);
+        return None;
+    }
+    let place = variable_place(AUTH_ID);
+    let mut account = Map::from([("name".to_owned(), Value::new(Some(&place), "default"))]);
+    for (name, key, text) in given {
+        account.insert(
+            key.to_owned(),
+            Value::new(Some(&variable_place(name)), text),
+        );
+    }
+    Some(Value::new(Some(&place), ValueKind::Table(account)))
+}
+
+/// The keys that `VOBIZ_EXPORTER__...` variables set, as paths of the `config` crate, and their values.
+///
+/// `operator` is the layer below: a variable can only reach existing items of a list.
+fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for (name, text) in variables {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        match target(rest, &ROOT, operator) {
+            Ok((path, shape)) => {
+                let is_null = text.is_empty() && matches!(shape, Shape::Nullable);
+                let text = Some(text.as_str()).filter(|_| !is_null);
+                found.push((path, Value::new(Some(&variable_place(name)), text)));
+            }
+            Err(message) => operator.diagnostics.error_in_variable(name, message),
+        }
+    }
+    found
+}
+
+/// The path that the rest of a variable's name means, and the shape of the value there.
+fn target(
+    rest: &str,
+    shape: &'static Shape,
+    node: &Node<'_>,
+) -> Result<(String, &'static Shape), String> {
+    let (part, further) = match rest.split_once("__") {
+        Some((part, further)) => (part, Some(further)),
+        None => (rest, None),
+    };
+    let (below, node) = match shape {
+        Shape::Scalar | Shape::Nullable | Shape::Words | Shape::Filter(_) | Shape::Misplaced(_) => {
+            return Err("unknown variable".to_owned());
+        }
+        Shape::Names => {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            return if !rest.is_empty() && rest.chars().all(is_plain) {
+                Ok((format!("{}.{rest}", node.path), &Shape::Scalar))
+            } else {
+                Err("such an id can only be written in the file".to_owned())
+            };
+        }
+        Shape::Table(keys) => {
+            let key = keys.iter().find(|key| key.0.to_ascii_uppercase() == part);
+            let Key(key, below) = key.ok_or_else(|| unknown_variable(part, keys))?;
+            (below, node.child(key))
+        }
+        Shape::List(item) => {
+            let mut items = node.items();
+            let index = (0..items.len()).find(|index| index.to_string() == part);
+            let Some(index) = index else {
+                return Err(format!(
+                    "unknown variable: {} has {} items, numbered from 0; the environment cannot add one",
+                    node.path,
+                    items.len()
+                ));
+            };
+            (*item, items.swap_remove(index))
+        }
+    };
+    match (below, further) {
+        (Shape::Misplaced(message), _) => Err((*message).to_owned()),
+        (Shape::Filter(_), _) => {
+            Err("filters cannot be set by the environment; write them in the file".to_owned())
+        }
+        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((node.path, below)),
+        (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => Err(format!(
+            "unknown variable: nothing stands below {}",
+            node.path
+        )),
+        (_, None) => Err(format!("is not one value; name a key below {}", node.path)),
+        (_, Some(further)) => target(further, below, &node),
+    }
+}
+
+fn unknown_variable(part: &str, keys: &[Key]) -> String {
+    if part.is_empty() {
+        return "unknown variable: it ends too early".to_owned();
+    }
+    let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
+    let hint = suggestion(part, names.iter().map(String::as_str));
+    let case = if names.contains(&part.to_ascii_uppercase()) {
+        " (names are written in capitals)"
+    } else {
+        ""
+    };
+    let shown = shown_variable(part);
+    format!("unknown variable: there is no {shown}{case}{hint}")
+}
+
+/// Refuses our variables with invalid UTF-8, and warns of misspelt ones. Without that, a setting would
+/// silently have no effect.
+fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
+    let mut known: Vec<_> = ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()).into();
+    collect_names(&ROOT, PREFIX.trim_end_matches('_'), &mut known);
+    for (name, value) in variables {
+        let is_broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
+        if name.starts_with("VOBIZ_") && (is_broken(name) || is_broken(value)) {
+            diagnostics.error_in_variable(name, "is not UTF-8 text");
+            diagnostics.silence_variable(name);
+        }
+        if !name.starts_with(PREFIX)
+            && !known.contains(name)
+            && let Some(meant) = likely_name(name, &known)
+        {
+            let shown = shown_variable(name);
+            diagnostics.warn(format!(
+                "environment variable {shown} is ignored; did you mean {meant}?"
+            ));
+        }
+    }
+}
+
+/// Adds the names of the variables for `shape` and below, with [`NUMBER`] in place of numbers.
+fn collect_names(shape: &Shape, name: &str, names: &mut Vec<String>) {
+    match shape {
+        Shape::Scalar | Shape::Nullable | Shape::Words => names.push(name.to_owned()),
+        Shape::Table(keys) => {
+            for Key(key, below) in *keys {
+                collect_names(
+                    below,
+                    &format!("{name}__{}", key.to_ascii_uppercase()),
+                    names,
+                );
+            }
+        }
+        Shape::List(item) => collect_names(item, &format!("{name}__{NUMBER}"), names),
+        Shape::Names => names.push(format!("{name}__{NUMBER}")),
+        Shape::Filter(_) | Shape::Misplaced(_) => {}
+    }
+}
+
+/// The known name that is nearest to `name`, if it is near, with the numbers of `name`.
+fn likely_name(name: &str, known: &[String]) -> Option<String> {
+    let stems: Vec<_> = known.iter().filter_map(|known| stem(known)).collect();
+    let stems_only = stems.iter().map(String::as_str);
+    let meant = nearest(&stem(name)?, stems_only, |stem| 1 + stem.len() / 6)?;
+    let meant = stems.iter().position(|stem| stem == meant)?;
+    let numbers = name.split(|c: char| !c.is_ascii_digit());
+    let numbers = numbers.filter(|number| !number.is_empty());
+    Some(numbers.fold(known[meant].clone(), |name, number| {
+        name.replacen(NUMBER, number, 1)
+    }))
+}
+
+/// A name without its prefix and without the usual mistakes: case, underscores, and a missing second
+/// word of the prefix. `None` for another program's name.
+fn stem(name: &str) -> Option<String> {
+    let mut stem = String::new();
+    for c in name.chars() {
+        if c.is_ascii_digit() {
+            if !stem.ends_with(NUMBER) {
+                stem.push_str(NUMBER);
+            }
+        } else if c.is_ascii_alphabetic() || NUMBER.contains(c) {
+            stem.push(c.to_ascii_uppercase());
+        }
+    }
+    let rest = stem.strip_prefix("VOBIZ")?;
+    Some(rest.strip_prefix("EXPORTER").unwrap_or(rest).to_owned())
+}
+
+/// Warns of proxy variables that an account would use and that hold no proxy's URL.
+fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Diagnostics) {
+    for (scheme, names) in [
+        (Some("https"), ["HTTPS_PROXY", "https_proxy"]),
+        (Some("http"), ["HTTP_PROXY", "http_proxy"]),
+        (None, ["ALL_PROXY", "all_proxy"]),
+    ] {
+        let is_used = accounts.iter().map(|account| &account.api).any(|api| {
+            scheme.is_none_or(|scheme| api.base_url.scheme() == scheme)
+                && api.proxy_url.is_none()
+                && !is_loopback(&api.base_url)
+        });
+        // The client uses the first one that is set, even if it is empty.
+        let set =
+            (names.iter()).find_map(|name| variables.iter().find(|variable| variable.0 == **name));
+        if let Some((name, value)) = set
+            && is_used
+            && !value.is_empty()
+            && !is_proxy(value)
+        {
+            diagnostics.warn(format!(
+                "{name} ignored: it is not the URL of a proxy, such as http://proxy.example:3128"
+            ));
+        }
+    }
+}
+
+/// Is `value` a proxy's URL? The default scheme is `http`.
+fn is_proxy(value: &str) -> bool {
+    let url = if value.contains("://") {
+        Url::parse(value)
+    } else {
+        Url::parse(&format!("http://{value}"))
+    };
+    let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+    is_header_word(value) && url.is_ok_and(|url| url.has_host() && schemes.contains(&url.scheme()))
 }

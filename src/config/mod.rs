@@ -1,40 +1,27 @@
-//! Settings: read once, complete, valid ever after.
+//! The configuration: read once at start, checked completely, valid from then on.
 //!
-//! Three layers lie on one another: the embedded `default.yaml` (which is also the reference that
-//! people read), the operator's file, the environment. The `config` crate layers them; the walk over
-//! the resulting tree is ours, because it collects **every** mistake with its place and its key's
-//! path, and because nothing that somebody wrote may be altered on the way (`auth_id: 0123` is a
-//! mistake with a hint, not the number 123).
+//! Three layers: the embedded `default.yaml`, which is also the reference for operators, the
+//! operator's file, and the environment. The `config` crate merges them. The tree is validated here,
+//! because all errors are collected, each with its place and its key, and no value is altered
+//! (`auth_id: 0123` is an error with a hint, not the number 123).
 //!
-//! [`load()`] is the way in; [`read_token_file`] is used again before each walk.
+//! [`load()`] reads the configuration; [`read_token_file`] reads a token again before each walk.
 
-mod accounts;
-mod authorities;
-mod entry;
-mod environment;
-mod file;
-mod groups;
-mod layers;
+mod error;
+mod files;
+mod keys;
 mod load;
-mod masked;
-mod misspelt;
-mod mistake;
 mod model;
-mod pattern;
-mod schema;
-mod settings;
-mod token;
-mod toml;
-mod yaml;
+mod parse;
+mod validate;
 
+pub use error::{ConfigError, Errors};
+pub use files::{TokenFileError, read_token_file};
 pub use load::{Loaded, load, load_without_secrets};
-pub use mistake::{Errors, Mistake};
 pub use model::{
     Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-    Optional, Poll, Probe, Watch,
+    Optional, Pattern, PatternError, Poll, Probe, Watch,
 };
-pub use pattern::{Pattern, PatternError};
-pub use token::{TokenFileError, read_token_file};
 
 /// The embedded default file: every key with its meaning, its default and its unit.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");

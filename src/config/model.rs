@@ -1,33 +1,42 @@
-//! The settings as types. Whatever holds one of these is already valid; nothing is parsed later.
+//! The settings as types. Their values are valid; nothing is parsed later.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     path::PathBuf,
     time::Duration,
 };
 
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use secrecy::SecretString;
-use url::Url;
+use serde_json::{Map, Value, json};
+use url::{Host, Url};
 
-use super::pattern::Pattern;
+use regex_automata::{
+    meta::{self, Regex},
+    nfa::thompson::WhichCaptures,
+};
+use regex_syntax::{
+    ast::{self, Span},
+    hir::{Hir, Look},
+};
 
 /// Everything the process needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// `api.max_concurrent_requests`: requests in flight over the whole process.
     pub max_concurrent_requests: usize,
-    /// `probe`: asking for single endpoints.
+    /// `probe`: requests for single endpoints.
     pub probe: Probe,
-    /// One entry per account, in the file's order; never empty, names are distinct. Accounts with the
-    /// same `base_url` and `auth_id` have the same `requests_per_second`, for they share a limiter.
+    /// `accounts`, in the file's order; never empty, names are distinct. Accounts with the same
+    /// `base_url` and `auth_id` share a rate limiter, so they have the same `requests_per_second`.
     pub accounts: Vec<Account>,
 }
 
-/// `probe`: whether and how single endpoints are asked for.
+/// `probe`: requests for single endpoints.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
-    /// Is `/probe` answered at all?
+    /// Does the server answer `/probe`?
     pub enabled: bool,
     /// Requests per second and (base URL, auth id) that probes may make; above 0.
     pub requests_per_second: f64,
@@ -35,24 +44,24 @@ pub struct Probe {
     pub timeout_offset: Duration,
 }
 
-/// One Vobiz account and how it is to be read: global settings with its own laid over them.
+/// One Vobiz account: the global settings, overridden by its own.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// `accounts[].name`: the `account` label of every series.
     pub name: String,
     /// `accounts[].auth_id`, sent as `X-Auth-ID` and part of every path.
     pub auth_id: String,
-    /// Where the token comes from.
+    /// The token and its source.
     pub token: ApiToken,
     /// `accounts[].filter`, sent with every list request.
     pub filter: Filter,
-    /// When to walk.
+    /// The schedule of walks.
     pub poll: Poll,
-    /// How to ask.
+    /// How requests are made.
     pub api: Api,
-    /// When to retrieve single endpoints.
+    /// Retrieval of single endpoints.
     pub details: Details,
-    /// What to show.
+    /// Optional metrics.
     pub metrics: Metrics,
     /// The operator's groups in order, with distinct names; the first match wins.
     pub groups: Vec<Group>,
@@ -83,7 +92,7 @@ pub struct Filter(pub Vec<(&'static str, String)>);
 pub struct Poll {
     /// Time between the starts of two walks; at least 5 s.
     pub interval: Duration,
-    /// How long the last good snapshot is shown when walks fail.
+    /// Age at which a snapshot is withdrawn when walks fail.
     pub max_age: Duration,
     /// A walk fails when no page was completed for this long while requests are under way.
     pub deadline: Duration,
@@ -112,44 +121,32 @@ pub struct Api {
     /// Further attempts after a failed one.
     pub retries: u32,
     /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
-    /// It may hold credentials: show it with [`Api::masked_proxy`] only.
+    /// It may hold credentials; the Debug form of [`Api`] does not show them.
     pub proxy_url: Option<Url>,
     /// PEM file of authorities added to the roots.
     pub ca_file: Option<PathBuf>,
 }
 
-impl Api {
-    /// The proxy as it may be shown: scheme, host and port. User names and queries hold tokens, too.
-    pub fn masked_proxy(&self) -> Option<String> {
-        let url = self.proxy_url.as_ref()?;
-        let port = url
-            .port()
-            .map_or_else(String::new, |port| format!(":{port}"));
-        Some(format!("{}://{}{port}/", url.scheme(), url.host()?))
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.redacted().fmt(f)
     }
 }
 
-impl fmt::Debug for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api")
-            .field("base_url", &self.base_url.as_str())
-            .field("page_size", &self.page_size)
-            .field("concurrency", &self.concurrency)
-            .field("requests_per_second", &self.requests_per_second)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("request_timeout", &self.request_timeout)
-            .field("max_page_bytes", &self.max_page_bytes)
-            .field("retries", &self.retries)
-            .field("proxy_url", &self.masked_proxy())
-            .field("ca_file", &self.ca_file)
-            .finish()
+/// Is the host of `url` this machine, by its text alone?
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
 /// `details`: when single endpoints are retrieved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Details {
-    /// Whose records are wanted.
+    /// Which endpoints' records are retrieved.
     pub mode: DetailMode,
     /// Requests per minute, evenly spaced.
     pub requests_per_minute: f64,
@@ -157,19 +154,19 @@ pub struct Details {
     pub max_age: Duration,
 }
 
-/// Whose records are wanted; registered endpoints only, in any case.
+/// Which registered endpoints' own records are retrieved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DetailMode {
-    /// Those whose list row brings no expiry.
+    /// Those whose list row has no expiry.
     Auto,
-    /// All of them.
+    /// All.
     Always,
     /// None.
     Never,
 }
 
 impl DetailMode {
-    /// Every one, in the order of the documentation.
+    /// All values, in the order of the documentation.
     pub const ALL: [Self; 3] = [Self::Auto, Self::Always, Self::Never];
 
     /// The word in the configuration.
@@ -182,7 +179,7 @@ impl DetailMode {
     }
 }
 
-/// `metrics`: what is shown beyond the fixed families.
+/// `metrics`: what is exported beyond the fixed families.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
     /// Optional families.
@@ -205,7 +202,7 @@ pub enum Optional {
 }
 
 impl Optional {
-    /// Every one, in the order of the documentation.
+    /// All values, in the order of the documentation.
     pub const ALL: [Self; 4] = [
         Self::UserAgent,
         Self::Timestamps,
@@ -224,12 +221,12 @@ impl Optional {
     }
 }
 
-/// One of the operator's groups.
+/// A group of endpoints, defined by the operator.
 #[derive(Debug, Clone)]
 pub struct Group {
     /// The `group` label.
     pub name: String,
-    /// What an endpoint must look like; every given part must match.
+    /// Expressions for an endpoint's fields; every given one must match.
     pub matches: GroupMatch,
     /// How much the group matters.
     pub watch: Watch,
@@ -251,17 +248,17 @@ pub struct GroupMatch {
 /// How much an endpoint matters to the operator; the `watch` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Watch {
-    /// Wake somebody.
+    /// An alert needs attention at once.
     Page,
-    /// Tell somebody in working hours.
+    /// An alert can wait for working hours.
     #[default]
     Notice,
-    /// Tell nobody.
+    /// No alert.
     Ignore,
 }
 
 impl Watch {
-    /// Every one, in the order of urgency.
+    /// All values, in the order of urgency.
     pub const ALL: [Self; 3] = [Self::Page, Self::Notice, Self::Ignore];
 
     /// The label's value, which is also the word in the configuration.
@@ -271,5 +268,270 @@ impl Watch {
             Self::Notice => "notice",
             Self::Ignore => "ignore",
         }
+    }
+}
+
+/// Memory of all compiled expressions of a configuration together, in bytes.
+const MAX_COMPILED: usize = 10_000_000;
+/// The longest expression, in bytes. Parsing alone takes up to some thousand times as much memory.
+const MAX_LENGTH: usize = 16 << 10;
+
+/// A regular expression that matches whole texts.
+///
+/// The engine of the `regex` crate tells how large an expression is, and takes a parsed one, which is
+/// anchored here; that crate's own API does neither.
+#[derive(Clone)]
+pub struct Pattern {
+    text: String,
+    regex: Regex,
+}
+
+/// Why an expression is refused; does not repeat the expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The text is no regular expression.
+    #[error("the regular expression does not compile at character {character}: {reason}")]
+    Syntax {
+        /// The position in characters, from 1.
+        character: usize,
+        /// The parser's reason.
+        reason: String,
+    },
+    /// The text is too long.
+    #[error("is longer than {} KiB", MAX_LENGTH >> 10)]
+    TooLong,
+    /// The expression takes too much memory, alone or with those before it.
+    #[error(
+        "takes the expressions of all groups above {} MB of memory; use smaller classes, such as \
+         [A-Za-z] instead of \\w, or fewer repetitions",
+        MAX_COMPILED / 1_000_000
+    )]
+    TooLarge,
+}
+
+impl Pattern {
+    /// Compiles `text`.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        Self::within(text, MAX_COMPILED)
+    }
+
+    /// Does the expression match the whole of `text`?
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The expression as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Compiles `text` to at most `limit` bytes.
+    fn within(text: &str, limit: usize) -> Result<Self, PatternError> {
+        if text.len() > MAX_LENGTH {
+            return Err(PatternError::TooLong);
+        }
+        let parsed = regex_syntax::parse(text).map_err(|error| match error {
+            regex_syntax::Error::Parse(error) => syntax(text, error.kind(), error.span()),
+            regex_syntax::Error::Translate(error) => syntax(text, error.kind(), error.span()),
+            _ => PatternError::TooLarge,
+        })?;
+        let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
+        // One-pass and dense automata take most of the memory and save 5 % of the time.
+        let config = meta::Config::new()
+            .nfa_size_limit(Some(limit))
+            .which_captures(WhichCaptures::None)
+            .onepass(false)
+            .dfa(false);
+        let regex = Regex::builder().configure(config).build_from_hir(&whole);
+        regex
+            .ok()
+            .filter(|regex| regex.memory_usage() <= limit)
+            .map(|regex| Self {
+                text: text.to_owned(),
+                regex,
+            })
+            .ok_or(PatternError::TooLarge)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.text).finish()
+    }
+}
+
+/// Compiles the expressions of one configuration within a shared memory limit. Equal expressions are
+/// compiled once: hundreds of accounts may have the same groups.
+#[derive(Debug)]
+pub(super) struct Patterns {
+    compiled: HashMap<String, Pattern>,
+    /// The bytes for further expressions; `None` after one that was too large. A thousand such
+    /// expressions would take a minute.
+    left: Option<usize>,
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self {
+            compiled: HashMap::new(),
+            left: Some(MAX_COMPILED),
+        }
+    }
+}
+
+impl Patterns {
+    /// Compiles `text`; after an expression that was too large, only checks it.
+    pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, PatternError> {
+        if let Some(pattern) = self.compiled.get(text) {
+            return Ok(Some(pattern.clone()));
+        }
+        let Some(left) = self.left else {
+            let checked = ast::parse::Parser::new().parse(text);
+            return match checked {
+                Ok(_) => Ok(None),
+                Err(error) => Err(syntax(text, error.kind(), error.span())),
+            };
+        };
+        let pattern = Pattern::within(text, left);
+        self.left = match &pattern {
+            Ok(pattern) => {
+                self.compiled.insert(text.to_owned(), pattern.clone());
+                Some(left - pattern.regex.memory_usage())
+            }
+            Err(PatternError::TooLarge) => None,
+            Err(_) => self.left,
+        };
+        pattern.map(Some)
+    }
+}
+
+fn syntax(text: &str, kind: &impl ToString, span: &Span) -> PatternError {
+    let before = text.get(..span.start.offset).unwrap_or(text);
+    PatternError::Syntax {
+        character: 1 + before.chars().count(),
+        reason: kind.to_string(),
+    }
+}
+
+/// A duration as people write it; it can be parsed again.
+pub(super) fn format_duration(duration: Duration) -> String {
+    static PRINTER: SpanPrinter = SpanPrinter::new()
+        .designator(Designator::Compact)
+        .spacing(Spacing::None);
+    PRINTER.unsigned_duration_to_string(&duration)
+}
+
+impl Config {
+    /// The effective settings of every account as a configuration in JSON, which YAML includes.
+    /// Tokens are replaced by `<redacted>`; of a proxy's URL, only scheme, host and port are shown.
+    pub fn redacted(&self) -> String {
+        let settings = json!({
+            "api": {"max_concurrent_requests": self.max_concurrent_requests},
+            "probe": {
+                "enabled": self.probe.enabled,
+                "requests_per_second": self.probe.requests_per_second,
+                "timeout_offset": format_duration(self.probe.timeout_offset),
+            },
+            "accounts": self.accounts.iter().map(Account::redacted).collect::<Vec<_>>(),
+        });
+        format!("{settings:#}")
+    }
+}
+
+impl Account {
+    fn redacted(&self) -> Value {
+        let (token_key, token) = match &self.token {
+            ApiToken::Inline(_) => ("auth_token", "<redacted>".to_owned()),
+            ApiToken::File { path, .. } => ("auth_token_file", path.display().to_string()),
+        };
+        let filter = self.filter.0.iter();
+        let groups: Vec<_> = self
+            .metrics
+            .groups
+            .iter()
+            .map(|group| group.word())
+            .collect();
+        json!({
+            "name": self.name,
+            "auth_id": self.auth_id,
+            token_key: token,
+            "filter": filter.map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+            "poll": {
+                "interval": format_duration(self.poll.interval),
+                "max_age": format_duration(self.poll.max_age),
+                "deadline": format_duration(self.poll.deadline),
+                "flip_share": self.poll.flip_share,
+            },
+            "api": self.api.redacted(),
+            "details": {
+                "mode": self.details.mode.word(),
+                "requests_per_minute": self.details.requests_per_minute,
+                "max_age": format_duration(self.details.max_age),
+            },
+            "metrics": {"groups": groups, "username": self.metrics.username},
+            "groups": self.groups.iter().map(Group::redacted).collect::<Vec<_>>(),
+            "applications": self.applications,
+        })
+    }
+}
+
+impl Api {
+    fn redacted(&self) -> Value {
+        json!({
+            "base_url": self.base_url.as_str(),
+            "allow_insecure_http": self.base_url.scheme() == "http" && !is_loopback(&self.base_url),
+            "page_size": self.page_size,
+            "concurrency": self.concurrency,
+            "requests_per_second": self.requests_per_second.unwrap_or(0.0),
+            "connect_timeout": format_duration(self.connect_timeout),
+            "request_timeout": format_duration(self.request_timeout),
+            "max_page_bytes": format!("{}B", self.max_page_bytes),
+            "retries": self.retries,
+            "proxy_url": self.proxy_url.as_ref().map(redacted_proxy),
+            "ca_file": self.ca_file.as_ref().map(|path| path.display().to_string()),
+        })
+    }
+}
+
+/// A proxy's scheme, host and port. User name, path and query may hold secrets, too.
+fn redacted_proxy(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{host}{port}/", url.scheme())
+}
+
+impl Group {
+    fn redacted(&self) -> Value {
+        let matches: Map<_, _> = [
+            ("alias", &self.matches.alias),
+            ("username", &self.matches.username),
+            ("application_id", &self.matches.application_id),
+            ("sub_account", &self.matches.sub_account),
+        ]
+        .into_iter()
+        .filter_map(|(key, pattern)| Some((key.to_owned(), json!(pattern.as_ref()?.as_str()))))
+        .collect();
+        json!({"name": self.name, "match": matches, "watch": self.watch.label()})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn an_expression_matches_whole_texts_whatever_stands_in_it() {
+        for (text, yes, no) in [
+            ("a|ab", "ab", "abc"),
+            ("", "", "a"),
+            ("(?m)a$", "a", "a\nb"),
+            ("(?x)a # comment", "a", "ab"),
+        ] {
+            let pattern = Pattern::new(text).unwrap();
+            assert!(pattern.is_match(yes) && !pattern.is_match(no), "{text}");
+        }
+        assert!(Pattern::new("a)(b").is_err());
     }
 }

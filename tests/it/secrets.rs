@@ -429,10 +429,10 @@ async fn no_description_of_a_configuration_tells_a_secret() {
     std::fs::write(&file, text).unwrap();
     let loaded = config::load(Some(&file), &[]).unwrap();
     assert_discreet("a configuration's description", &format!("{loaded:?}"));
-    let masked = loaded.config.masked();
-    assert_discreet("a masked configuration", &masked);
+    let redacted = loaded.config.redacted();
+    assert_discreet("a redacted configuration", &redacted);
     assert!(
-        masked.contains("proxy_url: \"http://proxy.test:3128/\"\n"),
-        "{masked}"
+        redacted.contains(r#""proxy_url": "http://proxy.test:3128/""#),
+        "{redacted}"
     );
 }

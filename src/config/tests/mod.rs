@@ -72,7 +72,7 @@ fn every_good_file_loads_and_shows_no_secret() {
         let shown = format!(
             "{loaded:?}\n{:#?}\n{}",
             loaded.config,
-            loaded.config.masked()
+            loaded.config.redacted()
         );
         for secret in SECRETS {
             assert!(
@@ -150,7 +150,7 @@ fn the_shown_configuration_can_be_loaded_again_and_means_the_same() {
         "insecure-http-allowed.ok.yaml",
         "probe.ok.yaml",
     ] {
-        let shown = fixture(name).masked();
+        let shown = fixture(name).redacted();
         let file = tempfile::Builder::new()
             .suffix(".yaml")
             .tempfile_in(testdata())
@@ -158,7 +158,7 @@ fn the_shown_configuration_can_be_loaded_again_and_means_the_same() {
         fs::write(file.path(), &shown).unwrap();
         let again =
             load(Some(file.path()), &[]).unwrap_or_else(|errors| panic!("{errors}\n{shown}"));
-        assert_eq!(again.config.masked(), shown);
+        assert_eq!(again.config.redacted(), shown);
     }
 }
 

@@ -63,7 +63,7 @@ fn of_very_many_mistakes_the_first_hundred_are_told_and_the_rest_counted() {
         assert_eq!(told.len(), 101, "{}", &said[..1000]);
         // That there is no account is the first.
         assert_eq!(told[99], "FILE:99: k98: unknown key \"k98\"");
-        assert_eq!(told[100], "FILE: and 49901 more mistakes");
+        assert_eq!(told[100], "FILE: and 49901 more errors");
     }
 }
 

@@ -1,0 +1,315 @@
+//! Errors and warnings of a configuration: their collection, and what a message may quote.
+
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    fmt,
+    path::Path,
+};
+
+use config::{Value, ValueKind};
+
+/// Characters of a path that are shown at its beginning, and at its end.
+const PATH_END_CHARS: usize = 50;
+/// Errors that are shown; further ones are counted.
+const MAX_SHOWN: usize = 100;
+/// Characters of a key that are shown.
+const KEY_CHARS: usize = 40;
+/// Characters of a value that are shown.
+const VALUE_CHARS: usize = 60;
+/// Characters of a word that are compared with known words. Comparison takes quadratic time.
+const COMPARED_CHARS: usize = 64;
+const VARIABLE: &str = "environment variable ";
+/// Stands for a file whose name is not shown.
+pub(super) const UNNAMED_FILE: &str = "the file that is named here";
+
+/// One error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// `FILE:LINE`, `FILE`, or `environment variable NAME`; empty when there is no such place.
+    pub place: String,
+    /// The key's path, such as `accounts[1].groups[0].match.alias`; empty for the whole.
+    pub path: String,
+    /// What is wrong and what is right; one line, never a secret.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [&*self.place, &*shorten_path(&self.path)] {
+            if !part.is_empty() {
+                write!(f, "{}: ", one_line(part))?;
+            }
+        }
+        f.write_str(&one_line(&self.message))
+    }
+}
+
+/// Names of files and variables may contain line breaks; an error stays on one line.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        Cow::Owned(text.escape_debug().to_string())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A path, without its middle if it is long.
+fn shorten_path(path: &str) -> Cow<'_, str> {
+    let first = path.char_indices().nth(PATH_END_CHARS);
+    let last = path.char_indices().nth_back(PATH_END_CHARS);
+    match (first, last) {
+        (Some((first, _)), Some((last, _))) if first < last => {
+            Cow::Owned(format!("{}…{}", &path[..first], &path[last..]))
+        }
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// The errors of a configuration, then its warnings; never empty. Displays one per line.
+///
+/// Holds the first hundred errors and the number of the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors(pub Vec<ConfigError>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ConfigError::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// Collects the errors and warnings of one configuration.
+#[derive(Debug, Default)]
+pub(super) struct Diagnostics {
+    /// The operator's file: the place of an error that has no better one.
+    pub(super) file: String,
+    /// Token files are not read.
+    pub(super) without_secrets: bool,
+    /// A layer could not be read, so that a missing key may not be missing.
+    pub(super) incomplete: Cell<bool>,
+    errors: RefCell<Vec<ConfigError>>,
+    warnings: RefCell<Vec<String>>,
+    /// Places whose further errors would repeat the first one.
+    silenced: RefCell<BTreeSet<String>>,
+}
+
+impl Diagnostics {
+    pub(super) fn new(file: Option<&Path>, without_secrets: bool) -> Self {
+        Self {
+            file: file.map_or_else(String::new, |file| file.display().to_string()),
+            without_secrets,
+            ..Self::default()
+        }
+    }
+
+    /// Reports an error at `place`.
+    pub(super) fn error(&self, place: String, path: &str, message: impl Into<String>) {
+        if !self.silenced.borrow().contains(&place) {
+            self.errors.borrow_mut().push(ConfigError {
+                place,
+                path: path.to_owned(),
+                message: message.into(),
+            });
+        }
+    }
+
+    /// Reports an error of `value`, which stores its place.
+    pub(super) fn error_in_value(&self, value: &Value, path: &str, message: impl Into<String>) {
+        let place = value.origin().or_else(|| self.first_line(value));
+        let place = place.unwrap_or(&self.file).to_owned();
+        self.error(place, path, message);
+    }
+
+    /// The first line of a table's values: the `config` crate drops a table's own place in a merge.
+    fn first_line<'v>(&self, value: &'v Value) -> Option<&'v str> {
+        let ValueKind::Table(table) = &value.kind else {
+            return None;
+        };
+        let lines = table.values().filter_map(|child| {
+            let place = child.origin()?;
+            let line = place.strip_prefix(&*self.file)?.strip_prefix(':')?;
+            Some((line.parse::<u32>().ok()?, place))
+        });
+        lines.min().map(|(_, place)| place)
+    }
+
+    /// Reports an error of the whole file.
+    pub(super) fn error_in_file(&self, message: impl Into<String>) {
+        self.error(self.file.clone(), "", message);
+    }
+
+    /// Reports an error in an environment variable.
+    pub(super) fn error_in_variable(&self, name: &str, message: impl Into<String>) {
+        self.error(variable_place(name), "", message);
+    }
+
+    /// Drops further errors in an environment variable.
+    pub(super) fn silence_variable(&self, name: &str) {
+        self.silenced.borrow_mut().insert(variable_place(name));
+    }
+
+    /// Adds a warning.
+    pub(super) fn warn(&self, message: String) {
+        self.warnings.borrow_mut().push(message);
+    }
+
+    /// The number of errors so far.
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.borrow().len()
+    }
+
+    /// Is the operator's file TOML? Its name ends in `.toml` then.
+    pub(super) fn is_toml(&self) -> bool {
+        let extension = Path::new(&self.file).extension();
+        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
+    }
+
+    /// The warnings of a valid configuration.
+    pub(super) fn into_warnings(self) -> Vec<String> {
+        self.warnings.into_inner()
+    }
+
+    /// The file's errors by line, then those of the environment, then the warnings, which may name
+    /// the reason of an error.
+    pub(super) fn into_errors(self) -> Errors {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_cached_key(|error| {
+            let line = error.place.rsplit_once(':');
+            let line = line.and_then(|(_, line)| line.parse().ok());
+            (error.place.starts_with(VARIABLE), line.unwrap_or(0_u32))
+        });
+        let of = |place, message| ConfigError {
+            place,
+            path: String::new(),
+            message,
+        };
+        let further = errors.len().saturating_sub(MAX_SHOWN);
+        if further > 0 {
+            errors.truncate(MAX_SHOWN);
+            errors.push(of(self.file, format!("and {further} more errors")));
+        }
+        let warnings = self.warnings.into_inner().into_iter();
+        errors.extend(warnings.map(|warning| of(String::new(), format!("warning: {warning}"))));
+        Errors(errors)
+    }
+}
+
+/// The place of a value from the environment.
+pub(super) fn variable_place(name: &str) -> String {
+    format!("{VARIABLE}{}", shown_variable(name))
+}
+
+/// Is this value set by the environment?
+pub(super) fn is_from_environment(value: &Value) -> bool {
+    value
+        .origin()
+        .is_some_and(|place| place.starts_with(VARIABLE))
+}
+
+/// A variable's name as a message may quote it: up to the first character that is no letter, digit
+/// or `_`. A token may follow it (`VOBIZ_AUTH_TOKEN:TOKEN`).
+pub(super) fn shown_variable(name: &str) -> Cow<'_, str> {
+    match name.find(is_separator) {
+        Some(end) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// The file at `path` as a message may name it. A `written` name without `/` and `.` may be a token.
+pub(super) fn shown_file(written: &str, path: &Path) -> String {
+    if written.contains(['/', '.']) {
+        path.display().to_string()
+    } else {
+        UNNAMED_FILE.to_owned()
+    }
+}
+
+/// The part of a key that a message may quote: up to the first character that is no letter, digit or
+/// `_`, and 40 characters at most.
+pub(super) fn plain_part(key: &str) -> &str {
+    let mut letters = key.char_indices().enumerate();
+    let end = letters.find(|(count, (_, c))| *count == KEY_CHARS || is_separator(*c));
+    end.map_or(key, |(_, (at, _))| &key[..at])
+}
+
+fn is_separator(c: char) -> bool {
+    !c.is_alphanumeric() && c != '_'
+}
+
+/// `text` as a message may quote it: in quotes, on one line, cut to 60 characters.
+pub(super) fn quoted(text: &str) -> String {
+    let mut short: String = text.chars().take(VALUE_CHARS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("\"{}\"", short.escape_debug())
+}
+
+/// `; did you mean ...?` when one of `known` is near enough to `word`, else nothing.
+pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    nearest(word, known, |candidate| 1 + candidate.len() / 4).map_or_else(String::new, |nearest| {
+        format!("; did you mean `{nearest}`?")
+    })
+}
+
+/// The candidate with the smallest edit distance to `word`, if that is at most `limit(candidate)`.
+pub(super) fn nearest<'k>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'k str>,
+    limit: impl Fn(&str) -> usize,
+) -> Option<&'k str> {
+    let word: String = word.chars().take(COMPARED_CHARS).collect();
+    (candidates.into_iter())
+        .map(|candidate| (strsim::levenshtein(&word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= limit(candidate))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_suggested_and_a_far_one_is_not() {
+        let known = ["interval", "max_age", "deadline"];
+        assert_eq!(suggestion("intervall", known), "; did you mean `interval`?");
+        assert_eq!(suggestion("maxage", known), "; did you mean `max_age`?");
+        assert_eq!(suggestion("colour", known), "");
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        let error = ConfigError {
+            place: "a\nb.yaml".to_owned(),
+            path: "x".to_owned(),
+            message: "c\rd".to_owned(),
+        };
+        assert_eq!(error.to_string(), r"a\nb.yaml: x: c\rd");
+    }
+
+    #[test]
+    fn a_long_path_is_shown_without_its_middle() {
+        let error = |path: String| ConfigError {
+            place: String::new(),
+            path,
+            message: "m".to_owned(),
+        };
+        let long = error(format!("accounts[0]{}.é.name", ".a".repeat(200))).to_string();
+        assert!(long.starts_with("accounts[0].a.a"), "{long}");
+        assert!(long.ends_with(".a.é.name: m"), "{long}");
+        assert!(long.chars().count() < 110, "{long}");
+        let whole = "x".repeat(100);
+        assert_eq!(error(whole.clone()).to_string(), format!("{whole}: m"));
+    }
+
+    #[test]
+    fn a_quoted_value_is_one_line_of_limited_length() {
+        assert_eq!(quoted("a\nb\"c"), r#""a\nb\"c""#);
+        assert!(quoted(&"x".repeat(100)).chars().count() <= 63);
+    }
+}

@@ -1,0 +1,540 @@
+//! The keys of a configuration, and access to their values in a tree.
+//!
+//! [`ROOT`] is the only list of keys: the check of the file, the names of environment variables and
+//! the suggestions for misspelt names use it.
+
+use std::{
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use config::{Value, ValueKind};
+use jiff::fmt::friendly::SpanParser;
+
+use super::{
+    error::{Diagnostics, is_from_environment, plain_part, quoted, suggestion},
+    model::format_duration,
+};
+
+/// The form of a key's value.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// One value.
+    Scalar,
+    /// One value, or `null` for none.
+    Nullable,
+    /// A list of words; as text, separated by commas.
+    Words,
+    /// Named keys.
+    Table(&'static [Key]),
+    /// Any number of items of one shape.
+    List(&'static Shape),
+    /// Any keys, each with one value.
+    Names,
+    /// Named keys of the API, which the environment cannot set.
+    Filter(&'static [&'static str]),
+    /// A key that belongs to another table; the message names it.
+    Misplaced(&'static str),
+}
+
+/// A key's name and shape.
+#[derive(Debug)]
+pub(super) struct Key(pub(super) &'static str, pub(super) Shape);
+
+use Shape::{Filter, List, Misplaced, Names, Nullable, Scalar, Table, Words};
+
+const POLL: Shape = Table(&[
+    Key("interval", Scalar),
+    Key("max_age", Nullable),
+    Key("deadline", Nullable),
+    Key("flip_share", Scalar),
+]);
+
+const DETAILS: Shape = Table(&[
+    Key("mode", Scalar),
+    Key("requests_per_minute", Scalar),
+    Key("max_age", Scalar),
+]);
+
+const METRICS: Shape = Table(&[Key("groups", Words), Key("username", Scalar)]);
+
+const PROBE: Shape = Table(&[
+    Key("enabled", Scalar),
+    Key("requests_per_second", Scalar),
+    Key("timeout_offset", Scalar),
+]);
+
+macro_rules! api {
+    ($max_concurrent_requests:expr) => {
+        Table(&[
+            Key("base_url", Scalar),
+            Key("allow_insecure_http", Scalar),
+            Key("page_size", Scalar),
+            Key("concurrency", Scalar),
+            Key("max_concurrent_requests", $max_concurrent_requests),
+            Key("requests_per_second", Scalar),
+            Key("connect_timeout", Scalar),
+            Key("request_timeout", Scalar),
+            Key("max_page_bytes", Scalar),
+            Key("retries", Scalar),
+            Key("proxy_url", Nullable),
+            Key("ca_file", Nullable),
+        ])
+    };
+}
+
+const GROUP: Shape = Table(&[
+    Key("name", Scalar),
+    Key(
+        "match",
+        Table(&[
+            Key("alias", Scalar),
+            Key("username", Scalar),
+            Key("application_id", Scalar),
+            Key("sub_account", Scalar),
+        ]),
+    ),
+    Key("watch", Scalar),
+]);
+
+/// The list operation's filter parameters, in the order of the API's documentation.
+pub(super) const FILTERS: &[&str] = &[
+    "username__contains",
+    "username__exact",
+    "username__startswith",
+    "alias__contains",
+    "alias__exact",
+    "application_id__exact",
+    "application_id__isnull",
+    "sub_account",
+];
+
+const PROCESS_WIDE: &str = "counts for the whole process; set it in `api` at the top level";
+const ALL_ACCOUNTS: &str = "is for all accounts together; set `probe` at the top level";
+
+const ACCOUNT: Shape = Table(&[
+    Key("name", Scalar),
+    Key("auth_id", Scalar),
+    Key("auth_token", Nullable),
+    Key("auth_token_file", Nullable),
+    Key("filter", Filter(FILTERS)),
+    Key("poll", POLL),
+    Key("api", api!(Misplaced(PROCESS_WIDE))),
+    Key("details", DETAILS),
+    Key("metrics", METRICS),
+    Key("probe", Misplaced(ALL_ACCOUNTS)),
+    Key("groups", List(&GROUP)),
+    Key("applications", Names),
+]);
+
+/// The whole configuration.
+pub(super) static ROOT: Shape = Table(&[
+    Key("poll", POLL),
+    Key("api", api!(Scalar)),
+    Key("details", DETAILS),
+    Key("metrics", METRICS),
+    Key("probe", PROBE),
+    Key("accounts", List(&ACCOUNT)),
+]);
+
+impl Shape {
+    /// Is `name` a key of this table?
+    pub(super) fn has_key(&self, name: &str) -> bool {
+        matches!(self, Table(keys) if keys.iter().any(|key| key.0 == name))
+    }
+
+    /// Is `name` a key here or below?
+    pub(super) fn contains(&self, name: &str) -> bool {
+        match self {
+            Table(keys) => keys.iter().any(|key| key.0 == name || key.1.contains(name)),
+            List(item) => item.contains(name),
+            Filter(known) => known.contains(&name),
+            Scalar | Nullable | Words | Names | Misplaced(_) => false,
+        }
+    }
+
+    /// Reports every unknown key, every missing value and every value of the wrong shape.
+    pub(super) fn check(&self, node: &Node<'_>) {
+        match (self, node.kind()) {
+            (Misplaced(message), _) => node.error(*message),
+            (Nullable | Table(_) | List(_) | Names | Filter(_), ValueKind::Nil) => {}
+            (Scalar | Words, ValueKind::Nil) => {
+                node.error("has no value; give it one, or remove the key");
+            }
+            (Table(keys), ValueKind::Table(_)) => {
+                for (name, child) in node.entries() {
+                    match keys.iter().find(|key| key.0 == name) {
+                        Some(key) => key.1.check(&child),
+                        None => child.error(unknown_key(name, keys)),
+                    }
+                }
+            }
+            (List(item), ValueKind::Array(_)) => {
+                for child in node.items() {
+                    match child.kind() {
+                        ValueKind::Nil => child.error("is an empty item; remove it"),
+                        _ => item.check(&child),
+                    }
+                }
+            }
+            (Words, ValueKind::Array(_)) => {
+                node.items().iter().for_each(|child| Scalar.check(child));
+            }
+            (Names, ValueKind::Table(_)) => {
+                node.entries()
+                    .iter()
+                    .for_each(|(_, child)| Scalar.check(child));
+            }
+            (Filter(known), ValueKind::Table(_)) => {
+                for (name, child) in node.entries() {
+                    if known.contains(&name) {
+                        Scalar.check(&child);
+                    } else {
+                        let hint = suggestion(name, known.iter().copied());
+                        let known = known.join(", ");
+                        child.error(format!("the API has no such filter{hint} (it has {known})"));
+                    }
+                }
+            }
+            (Table(keys), _) => {
+                let names: Vec<_> = keys.iter().map(|key| key.0).collect();
+                node.error(format!("must hold keys (of {})", names.join(", ")));
+            }
+            (Filter(_) | Names, _) => node.error("must hold keys, each with a text"),
+            (List(_), _) if node.diagnostics.is_toml() => {
+                let header: String = node.path.split(['[', ']']).step_by(2).collect();
+                node.error(format!(
+                    "must be a list, each item of which begins with [[{header}]]"
+                ));
+            }
+            (List(_), _) => node.error("must be a list, whose items begin with `- `"),
+            (Words, ValueKind::Table(_)) => node.error("must be a list of words"),
+            (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
+                node.error("must be one value, not a list and not a table");
+            }
+            (Scalar | Nullable | Words, _) => {}
+        }
+    }
+}
+
+fn unknown_key(name: &str, keys: &[Key]) -> String {
+    let shown = shown_key(name);
+    let plain = plain_part(name);
+    let rest = &name[plain.len()..];
+    let suggestion = || suggestion(name, keys.iter().map(|key| key.0));
+    let hint = if shown == HIDDEN {
+        format!(" (not shown, it may hold a token){}", suggestion())
+    } else if rest.starts_with([':', '=']) {
+        format!("; write a colon and a space after {plain}")
+    } else if rest.starts_with('.') {
+        format!("; write `{plain}:`, and the rest as a key below it")
+    } else {
+        suggestion()
+    };
+    format!("unknown key \"{shown}\"{hint}")
+}
+
+/// Stands for a key, or the rest of one, that is not shown.
+const HIDDEN: &str = "…";
+/// Longer keys that mix letters with digits may be tokens.
+const SHORT_KEY: usize = 8;
+
+/// A key as a message may quote it: a known key, a word, a number or a short key. Of other keys, only
+/// a known beginning is shown.
+///
+/// Without a space after the colon, `auth_token:TOKEN` is one key; and a token may be written in place
+/// of a key.
+pub(super) fn shown_key(name: &str) -> String {
+    let plain = plain_part(name);
+    let is_whole = plain.len() == name.len();
+    let is_word = || plain.chars().all(|c| c.is_lowercase() || c == '_');
+    let is_number = || plain.bytes().all(|byte| byte.is_ascii_digit());
+    let is_harmless = is_whole && (plain.len() <= SHORT_KEY || is_word() || is_number());
+    match (is_harmless || ROOT.contains(plain), is_whole) {
+        (true, true) => plain.to_owned(),
+        (true, false) => format!("{plain}{HIDDEN}"),
+        (false, _) => HIDDEN.to_owned(),
+    }
+}
+
+/// `path.name`, or `name` at the top level, as messages may quote them.
+pub(super) fn join(path: &str, name: &str) -> String {
+    let name = match name {
+        "" => "\"\"".to_owned(),
+        _ => shown_key(name),
+    };
+    match path {
+        "" => name,
+        _ => format!("{path}.{name}"),
+    }
+}
+
+/// A key's value in the tree. An absent one reads like `null`.
+#[derive(Debug, Clone)]
+pub(super) struct Node<'t> {
+    pub(super) path: String,
+    value: Option<&'t Value>,
+    /// Its table or list: the place of an error where the value is absent.
+    parent: Option<&'t Value>,
+    pub(super) diagnostics: &'t Diagnostics,
+}
+
+impl<'t> Node<'t> {
+    /// The whole tree.
+    pub(super) fn root(tree: &'t Value, diagnostics: &'t Diagnostics) -> Self {
+        Self {
+            path: String::new(),
+            value: Some(tree),
+            parent: None,
+            diagnostics,
+        }
+    }
+
+    fn at(&self, path: String, value: Option<&'t Value>) -> Self {
+        Self {
+            path,
+            value,
+            parent: self.value.or(self.parent),
+            diagnostics: self.diagnostics,
+        }
+    }
+
+    pub(super) fn kind(&self) -> &'t ValueKind {
+        self.value.map_or(&ValueKind::Nil, |value| &value.kind)
+    }
+
+    /// The value at `key`, which may be absent.
+    pub(super) fn child(&self, key: &str) -> Self {
+        let value = match self.kind() {
+            ValueKind::Table(table) => table.get(key),
+            _ => None,
+        };
+        self.at(join(&self.path, key), value)
+    }
+
+    /// The value at `key`; `None` for an absent one and for `null`.
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
+        Some(self.child(key)).filter(|child| *child.kind() != ValueKind::Nil)
+    }
+
+    /// Is the key written? Its value may be `null`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.child(key).value.is_some()
+    }
+
+    /// A table's entries, sorted by key.
+    pub(super) fn entries(&self) -> Vec<(&'t str, Self)> {
+        let ValueKind::Table(table) = self.kind() else {
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = (table.iter())
+            .map(|(key, value)| (key.as_str(), self.at(join(&self.path, key), Some(value))))
+            .collect();
+        entries.sort_unstable_by_key(|entry| entry.0);
+        entries
+    }
+
+    /// A list's items.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let ValueKind::Array(items) = self.kind() else {
+            return Vec::new();
+        };
+        (items.iter().enumerate())
+            .map(|(index, item)| self.at(format!("{}[{index}]", self.path), Some(item)))
+            .collect()
+    }
+
+    /// The tables in the list at `key`; [`Shape::check`] reports the other items.
+    pub(super) fn tables(&self, key: &str) -> Vec<Self> {
+        let mut items = self.child(key).items();
+        items.retain(|item| matches!(item.kind(), ValueKind::Table(_)));
+        items
+    }
+
+    pub(super) fn is_from_environment(&self) -> bool {
+        self.value.is_some_and(is_from_environment)
+    }
+
+    pub(super) fn error(&self, message: impl Into<String>) {
+        match self.value.or(self.parent) {
+            Some(value) => self.diagnostics.error_in_value(value, &self.path, message),
+            None => self.diagnostics.error_in_file(message),
+        }
+    }
+
+    /// Reports an error, and gives no value.
+    pub(super) fn reject<T>(&self, message: impl Into<String>) -> Option<T> {
+        self.error(message);
+        None
+    }
+
+    /// Replaces `setting` by the converted value at `key` if the key is written; `null` and an invalid
+    /// value clear it.
+    pub(super) fn read<T>(
+        &self,
+        key: &str,
+        setting: &mut Option<T>,
+        convert: impl FnOnce(Self) -> Option<T>,
+    ) {
+        if self.has(key) {
+            *setting = self.get(key).and_then(convert);
+        }
+    }
+}
+
+/// Conversions. Text is converted, whichever layer it is from (`page_size: "50"`). Other values never
+/// become text, because YAML has altered them (`0123`, `1e5`).
+impl<'t> Node<'t> {
+    /// A text that is not empty, exactly as written.
+    pub(super) fn text(&self) -> Option<&'t str> {
+        let found = match self.kind() {
+            ValueKind::String(text) if text.is_empty() => return self.reject("must not be empty"),
+            ValueKind::String(text) => return Some(text),
+            ValueKind::Boolean(_) => "true or false",
+            ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => return None,
+            _ => "a number",
+        };
+        self.reject(format!(
+            "must be text, but reads as {found}; write the value in quotes"
+        ))
+    }
+
+    /// A label's value that people type.
+    pub(super) fn name(&self) -> Option<&'t str> {
+        let name = self.text()?;
+        let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
+        if name.trim() != name || name.len() > 128 || name.contains(is_odd) {
+            return self.reject(
+                "must be one line of at most 128 bytes, without white space at its ends and without \
+                 bidirectional control characters",
+            );
+        }
+        Some(name)
+    }
+
+    /// Reports that the value must be `must_be`, and quotes `text`, except in an account, where it may
+    /// be a token.
+    fn mismatch<T>(&self, must_be: &str, text: &str, hint: &str) -> Option<T> {
+        let quoted = if self.path.starts_with("accounts") {
+            String::new()
+        } else {
+            format!(", not {}", quoted(text))
+        };
+        self.reject(format!("must be {must_be}{quoted}{hint}"))
+    }
+
+    /// The one of `all` that has the name `word` (of this value, or of one of its words).
+    pub(super) fn find<T: Copy>(
+        &self,
+        word: &str,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        let found = all.iter().copied().find(|one| name(*one) == word);
+        found.or_else(|| {
+            let names: Vec<_> = all.iter().map(|one| name(*one)).collect();
+            let hint = suggestion(word, names.iter().copied());
+            self.mismatch(&names.join(", "), word, &hint)
+        })
+    }
+
+    fn convert<T>(&self, must_be: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = match self.kind() {
+            ValueKind::String(text) => text.trim().to_owned(),
+            ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => return None,
+            other => other.to_string(),
+        };
+        parse(&text).or_else(|| self.mismatch(must_be, &text, ""))
+    }
+
+    /// A whole number in `range`.
+    pub(super) fn whole<T>(&self, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let must_be = format!("a whole number from {} to {}", range.start(), range.end());
+        self.convert(&must_be, |text| {
+            text.parse().ok().filter(|number| range.contains(number))
+        })
+    }
+
+    /// A number that `fits`.
+    pub(super) fn number(&self, must_be: &str, fits: impl FnOnce(f64) -> bool) -> Option<f64> {
+        self.convert(must_be, |text| {
+            let number: f64 = text.parse().ok()?;
+            (number.is_finite() && fits(number)).then_some(number)
+        })
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self) -> Option<bool> {
+        self.convert("true or false", |text| text.parse().ok())
+    }
+
+    /// A duration with units, in `range`.
+    pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
+        static PARSER: SpanParser = SpanParser::new();
+        let must_be = format!(
+            "a duration with its unit, such as 60s or 1h30m, from {} to {}",
+            format_duration(*range.start()),
+            format_duration(*range.end())
+        );
+        // The parser also accepts `00:01:30`, `60,5s` and signs.
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
+        self.convert(&must_be, |text| {
+            let text = Some(text).filter(|text| text.chars().all(is_usual))?;
+            let duration = PARSER.parse_unsigned_duration(text).ok()?;
+            range.contains(&duration).then_some(duration)
+        })
+    }
+
+    /// A number of bytes with its unit, in `range`.
+    pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
+        let must_be = format!("a size with its unit, such as 8MiB, from {least} to {most}");
+        self.convert(&must_be, |text| {
+            let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+            let size = text.parse::<ByteSize>().ok().filter(|_| has_unit)?;
+            range.contains(&size.0).then_some(size.0)
+        })
+    }
+
+    /// A path. In the file, a relative one starts from the file's `folder`.
+    pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
+        let text = self.text()?;
+        Some(if self.is_from_environment() {
+            PathBuf::from(text)
+        } else {
+            folder.join(text)
+        })
+    }
+
+    /// Passes on every word with its node: the items of a list, or a text split at commas.
+    pub(super) fn each_word(&self, mut take: impl FnMut(&Self, &str)) {
+        match self.kind() {
+            ValueKind::Array(_) => {
+                for item in self.items() {
+                    if let Some(word) = item.text() {
+                        take(&item, word);
+                    }
+                }
+            }
+            ValueKind::String(text) => {
+                let words = text.split(',').map(str::trim);
+                words
+                    .filter(|word| !word.is_empty())
+                    .for_each(|word| take(self, word));
+            }
+            _ => _ = self.text(),
+        }
+    }
+}
+
+/// Characters that reorder a line, so that one name can look like another.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}

@@ -1,0 +1,638 @@
+//! From the tree of values to a valid [`Config`], or to all its errors.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use config::ValueKind;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    error::{Diagnostics, UNNAMED_FILE, shown_file},
+    files::{
+        TokenFault, TokenFileError, ca_file, is_header_word, parse_token, read_token_file,
+        suspicious_form,
+    },
+    keys::{FILTERS, Node},
+    model::{
+        Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
+        Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
+    },
+};
+
+/// Shown when neither the file nor the environment gives an account.
+const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \
+    or VOBIZ_AUTH_TOKEN in the environment, or list one under `accounts` in a file given with --config.file";
+/// A snapshot stores a group's number in two bytes.
+const MAX_GROUPS: usize = 1000;
+/// The deadline where none is set and the interval is long enough.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(50);
+/// The least `max_age` where none is set.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+const MIN_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// The configuration in the tree at `root`; `None` after an error. Relative paths start from `folder`.
+pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
+    let mut global = Settings::default();
+    global.read(root, folder);
+    let probe = probe(&root.child("probe"));
+    let list = root.child("accounts");
+    let is_list = matches!(list.kind(), ValueKind::Array(_) | ValueKind::Nil);
+    let nodes = root.tables("accounts");
+    let diagnostics = root.diagnostics;
+    if is_list && nodes.is_empty() && !diagnostics.incomplete.get() {
+        diagnostics.error_in_file(NO_ACCOUNT);
+    }
+    let mut patterns = Patterns::default();
+    let accounts: Vec<_> = (nodes.iter())
+        .map(|node| account(node, &global, folder, &mut patterns))
+        .collect();
+    check_names(&nodes);
+    check_rates(&nodes, &accounts);
+    Some(Config {
+        max_concurrent_requests: global.max_concurrent_requests?,
+        probe: probe?,
+        accounts: accounts.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+/// Warns of valid rates that keep requests from being made in time.
+pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
+    let limited = || (config.accounts.iter()).filter_map(|a| Some((a, a.api.requests_per_second?)));
+    for (account, rate) in limited() {
+        let per_minute = account.details.requests_per_minute;
+        if account.details.mode != DetailMode::Never && per_minute > rate * 60.0 {
+            diagnostics.warn(format!(
+                "details.requests_per_minute: {per_minute} is more than the {} requests per minute \
+                 that api.requests_per_second leaves account {}, walks included",
+                rate * 60.0,
+                account.name
+            ));
+        }
+    }
+    let probes = config.probe.requests_per_second;
+    for (account, rate) in limited() {
+        if config.probe.enabled && probes > rate / 2.0 {
+            diagnostics.warn(format!(
+                "probe.requests_per_second: {probes} is more than half of the {rate} requests per \
+                 second of account {}; its walks may take more than twice as long",
+                account.name
+            ));
+        }
+    }
+}
+
+fn probe(node: &Node<'_>) -> Option<Probe> {
+    let (mut enabled, mut rate, mut offset) = (None, None, None);
+    node.read("enabled", &mut enabled, |value| value.flag());
+    node.read("requests_per_second", &mut rate, |value| {
+        value.number("a number from 0.01 to 100", |rate| {
+            (0.01..=100.0).contains(&rate)
+        })
+    });
+    node.read("timeout_offset", &mut offset, |value| {
+        value.duration(Duration::ZERO..=10 * SECOND)
+    });
+    Some(Probe {
+        enabled: enabled?,
+        requests_per_second: rate?,
+        timeout_offset: offset?,
+    })
+}
+
+/// `poll`, `api`, `details` and `metrics`: the global ones, or those of one account, which begin as a
+/// copy of the global ones. A value is `None` if it is `null` or invalid.
+#[derive(Debug, Clone, Default)]
+struct Settings {
+    interval: Option<Duration>,
+    max_age: Option<Duration>,
+    deadline: Option<Duration>,
+    flip_share: Option<f64>,
+    /// A key of `poll` is invalid, so its times cannot be compared.
+    is_poll_invalid: bool,
+    base_url: Option<Url>,
+    allow_insecure_http: Option<bool>,
+    page_size: Option<u32>,
+    concurrency: Option<usize>,
+    max_concurrent_requests: Option<usize>,
+    requests_per_second: Option<f64>,
+    connect_timeout: Option<Duration>,
+    request_timeout: Option<Duration>,
+    max_page_bytes: Option<u64>,
+    retries: Option<u32>,
+    proxy_url: Option<Url>,
+    ca_file: Option<PathBuf>,
+    detail_mode: Option<DetailMode>,
+    details_per_minute: Option<f64>,
+    detail_max_age: Option<Duration>,
+    metric_groups: Option<BTreeSet<Optional>>,
+    username: Option<bool>,
+}
+
+impl Settings {
+    /// Replaces the settings that `owner`, the whole configuration or an account, writes.
+    fn read(&mut self, owner: &Node<'_>, folder: &Path) {
+        let poll = owner.child("poll");
+        let errors = owner.diagnostics.error_count();
+        poll.read("interval", &mut self.interval, |value| {
+            value.duration(5 * SECOND..=MONTH)
+        });
+        poll.read("max_age", &mut self.max_age, |value| {
+            value.duration(SECOND..=12 * MONTH)
+        });
+        poll.read("deadline", &mut self.deadline, |value| {
+            value.duration(SECOND..=MONTH)
+        });
+        poll.read("flip_share", &mut self.flip_share, |value| {
+            value.number("a share from 0 to 1, such as 0.5", |share| {
+                (0.0..=1.0).contains(&share)
+            })
+        });
+        self.is_poll_invalid |= owner.diagnostics.error_count() > errors;
+        self.read_api(&owner.child("api"), folder);
+
+        let details = owner.child("details");
+        details.read("mode", &mut self.detail_mode, |value| {
+            value.find(value.text()?, &DetailMode::ALL, DetailMode::word)
+        });
+        details.read(
+            "requests_per_minute",
+            &mut self.details_per_minute,
+            |value| {
+                let must_be =
+                    "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
+                value.number(must_be, |rate| (0.1..=6000.0).contains(&rate))
+            },
+        );
+        details.read("max_age", &mut self.detail_max_age, |value| {
+            value.duration(10 * SECOND..=MONTH)
+        });
+
+        let metrics = owner.child("metrics");
+        metrics.read("groups", &mut self.metric_groups, |value| {
+            let mut groups = BTreeSet::new();
+            value.each_word(|place, word| {
+                groups.extend(place.find(word, &Optional::ALL, Optional::word));
+            });
+            Some(groups)
+        });
+        metrics.read("username", &mut self.username, |value| value.flag());
+
+        self.check_poll(&poll);
+        self.check_scheme(&owner.child("api"));
+    }
+
+    fn read_api(&mut self, api: &Node<'_>, folder: &Path) {
+        api.read("base_url", &mut self.base_url, base_url);
+        api.read(
+            "allow_insecure_http",
+            &mut self.allow_insecure_http,
+            |value| value.flag(),
+        );
+        api.read("page_size", &mut self.page_size, |value| {
+            value.whole(2..=100)
+        });
+        api.read("concurrency", &mut self.concurrency, |value| {
+            value.whole(1..=64)
+        });
+        let max_concurrent_requests = &mut self.max_concurrent_requests;
+        api.read(
+            "max_concurrent_requests",
+            max_concurrent_requests,
+            |value| value.whole(1..=1024),
+        );
+        api.read(
+            "requests_per_second",
+            &mut self.requests_per_second,
+            |value| {
+                value.number("0 (off) or a number from 0.01 to 10000", |rate| {
+                    rate == 0.0 || (0.01..=10_000.0).contains(&rate)
+                })
+            },
+        );
+        let timeout = |value: Node<'_>| value.duration(MIN_TIMEOUT..=HOUR);
+        api.read("connect_timeout", &mut self.connect_timeout, timeout);
+        api.read("request_timeout", &mut self.request_timeout, timeout);
+        api.read("max_page_bytes", &mut self.max_page_bytes, |value| {
+            value.size(16 << 10..=1 << 30)
+        });
+        api.read("retries", &mut self.retries, |value| value.whole(0..=10));
+        api.read("proxy_url", &mut self.proxy_url, |value| {
+            url(&value, "http://proxy.example:3128")
+        });
+        api.read("ca_file", &mut self.ca_file, |value| {
+            ca_file(&value, folder)
+        });
+    }
+
+    /// Checks the times of `poll` against one another, if this layer writes one of them.
+    fn check_poll(&mut self, poll: &Node<'_>) {
+        let Some(interval) = self.interval.filter(|_| !self.is_poll_invalid) else {
+            return;
+        };
+        let is_written = |key: &str| poll.get(key).is_some();
+        if let Some(deadline) = self.deadline.filter(|deadline| *deadline > interval) {
+            let shown = (format_duration(deadline), format_duration(interval));
+            if let Some(value) = poll.get("deadline") {
+                value.error(format!(
+                    "a deadline of {} is above the interval of {}; set it to at most {1}, or \
+                     lengthen the interval",
+                    shown.0, shown.1
+                ));
+            } else if is_written("interval") {
+                // An account may shorten its interval without knowledge of the global deadline. That
+                // deadline was set on purpose, so the longest one is used, and not the default.
+                let longest = five_sixths(interval);
+                self.deadline = Some(longest);
+                poll.diagnostics.warn(format!(
+                    "{}: the inherited deadline {} is above this account's interval {}; {} is used",
+                    poll.path,
+                    shown.0,
+                    shown.1,
+                    format_duration(longest),
+                ));
+            }
+        }
+        let Some(result) = self.poll() else {
+            return;
+        };
+        let least = 2 * result.interval + result.deadline;
+        // The error is reported where this layer can be changed.
+        let mut written = ["max_age", "interval", "deadline"].into_iter();
+        if result.max_age < least
+            && let Some(value) = written.find_map(|key| poll.get(key))
+        {
+            value.error(format!(
+                "a max_age of {} is below 2 x interval + deadline = {}; set max_age to at least {1}",
+                format_duration(result.max_age),
+                format_duration(least),
+            ));
+        }
+    }
+
+    /// Refuses plain HTTP to other machines, unless the operator allows it.
+    fn check_scheme(&self, api: &Node<'_>) {
+        let written = api.get("base_url").or_else(|| {
+            api.get("allow_insecure_http")?;
+            Some(api.clone())
+        });
+        let is_insecure = |url: &Url| url.scheme() == "http" && !is_loopback(url);
+        if let Some(node) = written
+            && self.allow_insecure_http == Some(false)
+            && self.base_url.as_ref().is_some_and(is_insecure)
+        {
+            node.error(
+                "would send the token over plain http; use https, or set \
+                 `api.allow_insecure_http: true` if you mean it",
+            );
+        }
+    }
+
+    fn poll(&self) -> Option<Poll> {
+        let interval = self.interval?;
+        let default_deadline = DEFAULT_DEADLINE.min(five_sixths(interval));
+        Some(Poll {
+            interval,
+            max_age: self.max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval)),
+            deadline: self.deadline.unwrap_or(default_deadline),
+            flip_share: self.flip_share?,
+        })
+    }
+
+    fn api(&self) -> Option<Api> {
+        Some(Api {
+            base_url: self.base_url.clone()?,
+            page_size: self.page_size?,
+            concurrency: self.concurrency?,
+            requests_per_second: Some(self.requests_per_second?).filter(|rate| *rate > 0.0),
+            connect_timeout: self.connect_timeout?,
+            request_timeout: self.request_timeout?,
+            max_page_bytes: self.max_page_bytes?,
+            retries: self.retries?,
+            proxy_url: self.proxy_url.clone(),
+            ca_file: self.ca_file.clone(),
+        })
+    }
+
+    fn details(&self) -> Option<Details> {
+        Some(Details {
+            mode: self.detail_mode?,
+            requests_per_minute: self.details_per_minute?,
+            max_age: self.detail_max_age?,
+        })
+    }
+
+    fn metrics(&self) -> Option<Metrics> {
+        Some(Metrics {
+            groups: self.metric_groups.clone()?,
+            username: self.username?,
+        })
+    }
+}
+
+fn five_sixths(interval: Duration) -> Duration {
+    interval * 5 / 6
+}
+
+/// Messages do not quote a URL: it may hold credentials.
+fn base_url(node: Node<'_>) -> Option<Url> {
+    let mut url = url(&node, "https://api.vobiz.ai/api/v1")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return node.reject(
+            "must not hold credentials; set `auth_id` and `auth_token_file` of the account",
+        );
+    }
+    if url.query().is_some() {
+        return node.reject("must not hold a query (`?...`); filters have their own key");
+    }
+    if url.fragment().is_some() {
+        return node.reject("must not hold a fragment (`#...`)");
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Some(url)
+}
+
+fn url(node: &Node<'_>, example: &str) -> Option<Url> {
+    let url = Url::parse(node.text()?.trim()).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .or_else(|| {
+            node.reject(format!(
+                "must be a URL with http or https, such as {example}"
+            ))
+        })
+}
+
+fn account(
+    node: &Node<'_>,
+    global: &Settings,
+    folder: &Path,
+    patterns: &mut Patterns,
+) -> Option<Account> {
+    let name = required(
+        node,
+        "name",
+        "a `name`: it is the `account` label of every series",
+    )
+    .and_then(|value| value.name().map(str::to_owned));
+    let auth_id = required(node, "auth_id", "an `auth_id`, such as MA_XXXXXXXX")
+        .and_then(|value| auth_id(&value));
+    let token = token(node, folder);
+    let filter = filter(&node.child("filter"));
+    let mut settings = global.clone();
+    settings.read(node, folder);
+    let groups = groups(node, patterns);
+    let applications = applications(&node.child("applications"));
+    Some(Account {
+        name: name?,
+        auth_id: auth_id?,
+        token: token?,
+        filter,
+        poll: settings.poll()?,
+        api: settings.api()?,
+        details: settings.details()?,
+        metrics: settings.metrics()?,
+        groups,
+        applications,
+    })
+}
+
+/// The value at `key`, which must be written.
+fn required<'t>(node: &Node<'t>, key: &str, needed: &str) -> Option<Node<'t>> {
+    if !node.has(key) {
+        node.error(format!("needs {needed}"));
+    }
+    node.get(key)
+}
+
+fn auth_id(node: &Node<'_>) -> Option<String> {
+    let auth_id = node.text()?;
+    if !is_header_word(auth_id) {
+        return node.reject("must be printable ASCII without spaces, such as MA_XXXXXXXX");
+    }
+    if matches!(auth_id, "." | "..") {
+        // A URL's path resolves these two, even when they are encoded.
+        return node.reject("must be more than dots, such as MA_XXXXXXXX");
+    }
+    Some(auth_id.to_owned())
+}
+
+fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
+    match (account.get("auth_token"), account.get("auth_token_file")) {
+        (Some(inline), None) => inline_token(&inline),
+        (None, Some(file)) => file_token(&file, folder),
+        (Some(inline), Some(file)) => {
+            // A variable that overrides a file is the one to remove.
+            let second = if inline.is_from_environment() {
+                inline
+            } else {
+                file
+            };
+            second.reject("is given beside the other of auth_token and auth_token_file; keep one")
+        }
+        (None, None) => {
+            let needs = "needs `auth_token_file` or `auth_token`";
+            let nodes = ["auth_token", "auth_token_file"].map(|key| account.child(key));
+            if let Some(variable) = nodes.iter().find(|node| node.is_from_environment()) {
+                return variable.reject(format!(
+                    "is set to nothing, but the account {needs}; unset it, or give it a value"
+                ));
+            }
+            let is_null = account.has("auth_token") || account.has("auth_token_file");
+            let hint = if is_null {
+                " (what is there reads as null; write it in quotes)"
+            } else {
+                ""
+            };
+            account.reject(format!("{needs}{hint}"))
+        }
+    }
+}
+
+fn inline_token(node: &Node<'_>) -> Option<ApiToken> {
+    match parse_token(node.text()?) {
+        Ok(token) => {
+            if let Some(form) = suspicious_form(&token) {
+                let path = &node.path;
+                node.diagnostics.warn(format!(
+                    "{path}: looks like {form}; it must be the token alone"
+                ));
+            }
+            Some(ApiToken::Inline(token))
+        }
+        Err(TokenFault::Empty) => node.reject("must not be empty"),
+        Err(TokenFault::Unfit) => node.reject("must be one line of printable ASCII without spaces"),
+    }
+}
+
+fn file_token(node: &Node<'_>, folder: &Path) -> Option<ApiToken> {
+    let path = node.path(folder)?;
+    let name = shown_file(node.text()?, &path);
+    let token = if node.diagnostics.without_secrets {
+        Ok(SecretString::default())
+    } else {
+        read_token_file(&path)
+    };
+    match token {
+        Ok(initial) => {
+            if let Some(form) = suspicious_form(&initial) {
+                node.diagnostics.warn(format!(
+                    "{}: what token file {} holds looks like {form}; it must hold the token alone",
+                    node.path,
+                    path.display()
+                ));
+            }
+            Some(ApiToken::File { path, initial })
+        }
+        Err(TokenFileError::Unreadable { source, .. }) if name == UNNAMED_FILE => node.reject(
+            format!("{name} cannot be read: {source}; a token itself belongs in `auth_token`"),
+        ),
+        Err(error) => node.reject(error.to_string()),
+    }
+}
+
+/// The filter in the API's order of names. The check of keys reports unknown ones.
+fn filter(node: &Node<'_>) -> Filter {
+    let read = |&name: &&'static str| {
+        let value = node.get(name)?;
+        let text = value.text()?;
+        match name {
+            "application_id__exact" if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                value.reject("must be an application's id: digits only")
+            }
+            "application_id__isnull" if !matches!(text, "true" | "false") => {
+                value.reject("must be \"true\" or \"false\", in quotes")
+            }
+            _ => Some((name, text.to_owned())),
+        }
+    };
+    Filter(FILTERS.iter().filter_map(read).collect())
+}
+
+fn applications(node: &Node<'_>) -> BTreeMap<String, String> {
+    let read = |(id, value): (&str, Node<'_>)| match id {
+        "" => value.reject("needs an application's id before the colon"),
+        _ => Some((id.to_owned(), value.text()?.to_owned())),
+    };
+    node.entries().into_iter().filter_map(read).collect()
+}
+
+/// The groups of `account` in order, without the invalid ones.
+fn groups(account: &Node<'_>, patterns: &mut Patterns) -> Vec<Group> {
+    let nodes = account.tables("groups");
+    if nodes.len() > MAX_GROUPS {
+        let list = account.child("groups");
+        list.error(format!("more than {MAX_GROUPS} groups"));
+    }
+    let mut names = HashMap::new();
+    let mut groups = Vec::new();
+    for node in &nodes {
+        let name = required(
+            node,
+            "name",
+            "a `name`: it is the value of the `group` label",
+        )
+        .and_then(|value| group_name(&value, node, &mut names));
+        let matches = matches(&node.child("match"), patterns);
+        let watch = match node.get("watch") {
+            None => Some(Watch::default()),
+            Some(value) => {
+                (value.text()).and_then(|word| value.find(word, &Watch::ALL, Watch::label))
+            }
+        };
+        if let (Some(name), Some(matches), Some(watch)) = (name, matches, watch) {
+            groups.push(Group {
+                name,
+                matches,
+                watch,
+            });
+        }
+    }
+    groups
+}
+
+fn group_name<'t>(
+    node: &Node<'t>,
+    group: &Node<'t>,
+    names: &mut HashMap<&'t str, String>,
+) -> Option<String> {
+    let name = node.name()?;
+    if let Some(first) = names.get(name) {
+        node.error(format!(
+            "is the name of {first}, too; one `match` can hold several expressions, and `a|b` \
+             matches either"
+        ));
+    } else {
+        names.insert(name, group.path.clone());
+    }
+    Some(name.to_owned())
+}
+
+fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
+    if node.entries().is_empty() {
+        return node.reject(
+            "must hold at least one of alias, username, application_id, sub_account; \
+             `alias: \".*\"` matches every endpoint",
+        );
+    }
+    let errors = node.diagnostics.error_count();
+    let mut expression = |key| pattern(&node.get(key)?, patterns);
+    let matches = GroupMatch {
+        alias: expression("alias"),
+        username: expression("username"),
+        application_id: expression("application_id"),
+        sub_account: expression("sub_account"),
+    };
+    (node.diagnostics.error_count() == errors).then_some(matches)
+}
+
+fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
+    let text = match node.kind() {
+        // The empty expression is valid: it matches endpoints without an application, for example.
+        ValueKind::String(text) => text,
+        _ => node.text()?,
+    };
+    match patterns.compile(text) {
+        Ok(pattern) => pattern,
+        Err(error) => node.reject(error.to_string()),
+    }
+}
+
+fn check_names(accounts: &[Node<'_>]) {
+    let mut paths: HashMap<&str, String> = HashMap::new();
+    for node in accounts.iter().filter_map(|account| account.get("name")) {
+        let ValueKind::String(name) = node.kind() else {
+            continue;
+        };
+        if let Some(first) = paths.get(name.as_str()) {
+            node.error(format!("the name is taken by {first}; names must differ"));
+        } else {
+            paths.insert(name, node.path);
+        }
+    }
+}
+
+/// Accounts with the same base URL and auth id share a rate limiter, so they must have the same rate.
+fn check_rates(nodes: &[Node<'_>], accounts: &[Option<Account>]) {
+    let mut first = HashMap::new();
+    for (node, account) in nodes.iter().zip(accounts) {
+        let Some(account) = account else {
+            continue;
+        };
+        let key = (account.api.base_url.as_str(), account.auth_id.as_str());
+        let rate = account.api.requests_per_second;
+        let (path, first_rate) = *first.entry(key).or_insert((&node.path, rate));
+        if rate != first_rate {
+            node.child("api").error(format!(
+                "requests_per_second differs from that of {path}, with which this account shares \
+                 its auth_id and so its limiter; set both alike"
+            ));
+        }
+    }
+}
