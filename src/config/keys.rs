@@ -47,59 +47,40 @@ pub(super) struct Key(pub(super) &'static str, pub(super) Shape);
 
 use Shape::{Filter, List, Misplaced, Names, Nullable, Scalar, Table, Words};
 
-const POLL: Shape = Table(&[
-    Key("interval", Scalar),
-    Key("max_age", Nullable),
-    Key("deadline", Nullable),
-    Key("flip_share", Scalar),
-]);
+macro_rules! table {
+    {$($key:literal: $shape:expr),* $(,)?} => { Table(&[$(Key($key, $shape)),*]) };
+}
 
-const DETAILS: Shape = Table(&[
-    Key("mode", Scalar),
-    Key("requests_per_minute", Scalar),
-    Key("max_age", Scalar),
-]);
-
-const METRICS: Shape = Table(&[Key("groups", Words), Key("username", Scalar)]);
-
-const PROBE: Shape = Table(&[
-    Key("enabled", Scalar),
-    Key("requests_per_second", Scalar),
-    Key("timeout_offset", Scalar),
-]);
+const POLL: Shape = table! {
+    "interval": Scalar, "max_age": Nullable, "deadline": Nullable, "flip_share": Scalar,
+};
+const DETAILS: Shape = table! {
+    "mode": Scalar, "requests_per_minute": Scalar, "max_age": Scalar,
+};
+const METRICS: Shape = table! {
+    "groups": Words, "username": Scalar,
+};
+const PROBE: Shape = table! {
+    "enabled": Scalar, "requests_per_second": Scalar, "timeout_offset": Scalar,
+};
 
 macro_rules! api {
     ($max_concurrent_requests:expr) => {
-        Table(&[
-            Key("base_url", Scalar),
-            Key("allow_insecure_http", Scalar),
-            Key("page_size", Scalar),
-            Key("concurrency", Scalar),
-            Key("max_concurrent_requests", $max_concurrent_requests),
-            Key("requests_per_second", Scalar),
-            Key("connect_timeout", Scalar),
-            Key("request_timeout", Scalar),
-            Key("max_page_bytes", Scalar),
-            Key("retries", Scalar),
-            Key("proxy_url", Nullable),
-            Key("ca_file", Nullable),
-        ])
+        table! {
+            "base_url": Scalar, "allow_insecure_http": Scalar, "page_size": Scalar, "concurrency": Scalar,
+            "max_concurrent_requests": $max_concurrent_requests, "requests_per_second": Scalar,
+            "connect_timeout": Scalar, "request_timeout": Scalar, "max_page_bytes": Scalar,
+            "retries": Scalar, "proxy_url": Nullable, "ca_file": Nullable,
+        }
     };
 }
 
-const GROUP: Shape = Table(&[
-    Key("name", Scalar),
-    Key(
-        "match",
-        Table(&[
-            Key("alias", Scalar),
-            Key("username", Scalar),
-            Key("application_id", Scalar),
-            Key("sub_account", Scalar),
-        ]),
-    ),
-    Key("watch", Scalar),
-]);
+const MATCH: Shape = table! {
+    "alias": Scalar, "username": Scalar, "application_id": Scalar, "sub_account": Scalar,
+};
+const GROUP: Shape = table! {
+    "name": Scalar, "match": MATCH, "watch": Scalar,
+};
 
 /// The list operation's filter parameters, in the order of the API's documentation.
 pub(super) const FILTERS: &[&str] = &[
@@ -116,30 +97,17 @@ pub(super) const FILTERS: &[&str] = &[
 const PROCESS_WIDE: &str = "counts for the whole process; set it in `api` at the top level";
 const ALL_ACCOUNTS: &str = "is for all accounts together; set `probe` at the top level";
 
-const ACCOUNT: Shape = Table(&[
-    Key("name", Scalar),
-    Key("auth_id", Scalar),
-    Key("auth_token", Nullable),
-    Key("auth_token_file", Nullable),
-    Key("filter", Filter(FILTERS)),
-    Key("poll", POLL),
-    Key("api", api!(Misplaced(PROCESS_WIDE))),
-    Key("details", DETAILS),
-    Key("metrics", METRICS),
-    Key("probe", Misplaced(ALL_ACCOUNTS)),
-    Key("groups", List(&GROUP)),
-    Key("applications", Names),
-]);
+const ACCOUNT: Shape = table! {
+    "name": Scalar, "auth_id": Scalar, "auth_token": Nullable, "auth_token_file": Nullable,
+    "filter": Filter(FILTERS), "poll": POLL, "api": api!(Misplaced(PROCESS_WIDE)), "details": DETAILS,
+    "metrics": METRICS, "probe": Misplaced(ALL_ACCOUNTS), "groups": List(&GROUP), "applications": Names,
+};
 
 /// The whole configuration.
-pub(super) static ROOT: Shape = Table(&[
-    Key("poll", POLL),
-    Key("api", api!(Scalar)),
-    Key("details", DETAILS),
-    Key("metrics", METRICS),
-    Key("probe", PROBE),
-    Key("accounts", List(&ACCOUNT)),
-]);
+pub(super) static ROOT: Shape = table! {
+    "poll": POLL, "api": api!(Scalar), "details": DETAILS, "metrics": METRICS, "probe": PROBE,
+    "accounts": List(&ACCOUNT),
+};
 
 impl Shape {
     /// Is `name` a key of this table?
@@ -372,23 +340,30 @@ impl<'t> Node<'t> {
         None
     }
 
-    /// Replaces `setting` by the converted value at `key` if the key is written; `null` and an invalid
-    /// value clear it.
+    /// Replaces `setting` by the converted value at `key`, if the key has a valid one.
     pub(super) fn read<T>(
         &self,
         key: &str,
-        setting: &mut Option<T>,
-        convert: impl FnOnce(Self) -> Option<T>,
+        setting: &mut T,
+        convert: impl FnOnce(&Self) -> Option<T>,
     ) {
-        if self.has(key) {
-            *setting = self.get(key).and_then(convert);
+        if let Some(value) = self.get(key).as_ref().and_then(convert) {
+            *setting = value;
         }
     }
-}
 
-/// Conversions. Text is converted, whichever layer it is from (`page_size: "50"`). Other values never
-/// become text, because YAML has altered them (`0123`, `1e5`).
-impl<'t> Node<'t> {
+    /// Like [`Node::read`], for a key that `null` clears.
+    pub(super) fn read_nullable<T>(
+        &self,
+        key: &str,
+        setting: &mut Option<T>,
+        convert: impl FnOnce(&Self) -> Option<T>,
+    ) {
+        if self.has(key) {
+            *setting = self.get(key).as_ref().and_then(convert);
+        }
+    }
+
     /// A text that is not empty, exactly as written.
     pub(super) fn text(&self) -> Option<&'t str> {
         let found = match self.kind() {
@@ -442,7 +417,13 @@ impl<'t> Node<'t> {
         })
     }
 
-    fn convert<T>(&self, must_be: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// A value of another type. Text is converted, whichever layer it is from (`page_size: "50"`).
+    /// Other values never become text, because YAML has altered them (`0123`, `1e5`).
+    pub(super) fn convert<T>(
+        &self,
+        must_be: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = match self.kind() {
             ValueKind::String(text) => text.trim().to_owned(),
             ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => return None,
@@ -451,56 +432,9 @@ impl<'t> Node<'t> {
         parse(&text).or_else(|| self.mismatch(must_be, &text, ""))
     }
 
-    /// A whole number in `range`.
-    pub(super) fn whole<T>(&self, range: RangeInclusive<T>) -> Option<T>
-    where
-        T: FromStr + PartialOrd + Display,
-    {
-        let must_be = format!("a whole number from {} to {}", range.start(), range.end());
-        self.convert(&must_be, |text| {
-            text.parse().ok().filter(|number| range.contains(number))
-        })
-    }
-
-    /// A number that `fits`.
-    pub(super) fn number(&self, must_be: &str, fits: impl FnOnce(f64) -> bool) -> Option<f64> {
-        self.convert(must_be, |text| {
-            let number: f64 = text.parse().ok()?;
-            (number.is_finite() && fits(number)).then_some(number)
-        })
-    }
-
     /// `true` or `false`.
     pub(super) fn flag(&self) -> Option<bool> {
         self.convert("true or false", |text| text.parse().ok())
-    }
-
-    /// A duration with units, in `range`.
-    pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        static PARSER: SpanParser = SpanParser::new();
-        let must_be = format!(
-            "a duration with its unit, such as 60s or 1h30m, from {} to {}",
-            format_duration(*range.start()),
-            format_duration(*range.end())
-        );
-        // The parser also accepts `00:01:30`, `60,5s` and signs.
-        let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
-        self.convert(&must_be, |text| {
-            let text = Some(text).filter(|text| text.chars().all(is_usual))?;
-            let duration = PARSER.parse_unsigned_duration(text).ok()?;
-            range.contains(&duration).then_some(duration)
-        })
-    }
-
-    /// A number of bytes with its unit, in `range`.
-    pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
-        let must_be = format!("a size with its unit, such as 8MiB, from {least} to {most}");
-        self.convert(&must_be, |text| {
-            let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
-            let size = text.parse::<ByteSize>().ok().filter(|_| has_unit)?;
-            range.contains(&size.0).then_some(size.0)
-        })
     }
 
     /// A path. In the file, a relative one starts from the file's `folder`.
@@ -532,6 +466,57 @@ impl<'t> Node<'t> {
             _ => _ = self.text(),
         }
     }
+}
+
+/// Converts a whole number in `range`.
+pub(super) fn whole<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node<'_>) -> Option<T>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let must_be = format!("a whole number from {} to {}", range.start(), range.end());
+    let parse = move |text: &str| text.parse().ok().filter(|number| range.contains(number));
+    move |node| node.convert(&must_be, parse)
+}
+
+/// Converts a number in `range`.
+pub(super) fn number(
+    must_be: &str,
+    range: RangeInclusive<f64>,
+) -> impl FnOnce(&Node<'_>) -> Option<f64> {
+    let parse = move |text: &str| text.parse().ok().filter(|number| range.contains(number));
+    move |node| node.convert(must_be, parse)
+}
+
+/// Converts a duration with units in `range`.
+pub(super) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
+    static PARSER: SpanParser = SpanParser::new();
+    let (least, most) = (
+        format_duration(*range.start()),
+        format_duration(*range.end()),
+    );
+    let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
+    // The parser also accepts `00:01:30`, `60,5s` and signs.
+    let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
+    let parse = move |text: &str| {
+        let text = Some(text).filter(|text| text.chars().all(is_usual))?;
+        let duration = PARSER.parse_unsigned_duration(text).ok();
+        duration.filter(|duration| range.contains(duration))
+    };
+    move |node| node.convert(&must_be, parse)
+}
+
+/// Converts a number of bytes with its unit in `range`.
+pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Option<u64> {
+    let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
+    let must_be = format!("a size with its unit, such as 8MiB, from {least} to {most}");
+    let parse = move |text: &str| {
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        let size = text.parse::<ByteSize>().ok().filter(|_| has_unit)?.0;
+        Some(size).filter(|size| range.contains(size))
+    };
+    move |node| node.convert(&must_be, parse)
 }
 
 /// Characters that reorder a line, so that one name can look like another.

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use config::{ConfigError, Map, Source, Value, ValueKind, builder::DefaultState};
+use config::{ConfigError, Map, Value, ValueKind, builder::DefaultState};
 use url::Url;
 
 use super::{
@@ -93,7 +93,7 @@ fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics)
     let overrides = overrides(variables, &Node::root(&operator, diagnostics));
     let layers = [default, operator.into_table().unwrap_or_default()];
     match merge(layers, overrides) {
-        Ok(tree) => Value::new(Some(&diagnostics.file), tree),
+        Ok(tree) => tree,
         Err(error) => {
             diagnostics.error_in_file(format!("cannot be layered: {error}"));
             Value::new(None, ValueKind::Nil)
@@ -104,29 +104,17 @@ fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics)
 fn merge(
     layers: [Map<String, Value>; 2],
     overrides: Vec<(String, Value)>,
-) -> Result<Map<String, Value>, ConfigError> {
+) -> Result<Value, ConfigError> {
     let mut builder = config::ConfigBuilder::<DefaultState>::default();
     for layer in layers {
-        builder = builder.add_source(Layer(layer));
+        let mut source = config::Config::default();
+        source.cache = Value::new(None, layer);
+        builder = builder.add_source(source);
     }
     for (path, value) in overrides {
         builder = builder.set_override(path, value)?;
     }
-    builder.build()?.collect()
-}
-
-/// A layer for the `config` crate.
-#[derive(Debug, Clone)]
-struct Layer(Map<String, Value>);
-
-impl Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.0.clone())
-    }
+    Ok(builder.build()?.cache)
 }
 
 /// The operator's layer. Its keys are checked here because a merge drops the lines of tables.

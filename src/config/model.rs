@@ -34,7 +34,7 @@ pub struct Config {
 }
 
 /// `probe`: requests for single endpoints.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Probe {
     /// Does the server answer `/probe`?
     pub enabled: bool,
@@ -144,7 +144,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 /// `details`: when single endpoints are retrieved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Details {
     /// Which endpoints' records are retrieved.
     pub mode: DetailMode,
@@ -155,9 +155,10 @@ pub struct Details {
 }
 
 /// Which registered endpoints' own records are retrieved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DetailMode {
     /// Those whose list row has no expiry.
+    #[default]
     Auto,
     /// All.
     Always,
@@ -180,7 +181,7 @@ impl DetailMode {
 }
 
 /// `metrics`: what is exported beyond the fixed families.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
     /// Optional families.
     pub groups: BTreeSet<Optional>,

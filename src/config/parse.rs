@@ -34,11 +34,7 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = YamlReader {
         parser: Parser::new_from_str(text),
-        source: Source {
-            file,
-            diagnostics,
-            values: 0,
-        },
+        source: Source::new(file, diagnostics),
         anchors: HashMap::new(),
     };
     match reader.document() {
@@ -46,7 +42,7 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
         Ok(ValueKind::Nil) | Err(Stopped) => Map::new(),
         Ok(_) => {
             let message = "must hold keys such as `accounts:` at its top level";
-            reader.source.error(1, "", message);
+            reader.source.error(Place::root(1), message);
             Map::new()
         }
     }
@@ -56,23 +52,34 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
 pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<String, Value> {
     let mut reader = TomlReader {
         line_ends: text.match_indices('\n').map(|(at, _)| at).collect(),
-        source: Source {
-            file,
-            diagnostics,
-            values: 0,
-        },
+        source: Source::new(file, diagnostics),
     };
     let table = match DeTable::parse(text) {
-        Ok(table) => reader.table(table.into_inner(), "", 1),
+        Ok(table) => reader.table(table.into_inner(), Place::root(1)),
         Err(error) => {
             // The error's own display quotes the file, which may hold a token.
             let message = error.message().lines().collect::<Vec<_>>().join(": ");
             let line = reader.line(error.span().map_or(0, |span| span.start));
-            (reader.source).error(line, "", format!("is not valid TOML: {message}"));
-            Err(Stopped)
+            let message = format!("is not valid TOML: {message}");
+            reader.source.stop(Place::root(line), message)
         }
     };
     table.unwrap_or_default()
+}
+
+/// A value's line, its key, and the number of lists and tables around it.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    line: usize,
+    path: &'p str,
+    depth: usize,
+}
+
+impl Place<'_> {
+    fn root(line: usize) -> Self {
+        let (path, depth) = ("", 0);
+        Self { line, path, depth }
+    }
 }
 
 /// What both formats share.
@@ -82,28 +89,37 @@ struct Source<'f> {
     values: usize,
 }
 
-impl Source<'_> {
-    fn error(&self, line: usize, path: &str, message: impl Into<String>) {
-        let place = format!("{}:{line}", self.file);
-        self.diagnostics.error(place, path, message);
-    }
-
-    fn stop<T>(&self, line: usize, path: &str, message: &str) -> Result<T, Stopped> {
-        self.error(line, path, message);
-        Err(Stopped)
-    }
-
-    fn count(&mut self, values: usize, line: usize, path: &str) -> Result<(), Stopped> {
-        self.values += values;
-        match self.values {
-            ..=MAX_VALUES => Ok(()),
-            _ if values > 1 => self.stop(line, path, "its aliases repeat too much"),
-            _ => self.stop(line, path, TOO_MANY),
+impl<'f> Source<'f> {
+    fn new(file: &'f str, diagnostics: &'f Diagnostics) -> Self {
+        let values = 0;
+        Self {
+            file,
+            diagnostics,
+            values,
         }
     }
 
-    fn value(&self, kind: ValueKind, line: usize) -> Value {
-        Value::new(Some(&format!("{}:{line}", self.file)), kind)
+    fn error(&self, at: Place<'_>, message: impl Into<String>) {
+        let place = format!("{}:{}", self.file, at.line);
+        self.diagnostics.error(place, at.path, message);
+    }
+
+    fn stop<T>(&self, at: Place<'_>, message: impl Into<String>) -> Result<T, Stopped> {
+        self.error(at, message);
+        Err(Stopped)
+    }
+
+    fn count(&mut self, values: usize, at: Place<'_>) -> Result<(), Stopped> {
+        self.values += values;
+        match self.values {
+            ..=MAX_VALUES => Ok(()),
+            _ if values > 1 => self.stop(at, "its aliases repeat too much"),
+            _ => self.stop(at, TOO_MANY),
+        }
+    }
+
+    fn value(&self, kind: ValueKind, at: Place<'_>) -> Value {
+        Value::new(Some(&format!("{}:{}", self.file, at.line)), kind)
     }
 }
 
@@ -116,14 +132,15 @@ struct YamlReader<'f> {
 }
 
 impl YamlReader<'_> {
-    /// The next event and its line; `path` is the key that it belongs to.
-    fn next(&mut self, path: &str) -> Result<(Event, usize), Stopped> {
+    /// The next event and its place, if it belongs to the key `path`.
+    fn next<'p>(&mut self, path: &'p str, depth: usize) -> Result<(Event, Place<'p>), Stopped> {
+        let place = |line| Place { line, path, depth };
         match self.parser.next_token() {
-            Ok((event, mark)) => Ok((event, mark.line())),
+            Ok((event, mark)) => Ok((event, place(mark.line()))),
             Err(error) => {
                 // The parser's messages name the expected syntax; they never quote the file.
                 let message = format!("is not valid YAML: {}", error.info());
-                self.source.stop(error.marker().line(), path, &message)
+                self.source.stop(place(error.marker().line()), message)
             }
         }
     }
@@ -132,163 +149,150 @@ impl YamlReader<'_> {
     fn document(&mut self) -> Result<ValueKind, Stopped> {
         let mut root = None;
         loop {
-            let (event, line) = self.next("")?;
+            let (event, at) = self.next("", 0)?;
             match event {
                 Event::DocumentStart if root.is_some() => {
                     let message = "holds more than one YAML document; keep one";
-                    self.source.error(line, "", message);
+                    self.source.error(at, message);
                     break;
                 }
                 Event::StreamEnd => break,
-                Event::Nothing | Event::StreamStart | Event::DocumentStart | Event::DocumentEnd => {
-                }
-                event => root = Some(self.node(event, line, "", 0)?.kind),
+                Event::StreamStart | Event::DocumentStart | Event::DocumentEnd => {}
+                event => root = Some(self.node(event, at)?.kind),
             }
         }
         Ok(root.unwrap_or(ValueKind::Nil))
     }
 
     /// The value that begins with `event`.
-    fn node(
-        &mut self,
-        event: Event,
-        line: usize,
-        path: &str,
-        depth: usize,
-    ) -> Result<Value, Stopped> {
+    fn node(&mut self, event: Event, at: Place<'_>) -> Result<Value, Stopped> {
         let (kind, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let is_text =
-                    style != TScalarStyle::Plain || self.is_text(tag.as_ref(), line, path);
-                (self.scalar(text, is_text, line, path), anchor)
+                let is_text = self.is_text(style, tag.as_ref(), at);
+                (self.scalar(text, is_text, at), anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), line, path);
-                (self.list(line, path, depth)?, anchor)
+                self.refuse_tag(tag.as_ref(), at);
+                (self.list(at)?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), line, path);
-                (self.table(line, path, depth)?, anchor)
+                self.refuse_tag(tag.as_ref(), at);
+                (self.table(at)?, anchor)
             }
-            Event::Alias(anchor) => (self.alias(anchor, line, path, depth)?, 0),
+            Event::Alias(anchor) => (self.alias(anchor, at)?, 0),
             _ => (ValueKind::Nil, 0),
         };
-        self.source.count(1, line, path)?;
-        let value = self.source.value(kind, line);
+        self.source.count(1, at)?;
+        let value = self.source.value(kind, at);
         if anchor > 0 {
             self.anchors.insert(anchor, value.clone());
         }
         Ok(value)
     }
 
-    fn scalar(&self, text: String, is_text: bool, line: usize, path: &str) -> ValueKind {
+    fn scalar(&self, text: String, is_text: bool, at: Place<'_>) -> ValueKind {
         if is_text {
             return ValueKind::String(text);
         }
         let is_decimal = !text.starts_with("0x") && !text.starts_with("0o");
         let kind = unquoted(text);
         if matches!(kind, ValueKind::I64(_)) && !is_decimal {
-            self.source.error(line, path, NOT_DECIMAL);
+            self.source.error(at, NOT_DECIMAL);
         }
         kind
     }
 
-    fn list(&mut self, line: usize, path: &str, depth: usize) -> Result<ValueKind, Stopped> {
-        if depth == MAX_DEPTH {
-            return self.source.stop(line, path, TOO_DEEP);
+    fn list(&mut self, at: Place<'_>) -> Result<ValueKind, Stopped> {
+        if at.depth == MAX_DEPTH {
+            return self.source.stop(at, TOO_DEEP);
         }
         let mut items = Vec::new();
         loop {
-            let path = format!("{path}[{}]", items.len());
-            let (event, line) = self.next(&path)?;
+            let path = format!("{}[{}]", at.path, items.len());
+            let (event, at) = self.next(&path, at.depth + 1)?;
             if event == Event::SequenceEnd {
                 return Ok(ValueKind::Array(items));
             }
-            items.push(self.node(event, line, &path, depth + 1)?);
+            items.push(self.node(event, at)?);
         }
     }
 
-    fn table(&mut self, line: usize, path: &str, depth: usize) -> Result<ValueKind, Stopped> {
-        if depth == MAX_DEPTH {
-            return self.source.stop(line, path, TOO_DEEP);
+    fn table(&mut self, at: Place<'_>) -> Result<ValueKind, Stopped> {
+        if at.depth == MAX_DEPTH {
+            return self.source.stop(at, TOO_DEEP);
         }
         let mut entries = Map::new();
         loop {
-            let (event, line) = self.next(path)?;
+            let (event, at) = self.next(at.path, at.depth + 1)?;
             let key = match event {
                 Event::MappingEnd => return Ok(ValueKind::Table(entries)),
                 Event::Scalar(text, style, _, tag) => {
-                    let is_text =
-                        style != TScalarStyle::Plain || self.is_text(tag.as_ref(), line, path);
-                    self.check_key(&text, is_text, entries.contains_key(&text), line, path);
-                    Some(text).filter(|key| !entries.contains_key(key))
+                    let is_text = self.is_text(style, tag.as_ref(), at);
+                    let is_new = !entries.contains_key(&text);
+                    self.check_key(&text, is_text, is_new, at);
+                    Some(text).filter(|_| is_new)
                 }
                 event => {
-                    self.node(event, line, path, depth + 1)?;
-                    let message = "a key must be text, not a list or a table";
-                    self.source.error(line, path, message);
+                    self.node(event, at)?;
+                    self.source
+                        .error(at, "a key must be text, not a list or a table");
                     None
                 }
             };
-            let path = key.as_ref().map_or(path.to_owned(), |key| join(path, key));
-            let (event, line) = self.next(&path)?;
-            let value = self.node(event, line, &path, depth + 1)?;
-            if let Some(key) = key {
-                entries.insert(key, value);
-            }
+            let path = key
+                .as_ref()
+                .map_or(at.path.to_owned(), |key| join(at.path, key));
+            let (event, at) = self.next(&path, at.depth)?;
+            let value = self.node(event, at)?;
+            entries.extend(key.map(|key| (key, value)));
         }
     }
 
-    fn check_key(&self, key: &str, is_text: bool, is_repeated: bool, line: usize, path: &str) {
+    fn check_key(&self, key: &str, is_text: bool, is_new: bool, at: Place<'_>) {
         if !is_text && !matches!(unquoted(key.to_owned()), ValueKind::String(_)) {
             let shown = match key {
                 "" | "~" => "~".to_owned(),
                 _ => shown_key(key),
             };
             let message = format!("the key {shown} is not text to YAML; write it in quotes");
-            self.source.error(line, path, message);
+            self.source.error(at, message);
         }
-        if is_repeated {
-            let message = format!("the key \"{}\" stands here twice; keep one", shown_key(key));
-            self.source.error(line, path, message);
+        if !is_new {
+            let key = shown_key(key);
+            let message = format!("the key \"{key}\" stands here twice; keep one");
+            self.source.error(at, message);
         }
     }
 
     /// The value that an alias repeats.
-    fn alias(
-        &mut self,
-        anchor: usize,
-        line: usize,
-        path: &str,
-        depth: usize,
-    ) -> Result<ValueKind, Stopped> {
+    fn alias(&mut self, anchor: usize, at: Place<'_>) -> Result<ValueKind, Stopped> {
         let Some(value) = self.anchors.get(&anchor) else {
             let message = "an alias can only repeat a value that ended before it";
-            self.source.error(line, path, message);
+            self.source.error(at, message);
             return Ok(ValueKind::Nil);
         };
         let (values, levels) = extent(&value.kind);
-        if depth + levels > MAX_DEPTH {
-            return self.source.stop(line, path, TOO_DEEP);
+        if at.depth + levels > MAX_DEPTH {
+            return self.source.stop(at, TOO_DEEP);
         }
-        self.source.count(values, line, path)?;
+        self.source.count(values, at)?;
         Ok(value.kind.clone())
     }
 
-    /// `!!str` makes a scalar text as quotes do; other tags are refused.
-    fn is_text(&self, tag: Option<&Tag>, line: usize, path: &str) -> bool {
+    /// Is a scalar text, whatever it looks like? Quotes and the tag `!!str` make it one.
+    fn is_text(&self, style: TScalarStyle, tag: Option<&Tag>, at: Place<'_>) -> bool {
         let is_text =
             tag.is_some_and(|tag| tag.handle == "tag:yaml.org,2002:" && tag.suffix == "str");
-        if !is_text {
-            self.refuse_tag(tag, line, path);
+        if style == TScalarStyle::Plain && !is_text {
+            self.refuse_tag(tag, at);
         }
-        is_text
+        style != TScalarStyle::Plain || is_text
     }
 
-    fn refuse_tag(&self, tag: Option<&Tag>, line: usize, path: &str) {
+    fn refuse_tag(&self, tag: Option<&Tag>, at: Place<'_>) {
         if tag.is_some() {
             let message = "YAML tags (`!...`) mean nothing here; quote text instead";
-            self.source.error(line, path, message);
+            self.source.error(at, message);
         }
     }
 }
@@ -323,44 +327,36 @@ struct TomlReader<'f> {
 }
 
 impl TomlReader<'_> {
-    fn table(
-        &mut self,
-        table: DeTable<'_>,
-        path: &str,
-        depth: usize,
-    ) -> Result<Map<String, Value>, Stopped> {
+    fn table(&mut self, table: DeTable<'_>, at: Place<'_>) -> Result<Map<String, Value>, Stopped> {
         let mut entries = Map::new();
+        let depth = at.depth + 1;
         for (key, value) in table {
             // A table's own span may begin in a header that it shares with others.
             let line = self.line(key.span().start);
             let key = key.into_inner().into_owned();
-            let value = self.value(value.into_inner(), line, &join(path, &key), depth)?;
+            let path = &join(at.path, &key);
+            let value = self.value(value.into_inner(), Place { line, path, depth })?;
             entries.insert(key, value);
         }
         Ok(entries)
     }
 
-    fn value(
-        &mut self,
-        value: DeValue<'_>,
-        line: usize,
-        path: &str,
-        depth: usize,
-    ) -> Result<Value, Stopped> {
-        self.source.count(1, line, path)?;
+    fn value(&mut self, value: DeValue<'_>, at: Place<'_>) -> Result<Value, Stopped> {
+        self.source.count(1, at)?;
         let is_nested = matches!(value, DeValue::Array(_) | DeValue::Table(_));
         let kind = match value {
-            _ if is_nested && depth == MAX_DEPTH => {
-                self.source.error(line, path, TOO_DEEP);
+            _ if is_nested && at.depth == MAX_DEPTH => {
+                self.source.error(at, TOO_DEEP);
                 ValueKind::Nil
             }
-            DeValue::Table(table) => ValueKind::Table(self.table(table, path, depth + 1)?),
+            DeValue::Table(table) => ValueKind::Table(self.table(table, at)?),
             DeValue::Array(items) => {
                 let mut values = Vec::new();
+                let depth = at.depth + 1;
                 for (index, item) in items.into_iter().enumerate() {
                     let line = self.line(item.span().start);
-                    let path = format!("{path}[{index}]");
-                    values.push(self.value(item.into_inner(), line, &path, depth + 1)?);
+                    let path = &format!("{}[{index}]", at.path);
+                    values.push(self.value(item.into_inner(), Place { line, path, depth })?);
                 }
                 ValueKind::Array(values)
             }
@@ -368,7 +364,7 @@ impl TomlReader<'_> {
             DeValue::Boolean(flag) => ValueKind::Boolean(flag),
             DeValue::Integer(number) => {
                 if number.radix() != 10 {
-                    self.source.error(line, path, NOT_DECIMAL);
+                    self.source.error(at, NOT_DECIMAL);
                 }
                 match i64::from_str_radix(number.as_str(), number.radix()) {
                     Ok(number) => ValueKind::I64(number),
@@ -379,11 +375,11 @@ impl TomlReader<'_> {
             DeValue::Float(number) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Datetime(date) => {
                 let message = "must not be a date; write the value in quotes if it is text";
-                self.source.error(line, path, message);
+                self.source.error(at, message);
                 ValueKind::String(date.to_string())
             }
         };
-        Ok(self.source.value(kind, line))
+        Ok(self.source.value(kind, at))
     }
 
     fn line(&self, at: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use super::{
         TokenFault, TokenFileError, ca_file, is_header_word, parse_token, read_token_file,
         suspicious_form,
     },
-    keys::{FILTERS, Node},
+    keys::{FILTERS, Node, duration, number, size, whole},
     model::{
         Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
         Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
@@ -39,8 +39,7 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// The configuration in the tree at `root`; `None` after an error. Relative paths start from `folder`.
 pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
-    let mut global = Settings::default();
-    global.read(root, folder);
+    let global = Settings::global(root, folder)?;
     let probe = probe(&root.child("probe"));
     let list = root.child("accounts");
     let is_list = matches!(list.kind(), ValueKind::Array(_) | ValueKind::Nil);
@@ -56,8 +55,8 @@ pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
     check_names(&nodes);
     check_rates(&nodes, &accounts);
     Some(Config {
-        max_concurrent_requests: global.max_concurrent_requests?,
-        probe: probe?,
+        max_concurrent_requests: global.max_concurrent_requests,
+        probe,
         accounts: accounts.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -88,251 +87,204 @@ pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     }
 }
 
-fn probe(node: &Node<'_>) -> Option<Probe> {
-    let (mut enabled, mut rate, mut offset) = (None, None, None);
-    node.read("enabled", &mut enabled, |value| value.flag());
-    node.read("requests_per_second", &mut rate, |value| {
-        value.number("a number from 0.01 to 100", |rate| {
-            (0.01..=100.0).contains(&rate)
-        })
-    });
-    node.read("timeout_offset", &mut offset, |value| {
-        value.duration(Duration::ZERO..=10 * SECOND)
-    });
-    Some(Probe {
-        enabled: enabled?,
-        requests_per_second: rate?,
-        timeout_offset: offset?,
-    })
+fn probe(node: &Node<'_>) -> Probe {
+    let mut probe = Probe::default();
+    let rate = number("a number from 0.01 to 100", 0.01..=100.0);
+    node.read("enabled", &mut probe.enabled, Node::flag);
+    node.read("requests_per_second", &mut probe.requests_per_second, rate);
+    let offset = duration(Duration::ZERO..=10 * SECOND);
+    node.read("timeout_offset", &mut probe.timeout_offset, offset);
+    probe
 }
 
-/// `poll`, `api`, `details` and `metrics`: the global ones, or those of one account, which begin as a
-/// copy of the global ones. A value is `None` if it is `null` or invalid.
-#[derive(Debug, Clone, Default)]
+/// `poll`, `api`, `details` and `metrics`: the global ones, or those of an account, which begin as a
+/// copy of the global ones. An invalid value leaves a setting as it was; the error is reported.
+#[derive(Debug, Clone)]
 struct Settings {
-    interval: Option<Duration>,
+    interval: Duration,
     max_age: Option<Duration>,
     deadline: Option<Duration>,
-    flip_share: Option<f64>,
+    flip_share: f64,
     /// A key of `poll` is invalid, so its times cannot be compared.
     is_poll_invalid: bool,
-    base_url: Option<Url>,
-    allow_insecure_http: Option<bool>,
-    page_size: Option<u32>,
-    concurrency: Option<usize>,
-    max_concurrent_requests: Option<usize>,
-    requests_per_second: Option<f64>,
-    connect_timeout: Option<Duration>,
-    request_timeout: Option<Duration>,
-    max_page_bytes: Option<u64>,
-    retries: Option<u32>,
-    proxy_url: Option<Url>,
-    ca_file: Option<PathBuf>,
-    detail_mode: Option<DetailMode>,
-    details_per_minute: Option<f64>,
-    detail_max_age: Option<Duration>,
-    metric_groups: Option<BTreeSet<Optional>>,
-    username: Option<bool>,
+    api: Api,
+    allow_insecure_http: bool,
+    max_concurrent_requests: usize,
+    details: Details,
+    metrics: Metrics,
 }
 
 impl Settings {
+    /// The global settings in the tree at `root`.
+    fn global(root: &Node<'_>, folder: &Path) -> Option<Self> {
+        // No value of this one is used: `default.yaml` has every key.
+        let mut settings = Self {
+            interval: Duration::ZERO,
+            max_age: None,
+            deadline: None,
+            flip_share: 0.0,
+            is_poll_invalid: false,
+            api: Api {
+                base_url: Url::parse("https://localhost").ok()?,
+                page_size: 0,
+                concurrency: 0,
+                requests_per_second: None,
+                connect_timeout: Duration::ZERO,
+                request_timeout: Duration::ZERO,
+                max_page_bytes: 0,
+                retries: 0,
+                proxy_url: None,
+                ca_file: None,
+            },
+            allow_insecure_http: false,
+            max_concurrent_requests: 0,
+            details: Details::default(),
+            metrics: Metrics::default(),
+        };
+        settings.read(root, folder);
+        Some(settings)
+    }
+
     /// Replaces the settings that `owner`, the whole configuration or an account, writes.
     fn read(&mut self, owner: &Node<'_>, folder: &Path) {
-        let poll = owner.child("poll");
-        let errors = owner.diagnostics.error_count();
-        poll.read("interval", &mut self.interval, |value| {
-            value.duration(5 * SECOND..=MONTH)
-        });
-        poll.read("max_age", &mut self.max_age, |value| {
-            value.duration(SECOND..=12 * MONTH)
-        });
-        poll.read("deadline", &mut self.deadline, |value| {
-            value.duration(SECOND..=MONTH)
-        });
-        poll.read("flip_share", &mut self.flip_share, |value| {
-            value.number("a share from 0 to 1, such as 0.5", |share| {
-                (0.0..=1.0).contains(&share)
-            })
-        });
-        self.is_poll_invalid |= owner.diagnostics.error_count() > errors;
+        self.read_poll(&owner.child("poll"));
         self.read_api(&owner.child("api"), folder);
 
-        let details = owner.child("details");
-        details.read("mode", &mut self.detail_mode, |value| {
+        let (node, details) = (owner.child("details"), &mut self.details);
+        let must_be =
+            "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
+        let rate = number(must_be, 0.1..=6000.0);
+        node.read("mode", &mut details.mode, |value| {
             value.find(value.text()?, &DetailMode::ALL, DetailMode::word)
         });
-        details.read(
+        node.read(
             "requests_per_minute",
-            &mut self.details_per_minute,
-            |value| {
-                let must_be =
-                    "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
-                value.number(must_be, |rate| (0.1..=6000.0).contains(&rate))
-            },
+            &mut details.requests_per_minute,
+            rate,
         );
-        details.read("max_age", &mut self.detail_max_age, |value| {
-            value.duration(10 * SECOND..=MONTH)
-        });
+        node.read(
+            "max_age",
+            &mut details.max_age,
+            duration(10 * SECOND..=MONTH),
+        );
 
-        let metrics = owner.child("metrics");
-        metrics.read("groups", &mut self.metric_groups, |value| {
+        let (node, metrics) = (owner.child("metrics"), &mut self.metrics);
+        node.read("groups", &mut metrics.groups, |value| {
             let mut groups = BTreeSet::new();
             value.each_word(|place, word| {
                 groups.extend(place.find(word, &Optional::ALL, Optional::word));
             });
             Some(groups)
         });
-        metrics.read("username", &mut self.username, |value| value.flag());
-
-        self.check_poll(&poll);
-        self.check_scheme(&owner.child("api"));
+        node.read("username", &mut metrics.username, Node::flag);
     }
 
-    fn read_api(&mut self, api: &Node<'_>, folder: &Path) {
-        api.read("base_url", &mut self.base_url, base_url);
-        api.read(
+    fn read_poll(&mut self, node: &Node<'_>) {
+        let errors = node.diagnostics.error_count();
+        let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
+        let (interval, max_age) = (duration(5 * SECOND..=MONTH), duration(SECOND..=12 * MONTH));
+        node.read("interval", &mut self.interval, interval);
+        node.read_nullable("max_age", &mut self.max_age, max_age);
+        node.read_nullable("deadline", &mut self.deadline, duration(SECOND..=MONTH));
+        node.read("flip_share", &mut self.flip_share, share);
+        self.is_poll_invalid |= node.diagnostics.error_count() > errors;
+        if !self.is_poll_invalid {
+            self.check_deadline(node);
+            self.check_max_age(node);
+        }
+    }
+
+    fn read_api(&mut self, node: &Node<'_>, folder: &Path) {
+        let api = &mut self.api;
+        let timeout = || duration(MIN_TIMEOUT..=HOUR);
+        let mut rate = api.requests_per_second.unwrap_or(0.0);
+        node.read("base_url", &mut api.base_url, base_url);
+        node.read(
             "allow_insecure_http",
             &mut self.allow_insecure_http,
-            |value| value.flag(),
+            Node::flag,
         );
-        api.read("page_size", &mut self.page_size, |value| {
-            value.whole(2..=100)
-        });
-        api.read("concurrency", &mut self.concurrency, |value| {
-            value.whole(1..=64)
-        });
-        let max_concurrent_requests = &mut self.max_concurrent_requests;
-        api.read(
-            "max_concurrent_requests",
-            max_concurrent_requests,
-            |value| value.whole(1..=1024),
-        );
-        api.read(
-            "requests_per_second",
-            &mut self.requests_per_second,
-            |value| {
-                value.number("0 (off) or a number from 0.01 to 10000", |rate| {
-                    rate == 0.0 || (0.01..=10_000.0).contains(&rate)
-                })
-            },
-        );
-        let timeout = |value: Node<'_>| value.duration(MIN_TIMEOUT..=HOUR);
-        api.read("connect_timeout", &mut self.connect_timeout, timeout);
-        api.read("request_timeout", &mut self.request_timeout, timeout);
-        api.read("max_page_bytes", &mut self.max_page_bytes, |value| {
-            value.size(16 << 10..=1 << 30)
-        });
-        api.read("retries", &mut self.retries, |value| value.whole(0..=10));
-        api.read("proxy_url", &mut self.proxy_url, |value| {
-            url(&value, "http://proxy.example:3128")
-        });
-        api.read("ca_file", &mut self.ca_file, |value| {
-            ca_file(&value, folder)
-        });
+        node.read("page_size", &mut api.page_size, whole(2..=100));
+        node.read("concurrency", &mut api.concurrency, whole(1..=64));
+        let most = &mut self.max_concurrent_requests;
+        node.read("max_concurrent_requests", most, whole(1..=1024));
+        node.read("requests_per_second", &mut rate, requests_per_second);
+        node.read("connect_timeout", &mut api.connect_timeout, timeout());
+        node.read("request_timeout", &mut api.request_timeout, timeout());
+        let bytes = size(16 << 10..=1 << 30);
+        node.read("max_page_bytes", &mut api.max_page_bytes, bytes);
+        node.read("retries", &mut api.retries, whole(0..=10));
+        node.read_nullable("proxy_url", &mut api.proxy_url, proxy_url);
+        node.read_nullable("ca_file", &mut api.ca_file, |value| ca_file(value, folder));
+        api.requests_per_second = Some(rate).filter(|rate| *rate > 0.0);
+        self.check_scheme(node);
     }
 
-    /// Checks the times of `poll` against one another, if this layer writes one of them.
-    fn check_poll(&mut self, poll: &Node<'_>) {
-        let Some(interval) = self.interval.filter(|_| !self.is_poll_invalid) else {
+    /// A deadline above the interval is an error where it is written. An account may shorten its
+    /// interval without knowledge of the global deadline; then the longest possible one is used.
+    fn check_deadline(&mut self, node: &Node<'_>) {
+        let Some(deadline) = self.deadline.filter(|deadline| *deadline > self.interval) else {
             return;
         };
-        let is_written = |key: &str| poll.get(key).is_some();
-        if let Some(deadline) = self.deadline.filter(|deadline| *deadline > interval) {
-            let shown = (format_duration(deadline), format_duration(interval));
-            if let Some(value) = poll.get("deadline") {
-                value.error(format!(
-                    "a deadline of {} is above the interval of {}; set it to at most {1}, or \
-                     lengthen the interval",
-                    shown.0, shown.1
-                ));
-            } else if is_written("interval") {
-                // An account may shorten its interval without knowledge of the global deadline. That
-                // deadline was set on purpose, so the longest one is used, and not the default.
-                let longest = five_sixths(interval);
-                self.deadline = Some(longest);
-                poll.diagnostics.warn(format!(
-                    "{}: the inherited deadline {} is above this account's interval {}; {} is used",
-                    poll.path,
-                    shown.0,
-                    shown.1,
-                    format_duration(longest),
-                ));
-            }
-        }
-        let Some(result) = self.poll() else {
-            return;
-        };
-        let least = 2 * result.interval + result.deadline;
-        // The error is reported where this layer can be changed.
-        let mut written = ["max_age", "interval", "deadline"].into_iter();
-        if result.max_age < least
-            && let Some(value) = written.find_map(|key| poll.get(key))
-        {
+        let longest = five_sixths(self.interval);
+        let interval = format_duration(self.interval);
+        let deadline = format_duration(deadline);
+        if let Some(value) = node.get("deadline") {
             value.error(format!(
-                "a max_age of {} is below 2 x interval + deadline = {}; set max_age to at least {1}",
-                format_duration(result.max_age),
-                format_duration(least),
+                "a deadline of {deadline} is above the interval of {interval}; set it to at most \
+                 {interval}, or lengthen the interval"
+            ));
+        } else if node.get("interval").is_some() {
+            self.deadline = Some(longest);
+            node.diagnostics.warn(format!(
+                "{}: the inherited deadline {deadline} is above this account's interval {interval}; \
+                 {} is used",
+                node.path,
+                format_duration(longest)
+            ));
+        }
+    }
+
+    fn check_max_age(&self, node: &Node<'_>) {
+        let poll = self.poll();
+        let least = 2 * poll.interval + poll.deadline;
+        // Reported at a key of this layer, where the operator can change it.
+        let mut keys = ["max_age", "interval", "deadline"].into_iter();
+        if poll.max_age < least
+            && let Some(value) = keys.find_map(|key| node.get(key))
+        {
+            let (max_age, least) = (format_duration(poll.max_age), format_duration(least));
+            value.error(format!(
+                "a max_age of {max_age} is below 2 x interval + deadline = {least}; set max_age to \
+                 at least {least}"
             ));
         }
     }
 
     /// Refuses plain HTTP to other machines, unless the operator allows it.
-    fn check_scheme(&self, api: &Node<'_>) {
-        let written = api.get("base_url").or_else(|| {
-            api.get("allow_insecure_http")?;
-            Some(api.clone())
-        });
-        let is_insecure = |url: &Url| url.scheme() == "http" && !is_loopback(url);
-        if let Some(node) = written
-            && self.allow_insecure_http == Some(false)
-            && self.base_url.as_ref().is_some_and(is_insecure)
-        {
-            node.error(
+    fn check_scheme(&self, node: &Node<'_>) {
+        let url = &self.api.base_url;
+        let is_written = node
+            .get("base_url")
+            .or(node.get("allow_insecure_http"))
+            .is_some();
+        if is_written && !self.allow_insecure_http && url.scheme() == "http" && !is_loopback(url) {
+            node.get("base_url").as_ref().unwrap_or(node).error(
                 "would send the token over plain http; use https, or set \
                  `api.allow_insecure_http: true` if you mean it",
             );
         }
     }
 
-    fn poll(&self) -> Option<Poll> {
-        let interval = self.interval?;
-        let default_deadline = DEFAULT_DEADLINE.min(five_sixths(interval));
-        Some(Poll {
-            interval,
-            max_age: self.max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval)),
+    fn poll(&self) -> Poll {
+        let default_deadline = DEFAULT_DEADLINE.min(five_sixths(self.interval));
+        let default_max_age = DEFAULT_MAX_AGE.max(5 * self.interval);
+        Poll {
+            interval: self.interval,
+            max_age: self.max_age.unwrap_or(default_max_age),
             deadline: self.deadline.unwrap_or(default_deadline),
-            flip_share: self.flip_share?,
-        })
-    }
-
-    fn api(&self) -> Option<Api> {
-        Some(Api {
-            base_url: self.base_url.clone()?,
-            page_size: self.page_size?,
-            concurrency: self.concurrency?,
-            requests_per_second: Some(self.requests_per_second?).filter(|rate| *rate > 0.0),
-            connect_timeout: self.connect_timeout?,
-            request_timeout: self.request_timeout?,
-            max_page_bytes: self.max_page_bytes?,
-            retries: self.retries?,
-            proxy_url: self.proxy_url.clone(),
-            ca_file: self.ca_file.clone(),
-        })
-    }
-
-    fn details(&self) -> Option<Details> {
-        Some(Details {
-            mode: self.detail_mode?,
-            requests_per_minute: self.details_per_minute?,
-            max_age: self.detail_max_age?,
-        })
-    }
-
-    fn metrics(&self) -> Option<Metrics> {
-        Some(Metrics {
-            groups: self.metric_groups.clone()?,
-            username: self.username?,
-        })
+            flip_share: self.flip_share,
+        }
     }
 }
 
@@ -340,9 +292,17 @@ fn five_sixths(interval: Duration) -> Duration {
     interval * 5 / 6
 }
 
+fn requests_per_second(node: &Node<'_>) -> Option<f64> {
+    let must_be = "0 (off) or a number from 0.01 to 10000";
+    node.convert(must_be, |text| {
+        let rate = text.parse().ok();
+        rate.filter(|rate| *rate == 0.0 || (0.01..=10_000.0).contains(rate))
+    })
+}
+
 /// Messages do not quote a URL: it may hold credentials.
-fn base_url(node: Node<'_>) -> Option<Url> {
-    let mut url = url(&node, "https://api.vobiz.ai/api/v1")?;
+fn base_url(node: &Node<'_>) -> Option<Url> {
+    let mut url = url(node, "https://api.vobiz.ai/api/v1")?;
     if !url.username().is_empty() || url.password().is_some() {
         return node.reject(
             "must not hold credentials; set `auth_id` and `auth_token_file` of the account",
@@ -357,6 +317,10 @@ fn base_url(node: Node<'_>) -> Option<Url> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Some(url)
+}
+
+fn proxy_url(node: &Node<'_>) -> Option<Url> {
+    url(node, "http://proxy.example:3128")
 }
 
 fn url(node: &Node<'_>, example: &str) -> Option<Url> {
@@ -394,10 +358,10 @@ fn account(
         auth_id: auth_id?,
         token: token?,
         filter,
-        poll: settings.poll()?,
-        api: settings.api()?,
-        details: settings.details()?,
-        metrics: settings.metrics()?,
+        poll: settings.poll(),
+        api: settings.api,
+        details: settings.details,
+        metrics: settings.metrics,
         groups,
         applications,
     })
