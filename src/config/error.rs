@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use config::{Value, ValueKind};
+use config::Value;
 
 /// Characters of a path that are shown at its beginning, and at its end.
 const PATH_END_CHARS: usize = 50;
@@ -115,26 +115,6 @@ impl Diagnostics {
                 message: message.into(),
             });
         }
-    }
-
-    /// Reports an error of `value`, which stores its place.
-    pub(super) fn error_in_value(&self, value: &Value, path: &str, message: impl Into<String>) {
-        let place = value.origin().or_else(|| self.first_line(value));
-        let place = place.unwrap_or(&self.file).to_owned();
-        self.error(place, path, message);
-    }
-
-    /// The first line of a table's values: the `config` crate drops a table's own place in a merge.
-    fn first_line<'v>(&self, value: &'v Value) -> Option<&'v str> {
-        let ValueKind::Table(table) = &value.kind else {
-            return None;
-        };
-        let lines = table.values().filter_map(|child| {
-            let place = child.origin()?;
-            let line = place.strip_prefix(&*self.file)?.strip_prefix(':')?;
-            Some((line.parse::<u32>().ok()?, place))
-        });
-        lines.min().map(|(_, place)| place)
     }
 
     /// Reports an error of the whole file.

@@ -294,6 +294,14 @@ impl<'t> Node<'t> {
         self.child(key).value.is_some()
     }
 
+    /// The value at `key`, which must be written.
+    pub(super) fn required(&self, key: &str, message: &str) -> Option<Self> {
+        if !self.has(key) {
+            self.error(message);
+        }
+        self.get(key)
+    }
+
     /// A table's entries, sorted by key.
     pub(super) fn entries(&self) -> Vec<(&'t str, Self)> {
         let ValueKind::Table(table) = self.kind() else {
@@ -328,10 +336,10 @@ impl<'t> Node<'t> {
     }
 
     pub(super) fn error(&self, message: impl Into<String>) {
-        match self.value.or(self.parent) {
-            Some(value) => self.diagnostics.error_in_value(value, &self.path, message),
-            None => self.diagnostics.error_in_file(message),
-        }
+        let origin = |value: Option<&'t Value>| value.and_then(Value::origin);
+        let place = origin(self.value).or(origin(self.parent));
+        let place = place.unwrap_or(&self.diagnostics.file).to_owned();
+        self.diagnostics.error(place, &self.path, message);
     }
 
     /// Reports an error, and gives no value.
@@ -402,16 +410,11 @@ impl<'t> Node<'t> {
         self.reject(format!("must be {must_be}{quoted}{hint}"))
     }
 
-    /// The one of `all` that has the name `word` (of this value, or of one of its words).
-    pub(super) fn find<T: Copy>(
-        &self,
-        word: &str,
-        all: &[T],
-        name: impl Fn(T) -> &'static str,
-    ) -> Option<T> {
-        let found = all.iter().copied().find(|one| name(*one) == word);
-        found.or_else(|| {
-            let names: Vec<_> = all.iter().map(|one| name(*one)).collect();
+    /// The setting that `word`, which is part of this value, means.
+    pub(super) fn find<T: Copy>(&self, word: &str, known: &[(&str, T)]) -> Option<T> {
+        let found = known.iter().find(|(name, _)| *name == word);
+        found.map(|(_, setting)| *setting).or_else(|| {
+            let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
             let hint = suggestion(word, names.iter().copied());
             self.mismatch(&names.join(", "), word, &hint)
         })

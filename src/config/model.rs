@@ -9,6 +9,7 @@ use std::{
 
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::{Host, Url};
 
@@ -155,7 +156,8 @@ pub struct Details {
 }
 
 /// Which registered endpoints' own records are retrieved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DetailMode {
     /// Those whose list row has no expiry.
     #[default]
@@ -167,18 +169,15 @@ pub enum DetailMode {
 }
 
 impl DetailMode {
-    /// All values, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Always, Self::Never];
-
-    /// The word in the configuration.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Always => "always",
-            Self::Never => "never",
-        }
-    }
+    pub(super) const WORDS: Words<Self, 3> = [
+        ("auto", Self::Auto),
+        ("always", Self::Always),
+        ("never", Self::Never),
+    ];
 }
+
+/// The values of a setting and their words in the configuration, in the order of the documentation.
+type Words<T, const N: usize> = [(&'static str, T); N];
 
 /// `metrics`: what is exported beyond the fixed families.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -190,7 +189,8 @@ pub struct Metrics {
 }
 
 /// An optional set of families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Optional {
     /// `vobiz_endpoint_user_agent_info`; on by default.
     UserAgent,
@@ -203,23 +203,12 @@ pub enum Optional {
 }
 
 impl Optional {
-    /// All values, in the order of the documentation.
-    pub const ALL: [Self; 4] = [
-        Self::UserAgent,
-        Self::Timestamps,
-        Self::Permissions,
-        Self::Contact,
+    pub(super) const WORDS: Words<Self, 4> = [
+        ("user_agent", Self::UserAgent),
+        ("timestamps", Self::Timestamps),
+        ("permissions", Self::Permissions),
+        ("contact", Self::Contact),
     ];
-
-    /// The word in the configuration.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::UserAgent => "user_agent",
-            Self::Timestamps => "timestamps",
-            Self::Permissions => "permissions",
-            Self::Contact => "contact",
-        }
-    }
 }
 
 /// A group of endpoints, defined by the operator.
@@ -259,8 +248,11 @@ pub enum Watch {
 }
 
 impl Watch {
-    /// All values, in the order of urgency.
-    pub const ALL: [Self; 3] = [Self::Page, Self::Notice, Self::Ignore];
+    pub(super) const WORDS: Words<Self, 3> = [
+        ("page", Self::Page),
+        ("notice", Self::Notice),
+        ("ignore", Self::Ignore),
+    ];
 
     /// The label's value, which is also the word in the configuration.
     pub fn label(self) -> &'static str {
@@ -446,12 +438,6 @@ impl Account {
             ApiToken::File { path, .. } => ("auth_token_file", path.display().to_string()),
         };
         let filter = self.filter.0.iter();
-        let groups: Vec<_> = self
-            .metrics
-            .groups
-            .iter()
-            .map(|group| group.word())
-            .collect();
         json!({
             "name": self.name,
             "auth_id": self.auth_id,
@@ -465,11 +451,11 @@ impl Account {
             },
             "api": self.api.redacted(),
             "details": {
-                "mode": self.details.mode.word(),
+                "mode": self.details.mode,
                 "requests_per_minute": self.details.requests_per_minute,
                 "max_age": format_duration(self.details.max_age),
             },
-            "metrics": {"groups": groups, "username": self.metrics.username},
+            "metrics": {"groups": self.metrics.groups, "username": self.metrics.username},
             "groups": self.groups.iter().map(Group::redacted).collect::<Vec<_>>(),
             "applications": self.applications,
         })

@@ -41,21 +41,22 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
     let global = Settings::global(root, folder)?;
     let probe = probe(&root.child("probe"));
-    let list = root.child("accounts");
+    let max_concurrent_requests = global.max_concurrent_requests;
+    let (list, nodes) = (root.child("accounts"), root.tables("accounts"));
     let is_list = matches!(list.kind(), ValueKind::Array(_) | ValueKind::Nil);
-    let nodes = root.tables("accounts");
-    let diagnostics = root.diagnostics;
-    if is_list && nodes.is_empty() && !diagnostics.incomplete.get() {
-        diagnostics.error_in_file(NO_ACCOUNT);
+    if is_list && nodes.is_empty() && !root.diagnostics.incomplete.get() {
+        root.diagnostics.error_in_file(NO_ACCOUNT);
     }
-    let mut patterns = Patterns::default();
-    let accounts: Vec<_> = (nodes.iter())
-        .map(|node| account(node, &global, folder, &mut patterns))
-        .collect();
-    check_names(&nodes);
-    check_rates(&nodes, &accounts);
+    let mut reader = AccountReader {
+        global,
+        folder,
+        patterns: Patterns::default(),
+        names: HashMap::new(),
+        rates: HashMap::new(),
+    };
+    let accounts: Vec<_> = nodes.iter().map(|node| reader.account(node)).collect();
     Some(Config {
-        max_concurrent_requests: global.max_concurrent_requests,
+        max_concurrent_requests,
         probe,
         accounts: accounts.into_iter().collect::<Option<_>>()?,
     })
@@ -63,25 +64,23 @@ pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
 
 /// Warns of valid rates that keep requests from being made in time.
 pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
-    let limited = || (config.accounts.iter()).filter_map(|a| Some((a, a.api.requests_per_second?)));
-    for (account, rate) in limited() {
-        let per_minute = account.details.requests_per_minute;
-        if account.details.mode != DetailMode::Never && per_minute > rate * 60.0 {
+    let probes = config.probe.requests_per_second;
+    for account in &config.accounts {
+        let (name, details) = (&account.name, &account.details);
+        let Some(rate) = account.api.requests_per_second else {
+            continue;
+        };
+        let (per_minute, limit) = (details.requests_per_minute, rate * 60.0);
+        if details.mode != DetailMode::Never && per_minute > limit {
             diagnostics.warn(format!(
-                "details.requests_per_minute: {per_minute} is more than the {} requests per minute \
-                 that api.requests_per_second leaves account {}, walks included",
-                rate * 60.0,
-                account.name
+                "details.requests_per_minute: {per_minute} is more than the {limit} requests per \
+                 minute that api.requests_per_second leaves account {name}, walks included"
             ));
         }
-    }
-    let probes = config.probe.requests_per_second;
-    for (account, rate) in limited() {
         if config.probe.enabled && probes > rate / 2.0 {
             diagnostics.warn(format!(
                 "probe.requests_per_second: {probes} is more than half of the {rate} requests per \
-                 second of account {}; its walks may take more than twice as long",
-                account.name
+                 second of account {name}; its walks may take more than twice as long"
             ));
         }
     }
@@ -154,25 +153,19 @@ impl Settings {
         let must_be =
             "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
         let rate = number(must_be, 0.1..=6000.0);
+        let age = duration(10 * SECOND..=MONTH);
         node.read("mode", &mut details.mode, |value| {
-            value.find(value.text()?, &DetailMode::ALL, DetailMode::word)
+            value.find(value.text()?, &DetailMode::WORDS)
         });
-        node.read(
-            "requests_per_minute",
-            &mut details.requests_per_minute,
-            rate,
-        );
-        node.read(
-            "max_age",
-            &mut details.max_age,
-            duration(10 * SECOND..=MONTH),
-        );
+        let per_minute = &mut details.requests_per_minute;
+        node.read("requests_per_minute", per_minute, rate);
+        node.read("max_age", &mut details.max_age, age);
 
         let (node, metrics) = (owner.child("metrics"), &mut self.metrics);
         node.read("groups", &mut metrics.groups, |value| {
             let mut groups = BTreeSet::new();
             value.each_word(|place, word| {
-                groups.extend(place.find(word, &Optional::ALL, Optional::word));
+                groups.extend(place.find(word, &Optional::WORDS));
             });
             Some(groups)
         });
@@ -195,18 +188,14 @@ impl Settings {
     }
 
     fn read_api(&mut self, node: &Node<'_>, folder: &Path) {
-        let api = &mut self.api;
+        let (api, most) = (&mut self.api, &mut self.max_concurrent_requests);
+        let allow = &mut self.allow_insecure_http;
         let timeout = || duration(MIN_TIMEOUT..=HOUR);
         let mut rate = api.requests_per_second.unwrap_or(0.0);
         node.read("base_url", &mut api.base_url, base_url);
-        node.read(
-            "allow_insecure_http",
-            &mut self.allow_insecure_http,
-            Node::flag,
-        );
+        node.read("allow_insecure_http", allow, Node::flag);
         node.read("page_size", &mut api.page_size, whole(2..=100));
         node.read("concurrency", &mut api.concurrency, whole(1..=64));
-        let most = &mut self.max_concurrent_requests;
         node.read("max_concurrent_requests", most, whole(1..=1024));
         node.read("requests_per_second", &mut rate, requests_per_second);
         node.read("connect_timeout", &mut api.connect_timeout, timeout());
@@ -264,11 +253,12 @@ impl Settings {
     /// Refuses plain HTTP to other machines, unless the operator allows it.
     fn check_scheme(&self, node: &Node<'_>) {
         let url = &self.api.base_url;
-        let is_written = node
-            .get("base_url")
-            .or(node.get("allow_insecure_http"))
-            .is_some();
-        if is_written && !self.allow_insecure_http && url.scheme() == "http" && !is_loopback(url) {
+        let written = node.get("base_url").or(node.get("allow_insecure_http"));
+        if written.is_some()
+            && !self.allow_insecure_http
+            && url.scheme() == "http"
+            && !is_loopback(url)
+        {
             node.get("base_url").as_ref().unwrap_or(node).error(
                 "would send the token over plain http; use https, or set \
                  `api.allow_insecure_http: true` if you mean it",
@@ -325,57 +315,86 @@ fn proxy_url(node: &Node<'_>) -> Option<Url> {
 
 fn url(node: &Node<'_>, example: &str) -> Option<Url> {
     let url = Url::parse(node.text()?.trim()).ok();
-    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .or_else(|| {
-            node.reject(format!(
-                "must be a URL with http or https, such as {example}"
-            ))
-        })
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let message = format!("must be a URL with http or https, such as {example}");
+    url.or_else(|| node.reject(message))
 }
 
-fn account(
-    node: &Node<'_>,
-    global: &Settings,
-    folder: &Path,
-    patterns: &mut Patterns,
-) -> Option<Account> {
-    let name = required(
-        node,
-        "name",
-        "a `name`: it is the `account` label of every series",
-    )
-    .and_then(|value| value.name().map(str::to_owned));
-    let auth_id = required(node, "auth_id", "an `auth_id`, such as MA_XXXXXXXX")
-        .and_then(|value| auth_id(&value));
-    let token = token(node, folder);
-    let filter = filter(&node.child("filter"));
-    let mut settings = global.clone();
-    settings.read(node, folder);
-    let groups = groups(node, patterns);
-    let applications = applications(&node.child("applications"));
-    Some(Account {
-        name: name?,
-        auth_id: auth_id?,
-        token: token?,
-        filter,
-        poll: settings.poll(),
-        api: settings.api,
-        details: settings.details,
-        metrics: settings.metrics,
-        groups,
-        applications,
-    })
+/// Reads accounts one after the other.
+struct AccountReader<'t> {
+    global: Settings,
+    folder: &'t Path,
+    patterns: Patterns,
+    names: Names<'t>,
+    /// The first account with a base URL and auth id, and its rate.
+    rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 
-/// The value at `key`, which must be written.
-fn required<'t>(node: &Node<'t>, key: &str, needed: &str) -> Option<Node<'t>> {
-    if !node.has(key) {
-        node.error(format!("needs {needed}"));
+/// Names and the paths of their owners.
+type Names<'t> = HashMap<&'t str, String>;
+
+impl<'t> AccountReader<'t> {
+    fn account(&mut self, node: &Node<'t>) -> Option<Account> {
+        let needs = "needs a `name`: it is the `account` label of every series";
+        let name = unique_name(node, needs, &mut self.names, |first| {
+            format!("the name is taken by {first}.name; names must differ")
+        });
+        let auth_id = auth_id(node);
+        let token = token(node, self.folder);
+        let filter = filter(&node.child("filter"));
+        let mut settings = self.global.clone();
+        settings.read(node, self.folder);
+        let groups = groups(node, &mut self.patterns);
+        let applications = applications(&node.child("applications"));
+        let account = Account {
+            name: name?,
+            auth_id: auth_id?,
+            token: token?,
+            filter,
+            poll: settings.poll(),
+            api: settings.api,
+            details: settings.details,
+            metrics: settings.metrics,
+            groups,
+            applications,
+        };
+        self.check_rate(&account, node);
+        Some(account)
     }
-    node.get(key)
+
+    /// Accounts with the same base URL and auth id share a rate limiter, which has one rate.
+    fn check_rate(&mut self, account: &Account, node: &Node<'_>) {
+        let key = (account.api.base_url.clone(), account.auth_id.clone());
+        let rate = account.api.requests_per_second;
+        let first = self.rates.entry(key);
+        let (path, first_rate) = first.or_insert_with(|| (node.path.clone(), rate));
+        if rate != *first_rate {
+            node.child("api").error(format!(
+                "requests_per_second differs from that of {path}, with which this account shares \
+                 its auth_id and so its limiter; set both alike"
+            ));
+        }
+    }
 }
 
-fn auth_id(node: &Node<'_>) -> Option<String> {
+/// The `name` of `owner`, which `names` does not have yet.
+fn unique_name<'t>(
+    owner: &Node<'t>,
+    needs: &str,
+    names: &mut Names<'t>,
+    repeated: impl FnOnce(&str) -> String,
+) -> Option<String> {
+    let node = owner.required("name", needs)?;
+    let name = node.name()?;
+    match names.get(name) {
+        Some(first) => node.error(repeated(first)),
+        None => _ = names.insert(name, owner.path.clone()),
+    }
+    Some(name.to_owned())
+}
+
+fn auth_id(account: &Node<'_>) -> Option<String> {
+    let node = account.required("auth_id", "needs an `auth_id`, such as MA_XXXXXXXX")?;
     let auth_id = node.text()?;
     if !is_header_word(auth_id) {
         return node.reject("must be printable ASCII without spaces, such as MA_XXXXXXXX");
@@ -393,11 +412,8 @@ fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
         (None, Some(file)) => file_token(&file, folder),
         (Some(inline), Some(file)) => {
             // A variable that overrides a file is the one to remove.
-            let second = if inline.is_from_environment() {
-                inline
-            } else {
-                file
-            };
+            let is_second = inline.is_from_environment();
+            let second = Some(inline).filter(|_| is_second).unwrap_or(file);
             second.reject("is given beside the other of auth_token and auth_token_file; keep one")
         }
         (None, None) => {
@@ -409,12 +425,12 @@ fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
                 ));
             }
             let is_null = account.has("auth_token") || account.has("auth_token_file");
-            let hint = if is_null {
-                " (what is there reads as null; write it in quotes)"
-            } else {
-                ""
-            };
-            account.reject(format!("{needs}{hint}"))
+            match is_null {
+                true => account.reject(format!(
+                    "{needs} (what is there reads as null; write it in quotes)"
+                )),
+                false => account.reject(needs),
+            }
         }
     }
 }
@@ -488,54 +504,33 @@ fn applications(node: &Node<'_>) -> BTreeMap<String, String> {
 }
 
 /// The groups of `account` in order, without the invalid ones.
-fn groups(account: &Node<'_>, patterns: &mut Patterns) -> Vec<Group> {
+fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
     let nodes = account.tables("groups");
     if nodes.len() > MAX_GROUPS {
         let list = account.child("groups");
         list.error(format!("more than {MAX_GROUPS} groups"));
     }
-    let mut names = HashMap::new();
-    let mut groups = Vec::new();
-    for node in &nodes {
-        let name = required(
-            node,
-            "name",
-            "a `name`: it is the value of the `group` label",
-        )
-        .and_then(|value| group_name(&value, node, &mut names));
+    let mut names = Names::new();
+    let read = |node: &Node<'t>| {
+        let needs = "needs a `name`: it is the value of the `group` label";
+        let name = unique_name(node, needs, &mut names, |first| {
+            format!(
+                "is the name of {first}, too; one `match` can hold several expressions, and `a|b` \
+                 matches either"
+            )
+        });
         let matches = matches(&node.child("match"), patterns);
-        let watch = match node.get("watch") {
-            None => Some(Watch::default()),
-            Some(value) => {
-                (value.text()).and_then(|word| value.find(word, &Watch::ALL, Watch::label))
-            }
-        };
-        if let (Some(name), Some(matches), Some(watch)) = (name, matches, watch) {
-            groups.push(Group {
-                name,
-                matches,
-                watch,
-            });
-        }
-    }
-    groups
-}
-
-fn group_name<'t>(
-    node: &Node<'t>,
-    group: &Node<'t>,
-    names: &mut HashMap<&'t str, String>,
-) -> Option<String> {
-    let name = node.name()?;
-    if let Some(first) = names.get(name) {
-        node.error(format!(
-            "is the name of {first}, too; one `match` can hold several expressions, and `a|b` \
-             matches either"
-        ));
-    } else {
-        names.insert(name, group.path.clone());
-    }
-    Some(name.to_owned())
+        let mut watch = Watch::default();
+        node.read("watch", &mut watch, |value| {
+            value.find(value.text()?, &Watch::WORDS)
+        });
+        Some(Group {
+            name: name?,
+            matches: matches?,
+            watch,
+        })
+    };
+    nodes.iter().filter_map(read).collect()
 }
 
 fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
@@ -565,38 +560,5 @@ fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     match patterns.compile(text) {
         Ok(pattern) => pattern,
         Err(error) => node.reject(error.to_string()),
-    }
-}
-
-fn check_names(accounts: &[Node<'_>]) {
-    let mut paths: HashMap<&str, String> = HashMap::new();
-    for node in accounts.iter().filter_map(|account| account.get("name")) {
-        let ValueKind::String(name) = node.kind() else {
-            continue;
-        };
-        if let Some(first) = paths.get(name.as_str()) {
-            node.error(format!("the name is taken by {first}; names must differ"));
-        } else {
-            paths.insert(name, node.path);
-        }
-    }
-}
-
-/// Accounts with the same base URL and auth id share a rate limiter, so they must have the same rate.
-fn check_rates(nodes: &[Node<'_>], accounts: &[Option<Account>]) {
-    let mut first = HashMap::new();
-    for (node, account) in nodes.iter().zip(accounts) {
-        let Some(account) = account else {
-            continue;
-        };
-        let key = (account.api.base_url.as_str(), account.auth_id.as_str());
-        let rate = account.api.requests_per_second;
-        let (path, first_rate) = *first.entry(key).or_insert((&node.path, rate));
-        if rate != first_rate {
-            node.child("api").error(format!(
-                "requests_per_second differs from that of {path}, with which this account shares \
-                 its auth_id and so its limiter; set both alike"
-            ));
-        }
     }
 }
