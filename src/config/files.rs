@@ -144,7 +144,7 @@ pub(super) fn parse_token(text: &str) -> Result<SecretString, TokenFault> {
     }
 }
 
-/// A form that a token has by mistake, such as JSON. The token is used in any case.
+/// A form that a token should not have, such as JSON. The token is used in any case.
 pub(super) fn suspicious_form(token: &SecretString) -> Option<&'static str> {
     let token = token.expose_secret();
     let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_names_the_file_and_none_shows_what_it_holds() {
+    fn every_error_names_the_file_and_none_shows_its_content() {
         let missing = Path::new("/nowhere/at/all");
         let missing = read_token_file(missing).unwrap_err();
         assert!(matches!(missing, TokenFileError::Unreadable { .. }));
@@ -297,19 +297,22 @@ mod tests {
         ));
 
         let long = vec![b'x'; 20_000];
-        for retained in [
+        for content in [
             &b"s3cret\ntoken"[..],
             b"s3cret\x00",
             "s3cret\u{e9}".as_bytes(),
             b"s3cret\xff",
             &long,
         ] {
-            let unfit = file(retained);
+            let unfit = file(content);
             let error = read_token_file(unfit.path()).unwrap_err();
             assert!(matches!(error, TokenFileError::Unfit { .. }), "{error}");
-            let said = format!("{error} {error:?}");
-            assert!(said.contains(&unfit.path().display().to_string()), "{said}");
-            assert!(!said.contains("s3cret"), "{said}");
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains(&unfit.path().display().to_string()),
+                "{shown}"
+            );
+            assert!(!shown.contains("s3cret"), "{shown}");
         }
     }
 

@@ -142,20 +142,15 @@ impl Shape {
                 }
             }
             (List(item), ValueKind::Array(_)) => {
-                for child in node.items() {
+                for child in node.children() {
                     match child.kind() {
                         ValueKind::Nil => child.error("is an empty item; remove it"),
                         _ => item.check(&child),
                     }
                 }
             }
-            (Words, ValueKind::Array(_)) => {
-                node.items().iter().for_each(|child| Scalar.check(child));
-            }
-            (Names, ValueKind::Table(_)) => {
-                node.entries()
-                    .iter()
-                    .for_each(|(_, child)| Scalar.check(child));
+            (Words, ValueKind::Array(_)) | (Names, ValueKind::Table(_)) => {
+                node.children().for_each(|child| Scalar.check(&child));
             }
             (Filter(known), ValueKind::Table(_)) => {
                 for (name, child) in node.entries() {
@@ -175,8 +170,9 @@ impl Shape {
             (Filter(_) | Names, _) => node.error("must hold keys, each with a text"),
             (List(_), _) if node.diagnostics.is_toml() => {
                 let header: String = node.path.split(['[', ']']).step_by(2).collect();
+                let first = format!("[[{header}]]");
                 node.error(format!(
-                    "must be a list, each item of which begins with [[{header}]]"
+                    "must be a list, each item of which begins with {first}"
                 ));
             }
             (List(_), _) => node.error("must be a list, whose items begin with `- `"),
@@ -302,26 +298,32 @@ impl<'t> Node<'t> {
         self.get(key)
     }
 
-    /// A table's entries, sorted by key.
+    /// The entries of a table, sorted by key; or the items of a list, whose keys are empty.
     pub(super) fn entries(&self) -> Vec<(&'t str, Self)> {
-        let ValueKind::Table(table) = self.kind() else {
-            return Vec::new();
+        let mut entries: Vec<_> = match self.kind() {
+            ValueKind::Table(table) => (table.iter())
+                .map(|(key, value)| (key.as_str(), self.at(join(&self.path, key), Some(value))))
+                .collect(),
+            ValueKind::Array(items) => (items.iter().enumerate())
+                .map(|(index, item)| ("", self.at(format!("{}[{index}]", self.path), Some(item))))
+                .collect(),
+            _ => Vec::new(),
         };
-        let mut entries: Vec<_> = (table.iter())
-            .map(|(key, value)| (key.as_str(), self.at(join(&self.path, key), Some(value))))
-            .collect();
-        entries.sort_unstable_by_key(|entry| entry.0);
+        entries.sort_by_key(|entry| entry.0);
         entries
     }
 
-    /// A list's items.
+    /// The values of a table or a list.
+    pub(super) fn children(&self) -> impl Iterator<Item = Self> + use<'t> {
+        self.entries().into_iter().map(|(_, child)| child)
+    }
+
+    /// The items of a list.
     pub(super) fn items(&self) -> Vec<Self> {
-        let ValueKind::Array(items) = self.kind() else {
-            return Vec::new();
-        };
-        (items.iter().enumerate())
-            .map(|(index, item)| self.at(format!("{}[{index}]", self.path), Some(item)))
-            .collect()
+        match self.kind() {
+            ValueKind::Array(_) => self.children().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The tables in the list at `key`; [`Shape::check`] reports the other items.
@@ -454,7 +456,7 @@ impl<'t> Node<'t> {
     pub(super) fn each_word(&self, mut take: impl FnMut(&Self, &str)) {
         match self.kind() {
             ValueKind::Array(_) => {
-                for item in self.items() {
+                for item in self.children() {
                     if let Some(word) = item.text() {
                         take(&item, word);
                     }

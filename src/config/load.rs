@@ -84,10 +84,8 @@ fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics)
     let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
     if let Some(account) = environment_account(variables, operator.get("accounts"), diagnostics) {
         let place = account.origin().map(str::to_owned);
-        operator.insert(
-            "accounts".to_owned(),
-            Value::new(place.as_ref(), vec![account]),
-        );
+        let accounts = Value::new(place.as_ref(), vec![account]);
+        operator.insert("accounts".to_owned(), accounts);
     }
     let operator = Value::new(None, operator);
     let overrides = overrides(variables, &Node::root(&operator, diagnostics));
@@ -129,9 +127,8 @@ fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     } else {
         parse::yaml(&text, &diagnostics.file, diagnostics)
     };
-    diagnostics
-        .incomplete
-        .set(diagnostics.error_count() > errors);
+    let is_incomplete = diagnostics.error_count() > errors;
+    diagnostics.incomplete.set(is_incomplete);
     let tree = Value::new(None, table);
     ROOT.check(&Node::root(&tree, diagnostics));
     let mut table = tree.into_table().unwrap_or_default();
@@ -197,10 +194,8 @@ fn environment_account(
     let place = variable_place(AUTH_ID);
     let mut account = Map::from([("name".to_owned(), Value::new(Some(&place), "default"))]);
     for (name, key, text) in given {
-        account.insert(
-            key.to_owned(),
-            Value::new(Some(&variable_place(name)), text),
-        );
+        let value = Value::new(Some(&variable_place(name)), text);
+        account.insert(key.to_owned(), value);
     }
     Some(Value::new(Some(&place), ValueKind::Table(account)))
 }
@@ -237,9 +232,6 @@ fn target(
         None => (rest, None),
     };
     let (below, node) = match shape {
-        Shape::Scalar | Shape::Nullable | Shape::Words | Shape::Filter(_) | Shape::Misplaced(_) => {
-            return Err("unknown variable".to_owned());
-        }
         Shape::Names => {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             return if !rest.is_empty() && rest.chars().all(is_plain) {
@@ -254,17 +246,18 @@ fn target(
             (below, node.child(key))
         }
         Shape::List(item) => {
-            let mut items = node.items();
-            let index = (0..items.len()).find(|index| index.to_string() == part);
-            let Some(index) = index else {
-                return Err(format!(
-                    "unknown variable: {} has {} items, numbered from 0; the environment cannot add one",
-                    node.path,
-                    items.len()
-                ));
-            };
-            (*item, items.swap_remove(index))
+            let items = node.items();
+            let count = items.len();
+            let mut numbered = items.into_iter().enumerate();
+            let child = numbered.find(|(index, _)| index.to_string() == part);
+            let path = &node.path;
+            let message = format!(
+                "unknown variable: {path} has {count} items, numbered from 0; the environment \
+                 cannot add one"
+            );
+            (*item, child.ok_or(message)?.1)
         }
+        _ => return Err("unknown variable".to_owned()),
     };
     match (below, further) {
         (Shape::Misplaced(message), _) => Err((*message).to_owned()),
@@ -325,11 +318,8 @@ fn collect_names(shape: &Shape, name: &str, names: &mut Vec<String>) {
         Shape::Scalar | Shape::Nullable | Shape::Words => names.push(name.to_owned()),
         Shape::Table(keys) => {
             for Key(key, below) in *keys {
-                collect_names(
-                    below,
-                    &format!("{name}__{}", key.to_ascii_uppercase()),
-                    names,
-                );
+                let name = format!("{name}__{}", key.to_ascii_uppercase());
+                collect_names(below, &name, names);
             }
         }
         Shape::List(item) => collect_names(item, &format!("{name}__{NUMBER}"), names),
@@ -351,7 +341,7 @@ fn likely_name(name: &str, known: &[String]) -> Option<String> {
     }))
 }
 
-/// A name without its prefix and without the usual mistakes: case, underscores, and a missing second
+/// A name without its prefix and without the usual errors: case, underscores, and a missing second
 /// word of the prefix. `None` for another program's name.
 fn stem(name: &str) -> Option<String> {
     let mut stem = String::new();

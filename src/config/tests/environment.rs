@@ -1,14 +1,14 @@
-//! What the environment makes of a configuration, or adds to it.
+//! The environment: single keys, the account `default`, certificate authorities.
 
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{mistakes, testdata, with_variables};
+use super::{errors_with, testdata, with_variables};
 use crate::config::{ApiToken, Optional};
 
 #[test]
-fn the_environment_alone_makes_the_account_default() {
+fn the_environment_alone_gives_the_account_default() {
     let config = with_variables(
         None,
         &[
@@ -54,21 +54,21 @@ fn the_environments_account_is_ignored_with_a_warning_beside_a_configured_one() 
 }
 
 #[test]
-fn half_an_account_in_the_environment_is_a_mistake_that_names_the_variables() {
+fn half_an_account_in_the_environment_is_an_error_that_names_the_variables() {
     assert_eq!(
-        mistakes(&[("VOBIZ_AUTH_TOKEN", "SECRET-1")], None),
+        errors_with(&[("VOBIZ_AUTH_TOKEN", "SECRET-1")], None),
         "environment variable VOBIZ_AUTH_TOKEN: is set, but VOBIZ_AUTH_ID is not; both together make an account"
     );
     assert_eq!(
-        mistakes(&[("VOBIZ_AUTH_ID", "MA_1")], None),
+        errors_with(&[("VOBIZ_AUTH_ID", "MA_1")], None),
         "environment variable VOBIZ_AUTH_ID: accounts[0]: needs `auth_token_file` or `auth_token`"
     );
     assert!(
-        mistakes(&[("VOBIZ_AUTH_ID", "MA_1"), ("VOBIZ_AUTH_TOKEN_FILE", "/nowhere")], None)
+        errors_with(&[("VOBIZ_AUTH_ID", "MA_1"), ("VOBIZ_AUTH_TOKEN_FILE", "/nowhere")], None)
             .starts_with("environment variable VOBIZ_AUTH_TOKEN_FILE: accounts[0].auth_token_file: token file /nowhere cannot be read")
     );
-    assert!(mistakes(&[], None).contains("VOBIZ_AUTH_ID"));
-    assert!(mistakes(&[], None).contains("--config.file"));
+    assert!(errors_with(&[], None).contains("VOBIZ_AUTH_ID"));
+    assert!(errors_with(&[], None).contains("--config.file"));
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn every_scalar_can_be_set_by_the_environment_over_the_file() {
 }
 
 #[test]
-fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
-    let said = mistakes(
+fn a_variable_without_a_key_is_an_error_that_names_it() {
+    let message = errors_with(
         &[
             ("VOBIZ_EXPORTER__API__PAGESIZE", "20"),
             ("VOBIZ_EXPORTER__API__page_size", "20"),
@@ -139,7 +139,7 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
         ],
         Some("minimal.ok.yaml"),
     );
-    insta::assert_snapshot!(said, @r#"
+    insta::assert_snapshot!(message, @r#"
 environment variable VOBIZ_EXPORTER__API__PAGESIZE: unknown variable: there is no PAGESIZE; did you mean `PAGE_SIZE`?
 environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size (names are written in capitals)
 environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
@@ -172,25 +172,25 @@ fn a_shorter_interval_brings_a_shorter_deadline_and_a_longer_one_a_longer_max_ag
 #[test]
 fn authorities_that_the_environment_names_can_be_read() {
     let of = |pairs: &[(&str, &str)]| with_variables(Some("minimal.ok.yaml"), pairs);
-    let said = |pairs: &[(&str, &str)]| of(pairs).unwrap_err().to_string();
+    let message = |pairs: &[(&str, &str)]| of(pairs).unwrap_err().to_string();
     let cannot = "cannot be read: No such file or directory (os error 2)";
     assert_eq!(
-        said(&[("SSL_CERT_FILE", "/nowhere/ca.pem")]),
+        message(&[("SSL_CERT_FILE", "/nowhere/ca.pem")]),
         format!("environment variable SSL_CERT_FILE: /nowhere/ca.pem {cannot}")
     );
     let folders = format!("{}::/nowhere/certs", testdata().display());
     assert_eq!(
-        said(&[("SSL_CERT_DIR", &folders)]),
+        message(&[("SSL_CERT_DIR", &folders)]),
         format!("environment variable SSL_CERT_DIR: /nowhere/certs {cannot}")
     );
     assert_eq!(
-        said(&[("SSL_CERT_FILE", "")]),
+        message(&[("SSL_CERT_FILE", "")]),
         format!("environment variable SSL_CERT_FILE: the file that is named here {cannot}")
     );
     let at = |name: &str| testdata().join(name).display().to_string();
     let none = at("token.txt");
     assert_eq!(
-        said(&[("SSL_CERT_FILE", &none)]),
+        message(&[("SSL_CERT_FILE", &none)]),
         format!("environment variable SSL_CERT_FILE: {none} holds no certificate in PEM form")
     );
     // Lists of systems hold expired certificates for years, and `/dev/null` is a list without any.

@@ -1,4 +1,4 @@
-//! Every fixture in `testdata`: `*.ok.*` loads, `*.bad.*` fails with exactly the words in its `.err`.
+//! Every fixture in `testdata`: `*.ok.*` loads, `*.bad.*` fails with exactly the messages in its `.err`.
 
 use std::{
     fmt::Write,
@@ -10,8 +10,8 @@ use std::{
 use secrecy::ExposeSecret;
 
 mod environment;
+mod limits;
 mod oddities;
-mod refusals;
 mod secrets;
 
 use super::{ApiToken, Config, Errors, Loaded, Watch, load};
@@ -55,14 +55,14 @@ fn with_variables(file: Option<&str>, pairs: &[(&str, &str)]) -> Result<Loaded, 
     load(file.as_deref(), &variables(pairs))
 }
 
-fn in_words(errors: &Errors) -> String {
+fn without_folder(errors: &Errors) -> String {
     errors
         .to_string()
         .replace(&format!("{}/", testdata().display()), "")
 }
 
-fn mistakes(pairs: &[(&str, &str)], file: Option<&str>) -> String {
-    in_words(&with_variables(file, pairs).unwrap_err())
+fn errors_with(pairs: &[(&str, &str)], file: Option<&str>) -> String {
+    without_folder(&with_variables(file, pairs).unwrap_err())
 }
 
 #[test]
@@ -86,26 +86,26 @@ fn every_good_file_loads_and_shows_no_secret() {
 
 #[test]
 fn every_bad_file_fails_with_its_message_and_shows_no_secret() {
-    // `UPDATE_EXPECTED=1 cargo test` writes what is said now, for a reader to judge.
+    // `UPDATE_EXPECTED=1 cargo test` writes what is message now, for a reader to judge.
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     for path in fixtures("bad") {
         let errors = load(Some(&path), &[]).expect_err(&path.display().to_string());
-        let said = format!("{}\n", in_words(&errors));
+        let message = format!("{}\n", without_folder(&errors));
         let expected = path.with_extension("err");
         if update {
-            fs::write(&expected, &said).unwrap();
+            fs::write(&expected, &message).unwrap();
         }
-        let expected = fs::read_to_string(&expected).expect("a file with the expected words");
-        assert_eq!(said, expected, "{}", path.display());
+        let expected = fs::read_to_string(&expected).expect("a file with the expected messages");
+        assert_eq!(message, expected, "{}", path.display());
         assert_eq!(
-            said.lines().count(),
+            message.lines().count(),
             errors.0.len(),
-            "one line for each mistake:\n{said}"
+            "one line for each error:\n{message}"
         );
         for secret in SECRETS {
             assert!(
-                !format!("{said}{errors:?}").contains(secret),
-                "{}: {said}",
+                !format!("{message}{errors:?}").contains(secret),
+                "{}: {message}",
                 path.display()
             );
         }
@@ -113,7 +113,7 @@ fn every_bad_file_fails_with_its_message_and_shows_no_secret() {
 }
 
 #[test]
-fn the_default_file_is_silent_and_its_example_is_a_valid_configuration() {
+fn the_default_file_gives_no_warning_and_its_example_is_valid() {
     let account = [("VOBIZ_AUTH_ID", "MA_1"), ("VOBIZ_AUTH_TOKEN", "SECRET-1")];
     let plain = with_variables(None, &account).unwrap();
     assert!(plain.warnings.is_empty());
@@ -142,7 +142,7 @@ fn the_default_file_is_silent_and_its_example_is_a_valid_configuration() {
 }
 
 #[test]
-fn the_shown_configuration_can_be_loaded_again_and_means_the_same() {
+fn the_redacted_configuration_can_be_loaded_again_with_the_same_result() {
     for name in [
         "everything.ok.yaml",
         "everything.ok.toml",
@@ -180,8 +180,8 @@ fn an_inherited_deadline_is_shortened_to_an_accounts_own_interval_with_a_warning
 }
 
 #[test]
-fn a_budget_of_details_above_the_limiter_is_warned_of_where_details_are_wanted() {
-    let warned = |mode: &str| {
+fn a_rate_of_details_above_the_limiter_gives_a_warning_where_details_are_on() {
+    let warnings = |mode: &str| {
         let pairs = [
             ("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0.5"),
             ("VOBIZ_EXPORTER__DETAILS__MODE", mode),
@@ -190,32 +190,32 @@ fn a_budget_of_details_above_the_limiter_is_warned_of_where_details_are_wanted()
         loaded.warnings.join("\n")
     };
     assert_eq!(
-        warned("auto"),
+        warnings("auto"),
         "details.requests_per_minute: 60 is more than the 30 requests per minute that \
          api.requests_per_second leaves account main, walks included"
     );
-    assert_eq!(warned("never"), "");
+    assert_eq!(warnings("never"), "");
 }
 
 #[test]
-fn probes_that_leave_walks_less_than_half_are_warned_of_where_they_are_on() {
-    let warned = |pairs: &[(&str, &str)]| {
+fn probes_that_leave_walks_less_than_half_give_a_warning_where_they_are_on() {
+    let warnings = |pairs: &[(&str, &str)]| {
         let loaded = with_variables(Some("probe.ok.yaml"), pairs).unwrap();
         loaded.warnings.join("\n")
     };
-    assert_eq!(warned(&[]), "");
+    assert_eq!(warnings(&[]), "");
     let slow = ("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "4");
     assert_eq!(
-        warned(&[slow]),
+        warnings(&[slow]),
         "probe.requests_per_second: 2.5 is more than half of the 4 requests per second of account \
          main; its walks may take more than twice as long"
     );
     assert_eq!(
-        warned(&[slow, ("VOBIZ_EXPORTER__PROBE__ENABLED", "false")]),
+        warnings(&[slow, ("VOBIZ_EXPORTER__PROBE__ENABLED", "false")]),
         ""
     );
     assert_eq!(
-        warned(&[("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0")]),
+        warnings(&[("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0")]),
         ""
     );
 }
@@ -237,7 +237,7 @@ fn accounts_override_poll_api_and_metrics_key_by_key() {
 }
 
 #[test]
-fn nothing_that_was_written_is_altered() {
+fn no_written_text_is_altered() {
     let config = fixture("quoted-numbers.ok.yaml");
     let account = &config.accounts[0];
     assert_eq!(
@@ -278,7 +278,7 @@ fn group_expressions_match_the_whole_text_and_the_first_group_keeps_its_place() 
 }
 
 #[test]
-fn aliases_that_repeat_themselves_without_end_are_refused() {
+fn aliases_that_repeat_too_much_are_refused() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");

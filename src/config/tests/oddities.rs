@@ -1,4 +1,4 @@
-//! Odd input that was once accepted, or ignored in silence.
+//! Odd input that an earlier version accepted or ignored silently.
 
 use std::fs;
 
@@ -9,12 +9,12 @@ fn loaded(suffix: &str, content: &str) -> Result<Loaded, String> {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();
     load(Some(file.path()), &[]).map_err(|errors| {
-        let said = errors.to_string();
-        said.replace(&file.path().display().to_string(), "FILE")
+        let message = errors.to_string();
+        message.replace(&file.path().display().to_string(), "FILE")
     })
 }
 
-fn said_of(suffix: &str, content: &str) -> String {
+fn errors_of(suffix: &str, content: &str) -> String {
     loaded(suffix, content).map(|_| ()).unwrap_err()
 }
 
@@ -22,24 +22,24 @@ const ACCOUNT: &str = "accounts:\n  - {name: main, auth_id: MA_1, auth_token: ab
 
 #[test]
 fn a_nul_byte_is_refused_with_its_line() {
-    let said = "holds a NUL byte; remove it, or write the file as UTF-8 if it is UTF-16";
+    let message = "holds a NUL byte; remove it, or write the file as UTF-8 if it is UTF-16";
     assert_eq!(
-        said_of(".yaml", &format!("{ACCOUNT}\0\npoll: {{interval: 5m}}\n")),
-        format!("FILE:3: {said}")
+        errors_of(".yaml", &format!("{ACCOUNT}\0\npoll: {{interval: 5m}}\n")),
+        format!("FILE:3: {message}")
     );
-    assert_eq!(said_of(".toml", "# \0\n"), format!("FILE:1: {said}"));
+    assert_eq!(errors_of(".toml", "# \0\n"), format!("FILE:1: {message}"));
 }
 
 #[test]
 fn a_duration_has_units_and_a_decimal_point() {
     for odd in ["00:01:30", "60,5s", "+60s", "1h, 30m"] {
-        let said = said_of(
+        let message = errors_of(
             ".yaml",
             &format!("poll: {{interval: \"{odd}\"}}\n{ACCOUNT}"),
         );
         let wrong = "must be a duration with its unit, such as 60s or 1h30m, from 5s to 720h";
         assert_eq!(
-            said,
+            message,
             format!("FILE:1: poll.interval: {wrong}, not \"{odd}\"")
         );
     }
@@ -53,17 +53,17 @@ fn a_number_is_written_in_decimal_digits() {
     let wrong = "api.page_size: must be a number in decimal digits, or a text in quotes";
     for odd in ["0x32", "0o62"] {
         let yaml = format!("api: {{page_size: {odd}}}\n{ACCOUNT}");
-        assert_eq!(said_of(".yaml", &yaml), format!("FILE:1: {wrong}"));
+        assert_eq!(errors_of(".yaml", &yaml), format!("FILE:1: {wrong}"));
     }
     let account = "[[accounts]]\nname = \"a\"\nauth_id = \"MA_1\"\nauth_token = \"abc\"\n";
     for odd in ["0x32", "0o62", "0b110010"] {
         let toml = format!("{account}\n[api]\npage_size = {odd}\n");
-        assert_eq!(said_of(".toml", &toml), format!("FILE:7: {wrong}"));
+        assert_eq!(errors_of(".toml", &toml), format!("FILE:7: {wrong}"));
     }
 }
 
 #[test]
-fn a_variable_that_is_nearly_ours_is_warned_of_with_the_likely_name() {
+fn a_misspelt_variable_gives_a_warning_with_the_likely_name() {
     let names = [
         (
             "VOBIZ_EXPORTER_POLL__INTERVAL",
@@ -91,7 +91,7 @@ fn a_variable_that_is_nearly_ours_is_warned_of_with_the_likely_name() {
         let warning = format!("environment variable {name} is ignored; did you mean {meant}?");
         assert_eq!(loaded.warnings, [warning]);
     }
-    // Variables of others: Kubernetes describes a service `vobiz-exporter` by such names.
+    // Variables of other programs: Kubernetes describes a service `vobiz-exporter` by such names.
     for name in [
         "VOBIZ_EXPORTER_SERVICE_HOST",
         "VOBIZ_EXPORTER_SERVICE_PORT_METRICS",
@@ -107,22 +107,22 @@ fn a_variable_that_is_nearly_ours_is_warned_of_with_the_likely_name() {
 }
 
 #[test]
-fn a_misspelt_variable_is_told_with_the_mistakes_that_it_leads_to() {
+fn a_misspelt_variable_is_a_warning_beside_the_errors_that_it_causes() {
     let errors = with_variables(None, &[("VOBIZ_AUTHID", "MA_1")]).unwrap_err();
-    let said = errors.to_string();
-    assert!(said.starts_with("there is no account"), "{said}");
+    let message = errors.to_string();
+    assert!(message.starts_with("there is no account"), "{message}");
     let warning =
         "\nwarning: environment variable VOBIZ_AUTHID is ignored; did you mean VOBIZ_AUTH_ID?";
-    assert!(said.ends_with(warning), "{said}");
+    assert!(message.ends_with(warning), "{message}");
 }
 
 #[test]
-fn a_token_that_looks_like_something_else_is_warned_of() {
+fn a_token_in_the_form_of_something_else_gives_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let token = folder.path().join("token");
     let file = folder.path().join("exporter.yaml");
-    let warned = |retained: &str, account: &str| {
-        fs::write(&token, retained).unwrap();
+    let warnings = |content: &str, account: &str| {
+        fs::write(&token, content).unwrap();
         fs::write(
             &file,
             format!("accounts: [{{name: main, auth_id: X, {account}}}]"),
@@ -134,7 +134,7 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
             .join("\n")
             .replace(folder.path().to_str().unwrap(), "FOLDER")
     };
-    for (retained, what) in [
+    for (content, what) in [
         ("VOBIZ_AUTH_TOKEN=SECRET", "KEY=value"),
         ("export_1=SECRET==\n", "KEY=value"),
         ("\"SECRET\"", "a text in quotes"),
@@ -145,7 +145,7 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
         ("SECRET-${SUFFIX}", "a placeholder"),
     ] {
         assert_eq!(
-            warned(retained, "auth_token_file: token"),
+            warnings(content, "auth_token_file: token"),
             format!(
                 "accounts[0].auth_token_file: what token file FOLDER/token holds looks like {what}; it \
                  must hold the token alone"
@@ -153,7 +153,7 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
         );
     }
     assert_eq!(
-        warned("", "auth_token: \"${VOBIZ_AUTH_TOKEN}\""),
+        warnings("", "auth_token: \"${VOBIZ_AUTH_TOKEN}\""),
         "accounts[0].auth_token: looks like a placeholder; it must be the token alone"
     );
     for usual in [
@@ -164,7 +164,7 @@ fn a_token_that_looks_like_something_else_is_warned_of() {
         "a.b-c_d/e+f==",
         "a==",
     ] {
-        assert_eq!(warned(usual, "auth_token_file: token"), "", "{usual}");
+        assert_eq!(warnings(usual, "auth_token_file: token"), "", "{usual}");
     }
 }
 
@@ -176,12 +176,12 @@ fn a_name_that_reorders_a_line_is_refused() {
         let must = "must be one line of at most 128 bytes, without white space at its ends and without \
                     bidirectional control characters";
         assert_eq!(
-            said_of(".yaml", &format!("accounts: [{{name: {name}, {keys}}}]")),
+            errors_of(".yaml", &format!("accounts: [{{name: {name}, {keys}}}]")),
             format!("FILE:1: accounts[0].name: {must}")
         );
         let groups = format!("groups: [{{name: {name}, match: {{alias: x}}}}]");
         assert_eq!(
-            said_of(
+            errors_of(
                 ".yaml",
                 &format!("accounts: [{{name: a, {keys}, {groups}}}]")
             ),

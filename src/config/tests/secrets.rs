@@ -1,4 +1,4 @@
-//! No message repeats a token, wherever in a configuration somebody put it.
+//! No message repeats a token, wherever it stands in a configuration.
 
 use std::fs;
 
@@ -9,20 +9,20 @@ const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
 /// A token with other characters, whose beginning is a plain word.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
 
-/// What is said of a file with this content.
-fn said_of(suffix: &str, content: &str, variables: &[(&str, &str)]) -> String {
+/// What is message of a file with this content.
+fn errors_of(suffix: &str, content: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();
     let variables = super::variables(variables);
     let errors = load(Some(file.path()), &variables).unwrap_err();
     assert_no_token(&format!("{errors:?}"));
-    let said = errors.to_string();
-    said.replace(&file.path().display().to_string(), "FILE")
+    let message = errors.to_string();
+    message.replace(&file.path().display().to_string(), "FILE")
 }
 
-fn assert_no_token(said: &str) {
+fn assert_no_token(message: &str) {
     for part in ["Zq9", "secretive"] {
-        assert!(!said.contains(part), "a message shows {part}: {said}");
+        assert!(!message.contains(part), "a message shows {part}: {message}");
     }
 }
 
@@ -35,9 +35,9 @@ fn account(keys: &str) -> String {
 fn a_token_behind_a_missing_space_is_not_shown() {
     for token in [PLAIN, DASHED] {
         for sign in [":", "="] {
-            let said = said_of(".yaml", &account(&format!("auth_token{sign}{token}")), &[]);
+            let message = errors_of(".yaml", &account(&format!("auth_token{sign}{token}")), &[]);
             assert_eq!(
-                said,
+                message,
                 "FILE:1: accounts[0].auth_token…: unknown key \"auth_token…\"; write a colon and a \
                  space after auth_token\n\
                  FILE:1: accounts[0]: needs `auth_token_file` or `auth_token`"
@@ -49,9 +49,9 @@ fn a_token_behind_a_missing_space_is_not_shown() {
 #[test]
 fn a_token_in_the_place_of_a_key_is_not_shown() {
     for token in [PLAIN, DASHED] {
-        let said = said_of(".yaml", &account(&format!("auth_token: a, {token}: ")), &[]);
+        let message = errors_of(".yaml", &account(&format!("auth_token: a, {token}: ")), &[]);
         assert_eq!(
-            said,
+            message,
             "FILE:1: accounts[0].…: unknown key \"…\" (not shown, it may hold a token)"
         );
         for keys in [
@@ -61,14 +61,14 @@ fn a_token_in_the_place_of_a_key_is_not_shown() {
             format!("groups: [{{name: a, match: {{{token}: x}}}}]"),
             format!("poll: {{{token}: x}}"),
         ] {
-            said_of(".yaml", &account(&keys), &[]);
+            errors_of(".yaml", &account(&keys), &[]);
         }
-        said_of(".yaml", &format!("{token}: {token}"), &[]);
-        said_of(".yaml", &format!("auth_token:{token}: {token}"), &[]);
+        errors_of(".yaml", &format!("{token}: {token}"), &[]);
+        errors_of(".yaml", &format!("auth_token:{token}: {token}"), &[]);
         let header = "[[accounts]]\nname = \"main\"\nauth_id = \"X\"\n";
-        said_of(".toml", &format!("{header}\"auth_token:{token}\" = 1"), &[]);
-        said_of(".toml", &format!("{header}{token} = 2020-01-01"), &[]);
-        said_of(".toml", &format!("{header}auth_token = {token}"), &[]);
+        errors_of(".toml", &format!("{header}\"auth_token:{token}\" = 1"), &[]);
+        errors_of(".toml", &format!("{header}{token} = 2020-01-01"), &[]);
+        errors_of(".toml", &format!("{header}auth_token = {token}"), &[]);
     }
 }
 
@@ -78,12 +78,12 @@ fn a_token_in_the_place_of_its_files_name_is_not_shown() {
         let wrong = "the file that is named here cannot be read: No such file or directory (os error \
                      2); a token itself belongs in `auth_token`";
         assert_eq!(
-            said_of(".yaml", &account(&format!("auth_token_file: {token}")), &[]),
+            errors_of(".yaml", &account(&format!("auth_token_file: {token}")), &[]),
             format!("FILE:1: accounts[0].auth_token_file: {wrong}")
         );
         let pairs = [("VOBIZ_AUTH_ID", "X"), ("VOBIZ_AUTH_TOKEN_FILE", token)];
         assert_eq!(
-            said_of(".yaml", "", &pairs),
+            errors_of(".yaml", "", &pairs),
             format!(
                 "environment variable VOBIZ_AUTH_TOKEN_FILE: accounts[0].auth_token_file: {wrong}"
             )
@@ -91,13 +91,13 @@ fn a_token_in_the_place_of_its_files_name_is_not_shown() {
         let name = "VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_TOKEN_FILE";
         let file = account("auth_token_file: x");
         assert_eq!(
-            said_of(".yaml", &file, &[(name, token)]),
+            errors_of(".yaml", &file, &[(name, token)]),
             format!("environment variable {name}: accounts[0].auth_token_file: {wrong}")
         );
-        let said = said_of(".yaml", &format!("api: {{ca_file: {token}}}"), &[]);
+        let message = errors_of(".yaml", &format!("api: {{ca_file: {token}}}"), &[]);
         assert!(
-            said.contains("api.ca_file: the file that is named here cannot"),
-            "{said}"
+            message.contains("api.ca_file: the file that is named here cannot"),
+            "{message}"
         );
     }
 }
@@ -144,16 +144,16 @@ fn no_value_of_an_account_is_shown() {
         ),
     ] {
         for token in [PLAIN, DASHED] {
-            let said = said_of(".yaml", &file(&keys.replace("TOKEN", token)), &[]);
+            let message = errors_of(".yaml", &file(&keys.replace("TOKEN", token)), &[]);
             assert!(
-                said.starts_with(&format!("FILE:1: accounts[0].{wrong}")),
-                "{said}"
+                message.starts_with(&format!("FILE:1: accounts[0].{wrong}")),
+                "{message}"
             );
         }
     }
     let twice = format!("{{name: {PLAIN}, auth_id: X, auth_token: a}}");
     assert_eq!(
-        said_of(".yaml", &format!("accounts: [{twice}, {twice}]"), &[]),
+        errors_of(".yaml", &format!("accounts: [{twice}, {twice}]"), &[]),
         "FILE:1: accounts[1].name: the name is taken by accounts[0].name; names must differ"
     );
 }
@@ -161,16 +161,16 @@ fn no_value_of_an_account_is_shown() {
 #[test]
 fn the_name_of_a_variable_is_shown_up_to_the_first_odd_character() {
     for name in ["VOBIZ_EXPORTER__API__RETRIES:", "VOBIZ_EXPORTER__API__"] {
-        let said = said_of(".yaml", "", &[(&format!("{name}-{DASHED}"), "")]);
-        assert!(said.contains("unknown variable"), "{said}");
+        let message = errors_of(".yaml", "", &[(&format!("{name}-{DASHED}"), "")]);
+        assert!(message.contains("unknown variable"), "{message}");
     }
-    let said = said_of(
+    let message = errors_of(
         ".yaml",
         "",
         &[(&format!("VOBIZ_AUTH_TOKEN:{PLAIN}"), "\u{fffd}")],
     );
     assert!(
-        said.contains("environment variable VOBIZ_AUTH_TOKEN…: is not UTF-8"),
-        "{said}"
+        message.contains("environment variable VOBIZ_AUTH_TOKEN…: is not UTF-8"),
+        "{message}"
     );
 }

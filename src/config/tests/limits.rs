@@ -1,20 +1,20 @@
-//! Files and variables that nobody means well: too deep, too large, without end, not text.
+//! Limits: files and variables that are too deep, too large, endless or not text.
 
 use std::{fmt::Write, fs, time::Duration};
 
-use super::{mistakes, testdata, with_variables};
+use super::{errors_with, testdata, with_variables};
 use crate::config::load;
 
-/// What is said of a file with this content.
-fn said_of(suffix: &str, content: &str) -> String {
+/// What is message of a file with this content.
+fn errors_of(suffix: &str, content: &str) -> String {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();
-    let said = load(Some(file.path()), &[]).unwrap_err().to_string();
-    said.replace(&file.path().display().to_string(), "FILE")
+    let message = load(Some(file.path()), &[]).unwrap_err().to_string();
+    message.replace(&file.path().display().to_string(), "FILE")
 }
 
 #[test]
-fn a_file_nested_without_end_is_refused_and_does_not_end_the_process() {
+fn a_file_nested_too_deeply_is_refused_and_does_not_overflow_the_stack() {
     let ours = "is nested deeper than 64 levels";
     for (deep, wrong) in [
         ("- ".repeat(100_000), ours),
@@ -25,45 +25,45 @@ fn a_file_nested_without_end_is_refused_and_does_not_end_the_process() {
             "is not valid YAML: recursion limit exceeded",
         ),
     ] {
-        let said = said_of(".yaml", &deep);
-        assert!(said.ends_with(wrong), "{said}");
-        assert!(said.len() < 200, "{said}");
+        let message = errors_of(".yaml", &deep);
+        assert!(message.ends_with(wrong), "{message}");
+        assert!(message.len() < 200, "{message}");
     }
     for deep in [".a".repeat(100_000), format!(" = {}", "[".repeat(100_000))] {
-        let said = said_of(".toml", &format!("a{deep}"));
-        assert!(said.contains("FILE:1: is not valid TOML"), "{said}");
+        let message = errors_of(".toml", &format!("a{deep}"));
+        assert!(message.contains("FILE:1: is not valid TOML"), "{message}");
     }
 }
 
 #[test]
 fn a_file_of_too_many_values_is_refused() {
-    let said = said_of(".yaml", &"- a\n".repeat(210_000));
+    let message = errors_of(".yaml", &"- a\n".repeat(210_000));
     assert_eq!(
-        said,
+        message,
         "FILE:200001: [200000]: holds more than 200,000 values"
     );
-    let said = said_of(".toml", &format!("a = [\n{}]", "1,\n".repeat(300_000)));
+    let message = errors_of(".toml", &format!("a = [\n{}]", "1,\n".repeat(300_000)));
     // The list is a value, too.
     assert_eq!(
-        said,
+        message,
         "FILE:200001: a[199999]: holds more than 200,000 values"
     );
 }
 
 #[test]
-fn of_very_many_mistakes_the_first_hundred_are_told_and_the_rest_counted() {
+fn of_very_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
     for suffix in [".yaml", ".toml"] {
         let sign = if suffix == ".yaml" { ":" } else { " =" };
         let mut keys = String::new();
         for number in 0..50_000 {
             writeln!(keys, "k{number}{sign} 1").unwrap();
         }
-        let said = said_of(suffix, &keys);
-        let told: Vec<_> = said.lines().collect();
-        assert_eq!(told.len(), 101, "{}", &said[..1000]);
-        // That there is no account is the first.
-        assert_eq!(told[99], "FILE:99: k98: unknown key \"k98\"");
-        assert_eq!(told[100], "FILE: and 49901 more errors");
+        let message = errors_of(suffix, &keys);
+        let lines: Vec<_> = message.lines().collect();
+        assert_eq!(lines.len(), 101, "{}", &message[..1000]);
+        // The first error is the missing account.
+        assert_eq!(lines[99], "FILE:99: k98: unknown key \"k98\"");
+        assert_eq!(lines[100], "FILE: and 49901 more errors");
     }
 }
 
@@ -88,7 +88,7 @@ fn expressions_that_are_too_large_together_are_refused_once() {
     let wrong = "takes the expressions of all groups above 10 MB of memory; use smaller classes, such as \
                  [A-Za-z] instead of \\w, or fewer repetitions";
     assert_eq!(
-        said_of(".yaml", &groups(&expressions)),
+        errors_of(".yaml", &groups(&expressions)),
         format!(
             "FILE:5: accounts[0].groups[2].match.alias: {wrong}\n\
              FILE:53: accounts[0].groups[50].match.alias: the regular expression does not compile at \
@@ -97,7 +97,7 @@ fn expressions_that_are_too_large_together_are_refused_once() {
     );
     let long = "a".repeat(20_000);
     assert_eq!(
-        said_of(".yaml", &groups(&[&long])),
+        errors_of(".yaml", &groups(&[&long])),
         "FILE:3: accounts[0].groups[0].match.alias: is longer than 16 KiB"
     );
 }
@@ -124,22 +124,22 @@ fn as_many_usual_expressions_as_there_may_be_groups_are_accepted() {
 #[test]
 fn a_file_that_is_too_large_or_never_ends_is_refused() {
     for suffix in [".yaml", ".toml"] {
-        said_of(suffix, &"#\n".repeat(1 << 19));
-        let said = said_of(suffix, &"#\n".repeat((1 << 19) + 1));
-        assert_eq!(said, "FILE: cannot be read: it is larger than 1 MiB");
+        errors_of(suffix, &"#\n".repeat(1 << 19));
+        let message = errors_of(suffix, &"#\n".repeat((1 << 19) + 1));
+        assert_eq!(message, "FILE: cannot be read: it is larger than 1 MiB");
     }
     for (path, wrong) in [
         ("/dev/zero", "it is not a regular file"),
         ("/dev/fd", "Is a directory (os error 21)"),
     ] {
-        let said = load(Some(path.as_ref()), &[]).unwrap_err().to_string();
-        assert_eq!(said, format!("{path}: cannot be read: {wrong}"));
+        let message = load(Some(path.as_ref()), &[]).unwrap_err().to_string();
+        assert_eq!(message, format!("{path}: cannot be read: {wrong}"));
     }
 }
 
 #[test]
-fn a_variable_of_ours_that_is_not_text_is_a_mistake_that_names_it_once() {
-    let said = mistakes(
+fn a_setting_variable_with_invalid_utf_8_is_named_once() {
+    let message = errors_with(
         &[
             ("VOBIZ_AUTH_TOKEN", "SECRET-\u{fffd}"),
             ("VOBIZ_EXPORTER__API__RETRIES", "3\u{fffd}"),
@@ -154,14 +154,14 @@ fn a_variable_of_ours_that_is_not_text_is_a_mistake_that_names_it_once() {
         "environment variable VOBIZ_EXPORTER__…: is not UTF-8 text",
         "warning: VOBIZ_AUTH_TOKEN ignored: the configuration lists accounts of its own",
     ];
-    assert_eq!(said, expected.join("\n"));
+    assert_eq!(message, expected.join("\n"));
 }
 
 #[test]
-fn a_token_taken_away_by_a_variable_is_told_at_the_variable() {
+fn an_empty_token_variable_is_reported_at_the_variable() {
     let pairs = [("VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_TOKEN_FILE", "")];
     assert_eq!(
-        mistakes(&pairs, Some("minimal.ok.yaml")),
+        errors_with(&pairs, Some("minimal.ok.yaml")),
         "environment variable VOBIZ_EXPORTER__ACCOUNTS__0__AUTH_TOKEN_FILE: \
          accounts[0].auth_token_file: is set to nothing, but the account needs `auth_token_file` \
          or `auth_token`; unset it, or give it a value"
@@ -187,8 +187,8 @@ fn a_long_inherited_deadline_becomes_five_sixths_of_an_accounts_interval() {
 }
 
 #[test]
-fn a_proxy_variable_that_is_no_proxy_is_warned_of_where_it_would_be_used() {
-    let warned = |file: &str, name: &str, value: &str| {
+fn an_invalid_proxy_variable_gives_a_warning_where_an_account_uses_it() {
+    let warnings = |file: &str, name: &str, value: &str| {
         let loaded = with_variables(Some(file), &[(name, value)]).unwrap();
         loaded.warnings.join("\n")
     };
@@ -200,21 +200,21 @@ fn a_proxy_variable_that_is_no_proxy_is_warned_of_where_it_would_be_used() {
         "SECRET\u{fffd}",
     ] {
         assert_eq!(
-            warned(plain, "HTTPS_PROXY", value),
+            warnings(plain, "HTTPS_PROXY", value),
             "HTTPS_PROXY ignored: it is not the URL of a proxy, such as http://proxy.example:3128"
         );
-        assert!(warned(plain, "all_proxy", value).starts_with("all_proxy ignored"));
+        assert!(warnings(plain, "all_proxy", value).starts_with("all_proxy ignored"));
         assert_eq!(
-            warned(plain, "HTTP_PROXY", value),
+            warnings(plain, "HTTP_PROXY", value),
             "",
             "no account asks by http"
         );
         assert_eq!(
-            warned("ca-file.ok.yaml", "HTTPS_PROXY", value),
+            warnings("ca-file.ok.yaml", "HTTPS_PROXY", value),
             "",
             "another is set"
         );
-        assert_eq!(warned("loopback-http.ok.yaml", "HTTP_PROXY", value), "");
+        assert_eq!(warnings("loopback-http.ok.yaml", "HTTP_PROXY", value), "");
     }
     for value in [
         "",
@@ -222,7 +222,7 @@ fn a_proxy_variable_that_is_no_proxy_is_warned_of_where_it_would_be_used() {
         "http://u:p@proxy.test:3128",
         "socks5://[::1]:1080",
     ] {
-        assert_eq!(warned(plain, "HTTPS_PROXY", value), "");
+        assert_eq!(warnings(plain, "HTTPS_PROXY", value), "");
     }
 }
 
@@ -232,10 +232,11 @@ fn a_file_may_come_through_a_descriptor() {
     let file = fs::File::open(testdata().join("everything.ok.yaml")).unwrap();
     let path = format!("/dev/fd/{}", file.as_raw_fd());
     // Relative paths would start at /dev/fd: what is read is the file, not its neighbours.
-    let said = load(Some(path.as_ref()), &[]).map(|_| ()).unwrap_err();
+    let message = load(Some(path.as_ref()), &[]).map(|_| ()).unwrap_err();
     assert!(
-        said.to_string()
+        message
+            .to_string()
             .contains("accounts[0].auth_token_file: token file"),
-        "{said}"
+        "{message}"
     );
 }
