@@ -425,12 +425,8 @@ fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
                 ));
             }
             let is_null = account.has("auth_token") || account.has("auth_token_file");
-            match is_null {
-                true => account.reject(format!(
-                    "{needs} (what is there reads as null; write it in quotes)"
-                )),
-                false => account.reject(needs),
-            }
+            let hint = " (what is there reads as null; write it in quotes)";
+            account.reject(needs.to_owned() + if is_null { hint } else { "" })
         }
     }
 }
