@@ -1,4 +1,4 @@
-//! The settings as types. Their values are valid; nothing is parsed later.
+//! The settings as types, and their redacted form. Values are valid; nothing is parsed later.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -8,11 +8,6 @@ use std::{
 };
 
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
-use secrecy::SecretString;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use url::{Host, Url};
-
 use regex_automata::{
     meta::{self, Regex},
     nfa::thompson::WhichCaptures,
@@ -21,6 +16,10 @@ use regex_syntax::{
     ast::{self, Span},
     hir::{Hir, Look},
 };
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use url::{Host, Url};
 
 /// Everything the process needs to know.
 #[derive(Debug, Clone)]

@@ -106,6 +106,8 @@ struct Settings {
     flip_share: f64,
     /// A key of `poll` is invalid, so its times cannot be compared.
     is_poll_invalid: bool,
+    /// A key of `api` is invalid, so its rate cannot be compared with other accounts'.
+    is_api_invalid: bool,
     api: Api,
     allow_insecure_http: bool,
     max_concurrent_requests: usize,
@@ -123,6 +125,7 @@ impl Settings {
             deadline: None,
             flip_share: 0.0,
             is_poll_invalid: false,
+            is_api_invalid: false,
             api: Api {
                 base_url: Url::parse("https://localhost").ok()?,
                 page_size: 0,
@@ -188,6 +191,7 @@ impl Settings {
     }
 
     fn read_api(&mut self, node: &Node<'_>, folder: &Path) {
+        let errors = node.diagnostics.error_count();
         let (api, most) = (&mut self.api, &mut self.max_concurrent_requests);
         let allow = &mut self.allow_insecure_http;
         let timeout = || duration(MIN_TIMEOUT..=HOUR);
@@ -206,6 +210,7 @@ impl Settings {
         node.read_nullable("proxy_url", &mut api.proxy_url, proxy_url);
         node.read_nullable("ca_file", &mut api.ca_file, |value| ca_file(value, folder));
         api.requests_per_second = Some(rate).filter(|rate| *rate > 0.0);
+        self.is_api_invalid |= node.diagnostics.error_count() > errors;
         self.check_scheme(node);
     }
 
@@ -346,6 +351,7 @@ impl<'t> AccountReader<'t> {
         settings.read(node, self.folder);
         let groups = groups(node, &mut self.patterns);
         let applications = applications(&node.child("applications"));
+        let is_comparable = !settings.is_api_invalid;
         let account = Account {
             name: name?,
             auth_id: auth_id?,
@@ -358,7 +364,9 @@ impl<'t> AccountReader<'t> {
             groups,
             applications,
         };
-        self.check_rate(&account, node);
+        if is_comparable {
+            self.check_rate(&account, node);
+        }
         Some(account)
     }
 

@@ -198,3 +198,25 @@ fn authorities_that_the_environment_names_can_be_read() {
         of(&[("SSL_CERT_FILE", usual)]).unwrap();
     }
 }
+
+#[test]
+fn an_account_keeps_its_line_under_a_variable_for_one_of_its_keys() {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(
+        file.path(),
+        "# comment\naccounts:\n  - auth_token: SECRET\n",
+    )
+    .unwrap();
+    let pairs = super::variables(&[
+        ("VOBIZ_EXPORTER__ACCOUNTS__0__NAME", "main"),
+        ("VOBIZ_EXPORTER__ACCOUNTS__0__POLL__INTERVAL", "30s"),
+    ]);
+    let message = crate::config::load(Some(file.path()), &pairs)
+        .unwrap_err()
+        .to_string();
+    let file = file.path().display();
+    assert_eq!(
+        message,
+        format!("{file}:3: accounts[0]: needs an `auth_id`, such as MA_XXXXXXXX")
+    );
+}
