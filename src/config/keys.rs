@@ -473,23 +473,30 @@ impl<'t> Node<'t> {
     }
 }
 
-/// Converts a whole number in `range`.
-pub(super) fn whole<T>(range: RangeInclusive<T>) -> impl FnOnce(&Node<'_>) -> Option<T>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let must_be = format!("a whole number from {} to {}", range.start(), range.end());
-    let parse = move |text: &str| text.parse().ok().filter(|number| range.contains(number));
+/// Converts a value that `parse` accepts and that is in `range`.
+fn bounded<T: PartialOrd>(
+    must_be: String,
+    range: RangeInclusive<T>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> impl FnOnce(&Node<'_>) -> Option<T> {
+    let parse = move |text: &str| parse(text).filter(|value| range.contains(value));
     move |node| node.convert(&must_be, parse)
 }
 
-/// Converts a number in `range`.
+/// Converts a whole number in `range`.
+pub(super) fn whole<T: FromStr + PartialOrd + Display>(
+    range: RangeInclusive<T>,
+) -> impl FnOnce(&Node<'_>) -> Option<T> {
+    let must_be = format!("a whole number from {} to {}", range.start(), range.end());
+    bounded(must_be, range, |text| text.parse().ok())
+}
+
+/// Converts a number in `range`, which `must_be` describes.
 pub(super) fn number(
     must_be: &str,
     range: RangeInclusive<f64>,
 ) -> impl FnOnce(&Node<'_>) -> Option<f64> {
-    let parse = move |text: &str| text.parse().ok().filter(|number| range.contains(number));
-    move |node| node.convert(must_be, parse)
+    bounded(must_be.to_owned(), range, |text| text.parse().ok())
 }
 
 /// Converts a duration with units in `range`.
@@ -497,31 +504,26 @@ pub(super) fn duration(
     range: RangeInclusive<Duration>,
 ) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
     static PARSER: SpanParser = SpanParser::new();
-    let (least, most) = (
-        format_duration(*range.start()),
-        format_duration(*range.end()),
-    );
+    let (least, most) = range.clone().into_inner();
+    let (least, most) = (format_duration(least), format_duration(most));
     let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
-    // The parser also accepts `00:01:30`, `60,5s` and signs.
-    let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
-    let parse = move |text: &str| {
+    bounded(must_be, range, |text| {
+        // The parser also accepts `00:01:30`, `60,5s` and signs.
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
         let text = Some(text).filter(|text| text.chars().all(is_usual))?;
-        let duration = PARSER.parse_unsigned_duration(text).ok();
-        duration.filter(|duration| range.contains(duration))
-    };
-    move |node| node.convert(&must_be, parse)
+        PARSER.parse_unsigned_duration(text).ok()
+    })
 }
 
 /// Converts a number of bytes with its unit in `range`.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Option<u64> {
     let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
     let must_be = format!("a size with its unit, such as 8MiB, from {least} to {most}");
-    let parse = move |text: &str| {
+    bounded(must_be, range, |text| {
         let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
-        let size = text.parse::<ByteSize>().ok().filter(|_| has_unit)?.0;
-        Some(size).filter(|size| range.contains(size))
-    };
-    move |node| node.convert(&must_be, parse)
+        let size = text.parse::<ByteSize>().ok().filter(|_| has_unit)?;
+        Some(size.0)
+    })
 }
 
 /// Characters that reorder a line, so that one name can look like another.

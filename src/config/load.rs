@@ -266,7 +266,7 @@ fn target(
         }
         (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((node.path, below)),
         (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => Err(format!(
-            "unknown variable: nothing stands below {}",
+            "unknown variable: there is no key below {}",
             node.path
         )),
         (_, None) => Err(format!("is not one value; name a key below {}", node.path)),

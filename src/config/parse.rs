@@ -259,7 +259,7 @@ impl YamlReader<'_> {
         }
         if !is_new {
             let key = shown_key(key);
-            let message = format!("the key \"{key}\" stands here twice; keep one");
+            let message = format!("the key \"{key}\" appears twice; keep one");
             self.source.error(at, message);
         }
     }
@@ -291,7 +291,7 @@ impl YamlReader<'_> {
 
     fn refuse_tag(&self, tag: Option<&Tag>, at: Place<'_>) {
         if tag.is_some() {
-            let message = "YAML tags (`!...`) mean nothing here; quote text instead";
+            let message = "YAML tags (`!...`) are not supported; quote text instead";
             self.source.error(at, message);
         }
     }

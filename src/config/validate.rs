@@ -422,7 +422,9 @@ fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
             // A variable that overrides a file is the one to remove.
             let is_second = inline.is_from_environment();
             let second = Some(inline).filter(|_| is_second).unwrap_or(file);
-            second.reject("is given beside the other of auth_token and auth_token_file; keep one")
+            second.reject(
+                "is set together with the other of auth_token and auth_token_file; keep one",
+            )
         }
         (None, None) => {
             let needs = "needs `auth_token_file` or `auth_token`";
@@ -433,7 +435,7 @@ fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
                 ));
             }
             let is_null = account.has("auth_token") || account.has("auth_token_file");
-            let hint = " (what is there reads as null; write it in quotes)";
+            let hint = " (the value reads as null; write it in quotes)";
             account.reject(needs.to_owned() + if is_null { hint } else { "" })
         }
     }
@@ -501,7 +503,7 @@ fn filter(node: &Node<'_>) -> Filter {
 
 fn applications(node: &Node<'_>) -> BTreeMap<String, String> {
     let read = |(id, value): (&str, Node<'_>)| match id {
-        "" => value.reject("needs an application's id before the colon"),
+        "" => value.reject("must have an application's id as its key"),
         _ => Some((id.to_owned(), value.text()?.to_owned())),
     };
     node.entries().into_iter().filter_map(read).collect()
@@ -519,7 +521,7 @@ fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
         let needs = "needs a `name`: it is the value of the `group` label";
         let name = unique_name(node, needs, &mut names, |first| {
             format!(
-                "is the name of {first}, too; one `match` can hold several expressions, and `a|b` \
+                "is also the name of {first}; one `match` can hold several expressions, and `a|b` \
                  matches either"
             )
         });

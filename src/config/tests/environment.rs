@@ -143,7 +143,7 @@ fn a_variable_without_a_key_is_an_error_that_names_it() {
 environment variable VOBIZ_EXPORTER__API__PAGESIZE: unknown variable: there is no PAGESIZE; did you mean `PAGE_SIZE`?
 environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size (names are written in capitals)
 environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
-environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: nothing stands below api.page_size
+environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: there is no key below api.page_size
 environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT: filters cannot be set by the environment; write them in the file
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level

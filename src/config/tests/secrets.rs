@@ -140,7 +140,7 @@ fn no_value_of_an_account_is_shown() {
         ),
         (
             "groups: [{name: TOKEN, match: {alias: x}}, {name: TOKEN, match: {alias: x}}]",
-            "groups[1].name: is the name of accounts[0].groups[0], too",
+            "groups[1].name: is also the name of accounts[0].groups[0]",
         ),
     ] {
         for token in [PLAIN, DASHED] {
