@@ -1,40 +1,57 @@
-//! What can go wrong with one request, in a closed set.
+//! The errors of one request: from its status, its body or its connection.
+//!
+//! No error holds text of the API, which may repeat the token in any spelling. A library's error may
+//! quote the peer as well (a certificate names hosts), so that only its type is used.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt, io,
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
-/// Why a request gave no page or record.
-///
-/// Safe to show: holds no text of the vendor's, which may repeat the token in any spelling. Its words are
-/// ours; of an answer they tell numbers only.
+use reqwest::{
+    StatusCode,
+    header::{HeaderMap, HeaderName, RETRY_AFTER},
+};
+use rustls::CertificateError;
+
+use super::json::{Json, pick};
+use crate::clock::UnixMillis;
+
+/// The longest wait that is believed, in seconds; a longer one is cut to this.
+const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
+
+/// Why a request gave no page or record. Safe to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The closed kind, safe as a label's value.
     pub kind: ErrorKind,
-    /// HTTP status, where an answer came.
+    /// HTTP status, where a response came.
     pub status: Option<u16>,
-    /// What happened, for a person.
+    /// What happened, for a person; of the response it repeats numbers only.
     pub message: String,
-    /// The vendor asks for no request before this much time has passed.
+    /// The API asks for no request before this much time has passed.
     pub retry_after: Option<Duration>,
-    /// The connection broke before an answer began, and it may have been an idle one that the vendor, or
-    /// a balancer before it, had closed: the same request is worth one more attempt at once.
+    /// The connection broke before a response began, and it may have been an idle one that the server or
+    /// a load balancer had closed: the same request is worth one more attempt at once.
     pub stale_connection: bool,
 }
 
 /// The kinds of [`Error`]; each is a value of the `reason` label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// 401: also what a wrong path or auth id gives.
+    /// 401: also the response to a wrong path or auth id.
     Auth,
     /// 402.
     PaymentRequired,
-    /// 403: inactive account, refused source address, somebody else's resource.
+    /// 403: inactive account, refused source address, resource of another account.
     Forbidden,
     /// 404.
     NotFound,
     /// 429.
     RateLimited,
-    /// 408, or no answer within the request's time.
+    /// 408, or no response within the request's time.
     Timeout,
     /// DNS, TCP, TLS, reset, truncated body.
     Network,
@@ -50,36 +67,10 @@ pub enum ErrorKind {
     TooLarge,
 }
 
-impl Error {
-    /// An error without a wait.
-    pub(super) fn of(kind: ErrorKind, status: Option<u16>, message: String) -> Self {
-        Self {
-            kind,
-            status,
-            message,
-            retry_after: None,
-            stale_connection: false,
-        }
-    }
-}
-
 impl ErrorKind {
     /// The `reason` label's value.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::PaymentRequired => "payment_required",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::RateLimited => "rate_limited",
-            Self::Timeout => "timeout",
-            Self::Network => "network",
-            Self::ServerError => "server_error",
-            Self::Redirect => "redirect",
-            Self::ClientError => "client_error",
-            Self::Malformed => "malformed",
-            Self::TooLarge => "too_large",
-        }
+        self.label_and_message().0
     }
 
     /// May the same request succeed if it is made again? 408, 429, 5xx and faults of the network.
@@ -89,19 +80,116 @@ impl ErrorKind {
             Self::RateLimited | Self::Timeout | Self::Network | Self::ServerError
         )
     }
+
+    /// The kind of a status; `None` for a success.
+    pub(super) fn of_status(status: StatusCode) -> Option<Self> {
+        Some(match status.as_u16() {
+            200..=299 => return None,
+            401 => Self::Auth,
+            402 => Self::PaymentRequired,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            408 => Self::Timeout,
+            429 => Self::RateLimited,
+            300..=399 => Self::Redirect,
+            400..=499 => Self::ClientError,
+            500..=599 => Self::ServerError,
+            _ => Self::Malformed,
+        })
+    }
+
+    fn label_and_message(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Auth => (
+                "auth",
+                "the credentials, the auth id or the path were refused",
+            ),
+            Self::PaymentRequired => ("payment_required", "payment is required"),
+            Self::Forbidden => ("forbidden", "access is forbidden"),
+            Self::NotFound => ("not_found", "not found"),
+            Self::RateLimited => ("rate_limited", "too many requests"),
+            Self::Timeout => ("timeout", "no complete response in time"),
+            Self::Network => ("network", "the connection failed"),
+            Self::ServerError => ("server_error", "the API's server failed"),
+            Self::Redirect => (
+                "redirect",
+                "a redirect, which is never followed; check api.base_url",
+            ),
+            Self::ClientError => ("client_error", "the request was refused"),
+            Self::Malformed => ("malformed", "the response is not understood"),
+            Self::TooLarge => ("too_large", "the response is larger than allowed"),
+        }
+    }
+}
+
+impl Error {
+    /// An error of a kind, without a wait.
+    pub(super) fn new(kind: ErrorKind, status: Option<u16>, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            status,
+            message: message.into(),
+            retry_after: None,
+            stale_connection: false,
+        }
+    }
+
+    /// The connection failed before the response was complete.
+    pub(super) fn of_connection(status: Option<u16>, error: &reqwest::Error) -> Self {
+        let kind = if error.is_timeout() {
+            ErrorKind::Timeout
+        } else {
+            ErrorKind::Network
+        };
+        let (_, mut message) = kind.label_and_message();
+        let cause;
+        if kind == ErrorKind::Network {
+            cause = format!("{message}: {}", connection_cause(error));
+            message = &cause;
+        }
+        Self::new(kind, status, message)
+    }
+
+    /// The status is no success. `in_header` is the wait from `Retry-After`, which takes precedence over
+    /// the body.
+    pub(super) fn of_status(
+        kind: ErrorKind,
+        status: StatusCode,
+        in_header: Option<Duration>,
+        body: &str,
+    ) -> Self {
+        let message = if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            "the proxy refused the request; check the credentials in api.proxy_url"
+        } else {
+            kind.label_and_message().1
+        };
+        Self {
+            retry_after: in_header.or_else(|| retry_after_in_body(body)),
+            ..Self::of_body(kind, status.as_u16(), message, body)
+        }
+    }
+
+    /// The body is not the expected one. An HTML page comes from a gateway or a wrong address, and not
+    /// from the API, so that the message names it.
+    pub(super) fn of_body(kind: ErrorKind, status: u16, message: &str, body: &str) -> Self {
+        let page = body.trim_start().starts_with('<');
+        let page = page.then(|| format!(": an HTML page of {} bytes", body.len()));
+        let message = format!("{message}{}", page.unwrap_or_default());
+        Self::new(kind, Some(status), message)
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if let Some(status) = self.status {
-            write!(f, " (status {status})")?;
+        match self.status {
+            Some(status) => write!(f, " (status {status})"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {}
 
 /// Why there is no client for an account: the configuration names something unusable.
 #[derive(Debug, thiserror::Error)]
@@ -126,4 +214,106 @@ pub enum ClientError {
     /// The HTTP library refuses its settings.
     #[error("the HTTP client cannot be set up")]
     Build(#[source] reqwest::Error),
+}
+
+/// A header with an HTTP date.
+pub(super) fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<UnixMillis> {
+    let date = headers.get(name)?.to_str().ok()?;
+    let date = httpdate::parse_http_date(date.trim()).ok()?;
+    let since = date.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(UnixMillis)
+}
+
+/// The `Retry-After` header: seconds, or a date seen from `now`. `None` where it asks for no wait.
+pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
+    match date_header(headers, RETRY_AFTER) {
+        Some(date) => wait(date.since(now).as_secs_f64()),
+        None => wait(
+            headers
+                .get(RETRY_AFTER)?
+                .to_str()
+                .ok()?
+                .trim()
+                .parse()
+                .ok()?,
+        ),
+    }
+}
+
+/// `error.details.retryAfter` of an error's body, which may be empty, HTML, or truncated.
+fn retry_after_in_body(body: &str) -> Option<Duration> {
+    let [error] = pick(body, &["error"]).ok()?;
+    let [details] = pick(error?, &["details"]).ok()?;
+    let waits = pick(details?, &["retryAfter", "retry_after"]).ok()?;
+    let text = waits
+        .into_iter()
+        .find_map(|raw| match Json::read(raw).ok()? {
+            Json::Text(text) if !text.trim().is_empty() => Some(text),
+            Json::Number(number) => Some(number.into()),
+            _ => None,
+        });
+    wait(text?.trim().parse().ok()?)
+}
+
+/// The wait that a number of seconds asks for; `None` for none and for nonsense.
+fn wait(seconds: f64) -> Option<Duration> {
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_WAIT)))
+}
+
+/// Do these raw values of a body's `error` and `status` announce an error? Empty ones do not.
+pub(super) fn is_error_body(error: Option<&str>, status: Option<&str>) -> bool {
+    let is_error = |status: &str| status.eq_ignore_ascii_case("error");
+    matches!(Json::read(status), Ok(Json::Text(status)) if is_error(&status))
+        || !matches!(error, None | Some("null" | "false" | "\"\"" | "{}" | "[]"))
+}
+
+/// Why a connection failed, without text of the peer.
+fn connection_cause(error: &reqwest::Error) -> String {
+    if error.is_dns() {
+        return "the host's name cannot be resolved".to_owned();
+    }
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref() {
+            return tls_cause(tls);
+        }
+        next = match error.downcast_ref::<io::Error>() {
+            // The operating system's own text of an error number.
+            Some(io) if io.raw_os_error().is_some() => return io.to_string(),
+            // `source` would skip the inner error itself.
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    if error.is_connect() {
+        return "no connection to the server or through the proxy".to_owned();
+    }
+    "the response breaks off or is not valid HTTP".to_owned()
+}
+
+fn tls_cause(error: &rustls::Error) -> String {
+    let certificate = match error {
+        rustls::Error::InvalidCertificate(error) => error,
+        rustls::Error::AlertReceived(alert) => {
+            return format!("the server ended TLS with {alert:?}");
+        }
+        rustls::Error::InvalidMessage(_) => return "the server does not speak TLS".to_owned(),
+        _ => return "TLS failed".to_owned(),
+    };
+    let cause = match certificate {
+        CertificateError::UnknownIssuer => "is from an unknown authority; api.ca_file adds one",
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet; check the clock of this machine"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is for another host name than that of api.base_url"
+        }
+        // The type behind it is not public here; its name is a constant.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "is that of an authority (CA:TRUE); give the server one of its own, issued by that authority"
+        }
+        _ => "is not valid",
+    };
+    format!("the server's certificate {cause}")
 }

@@ -1,22 +1,22 @@
-//! The letterbox: bytes from the vendor become clean records, or one typed error.
+//! The client of the API: each request becomes clean records, or one typed error.
 //!
-//! The vendor's shapes end in this room. A row that cannot be read costs that row and is counted;
-//! unknown keys are ignored; ids are text; secrets in rows are never kept. [`Client`] makes exactly
-//! one attempt per call: when to ask again, and how often, is decided by the caller.
+//! No other module knows the JSON of the API. A row that cannot be read costs only that row and is
+//! counted; unknown keys are ignored; ids are text; secrets in rows are never kept. [`Client`] makes
+//! exactly one attempt per call: its caller decides about another one.
 
-mod answer;
 mod client;
-mod credential;
-mod decode;
+mod endpoint;
 mod error;
+mod json;
 mod page;
-mod record;
-mod refusal;
-mod roots;
+mod row;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use client::Client;
+pub use endpoint::{Application, Capability, Endpoint, Field, Fields};
 pub use error::{ClientError, Error, ErrorKind};
-pub use page::{ApplicationForm, Page, Rejection, Row, RowKey, RowShape};
-pub use record::{Application, Capability, Endpoint, Field, Fields};
+pub use page::Page;
+pub use row::{ApplicationForm, Rejection, Row, RowKey, RowShape};
 pub use transport::Transports;

@@ -1,102 +1,158 @@
-//! One page of the endpoint list.
+//! One page of the endpoint list: the envelope `meta` and `objects`, read in one pass.
 
-use super::Endpoint;
+use std::fmt;
 
-/// What one list request gave.
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{error::Category, value::RawValue};
+
+use super::{
+    error::{self, ErrorKind},
+    json::{Json, is_integer, pick},
+    row::{Row, RowShape, read_row},
+};
+
+/// A page may hold fewer than this many rows more than were asked for. Pages without end would fill the
+/// memory.
+const EXTRA_ROWS: usize = 10;
+
+/// The result of one list request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
     /// Every row in the order received, readable or not; at most nine more than were asked for.
     pub rows: Vec<Row>,
     /// `meta.total_count` (or `meta.total`), where it is a number.
     pub total: Option<u64>,
-    /// The answer's `Date` header minus our clock when its head arrived, in seconds. Too low by up
+    /// The response's `Date` header minus our clock when its head arrived, in seconds. Too low by up
     /// to a second, because the header has no fraction, and by the way back.
     pub clock_offset: Option<f64>,
     /// Which of the documented shapes the readable rows have.
     pub shape: RowShape,
 }
 
-/// Which keys the readable rows of a page have: the vendor's documents contradict each other here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RowShape {
-    /// A row has `sip_expires`, `sip_user_agent`, `sip_contact` or `sip_registration`, be it `null`.
-    pub registration_keys: bool,
-    /// A row has `created_at`, `updated_at` or one of `allow_*`, as the narrative documents have it.
-    pub narrative_keys: bool,
-    /// How the first row that is attached to an application names it; `None` where none is.
-    pub application: Option<ApplicationForm>,
+/// Reads the body of a list response; `limit` rows were asked for. The error repeats no text of the body.
+pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
+    let malformed = |what: &str| (ErrorKind::Malformed, what.to_owned());
+    let mut input = serde_json::Deserializer::from_str(body);
+    let envelope = Envelope {
+        max_rows: limit as usize + EXTRA_ROWS - 1,
+        ..Envelope::default()
+    };
+    let envelope = input
+        .deserialize_map(envelope)
+        .and_then(|envelope| input.end().map(|()| envelope))
+        .map_err(|error| malformed(&syntax_error(body, &error)))?;
+    if error::is_error_body(envelope.error, envelope.status) {
+        return Err(malformed("an error where a list was expected"));
+    }
+    let list = envelope.objects.ok_or_else(|| malformed("no `objects`"))?;
+    if list.is_too_long {
+        let message = "the page holds far more rows than were asked for";
+        return Err((ErrorKind::TooLarge, message.to_owned()));
+    }
+    Ok(Page {
+        rows: list.rows,
+        total: envelope.meta.and_then(total),
+        clock_offset: None,
+        shape: list.shape,
+    })
 }
 
-impl RowShape {
-    /// What is seen in these rows and in one more.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            registration_keys: self.registration_keys || other.registration_keys,
-            narrative_keys: self.narrative_keys || other.narrative_keys,
-            application: self.application.or(other.application),
+/// Where the body stopped being a page.
+fn syntax_error(body: &str, error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => "the JSON ends too early".to_owned(),
+        Category::Data if body.trim_start().starts_with('{') => {
+            "`objects` is not a list".to_owned()
+        }
+        Category::Data => "not a JSON object".to_owned(),
+        Category::Syntax | Category::Io => {
+            let (line, column) = (error.line(), error.column());
+            format!("not JSON at line {line}, column {column}")
         }
     }
 }
 
-/// How a row names its application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApplicationForm {
-    /// An object with `app_id`, and perhaps `app_name`.
-    Object,
-    /// A path that ends in the id.
-    Path,
-    /// The id alone, as text or as a number.
-    Id,
+fn total(meta: &str) -> Option<u64> {
+    let candidates = pick(meta, &["total_count", "total"]).ok()?;
+    candidates
+        .into_iter()
+        .find_map(|raw| match Json::read(raw).ok()? {
+            Json::Number(number) if is_integer(number) => number.parse().ok(),
+            Json::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        })
 }
 
-/// One row: something to recognise it by, and what could be read of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// Equal for the same endpoint on two pages; for a rejected row, equal for the same bytes.
-    pub key: RowKey,
-    /// The record, or why there is none.
-    pub content: Result<Endpoint, Rejection>,
+#[derive(Default)]
+struct Envelope<'a> {
+    max_rows: usize,
+    meta: Option<&'a str>,
+    objects: Option<RowList>,
+    error: Option<&'a str>,
+    status: Option<&'a str>,
 }
 
-/// A row's fingerprint: 64 bits of its endpoint id, or of its bytes if it has no usable id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RowKey(pub u64);
+impl<'de> Visitor<'de> for Envelope<'de> {
+    type Value = Self;
 
-/// Why a row gave no record; each is a value of the `reason` label of
-/// `vobiz_walk_rejected_rows`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Rejection {
-    /// The row is not a JSON object.
-    NotAnObject,
-    /// No `endpoint_id`, or one that is neither text nor an integer, or empty.
-    NoId,
-    /// An `endpoint_id` of more than 128 bytes.
-    IdTooLong,
-    /// Not decodable: a lone surrogate, absurd nesting.
-    Undecodable,
-    /// The id stood on two rows in two walks one after the other; the newest row was kept.
-    Duplicate,
-}
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
 
-impl Rejection {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 5] = [
-        Self::NotAnObject,
-        Self::NoId,
-        Self::IdTooLong,
-        Self::Undecodable,
-        Self::Duplicate,
-    ];
-
-    /// The `reason` label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::NotAnObject => "not_an_object",
-            Self::NoId => "no_id",
-            Self::IdTooLong => "id_too_long",
-            Self::Undecodable => "undecodable",
-            Self::Duplicate => "duplicate",
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "meta" => self.meta = Some(map.next_value::<&RawValue>()?.get()),
+                "objects" => self.objects = Some(map.next_value_seed(RowReader(self.max_rows))?),
+                "error" => self.error = Some(map.next_value::<&RawValue>()?.get()),
+                "status" => self.status = Some(map.next_value::<&RawValue>()?.get()),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
         }
+        Ok(self)
+    }
+}
+
+#[derive(Default)]
+struct RowList {
+    rows: Vec<Row>,
+    shape: RowShape,
+    /// The list has more rows than were read.
+    is_too_long: bool,
+}
+
+/// Reads `objects`, up to this many rows.
+struct RowReader(usize);
+
+impl<'de> DeserializeSeed<'de> for RowReader {
+    type Value = RowList;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<RowList, D::Error> {
+        input.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowReader {
+    type Value = RowList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<RowList, A::Error> {
+        let mut list = RowList::default();
+        while let Some(raw) = elements.next_element::<&RawValue>()? {
+            if list.rows.len() == self.0 {
+                list.is_too_long = true;
+                while elements.next_element::<IgnoredAny>()?.is_some() {}
+                break;
+            }
+            let (row, shape) = read_row(raw.get());
+            list.rows.push(row);
+            list.shape = list.shape.and(shape);
+        }
+        Ok(list)
     }
 }

@@ -1,8 +1,8 @@
-//! Connections: TLS, proxies, and what accounts share of them.
+//! Connections: TLS, trusted authorities, proxies, and what accounts share of them.
 
 use std::{
-    fmt,
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,193 +15,190 @@ use reqwest::{
     header::{ACCEPT, HeaderMap, HeaderValue},
     redirect, retry,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use url::{Host, Url};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use url::Url;
 
-use super::{Client, ClientError, roots};
-use crate::{clock::Clock, config::Account, telemetry::AccountInstruments};
+use super::error::ClientError;
+use crate::config::{Api, is_loopback};
 
-/// How requests name their sender.
+/// The `User-Agent` of all requests.
 const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
 
 /// Idle connections are closed after this. Common load balancers close theirs after 60 seconds, and a
-/// request that meets such an end is lost.
+/// request on such a connection is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// A set of connections.
-#[derive(Debug, Clone)]
+/// The connections of accounts with equal settings.
+#[derive(Clone)]
 pub(super) struct Http {
     pooled: reqwest::Client,
     /// Opens a connection for each request.
     unpooled: reqwest::Client,
-    /// So many requests were lost with a connection that may have been idle, and are not sent again yet.
+    /// Requests that were lost with a stale connection, and whose next attempt has not been made.
     lost: Arc<AtomicUsize>,
 }
 
 impl Http {
     /// The client for the next request, and whether it may use an idle connection. Behind one closed idle
-    /// connection there may be others, so that the second attempt has a connection of its own.
+    /// connection there may be others, so that the attempt after a lost one opens its own connection.
     pub(super) fn client(&self) -> (&reqwest::Client, bool) {
-        let take = |lost: usize| lost.checked_sub(1);
         let order = Ordering::Relaxed;
-        match self.lost.fetch_update(order, order, take) {
+        let lost = self
+            .lost
+            .fetch_update(order, order, |lost| lost.checked_sub(1));
+        match lost {
             Ok(_) => (&self.unpooled, false),
             Err(_) => (&self.pooled, true),
         }
     }
 
-    /// A request was lost with a connection that may have been idle.
-    pub(super) fn lost(&self) {
+    /// A request was lost with a stale connection.
+    pub(super) fn count_lost(&self) {
         self.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Makes clients; those of accounts with equal settings share connections and roots.
+/// Makes clients; those of accounts with equal settings share connections and authorities.
 ///
-/// Three hundred accounts of one vendor thus hold the trusted authorities once. Authorities and
-/// proxy variables are read when they are first needed: a changed file needs new transports.
+/// Three hundred accounts thus hold the trusted authorities once. Authorities and proxy variables are
+/// read when they are first needed: a changed file needs new transports.
 pub struct Transports {
-    idle_timeout: Duration,
-    roots: Option<Arc<RootCertStore>>,
-    made: Vec<(Settings, Http)>,
+    pub(super) idle_timeout: Duration,
+    authorities: Option<Arc<RootCertStore>>,
+    pub(super) made: Vec<(Settings, Http)>,
 }
 
 /// What must be equal for two accounts to share connections.
 #[derive(Clone, PartialEq)]
-struct Settings {
-    proxy: Route,
+pub(super) struct Settings {
+    route: Route,
     ca_file: Option<PathBuf>,
     connect_timeout: Duration,
 }
 
-/// The way to the vendor.
 #[derive(Clone, PartialEq)]
 enum Route {
-    /// No proxy, whatever the environment says: the vendor is on this machine.
+    /// No proxy, whatever the environment says: the server is on this machine.
     Direct,
-    /// Through the configured proxy.
-    Through(Url),
+    /// Through `api.proxy_url`.
+    Proxy(Url),
     /// As `HTTPS_PROXY` and `NO_PROXY` have it.
     Environment,
 }
 
-impl Transports {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::with_idle_timeout(IDLE_TIMEOUT)
-    }
-
-    pub(super) fn with_idle_timeout(idle_timeout: Duration) -> Self {
+impl Default for Transports {
+    fn default() -> Self {
         Self {
-            idle_timeout,
-            roots: None,
+            idle_timeout: IDLE_TIMEOUT,
+            authorities: None,
             made: Vec::new(),
         }
     }
+}
 
-    /// A client for `account`. Fails on an unusable `api.ca_file`, `api.proxy_url` or `auth_id`;
-    /// needs no network.
-    pub fn client(
-        &mut self,
-        account: &Account,
-        instruments: AccountInstruments,
-        clock: Clock,
-    ) -> Result<Client, ClientError> {
+impl Transports {
+    /// The connections for these settings, which are shared where the settings are equal.
+    pub(super) fn http(&mut self, api: &Api) -> Result<Http, ClientError> {
         let settings = Settings {
-            proxy: route(&account.api.base_url, account.api.proxy_url.as_ref()),
-            ca_file: account.api.ca_file.clone(),
-            connect_timeout: account.api.connect_timeout,
+            route: match &api.proxy_url {
+                _ if is_loopback(&api.base_url) => Route::Direct,
+                Some(proxy) => Route::Proxy(proxy.clone()),
+                None => Route::Environment,
+            },
+            ca_file: api.ca_file.clone(),
+            connect_timeout: api.connect_timeout,
         };
-        let made = self.made.iter().find(|(known, _)| *known == settings);
-        let http = if let Some((_, http)) = made {
-            http.clone()
-        } else {
-            let idle_timeout = self.idle_timeout;
-            let http = Http {
-                pooled: self.make(&settings, |one| one.pool_idle_timeout(idle_timeout))?,
-                unpooled: self.make(&settings, |one| one.pool_max_idle_per_host(0))?,
-                lost: Arc::default(),
-            };
-            self.made.push((settings, http.clone()));
-            http
+        if let Some((_, http)) = self.made.iter().find(|(known, _)| *known == settings) {
+            return Ok(http.clone());
+        }
+        let authorities = self.authorities.get_or_insert_with(built_in_authorities);
+        let authorities = match &settings.ca_file {
+            Some(path) => with_file(authorities, path)?,
+            None => Arc::clone(authorities),
         };
-        Client::over(http, account, instruments, clock)
+        let pooled = settings.builder(Arc::clone(&authorities))?;
+        let unpooled = settings.builder(authorities)?;
+        let build = |builder: ClientBuilder| {
+            let client = builder.build();
+            client.map_err(|error| ClientError::Build(error.without_url()))
+        };
+        let http = Http {
+            pooled: build(pooled.pool_idle_timeout(self.idle_timeout))?,
+            unpooled: build(unpooled.pool_max_idle_per_host(0))?,
+            lost: Arc::default(),
+        };
+        self.made.push((settings, http.clone()));
+        Ok(http)
     }
+}
 
-    /// How many sets of connections there are.
-    #[cfg(test)]
-    pub(super) fn made(&self) -> usize {
-        self.made.len()
-    }
-
-    fn make(
-        &mut self,
-        settings: &Settings,
-        pool: impl FnOnce(ClientBuilder) -> ClientBuilder,
-    ) -> Result<reqwest::Client, ClientError> {
-        let built_in = self.roots.get_or_insert_with(roots::built_in);
-        let roots = match &settings.ca_file {
-            Some(path) => roots::with_file(built_in, path)?,
-            None => Arc::clone(built_in),
-        };
+impl Settings {
+    fn builder(&self, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, ClientError> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(ClientError::Tls)?
-            .with_root_certificates(roots)
+            .with_root_certificates(authorities)
             .with_no_client_auth();
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let accept = (ACCEPT, HeaderValue::from_static("application/json"));
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .http1_only()
             .gzip(true)
             .user_agent(USER_AGENT)
-            .default_headers(headers)
-            .connect_timeout(settings.connect_timeout)
+            .default_headers(HeaderMap::from_iter([accept]))
+            .connect_timeout(self.connect_timeout)
             // The token's headers must not reach another host, and a caller counts attempts.
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(retry::never());
-        let builder = match &settings.proxy {
-            Route::Direct => builder.no_proxy(),
-            Route::Environment => builder,
-            Route::Through(url) if matches!(url.scheme(), "http" | "https") => {
-                // The cause may repeat the proxy's own password and is left out.
-                builder.proxy(Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?)
+        match &self.route {
+            Route::Direct => Ok(builder.no_proxy()),
+            Route::Environment => Ok(builder),
+            Route::Proxy(url) if matches!(url.scheme(), "http" | "https") => {
+                // The cause is left out: it may repeat the proxy's password.
+                let proxy = Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?;
+                Ok(builder.proxy(proxy))
             }
-            Route::Through(_) => return Err(ClientError::Proxy),
-        };
-        pool(builder)
-            .build()
-            .map_err(|fault| ClientError::Build(fault.without_url()))
+            Route::Proxy(_) => Err(ClientError::Proxy),
+        }
     }
 }
 
-/// The way to `base`: what is on this machine is never proxied.
-fn route(base: &Url, proxy: Option<&Url>) -> Route {
-    let loopback = match base.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+/// Mozilla's authorities, which are part of the program, and those of the operating system, if any.
+pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
+    let mut all = RootCertStore::empty();
+    all.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    let mut system = RootCertStore::empty();
+    system.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    // Most systems have Mozilla's list; a second copy would only cost memory.
+    for anchor in system.roots {
+        if !all.roots.contains(&anchor) {
+            all.roots.push(anchor);
+        }
+    }
+    all.roots.shrink_to_fit();
+    Arc::new(all)
+}
+
+/// `authorities` and the certificates of a PEM file.
+fn with_file(authorities: &RootCertStore, path: &Path) -> Result<Arc<RootCertStore>, ClientError> {
+    let unusable = |reason: String| ClientError::CaFile {
+        path: path.to_owned(),
+        reason,
     };
-    match proxy {
-        _ if loopback => Route::Direct,
-        Some(proxy) => Route::Through(proxy.clone()),
-        None => Route::Environment,
+    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let mut all = authorities.clone();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+        all.add(certificate)
+            .map_err(|error| unusable(error.to_string()))?;
     }
-}
-
-impl Default for Transports {
-    fn default() -> Self {
-        Self::new()
+    if all.len() == authorities.len() {
+        return Err(unusable("it holds no certificate in PEM form".to_owned()));
     }
-}
-
-impl fmt::Debug for Transports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transports")
-            .field("made", &self.made.len())
-            .finish_non_exhaustive()
-    }
+    Ok(Arc::new(all))
 }

@@ -41,7 +41,7 @@ impl Accounts {
             let api = &account.api;
             limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
         }
-        let mut transports = Transports::new();
+        let mut transports = Transports::default();
         let mut first_in = Duration::ZERO;
         let apart = if staggered {
             stagger(config.accounts.len())

@@ -62,7 +62,7 @@ pub(super) async fn check(
 
 /// Reads the lists of all accounts side by side, and tells of them in the configuration's order.
 async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), ExitError> {
-    let mut transports = Transports::new();
+    let mut transports = Transports::default();
     let instruments = Instruments::new();
     let clock = Clock::system();
     let mut limiters = RateLimiters::new(config.max_concurrent_requests);

@@ -20,7 +20,7 @@ pub use files::{TokenFileError, read_token_file};
 pub use load::{Loaded, load, load_without_secrets};
 pub use model::{
     Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-    Optional, Pattern, PatternError, Poll, Probe, Watch,
+    Optional, Pattern, PatternError, Poll, Probe, Watch, is_loopback,
 };
 
 /// The embedded default file: every key with its meaning, its default and its unit.

@@ -133,8 +133,9 @@ impl fmt::Debug for Api {
     }
 }
 
-/// Is the host of `url` this machine, by its text alone?
-pub(super) fn is_loopback(url: &Url) -> bool {
+/// Whether the text of the URL names this machine. `localhost` is the only host name that does: another
+/// one may be resolved to any machine.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

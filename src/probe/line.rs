@@ -39,7 +39,7 @@ impl Retrieve for Client {
     }
 
     fn shown(&self, id: &str) -> String {
-        self.retrieve_shown(id)
+        self.describe_retrieve(id)
     }
 }
 

@@ -37,7 +37,7 @@ impl Exporter {
         let instruments = Instruments::new();
         instruments.config_loaded(clock.now());
         let mut limiters = RateLimiters::new(config.max_concurrent_requests);
-        let mut transports = Transports::new();
+        let mut transports = Transports::default();
         let mut readers = Vec::new();
         let mut tasks = JoinSet::new();
         for account in config.accounts {

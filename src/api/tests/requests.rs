@@ -1,17 +1,17 @@
 //! What is sent, and what a good answer becomes.
 
 use super::{
-    vendor::{Request, answer},
+    server::{Request, response},
     *,
 };
 
-const RECORD: &str = include_str!("../../testdata/endpoint_narrative.json");
-const NOT_FOUND: &str = include_str!("../../testdata/endpoint_not_found.json");
+const RECORD: &str = include_str!("../testdata/endpoint_narrative.json");
+const NOT_FOUND: &str = include_str!("../testdata/endpoint_not_found.json");
 
 #[tokio::test]
 async fn a_page_is_asked_for_with_the_exact_path_query_and_headers() {
-    let vendor = Vendor::start(|_| page()).await;
-    let mut account = account(&vendor.base_url());
+    let server = TestServer::start(|_| page()).await;
+    let mut account = account(&server.base_url());
     account.filter.0 = vec![
         ("sub_account", "SA_1".to_owned()),
         ("username__startswith", "front desk&co".to_owned()),
@@ -20,13 +20,13 @@ async fn a_page_is_asked_for_with_the_exact_path_query_and_headers() {
     let page = subject.client.list_page(40, 20).await.unwrap();
     assert_eq!((page.rows.len(), page.total), (1, Some(1)));
 
-    let [request]: [Request; 1] = vendor.seen().try_into().unwrap();
+    let [request]: [Request; 1] = server.seen().try_into().unwrap();
     assert_eq!(
         request.line,
         "GET /api/v1/Account/MA_AUTHID01/Endpoint/?limit=20&offset=40&sub_account=SA_1\
          &username__startswith=front+desk%26co HTTP/1.1"
     );
-    let host = vendor.address.to_string();
+    let host = server.address.to_string();
     let agent = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
     for (name, value) in [
         ("host", host.as_str()),
@@ -45,26 +45,26 @@ async fn a_page_is_asked_for_with_the_exact_path_query_and_headers() {
 #[tokio::test]
 async fn ids_are_encoded_as_one_segment_of_the_path() {
     let id = "a/b?c=#%2e ü";
-    let vendor = Vendor::start(move |_| {
-        answer(
+    let server = TestServer::start(move |_| {
+        response(
             "200 OK",
             &[],
             format!(r#"{{"endpoint_id":"{id}","alias":"a"}}"#),
         )
     })
     .await;
-    let mut account = account(&format!("{}/", vendor.base_url()));
+    let mut account = account(&format!("{}/", server.base_url()));
     account.auth_id = "MA/../X".to_owned();
     let subject = subject(&account);
     let (endpoint, status) = subject.client.retrieve(id).await.unwrap();
     assert_eq!((endpoint.alias.as_deref(), status), (Some("a"), 200));
-    let base = vendor.base_url();
+    let base = server.base_url();
     assert_eq!(
-        subject.client.retrieve_shown(id),
+        subject.client.describe_retrieve(id),
         format!("GET {base}/Account/***/Endpoint/a%2Fb%3Fc%3D%23%252e%20%C3%BC/")
     );
     assert_eq!(
-        vendor.seen()[0].line,
+        server.seen()[0].line,
         "GET /api/v1/Account/MA%2F..%2FX/Endpoint/a%2Fb%3Fc%3D%23%252e%20%C3%BC/ HTTP/1.1"
     );
     assert_eq!(subject.counted(), ["retrieve_endpoint 200"]);
@@ -72,26 +72,28 @@ async fn ids_are_encoded_as_one_segment_of_the_path() {
 
 #[tokio::test]
 async fn an_id_that_no_path_can_hold_is_never_asked_for() {
-    let vendor = Vendor::start(|_| page()).await;
-    let subject = subject(&account(&vendor.base_url()));
+    let server = TestServer::start(|_| page()).await;
+    let subject = subject(&account(&server.base_url()));
     for id in ["", ".", ".."] {
         let error = subject.client.endpoint(id).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::ClientError, None));
     }
-    assert!(vendor.seen().is_empty());
+    assert!(server.seen().is_empty());
     assert!(subject.counted().is_empty());
 
     let mut dots = account("http://127.0.0.1:1/api/v1");
     dots.auth_id = "..".to_owned();
     let counted = Instruments::new().account("main");
-    let refused = Client::new(&dots, counted, Clock::system()).unwrap_err();
+    let refused = Transports::default()
+        .client(&dots, counted, Clock::system())
+        .unwrap_err();
     assert!(matches!(refused, ClientError::AuthId));
 }
 
 #[tokio::test]
 async fn one_endpoint_is_retrieved_with_its_registration() {
-    let vendor = Vendor::start(|_| answer("200 OK", &[], RECORD)).await;
-    let subject = subject(&account(&vendor.base_url()));
+    let server = TestServer::start(|_| response("200 OK", &[], RECORD)).await;
+    let subject = subject(&account(&server.base_url()));
     let endpoint = subject.client.endpoint("87654321").await.unwrap();
     assert_eq!(endpoint.received.as_deref(), Some("203.0.113.42:5060"));
     assert_eq!(endpoint.registered, Some(true));
@@ -100,7 +102,7 @@ async fn one_endpoint_is_retrieved_with_its_registration() {
     assert_eq!(
         other.kind,
         ErrorKind::Malformed,
-        "it is somebody else's record"
+        "it is the record of another endpoint"
     );
 }
 
@@ -110,8 +112,8 @@ async fn a_missing_endpoint_is_not_found_whatever_status_says_so() {
         ("404 Not Found", ErrorKind::NotFound),
         ("200 OK", ErrorKind::Malformed),
     ] {
-        let vendor = Vendor::start(move |_| answer(status, &[], NOT_FOUND)).await;
-        let subject = subject(&account(&vendor.base_url()));
+        let server = TestServer::start(move |_| response(status, &[], NOT_FOUND)).await;
+        let subject = subject(&account(&server.base_url()));
         let error = subject.client.endpoint("99999999").await.unwrap_err();
         assert_eq!(error.kind, kind);
     }
@@ -119,35 +121,35 @@ async fn a_missing_endpoint_is_not_found_whatever_status_says_so() {
 
 #[tokio::test]
 async fn connections_are_reused_also_after_a_refusal() {
-    let vendor = Vendor::start(|request| {
+    let server = TestServer::start(|request| {
         if request.line.contains("offset=1 ") {
-            answer("503 Service Unavailable", &[], "busy")
+            response("503 Service Unavailable", &[], "busy")
         } else {
             page()
         }
     })
     .await;
-    let subject = subject(&account(&vendor.base_url()));
+    let subject = subject(&account(&server.base_url()));
     for offset in 0..4 {
         let page = subject.client.list_page(offset, 100).await;
         assert_eq!(page.is_ok(), offset != 1);
     }
-    let seen = vendor.seen();
+    let seen = server.seen();
     let connections: Vec<_> = seen.iter().map(|request| request.connection).collect();
     assert_eq!(connections, [0, 0, 0, 0]);
 }
 
 #[tokio::test]
 async fn a_changed_token_is_used_at_once_and_requests_under_way_keep_theirs() {
-    let vendor = Vendor::start(|request| match request.header("x-auth-token") {
+    let server = TestServer::start(|request| match request.header("x-auth-token") {
         Some("new") => page(),
         _ => Reply::Silence(Vec::new()),
     })
     .await;
-    let subject = subject(&account(&vendor.base_url()));
+    let subject = subject(&account(&server.base_url()));
     let old = subject.client.list_page(0, 100);
     let new = async {
-        vendor.wait_for(1).await;
+        server.wait_for(1).await;
         subject.client.set_token(SecretString::from("new"));
         subject.client.list_page(0, 100).await
     };
@@ -155,7 +157,7 @@ async fn a_changed_token_is_used_at_once_and_requests_under_way_keep_theirs() {
         _ = old => panic!("the old token is not answered"),
         page = new => assert_eq!(page.unwrap().total, Some(1)),
     }
-    let tokens: Vec<_> = vendor
+    let tokens: Vec<_> = server
         .seen()
         .iter()
         .map(|seen| seen.header("x-auth-token").map(str::to_owned))
@@ -170,14 +172,14 @@ async fn a_changed_token_is_used_at_once_and_requests_under_way_keep_theirs() {
 
 #[tokio::test]
 async fn a_token_that_no_header_can_hold_is_not_sent() {
-    let vendor = Vendor::start(|_| page()).await;
-    let subject = subject(&account(&vendor.base_url()));
+    let server = TestServer::start(|_| page()).await;
+    let subject = subject(&account(&server.base_url()));
     for token in ["", "two\nlines"] {
         subject.client.set_token(SecretString::from(token));
         let error = subject.client.list_page(0, 100).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::Auth, None));
     }
-    assert!(vendor.seen().is_empty());
+    assert!(server.seen().is_empty());
 }
 
 #[tokio::test]
@@ -189,11 +191,13 @@ async fn the_date_of_an_answer_tells_how_far_our_clock_is_off() {
         ("Date: yesterday", None),
         ("X-None: 1", None),
     ] {
-        let vendor = Vendor::start(move |_| answer("200 OK", &[header], body)).await;
+        let server = TestServer::start(move |_| response("200 OK", &[header], body)).await;
         let now: jiff::Timestamp = "2025-10-28T11:30:00Z".parse().unwrap();
         let clock = Clock::anchored(crate::clock::UnixMillis(now.as_millisecond()));
         let counted = Instruments::new().account("main");
-        let client = Client::new(&account(&vendor.base_url()), counted, clock).unwrap();
+        let client = Transports::default()
+            .client(&account(&server.base_url()), counted, clock)
+            .unwrap();
         let offset = client.list_page(0, 100).await.unwrap().clock_offset;
         match (offset, expected) {
             (Some(offset), Some(expected)) => {

@@ -1,4 +1,4 @@
-//! A vendor that says exactly the bytes it was told to, on a real socket.
+//! A server that says exactly the bytes it was told to, on a real socket.
 
 use std::{
     net::SocketAddr,
@@ -49,14 +49,14 @@ impl Request {
 type Answerer = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 /// Ends with its tasks when it is dropped.
-pub(super) struct Vendor {
+pub(super) struct TestServer {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     arrivals: watch::Receiver<usize>,
     _tasks: JoinSet<()>,
 }
 
-impl Vendor {
+impl TestServer {
     pub(super) async fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::listen(Arc::new(answer), None).await
     }
@@ -173,7 +173,7 @@ async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
 }
 
 /// A whole answer: status line, the given header lines, a length, the body.
-pub(super) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Reply {
+pub(super) fn response(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Reply {
     let body = body.as_ref();
     let mut bytes = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
     for header in headers {
@@ -186,7 +186,7 @@ pub(super) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> 
 
 /// A page of one endpoint.
 pub(super) fn page() -> Reply {
-    answer(
+    response(
         "200 OK",
         &[],
         r#"{"meta":{"total_count":1},"objects":[{"endpoint_id":"1"}]}"#,

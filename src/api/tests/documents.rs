@@ -1,12 +1,12 @@
-//! The sample answers of the vendor's documents, every field of them.
+//! The sample answers of the server's documents, every field of them.
 
-use super::{super::page, *};
+use super::*;
 
-const LIST_NARRATIVE: &str = include_str!("../../testdata/list_narrative.json");
-const LIST_SCHEMA: &str = include_str!("../../testdata/list_schema.json");
-const ENDPOINT_NARRATIVE: &str = include_str!("../../testdata/endpoint_narrative.json");
-const ENDPOINT_SCHEMA: &str = include_str!("../../testdata/endpoint_schema.json");
-const ENDPOINT_NOT_FOUND: &str = include_str!("../../testdata/endpoint_not_found.json");
+const LIST_NARRATIVE: &str = include_str!("../testdata/list_narrative.json");
+const LIST_SCHEMA: &str = include_str!("../testdata/list_schema.json");
+const ENDPOINT_NARRATIVE: &str = include_str!("../testdata/endpoint_narrative.json");
+const ENDPOINT_SCHEMA: &str = include_str!("../testdata/endpoint_schema.json");
+const ENDPOINT_NOT_FOUND: &str = include_str!("../testdata/endpoint_not_found.json");
 
 fn john() -> Endpoint {
     Endpoint {
@@ -40,7 +40,7 @@ fn acme() -> Endpoint {
 }
 
 fn endpoints(body: &str) -> (Vec<Endpoint>, Option<u64>) {
-    let (rows, total, _) = page(body, 20).unwrap();
+    let Page { rows, total, .. } = read_page(body, 20).unwrap();
     let endpoints = rows.into_iter().map(|row| row.content.unwrap()).collect();
     (endpoints, total)
 }
@@ -78,11 +78,11 @@ fn a_retrieved_endpoint_adds_the_address_that_the_registrar_saw() {
         received: text("203.0.113.42:5060"),
         ..john()
     };
-    assert_eq!(record(ENDPOINT_NARRATIVE), Ok(expected));
-    assert_eq!(record(ENDPOINT_SCHEMA), Ok(acme()));
+    assert_eq!(read_record(ENDPOINT_NARRATIVE), Ok(expected));
+    assert_eq!(read_record(ENDPOINT_SCHEMA), Ok(acme()));
 }
 
 #[test]
-fn the_documented_refusal_is_no_page() {
-    page(ENDPOINT_NOT_FOUND, 20).unwrap_err();
+fn the_documented_error_is_no_page() {
+    read_page(ENDPOINT_NOT_FOUND, 20).unwrap_err();
 }

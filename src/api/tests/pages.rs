@@ -1,17 +1,19 @@
 //! Envelopes, and rows that share a page with unreadable ones.
 
 use proptest::prelude::*;
+use reqwest::StatusCode;
 
-use super::super::NotAPage;
-use crate::api::{ApplicationForm, Rejection, Row, RowShape};
+use crate::api::{
+    ApplicationForm, Error, ErrorKind, Page, Rejection, Row, RowShape, page::read_page,
+};
 
-/// The answer to a request for a hundred rows.
-fn page(body: &str) -> Result<(Vec<Row>, Option<u64>, RowShape), NotAPage> {
-    super::super::page(body, 100)
+/// The page that the response to a request for a hundred rows gives.
+fn page(body: &str) -> Result<Page, (ErrorKind, String)> {
+    read_page(body, 100)
 }
 
 fn rows(objects: &str) -> Vec<Row> {
-    page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().0
+    page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().rows
 }
 
 fn contents(objects: &str) -> Vec<Result<String, Rejection>> {
@@ -23,12 +25,12 @@ fn contents(objects: &str) -> Vec<Result<String, Rejection>> {
 fn total(meta: &str) -> Option<u64> {
     page(&format!(r#"{{"meta":{meta},"objects":[]}}"#))
         .unwrap()
-        .1
+        .total
 }
 
 fn malformed(body: &str) -> String {
     match page(body) {
-        Err(NotAPage::Malformed(what)) => what,
+        Err((ErrorKind::Malformed, message)) => message,
         other => panic!("{body} gave {other:?}"),
     }
 }
@@ -75,7 +77,7 @@ fn whatever_next_holds_is_ignored() {
 fn keys_may_come_in_any_order_and_unknown_ones_hold_anything() {
     let body = r#"{"objects":[{"x":{"y":[{}]},"alias":"a","endpoint_id":"1"}],"new":[[1,{"z":1e999}]],
         "api_id":null,"meta":{"total_count":1,"new":{}}}"#;
-    let (rows, total, _) = page(body).unwrap();
+    let Page { rows, total, .. } = page(body).unwrap();
     assert_eq!(
         rows[0].content.as_ref().unwrap().alias.as_deref(),
         Some("a")
@@ -196,7 +198,7 @@ fn more_rows_than_anybody_asked_for_are_refused() {
     let list = |count: usize| format!("[{}]", row.repeat(count).trim_end_matches(','));
     assert_eq!(rows(&list(109)).len(), 109);
     let body = format!(r#"{{"objects":{}}}"#, list(110));
-    assert_eq!(page(&body), Err(NotAPage::TooManyRows));
+    assert_eq!(page(&body).unwrap_err().0, ErrorKind::TooLarge);
 }
 
 proptest! {
@@ -206,7 +208,7 @@ proptest! {
         let _ = page(&String::from_utf8_lossy(&body));
         let _ = page(&json);
         let _ = page(&format!(r#"{{"objects":[{json}]}}"#));
-        let _ = crate::api::refusal::retry_after(&json);
+        let _ = Error::of_status(ErrorKind::RateLimited, StatusCode::OK, None, &json);
         let row = format!(
             r#"{{"endpoint_id":"1","sip_expires":{json},"application":{json},"sub_account":{json},
                 "sip_registration":{json},"alias":{json},"sip_registered":{json}}}"#
@@ -215,7 +217,7 @@ proptest! {
     }
 }
 
-/// Pieces of JSON and of what the vendor writes, well or badly put together.
+/// Pieces of JSON and of what the server writes, well or badly put together.
 fn hostile_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{",
@@ -247,7 +249,7 @@ fn hostile_json() -> impl Strategy<Value = String> {
 
 #[test]
 fn the_shape_of_a_page_is_what_any_of_its_rows_shows() {
-    let shape = |objects: &str| page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().2;
+    let shape = |objects: &str| page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().shape;
     assert_eq!(shape("[]"), RowShape::default());
     // A row that cannot be read shows nothing.
     assert_eq!(

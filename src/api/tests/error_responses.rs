@@ -1,6 +1,6 @@
 //! Answers that are no success: statuses, bodies, and the wait they ask for.
 
-use super::{vendor::answer, *};
+use super::{server::response, *};
 
 const NOW: &str = "Date: Tue, 28 Oct 2025 11:30:00 GMT";
 
@@ -30,7 +30,7 @@ async fn each_status_has_its_kind_and_is_counted_as_it_is() {
         (308, Redirect, false),
         (999, Malformed, false),
     ] {
-        let (page, subject) = ask(answer(&format!("{status} X"), &[], "")).await;
+        let (page, subject) = ask(response(&format!("{status} X"), &[], "")).await;
         let error = page.unwrap_err();
         assert_eq!((error.kind, error.status), (kind, Some(status)));
         assert_eq!(error.kind.is_retryable(), retryable, "{status}");
@@ -62,7 +62,7 @@ async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
                 r#"{"error":{"code":"$","message":"$"},"requestId":"$"}"#,
                 "access is forbidden",
             ),
-            ("500 X", "$", "the vendor's server failed"),
+            ("500 X", "$", "the server's server failed"),
             (
                 "302 X",
                 "$",
@@ -82,7 +82,7 @@ async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
             ("200 X", r#"{"$":"$"}"#, "no `objects`"),
         ] {
             let body = body.replace('$', spelled);
-            let error = error_of(answer(status, &[&id, &location], &body)).await;
+            let error = error_of(response(status, &[&id, &location], &body)).await;
             assert!(error.message.starts_with(expected), "{error}");
             assert!(!error.to_string().contains(spelled), "{error}");
         }
@@ -95,14 +95,14 @@ async fn a_page_for_people_is_told_by_its_length() {
     for (status, expected) in [
         (
             "502 X",
-            "the vendor's server failed: an HTML page of 26 bytes",
+            "the server's server failed: an HTML page of 26 bytes",
         ),
         (
             "200 X",
             "not JSON at line 2, column 1: an HTML page of 26 bytes",
         ),
     ] {
-        let error = error_of(answer(status, &["Content-Type: text/html"], page)).await;
+        let error = error_of(response(status, &["Content-Type: text/html"], page)).await;
         assert_eq!(error.message, expected);
     }
 }
@@ -139,7 +139,7 @@ async fn the_wait_is_read_in_every_form() {
         (vec!["Retry-After: soon"], details("30"), Some(30.0)),
     ] {
         for status in ["429 X", "503 X"] {
-            let error = error_of(answer(status, &headers, &body)).await;
+            let error = error_of(response(status, &headers, &body)).await;
             assert_eq!(
                 error.retry_after.map(|wait| wait.as_secs_f64()),
                 expected,
@@ -152,7 +152,7 @@ async fn the_wait_is_read_in_every_form() {
         "1e308",
         "Fri, 31 Dec 9999 23:59:59 GMT",
     ] {
-        let error = error_of(answer("429 X", &[&format!("Retry-After: {endless}")], "")).await;
+        let error = error_of(response("429 X", &[&format!("Retry-After: {endless}")], "")).await;
         let wait = error.retry_after.unwrap();
         assert!(wait > day && wait < 100 * day, "{endless} gave {wait:?}");
     }
@@ -160,13 +160,16 @@ async fn the_wait_is_read_in_every_form() {
 
 #[tokio::test]
 async fn without_a_date_the_wait_is_measured_by_our_clock() {
-    let vendor =
-        Vendor::start(|_| answer("429 X", &["Retry-After: Tue, 28 Oct 2025 11:32:00 GMT"], ""))
-            .await;
+    let server = TestServer::start(|_| {
+        response("429 X", &["Retry-After: Tue, 28 Oct 2025 11:32:00 GMT"], "")
+    })
+    .await;
     let now: jiff::Timestamp = "2025-10-28T11:30:00Z".parse().unwrap();
     let clock = Clock::anchored(crate::clock::UnixMillis(now.as_millisecond()));
     let counted = Instruments::new().account("main");
-    let client = Client::new(&account(&vendor.base_url()), counted, clock).unwrap();
+    let client = Transports::default()
+        .client(&account(&server.base_url()), counted, clock)
+        .unwrap();
     let wait = client
         .list_page(0, 100)
         .await
@@ -178,12 +181,12 @@ async fn without_a_date_the_wait_is_measured_by_our_clock() {
 
 #[tokio::test]
 async fn a_redirect_is_never_followed_to_another_host() {
-    let other = Vendor::start(|_| page()).await;
+    let other = TestServer::start(|_| page()).await;
     let address = other.address;
     for status in ["301 X", "302 X", "303 X", "307 X", "308 X"] {
         let location =
             format!("Location: http://{address}/api/v1/Account/{AUTH_ID}/Endpoint/?{TOKEN}");
-        let error = error_of(answer(status, &[&location], "<html>")).await;
+        let error = error_of(response(status, &[&location], "<html>")).await;
         assert_eq!(error.kind, ErrorKind::Redirect);
     }
     assert!(other.seen().is_empty());
@@ -203,7 +206,7 @@ async fn a_success_without_a_list_is_malformed() {
         (r#"{"message":"boom"}"#, "no `objects`"),
         (r#"{"objects":null}"#, "`objects` is not a list"),
     ] {
-        let error = error_of(answer("200 OK", &[], body)).await;
+        let error = error_of(response("200 OK", &[], body)).await;
         assert_eq!(
             (error.kind, error.status),
             (ErrorKind::Malformed, Some(200))
@@ -216,7 +219,7 @@ async fn a_success_without_a_list_is_malformed() {
         ("204 No Content", ""),
         ("200 OK", "[]"),
     ] {
-        let (page, subject) = ask(answer(status, &["Content-Type: text/html"], body)).await;
+        let (page, subject) = ask(response(status, &["Content-Type: text/html"], body)).await;
         assert_eq!(page.unwrap_err().kind, ErrorKind::Malformed, "{body}");
         assert_eq!(
             subject.counted(),

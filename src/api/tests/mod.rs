@@ -1,20 +1,24 @@
-//! The client before real sockets: what it sends, and what it makes of any answer.
+//! The client against real sockets, and the JSON of every observed form.
 
 mod connections;
-mod faults;
-mod refusals;
+mod documents;
+mod error_responses;
+mod network_errors;
+mod pages;
 mod requests;
-mod vendor;
+mod rows;
+mod server;
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
 
-use self::vendor::{Reply, Vendor, page};
-use super::*;
+use self::server::{Reply, TestServer, page};
+use super::{page::read_page, row::read_record, *};
 use crate::{
-    config::{Account, Api, DetailMode, Details, Filter, Metrics, Poll},
+    clock::{Clock, UnixMillis},
+    config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
     telemetry::Instruments,
 };
 
@@ -69,15 +73,17 @@ fn subject(account: &Account) -> Subject {
     let instruments = Instruments::new();
     let counted = instruments.account(&account.name);
     Subject {
-        client: Client::new(account, counted, Clock::system()).unwrap(),
+        client: Transports::default()
+            .client(account, counted, Clock::system())
+            .unwrap(),
         instruments,
     }
 }
 
-/// A client of a vendor that always gives the same answer, and what one page request made of it.
+/// A client of a server that always gives the same answer, and what one page request made of it.
 async fn ask(reply: Reply) -> (Result<Page, Error>, Subject) {
-    let vendor = Vendor::start(move |_| reply.clone()).await;
-    let subject = subject(&account(&vendor.base_url()));
+    let server = TestServer::start(move |_| reply.clone()).await;
+    let subject = subject(&account(&server.base_url()));
     let page = subject.client.list_page(0, 100).await;
     if let Err(error) = &page {
         assert_discreet(&subject.client, error);
@@ -125,4 +131,33 @@ impl Subject {
         }
         counted
     }
+}
+
+/// The record of a row with an id and `rest`, which begins with a comma.
+fn with(rest: &str) -> Endpoint {
+    read_record(&format!(r#"{{"endpoint_id":"1"{rest}}}"#)).unwrap()
+}
+
+fn at(time: &str) -> Option<UnixMillis> {
+    let time: jiff::Timestamp = time.parse().unwrap();
+    Some(UnixMillis(time.as_millisecond()))
+}
+
+fn application(id: &str, name: Option<&str>) -> Option<Application> {
+    Some(Application {
+        id: id.to_owned(),
+        name: name.map(str::to_owned),
+    })
+}
+
+fn fields(given: &[Field]) -> Fields {
+    let mut fields = Fields::default();
+    for field in given {
+        fields.insert(*field);
+    }
+    fields
+}
+
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned())
 }

@@ -11,12 +11,12 @@ fn an_id_is_text_with_all_its_digits() {
         "123456789012345678901234567890",
         "-5",
     ] {
-        let endpoint = record(&format!(r#"{{"endpoint_id":{id}}}"#)).unwrap();
+        let endpoint = read_record(&format!(r#"{{"endpoint_id":{id}}}"#)).unwrap();
         assert_eq!(endpoint.id, id.trim_matches('"'));
     }
     let longest = "x".repeat(128);
     assert_eq!(
-        record(&format!(r#"{{"endpoint_id":"{longest}"}}"#))
+        read_record(&format!(r#"{{"endpoint_id":"{longest}"}}"#))
             .unwrap()
             .id,
         longest
@@ -325,6 +325,6 @@ fn a_password_is_nowhere_in_the_record() {
 #[test]
 fn of_a_key_that_stands_twice_the_last_counts() {
     let endpoint =
-        record(r#"{"endpoint_id":"1","alias":"a","alias":"b","endpoint_id":"2"}"#).unwrap();
+        read_record(r#"{"endpoint_id":"1","alias":"a","alias":"b","endpoint_id":"2"}"#).unwrap();
     assert_eq!((endpoint.id.as_str(), endpoint.alias), ("2", text("b")));
 }

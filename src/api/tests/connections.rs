@@ -32,7 +32,8 @@ fn authority() -> (String, TlsAcceptor) {
 
 fn refusal(account: &Account) -> String {
     let counted = Instruments::new().account("main");
-    Client::new(account, counted, Clock::system())
+    Transports::default()
+        .client(account, counted, Clock::system())
         .unwrap_err()
         .to_string()
 }
@@ -40,12 +41,12 @@ fn refusal(account: &Account) -> String {
 #[tokio::test]
 async fn a_private_authority_is_trusted_through_its_file_and_not_without() {
     let (pem, tls) = authority();
-    let vendor = Vendor::start_tls(tls, |_| page()).await;
+    let server = TestServer::start_tls(tls, |_| page()).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), pem).unwrap();
     let mut account = account(&format!(
         "https://localhost:{}/api/v1",
-        vendor.address.port()
+        server.address.port()
     ));
 
     let stranger = subject(&account);
@@ -53,7 +54,7 @@ async fn a_private_authority_is_trusted_through_its_file_and_not_without() {
     assert_eq!(error.kind, ErrorKind::Network);
     assert!(error.message.contains("unknown authority"), "{error}");
     assert_discreet(&stranger.client, &error);
-    assert!(vendor.seen().is_empty(), "no header was sent");
+    assert!(server.seen().is_empty(), "no header was sent");
 
     account.api.ca_file = Some(file.path().to_owned());
     let subject = subject(&account);
@@ -63,7 +64,7 @@ async fn a_private_authority_is_trusted_through_its_file_and_not_without() {
             Some(1)
         );
     }
-    let seen = vendor.seen();
+    let seen = server.seen();
     assert_eq!(seen[0].connection, seen[1].connection, "TLS is set up once");
 }
 
@@ -94,19 +95,19 @@ fn an_unusable_file_of_authorities_is_named() {
 #[test]
 fn the_roots_do_not_need_a_system_that_has_some() {
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
-    let built_in = crate::api::roots::built_in();
+    let built_in = transport::built_in_authorities();
     assert!(bundled > 100 && built_in.len() >= bundled);
 }
 
 #[test]
 fn accounts_with_equal_settings_share_their_connections() {
-    let mut transports = Transports::new();
+    let mut transports = Transports::default();
     let mut made = |account: &Account| {
         let counted = Instruments::new().account("main");
         transports
             .client(account, counted, Clock::system())
             .unwrap();
-        transports.made()
+        transports.made.len()
     };
     let mut account = account("https://vendor.invalid/api/v1");
     assert_eq!(made(&account), 1);
@@ -121,8 +122,8 @@ fn accounts_with_equal_settings_share_their_connections() {
 
 #[tokio::test]
 async fn the_configured_proxy_is_used_except_for_this_machine() {
-    let proxy = Vendor::start(|_| page()).await;
-    let vendor = Vendor::start(|_| page()).await;
+    let proxy = TestServer::start(|_| page()).await;
+    let server = TestServer::start(|_| page()).await;
     let proxy_url = Url::parse(&format!("http://user:secret@{}", proxy.address)).unwrap();
 
     let mut far = account("http://vendor.invalid/api/v1");
@@ -142,10 +143,10 @@ async fn the_configured_proxy_is_used_except_for_this_machine() {
     );
     assert!(!format!("{:?}", far.client).contains("secret"));
 
-    let mut near = account(&vendor.base_url());
+    let mut near = account(&server.base_url());
     near.api.proxy_url = Some(proxy_url);
     subject(&near).client.list_page(0, 100).await.unwrap();
-    assert_eq!((proxy.seen().len(), vendor.seen().len()), (1, 1));
+    assert_eq!((proxy.seen().len(), server.seen().len()), (1, 1));
 }
 
 #[test]
@@ -161,16 +162,18 @@ fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_not_used_again() {
-    let vendor = Vendor::start(|_| page()).await;
+    let server = TestServer::start(|_| page()).await;
     let idle = Duration::from_millis(100);
     let counted = Instruments::new().account("main");
-    let client = Transports::with_idle_timeout(idle)
-        .client(&account(&vendor.base_url()), counted, Clock::system())
+    let mut transports = Transports::default();
+    transports.idle_timeout = idle;
+    let client = transports
+        .client(&account(&server.base_url()), counted, Clock::system())
         .unwrap();
     client.list_page(0, 100).await.unwrap();
     tokio::time::sleep(2 * idle).await;
     client.list_page(0, 100).await.unwrap();
-    let seen = vendor.seen();
+    let seen = server.seen();
     assert_eq!((seen[0].connection, seen[1].connection), (0, 1));
 }
 
@@ -179,7 +182,7 @@ async fn after_a_closed_idle_connection_the_next_attempt_has_a_connection_of_its
     for end in [Reply::Reset, Reply::Last(Vec::new())] {
         // A balancer closes the first four connections after one answer each.
         let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
-        let vendor = Vendor::start(move |request| {
+        let server = TestServer::start(move |request| {
             let mut counts = counts.lock().unwrap();
             let answered = counts.entry(request.connection).or_default();
             *answered += 1;
@@ -189,7 +192,7 @@ async fn after_a_closed_idle_connection_the_next_attempt_has_a_connection_of_its
             }
         })
         .await;
-        let subject = subject(&account(&vendor.base_url()));
+        let subject = subject(&account(&server.base_url()));
         let four = (0..4).map(|_| subject.client.list_page(0, 100));
         for answer in futures_util::future::join_all(four).await {
             answer.unwrap();
@@ -205,8 +208,8 @@ async fn after_a_closed_idle_connection_the_next_attempt_has_a_connection_of_its
 
 #[tokio::test]
 async fn a_connection_of_its_own_that_breaks_is_a_fault_of_the_network() {
-    let vendor = Vendor::start(|_| Reply::Reset).await;
-    let subject = subject(&account(&vendor.base_url()));
+    let server = TestServer::start(|_| Reply::Reset).await;
+    let subject = subject(&account(&server.base_url()));
     let mut stale = Vec::new();
     for _ in 0..2 {
         let error = subject.client.list_page(0, 100).await.unwrap_err();

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{vendor::answer, *};
+use super::{server::response, *};
 
 const BODY: &str = r#"{"meta":{"total_count":1},"objects":[{"endpoint_id":"1","alias":"a"}]}"#;
 
@@ -31,7 +31,7 @@ fn oversized() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_compressed_page_is_read_like_any_other() {
-    let reply = answer(
+    let reply = response(
         "200 OK",
         &["Content-Encoding: gzip", "Content-Type: text/plain"],
         gzip(BODY.as_bytes()),
@@ -48,7 +48,7 @@ async fn bytes_that_are_no_text_are_replaced_and_cost_nobody_else() {
     let mut body = b"\xef\xbb\xbf".to_vec();
     body.extend_from_slice(&BODY.as_bytes()[..BODY.len() - 5]);
     body.extend_from_slice(b"\xff\"}]}");
-    let page = ask(answer("200 OK", &[], body)).await.0.unwrap();
+    let page = ask(response("200 OK", &[], body)).await.0.unwrap();
     assert_eq!(
         page.rows[0].content.as_ref().unwrap().alias.as_deref(),
         Some("\u{fffd}")
@@ -62,8 +62,8 @@ async fn a_body_is_cut_off_at_the_limit_of_what_it_unpacks_to() {
     let mut endless = chunked(&oversized());
     endless.extend_from_slice(b"3e8\r\n");
     for reply in [
-        answer("200 OK", &["Content-Encoding: gzip"], bomb),
-        answer("200 OK", &[], oversized()),
+        response("200 OK", &["Content-Encoding: gzip"], bomb),
+        response("200 OK", &[], oversized()),
         Reply::Silence(endless),
         // A length alone is enough; nothing of the body ever comes.
         Reply::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec()),
@@ -79,9 +79,9 @@ async fn a_body_is_cut_off_at_the_limit_of_what_it_unpacks_to() {
 #[tokio::test]
 async fn a_body_of_exactly_the_limit_is_read() {
     let body = format!("{BODY}{}", " ".repeat(64 * 1024 - BODY.len()));
-    assert!(ask(answer("200 OK", &[], &body)).await.0.is_ok());
+    assert!(ask(response("200 OK", &[], &body)).await.0.is_ok());
     assert!(
-        ask(answer("200 OK", &[], format!("{body} ")))
+        ask(response("200 OK", &[], format!("{body} ")))
             .await
             .0
             .is_err()
@@ -121,7 +121,7 @@ async fn a_broken_connection_is_a_fault_of_the_network() {
             Some(200),
         ),
         (
-            answer(
+            response(
                 "200 OK",
                 &["Content-Encoding: gzip"],
                 &packed[..packed.len() / 2],
@@ -166,8 +166,8 @@ async fn silence_ends_with_the_requests_time() {
         // Its status has come; the words are not waited for any longer than for anything else.
         (refusal, ErrorKind::RateLimited, "list_endpoints 429"),
     ] {
-        let vendor = Vendor::start(move |_| Reply::Silence(bytes.clone().into_bytes())).await;
-        let mut account = account(&vendor.base_url());
+        let server = TestServer::start(move |_| Reply::Silence(bytes.clone().into_bytes())).await;
+        let mut account = account(&server.base_url());
         account.api.request_timeout = Duration::from_millis(150);
         let subject = subject(&account);
         let error = subject.client.list_page(0, 100).await.unwrap_err();
@@ -179,8 +179,8 @@ async fn silence_ends_with_the_requests_time() {
 
 #[tokio::test]
 async fn a_failed_request_is_made_once_and_not_again() {
-    let vendor = Vendor::start(|_| Reply::Reset).await;
-    let subject = subject(&account(&vendor.base_url()));
+    let server = TestServer::start(|_| Reply::Reset).await;
+    let subject = subject(&account(&server.base_url()));
     subject.client.list_page(0, 100).await.unwrap_err();
-    assert_eq!(vendor.seen().len(), 1);
+    assert_eq!(server.seen().len(), 1);
 }

@@ -1,0 +1,405 @@
+//! One row of the list, or the record of one endpoint: both have the same keys.
+//!
+//! Every documented and observed form of a value is read. A row that cannot be read costs only itself.
+
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
+};
+
+use jiff::{fmt::temporal::DateTimeParser, tz::Offset};
+
+use super::{
+    endpoint::{Application, Endpoint, Field, Fields, label_values},
+    json::{Json, is_integer, pick},
+};
+use crate::clock::UnixMillis;
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 128;
+/// The longest text that is kept, in bytes; the rest is cut off.
+const MAX_TEXT: usize = 256;
+/// Digits of a second's fraction that the parser takes.
+const MAX_FRACTION_DIGITS: usize = 9;
+
+/// The keys that are read, in the API's order; `allow_*` as in [`super::Capability::ALL`].
+/// `password` is not among them and is thus never kept.
+const KEYS: [&str; 19] = [
+    "endpoint_id",
+    "username",
+    "alias",
+    "sip_registered",
+    "sip_contact",
+    "sip_expires",
+    "sip_user_agent",
+    "sip_registration",
+    "application",
+    "allow_voice",
+    "allow_message",
+    "allow_video",
+    "allow_same_domain",
+    "allow_other_domains",
+    "allow_phones",
+    "allow_apps",
+    "sub_account",
+    "created_at",
+    "updated_at",
+];
+
+/// New in each process, so that the API cannot prepare two ids with the same key.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// One row of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Equal for the same endpoint on two pages; for a rejected row, equal for the same bytes.
+    pub key: RowKey,
+    /// The record, or why there is none.
+    pub content: Result<Endpoint, Rejection>,
+}
+
+/// The hash of a row: 64 bits of its endpoint id, or of its bytes if it has no usable id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey(pub u64);
+
+label_values! {
+    /// Why a row gave no record; the `reason` label of `vobiz_walk_rejected_rows`.
+    pub enum Rejection {
+        /// The row is not a JSON object.
+        NotAnObject = "not_an_object",
+        /// No `endpoint_id`, or one that is neither text nor an integer, or empty.
+        NoId = "no_id",
+        /// An `endpoint_id` of more than 128 bytes.
+        IdTooLong = "id_too_long",
+        /// Not decodable: a lone surrogate, absurd nesting.
+        Undecodable = "undecodable",
+        /// Two successive walks returned two rows with this id; the newest row was kept.
+        Duplicate = "duplicate",
+    }
+}
+
+impl From<serde_json::Error> for Rejection {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Undecodable
+    }
+}
+
+/// Which keys the readable rows of a page have: the API's documents contradict each other here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowShape {
+    /// A row has `sip_expires`, `sip_user_agent`, `sip_contact` or `sip_registration`, be it `null`.
+    pub registration_keys: bool,
+    /// A row has `created_at`, `updated_at` or one of `allow_*`, as the narrative documents have it.
+    pub narrative_keys: bool,
+    /// How the first row that is attached to an application names it; `None` where none is.
+    pub application: Option<ApplicationForm>,
+}
+
+impl RowShape {
+    /// The shape of these rows and another one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            registration_keys: self.registration_keys || other.registration_keys,
+            narrative_keys: self.narrative_keys || other.narrative_keys,
+            application: self.application.or(other.application),
+        }
+    }
+}
+
+/// How a row names its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApplicationForm {
+    /// An object with `app_id`, and perhaps `app_name`.
+    Object,
+    /// A path that ends in the id.
+    Path,
+    /// The id alone, as text or as a number.
+    Id,
+}
+
+impl ApplicationForm {
+    /// The form of a raw value; `None` where the value names no application.
+    fn of(raw: &str) -> Option<Self> {
+        match raw.as_bytes() {
+            [b'{', ..] => Some(Self::Object),
+            b"\"\"" => None,
+            [b'"', text @ ..] if text.contains(&b'/') => Some(Self::Path),
+            [b'"' | b'-' | b'0'..=b'9', ..] => Some(Self::Id),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one element of `objects`. A row that cannot be read has the default shape.
+pub(super) fn read_row(raw: &str) -> (Row, RowShape) {
+    let (content, shape) = match read(raw) {
+        Ok((endpoint, shape)) => (Ok(endpoint), shape),
+        Err(rejection) => (Err(rejection), RowShape::default()),
+    };
+    let key = RowKey(match &content {
+        Ok(endpoint) => HASHER.hash_one(endpoint.id.as_str()),
+        Err(_) => HASHER.hash_one(raw.as_bytes()),
+    });
+    (Row { key, content }, shape)
+}
+
+/// Reads the record of one endpoint.
+pub(super) fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
+    read(raw).map(|(endpoint, _)| endpoint)
+}
+
+fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
+    if !raw.trim_start().starts_with('{') {
+        return Err(Rejection::NotAnObject);
+    }
+    let [
+        id,
+        username,
+        alias,
+        registered,
+        contact,
+        expires,
+        user_agent,
+        registration,
+        application,
+        allowed @ ..,
+        sub_account,
+        created_at,
+        updated_at,
+    ] = pick(raw, &KEYS)?;
+    let any = |values: &[Option<&str>]| values.iter().any(Option::is_some);
+    let shape = RowShape {
+        registration_keys: any(&[contact, expires, user_agent, registration]),
+        narrative_keys: any(&allowed) || any(&[created_at, updated_at]),
+        application: application.and_then(ApplicationForm::of),
+    };
+    let id = endpoint_id(id)?;
+    let nested_keys = ["expires", "user_agent", "contact", "received"];
+    let [nested_expires, nested_user_agent, nested_contact, received] =
+        nested(registration, &nested_keys)?;
+
+    let mut fields = FieldReader::default();
+    let mut endpoint = Endpoint {
+        id,
+        username: fields.text(Field::Username, [username])?,
+        alias: fields.text(Field::Alias, [alias])?,
+        registered: fields.flag(Field::SipRegistered, registered)?,
+        expires_at: fields.time(Field::SipExpires, [expires, nested_expires])?,
+        user_agent: fields.text(Field::SipUserAgent, [user_agent, nested_user_agent])?,
+        contact: fields.text(Field::SipContact, [contact, nested_contact])?,
+        received: fields.text(Field::SipReceived, [received])?,
+        application: fields.application(application)?,
+        sub_account: fields.sub_account(sub_account)?,
+        created_at: fields.time(Field::CreatedAt, [created_at])?,
+        updated_at: fields.time(Field::UpdatedAt, [updated_at])?,
+        ..Endpoint::default()
+    };
+    for (flag, raw) in endpoint.allowed.iter_mut().zip(allowed) {
+        *flag = fields.flag(Field::Allow, raw)?;
+    }
+    endpoint.rejected = fields.rejected;
+    endpoint.assumed = fields.assumed;
+    Ok((endpoint, shape))
+}
+
+fn endpoint_id(raw: Option<&str>) -> Result<String, Rejection> {
+    let id = match Json::read(raw)? {
+        Json::Text(text) if !text.is_empty() => text,
+        Json::Number(number) if is_integer(number) => number.into(),
+        _ => return Err(Rejection::NoId),
+    };
+    if id.len() > MAX_ID {
+        return Err(Rejection::IdTooLong);
+    }
+    Ok(id.into_owned())
+}
+
+/// The keys of an object inside a row; none where the value is no object.
+fn nested<'a, const N: usize>(
+    raw: Option<&'a str>,
+    keys: &[&str; N],
+) -> Result<[Option<&'a str>; N], Rejection> {
+    match raw {
+        Some(object) if object.starts_with('{') => Ok(pick(object, keys)?),
+        _ => Ok([None; N]),
+    }
+}
+
+/// Reads values, and lists the fields that it drops, cuts or assumes. Absent values and `null` are not
+/// listed.
+#[derive(Default)]
+struct FieldReader {
+    rejected: Fields,
+    assumed: Fields,
+}
+
+impl FieldReader {
+    /// The first of these values that is text; a number is read as its digits.
+    fn text<const N: usize>(
+        &mut self,
+        field: Field,
+        candidates: [Option<&str>; N],
+    ) -> Result<Option<String>, Rejection> {
+        for raw in candidates {
+            let text = match Json::read(raw)? {
+                Json::Null => None,
+                Json::Text(text) => self.cut(field, &text),
+                Json::Number(number) => self.cut(field, number),
+                Json::Bool(_) | Json::Compound => self.reject(field),
+            };
+            if text.is_some() {
+                return Ok(text);
+            }
+        }
+        Ok(None)
+    }
+
+    /// True or false in any observed spelling; another word is dropped.
+    fn flag(&mut self, field: Field, raw: Option<&str>) -> Result<Option<bool>, Rejection> {
+        let value = Json::read(raw)?;
+        let word = match &value {
+            Json::Null => return Ok(None),
+            Json::Bool(flag) => return Ok(Some(*flag)),
+            Json::Number(number) => number,
+            Json::Text(text) => text.trim(),
+            Json::Compound => return Ok(self.reject(field)),
+        };
+        Ok(match word {
+            "" => None,
+            "1" => Some(true),
+            "0" => Some(false),
+            word if word.eq_ignore_ascii_case("true") => Some(true),
+            word if word.eq_ignore_ascii_case("false") => Some(false),
+            _ => self.reject(field),
+        })
+    }
+
+    /// The first of these values that is a time as text. A number is dropped: its unit and its origin are
+    /// unknown.
+    fn time<const N: usize>(
+        &mut self,
+        field: Field,
+        candidates: [Option<&str>; N],
+    ) -> Result<Option<UnixMillis>, Rejection> {
+        for raw in candidates {
+            let parsed = match Json::read(raw)? {
+                Json::Null => continue,
+                Json::Text(text) if text.is_empty() => continue,
+                Json::Text(text) => parse_time(&text),
+                _ => None,
+            };
+            match parsed {
+                Some((time, has_zone)) => {
+                    if !has_zone {
+                        self.assumed.insert(field);
+                    }
+                    return Ok(Some(time));
+                }
+                None => self.rejected.insert(field),
+            }
+        }
+        Ok(None)
+    }
+
+    /// An application in any of its forms. An object without a usable id is an application, too.
+    fn application(&mut self, raw: Option<&str>) -> Result<Option<Application>, Rejection> {
+        let field = Field::Application;
+        let [app_id, app_name] = nested(raw, &["app_id", "app_name"])?;
+        let is_object = raw.is_some_and(|raw| raw.starts_with('{'));
+        let id = self.reference(field, if is_object { app_id } else { raw }, "Application")?;
+        let name = self.text(field, [app_name])?;
+        let id = id.or_else(|| is_object.then(String::new));
+        Ok(id.map(|id| Application { id, name }))
+    }
+
+    /// The auth id of a sub-account: bare, at the end of a URI, or in an object.
+    fn sub_account(&mut self, raw: Option<&str>) -> Result<Option<String>, Rejection> {
+        let field = Field::SubAccount;
+        let [auth_id] = nested(raw, &["auth_id"])?;
+        let is_object = raw.is_some_and(|raw| raw.starts_with('{'));
+        let id = self.reference(field, if is_object { auth_id } else { raw }, "Subaccount")?;
+        if is_object && id.is_none() {
+            self.rejected.insert(field);
+        }
+        Ok(id)
+    }
+
+    /// An id of another resource, bare or at the end of a URI. `collection` is the segment of the URI
+    /// before the id, as in `/v1/Account/MA_1/Application/123/`.
+    fn reference(
+        &mut self,
+        field: Field,
+        raw: Option<&str>,
+        collection: &str,
+    ) -> Result<Option<String>, Rejection> {
+        let value = Json::read(raw)?;
+        let id = match &value {
+            Json::Null => return Ok(None),
+            Json::Number(number) if is_integer(number) => Some(*number),
+            Json::Text(text) if text.contains('/') => text
+                .rsplit('/')
+                .find(|segment| !segment.is_empty())
+                .filter(|segment| !segment.eq_ignore_ascii_case(collection)),
+            Json::Text(text) => Some(&**text),
+            _ => None,
+        };
+        Ok(match id {
+            Some(id) => self.cut(field, id),
+            None => self.reject(field),
+        })
+    }
+
+    /// At most [`MAX_TEXT`] bytes of the text; `None` for empty text.
+    fn cut(&mut self, field: Field, text: &str) -> Option<String> {
+        let mut end = text.len().min(MAX_TEXT);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        if end < text.len() {
+            self.rejected.insert(field);
+        }
+        (end > 0).then(|| text[..end].to_owned())
+    }
+
+    fn reject<T>(&mut self, field: Field) -> Option<T> {
+        self.rejected.insert(field);
+        None
+    }
+}
+
+/// Reads `2025-10-28T11:30:00Z` and its variants, and whether the text has a zone. The `T` may be a space,
+/// the fraction may have any length, and time and zone may be absent. Numbers are `None`, and so are times
+/// up to 1970, which stand for an unknown time.
+fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
+    const PARSER: DateTimeParser = DateTimeParser::new();
+    let text = text.trim();
+    let (date, time) = text.split_at_checked("2025-10-28".len())?;
+    if !date.starts_with(|first: char| first.is_ascii_digit()) || date.as_bytes()[4] != b'-' {
+        return None;
+    }
+    let has_zone = time.contains(['Z', 'z', '+', '-', '[']);
+    let text = with_short_fraction(text);
+    let time = if has_zone {
+        PARSER.parse_timestamp(text.as_bytes()).ok()?
+    } else {
+        let civil = PARSER.parse_datetime(text.as_bytes()).ok()?;
+        Offset::UTC.to_timestamp(civil).ok()?
+    };
+    let time = UnixMillis(time.as_millisecond());
+    (time.0 > 0).then_some((time, has_zone))
+}
+
+/// The text with its fraction cut to the digits that the parser takes.
+fn with_short_fraction(text: &str) -> Cow<'_, str> {
+    let Some(start) = text.find(['.', ',']).map(|point| point + 1) else {
+        return Cow::Borrowed(text);
+    };
+    let digits = text[start..].bytes().take_while(u8::is_ascii_digit).count();
+    if digits <= MAX_FRACTION_DIGITS {
+        return Cow::Borrowed(text);
+    }
+    let (kept, rest) = (start + MAX_FRACTION_DIGITS, start + digits);
+    Cow::Owned([&text[..kept], &text[rest..]].concat())
+}
