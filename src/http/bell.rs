@@ -8,7 +8,7 @@ use hyper::{HeaderMap, Request, header::HeaderName};
 use super::negotiation::{self, MediaType};
 use crate::{
     exposition::Encoding,
-    probe::{Asked, Prober, Reply, Retrieve},
+    probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
 };
 
 /// The scraper's own patience, in seconds.
@@ -18,21 +18,21 @@ const TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout
 /// that the request allows.
 pub trait Bell: Debug + Send + Sync + 'static {
     /// The answer to one request.
-    fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply>;
+    fn ring(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse>;
 }
 
 impl<R: Retrieve> Bell for Prober<R> {
-    fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply> {
-        async move { self.answer(&asked).await }.boxed()
+    fn ring(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
+        async move { self.probe(&asked).await }.boxed()
     }
 }
 
 /// What a request asks, and how it wants its samples.
-pub(super) fn asked<B>(request: &Request<B>) -> (Asked, MediaType, Encoding) {
+pub(super) fn asked<B>(request: &Request<B>) -> (ProbeRequest, MediaType, Encoding) {
     let wanted = request.headers();
     let media_type = negotiation::media_type(wanted);
     let encoding = negotiation::encoding(wanted);
-    let asked = Asked {
+    let asked = ProbeRequest {
         query: request.uri().query().unwrap_or_default().to_owned(),
         timeout: timeout(wanted),
         format: media_type.format(),

@@ -24,7 +24,7 @@ use super::{
     pages::Pages,
     settings::Settings,
 };
-use crate::{exposition::Encoding, probe::Reply, telemetry::Instruments};
+use crate::{exposition::Encoding, probe::ProbeResponse, telemetry::Instruments};
 
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -185,9 +185,11 @@ impl<P: Pages> Front<P> {
         let (asked, media_type, encoding) = bell::asked(request);
         let reply = Arc::clone(bell).ring(asked);
         let answer = reply.map(move |reply| match reply {
-            Reply::Refused(reason) => small(StatusCode::BAD_REQUEST, PLAIN, reason, ticket),
-            Reply::Words(words) => small(StatusCode::OK, PLAIN, words, ticket),
-            Reply::Samples(samples) => {
+            ProbeResponse::BadRequest(reason) => {
+                small(StatusCode::BAD_REQUEST, PLAIN, reason, ticket)
+            }
+            ProbeResponse::DebugText(words) => small(StatusCode::OK, PLAIN, words, ticket),
+            ProbeResponse::Samples(samples) => {
                 let mut answer = negotiated(Body::page(samples, ticket), media_type, encoding);
                 answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
                 answer

@@ -1,26 +1,17 @@
-//! The bell: is this phone registered now? One endpoint is asked for, at once, for one answer.
+//! `/probe`: the state of one endpoint at this moment, with at most one request in flight for it.
 //!
-//! Beside the walks and apart from them: nothing that is found here reaches a snapshot. The way of a
-//! probe through the room:
+//! Probes are independent of walks: no result reaches a snapshot.
 //!
-//! 1. [`Prober::answer`] reads the `question` and how much time there is (`allowance`);
-//! 2. equal questions that come together become one `flight`, which waits for its account's share of
-//!    requests, then for the same turn as walks do, and then asks once (`line`);
-//! 3. everybody who waits for a flight has a deadline of their own, and an `outcome` in any case;
-//! 4. the outcome becomes `samples`, or is told to a person in words (`telling`).
+//! 1. [`Prober::probe`] reads the parameters and the time that the scrape leaves.
+//! 2. Equal probes that come together share one `InFlight` request. The request waits for its account's
+//!    share, then for the rate limiter that walks use, and is then sent once.
+//! 3. Each probe waits until its own deadline and then reports the reason.
+//! 4. The result becomes samples, or text for a person (`report`).
 
-mod allowance;
-mod flight;
-mod line;
-mod outcome;
+mod in_flight;
 mod prober;
-mod progress;
-mod question;
-mod samples;
-mod telling;
-
-pub use line::Retrieve;
-pub use prober::{Asked, Prober, Reply};
-
+mod report;
 #[cfg(test)]
 mod tests;
+
+pub use prober::{ProbeRequest, ProbeResponse, Prober, Retrieve};

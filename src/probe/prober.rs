@@ -1,80 +1,112 @@
-//! From a question to its answer.
+//! From the parameters of a probe to its response.
 
-use std::{collections::HashMap, fmt, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
 };
+use url::form_urlencoded;
 
 use super::{
-    allowance,
-    flight::Flights,
-    line::{Line, Retrieve, Wanted},
-    outcome::{Outcome, ProbeError, Reason},
-    progress::{Progress, Stage, Times},
-    question::{self, Question},
-    samples,
-    telling::Told,
+    in_flight::{InFlightMap, Outcome, ProbeError, Progress, Stage, THROTTLED, Times},
+    report::{Report, Visible},
 };
 use crate::{
-    api::ErrorKind,
+    api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Config},
     exposition::{Encoding, Format},
-    telemetry::AccountInstruments,
+    telemetry::{AccountInstruments, ThrottleCause},
     walk::RateLimiter,
 };
 
-/// Requests in flight within one share, when its rate is not above this.
-const ROOM: usize = 8;
+/// The longest id of an endpoint, in bytes.
+const MAX_ID: usize = 128;
+/// The time-out of a scrape without the header: that of Prometheus.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest time-out that is granted, so that no connection is held for longer.
+const MAX_TIMEOUT: Duration = Duration::from_secs(120);
+/// Requests in flight within one share, unless its rate allows more in a second. An API that hangs thus
+/// holds few requests.
+const MAX_IN_FLIGHT: usize = 8;
+/// Longer than any deadline: a request waits for as long as a probe waits for it.
+const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
-/// One request of `/probe`, as the front door has read it.
+/// One request for `/probe`.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ProbeRequest {
     /// The query as it was sent, without `?`.
     pub query: String,
-    /// `X-Prometheus-Scrape-Timeout-Seconds` as it was sent, where it was.
+    /// `X-Prometheus-Scrape-Timeout-Seconds` as it was sent, if it was.
     pub timeout: Option<String>,
-    /// The format in which samples are wanted.
+    /// The format of the samples.
     pub format: Format,
-    /// The encoding in which samples are wanted.
+    /// The encoding of the samples.
     pub encoding: Encoding,
 }
 
-/// The answer to it.
+/// The response to a [`ProbeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// The request was wrong; the text says what would be right and repeats nothing of it.
-    Refused(&'static str),
-    /// Samples, in the format and the encoding that were wanted.
+pub enum ProbeResponse {
+    /// The request is wrong; the text says what would be right and repeats nothing of the request.
+    BadRequest(&'static str),
+    /// Samples, in the format and the encoding of the request.
     Samples(Bytes),
     /// `debug=true`: a text for a person.
-    Words(String),
+    DebugText(String),
 }
 
-/// Answers probes of every account.
+/// The API, as a probe uses it: [`Client`] in the program, a fake in tests.
+pub trait Retrieve: Send + Sync + 'static {
+    /// One attempt to retrieve the endpoint's record, and the status of the response.
+    fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
+
+    /// That request as it may be shown: method and URL, without credentials.
+    fn describe(&self, id: &str) -> String;
+}
+
+impl Retrieve for Client {
+    async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
+        Client::retrieve(self, id).await
+    }
+
+    fn describe(&self, id: &str) -> String {
+        self.describe_retrieve(id)
+    }
+}
+
+/// Answers the probes of every account.
 pub struct Prober<R> {
-    lines: Vec<Arc<Line<R>>>,
-    flights: Flights,
+    accounts: Vec<Arc<AccountProber<R>>>,
+    in_flight: Arc<InFlightMap>,
     timeout_offset: Duration,
     requests_per_second: f64,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// By base URL and auth id.
     shares: HashMap<(String, String), Arc<RateLimiter>>,
 }
 
 impl<R: Retrieve> Prober<R> {
-    /// One without accounts. Probes together have at most half of the process's requests in flight,
-    /// so that walks keep the other.
+    /// A prober without accounts. All probes together have at most half of
+    /// `api.max_concurrent_requests`, so that walks keep the other half.
     pub fn new(config: &Config) -> Self {
-        let room = (config.max_concurrent_requests / 2).max(1);
+        let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
-            lines: Vec::new(),
-            flights: Flights::default(),
+            accounts: Vec::new(),
+            in_flight: Arc::default(),
             timeout_offset: config.probe.timeout_offset,
             requests_per_second: config.probe.requests_per_second,
-            room: Arc::new(Semaphore::new(room)),
+            permits: Arc::new(Semaphore::new(permits)),
             shares: HashMap::new(),
         }
     }
@@ -87,156 +119,285 @@ impl<R: Retrieve> Prober<R> {
         limiter: Arc<RateLimiter>,
         instruments: AccountInstruments,
     ) {
-        let key = (account.api.base_url.to_string(), account.auth_id.clone());
-        // Nobody waits for a limiter that is slower than the share while holding room that others need.
+        // A share faster than the limiter would let probes wait for the limiter with a permit that the
+        // probes of other accounts need.
         let limit = limiter.rate().unwrap_or(f64::INFINITY);
         let rate = self.requests_per_second.min(limit);
-        let share = self
-            .shares
-            .entry(key)
-            .or_insert_with(|| Arc::new(RateLimiter::new(Some(rate), room_for(rate))));
-        let limiters = [limiter, Arc::clone(share)];
-        let room = Arc::clone(&self.room);
-        let line = Line::new(Wanted::of(account), source, limiters, room, instruments);
-        self.lines.push(Arc::new(line));
+        // The settings allow at most 100 a second.
+        let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
+        let in_flight = per_second.map_or(0, usize::from).max(MAX_IN_FLIGHT);
+        let key = (account.api.base_url.to_string(), account.auth_id.clone());
+        let share = self.shares.entry(key);
+        let share = share.or_insert_with(|| Arc::new(RateLimiter::new(Some(rate), in_flight)));
+        self.accounts.push(Arc::new(AccountProber {
+            visible: Visible::new(account),
+            source,
+            limiter,
+            share: Arc::clone(share),
+            permits: Arc::clone(&self.permits),
+            instruments,
+            refusals: AtomicU32::new(0),
+            request_ms: AtomicU64::new(0),
+        }));
     }
 
-    /// Answers within the time that the scrape has.
-    pub async fn answer(&self, asked: &Asked) -> Reply {
+    /// Responds within the time that the scrape has.
+    pub async fn probe(&self, request: &ProbeRequest) -> ProbeResponse {
         let begun = Instant::now();
         let find = |name: &str| {
-            self.lines
-                .iter()
-                .position(|line| line.wanted.account == name)
+            let mut accounts = self.accounts.iter();
+            accounts.position(|one| one.visible.account == name)
         };
-        let question = match question::read(&asked.query, find) {
-            Ok(question) => question,
-            Err(refusal) => return Reply::Refused(refusal),
+        let params = match ProbeParams::read(&request.query, find) {
+            Ok(params) => params,
+            Err(message) => return ProbeResponse::BadRequest(message),
         };
-        let Some(allowed) = allowance::allowed(asked.timeout.as_deref(), self.timeout_offset)
-        else {
-            return Reply::Refused(allowance::REFUSAL);
+        let Some(timeout) = timeout(request.timeout.as_deref(), self.timeout_offset) else {
+            let message = "the header X-Prometheus-Scrape-Timeout-Seconds must hold one number of \
+                           seconds above zero, such as 10\n";
+            return ProbeResponse::BadRequest(message);
         };
-        let line = &self.lines[question.account];
-        let found = self.find_out(line, &question, begun + allowed).await;
-        let took = begun.elapsed();
-        if let Err(failure) = &*found.outcome {
+        let account = &self.accounts[params.account];
+        let (outcome, progress) = self.outcome(&params, begun + timeout).await;
+        let report = Report {
+            visible: &account.visible,
+            request: account.source.describe(&params.id),
+            outcome: &outcome,
+            progress,
+            timeout,
+            took: begun.elapsed(),
+        };
+        if let Err(error) = &*outcome {
             tracing::debug!(
-                account = %line.wanted.account, endpoint_id = %question.id,
-                reason = failure.reason.label(), detail = %failure.words, "probe failed"
+                account = %account.visible.account, endpoint_id = %params.id,
+                reason = error.reason, detail = %error.message, "probe failed"
             );
         }
-        let sheet = samples::sheet(&line.wanted, &found.outcome, took);
-        if !question.debug {
-            return Reply::Samples(sheet.finish(asked.format, asked.encoding));
+        if params.debug {
+            return ProbeResponse::DebugText(report.to_string());
         }
-        let exposition = sheet.finish(Format::Text, Encoding::Identity);
-        let told = Told {
-            wanted: &line.wanted,
-            request: &line.source.shown(&question.id),
-            joined: found.joined,
-            outcome: &found.outcome,
-            progress: found.progress,
-            allowed,
-            took,
-            exposition: &String::from_utf8_lossy(&exposition),
-        };
-        Reply::Words(told.to_string())
+        ProbeResponse::Samples(report.samples().finish(request.format, request.encoding))
     }
 
-    async fn find_out(&self, line: &Arc<Line<R>>, question: &Question, until: Instant) -> Found {
-        if is_paused_beyond(line, until) {
-            return Found {
-                outcome: Arc::new(Err(ProbeError::paused())),
-                progress: None,
-                joined: false,
-            };
+    /// The outcome at the deadline, the progress of the request, if there is one, and whether an equal
+    /// probe began it.
+    async fn outcome(
+        &self,
+        params: &ProbeParams,
+        deadline: Instant,
+    ) -> (Arc<Outcome>, Option<(Times, bool)>) {
+        let account = &self.accounts[params.account];
+        if account.limiter.pause().is_some_and(|end| end > deadline) {
+            return (Arc::new(Err(paused())), None);
         }
-        let key = (question.account, question.id.clone());
-        let begin = |progress| Arc::clone(line).ask(question.id.clone(), progress);
-        let (flight, joined) = self.flights.join(key, begin);
-        let progress = Arc::clone(&flight.progress);
+        let key = (params.account, params.id.clone());
+        let begin = |progress| Arc::clone(account).request(params.id.clone(), progress);
+        let (request, joined) = self.in_flight.join(key, begin);
+        let progress = &request.progress;
+        let too_late = || Arc::new(Err(account.deadline_error(progress)));
         let outcome = tokio::select! {
-            // The deadline comes first, so that no request is begun for somebody who leaves.
+            // The deadline comes first, so that no request is sent for a probe that has ended.
             biased;
-            () = sleep_until(until) => (flight.landing.peek().cloned())
-                .unwrap_or_else(|| Arc::new(Err(given_up(line, &progress)))),
-            outcome = flight.landing.clone() => outcome,
-            () = too_late(line, &progress, until) => Arc::new(Err(given_up(line, &progress))),
+            () = sleep_until(deadline) => request.outcome.peek().cloned().unwrap_or_else(too_late),
+            outcome = request.outcome.clone() => outcome,
+            () = account.too_late(progress, deadline) => too_late(),
         };
-        Found {
-            outcome,
-            progress: Some(progress.now()),
-            joined,
-        }
+        (outcome, Some((progress.now(), joined)))
     }
 
-    /// How many requests are under way or waiting.
+    /// How many requests are in flight or waiting.
     #[cfg(test)]
-    pub(super) fn flights(&self) -> usize {
-        self.flights.len()
-    }
-}
-
-/// What came of a question.
-struct Found {
-    outcome: Arc<Outcome>,
-    progress: Option<(Stage, Times)>,
-    joined: bool,
-}
-
-/// Requests in flight within one share: few, so that a vendor that hangs holds few.
-fn room_for(rate: f64) -> usize {
-    // At most one a second's worth; the settings allow no more than a hundred a second.
-    let per_second = (1..=100_u32)
-        .rev()
-        .find(|number| f64::from(*number) <= rate);
-    per_second.map_or(ROOM, |number| ROOM.max(number as usize))
-}
-
-fn is_paused_beyond<R>(line: &Line<R>, until: Instant) -> bool {
-    line.limiter.pause().is_some_and(|end| end > until)
-}
-
-/// Waits until there is no more time for a request that has not left: one that would leave now would
-/// be paid for and not be waited for. With more probes than their share, that would be nearly every one.
-async fn too_late<R: Retrieve>(line: &Line<R>, progress: &Progress, until: Instant) {
-    let left = until.saturating_duration_since(Instant::now());
-    sleep_until(until - line.usual_time().min(left / 2)).await;
-    if !matches!(progress.now().0, Stage::Share | Stage::Limiter) {
-        pending::<()>().await;
-    }
-}
-
-/// Why there is no answer at the deadline of somebody who waits.
-fn given_up<R>(line: &Line<R>, progress: &Progress) -> ProbeError {
-    let (stage, _) = progress.now();
-    match stage {
-        Stage::Share | Stage::Limiter if line.limiter.pause().is_some() => ProbeError::paused(),
-        Stage::Share => ProbeError::unanswered(
-            Reason::Throttled,
-            "more was asked for than probe.requests_per_second allows",
-        ),
-        Stage::Limiter if line.limiter.is_full() => ProbeError::unanswered(
-            Reason::Throttled,
-            "as many requests were in flight as api.max_concurrent_requests allows",
-        ),
-        Stage::Limiter => ProbeError::unanswered(
-            Reason::Throttled,
-            "more was asked for than api.requests_per_second allows",
-        ),
-        Stage::Request | Stage::Landed => ProbeError::unanswered(
-            Reason::Request(ErrorKind::Timeout),
-            "no complete answer within this probe's time",
-        ),
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.lock().len()
     }
 }
 
 impl<R> fmt::Debug for Prober<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prober")
-            .field("accounts", &self.lines.len())
-            .field("flights", &self.flights)
+            .field("accounts", &self.accounts.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The probes of one account.
+struct AccountProber<R> {
+    visible: Visible,
+    source: Arc<R>,
+    /// The account's rate limiter, which its walks use, too.
+    limiter: Arc<RateLimiter>,
+    /// The part of it that probes may use.
+    share: Arc<RateLimiter>,
+    /// Requests of probes in flight over the whole process.
+    permits: Arc<Semaphore>,
+    instruments: AccountInstruments,
+    /// Successive responses 429 without `Retry-After`.
+    refusals: AtomicU32,
+    /// Duration of the last request, in milliseconds.
+    request_ms: AtomicU64,
+}
+
+impl<R: Retrieve> AccountProber<R> {
+    /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
+    /// the connection turns out to have been closed while it was idle.
+    async fn request(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
+        let share = self.share.acquire(NO_DEADLINE).await;
+        let permit = self.permits.acquire().await;
+        let mut result = self.attempt(&id, &progress).await?;
+        if result.as_ref().is_err_and(|error| error.stale_connection) {
+            result = self.attempt(&id, &progress).await?;
+        }
+        drop((permit, share));
+        self.apply_retry_after(result.as_ref().err());
+        Ok(result?)
+    }
+
+    async fn attempt(
+        &self,
+        id: &str,
+        progress: &Progress,
+    ) -> Result<Result<(Endpoint, u16), Error>, ProbeError> {
+        progress.enter(Stage::Limiter, Duration::ZERO);
+        let permit = self.limiter.acquire(NO_DEADLINE).await;
+        let permit = permit.map_err(|_| paused())?;
+        let waited = permit.waited;
+        progress.enter(Stage::Sent, waited.vendor);
+        let own = waited.limiter + waited.in_flight;
+        self.instruments.throttled(ThrottleCause::Limiter, own);
+        self.instruments
+            .throttled(ThrottleCause::Vendor, waited.vendor);
+        let sent = Instant::now();
+        let result = self.source.retrieve(id).await;
+        let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.request_ms.store(took, Ordering::Relaxed);
+        Ok(result)
+    }
+
+    /// Pauses the account, walks included, as the API asks; without `Retry-After` for a time that grows
+    /// with each refusal.
+    fn apply_retry_after(&self, error: Option<&Error>) {
+        let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
+        if !is_refusal {
+            self.refusals.store(0, Ordering::Relaxed);
+        } else if self.limiter.pause().is_none() {
+            // The refusals of one burst count as one: no request is sent during a pause.
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(wait) = error.and_then(|error| error.retry_after) {
+            self.limiter.apply_retry_after(wait);
+        } else if is_refusal {
+            self.limiter.back_off(self.refusals.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Waits until a request that is not yet sent could not end before the deadline. It would cost its
+    /// share and be abandoned; with more probes than their share, nearly every request would be.
+    async fn too_late(&self, progress: &Progress, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
+        sleep_until(deadline - usual.min(left / 2)).await;
+        if !matches!(progress.now().stage, Stage::Share | Stage::Limiter) {
+            pending::<()>().await;
+        }
+    }
+
+    /// Why there is no outcome at the deadline of a probe.
+    fn deadline_error(&self, progress: &Progress) -> ProbeError {
+        let stage = progress.now().stage;
+        if matches!(stage, Stage::Sent | Stage::Done) {
+            let message = "no complete response within the time of this probe";
+            return ProbeError::without_response(ErrorKind::Timeout.label(), message);
+        }
+        let message = match stage {
+            _ if self.limiter.pause().is_some() => return paused(),
+            Stage::Share => "more than probe.requests_per_second allows",
+            _ if self.limiter.is_full() => "more in flight than api.max_concurrent_requests allows",
+            _ => "more than api.requests_per_second allows",
+        };
+        ProbeError::without_response(THROTTLED, message)
+    }
+}
+
+/// The API has asked for a pause, which still holds.
+fn paused() -> ProbeError {
+    let message = "the API has asked for a pause that is longer than the time of this probe";
+    ProbeError::without_response(ErrorKind::RateLimited.label(), message)
+}
+
+/// The parameters of a probe.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ProbeParams {
+    /// `account`, by its number.
+    pub(super) account: usize,
+    /// `endpoint_id`: text that can be a segment of a path without encoding.
+    pub(super) id: String,
+    /// `debug`: is the response for a person?
+    pub(super) debug: bool,
+}
+
+impl ProbeParams {
+    /// Reads a query, which is decoded once; other parameters are ignored. The error says what would be
+    /// right and repeats nothing of the query.
+    pub(super) fn read(
+        query: &str,
+        find: impl Fn(&str) -> Option<usize>,
+    ) -> Result<Self, &'static str> {
+        let [mut account, mut id, mut debug] = [const { None }; 3];
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let (param, repeated) = match &*name {
+                "account" => (&mut account, "the parameter account is given twice\n"),
+                "endpoint_id" => (&mut id, "the parameter endpoint_id is given twice\n"),
+                "debug" => (&mut debug, "the parameter debug is given twice\n"),
+                _ => continue,
+            };
+            if param.replace(value).is_some() {
+                return Err(repeated);
+            }
+        }
+        let account = account.filter(|name| !name.is_empty()).ok_or(
+            "the parameter account is missing: it is the name of a configured account, as in \
+             /probe?account=NAME&endpoint_id=ID\n",
+        )?;
+        let id = id.filter(|id| !id.is_empty()).ok_or(
+            "the parameter endpoint_id is missing: it is the id of an endpoint, as in \
+             /probe?account=NAME&endpoint_id=ID\n",
+        )?;
+        let debug = match debug.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err("the parameter debug must be true or false\n"),
+        };
+        let account = find(&account)
+            .ok_or("the parameter account must be the name of a configured account\n")?;
+        // The ids of the API are digits. Dots alone would be a step in the path.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let is_dots = id.bytes().all(|byte| byte == b'.');
+        if id.len() > MAX_ID || !id.bytes().all(is_plain) || is_dots {
+            return Err(
+                "the parameter endpoint_id must be 1 to 128 of the letters A to Z and a to z, \
+                 digits, and - . _ ~, and not dots only\n",
+            );
+        }
+        Ok(Self {
+            account,
+            id: id.into_owned(),
+            debug,
+        })
+    }
+}
+
+/// The time of a probe: the scrape's own time-out (`header`, in seconds) less `offset`, but never less
+/// than half of it. `None` for a header that is no number above zero.
+pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Option<Duration> {
+    let timeout = match header {
+        None => DEFAULT_TIMEOUT,
+        Some(text) => {
+            let seconds: f64 = text.trim().parse().ok()?;
+            if !seconds.is_finite() || seconds <= 0.0 {
+                return None;
+            }
+            Duration::from_secs_f64(seconds.min(MAX_TIMEOUT.as_secs_f64()))
+        }
+    };
+    Some(timeout.saturating_sub(offset).max(timeout / 2))
 }

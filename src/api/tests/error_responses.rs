@@ -62,7 +62,7 @@ async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
                 r#"{"error":{"code":"$","message":"$"},"requestId":"$"}"#,
                 "access is forbidden",
             ),
-            ("500 X", "$", "the server's server failed"),
+            ("500 X", "$", "the API's server failed"),
             (
                 "302 X",
                 "$",
@@ -71,7 +71,7 @@ async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
             (
                 "407 X",
                 "$",
-                "the request was refused by the proxy, which wants other credentials",
+                "the proxy refused the request; check the credentials in api.proxy_url",
             ),
             ("200 X", "$", "not JSON at line 1, column "),
             (
@@ -93,10 +93,7 @@ async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
 async fn a_page_for_people_is_told_by_its_length() {
     let page = "\n<html><h1>502</h1></html>";
     for (status, expected) in [
-        (
-            "502 X",
-            "the server's server failed: an HTML page of 26 bytes",
-        ),
+        ("502 X", "the API's server failed: an HTML page of 26 bytes"),
         (
             "200 X",
             "not JSON at line 2, column 1: an HTML page of 26 bytes",

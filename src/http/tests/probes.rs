@@ -10,20 +10,20 @@ use super::{
 use crate::{
     exposition::{AccountSummary, Encoding, Format},
     http::{Bell, Limits, Settings},
-    probe::{Asked, Reply},
+    probe::{ProbeRequest, ProbeResponse},
     shutdown::CancellationToken,
 };
 
 /// Answers with these words when it is told to, and remembers what was asked.
 #[derive(Debug)]
 struct Slow {
-    asked: Mutex<Vec<Asked>>,
-    reply: Reply,
+    asked: Mutex<Vec<ProbeRequest>>,
+    reply: ProbeResponse,
     gate: CancellationToken,
 }
 
 impl Slow {
-    fn saying(reply: Reply) -> Arc<Self> {
+    fn saying(reply: ProbeResponse) -> Arc<Self> {
         Arc::new(Self {
             asked: Mutex::default(),
             reply,
@@ -43,7 +43,7 @@ impl Slow {
 }
 
 impl Bell for Slow {
-    fn ring(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply> {
+    fn ring(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
         self.asked.lock().unwrap().push(asked);
         async move {
             self.gate.cancelled().await;
@@ -73,7 +73,7 @@ async fn ring(house: &House, headers: &str) -> Client {
 
 #[tokio::test]
 async fn a_probe_waits_while_everybody_else_is_answered_and_too_many_do_not_wait() {
-    let bell = Slow::saying(Reply::Words("well\n".to_owned()));
+    let bell = Slow::saying(ProbeResponse::DebugText("well\n".to_owned()));
     let house = house(&bell, 2).await;
     let mut waiting = [ring(&house, "").await, ring(&house, "").await];
     bell.heard(2).await;
@@ -99,7 +99,7 @@ async fn a_probe_waits_while_everybody_else_is_answered_and_too_many_do_not_wait
 
 #[tokio::test]
 async fn what_a_probe_is_asked_reaches_it_as_it_came() {
-    let bell = Slow::saying(Reply::Samples("probe_success 1\n".into()));
+    let bell = Slow::saying(ProbeResponse::Samples("probe_success 1\n".into()));
     bell.gate.cancel();
     let house = house(&bell, 2).await;
     let open_metrics = "Accept: application/openmetrics-text;version=1.0.0\r\n";
@@ -128,7 +128,7 @@ async fn what_a_probe_is_asked_reaches_it_as_it_came() {
 
 #[tokio::test]
 async fn the_end_waits_for_a_probe_no_longer_than_for_other_answers() {
-    let bell = Slow::saying(Reply::Refused("never\n"));
+    let bell = Slow::saying(ProbeResponse::BadRequest("never\n"));
     let limits = Limits {
         drain_time: std::time::Duration::from_millis(200),
         ..Limits::default()
@@ -147,7 +147,7 @@ async fn the_end_waits_for_a_probe_no_longer_than_for_other_answers() {
 
 #[tokio::test]
 async fn a_person_finds_an_example_of_a_probe_only_where_there_are_probes() {
-    let bell = Slow::saying(Reply::Refused("account is missing\n"));
+    let bell = Slow::saying(ProbeResponse::BadRequest("account is missing\n"));
     bell.gate.cancel();
     let with = house(&bell, 1).await;
     let account = |endpoint_id: Option<&str>| AccountSummary {

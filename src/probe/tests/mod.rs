@@ -1,7 +1,8 @@
-//! Stories with a vendor in memory and a clock that is paused.
+//! Probes of an API in memory, with a paused clock.
 
+mod debug_text;
+mod params;
 mod requests;
-mod words;
 
 use std::{
     sync::{
@@ -13,33 +14,33 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::{Asked, Prober, Reply, Retrieve};
+use super::{ProbeRequest, ProbeResponse, Prober, Retrieve, in_flight::THROTTLED};
 use crate::{
     api::{Endpoint, Error, ErrorKind, Field},
     clock::UnixMillis,
     config::{self, Config},
     exposition::{Encoding, Format},
-    telemetry::Instruments,
+    telemetry::{Instruments, catalogue::PROBE_FAILURE_REASONS},
     walk::RateLimiter,
 };
 
-/// A vendor that a story decides.
+/// An API whose responses a test chooses.
 #[derive(Default)]
-struct Fake {
-    asked: AtomicUsize,
+struct FakeApi {
+    requests: AtomicUsize,
     takes: Mutex<Duration>,
     error: Mutex<Option<Error>>,
-    /// So many requests meet a connection that was closed while it was idle.
+    /// So many requests use a connection that was closed while it was idle.
     stale: AtomicUsize,
     panics: AtomicBool,
 }
 
-impl Retrieve for Fake {
+impl Retrieve for FakeApi {
     async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let takes = *self.takes.lock().unwrap();
         sleep(takes).await;
-        assert!(!self.panics.load(Ordering::Relaxed), "a bug, on purpose");
+        assert!(!self.panics.load(Ordering::Relaxed), "a panic, on purpose");
         let stale = self.stale.load(Ordering::Relaxed);
         if stale > 0 {
             self.stale.store(stale - 1, Ordering::Relaxed);
@@ -54,7 +55,7 @@ impl Retrieve for Fake {
         }
     }
 
-    fn shown(&self, id: &str) -> String {
+    fn describe(&self, id: &str) -> String {
         format!("GET https://vendor.test/Account/***/Endpoint/{id}/")
     }
 }
@@ -87,10 +88,10 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
     }
 }
 
-/// A house with one account or two, which share their auth id.
-struct House {
-    prober: Arc<Prober<Fake>>,
-    fake: Arc<Fake>,
+/// A prober of one account or two, which share their auth id.
+struct Fixture {
+    prober: Arc<Prober<FakeApi>>,
+    fake: Arc<FakeApi>,
     limiter: Arc<RateLimiter>,
 }
 
@@ -106,10 +107,10 @@ fn settings(more: &[(&str, &str)]) -> Config {
     config::load(None, &environment).unwrap().config
 }
 
-fn house(names: &[&str], rate: Option<f64>, more: &[(&str, &str)]) -> House {
+fn fixture(names: &[&str], rate: Option<f64>, more: &[(&str, &str)]) -> Fixture {
     let mut config = settings(more);
     let mut prober = Prober::new(&config);
-    let (fake, instruments) = (Arc::<Fake>::default(), Instruments::new());
+    let (fake, instruments) = (Arc::<FakeApi>::default(), Instruments::new());
     let limiter = Arc::new(RateLimiter::new(rate, 32));
     for name in names {
         config.accounts[0].name = (*name).to_owned();
@@ -121,22 +122,22 @@ fn house(names: &[&str], rate: Option<f64>, more: &[(&str, &str)]) -> House {
             own,
         );
     }
-    House {
+    Fixture {
         prober: Arc::new(prober),
         fake,
         limiter,
     }
 }
 
-impl House {
-    async fn reply(&self, query: &str) -> Reply {
-        let asked = Asked {
+impl Fixture {
+    async fn respond(&self, query: &str) -> ProbeResponse {
+        let request = ProbeRequest {
             query: query.to_owned(),
             timeout: None,
             format: Format::Text,
             encoding: Encoding::Identity,
         };
-        self.prober.answer(&asked).await
+        self.prober.probe(&request).await
     }
 
     async fn samples(&self, id: &str) -> String {
@@ -145,26 +146,26 @@ impl House {
 
     async fn samples_of(&self, account: &str, id: &str) -> String {
         match self
-            .reply(&format!("account={account}&endpoint_id={id}"))
+            .respond(&format!("account={account}&endpoint_id={id}"))
             .await
         {
-            Reply::Samples(samples) => String::from_utf8(samples.to_vec()).unwrap(),
+            ProbeResponse::Samples(samples) => String::from_utf8(samples.to_vec()).unwrap(),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn words(&self, id: &str) -> String {
+    async fn debug_text(&self, id: &str) -> String {
         match self
-            .reply(&format!("account=default&endpoint_id={id}&debug=true"))
+            .respond(&format!("account=default&endpoint_id={id}&debug=true"))
             .await
         {
-            Reply::Words(words) => words,
+            ProbeResponse::DebugText(text) => text,
             other => panic!("{other:?}"),
         }
     }
 
-    fn asked(&self) -> usize {
-        self.fake.asked.load(Ordering::Relaxed)
+    fn requests(&self) -> usize {
+        self.fake.requests.load(Ordering::Relaxed)
     }
 
     fn fails(&self, error: Error) {
@@ -174,6 +175,31 @@ impl House {
     fn takes(&self, seconds: u64) {
         *self.fake.takes.lock().unwrap() = Duration::from_secs(seconds);
     }
+}
+
+#[test]
+fn every_kind_of_error_is_a_reason_in_the_catalogue() {
+    use ErrorKind::{
+        Auth, ClientError, Forbidden, Malformed, Network, NotFound, PaymentRequired, RateLimited,
+        Redirect, ServerError, Timeout, TooLarge,
+    };
+    let kinds = [
+        Auth,
+        PaymentRequired,
+        Forbidden,
+        NotFound,
+        RateLimited,
+        Timeout,
+        Network,
+        ServerError,
+        Redirect,
+        ClientError,
+        Malformed,
+        TooLarge,
+    ];
+    let mut reasons: Vec<_> = kinds.iter().map(|kind| kind.label()).collect();
+    reasons.push(THROTTLED);
+    assert_eq!(reasons, PROBE_FAILURE_REASONS);
 }
 
 fn failed(samples: &str) -> Option<&str> {

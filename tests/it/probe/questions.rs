@@ -96,7 +96,7 @@ async fn wrong_questions_are_answered_by_what_would_be_right() {
         ),
         (
             format!("?account=main&account=main&endpoint_id={id}"),
-            "account stands twice",
+            "account is given twice",
         ),
         (
             format!("?account=main&endpoint_id={id}&debug={MARK}"),

@@ -1,20 +1,20 @@
-//! What a person is told, and what is kept back.
+//! The debug text: its content, and what it hides.
 
-use super::{endpoint, house};
-use crate::probe::samples::expiration;
+use super::{endpoint, fixture};
+use crate::probe::report::expiration;
 
 #[tokio::test(start_paused = true)]
-async fn a_person_is_told_how_the_answer_came_about() {
-    let house = house(
+async fn the_debug_text_shows_request_times_response_and_samples() {
+    let fixture = fixture(
         &["default"],
         None,
         &[("VOBIZ_EXPORTER__METRICS__GROUPS", "user_agent,contact")],
     );
-    let words = house.words("42").await;
+    let text = fixture.debug_text("42").await;
     for line in [
         "  GET https://vendor.test/Account/***/Endpoint/42/",
         "  account default",
-        "  sent, and ended as told below",
+        "  sent, and ended as below",
         "  begun by this probe",
         "  waited for probe.requests_per_second   0.000 s",
         "  this probe may take                    9.500 s",
@@ -22,7 +22,7 @@ async fn a_person_is_told_how_the_answer_came_about() {
         "  success",
         "  endpoint_id     42 -> vobiz_probe_endpoint_info{endpoint_id}",
         "  username        text of 6 bytes -> vobiz_probe_endpoint_info{username}",
-        "  alias           text of 14 bytes (what came was cut or dropped) -> \
+        "  alias           text of 14 bytes (cut or dropped) -> \
          vobiz_probe_endpoint_info{alias}",
         "  sip_registered  true -> vobiz_probe_endpoint_registered",
         "  sip_expires     2026-03-02T05:30:00Z (assumed to be UTC) -> \
@@ -32,17 +32,17 @@ async fn a_person_is_told_how_the_answer_came_about() {
         "  created_at      absent",
         "probe_success 1",
     ] {
-        assert!(words.lines().any(|said| said == line), "{line} in {words}");
+        assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
     }
-    assert!(!words.contains("SECRET"), "{words}");
+    assert!(!text.contains("SECRET"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_configuration_hides_is_hidden_from_people_too() {
+async fn the_debug_text_hides_what_the_configuration_hides() {
     let username = ("VOBIZ_EXPORTER__METRICS__USERNAME", "false");
     let none = ("VOBIZ_EXPORTER__METRICS__GROUPS", "timestamps");
-    let words = house(&["default"], None, &[username, none])
-        .words("42")
+    let text = fixture(&["default"], None, &[username, none])
+        .debug_text("42")
         .await;
     for hidden in [
         "desk01",
@@ -51,29 +51,29 @@ async fn what_the_configuration_hides_is_hidden_from_people_too() {
         "Phone/1",
         "user_agent=",
     ] {
-        assert!(!words.contains(hidden), "{hidden} in {words}");
+        assert!(!text.contains(hidden), "{hidden} in {text}");
     }
     assert!(
-        words.contains("  username        text of 6 bytes\n"),
-        "{words}"
+        text.contains("  username        text of 6 bytes\n"),
+        "{text}"
     );
     assert!(
-        words.contains("  sip_contact     text of 25 bytes\n"),
-        "{words}"
+        text.contains("  sip_contact     text of 25 bytes\n"),
+        "{text}"
     );
     let contact = ("VOBIZ_EXPORTER__METRICS__GROUPS", "contact");
-    let words = house(&["default"], None, &[username, contact])
-        .words("42")
+    let text = fixture(&["default"], None, &[username, contact])
+        .debug_text("42")
         .await;
     assert!(
-        words.contains("  sip_contact     192.0.2.7:5060\n"),
-        "{words}"
+        text.contains("  sip_contact     192.0.2.7:5060\n"),
+        "{text}"
     );
-    assert!(!words.contains("desk01"), "{words}");
+    assert!(!text.contains("desk01"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_left_over_expiry_of_a_phone_that_is_gone_is_not_shown() {
+async fn the_expiry_of_an_unregistered_endpoint_is_not_exported() {
     let mut endpoint = endpoint("42");
     endpoint.registered = Some(false);
     assert_eq!(expiration(&endpoint), None);

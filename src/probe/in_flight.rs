@@ -1,0 +1,194 @@
+//! Requests in flight: equal probes share one request, which ends with the last probe that waits for it.
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use tokio::time::Instant;
+
+use crate::api::{Endpoint, Error, ErrorKind};
+
+/// The endpoint's record and the status of the response, or why there is none.
+pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
+
+/// The reason of a probe whose request was not sent because of a limit of this program.
+pub(super) const THROTTLED: &str = "throttled";
+
+/// Why a probe has no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ProbeError {
+    /// The `reason` label of `vobiz_probe_failure`: the label of an [`ErrorKind`], or [`THROTTLED`].
+    pub(super) reason: &'static str,
+    /// HTTP status, where a response came.
+    pub(super) status: Option<u16>,
+    /// What happened, for a person, without text of the API.
+    pub(super) message: String,
+}
+
+impl ProbeError {
+    /// An error without a response of the API.
+    pub(super) fn without_response(reason: &'static str, message: &str) -> Self {
+        Self {
+            reason,
+            status: None,
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl From<Error> for ProbeError {
+    fn from(error: Error) -> Self {
+        Self {
+            reason: error.kind.label(),
+            status: error.status,
+            message: error.to_string(),
+        }
+    }
+}
+
+/// The account, by its number, and the endpoint's id.
+type Key = (usize, String);
+
+/// A request that one or more equal probes wait for. When the last of them drops it, the request is
+/// cancelled.
+pub(super) struct InFlight {
+    /// The end of the request; each probe waits for a clone.
+    pub(super) outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
+    pub(super) progress: Arc<Progress>,
+    key: Key,
+    all: Arc<InFlightMap>,
+}
+
+/// The requests in flight, by their key. The map must not keep a request alive.
+#[derive(Default)]
+pub(super) struct InFlightMap(Mutex<HashMap<Key, Weak<InFlight>>>);
+
+impl InFlightMap {
+    /// The request in flight with this key (then `true`), or a new one from `begin`. A new request makes no
+    /// progress until a probe waits for it.
+    pub(super) fn join<F>(
+        self: &Arc<Self>,
+        key: Key,
+        begin: impl FnOnce(Arc<Progress>) -> F,
+    ) -> (Arc<InFlight>, bool)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let mut requests = self.lock();
+        let known = requests.get(&key).and_then(Weak::upgrade);
+        // A request that has ended is not shared: its result is in the past.
+        if let Some(request) = &known
+            && request.outcome.peek().is_none()
+        {
+            return (Arc::clone(request), true);
+        }
+        let progress = Arc::new(Progress::new());
+        let work = AssertUnwindSafe(begin(Arc::clone(&progress))).catch_unwind();
+        let watched = Arc::clone(&progress);
+        let outcome = async move {
+            let outcome = work.await.unwrap_or_else(|_| {
+                // As with a walk, `malformed` is the closest reason.
+                let message = "a panic in this program ended the probe; the log has its place";
+                let reason = ErrorKind::Malformed.label();
+                Err(ProbeError::without_response(reason, message))
+            });
+            watched.enter(Stage::Done, Duration::ZERO);
+            Arc::new(outcome)
+        };
+        let request = Arc::new(InFlight {
+            outcome: outcome.boxed().shared(),
+            progress,
+            key: key.clone(),
+            all: Arc::clone(self),
+        });
+        requests.insert(key, Arc::downgrade(&request));
+        // The drop of an ended request locks the map.
+        drop(requests);
+        drop(known);
+        (request, false)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<InFlight>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut requests = self.all.lock();
+        // A newer request with the same key stays.
+        if (requests.get(&self.key)).is_some_and(|request| request.strong_count() == 0) {
+            requests.remove(&self.key);
+        }
+    }
+}
+
+/// The stages of a request, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for the account's share of requests.
+    Share,
+    /// It waits for the account's rate limiter, or for the end of a pause that the API asked for.
+    Limiter,
+    /// It is sent.
+    Sent,
+    /// It has ended.
+    Done,
+}
+
+/// The stage of a request and the time spent in each stage, for the debug text and for the reason of a
+/// probe whose deadline passes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) stage: Stage,
+    since: Instant,
+    spent: [Duration; 4],
+    /// The part of the wait for the limiter that was a pause of the API; known when the wait ends.
+    pub(super) pause: Duration,
+}
+
+impl Times {
+    /// Time spent in a stage, without pauses of the API.
+    pub(super) fn spent(&self, stage: Stage) -> Duration {
+        self.spent[stage as usize]
+    }
+}
+
+/// Written by the request, read by every probe that waits for it.
+pub(super) struct Progress(Mutex<Times>);
+
+impl Progress {
+    fn new() -> Self {
+        Self(Mutex::new(Times {
+            stage: Stage::Share,
+            since: Instant::now(),
+            spent: [Duration::ZERO; 4],
+            pause: Duration::ZERO,
+        }))
+    }
+
+    /// The present stage ends, and this one begins. `pause` of the present stage was a pause of the API.
+    pub(super) fn enter(&self, stage: Stage, pause: Duration) {
+        let mut times = self.now();
+        let spent = &mut times.spent[times.stage as usize];
+        *spent = spent.saturating_sub(pause);
+        times.pause += pause;
+        times.stage = stage;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = times;
+    }
+
+    /// The stage and the times up to now.
+    pub(super) fn now(&self) -> Times {
+        let mut times = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        times.spent[times.stage as usize] += times.since.elapsed();
+        times.since = Instant::now();
+        times
+    }
+}

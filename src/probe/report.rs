@@ -1,0 +1,274 @@
+//! The result of a probe as samples, and as text for a person.
+//!
+//! The text gives the length of each text of the API: the page asks for no credentials, and a text may
+//! repeat the token in any spelling. Times, flags and addresses are shown as they were understood.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use super::in_flight::{Outcome, Stage, Times};
+use crate::{
+    api::{Capability, Endpoint, Field},
+    clock::UnixMillis,
+    config::{Account, Optional},
+    exposition::{Encoding, Format, Sheet, Value},
+    telemetry::catalogue::{Metric, PROBE_FAILURE_REASONS},
+};
+
+/// The fields of an account's endpoints that its configuration shows.
+pub(super) struct Visible {
+    pub(super) account: String,
+    username: bool,
+    user_agent: bool,
+    contact: bool,
+}
+
+impl Visible {
+    pub(super) fn new(account: &Account) -> Self {
+        let has = |group| account.metrics.groups.contains(&group);
+        Self {
+            account: account.name.clone(),
+            username: account.metrics.username,
+            user_agent: has(Optional::UserAgent),
+            contact: has(Optional::Contact),
+        }
+    }
+}
+
+/// The result of one probe. Its `Display` is the debug text.
+pub(super) struct Report<'a> {
+    pub(super) visible: &'a Visible,
+    /// Method and URL, without credentials.
+    pub(super) request: String,
+    pub(super) outcome: &'a Outcome,
+    /// The progress of the request, and whether an equal probe began it. `None` where a pause of the API
+    /// was too long for a request.
+    pub(super) progress: Option<(Times, bool)>,
+    pub(super) timeout: Duration,
+    pub(super) took: Duration,
+}
+
+impl Report<'_> {
+    /// Every family of a probe.
+    pub(super) fn samples(&self) -> Sheet {
+        let mut sheet = Sheet::new();
+        let success = Value::flag(self.outcome.is_ok());
+        sheet.sample(Metric::ProbeSuccess, &[], success);
+        let took = Value::Float(self.took.as_secs_f64());
+        sheet.sample(Metric::ProbeDuration, &[], took);
+        if let Some(status) = self.status() {
+            let status = Value::Integer(status.into());
+            sheet.sample(Metric::ProbeHttpStatusCode, &[], status);
+        }
+        if let Ok((endpoint, _)) = self.outcome {
+            self.endpoint_samples(&mut sheet, endpoint);
+        }
+        let failure = self.outcome.as_ref().err();
+        for reason in PROBE_FAILURE_REASONS {
+            let is_it = Value::flag(failure.is_some_and(|error| error.reason == reason));
+            sheet.sample(Metric::ProbeFailure, &[("reason", reason)], is_it);
+        }
+        sheet
+    }
+
+    fn endpoint_samples(&self, sheet: &mut Sheet, endpoint: &Endpoint) {
+        if let Some(registered) = endpoint.registered {
+            let registered = Value::flag(registered);
+            sheet.sample(Metric::ProbeEndpointRegistered, &[], registered);
+        }
+        if let Some(expires_at) = expiration(endpoint) {
+            let expires_at = Value::Time(expires_at);
+            sheet.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
+        }
+        let text = |text: &'_ Option<String>| text.as_deref().unwrap_or_default().to_owned();
+        let (alias, sub_account) = (text(&endpoint.alias), text(&endpoint.sub_account));
+        let (username, user_agent) = (endpoint.username.as_ref(), text(&endpoint.user_agent));
+        let application = endpoint.application.as_ref();
+        let application_id = application.map_or("", |one| &one.id);
+        let mut labels = vec![
+            ("account", &*self.visible.account),
+            ("endpoint_id", &*endpoint.id),
+        ];
+        let username = username.filter(|_| self.visible.username);
+        labels.extend(username.map(|username| ("username", &**username)));
+        labels.extend([
+            ("alias", &*alias),
+            ("sub_account", &*sub_account),
+            ("application_id", application_id),
+        ]);
+        if self.visible.user_agent {
+            labels.push(("user_agent", &user_agent));
+        }
+        sheet.sample(Metric::ProbeEndpointInfo, &labels, Value::ONE);
+    }
+
+    /// The HTTP status of the response, where one came.
+    fn status(&self) -> Option<u16> {
+        match self.outcome {
+            Ok((_, status)) => Some(*status),
+            Err(error) => error.status,
+        }
+    }
+
+    fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match self.progress.map(|(times, _)| times.stage) {
+            None => "not sent: the API's pause is longer than the time of this probe",
+            Some(Stage::Share) => "not sent: still waiting for a share of requests",
+            Some(Stage::Limiter) => "not sent: still waiting for the rate limiter",
+            Some(Stage::Sent) => "sent: no response yet",
+            Some(Stage::Done) => "sent, and ended as below",
+        };
+        writeln!(f, "  {stage}")?;
+        match self.progress {
+            None => {}
+            Some((_, true)) => writeln!(f, "  shared: begun by an equal probe")?,
+            Some((_, false)) => writeln!(f, "  begun by this probe")?,
+        }
+        writeln!(f, "\ntimes")?;
+        let times = self.progress.map(|(times, _)| times);
+        let spent = |stage| times.map_or(Duration::ZERO, |times| times.spent(stage));
+        let pause = times.map_or(Duration::ZERO, |times| times.pause);
+        for (name, time) in [
+            ("waited for probe.requests_per_second", spent(Stage::Share)),
+            ("waited for api.requests_per_second", spent(Stage::Limiter)),
+            ("waited for the API's pause", pause),
+            ("request", spent(Stage::Sent)),
+            ("this probe", self.took),
+            ("this probe may take", self.timeout),
+        ] {
+            writeln!(f, "  {name:<38} {:.3} s", time.as_secs_f64())?;
+        }
+        Ok(())
+    }
+
+    fn write_endpoint(&self, f: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
+        writeln!(f, "\nfields, and their samples")?;
+        let (id, label) = (&endpoint.id, "endpoint_id");
+        writeln!(f, "  {label:<15} {id} -> {}", info(label))?;
+        for field in Field::ALL {
+            let value = self.value(endpoint, field);
+            let value = value.unwrap_or_else(|| "absent".to_owned());
+            write!(f, "  {:<15} {value}", field.label())?;
+            if endpoint.rejected.contains(field) {
+                write!(f, " (cut or dropped)")?;
+            }
+            if endpoint.assumed.contains(field) {
+                write!(f, " (assumed to be UTC)")?;
+            }
+            match self.sample(endpoint, field) {
+                Some(sample) => writeln!(f, " -> {sample}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a field as it may be shown.
+    fn value(&self, endpoint: &Endpoint, field: Field) -> Option<String> {
+        let application = endpoint.application.as_ref();
+        let text = match field {
+            Field::SipRegistered => return endpoint.registered.map(|flag| flag.to_string()),
+            Field::SipExpires => return endpoint.expires_at.map(rfc_3339),
+            Field::CreatedAt => return endpoint.created_at.map(rfc_3339),
+            Field::UpdatedAt => return endpoint.updated_at.map(rfc_3339),
+            Field::Allow => return permissions(endpoint),
+            Field::Username => endpoint.username.as_deref(),
+            Field::Alias => endpoint.alias.as_deref(),
+            Field::SipUserAgent => endpoint.user_agent.as_deref(),
+            Field::SipContact => endpoint.contact.as_deref(),
+            Field::SipReceived => endpoint.received.as_deref(),
+            Field::Application => application.map(|one| &*one.id),
+            Field::SubAccount => endpoint.sub_account.as_deref(),
+        }?;
+        let is_device = matches!(field, Field::SipContact | Field::SipReceived);
+        let address = (is_device && self.visible.contact).then(|| address(text));
+        let length = || format!("text of {} bytes", text.len());
+        Some(address.flatten().unwrap_or_else(length))
+    }
+
+    /// The sample that a field became, if any.
+    fn sample(&self, endpoint: &Endpoint, field: Field) -> Option<String> {
+        let name = |metric: Metric| metric.family().name.to_owned();
+        let expires_at = expiration(endpoint);
+        let registered = endpoint.registered;
+        let has_username = endpoint.username.is_some() && self.visible.username;
+        match field {
+            Field::SipRegistered => registered.map(|_| name(Metric::ProbeEndpointRegistered)),
+            Field::SipExpires => expires_at.map(|_| name(Metric::ProbeRegistrationExpiration)),
+            Field::Username if has_username => Some(info("username")),
+            Field::Alias => Some(info("alias")),
+            Field::SipUserAgent if self.visible.user_agent => Some(info("user_agent")),
+            Field::Application => Some(info("application_id")),
+            Field::SubAccount => Some(info("sub_account")),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers = "accept, accept-encoding, user-agent, x-auth-id, x-auth-token";
+        writeln!(
+            f,
+            "request\n  {}\n  with the headers {headers}",
+            self.request
+        )?;
+        writeln!(f, "  account {}", self.visible.account)?;
+        self.write_times(f)?;
+        writeln!(f, "\nresponse")?;
+        match self.status() {
+            Some(status) => writeln!(f, "  status {status}")?,
+            None => writeln!(f, "  no status")?,
+        }
+        match self.outcome {
+            Ok((endpoint, _)) => {
+                writeln!(f, "  success")?;
+                self.write_endpoint(f, endpoint)?;
+            }
+            Err(error) => writeln!(f, "  failure, {}: {}", error.reason, error.message)?,
+        }
+        let exposition = self.samples().finish(Format::Text, Encoding::Identity);
+        write!(f, "\nexposition\n{}", String::from_utf8_lossy(&exposition))
+    }
+}
+
+/// When the registration expires. The time of an endpoint that is not registered belongs to an earlier
+/// registration and is not exported.
+pub(super) fn expiration(endpoint: &Endpoint) -> Option<UnixMillis> {
+    let expires_at = endpoint.expires_at;
+    expires_at.filter(|_| endpoint.registered == Some(true))
+}
+
+/// A label of the info series.
+fn info(label: &str) -> String {
+    format!("{}{{{label}}}", Metric::ProbeEndpointInfo.family().name)
+}
+
+fn rfc_3339(time: UnixMillis) -> String {
+    let time = jiff::Timestamp::from_millisecond(time.0);
+    time.map(|time| time.to_string()).unwrap_or_default()
+}
+
+/// The IP address of a device's URI, with its port where there is one.
+fn address(uri: &str) -> Option<String> {
+    let host = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
+    let scheme = ["sip:", "sips:"]
+        .into_iter()
+        .find(|scheme| host.starts_with(scheme));
+    let host = &host[scheme.map_or(0, str::len)..];
+    let host = host.split([';', '?', '>']).next()?;
+    let socket = host.parse::<SocketAddr>().map(|one| one.to_string());
+    let address = socket.or_else(|_| host.parse::<IpAddr>().map(|one| one.to_string()));
+    address.ok()
+}
+
+/// The `allow_*` flags that the record has.
+fn permissions(endpoint: &Endpoint) -> Option<String> {
+    let flags = Capability::ALL.into_iter().zip(endpoint.allowed);
+    let flags = flags.filter_map(|(capability, flag)| Some((capability.label(), flag?)));
+    let flags: Vec<_> = flags.map(|(name, flag)| format!("{name}={flag}")).collect();
+    (!flags.is_empty()).then(|| flags.join(" "))
+}
