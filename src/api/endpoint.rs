@@ -4,10 +4,10 @@ use crate::clock::UnixMillis;
 
 /// Declares an enum whose variants are the values of a label, in the order of the documentation.
 macro_rules! label_values {
-    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        $vis enum $name { $($(#[$doc])* $variant,)* }
+        pub enum $name { $(#[doc = concat!("`", $label, "`")] $(#[$doc])* $variant,)* }
 
         impl $name {
             /// All values, in the order of the documentation.
@@ -74,49 +74,30 @@ pub struct Application {
 label_values! {
     /// A permission of an endpoint; the `capability` label. The API field is `allow_` and the label.
     pub enum Capability {
-        /// `allow_voice`.
         Voice = "voice",
-        /// `allow_message`.
         Message = "message",
-        /// `allow_video`.
         Video = "video",
-        /// `allow_same_domain`.
         SameDomain = "same_domain",
-        /// `allow_other_domains`.
         OtherDomains = "other_domains",
-        /// `allow_phones`.
         Phones = "phones",
-        /// `allow_apps`.
         Apps = "apps",
     }
 }
 
 label_values! {
-    /// A field of a row that can be rejected or assumed; the `field` label.
+    /// A field of a row that can be rejected or assumed; the `field` label. `Allow` is any of `allow_*`.
     pub enum Field {
-        /// `username`.
         Username = "username",
-        /// `alias`.
         Alias = "alias",
-        /// `sip_registered`.
         SipRegistered = "sip_registered",
-        /// `sip_expires` or `sip_registration.expires`.
         SipExpires = "sip_expires",
-        /// `sip_user_agent` or `sip_registration.user_agent`.
         SipUserAgent = "sip_user_agent",
-        /// `sip_contact` or `sip_registration.contact`.
         SipContact = "sip_contact",
-        /// `sip_registration.received`.
         SipReceived = "sip_received",
-        /// `application`, its id or its name.
         Application = "application",
-        /// `sub_account`.
         SubAccount = "sub_account",
-        /// `created_at`.
         CreatedAt = "created_at",
-        /// `updated_at`.
         UpdatedAt = "updated_at",
-        /// Any of `allow_*`.
         Allow = "allow",
     }
 }

@@ -16,7 +16,10 @@ use reqwest::{
 };
 use rustls::CertificateError;
 
-use super::json::{Json, pick};
+use super::{
+    endpoint::label_values,
+    json::{Json, pick},
+};
 use crate::clock::UnixMillis;
 
 /// The longest wait that is believed, in seconds; a longer one is cut to this.
@@ -38,41 +41,37 @@ pub struct Error {
     pub stale_connection: bool,
 }
 
-/// The kinds of [`Error`]; each is a value of the `reason` label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// 401: also the response to a wrong path or auth id.
-    Auth,
-    /// 402.
-    PaymentRequired,
-    /// 403: inactive account, refused source address, resource of another account.
-    Forbidden,
-    /// 404.
-    NotFound,
-    /// 429.
-    RateLimited,
-    /// 408, or no response within the request's time.
-    Timeout,
-    /// DNS, TCP, TLS, reset, truncated body.
-    Network,
-    /// 5xx.
-    ServerError,
-    /// 3xx: never followed, because the token's headers must not reach another host.
-    Redirect,
-    /// Any other 4xx.
-    ClientError,
-    /// 200 without a readable list: an error's body, bad JSON, no `objects`.
-    Malformed,
-    /// The body is larger than allowed.
-    TooLarge,
+label_values! {
+    /// The kinds of [`Error`]; each is a value of the `reason` label.
+    pub enum ErrorKind {
+        /// 401: also the response to a wrong path or auth id.
+        Auth = "auth",
+        /// 402.
+        PaymentRequired = "payment_required",
+        /// 403: inactive account, refused source address, resource of another account.
+        Forbidden = "forbidden",
+        /// 404.
+        NotFound = "not_found",
+        /// 429.
+        RateLimited = "rate_limited",
+        /// 408, or no response within the request's time.
+        Timeout = "timeout",
+        /// DNS, TCP, TLS, reset, truncated body.
+        Network = "network",
+        /// 5xx.
+        ServerError = "server_error",
+        /// 3xx: never followed, because the token's headers must not reach another host.
+        Redirect = "redirect",
+        /// Any other 4xx.
+        ClientError = "client_error",
+        /// 200 without a readable list: an error's body, bad JSON, no `objects`.
+        Malformed = "malformed",
+        /// The body is larger than allowed.
+        TooLarge = "too_large",
+    }
 }
 
 impl ErrorKind {
-    /// The `reason` label's value.
-    pub fn label(self) -> &'static str {
-        self.label_and_message().0
-    }
-
     /// May the same request succeed if it is made again? 408, 429, 5xx and faults of the network.
     pub fn is_retryable(self) -> bool {
         matches!(
@@ -98,26 +97,20 @@ impl ErrorKind {
         })
     }
 
-    fn label_and_message(self) -> (&'static str, &'static str) {
+    fn message(self) -> &'static str {
         match self {
-            Self::Auth => (
-                "auth",
-                "the credentials, the auth id or the path were refused",
-            ),
-            Self::PaymentRequired => ("payment_required", "payment is required"),
-            Self::Forbidden => ("forbidden", "access is forbidden"),
-            Self::NotFound => ("not_found", "not found"),
-            Self::RateLimited => ("rate_limited", "too many requests"),
-            Self::Timeout => ("timeout", "no complete response in time"),
-            Self::Network => ("network", "the connection failed"),
-            Self::ServerError => ("server_error", "the API's server failed"),
-            Self::Redirect => (
-                "redirect",
-                "a redirect, which is never followed; check api.base_url",
-            ),
-            Self::ClientError => ("client_error", "the request was refused"),
-            Self::Malformed => ("malformed", "the response is not understood"),
-            Self::TooLarge => ("too_large", "the response is larger than allowed"),
+            Self::Auth => "the credentials, the auth id or the path were refused",
+            Self::PaymentRequired => "payment is required",
+            Self::Forbidden => "access is forbidden",
+            Self::NotFound => "not found",
+            Self::RateLimited => "too many requests",
+            Self::Timeout => "no complete response in time",
+            Self::Network => "the connection failed",
+            Self::ServerError => "the API's server failed",
+            Self::Redirect => "a redirect, which is never followed; check api.base_url",
+            Self::ClientError => "the request was refused",
+            Self::Malformed => "the response is not understood",
+            Self::TooLarge => "the response is larger than allowed",
         }
     }
 }
@@ -136,17 +129,12 @@ impl Error {
 
     /// The connection failed before the response was complete.
     pub(super) fn of_connection(status: Option<u16>, error: &reqwest::Error) -> Self {
-        let kind = if error.is_timeout() {
-            ErrorKind::Timeout
-        } else {
-            ErrorKind::Network
-        };
-        let (_, mut message) = kind.label_and_message();
-        let cause;
-        if kind == ErrorKind::Network {
-            cause = format!("{message}: {}", connection_cause(error));
-            message = &cause;
+        if error.is_timeout() {
+            let kind = ErrorKind::Timeout;
+            return Self::new(kind, status, kind.message());
         }
+        let kind = ErrorKind::Network;
+        let message = format!("{}: {}", kind.message(), connection_cause(error));
         Self::new(kind, status, message)
     }
 
@@ -161,7 +149,7 @@ impl Error {
         let message = if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             "the proxy refused the request; check the credentials in api.proxy_url"
         } else {
-            kind.label_and_message().1
+            kind.message()
         };
         Self {
             retry_after: in_header.or_else(|| retry_after_in_body(body)),
@@ -226,33 +214,25 @@ pub(super) fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<UnixM
 
 /// The `Retry-After` header: seconds, or a date seen from `now`. `None` where it asks for no wait.
 pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
-    match date_header(headers, RETRY_AFTER) {
-        Some(date) => wait(date.since(now).as_secs_f64()),
-        None => wait(
-            headers
-                .get(RETRY_AFTER)?
-                .to_str()
-                .ok()?
-                .trim()
-                .parse()
-                .ok()?,
-        ),
+    if let Some(date) = date_header(headers, RETRY_AFTER) {
+        return wait(date.since(now).as_secs_f64());
     }
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    wait(seconds.trim().parse().ok()?)
 }
 
 /// `error.details.retryAfter` of an error's body, which may be empty, HTML, or truncated.
 fn retry_after_in_body(body: &str) -> Option<Duration> {
     let [error] = pick(body, &["error"]).ok()?;
     let [details] = pick(error?, &["details"]).ok()?;
-    let waits = pick(details?, &["retryAfter", "retry_after"]).ok()?;
-    let text = waits
-        .into_iter()
-        .find_map(|raw| match Json::read(raw).ok()? {
-            Json::Text(text) if !text.trim().is_empty() => Some(text),
-            Json::Number(number) => Some(number.into()),
-            _ => None,
-        });
-    wait(text?.trim().parse().ok()?)
+    let keys = pick(details?, &["retryAfter", "retry_after"]).ok()?;
+    let mut values = keys.into_iter().map(Json::read);
+    let seconds = values.find_map(|value| match value.ok()? {
+        Json::Text(text) if !text.trim().is_empty() => Some(text),
+        Json::Number(number) => Some(number.into()),
+        _ => None,
+    });
+    wait(seconds?.trim().parse().ok()?)
 }
 
 /// The wait that a number of seconds asks for; `None` for none and for nonsense.

@@ -73,14 +73,13 @@ fn syntax_error(body: &str, error: &serde_json::Error) -> String {
 }
 
 fn total(meta: &str) -> Option<u64> {
-    let candidates = pick(meta, &["total_count", "total"]).ok()?;
-    candidates
-        .into_iter()
-        .find_map(|raw| match Json::read(raw).ok()? {
-            Json::Number(number) if is_integer(number) => number.parse().ok(),
-            Json::Text(text) => text.trim().parse().ok(),
-            _ => None,
-        })
+    let keys = pick(meta, &["total_count", "total"]).ok()?;
+    let mut values = keys.into_iter().map(Json::read);
+    values.find_map(|value| match value.ok()? {
+        Json::Number(number) if is_integer(number) => number.parse().ok(),
+        Json::Text(text) => text.trim().parse().ok(),
+        _ => None,
+    })
 }
 
 #[derive(Default)]

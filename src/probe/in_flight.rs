@@ -73,14 +73,11 @@ pub(super) struct InFlightMap(Mutex<HashMap<Key, Weak<InFlight>>>);
 impl InFlightMap {
     /// The request in flight with this key (then `true`), or a new one from `begin`. A new request makes no
     /// progress until a probe waits for it.
-    pub(super) fn join<F>(
+    pub(super) fn join(
         self: &Arc<Self>,
         key: Key,
-        begin: impl FnOnce(Arc<Progress>) -> F,
-    ) -> (Arc<InFlight>, bool)
-    where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
+        begin: impl FnOnce(Arc<Progress>) -> BoxFuture<'static, Outcome>,
+    ) -> (Arc<InFlight>, bool) {
         let mut requests = self.lock();
         let known = requests.get(&key).and_then(Weak::upgrade);
         // A request that has ended is not shared: its result is in the past.

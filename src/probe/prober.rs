@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
@@ -20,11 +21,11 @@ use url::form_urlencoded;
 
 use super::{
     in_flight::{InFlightMap, Outcome, ProbeError, Progress, Stage, THROTTLED, Times},
-    report::{Report, Visible},
+    report::Report,
 };
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
-    config::{Account, Config},
+    config::{Account, Config, Metrics},
     exposition::{Encoding, Format},
     telemetry::{AccountInstruments, ThrottleCause},
     walk::RateLimiter,
@@ -130,7 +131,8 @@ impl<R: Retrieve> Prober<R> {
         let share = self.shares.entry(key);
         let share = share.or_insert_with(|| Arc::new(RateLimiter::new(Some(rate), in_flight)));
         self.accounts.push(Arc::new(AccountProber {
-            visible: Visible::new(account),
+            name: account.name.clone(),
+            metrics: account.metrics.clone(),
             source,
             limiter,
             share: Arc::clone(share),
@@ -146,7 +148,7 @@ impl<R: Retrieve> Prober<R> {
         let begun = Instant::now();
         let find = |name: &str| {
             let mut accounts = self.accounts.iter();
-            accounts.position(|one| one.visible.account == name)
+            accounts.position(|one| one.name == name)
         };
         let params = match ProbeParams::read(&request.query, find) {
             Ok(params) => params,
@@ -160,7 +162,8 @@ impl<R: Retrieve> Prober<R> {
         let account = &self.accounts[params.account];
         let (outcome, progress) = self.outcome(&params, begun + timeout).await;
         let report = Report {
-            visible: &account.visible,
+            account: &account.name,
+            metrics: &account.metrics,
             request: account.source.describe(&params.id),
             outcome: &outcome,
             progress,
@@ -169,7 +172,7 @@ impl<R: Retrieve> Prober<R> {
         };
         if let Err(error) = &*outcome {
             tracing::debug!(
-                account = %account.visible.account, endpoint_id = %params.id,
+                account = %account.name, endpoint_id = %params.id,
                 reason = error.reason, detail = %error.message, "probe failed"
             );
         }
@@ -191,7 +194,10 @@ impl<R: Retrieve> Prober<R> {
             return (Arc::new(Err(paused())), None);
         }
         let key = (params.account, params.id.clone());
-        let begin = |progress| Arc::clone(account).request(params.id.clone(), progress);
+        let begin = |progress| {
+            let account = Arc::clone(account);
+            account.request(params.id.clone(), progress).boxed()
+        };
         let (request, joined) = self.in_flight.join(key, begin);
         let progress = &request.progress;
         let too_late = || Arc::new(Err(account.deadline_error(progress)));
@@ -222,7 +228,8 @@ impl<R> fmt::Debug for Prober<R> {
 
 /// The probes of one account.
 struct AccountProber<R> {
-    visible: Visible,
+    name: String,
+    metrics: Metrics,
     source: Arc<R>,
     /// The account's rate limiter, which its walks use, too.
     limiter: Arc<RateLimiter>,
@@ -231,7 +238,7 @@ struct AccountProber<R> {
     /// Requests of probes in flight over the whole process.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
-    /// Successive responses 429 without `Retry-After`.
+    /// Successive responses 429; those of one burst count once.
     refusals: AtomicU32,
     /// Duration of the last request, in milliseconds.
     request_ms: AtomicU64,

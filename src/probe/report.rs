@@ -13,34 +13,16 @@ use super::in_flight::{Outcome, Stage, Times};
 use crate::{
     api::{Capability, Endpoint, Field},
     clock::UnixMillis,
-    config::{Account, Optional},
+    config::{Metrics, Optional},
     exposition::{Encoding, Format, Sheet, Value},
     telemetry::catalogue::{Metric, PROBE_FAILURE_REASONS},
 };
 
-/// The fields of an account's endpoints that its configuration shows.
-pub(super) struct Visible {
-    pub(super) account: String,
-    username: bool,
-    user_agent: bool,
-    contact: bool,
-}
-
-impl Visible {
-    pub(super) fn new(account: &Account) -> Self {
-        let has = |group| account.metrics.groups.contains(&group);
-        Self {
-            account: account.name.clone(),
-            username: account.metrics.username,
-            user_agent: has(Optional::UserAgent),
-            contact: has(Optional::Contact),
-        }
-    }
-}
-
 /// The result of one probe. Its `Display` is the debug text.
 pub(super) struct Report<'a> {
-    pub(super) visible: &'a Visible,
+    pub(super) account: &'a str,
+    /// What the account's configuration shows.
+    pub(super) metrics: &'a Metrics,
     /// Method and URL, without credentials.
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
@@ -83,26 +65,28 @@ impl Report<'_> {
             let expires_at = Value::Time(expires_at);
             sheet.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
         }
-        let text = |text: &'_ Option<String>| text.as_deref().unwrap_or_default().to_owned();
-        let (alias, sub_account) = (text(&endpoint.alias), text(&endpoint.sub_account));
-        let (username, user_agent) = (endpoint.username.as_ref(), text(&endpoint.user_agent));
-        let application = endpoint.application.as_ref();
-        let application_id = application.map_or("", |one| &one.id);
-        let mut labels = vec![
-            ("account", &*self.visible.account),
-            ("endpoint_id", &*endpoint.id),
-        ];
-        let username = username.filter(|_| self.visible.username);
-        labels.extend(username.map(|username| ("username", &**username)));
+        let text = Option::<String>::as_deref;
+        let application_id = endpoint.application.as_ref().map(|one| &*one.id);
+        let mut labels = vec![("account", self.account), ("endpoint_id", &endpoint.id)];
+        let username = text(&endpoint.username).filter(|_| self.metrics.username);
+        labels.extend(username.map(|username| ("username", username)));
         labels.extend([
-            ("alias", &*alias),
-            ("sub_account", &*sub_account),
-            ("application_id", application_id),
+            ("alias", text(&endpoint.alias).unwrap_or_default()),
+            (
+                "sub_account",
+                text(&endpoint.sub_account).unwrap_or_default(),
+            ),
+            ("application_id", application_id.unwrap_or_default()),
         ]);
-        if self.visible.user_agent {
-            labels.push(("user_agent", &user_agent));
+        if self.shows(Optional::UserAgent) {
+            let user_agent = text(&endpoint.user_agent).unwrap_or_default();
+            labels.push(("user_agent", user_agent));
         }
         sheet.sample(Metric::ProbeEndpointInfo, &labels, Value::ONE);
+    }
+
+    fn shows(&self, group: Optional) -> bool {
+        self.metrics.groups.contains(&group)
     }
 
     /// The HTTP status of the response, where one came.
@@ -145,7 +129,7 @@ impl Report<'_> {
     }
 
     fn write_endpoint(&self, f: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
-        writeln!(f, "\nfields, and their samples")?;
+        writeln!(f, "  success\n\nfields, and their samples")?;
         let (id, label) = (&endpoint.id, "endpoint_id");
         writeln!(f, "  {label:<15} {id} -> {}", info(label))?;
         for field in Field::ALL {
@@ -184,7 +168,7 @@ impl Report<'_> {
             Field::SubAccount => endpoint.sub_account.as_deref(),
         }?;
         let is_device = matches!(field, Field::SipContact | Field::SipReceived);
-        let address = (is_device && self.visible.contact).then(|| address(text));
+        let address = (is_device && self.shows(Optional::Contact)).then(|| address(text));
         let length = || format!("text of {} bytes", text.len());
         Some(address.flatten().unwrap_or_else(length))
     }
@@ -194,13 +178,13 @@ impl Report<'_> {
         let name = |metric: Metric| metric.family().name.to_owned();
         let expires_at = expiration(endpoint);
         let registered = endpoint.registered;
-        let has_username = endpoint.username.is_some() && self.visible.username;
+        let has_username = endpoint.username.is_some() && self.metrics.username;
         match field {
             Field::SipRegistered => registered.map(|_| name(Metric::ProbeEndpointRegistered)),
             Field::SipExpires => expires_at.map(|_| name(Metric::ProbeRegistrationExpiration)),
             Field::Username if has_username => Some(info("username")),
             Field::Alias => Some(info("alias")),
-            Field::SipUserAgent if self.visible.user_agent => Some(info("user_agent")),
+            Field::SipUserAgent if self.shows(Optional::UserAgent) => Some(info("user_agent")),
             Field::Application => Some(info("application_id")),
             Field::SubAccount => Some(info("sub_account")),
             _ => None,
@@ -211,12 +195,11 @@ impl Report<'_> {
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers = "accept, accept-encoding, user-agent, x-auth-id, x-auth-token";
+        let (request, account) = (&self.request, self.account);
         writeln!(
             f,
-            "request\n  {}\n  with the headers {headers}",
-            self.request
+            "request\n  {request}\n  with the headers {headers}\n  account {account}"
         )?;
-        writeln!(f, "  account {}", self.visible.account)?;
         self.write_times(f)?;
         writeln!(f, "\nresponse")?;
         match self.status() {
@@ -224,10 +207,7 @@ impl fmt::Display for Report<'_> {
             None => writeln!(f, "  no status")?,
         }
         match self.outcome {
-            Ok((endpoint, _)) => {
-                writeln!(f, "  success")?;
-                self.write_endpoint(f, endpoint)?;
-            }
+            Ok((endpoint, _)) => self.write_endpoint(f, endpoint)?,
             Err(error) => writeln!(f, "  failure, {}: {}", error.reason, error.message)?,
         }
         let exposition = self.samples().finish(Format::Text, Encoding::Identity);

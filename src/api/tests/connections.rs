@@ -1,4 +1,4 @@
-//! TLS, proxies, and what accounts share.
+//! TLS, proxies, and connections that accounts share.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_rustls::{
 
 use super::*;
 
-/// A private authority and a server it vouches for, as `localhost`.
+/// A private authority and a server with its certificate, as `localhost`.
 fn authority() -> (String, TlsAcceptor) {
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,7 +30,7 @@ fn authority() -> (String, TlsAcceptor) {
     (ca.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
-fn refusal(account: &Account) -> String {
+fn client_error(account: &Account) -> String {
     let counted = Instruments::new().account("main");
     Transports::default()
         .client(account, counted, Clock::system())
@@ -39,7 +39,7 @@ fn refusal(account: &Account) -> String {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_through_its_file_and_not_without() {
+async fn a_private_authority_is_trusted_only_with_its_file() {
     let (pem, tls) = authority();
     let server = TestServer::start_tls(tls, |_| page()).await;
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -49,11 +49,11 @@ async fn a_private_authority_is_trusted_through_its_file_and_not_without() {
         server.address.port()
     ));
 
-    let stranger = subject(&account);
-    let error = stranger.client.list_page(0, 100).await.unwrap_err();
+    let without_file = subject(&account);
+    let error = without_file.client.list_page(0, 100).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
     assert!(error.message.contains("unknown authority"), "{error}");
-    assert_discreet(&stranger.client, &error);
+    assert_no_credentials(&without_file.client, &error);
     assert!(server.seen().is_empty(), "no header was sent");
 
     account.api.ca_file = Some(file.path().to_owned());
@@ -86,14 +86,14 @@ fn an_unusable_file_of_authorities_is_named() {
     ] {
         let mut account = account("https://vendor.invalid/api/v1");
         account.api.ca_file = Some(path.clone());
-        let refusal = refusal(&account);
-        assert!(refusal.contains(&*path.to_string_lossy()), "{refusal}");
-        assert!(refusal.starts_with("api.ca_file"), "{refusal}");
+        let message = client_error(&account);
+        assert!(message.contains(&*path.to_string_lossy()), "{message}");
+        assert!(message.starts_with("api.ca_file"), "{message}");
     }
 }
 
 #[test]
-fn the_roots_do_not_need_a_system_that_has_some() {
+fn the_authorities_do_not_depend_on_the_operating_system() {
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
     let built_in = transport::built_in_authorities();
     assert!(bundled > 100 && built_in.len() >= bundled);
@@ -153,10 +153,10 @@ async fn the_configured_proxy_is_used_except_for_this_machine() {
 fn a_proxy_that_cannot_be_used_is_refused_without_its_password() {
     let mut account = account("https://vendor.invalid/api/v1");
     account.api.proxy_url = Some(Url::parse("socks5://user:secret@proxy.invalid").unwrap());
-    let refusal = refusal(&account);
+    let message = client_error(&account);
     assert!(
-        refusal.starts_with("api.proxy_url") && !refusal.contains("secret"),
-        "{refusal}"
+        message.starts_with("api.proxy_url") && !message.contains("secret"),
+        "{message}"
     );
 }
 
@@ -178,7 +178,7 @@ async fn an_idle_connection_is_closed_and_not_used_again() {
 }
 
 #[tokio::test]
-async fn after_a_closed_idle_connection_the_next_attempt_has_a_connection_of_its_own() {
+async fn after_a_closed_idle_connection_the_next_attempt_opens_a_connection() {
     for end in [Reply::Reset, Reply::Last(Vec::new())] {
         // A balancer closes the first four connections after one answer each.
         let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
@@ -207,7 +207,7 @@ async fn after_a_closed_idle_connection_the_next_attempt_has_a_connection_of_its
 }
 
 #[tokio::test]
-async fn a_connection_of_its_own_that_breaks_is_a_fault_of_the_network() {
+async fn a_new_connection_that_breaks_is_a_network_error() {
     let server = TestServer::start(|_| Reply::Reset).await;
     let subject = subject(&account(&server.base_url()));
     let mut stale = Vec::new();

@@ -1,4 +1,4 @@
-//! The sample answers of the server's documents, every field of them.
+//! The sample responses of the API's documents, every field of them.
 
 use super::*;
 

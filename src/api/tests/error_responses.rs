@@ -1,4 +1,4 @@
-//! Answers that are no success: statuses, bodies, and the wait they ask for.
+//! Responses that are no success: statuses, bodies, and `Retry-After`.
 
 use super::{server::response, *};
 
@@ -41,7 +41,7 @@ async fn each_status_has_its_kind_and_is_counted_as_it_is() {
 }
 
 #[tokio::test]
-async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
+async fn no_error_repeats_text_of_a_response_in_any_spelling() {
     let each = |spell: fn(u8) -> String| TOKEN.bytes().map(spell).collect::<Vec<_>>().concat();
     let percent = each(|byte| format!("%{byte:02X}"));
     let html = each(|byte| format!("&#{byte};"));
@@ -90,7 +90,7 @@ async fn no_text_of_an_answer_is_repeated_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn a_page_for_people_is_told_by_its_length() {
+async fn an_html_page_is_named_with_its_length() {
     let page = "\n<html><h1>502</h1></html>";
     for (status, expected) in [
         ("502 X", "the API's server failed: an HTML page of 26 bytes"),
@@ -105,7 +105,7 @@ async fn a_page_for_people_is_told_by_its_length() {
 }
 
 #[tokio::test]
-async fn the_wait_is_read_in_every_form() {
+async fn retry_after_is_read_in_every_form() {
     let details = |wait: &str| {
         format!(r#"{{"error":{{"code":"RATE_LIMIT_EXCEEDED","details":{{"retryAfter":{wait}}}}}}}"#)
     };
@@ -156,7 +156,7 @@ async fn the_wait_is_read_in_every_form() {
 }
 
 #[tokio::test]
-async fn without_a_date_the_wait_is_measured_by_our_clock() {
+async fn without_a_date_header_retry_after_is_relative_to_the_local_clock() {
     let server = TestServer::start(|_| {
         response("429 X", &["Retry-After: Tue, 28 Oct 2025 11:32:00 GMT"], "")
     })

@@ -1,5 +1,10 @@
 //! The client against real sockets, and the JSON of every observed form.
 
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "expected values are written as the record has them"
+)]
+
 mod connections;
 mod documents;
 mod error_responses;
@@ -80,13 +85,13 @@ fn subject(account: &Account) -> Subject {
     }
 }
 
-/// A client of a server that always gives the same answer, and what one page request made of it.
+/// The result of one list request to a server with one fixed response.
 async fn ask(reply: Reply) -> (Result<Page, Error>, Subject) {
     let server = TestServer::start(move |_| reply.clone()).await;
     let subject = subject(&account(&server.base_url()));
     let page = subject.client.list_page(0, 100).await;
     if let Err(error) = &page {
-        assert_discreet(&subject.client, error);
+        assert_no_credentials(&subject.client, error);
     }
     (page, subject)
 }
@@ -96,7 +101,7 @@ async fn error_of(reply: Reply) -> Error {
 }
 
 /// Neither the token nor the auth id is in anything that could be logged.
-fn assert_discreet(client: &Client, error: &Error) {
+fn assert_no_credentials(client: &Client, error: &Error) {
     for shown in [
         format!("{client:?}"),
         format!("{error:?}"),
@@ -109,7 +114,7 @@ fn assert_discreet(client: &Client, error: &Error) {
 }
 
 impl Subject {
-    /// The attempts that were counted, as `operation code`, each as often as it was.
+    /// The counted attempts, as `operation code`.
     fn counted(&self) -> Vec<String> {
         let mut counted = Vec::new();
         for family in self.instruments.gather() {

@@ -24,7 +24,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A body that is a page for as long as anybody reads it.
+/// A page that exceeds the limit.
 fn oversized() -> Vec<u8> {
     format!(r#"{{"objects":[],"padding":"{}"}}"#, "x".repeat(200_000)).into_bytes()
 }
@@ -44,7 +44,7 @@ async fn a_compressed_page_is_read_like_any_other() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_replaced_and_cost_nobody_else() {
+async fn invalid_utf_8_is_replaced_and_affects_no_other_row() {
     let mut body = b"\xef\xbb\xbf".to_vec();
     body.extend_from_slice(&BODY.as_bytes()[..BODY.len() - 5]);
     body.extend_from_slice(b"\xff\"}]}");
@@ -56,7 +56,7 @@ async fn bytes_that_are_no_text_are_replaced_and_cost_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_body_is_cut_off_at_the_limit_of_what_it_unpacks_to() {
+async fn the_limit_of_a_body_applies_after_decompression() {
     let bomb = gzip(&vec![b' '; 50_000_000]);
     assert!(bomb.len() < 64 * 1024, "packed it is within the limit");
     let mut endless = chunked(&oversized());
@@ -65,7 +65,7 @@ async fn a_body_is_cut_off_at_the_limit_of_what_it_unpacks_to() {
         response("200 OK", &["Content-Encoding: gzip"], bomb),
         response("200 OK", &[], oversized()),
         Reply::Silence(endless),
-        // A length alone is enough; nothing of the body ever comes.
+        // The announced length alone is enough; no body follows.
         Reply::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec()),
     ] {
         let (page, subject) = ask(reply).await;
@@ -89,7 +89,7 @@ async fn a_body_of_exactly_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn a_refusals_body_is_not_read_beyond_its_limit() {
+async fn an_error_body_is_not_read_beyond_its_limit() {
     let mut bytes = b"HTTP/1.1 503 X\r\nRetry-After: 9\r\n\r\n".to_vec();
     bytes.extend_from_slice(&oversized());
     let error = error_of(Reply::Silence(bytes)).await;
@@ -101,7 +101,7 @@ async fn a_refusals_body_is_not_read_beyond_its_limit() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_is_a_fault_of_the_network() {
+async fn a_broken_connection_is_a_network_error() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", BODY.len());
     let part = |body: &str| [head.as_bytes(), &body.as_bytes()[..20]].concat();
     let packed = gzip(BODY.as_bytes());
@@ -142,7 +142,7 @@ async fn a_broken_connection_is_a_fault_of_the_network() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_fault_of_the_network() {
+async fn a_closed_port_is_a_network_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -150,21 +150,21 @@ async fn nobody_listening_is_a_fault_of_the_network() {
     let error = subject.client.list_page(0, 100).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
     assert!(error.message.contains("refused"), "{error}");
-    assert_discreet(&subject.client, &error);
+    assert_no_credentials(&subject.client, &error);
 }
 
 #[tokio::test]
-async fn silence_ends_with_the_requests_time() {
+async fn a_response_that_stalls_ends_with_the_request_timeout() {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{{",
         BODY.len()
     );
-    let refusal = "HTTP/1.1 429 X\r\nContent-Length: 9\r\n\r\n".to_owned();
+    let error = "HTTP/1.1 429 X\r\nContent-Length: 9\r\n\r\n".to_owned();
     for (bytes, kind, counted) in [
         (String::new(), ErrorKind::Timeout, "list_endpoints error"),
         (head, ErrorKind::Timeout, "list_endpoints error"),
-        // Its status has come; the words are not waited for any longer than for anything else.
-        (refusal, ErrorKind::RateLimited, "list_endpoints 429"),
+        // The status is known; the body has the same time-out as every body.
+        (error, ErrorKind::RateLimited, "list_endpoints 429"),
     ] {
         let server = TestServer::start(move |_| Reply::Silence(bytes.clone().into_bytes())).await;
         let mut account = account(&server.base_url());
@@ -173,12 +173,12 @@ async fn silence_ends_with_the_requests_time() {
         let error = subject.client.list_page(0, 100).await.unwrap_err();
         assert_eq!(error.kind, kind);
         assert_eq!(subject.counted(), [counted]);
-        assert_discreet(&subject.client, &error);
+        assert_no_credentials(&subject.client, &error);
     }
 }
 
 #[tokio::test]
-async fn a_failed_request_is_made_once_and_not_again() {
+async fn a_failed_request_is_not_repeated() {
     let server = TestServer::start(|_| Reply::Reset).await;
     let subject = subject(&account(&server.base_url()));
     subject.client.list_page(0, 100).await.unwrap_err();

@@ -36,7 +36,7 @@ fn malformed(body: &str) -> String {
 }
 
 #[test]
-fn the_total_is_a_number_however_it_is_written_or_nothing() {
+fn the_total_is_read_from_any_form_of_a_number() {
     for (meta, expected) in [
         (r#"{"total_count":45}"#, Some(45)),
         (r#"{"total_count":"45"}"#, Some(45)),
@@ -59,7 +59,7 @@ fn the_total_is_a_number_however_it_is_written_or_nothing() {
 }
 
 #[test]
-fn whatever_next_holds_is_ignored() {
+fn the_value_of_next_is_ignored() {
     for next in [
         "null",
         r#""""#,
@@ -74,7 +74,7 @@ fn whatever_next_holds_is_ignored() {
 }
 
 #[test]
-fn keys_may_come_in_any_order_and_unknown_ones_hold_anything() {
+fn keys_have_any_order_and_unknown_keys_any_value() {
     let body = r#"{"objects":[{"x":{"y":[{}]},"alias":"a","endpoint_id":"1"}],"new":[[1,{"z":1e999}]],
         "api_id":null,"meta":{"total_count":1,"new":{}}}"#;
     let Page { rows, total, .. } = page(body).unwrap();
@@ -86,7 +86,7 @@ fn keys_may_come_in_any_order_and_unknown_ones_hold_anything() {
 }
 
 #[test]
-fn a_list_that_is_not_there_is_never_an_empty_list() {
+fn a_missing_list_is_never_an_empty_list() {
     assert_eq!(contents("[]"), []);
     for body in [
         r#"{"meta":{"total_count":0}}"#,
@@ -113,7 +113,7 @@ fn a_list_that_is_not_there_is_never_an_empty_list() {
 }
 
 #[test]
-fn a_success_that_tells_of_an_error_is_not_a_page() {
+fn a_success_with_the_body_of_an_error_is_not_a_page() {
     for body in [
         r#"{"error":"boom","objects":[]}"#,
         r#"{"error":{"code":"X"},"objects":[]}"#,
@@ -132,7 +132,7 @@ fn a_success_that_tells_of_an_error_is_not_a_page() {
 }
 
 #[test]
-fn what_is_said_of_a_malformed_body_repeats_none_of_it() {
+fn the_message_about_a_malformed_body_repeats_none_of_it() {
     for body in [
         r#""s3cret""#,
         r#"{"objects":"s3cret"}"#,
@@ -180,7 +180,7 @@ fn an_unreadable_row_costs_only_itself() {
 }
 
 #[test]
-fn a_row_is_recognised_by_its_id_and_an_unreadable_one_by_its_bytes() {
+fn the_key_of_a_row_is_its_id_and_of_an_unreadable_row_its_bytes() {
     let rows = rows(
         r#"[{"endpoint_id":"12345678901234567","alias":"a"}, {"alias":"b","endpoint_id":12345678901234567},
             {"endpoint_id":"12345678901234568"}, {"alias":"x"}, {"alias":"x"}, {"alias":"y"}]"#,
@@ -193,7 +193,7 @@ fn a_row_is_recognised_by_its_id_and_an_unreadable_one_by_its_bytes() {
 }
 
 #[test]
-fn more_rows_than_anybody_asked_for_are_refused() {
+fn far_more_rows_than_the_limit_are_rejected() {
     let row = r#"{"endpoint_id":"1"},"#;
     let list = |count: usize| format!("[{}]", row.repeat(count).trim_end_matches(','));
     assert_eq!(rows(&list(109)).len(), 109);
@@ -202,9 +202,9 @@ fn more_rows_than_anybody_asked_for_are_refused() {
 }
 
 proptest! {
-    /// Whatever a stranger writes is read or refused; nothing panics and nothing overflows.
+    /// No body panics or overflows.
     #[test]
-    fn any_body_is_survived(body in any::<Vec<u8>>(), json in hostile_json()) {
+    fn any_body_is_read_or_rejected(body in any::<Vec<u8>>(), json in hostile_json()) {
         let _ = page(&String::from_utf8_lossy(&body));
         let _ = page(&json);
         let _ = page(&format!(r#"{{"objects":[{json}]}}"#));
@@ -217,7 +217,7 @@ proptest! {
     }
 }
 
-/// Pieces of JSON and of what the server writes, well or badly put together.
+/// Pieces of JSON and of API responses, in valid and invalid order.
 fn hostile_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{",
@@ -248,10 +248,10 @@ fn hostile_json() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn the_shape_of_a_page_is_what_any_of_its_rows_shows() {
+fn the_shape_of_a_page_combines_its_rows() {
     let shape = |objects: &str| page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().shape;
     assert_eq!(shape("[]"), RowShape::default());
-    // A row that cannot be read shows nothing.
+    // A row that cannot be read has the default shape.
     assert_eq!(
         shape(r#"[{"sip_expires":null,"created_at":"x"},7]"#),
         RowShape::default()

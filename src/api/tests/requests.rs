@@ -1,4 +1,4 @@
-//! What is sent, and what a good answer becomes.
+//! Requests, and the records that good responses give.
 
 use super::{
     server::{Request, response},
@@ -9,7 +9,7 @@ const RECORD: &str = include_str!("../testdata/endpoint_narrative.json");
 const NOT_FOUND: &str = include_str!("../testdata/endpoint_not_found.json");
 
 #[tokio::test]
-async fn a_page_is_asked_for_with_the_exact_path_query_and_headers() {
+async fn a_list_request_has_the_exact_path_query_and_headers() {
     let server = TestServer::start(|_| page()).await;
     let mut account = account(&server.base_url());
     account.filter.0 = vec![
@@ -71,7 +71,7 @@ async fn ids_are_encoded_as_one_segment_of_the_path() {
 }
 
 #[tokio::test]
-async fn an_id_that_no_path_can_hold_is_never_asked_for() {
+async fn an_id_that_no_path_can_hold_is_not_requested() {
     let server = TestServer::start(|_| page()).await;
     let subject = subject(&account(&server.base_url()));
     for id in ["", ".", ".."] {
@@ -107,7 +107,7 @@ async fn one_endpoint_is_retrieved_with_its_registration() {
 }
 
 #[tokio::test]
-async fn a_missing_endpoint_is_not_found_whatever_status_says_so() {
+async fn a_missing_endpoint_is_an_error_with_either_status() {
     for (status, kind) in [
         ("404 Not Found", ErrorKind::NotFound),
         ("200 OK", ErrorKind::Malformed),
@@ -120,7 +120,7 @@ async fn a_missing_endpoint_is_not_found_whatever_status_says_so() {
 }
 
 #[tokio::test]
-async fn connections_are_reused_also_after_a_refusal() {
+async fn connections_are_reused_also_after_an_error() {
     let server = TestServer::start(|request| {
         if request.line.contains("offset=1 ") {
             response("503 Service Unavailable", &[], "busy")
@@ -140,7 +140,7 @@ async fn connections_are_reused_also_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_changed_token_is_used_at_once_and_requests_under_way_keep_theirs() {
+async fn a_new_token_is_used_at_once_and_requests_in_flight_keep_theirs() {
     let server = TestServer::start(|request| match request.header("x-auth-token") {
         Some("new") => page(),
         _ => Reply::Silence(Vec::new()),
@@ -183,7 +183,7 @@ async fn a_token_that_no_header_can_hold_is_not_sent() {
 }
 
 #[tokio::test]
-async fn the_date_of_an_answer_tells_how_far_our_clock_is_off() {
+async fn the_date_header_gives_the_offset_of_the_local_clock() {
     let body = r#"{"objects":[]}"#;
     for (header, expected) in [
         ("Date: Tue, 28 Oct 2025 11:30:10 GMT", Some(10.0)),

@@ -1,4 +1,4 @@
-//! A server that says exactly the bytes it was told to, on a real socket.
+//! A server that sends the bytes of a test on a real socket.
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// What follows a request.
+/// The reaction to a request.
 #[derive(Clone)]
 pub(super) enum Reply {
     /// These bytes; the connection stays.
@@ -26,7 +26,7 @@ pub(super) enum Reply {
     Reset,
 }
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     /// The number of its connection, from 0.
@@ -46,7 +46,7 @@ impl Request {
     }
 }
 
-type Answerer = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
+type Respond = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 /// Ends with its tasks when it is dropped.
 pub(super) struct TestServer {
@@ -68,7 +68,7 @@ impl TestServer {
         Self::listen(Arc::new(answer), Some(tls)).await
     }
 
-    async fn listen(answer: Answerer, tls: Option<TlsAcceptor>) -> Self {
+    async fn listen(answer: Respond, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -131,7 +131,7 @@ async fn plain(stream: TcpStream, decide: impl FnMut(Request) -> Reply) {
     }
 }
 
-/// Answers until one side ends it; gives the stream back where it is to be reset.
+/// Responds until one side ends the connection; returns the stream that is to be reset.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     mut decide: impl FnMut(Request) -> Reply,
@@ -139,7 +139,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let request = head(&mut stream).await?;
         match decide(request) {
-            // The client may have hung up in the middle, and was told to.
+            // A test may close the connection in the middle.
             Reply::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
             Reply::Last(bytes) => {
                 stream.write_all(&bytes).await.ok()?;
@@ -172,7 +172,7 @@ async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     })
 }
 
-/// A whole answer: status line, the given header lines, a length, the body.
+/// A whole response: status line, the given header lines, a length, the body.
 pub(super) fn response(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Reply {
     let body = body.as_ref();
     let mut bytes = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());

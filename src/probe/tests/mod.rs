@@ -179,25 +179,7 @@ impl Fixture {
 
 #[test]
 fn every_kind_of_error_is_a_reason_in_the_catalogue() {
-    use ErrorKind::{
-        Auth, ClientError, Forbidden, Malformed, Network, NotFound, PaymentRequired, RateLimited,
-        Redirect, ServerError, Timeout, TooLarge,
-    };
-    let kinds = [
-        Auth,
-        PaymentRequired,
-        Forbidden,
-        NotFound,
-        RateLimited,
-        Timeout,
-        Network,
-        ServerError,
-        Redirect,
-        ClientError,
-        Malformed,
-        TooLarge,
-    ];
-    let mut reasons: Vec<_> = kinds.iter().map(|kind| kind.label()).collect();
+    let mut reasons = ErrorKind::ALL.map(ErrorKind::label).to_vec();
     reasons.push(THROTTLED);
     assert_eq!(reasons, PROBE_FAILURE_REASONS);
 }

@@ -52,7 +52,7 @@ async fn probes_above_the_share_are_throttled_before_their_deadline() {
     let answers = join_all(ids.iter().map(|id| fixture.samples(id))).await;
     assert!(begun.elapsed() < Duration::from_millis(9_600));
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // One a second, from the first moment on, within the nine and a half that there are.
+    // One a second, from the first moment on, within nine and a half seconds.
     assert_eq!((answered.count(), fixture.requests()), (10, 10));
     let throttled = answers
         .iter()
@@ -207,7 +207,7 @@ async fn far_more_probes_than_their_share_still_get_all_of_it() {
     }))
     .await;
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // One a second for two minutes; a few leave while it is not known how long they take.
+    // One a second for two minutes; a few fail before the duration of a request is known.
     let (answered, asked) = (answered.count(), fixture.requests());
     assert!(
         answered > 110 && asked - answered < 5,

@@ -6,12 +6,12 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use vobiz_simulator::{Effect, Fault, Operation, TEST_ACCOUNT};
 
-use super::{failed, house, phone, probe, registered, vendor_of};
+use super::{exporter_of, failed, phone, probe, registered, vendor_of};
 use crate::harness::{Exporter, Scrape, configuration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_probes_of_one_phone_are_one_request() {
-    let (vendor, exporter) = house(20).await;
+    let (vendor, exporter) = exporter_of(20).await;
     let id = phone(&vendor, true);
     let slow = Fault::new(Effect::Delay(Duration::from_secs(5))).on(Operation::RetrieveEndpoint);
     vendor.plan(slow);
@@ -19,14 +19,14 @@ async fn two_hundred_probes_of_one_phone_are_one_request() {
     let answers = join_all(probes).await;
     assert!(answers.iter().all(|scrape| registered(scrape) == Some(1.0)));
     assert_eq!(vendor.counts().retrieve_endpoint, 1);
-    // Only what is under way is shared.
+    // Only a request in flight is shared.
     vendor.heal();
     probe(&exporter, "main", &id, "30").await;
     assert_eq!(vendor.counts().retrieve_endpoint, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn probes_above_their_share_say_so_in_time_and_walks_go_on() {
+async fn probes_above_their_share_are_throttled_and_walks_go_on() {
     let vendor = vendor_of(20).await;
     let slow = configuration(
         &vendor,
@@ -42,7 +42,7 @@ async fn probes_above_their_share_say_so_in_time_and_walks_go_on() {
     let begun = Instant::now();
     let mut throttled = 0;
     let mut rounds = 0;
-    // A flood for as long as two walks take to come.
+    // More probes than their share during two walks.
     while walks(&exporter.scrape().await) < before + 2.0 {
         let ids: Vec<_> = (0..50).map(|number| format!("9{rounds}{number}")).collect();
         let asked = Instant::now();
@@ -57,7 +57,7 @@ async fn probes_above_their_share_say_so_in_time_and_walks_go_on() {
             of.count()
         };
         let (asked, refused) = (count("not_found"), count("throttled"));
-        // One whose turn comes in the last moment has no time for the answer.
+        // A request that is sent shortly before the deadline has no time for its response.
         let late = count("timeout");
         assert!(asked > 0 && late <= 1, "{asked} {refused} {late}");
         assert_eq!(asked + refused + late, answers.len());

@@ -1,4 +1,4 @@
-//! Every fault that the vendor may show behind a probe: one reason, in time, and nothing given away.
+//! Every fault of the API during a probe: one reason, before the deadline, and no secret.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use vobiz_simulator::{Effect, ErrorBody, Fault, Operation, RetryAfter};
 use super::{code, failed, path, probe, registered};
 use crate::harness::{Exporter, accounts_config, auth_id, get, listed, until, vendor};
 
-/// Stands in what the vendor says, and in no sample.
+/// Part of every response of the API; no sample may repeat it.
 const MARK: &str = "XYZZY";
 
 /// Name of the account, fault, reason, status.
@@ -114,7 +114,7 @@ fn cases(elsewhere: &str) -> Vec<Case> {
     ]
 }
 
-/// Another host, and how often it was asked.
+/// Another host, and the number of its requests.
 async fn elsewhere() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -129,7 +129,7 @@ async fn elsewhere() -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_is_one_reason_in_time_and_is_over_with_its_cause() {
+async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
     let (other_host, visitors) = elsewhere().await;
     let cases = cases(&other_host);
     let vendor = vendor(cases.iter().map(|case| (case.0, 3))).await;
@@ -164,7 +164,7 @@ async fn every_fault_is_one_reason_in_time_and_is_over_with_its_cause() {
         );
         assert_eq!(registered(&scrape), None, "{name}");
         assert!(!scrape.text.contains(MARK), "{name}: {}", scrape.text);
-        // A person gets an answer of their own, which a vendor that hangs would only delay.
+        // A debug probe is a new request, which would last until the deadline if the API hangs.
         let told = if status.is_some() {
             let words = format!("{}&debug=true", path(name, id));
             get(exporter.address(), &words).await.text()
@@ -213,7 +213,7 @@ async fn every_fault_is_one_reason_in_time_and_is_over_with_its_cause() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_that_a_balancer_has_closed_fails_no_probe() {
+async fn an_idle_connection_closed_by_a_load_balancer_fails_no_probe() {
     let vendor = vendor([("main", 3)]).await;
     let on = "probe: {enabled: true, requests_per_second: 100}\n";
     let text = accounts_config(&vendor, "retries: 0", [("main", "")]);

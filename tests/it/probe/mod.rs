@@ -1,10 +1,10 @@
-//! `/probe`: one phone, asked for while somebody waits.
+//! `/probe`: one endpoint, retrieved while the scrape waits.
 
-mod answers;
 mod crowd;
 mod faults;
+mod parameters;
 mod prometheus;
-mod questions;
+mod responses;
 
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
@@ -12,17 +12,17 @@ use vobiz_exporter::telemetry::catalogue::PROBE_FAILURE_REASONS;
 
 use crate::harness::{Answer, Exporter, Scrape, ask, configuration};
 
-/// Probes as many as are allowed.
+/// The highest rate of probes.
 const ON: &str = "probe: {enabled: true, requests_per_second: 100}";
 
-/// A vendor with so many endpoints in one account, to which nothing happens.
+/// A simulated API with so many endpoints in one account, which do not change.
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// A vendor, and an exporter that answers probes of it.
-async fn house(endpoints: usize) -> (Vendor, Exporter) {
+/// A simulated API, and an exporter that probes it.
+async fn exporter_of(endpoints: usize) -> (Vendor, Exporter) {
     let vendor = vendor_of(endpoints).await;
     let exporter = Exporter::start(&configuration(&vendor, ON)).await;
     (vendor, exporter)
@@ -42,7 +42,7 @@ fn path(account: &str, id: &str) -> String {
     format!("/probe?account={account}&endpoint_id={id}")
 }
 
-/// What Prometheus would read, which gives a probe so many seconds.
+/// The samples of a probe with a time-out of so many seconds.
 async fn probe(exporter: &Exporter, account: &str, id: &str, seconds: &str) -> Scrape {
     let headers = [("X-Prometheus-Scrape-Timeout-Seconds", seconds)];
     let answer = ask(exporter.address(), "GET", &path(account, id), &headers).await;
@@ -73,7 +73,7 @@ fn read(answer: &Answer) -> Scrape {
     scrape
 }
 
-/// The one reason of a failure.
+/// The reason of a failure.
 fn failed(scrape: &Scrape) -> Option<&'static str> {
     let is_it = |reason: &&&str| {
         let label = format!("reason=\"{reason}\"");

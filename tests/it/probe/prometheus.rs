@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use vobiz_simulator::TEST_ACCOUNT;
 
-use super::house;
+use super::exporter_of;
 use crate::harness::{Prometheus, judge, tool};
 
 const DOCUMENT: &str = include_str!("../../../docs/probing.md");
@@ -24,7 +24,7 @@ fn replaced(text: &str, what: &str, with: &str) -> String {
 
 #[tokio::test]
 async fn prometheus_probes_thirty_phones_by_relabelling() {
-    let (vendor, exporter) = house(120).await;
+    let (vendor, exporter) = exporter_of(120).await;
     let mut ids = vendor.edit(|world| {
         let account = world.account(TEST_ACCOUNT.auth_id).unwrap();
         let of = |registered| {
@@ -102,7 +102,7 @@ async fn prometheus_probes_thirty_phones_by_relabelling() {
             13.0,
         )
         .await;
-    // The join of the document, and labels that nobody had to rename.
+    // The join of the document, and labels without renaming.
     prometheus
         .until_is(
             "count(vobiz_probe_endpoint_registered * on (job, account, endpoint_id) group_left (alias) \

@@ -1,4 +1,4 @@
-//! What a good probe says, to machines and to people.
+//! Successful probes: samples and debug text.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,7 +11,7 @@ use vobiz_simulator::{Effect, Fault, Operation, TEST_ACCOUNT};
 
 use vobiz_exporter::telemetry::catalogue::{Metric, Part};
 
-use super::{ON, code, failed, house, path, phone, probe, read, registered, vendor_of};
+use super::{ON, code, exporter_of, failed, path, phone, probe, read, registered, vendor_of};
 use crate::harness::{
     Exporter, Family, Program, ask, configuration, get, judge, promtool_accepts, python, until,
 };
@@ -23,8 +23,8 @@ text = sys.stdin.buffer.read().decode('utf-8')
 print(sum(len(family.samples) for family in text_string_to_metric_families(text)))";
 
 #[tokio::test]
-async fn a_probe_tells_the_state_of_this_moment_and_not_of_the_last_walk() {
-    let (vendor, exporter) = house(20).await;
+async fn a_probe_returns_the_present_state_and_not_that_of_the_last_walk() {
+    let (vendor, exporter) = exporter_of(20).await;
     let id = phone(&vendor, true);
     let scrape = probe(&exporter, "main", &id, "10").await;
     assert_eq!(
@@ -69,7 +69,7 @@ async fn a_probe_tells_the_state_of_this_moment_and_not_of_the_last_walk() {
     );
     assert_eq!(registered(&scrape), None);
 
-    // What the exporter counts is encoded anew once a second.
+    // The exporter encodes its own counters once a second.
     let operation = "operation=\"retrieve_endpoint\"";
     let handled = ["handler=\"probe\"", "code=\"200\""];
     let scrape = exporter
@@ -91,8 +91,8 @@ async fn a_probe_tells_the_state_of_this_moment_and_not_of_the_last_walk() {
 }
 
 #[tokio::test]
-async fn those_who_read_expositions_for_a_living_accept_that_of_a_probe() {
-    let (vendor, exporter) = house(20).await;
+async fn prometheus_parsers_accept_the_exposition_of_a_probe() {
+    let (vendor, exporter) = exporter_of(20).await;
     let address = exporter.address();
     for id in [
         phone(&vendor, true),
@@ -130,8 +130,8 @@ async fn those_who_read_expositions_for_a_living_accept_that_of_a_probe() {
 }
 
 #[tokio::test]
-async fn a_head_is_that_of_an_answer_and_other_methods_are_refused() {
-    let (vendor, exporter) = house(20).await;
+async fn head_has_the_headers_of_get_and_other_methods_are_refused() {
+    let (vendor, exporter) = exporter_of(20).await;
     let path = path("main", &phone(&vendor, true));
     let head = ask(exporter.address(), "HEAD", &path, &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
@@ -151,7 +151,7 @@ async fn a_head_is_that_of_an_answer_and_other_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn probing_is_off_until_it_is_wanted() {
+async fn probing_is_off_by_default() {
     let vendor = vendor_of(20).await;
     let path = path("main", &phone(&vendor, true));
     let off = Exporter::start(&configuration(&vendor, "")).await;
@@ -177,8 +177,8 @@ async fn probing_is_off_until_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_person_is_told_everything_but_secrets() {
-    let (vendor, exporter) = house(20).await;
+async fn the_debug_text_has_the_samples_and_no_secrets() {
+    let (vendor, exporter) = exporter_of(20).await;
     let id = phone(&vendor, true);
     for id in [id.as_str(), "999"] {
         let told = get(
@@ -202,14 +202,14 @@ async fn a_person_is_told_everything_but_secrets() {
         ] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
-        // What stands behind the words is what Prometheus would get.
+        // The last part is the exposition.
         let (_, exposition) = text.split_once("\nexposition\n").unwrap();
-        promtool_accepts("an exposition for people", exposition).await;
+        promtool_accepts("the exposition of a debug text", exposition).await;
     }
 }
 
 #[tokio::test]
-async fn usernames_that_are_not_wanted_are_told_by_no_probe() {
+async fn hidden_usernames_are_in_no_probe() {
     let vendor = vendor_of(20).await;
     let hidden = format!("{ON}\nmetrics: {{username: false, groups: [contact]}}");
     let exporter =
@@ -234,7 +234,7 @@ async fn usernames_that_are_not_wanted_are_told_by_no_probe() {
 }
 
 #[tokio::test]
-async fn a_probe_that_hangs_does_not_hold_the_process_up() {
+async fn a_probe_that_hangs_does_not_delay_the_shutdown() {
     let vendor = vendor_of(20).await;
     let text = configuration(&vendor, ON);
     vendor.plan(Fault::new(Effect::Hang).on(Operation::RetrieveEndpoint));
@@ -242,7 +242,7 @@ async fn a_probe_that_hangs_does_not_hold_the_process_up() {
     let address = process.listens(1).await.remove(0);
     let path = path("main", "1");
     let patient = [("X-Prometheus-Scrape-Timeout-Seconds", "100")];
-    let hanging = tokio::spawn(async move { ask_or_nothing(&address, &path, &patient).await });
+    let hanging = tokio::spawn(async move { read_all(&address, &path, &patient).await });
     vendor.until(|counts| counts.retrieve_endpoint > 0).await;
     until("the first walk", || async {
         process.err().contains("walk published").then_some(())
@@ -256,8 +256,8 @@ async fn a_probe_that_hangs_does_not_hold_the_process_up() {
     assert!(hanging.await.unwrap().is_empty());
 }
 
-/// All that comes before the connection ends.
-async fn ask_or_nothing(address: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+/// All bytes before the connection ends.
+async fn read_all(address: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (name, value) = headers[0];
     let request = format!("GET {path} HTTP/1.1\r\nHost: exporter\r\n{name}: {value}\r\n\r\n");

@@ -1,16 +1,16 @@
-//! Questions that nobody means well.
+//! Hostile and wrong parameters.
 
 use vobiz_simulator::TEST_ACCOUNT;
 
-use super::{house, path, phone};
+use super::{exporter_of, path, phone};
 use crate::harness::{ask, get};
 
-/// Stands in every hostile question, and must not come back.
+/// Part of every hostile parameter; no response may repeat it.
 const MARK: &str = "XYZZY";
 
 #[tokio::test]
-async fn no_id_leads_anywhere_else_or_comes_back() {
-    let (vendor, exporter) = house(20).await;
+async fn no_id_reaches_another_path_or_is_repeated() {
+    let (vendor, exporter) = exporter_of(20).await;
     let long = "9".repeat(10_000);
     let other = format!("../../MA_{MARK}/Endpoint/1");
     let mut refused = 0;
@@ -43,7 +43,7 @@ async fn no_id_leads_anywhere_else_or_comes_back() {
             let text = answer.text();
             assert_eq!(answer.status, 400, "{id}: {text}");
             if text.is_empty() {
-                // No URI at all: refused before anybody looks for parameters.
+                // An invalid URI is refused before its parameters are read.
                 assert!(id.contains(['<', '"']) || !id.is_ascii(), "{id}");
                 continue;
             }
@@ -66,14 +66,14 @@ async fn no_id_leads_anywhere_else_or_comes_back() {
     assert!(refused > 36, "{refused}");
     assert_eq!(vendor.counts().retrieve_endpoint, 0);
     assert_eq!(vendor.counts().other, 0);
-    // More than a request's head may hold is refused before anybody reads it.
+    // A head above the limit is refused.
     let endless = get(exporter.address(), &path("main", &"9".repeat(100_000))).await;
     assert_eq!(endless.status, 431);
 }
 
 #[tokio::test]
-async fn wrong_questions_are_answered_by_what_would_be_right() {
-    let (vendor, exporter) = house(20).await;
+async fn wrong_parameters_are_refused_with_the_right_form() {
+    let (vendor, exporter) = exporter_of(20).await;
     let id = phone(&vendor, true);
     let (auth_id, token) = (TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
     for (query, said) in [
