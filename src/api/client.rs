@@ -17,7 +17,7 @@ use super::{
     error::{self, ClientError, Error, ErrorKind},
     json::pick,
     page::{Page, read_page},
-    row::read_record,
+    row::read_row,
     transport::{Http, Transports},
 };
 use crate::{
@@ -138,7 +138,7 @@ impl Client {
             Ok([error, status]) => error::is_error_body(error, status),
             Err(_) => false,
         };
-        let message = match read_record(&body) {
+        let message = match read_row(&body).0.content {
             Ok(_) if is_error => "an error where an endpoint was expected",
             Ok(endpoint) if endpoint.id == id => return Ok((endpoint, status)),
             Ok(_) => "the record of another endpoint",

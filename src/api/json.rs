@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{
+    Deserialize, Deserializer as _,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 /// One JSON value, borrowed from the text it was read from.
@@ -67,14 +70,13 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut picked = [None; N];
-        let mut seed = KeyPosition {
-            keys: self.0,
-            expected: 0,
-        };
-        while let Some(position) = map.next_key_seed(seed)? {
-            if let Some(position) = position {
+        // The search begins behind the last match: rows tend to have their keys in the same order.
+        let mut expected = 0;
+        while let Some(Key(key)) = map.next_key()? {
+            let mut positions = (expected..N).chain(0..expected);
+            if let Some(position) = positions.find(|position| self.0[*position] == key) {
                 picked[position] = Some(map.next_value::<&RawValue>()?.get());
-                seed.expected = position + 1;
+                expected = position + 1;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -83,33 +85,6 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
     }
 }
 
-/// Reads a key, without a copy, as its position in a list of keys.
-#[derive(Clone, Copy)]
-struct KeyPosition<'k> {
-    keys: &'k [&'k str],
-    /// Where the search begins: rows tend to have their keys in the same order.
-    expected: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for KeyPosition<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
-        input.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeyPosition<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let positions = (self.expected..self.keys.len()).chain(0..self.expected);
-        Ok(positions
-            .into_iter()
-            .find(|position| self.keys[*position] == key))
-    }
-}
+/// A key; borrowed unless it has escapes.
+#[derive(Deserialize)]
+pub(super) struct Key<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);

@@ -7,7 +7,7 @@ use serde_json::{error::Category, value::RawValue};
 
 use super::{
     error::{self, ErrorKind},
-    json::{Json, is_integer, pick},
+    json::{Json, Key, is_integer, pick},
     row::{Row, RowShape, read_row},
 };
 
@@ -99,8 +99,8 @@ impl<'de> Visitor<'de> for Envelope<'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
+        while let Some(Key(key)) = map.next_key()? {
+            match &*key {
                 "meta" => self.meta = Some(map.next_value::<&RawValue>()?.get()),
                 "objects" => self.objects = Some(map.next_value_seed(RowReader(self.max_rows))?),
                 "error" => self.error = Some(map.next_value::<&RawValue>()?.get()),

@@ -132,7 +132,8 @@ impl ApplicationForm {
     }
 }
 
-/// Reads one element of `objects`. A row that cannot be read has the default shape.
+/// Reads one element of `objects`, or the record of one endpoint. A row that cannot be read has the
+/// default shape.
 pub(super) fn read_row(raw: &str) -> (Row, RowShape) {
     let (content, shape) = match read(raw) {
         Ok((endpoint, shape)) => (Ok(endpoint), shape),
@@ -143,11 +144,6 @@ pub(super) fn read_row(raw: &str) -> (Row, RowShape) {
         Err(_) => HASHER.hash_one(raw.as_bytes()),
     });
     (Row { key, content }, shape)
-}
-
-/// Reads the record of one endpoint.
-pub(super) fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
-    read(raw).map(|(endpoint, _)| endpoint)
 }
 
 fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {

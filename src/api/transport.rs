@@ -72,23 +72,9 @@ pub struct Transports {
     pub(super) made: Vec<(Settings, Http)>,
 }
 
-/// What must be equal for two accounts to share connections.
-#[derive(Clone, PartialEq)]
-pub(super) struct Settings {
-    route: Route,
-    ca_file: Option<PathBuf>,
-    connect_timeout: Duration,
-}
-
-#[derive(Clone, PartialEq)]
-enum Route {
-    /// No proxy, whatever the environment says: the server is on this machine.
-    Direct,
-    /// Through `api.proxy_url`.
-    Proxy(Url),
-    /// As `HTTPS_PROXY` and `NO_PROXY` have it.
-    Environment,
-}
+/// What must be equal for two accounts to share connections: is the server on this machine, `proxy_url`,
+/// `ca_file`, `connect_timeout`.
+type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
 
 impl Default for Transports {
     fn default() -> Self {
@@ -103,25 +89,23 @@ impl Default for Transports {
 impl Transports {
     /// The connections for these settings, which are shared where the settings are equal.
     pub(super) fn http(&mut self, api: &Api) -> Result<Http, ClientError> {
-        let settings = Settings {
-            route: match &api.proxy_url {
-                _ if is_loopback(&api.base_url) => Route::Direct,
-                Some(proxy) => Route::Proxy(proxy.clone()),
-                None => Route::Environment,
-            },
-            ca_file: api.ca_file.clone(),
-            connect_timeout: api.connect_timeout,
-        };
+        let is_local = is_loopback(&api.base_url);
+        let settings = (
+            is_local,
+            api.proxy_url.clone().filter(|_| !is_local),
+            api.ca_file.clone(),
+            api.connect_timeout,
+        );
         if let Some((_, http)) = self.made.iter().find(|(known, _)| *known == settings) {
             return Ok(http.clone());
         }
         let authorities = self.authorities.get_or_insert_with(built_in_authorities);
-        let authorities = match &settings.ca_file {
+        let authorities = match &api.ca_file {
             Some(path) => with_file(authorities, path)?,
             None => Arc::clone(authorities),
         };
-        let pooled = settings.builder(Arc::clone(&authorities))?;
-        let unpooled = settings.builder(authorities)?;
+        let pooled = builder(api, Arc::clone(&authorities))?;
+        let unpooled = builder(api, authorities)?;
         let build = |builder: ClientBuilder| {
             let client = builder.build();
             client.map_err(|error| ClientError::Build(error.without_url()))
@@ -136,35 +120,36 @@ impl Transports {
     }
 }
 
-impl Settings {
-    fn builder(&self, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, ClientError> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(ClientError::Tls)?
-            .with_root_certificates(authorities)
-            .with_no_client_auth();
-        let accept = (ACCEPT, HeaderValue::from_static("application/json"));
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .http1_only()
-            .gzip(true)
-            .user_agent(USER_AGENT)
-            .default_headers(HeaderMap::from_iter([accept]))
-            .connect_timeout(self.connect_timeout)
-            // The token's headers must not reach another host, and a caller counts attempts.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(retry::never());
-        match &self.route {
-            Route::Direct => Ok(builder.no_proxy()),
-            Route::Environment => Ok(builder),
-            Route::Proxy(url) if matches!(url.scheme(), "http" | "https") => {
-                // The cause is left out: it may repeat the proxy's password.
-                let proxy = Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?;
-                Ok(builder.proxy(proxy))
-            }
-            Route::Proxy(_) => Err(ClientError::Proxy),
+/// Everything but the pool of connections.
+fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, ClientError> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(ClientError::Tls)?
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    let accept = (ACCEPT, HeaderValue::from_static("application/json"));
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .gzip(true)
+        .user_agent(USER_AGENT)
+        .default_headers(HeaderMap::from_iter([accept]))
+        .connect_timeout(api.connect_timeout)
+        // The token's headers must not reach another host, and a caller counts attempts.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(retry::never());
+    match &api.proxy_url {
+        // No proxy, whatever the environment says: the server is on this machine.
+        _ if is_loopback(&api.base_url) => Ok(builder.no_proxy()),
+        // As `HTTPS_PROXY` and `NO_PROXY` have it.
+        None => Ok(builder),
+        Some(url) if matches!(url.scheme(), "http" | "https") => {
+            // The cause is left out: it may repeat the proxy's password.
+            let proxy = Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?;
+            Ok(builder.proxy(proxy))
         }
+        Some(_) => Err(ClientError::Proxy),
     }
 }
 

@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use self::server::{Reply, TestServer, page};
-use super::{page::read_page, row::read_record, *};
+use super::{page::read_page, row::read_row, *};
 use crate::{
     clock::{Clock, UnixMillis},
     config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
@@ -136,6 +136,10 @@ impl Subject {
         }
         counted
     }
+}
+
+fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
+    read_row(raw).0.content
 }
 
 /// The record of a row with an id and `rest`, which begins with a comma.
