@@ -87,4 +87,4 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
 /// A key; borrowed unless it has escapes.
 #[derive(Deserialize)]
-pub(super) struct Key<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
