@@ -3,7 +3,7 @@
 //!
 //! Gauges about a walk or a snapshot are not here: `exposition` renders them with the snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
     CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
@@ -12,8 +12,8 @@ use prometheus::{
 
 use super::{
     catalogue::{
-        ENDPOINT_CHANGES, Metric, Operation, REGISTRATION_CHANGES, RereadReason, ThrottleCause,
-        WALK_FAILURE_REASONS,
+        ENDPOINT_CHANGES, Kind, Metric, Operation, Part, REGISTRATION_CHANGES, RereadReason,
+        ThrottleCause, closed_values,
     },
     process::ProcessCollector,
 };
@@ -36,18 +36,9 @@ const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20
 #[derive(Debug, Clone)]
 pub struct Instruments {
     registry: Registry,
-    http_requests: IntCounterVec,
-    walks: IntCounterVec,
-    walks_skipped: IntCounterVec,
-    walk_failures: IntCounterVec,
-    walk_rereads: IntCounterVec,
-    registration_changes: IntCounterVec,
-    endpoint_changes: IntCounterVec,
-    detail_disagreements: IntCounterVec,
-    token_read_failures: IntCounterVec,
-    api_requests: IntCounterVec,
+    /// Every integer counter of the catalogue.
+    counters: Arc<BTreeMap<Metric, IntCounterVec>>,
     api_request_duration: HistogramVec,
-    api_retries: IntCounterVec,
     api_throttle: CounterVec,
     reload_success: GaugeVec,
 }
@@ -70,9 +61,12 @@ impl Instruments {
     pub fn new() -> Self {
         let registry = Registry::new();
         register(&registry, Ok(ProcessCollector::new()));
-        let counter = |metric| {
+        let counter = |metric: Metric| {
             let (options, labels) = description(metric);
-            register(&registry, IntCounterVec::new(options, labels))
+            (
+                metric,
+                register(&registry, IntCounterVec::new(options, labels)),
+            )
         };
         let gauge = |metric| {
             let (options, labels) = description(metric);
@@ -86,19 +80,16 @@ impl Instruments {
         let durations = HistogramVec::new(options, labels);
         let (options, labels) = description(Metric::ApiThrottle);
         let throttle = CounterVec::new(options, labels);
+        let is_integer_counter = |metric: &Metric| {
+            let family = metric.family();
+            family.part == Part::Instruments
+                && family.kind == Kind::Counter
+                && *metric != Metric::ApiThrottle
+        };
+        let counters = Metric::ALL.iter().copied().filter(is_integer_counter);
         Self {
-            http_requests: counter(Metric::ExporterHttpRequests),
-            walks: counter(Metric::Walks),
-            walks_skipped: counter(Metric::WalksSkipped),
-            walk_failures: counter(Metric::WalkFailures),
-            walk_rereads: counter(Metric::WalkRereads),
-            registration_changes: counter(Metric::RegistrationChanges),
-            endpoint_changes: counter(Metric::EndpointChanges),
-            detail_disagreements: counter(Metric::DetailDisagreements),
-            token_read_failures: counter(Metric::TokenReadFailures),
-            api_requests: counter(Metric::ApiRequests),
+            counters: Arc::new(counters.map(counter).collect()),
             api_request_duration: register(&registry, durations),
-            api_retries: counter(Metric::ApiRetries),
             api_throttle: register(&registry, throttle),
             reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
@@ -108,28 +99,16 @@ impl Instruments {
     /// The instruments of one account. Every closed label value exists from the start, at 0, because
     /// `rate()` and `increase()` miss the first increment of a series that appears with it.
     pub fn account(&self, name: &str) -> AccountInstruments {
-        let account = AccountInstruments {
-            account: name.into(),
-            all: self.clone(),
-        };
-        for counter in [
-            &self.walks,
-            &self.walks_skipped,
-            &self.detail_disagreements,
-            &self.token_read_failures,
-        ] {
-            account.counter(counter, &[]);
-        }
-        let closed: [(&IntCounterVec, &[&str]); 5] = [
-            (&self.walk_failures, &WALK_FAILURE_REASONS),
-            (&self.walk_rereads, RereadReason::LABELS),
-            (&self.registration_changes, &REGISTRATION_CHANGES),
-            (&self.endpoint_changes, &ENDPOINT_CHANGES),
-            (&self.api_retries, Operation::LABELS),
-        ];
-        for (counter, values) in closed {
-            for value in values {
-                account.counter(counter, &[value]);
+        for (metric, counter) in &*self.counters {
+            match metric.family().labels {
+                ["account"] => _ = counter.with_label_values(&[name]),
+                ["account", label] => {
+                    for value in closed_values(*metric, label).into_iter().flatten() {
+                        counter.with_label_values(&[name, value]);
+                    }
+                }
+                // The status codes are open, so these series appear with the first request.
+                _ => {}
             }
         }
         for operation in Operation::LABELS {
@@ -139,12 +118,15 @@ impl Instruments {
         for cause in ThrottleCause::LABELS {
             self.api_throttle.with_label_values(&[name, cause]);
         }
-        account
+        AccountInstruments {
+            account: name.into(),
+            all: self.clone(),
+        }
     }
 
     /// Counts one response of the exporter's HTTP server.
     pub fn http_request(&self, handler: &'static str, code: u16) {
-        self.http_requests
+        self.counters[&Metric::ExporterHttpRequests]
             .with_label_values(&[handler, &code.to_string()])
             .inc();
     }
@@ -181,61 +163,60 @@ where
 
 impl AccountInstruments {
     /// The account's counter with these further label values.
-    fn counter(&self, counter: &IntCounterVec, labels: &[&str]) -> IntCounter {
-        counter.with_label_values(&[&[&*self.account], labels].concat())
+    fn counter(&self, metric: Metric, labels: &[&str]) -> IntCounter {
+        self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
     }
 
     /// Counts a started walk.
     pub fn walk_started(&self) {
-        self.counter(&self.all.walks, &[]).inc();
+        self.counter(Metric::Walks, &[]).inc();
     }
 
     /// Counts scheduled walks that were skipped because the previous walk was still running.
     pub fn walks_skipped(&self, ticks: u64) {
-        self.counter(&self.all.walks_skipped, &[]).inc_by(ticks);
+        self.counter(Metric::WalksSkipped, &[]).inc_by(ticks);
     }
 
-    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`].
+    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::catalogue::WALK_FAILURE_REASONS).
     pub fn walk_failed(&self, reason: &'static str) {
-        self.counter(&self.all.walk_failures, &[reason]).inc();
+        self.counter(Metric::WalkFailures, &[reason]).inc();
     }
 
     /// Counts a part of the list that a walk reads again.
     pub fn reread(&self, reason: RereadReason) {
-        self.counter(&self.all.walk_rereads, &[reason.label()])
-            .inc();
+        self.counter(Metric::WalkRereads, &[reason.label()]).inc();
     }
 
     /// Counts endpoints that lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
-            let counter = &self.all.registration_changes;
-            self.counter(counter, &[change]).inc_by(number);
+            self.counter(Metric::RegistrationChanges, &[change])
+                .inc_by(number);
         }
     }
 
     /// Counts endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
-            let counter = &self.all.endpoint_changes;
-            self.counter(counter, &[change]).inc_by(number);
+            self.counter(Metric::EndpointChanges, &[change])
+                .inc_by(number);
         }
     }
 
     /// Counts a retrieved record that contradicts the list and is dropped.
     pub fn detail_disagreed(&self) {
-        self.counter(&self.all.detail_disagreements, &[]).inc();
+        self.counter(Metric::DetailDisagreements, &[]).inc();
     }
 
     /// Counts a failed read of the token file.
     pub fn token_read_failed(&self) {
-        self.counter(&self.all.token_read_failures, &[]).inc();
+        self.counter(Metric::TokenReadFailures, &[]).inc();
     }
 
     /// Records a request attempt: its status (`None` without a response) and its duration.
     pub fn request(&self, operation: Operation, status: Option<u16>, took: Duration) {
         let code = status.map_or_else(|| NO_STATUS.to_owned(), |status| status.to_string());
-        self.counter(&self.all.api_requests, &[operation.label(), &code])
+        self.counter(Metric::ApiRequests, &[operation.label(), &code])
             .inc();
         self.all
             .api_request_duration
@@ -245,8 +226,7 @@ impl AccountInstruments {
 
     /// Counts a request attempt that repeats a failed one.
     pub fn retry(&self, operation: Operation) {
-        self.counter(&self.all.api_retries, &[operation.label()])
-            .inc();
+        self.counter(Metric::ApiRetries, &[operation.label()]).inc();
     }
 
     /// Adds the time that a request waited.
