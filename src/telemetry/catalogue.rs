@@ -125,6 +125,8 @@ macro_rules! closed_label {
     };
 }
 
+pub(crate) use closed_label;
+
 closed_label! {
     /// An operation of the API; the `operation` label.
     Operation {

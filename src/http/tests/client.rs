@@ -1,4 +1,4 @@
-//! A client that writes requests by hand and reads answers as they come.
+//! An HTTP client that sends raw bytes.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,12 +8,12 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any story takes, unless something hangs.
+/// Longer than any test, unless it hangs.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Waits for what must happen.
+/// Waits with a timeout.
 pub(super) async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(LONG, future).await.expect("it happens soon")
+    timeout(LONG, future).await.expect("no timeout")
 }
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Client(BufReader<TcpStream>);
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case, in the order of arrival.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -31,7 +31,7 @@ impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n == name);
         let value = found.next().map(|(_, value)| value.as_str());
-        assert!(found.next().is_none(), "{name} stands twice");
+        assert!(found.next().is_none(), "{name} is there twice");
         value
     }
 
@@ -69,12 +69,12 @@ impl Client {
         soon(self.read_head()).await.unwrap()
     }
 
-    /// The next answer, whole.
+    /// The next whole response.
     pub(super) async fn answer(&mut self) -> Answer {
         soon(self.read_answer()).await.unwrap()
     }
 
-    /// The head of the next answer; its body stays unread.
+    /// The head of the next response; its body stays unread.
     pub(super) async fn answer_head(&mut self) -> Answer {
         soon(self.read_head()).await.unwrap()
     }
@@ -86,13 +86,12 @@ impl Client {
         bytes
     }
 
-    /// Sends no more, but still reads.
+    /// Closes the sending direction.
     pub(super) async fn half_close(&mut self) {
         self.0.get_mut().shutdown().await.unwrap();
     }
 
-    /// Waits until the server ends the connection, and gives what it has said until then; whether it
-    /// ends it in order or with a reset makes no difference here.
+    /// Waits for the end of the connection and returns the bytes until then. A reset counts as an end.
     pub(super) async fn ended(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = soon(self.0.read_to_end(&mut rest)).await;

@@ -1,4 +1,4 @@
-//! A front door with something behind it that a story decides.
+//! A server with fake data.
 
 use std::{
     collections::VecDeque,
@@ -13,46 +13,49 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use super::client::{Client, soon};
 use crate::{
     exposition::{AccountSummary, Encoding, Format},
-    http::{Address, Bell, Bound, Pages, Settings},
+    http::{Bound, DataSource, ProbeHandler, ScrapeBody, Settings},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
 
 /// A running server on a free port of the loopback address.
-pub(super) struct House {
+pub(super) struct Harness {
     pub(super) address: SocketAddr,
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) data: Arc<FakeData>,
     pub(super) instruments: Instruments,
     pub(super) shutdown: CancellationToken,
     serving: JoinHandle<()>,
 }
 
-impl House {
-    pub(super) async fn open(settings: Settings) -> Self {
-        Self::with_bell(settings, None).await
+impl Harness {
+    pub(super) async fn start(settings: Settings) -> Self {
+        Self::with_probe_handler(settings, None).await
     }
 
-    /// The same with somebody who answers probes.
-    pub(super) async fn with_bell(settings: Settings, bell: Option<Arc<dyn Bell>>) -> Self {
-        let loopback = Address::Host("127.0.0.1".to_owned(), 0);
+    /// Starts a server with `/probe`.
+    pub(super) async fn with_probe_handler(
+        settings: Settings,
+        handler: Option<Arc<dyn ProbeHandler>>,
+    ) -> Self {
+        let loopback = "127.0.0.1:0".to_owned();
         let mut bound = Bound::bind(&[loopback], settings).await.unwrap();
-        if let Some(bell) = bell {
-            bound = bound.with_bell(bell);
+        if let Some(handler) = handler {
+            bound = bound.with_probe_handler(handler);
         }
         let address = bound.local_addrs()[0];
-        let (shelf, instruments, shutdown) =
-            (Arc::default(), Instruments::new(), CancellationToken::new());
-        let serving =
-            tokio::spawn(bound.serve(Arc::clone(&shelf), instruments.clone(), shutdown.clone()));
+        let data = Arc::new(FakeData::default());
+        let (instruments, shutdown) = (Instruments::new(), CancellationToken::new());
+        let source = Arc::clone(&data);
+        let serving = tokio::spawn(bound.serve(source, instruments.clone(), shutdown.clone()));
         Self {
             address,
-            shelf,
+            data,
             instruments,
             shutdown,
             serving,
@@ -63,12 +66,12 @@ impl House {
         Client::connect(self.address).await
     }
 
-    /// Waits until the server has returned by itself.
+    /// Waits until the server returns.
     pub(super) async fn closed(self) {
         soon(self.serving).await.unwrap();
     }
 
-    /// How many answers have been counted for this handler and code.
+    /// The number of counted responses with this handler and code.
     pub(super) fn counted(&self, handler: &str, code: &str) -> f64 {
         let families = self.instruments.gather();
         let name = "vobiz_exporter_http_requests_total";
@@ -86,44 +89,39 @@ impl House {
     }
 }
 
-/// What stands behind the door.
+/// Data that a test controls.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct FakeData {
     pub(super) is_ready: AtomicBool,
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
-    pub(super) pieces: Mutex<Vec<Bytes>>,
-    /// When set, every piece of a body but the first waits until it is cancelled.
+    pub(super) chunks: Mutex<Vec<Bytes>>,
+    /// If set, every chunk of a body except the first waits until it is cancelled.
     pub(super) gate: Mutex<Option<CancellationToken>>,
     pub(super) asked: Mutex<Vec<(Format, Encoding)>>,
 }
 
-impl Shelf {
-    pub(super) fn put(&self, pieces: impl IntoIterator<Item = Bytes>) {
-        *self.pieces.lock().unwrap() = pieces.into_iter().collect();
+impl FakeData {
+    pub(super) fn put(&self, chunks: impl IntoIterator<Item = Bytes>) {
+        *self.chunks.lock().unwrap() = chunks.into_iter().collect();
     }
 
-    /// From now on, bodies stop after their first piece until the gate is cancelled.
-    pub(super) fn shut_gate(&self) -> CancellationToken {
+    /// Makes bodies stop after their first chunk until the gate is cancelled.
+    pub(super) fn close_gate(&self) -> CancellationToken {
         let gate = CancellationToken::new();
         *self.gate.lock().unwrap() = Some(gate.clone());
         gate
     }
 }
 
-impl Pages for Shelf {
-    type Body = Pieces;
-
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Pieces) {
+impl DataSource for FakeData {
+    fn metrics(&self, format: Format, encoding: Encoding) -> ScrapeBody {
         self.asked.lock().unwrap().push((format, encoding));
-        let pieces = VecDeque::from(self.pieces.lock().unwrap().clone());
-        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
         let gate = self.gate.lock().unwrap().clone();
-        let body = Pieces {
+        Box::pin(FakeBody {
             first: true,
-            waiting: pieces,
+            chunks: VecDeque::from(self.chunks.lock().unwrap().clone()),
             gate: gate.map(|gate| Box::pin(gate.cancelled_owned()) as _),
-        };
-        (length, body)
+        })
     }
 
     fn is_ready(&self) -> bool {
@@ -135,13 +133,13 @@ impl Pages for Shelf {
     }
 }
 
-pub(super) struct Pieces {
+struct FakeBody {
     first: bool,
-    waiting: VecDeque<Bytes>,
+    chunks: VecDeque<Bytes>,
     gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl Body for Pieces {
+impl Body for FakeBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -155,7 +153,12 @@ impl Body for Pieces {
             ready!(gate.as_mut().poll(cx));
             self.gate = None;
         }
-        let piece = self.waiting.pop_front();
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        let chunk = self.chunks.pop_front();
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let lengths = self.chunks.iter().map(|chunk| chunk.len() as u64);
+        SizeHint::with_exact(lengths.sum())
     }
 }

@@ -1,0 +1,74 @@
+use std::time::Duration;
+
+use tokio::{net::TcpStream, time::Instant};
+
+use super::{client::soon, harness::Harness};
+use crate::http::{Limits, Settings};
+
+#[tokio::test]
+async fn shutdown_finishes_a_response_in_progress() {
+    let server = Harness::start(Settings::default()).await;
+    server.data.put(["some", "bytes"].map(Into::into));
+    let gate = server.data.close_gate();
+    let mut scraper = server.client().await;
+    scraper.request("GET", "/metrics", "").await;
+    scraper.answer_head().await;
+
+    let address = server.address;
+    server.shutdown.cancel();
+    soon(async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    gate.cancel();
+    assert_eq!(scraper.bytes(9).await, b"somebytes");
+    assert_eq!(scraper.ended().await, b"");
+    server.closed().await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_delay_the_shutdown() {
+    let server = Harness::start(Settings {
+        limits: Limits {
+            drain_time: Duration::from_secs(3600),
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    let mut idle = server.client().await;
+    idle.get("/healthz").await;
+    let mut half = server.client().await;
+    half.send("GET /metrics HTTP/1.1\r\nHo").await;
+    let mut silent = server.client().await;
+    // This response shows that the server has accepted the others.
+    server.client().await.get("/healthz").await;
+
+    server.shutdown.cancel();
+    server.closed().await;
+    for client in [&mut idle, &mut half, &mut silent] {
+        assert_eq!(client.ended().await, b"");
+    }
+}
+
+#[tokio::test]
+async fn a_response_is_cut_off_after_the_drain_time() {
+    let drain_time = Duration::from_millis(200);
+    let server = Harness::start(Settings {
+        limits: Limits {
+            drain_time,
+            ..Limits::default()
+        },
+        ..Settings::default()
+    })
+    .await;
+    server.data.put(["some", "bytes"].map(Into::into));
+    let _gate = server.data.close_gate();
+    let mut scraper = server.client().await;
+    scraper.request("GET", "/metrics", "").await;
+    scraper.answer_head().await;
+
+    let start = Instant::now();
+    server.shutdown.cancel();
+    server.closed().await;
+    assert!(start.elapsed() >= drain_time);
+    assert_eq!(scraper.ended().await, b"some");
+}
