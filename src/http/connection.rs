@@ -103,46 +103,32 @@ impl Drop for ResponseGuard {
     }
 }
 
-/// The chunks of a scrape, with an exact size hint.
-pub type ScrapeBody = Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>;
+/// The chunks of a response. Like every iterator, they do not wait.
+pub type Chunks = Box<dyn Iterator<Item = Bytes> + Send>;
 
-/// The body of a response: one page, or the chunks of a scrape.
+/// The body of a response.
 ///
 /// hyper reads a body to its end before the socket has taken it. The guard therefore moves into the
 /// last chunk, and hyper drops that chunk when the socket has taken it.
 pub(super) struct ResponseBody {
-    page: Bytes,
-    scrape: Option<ScrapeBody>,
+    chunks: Chunks,
+    /// Bytes that hyper has not read yet.
+    remaining: u64,
     guard: Option<ResponseGuard>,
 }
 
 impl ResponseBody {
-    pub(super) fn page(page: Bytes, guard: ResponseGuard) -> Self {
+    pub(super) fn new(length: u64, chunks: Chunks, guard: ResponseGuard) -> Self {
         Self {
-            page,
-            scrape: None,
+            chunks,
+            remaining: length,
             guard: Some(guard),
         }
     }
 
-    pub(super) fn scrape(body: ScrapeBody, guard: ResponseGuard) -> Self {
-        Self {
-            page: Bytes::new(),
-            scrape: Some(body),
-            guard: Some(guard),
-        }
-    }
-
-    /// Bytes that hyper has not read yet.
-    pub(super) fn remaining(&self) -> u64 {
-        let scrape = self.scrape.as_ref();
-        self.page.len() as u64 + scrape.map_or(0, |body| body.size_hint().lower())
-    }
-
-    /// Removes the bytes, for the response to `HEAD`.
-    pub(super) fn clear(&mut self) {
-        self.page.clear();
-        self.scrape = None;
+    /// Removes the bytes, for the response to `HEAD`, and returns their number.
+    pub(super) fn clear(&mut self) -> u64 {
+        std::mem::take(&mut self.remaining)
     }
 }
 
@@ -152,44 +138,37 @@ impl Body for ResponseBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let chunk = match &mut self.scrape {
-            // A body of known length has no trailers, so every frame is data.
-            Some(body) => match ready!(body.as_mut().poll_frame(cx)) {
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                None => Bytes::new(),
-            },
-            None => std::mem::take(&mut self.page),
-        };
-        if chunk.is_empty() {
+        let Some(chunk) = self.chunks.next().filter(|_| self.remaining > 0) else {
             return Poll::Ready(None);
-        }
-        let is_last = self.remaining() == 0;
+        };
+        self.remaining = self.remaining.saturating_sub(chunk.len() as u64);
+        let is_last = self.remaining == 0;
         let chunk = match self.guard.take_if(|_| is_last) {
-            Some(_guard) => Bytes::from_owner(LastChunk { chunk, _guard }),
+            Some(guard) => Bytes::from_owner(LastChunk(chunk, guard)),
             None => chunk,
         };
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining() == 0
+        self.remaining == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining())
+        SizeHint::with_exact(self.remaining)
     }
 }
 
-struct LastChunk {
-    chunk: Bytes,
-    _guard: ResponseGuard,
-}
+struct LastChunk(
+    Bytes,
+    #[expect(dead_code, reason = "its drop counts")] ResponseGuard,
+);
 
 impl AsRef<[u8]> for LastChunk {
     fn as_ref(&self) -> &[u8] {
-        &self.chunk
+        &self.0
     }
 }
 

@@ -22,6 +22,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Limits, ScrapeBody};
+pub use connection::{Chunks, Limits};
 pub use router::{DataSource, ProbeHandler, Settings};
 pub use server::{Bound, listen};

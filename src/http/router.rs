@@ -1,6 +1,6 @@
 //! The router: finds the route of a request and builds the response.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -15,7 +15,7 @@ use hyper::{
 use tokio::sync::Semaphore;
 
 use super::{
-    connection::{Limits, ResponseBody, ResponseGuard, ScrapeBody},
+    connection::{Chunks, Limits, ResponseBody, ResponseGuard},
     negotiation::{self, MediaType},
     pages,
 };
@@ -48,8 +48,8 @@ impl Default for Settings {
 
 /// The content of the responses. Tests replace it. No method waits.
 pub trait DataSource: Send + Sync + 'static {
-    /// The body of a scrape, with an exact size hint.
-    fn metrics(&self, format: Format, encoding: Encoding) -> ScrapeBody;
+    /// The exact length of a scrape in bytes, and its chunks.
+    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks);
 
     /// Whether every account has finished its first walk. Once true, it stays true.
     fn is_ready(&self) -> bool;
@@ -59,8 +59,9 @@ pub trait DataSource: Send + Sync + 'static {
 }
 
 impl DataSource for Exposition {
-    fn metrics(&self, format: Format, encoding: Encoding) -> ScrapeBody {
-        Box::pin(self.answer(format, encoding).body)
+    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
+        let answer = self.answer(format, encoding);
+        (answer.length, Box::new(answer.body))
     }
 
     fn is_ready(&self) -> bool {
@@ -165,9 +166,8 @@ impl Router {
         let code = response.status().as_u16();
         self.instruments.http_request(route.label(), code);
         if is_head {
-            let length = response.body().remaining();
+            let length = response.body_mut().clear();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            response.body_mut().clear();
         }
         response
     }
@@ -191,8 +191,8 @@ impl Router {
         }
         let media_type = negotiation::media_type(headers);
         let encoding = negotiation::encoding(headers);
-        let body = self.data.metrics(media_type.format(), encoding);
-        let body = ResponseBody::scrape(body, guard);
+        let (length, chunks) = self.data.metrics(media_type.format(), encoding);
+        let body = ResponseBody::new(length, chunks, guard);
         exposition(body, media_type, encoding)
     }
 
@@ -216,7 +216,7 @@ impl Router {
             Reply::Refused(reason) => text(StatusCode::BAD_REQUEST, reason, guard),
             Reply::Words(words) => text(StatusCode::OK, words, guard),
             Reply::Samples(samples) => {
-                let body = ResponseBody::page(samples, guard);
+                let body = page(samples, guard);
                 let mut response = exposition(body, media_type, encoding);
                 insert(&mut response, CACHE_CONTROL, "no-store");
                 response
@@ -256,13 +256,17 @@ fn insert(
         .insert(name, HeaderValue::from_static(value));
 }
 
+fn page(page: Bytes, guard: ResponseGuard) -> ResponseBody {
+    ResponseBody::new(page.len() as u64, Box::new(iter::once(page)), guard)
+}
+
 /// A plain text response. It is valid only now, so caches must not store it.
 fn text(
     status: StatusCode,
     text: impl Into<Bytes>,
     guard: ResponseGuard,
 ) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::page(text.into(), guard));
+    let mut response = Response::new(page(text.into(), guard));
     *response.status_mut() = status;
     insert(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
     insert(&mut response, CACHE_CONTROL, "no-store");

@@ -16,9 +16,9 @@ use futures_util::{
 };
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::{Id, JoinSet},
     time::{Instant, sleep, sleep_until},
 };
@@ -30,7 +30,7 @@ use super::{
 use crate::{shutdown::CancellationToken, telemetry::Instruments};
 
 /// Connections that may wait for `accept`; the system reduces it to its own limit.
-const BACKLOG: i32 = 1024;
+const BACKLOG: u32 = 1024;
 
 /// Time without `accept` after an accept error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -95,18 +95,18 @@ pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        let socket = TcpSocket::new_v6()?;
         // The default differs between hosts.
-        socket.set_only_v6(false)?;
-    }
+        SockRef::from(&socket).set_only_v6(false)?;
+        socket
+    };
     // Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether this host lacks the address or its whole family.

@@ -1,28 +1,26 @@
 //! A server with fake data.
 
 use std::{
-    collections::VecDeque,
-    convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use super::client::{Client, soon};
 use crate::{
     exposition::{AccountSummary, Encoding, Format},
-    http::{Bound, DataSource, ProbeHandler, ScrapeBody, Settings},
+    http::{Bound, Chunks, DataSource, ProbeHandler, Settings},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
+
+/// More than the socket buffers of both sides.
+pub(super) const LARGE: usize = 64 * 1024 * 1024;
 
 /// A running server on a free port of the loopback address.
 pub(super) struct Harness {
@@ -95,8 +93,6 @@ pub(super) struct FakeData {
     pub(super) is_ready: AtomicBool,
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
     pub(super) chunks: Mutex<Vec<Bytes>>,
-    /// If set, every chunk of a body except the first waits until it is cancelled.
-    pub(super) gate: Mutex<Option<CancellationToken>>,
     pub(super) asked: Mutex<Vec<(Format, Encoding)>>,
 }
 
@@ -105,23 +101,19 @@ impl FakeData {
         *self.chunks.lock().unwrap() = chunks.into_iter().collect();
     }
 
-    /// Makes bodies stop after their first chunk until the gate is cancelled.
-    pub(super) fn close_gate(&self) -> CancellationToken {
-        let gate = CancellationToken::new();
-        *self.gate.lock().unwrap() = Some(gate.clone());
-        gate
+    /// One chunk that is larger than the socket buffers: its response is in progress until the client
+    /// has read it.
+    pub(super) fn put_large(&self) {
+        self.put([Bytes::from(vec![b'x'; LARGE])]);
     }
 }
 
 impl DataSource for FakeData {
-    fn metrics(&self, format: Format, encoding: Encoding) -> ScrapeBody {
+    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
         self.asked.lock().unwrap().push((format, encoding));
-        let gate = self.gate.lock().unwrap().clone();
-        Box::pin(FakeBody {
-            first: true,
-            chunks: VecDeque::from(self.chunks.lock().unwrap().clone()),
-            gate: gate.map(|gate| Box::pin(gate.cancelled_owned()) as _),
-        })
+        let chunks = self.chunks.lock().unwrap().clone();
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        (length, Box::new(chunks.into_iter()))
     }
 
     fn is_ready(&self) -> bool {
@@ -130,35 +122,5 @@ impl DataSource for FakeData {
 
     fn accounts(&self) -> Vec<AccountSummary> {
         self.accounts.lock().unwrap().clone()
-    }
-}
-
-struct FakeBody {
-    first: bool,
-    chunks: VecDeque<Bytes>,
-    gate: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl Body for FakeBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if !std::mem::take(&mut self.first)
-            && let Some(gate) = &mut self.gate
-        {
-            ready!(gate.as_mut().poll(cx));
-            self.gate = None;
-        }
-        let chunk = self.chunks.pop_front();
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let lengths = self.chunks.iter().map(|chunk| chunk.len() as u64);
-        SizeHint::with_exact(lengths.sum())
     }
 }
