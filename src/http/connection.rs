@@ -1,4 +1,4 @@
-//! The parts of one connection: its limits, its activity, its response bodies and its stream with
+//! The parts of one connection: the settings, its activity, its response bodies and its stream with
 //! timeouts.
 
 use std::{
@@ -21,39 +21,46 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// Bounds on the resources of clients. The defaults fit every installation; tests shorten them.
+/// The settings of the server. Only the first two have flags. The defaults of the others fit every
+/// installation; tests shorten them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct Settings {
+    /// `--web.telemetry-path`: begins with a slash. The path of a request must be equal to it.
+    pub telemetry_path: String,
+    /// `--web.max-requests`: concurrent scrapes; 0 means no limit.
+    pub max_requests: usize,
     /// Open connections, at least 1. Above it, the oldest connection without a response in progress
     /// is evicted. If every connection has one, new connections wait in the operating system's queue.
     /// The default is half of the usual limit of 1,024 file descriptors.
-    pub connections: usize,
+    pub max_connections: usize,
     /// Concurrent probes. Fewer than connections, so that probes of an API that hangs leave
     /// connections for scrapes.
-    pub probes: usize,
+    pub max_probes: usize,
     /// Bytes of a request head. The response to a longer one is 431.
-    pub head_bytes: usize,
+    pub max_head_bytes: usize,
     /// Time for a whole request head, from its first byte, or from the start of a connection.
-    pub head_time: Duration,
+    pub head_timeout: Duration,
     /// Idle time between two requests. Longer than the five minutes after which Prometheus drops an
     /// idle connection, so that no scrape meets a connection that is being closed.
-    pub idle_time: Duration,
+    pub idle_timeout: Duration,
     /// Time in which a client must read at least one byte of its response.
-    pub stall_time: Duration,
+    pub stall_timeout: Duration,
     /// Time for the responses in progress at shutdown.
-    pub drain_time: Duration,
+    pub drain_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for Settings {
     fn default() -> Self {
         Self {
-            connections: 512,
-            probes: 256,
-            head_bytes: 16 * 1024,
-            head_time: Duration::from_secs(10),
-            idle_time: Duration::from_secs(6 * 60),
-            stall_time: Duration::from_secs(30),
-            drain_time: Duration::from_secs(8),
+            telemetry_path: "/metrics".to_owned(),
+            max_requests: 40,
+            max_connections: 512,
+            max_probes: 256,
+            max_head_bytes: 16 * 1024,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(6 * 60),
+            stall_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(8),
         }
     }
 }
@@ -176,7 +183,7 @@ impl AsRef<[u8]> for LastChunk {
 const DISCARDED_BYTES: usize = 64 * 1024;
 
 /// The stream of a connection, which fails with [`io::ErrorKind::TimedOut`] after a timeout of
-/// [`Limits`].
+/// [`Settings`].
 ///
 /// hyper's own timeout for request heads also counts the idle time between two requests. A scraper with
 /// a longer interval would need a new connection for each scrape. This stream separates the two times.
@@ -184,8 +191,10 @@ const DISCARDED_BYTES: usize = 64 * 1024;
 pub(super) struct TimeoutStream<T> {
     stream: T,
     activity: Arc<Activity>,
-    limits: Arc<Limits>,
-    timer: Timer,
+    settings: Arc<Settings>,
+    /// One timer for all waits. It changes only if a wait needs an earlier deadline, so a request with a
+    /// prompt response touches no timer.
+    timer: Pin<Box<Sleep>>,
     /// The number of requests at the start of the current read.
     requests: u32,
     read_deadline: ReadDeadline,
@@ -205,17 +214,28 @@ enum ReadDeadline {
 
 impl<T> TimeoutStream<T> {
     /// The stream of a new connection. The time for its first request head starts now.
-    pub(super) fn new(stream: T, activity: Arc<Activity>, limits: Arc<Limits>) -> Self {
-        let deadline = Instant::now() + limits.head_time;
+    pub(super) fn new(stream: T, activity: Arc<Activity>, settings: Arc<Settings>) -> Self {
+        let deadline = Instant::now() + settings.head_timeout;
         Self {
             stream,
             activity,
-            limits,
-            timer: Timer(Box::pin(tokio::time::sleep_until(deadline))),
+            settings,
+            timer: Box::pin(tokio::time::sleep_until(deadline)),
             requests: 0,
             read_deadline: ReadDeadline::Head(deadline),
             write_deadline: None,
         }
+    }
+
+    /// Pending until the deadline, then a timeout error.
+    fn poll_timeout<R>(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<R>> {
+        while Instant::now() < deadline {
+            if self.timer.is_elapsed() || self.timer.deadline() > deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Called while the client sends nothing.
@@ -224,15 +244,14 @@ impl<T> TimeoutStream<T> {
             self.read_deadline = ReadDeadline::None;
             return Poll::Pending;
         }
+        let deadline = match self.read_deadline {
+            ReadDeadline::Idle(deadline) | ReadDeadline::Head(deadline) => deadline,
+            ReadDeadline::None => Instant::now() + self.settings.idle_timeout,
+        };
         if let ReadDeadline::None = self.read_deadline {
-            self.read_deadline = ReadDeadline::Idle(Instant::now() + self.limits.idle_time);
+            self.read_deadline = ReadDeadline::Idle(deadline);
         }
-        match self.read_deadline {
-            ReadDeadline::Idle(deadline) | ReadDeadline::Head(deadline) => {
-                self.timer.poll_timeout(cx, deadline)
-            }
-            ReadDeadline::None => Poll::Pending,
-        }
+        self.poll_timeout(cx, deadline)
     }
 
     /// Returns the result of a write. While the write is pending, the stall timeout runs.
@@ -245,11 +264,11 @@ impl<T> TimeoutStream<T> {
             self.write_deadline = None;
             return written;
         }
-        let stall_time = self.limits.stall_time;
+        let stall_timeout = self.settings.stall_timeout;
         let deadline = self.write_deadline;
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + stall_time);
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + stall_timeout);
         self.write_deadline = Some(deadline);
-        self.timer.poll_timeout(cx, deadline)
+        self.poll_timeout(cx, deadline)
     }
 }
 
@@ -271,7 +290,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
         }
         let is_head = matches!(self.read_deadline, ReadDeadline::Head(_));
         if buffer.filled().len() > before && !is_head {
-            self.read_deadline = ReadDeadline::Head(Instant::now() + self.limits.head_time);
+            self.read_deadline = ReadDeadline::Head(Instant::now() + self.settings.head_timeout);
         }
         read
     }
@@ -317,23 +336,5 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
             }
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// One timer for all waits of a connection. It changes only if a wait needs an earlier deadline, and
-/// checks the clock when it fires too early. So a request with a prompt response touches no timer.
-#[derive(Debug)]
-struct Timer(Pin<Box<Sleep>>);
-
-impl Timer {
-    /// Pending until the deadline, then a timeout error.
-    fn poll_timeout<R>(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<R>> {
-        while Instant::now() < deadline {
-            if self.0.is_elapsed() || self.0.deadline() > deadline {
-                self.0.as_mut().reset(deadline);
-            }
-            ready!(self.0.as_mut().poll(cx));
-        }
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

@@ -12,7 +12,7 @@
 //! waits for the API. All other responses are ready at once and take no lock.
 //!
 //! Each client is limited: in connections, in the size and duration of a request head, in idle time, in
-//! the time without reading, and in concurrent scrapes and probes. See [`Limits`].
+//! the time without reading, and in concurrent scrapes and probes. See [`Settings`].
 
 mod connection;
 mod negotiation;
@@ -22,6 +22,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Chunks, Limits};
-pub use router::{DataSource, ProbeHandler, Settings};
+pub use connection::{Chunks, Settings};
+pub use router::{DataSource, ProbeHandler};
 pub use server::{Bound, listen};

@@ -15,7 +15,7 @@ use hyper::{
 use tokio::sync::Semaphore;
 
 use super::{
-    connection::{Chunks, Limits, ResponseBody, ResponseGuard},
+    connection::{Chunks, ResponseBody, ResponseGuard, Settings},
     negotiation::{self, MediaType},
     pages,
 };
@@ -24,27 +24,6 @@ use crate::{
     probe::{Asked, Prober, Reply, Retrieve},
     telemetry::{Instruments, catalogue::closed_label},
 };
-
-/// The settings of the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// `--web.telemetry-path`: begins with a slash. The path of a request must be equal to it.
-    pub telemetry_path: String,
-    /// `--web.max-requests`: concurrent scrapes; 0 means no limit.
-    pub max_requests: usize,
-    /// Bounds without a flag.
-    pub limits: Limits,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            telemetry_path: "/metrics".to_owned(),
-            max_requests: 40,
-            limits: Limits::default(),
-        }
-    }
-}
 
 /// The content of the responses. Tests replace it. No method waits.
 pub trait DataSource: Send + Sync + 'static {
@@ -132,7 +111,7 @@ impl Router {
             telemetry_path: settings.telemetry_path.clone(),
             scrapes: Arc::new(Semaphore::new(max_scrapes)),
             probe_handler,
-            probes: Arc::new(Semaphore::new(settings.limits.probes)),
+            probes: Arc::new(Semaphore::new(settings.max_probes)),
         }
     }
 

@@ -24,8 +24,8 @@ use tokio::{
 };
 
 use super::{
-    connection::{Activity, Limits, ResponseGuard, TimeoutStream},
-    router::{DataSource, ProbeHandler, Router, Settings},
+    connection::{Activity, ResponseGuard, Settings, TimeoutStream},
+    router::{DataSource, ProbeHandler, Router},
 };
 use crate::{shutdown::CancellationToken, telemetry::Instruments};
 
@@ -161,7 +161,7 @@ impl Bound {
     }
 
     /// Serves until `shutdown`. Then it closes the listeners and idle connections, finishes responses in
-    /// progress (at most [`Limits::drain_time`]) and returns.
+    /// progress (at most [`Settings::drain_timeout`]) and returns.
     pub async fn serve(
         self,
         data: Arc<dyn DataSource>,
@@ -171,7 +171,7 @@ impl Bound {
         let router = Router::new(&self.settings, data, self.probe_handler, instruments);
         let mut connections = Connections {
             router: Arc::new(router),
-            limits: Arc::new(self.settings.limits),
+            settings: Arc::new(self.settings),
             shutdown: shutdown.clone(),
             tasks: JoinSet::new(),
             open: Vec::new(),
@@ -259,7 +259,7 @@ fn is_client_error(error: &io::Error) -> bool {
 /// The open connections. A drop aborts them.
 struct Connections {
     router: Arc<Router>,
-    limits: Arc<Limits>,
+    settings: Arc<Settings>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
     /// In the order of arrival.
@@ -274,7 +274,7 @@ struct Open {
 
 impl Connections {
     fn is_full(&self) -> bool {
-        self.tasks.len() >= self.limits.connections.max(1)
+        self.tasks.len() >= self.settings.max_connections.max(1)
     }
 
     fn start(&mut self, stream: TcpStream) {
@@ -283,7 +283,7 @@ impl Connections {
         let task = self.tasks.spawn(serve_connection(
             stream,
             Arc::clone(&self.router),
-            Arc::clone(&self.limits),
+            Arc::clone(&self.settings),
             Arc::clone(&activity),
             close.clone(),
         ));
@@ -321,10 +321,10 @@ impl Connections {
         }
     }
 
-    /// Waits for the responses in progress, at most `limits.drain_time`, then aborts the rest.
+    /// Waits for the responses in progress, at most `settings.drain_timeout`, then aborts the rest.
     async fn drain(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        let drained = tokio::time::timeout(self.limits.drain_time, all).await;
+        let drained = tokio::time::timeout(self.settings.drain_timeout, all).await;
         if drained.is_err() {
             tracing::warn!(
                 connections = self.tasks.len(),
@@ -340,7 +340,7 @@ impl Connections {
 async fn serve_connection(
     stream: TcpStream,
     router: Arc<Router>,
-    limits: Arc<Limits>,
+    settings: Arc<Settings>,
     activity: Arc<Activity>,
     close: CancellationToken,
 ) {
@@ -357,9 +357,9 @@ async fn serve_connection(
     protocol
         .writev(true)
         .half_close(true)
-        .max_header_size(limits.head_bytes)
+        .max_header_size(settings.max_head_bytes)
         .header_read_timeout(None);
-    let stream = TimeoutStream::new(stream, Arc::clone(&activity), limits);
+    let stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
 
     // An error of a connection (reset, invalid head, timeout) concerns only its client. The connection

@@ -4,24 +4,24 @@ use super::{
     client::soon,
     harness::{Harness, LARGE},
 };
-use crate::http::{Limits, Settings};
+use crate::http::Settings;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn limited(limits: Limits) -> Settings {
+/// Settings for one scrape at a time.
+fn one_scrape() -> Settings {
     Settings {
         max_requests: 1,
-        limits,
         ..Settings::default()
     }
 }
 
 #[tokio::test]
 async fn an_incomplete_head_ends_its_connection() {
-    let server = Harness::start(limited(Limits {
-        head_time: SHORT,
-        ..Limits::default()
-    }))
+    let server = Harness::start(Settings {
+        head_timeout: SHORT,
+        ..one_scrape()
+    })
     .await;
     let mut silent = server.client().await;
     let mut slow = server.client().await;
@@ -78,10 +78,10 @@ async fn invalid_http_is_refused() {
 
 #[tokio::test]
 async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
-    let server = Harness::start(limited(Limits {
-        stall_time: SHORT,
-        ..Limits::default()
-    }))
+    let server = Harness::start(Settings {
+        stall_timeout: SHORT,
+        ..one_scrape()
+    })
     .await;
     server.data.put_large();
     let mut stalled = server.client().await;
@@ -101,7 +101,7 @@ async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
 
 #[tokio::test]
 async fn a_permit_is_held_until_the_socket_has_taken_the_last_byte() {
-    let server = Harness::start(limited(Limits::default())).await;
+    let server = Harness::start(one_scrape()).await;
     // hyper reads this body to its end at once, but the socket does not take it.
     server.data.put_large();
     let mut slow = server.client().await;
@@ -117,7 +117,7 @@ async fn a_permit_is_held_until_the_socket_has_taken_the_last_byte() {
 
 #[tokio::test]
 async fn a_client_that_disconnects_frees_its_permit() {
-    let server = Harness::start(limited(Limits::default())).await;
+    let server = Harness::start(one_scrape()).await;
     server.data.put_large();
     let mut gone = server.client().await;
     gone.request("GET", "/metrics", "").await;
@@ -131,10 +131,10 @@ async fn a_client_that_disconnects_frees_its_permit() {
 #[tokio::test]
 async fn idle_connections_are_evicted_for_new_ones() {
     let most = 100;
-    let server = Harness::start(limited(Limits {
-        connections: most,
-        ..Limits::default()
-    }))
+    let server = Harness::start(Settings {
+        max_connections: most,
+        ..one_scrape()
+    })
     .await;
     let mut idle = VecDeque::new();
     for number in 0..1000 {
@@ -154,10 +154,10 @@ async fn idle_connections_are_evicted_for_new_ones() {
 
 #[tokio::test]
 async fn a_connection_with_a_response_in_progress_is_never_evicted() {
-    let server = Harness::start(limited(Limits {
-        connections: 2,
-        ..Limits::default()
-    }))
+    let server = Harness::start(Settings {
+        max_connections: 2,
+        ..one_scrape()
+    })
     .await;
     server.data.put_large();
     let mut scraper = server.client().await;
@@ -172,10 +172,7 @@ async fn a_connection_with_a_response_in_progress_is_never_evicted() {
 #[tokio::test]
 async fn a_new_connection_waits_while_every_connection_has_a_response_in_progress() {
     let server = Harness::start(Settings {
-        limits: Limits {
-            connections: 2,
-            ..Limits::default()
-        },
+        max_connections: 2,
         ..Settings::default()
     })
     .await;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     exposition::{AccountSummary, Encoding, Format},
-    http::{Limits, ProbeHandler, Settings},
+    http::{ProbeHandler, Settings},
     probe::{Asked, Reply},
     shutdown::CancellationToken,
 };
@@ -53,13 +53,9 @@ impl ProbeHandler for FakeHandler {
     }
 }
 
-async fn start(handler: &Arc<FakeHandler>, probes: usize) -> Harness {
-    let limits = Limits {
-        probes,
-        ..Limits::default()
-    };
+async fn start(handler: &Arc<FakeHandler>, max_probes: usize) -> Harness {
     let settings = Settings {
-        limits,
+        max_probes,
         ..Settings::default()
     };
     Harness::with_probe_handler(settings, Some(Arc::clone(handler) as _)).await
@@ -129,12 +125,8 @@ async fn the_handler_receives_the_request_unchanged() {
 #[tokio::test]
 async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
     let handler = FakeHandler::new(Reply::Refused("never\n"));
-    let limits = Limits {
-        drain_time: std::time::Duration::from_millis(200),
-        ..Limits::default()
-    };
     let settings = Settings {
-        limits,
+        drain_timeout: std::time::Duration::from_millis(200),
         ..Settings::default()
     };
     let server = Harness::with_probe_handler(settings, Some(handler.clone() as _)).await;

@@ -6,7 +6,7 @@ use super::{
     client::soon,
     harness::{Harness, LARGE},
 };
-use crate::http::{Limits, Settings};
+use crate::http::Settings;
 
 #[tokio::test]
 async fn shutdown_finishes_a_response_in_progress() {
@@ -28,10 +28,7 @@ async fn shutdown_finishes_a_response_in_progress() {
 #[tokio::test]
 async fn idle_connections_do_not_delay_the_shutdown() {
     let server = Harness::start(Settings {
-        limits: Limits {
-            drain_time: Duration::from_secs(3600),
-            ..Limits::default()
-        },
+        drain_timeout: Duration::from_secs(3600),
         ..Settings::default()
     })
     .await;
@@ -52,12 +49,9 @@ async fn idle_connections_do_not_delay_the_shutdown() {
 
 #[tokio::test]
 async fn a_response_is_cut_off_after_the_drain_time() {
-    let drain_time = Duration::from_millis(200);
+    let drain_timeout = Duration::from_millis(200);
     let server = Harness::start(Settings {
-        limits: Limits {
-            drain_time,
-            ..Limits::default()
-        },
+        drain_timeout,
         ..Settings::default()
     })
     .await;
@@ -69,6 +63,6 @@ async fn a_response_is_cut_off_after_the_drain_time() {
     let start = Instant::now();
     server.shutdown.cancel();
     server.closed().await;
-    assert!(start.elapsed() >= drain_time);
+    assert!(start.elapsed() >= drain_timeout);
     assert!(scraper.ended().await.len() < LARGE);
 }

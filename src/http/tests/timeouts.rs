@@ -5,11 +5,11 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use crate::http::connection::{Activity, Limits, ResponseGuard, TimeoutStream};
+use crate::http::connection::{Activity, ResponseGuard, Settings, TimeoutStream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One connection over a pipe that holds 64 bytes, with the default limits.
+/// One connection over a pipe that holds 64 bytes, with the default settings.
 struct Connection {
     server: TimeoutStream<DuplexStream>,
     client: DuplexStream,
@@ -19,7 +19,7 @@ struct Connection {
 fn connection() -> Connection {
     let (client, stream) = duplex(64);
     let activity = Arc::new(Activity::default());
-    let server = TimeoutStream::new(stream, Arc::clone(&activity), Arc::new(Limits::default()));
+    let server = TimeoutStream::new(stream, Arc::clone(&activity), Arc::new(Settings::default()));
     Connection {
         server,
         client,
@@ -140,7 +140,7 @@ async fn chunks_are_written_together_if_the_socket_can() {
     let (client, server) = duplex(64);
     let vectored = tokio::io::AsyncWrite::is_write_vectored(&server);
     let activity = Arc::new(Activity::default());
-    let mut server = TimeoutStream::new(server, activity, Arc::new(Limits::default()));
+    let mut server = TimeoutStream::new(server, activity, Arc::new(Settings::default()));
     assert!(vectored && tokio::io::AsyncWrite::is_write_vectored(&server));
 
     let chunks = [io::IoSlice::new(b"one"), io::IoSlice::new(b"two")];
