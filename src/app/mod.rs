@@ -73,7 +73,7 @@ pub fn run(
         let signals = Signals::listen().map_err(|error| {
             ExitError::at_run_time(format!("cannot listen to signals: {error}"))
         })?;
-        tokio::spawn(signals.obey(end.clone()));
+        tokio::spawn(signals.handle(end.clone()));
         let out = &mut out;
         match &arguments.task {
             Task::Serve => serve::serve(arguments, environment, end).await,
