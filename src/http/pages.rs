@@ -15,85 +15,65 @@ const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-w
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
 /// The start page: name, version, state of every account, links. With `probes`, it explains `/probe`.
-pub(super) fn start_page(
-    telemetry_path: &str,
-    probes: bool,
-    accounts: &[AccountSummary],
-) -> String {
+pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) -> String {
     let mut rows = String::new();
     for account in accounts {
         let (name, state) = (escape(&account.name), escape(&account.state));
         let _ = writeln!(rows, "<tr><td>{name}</td><td>{state}</td></tr>");
     }
     let version = env!("CARGO_PKG_VERSION");
-    let path = escape(telemetry_path);
-    let probe = if probes {
-        probe_item(accounts)
-    } else {
-        String::new()
-    };
+    let path = escape(path);
+    let probe = probes.then(|| probe_item(accounts)).unwrap_or_default();
     format!(
-        "<!DOCTYPE html>\n\
-        <html lang=\"en\">\n\
-        <head>\n\
-        <meta charset=\"utf-8\">\n\
-        <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-        <meta name=\"color-scheme\" content=\"light dark\">\n\
-        <title>Vobiz exporter</title>\n\
-        <style>{STYLE}</style>\n\
-        </head>\n\
-        <body>\n\
-        <h1>Vobiz exporter</h1>\n\
-        <p>Version {version}. Registration state of Vobiz SIP endpoints, for Prometheus.</p>\n\
-        <table>\n\
-        <thead><tr><th>Account</th><th>State</th></tr></thead>\n\
-        <tbody>\n{rows}</tbody>\n\
-        </table>\n\
-        <ul>\n\
-        <li><a href=\"{path}\">Metrics</a></li>\n\
-        {probe}\
-        <li><a href=\"/-/healthy\">Health</a>: the process runs</li>\n\
-        <li><a href=\"/-/ready\">Readiness</a>: every account has been read once</li>\n\
-        </ul>\n\
-        </body>\n\
-        </html>\n"
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Vobiz exporter</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Vobiz exporter</h1>
+<p>Version {version}. Registration state of Vobiz SIP endpoints, for Prometheus.</p>
+<table>
+<thead><tr><th>Account</th><th>State</th></tr></thead>
+<tbody>
+{rows}</tbody>
+</table>
+<ul>
+<li><a href="{path}">Metrics</a></li>
+{probe}<li><a href="/-/healthy">Health</a>: the process runs</li>
+<li><a href="/-/ready">Readiness</a>: the first walk of every account has finished</li>
+</ul>
+</body>
+</html>
+"#
     )
 }
 
-/// The list item about `/probe`, with a link to a known endpoint if there is one.
+/// The list item about `/probe`, with a link to the first known endpoint.
 fn probe_item(accounts: &[AccountSummary]) -> String {
-    let known = accounts
-        .iter()
-        .find_map(|account| Some((&account.name, account.endpoint_id.as_ref()?)));
-    let (link, end) = match known {
-        Some((account, id)) => {
-            let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
-            let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
-            let target = format!("/probe?account={account}&amp;endpoint_id={id}&amp;debug=true");
-            (format!("<a href=\"{target}\" rel=\"nofollow\">"), "</a>")
-        }
-        None => (String::new(), ""),
-    };
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let mut link = "Probe".to_owned();
+    let known = |one: &AccountSummary| Some((one.name.clone(), one.endpoint_id.clone()?));
+    if let Some((account, id)) = accounts.iter().find_map(known) {
+        let (account, id) = (encode(&account), encode(&id));
+        let target = format!("/probe?account={account}&amp;endpoint_id={id}&amp;debug=true");
+        link = format!(r#"<a href="{target}" rel="nofollow">Probe</a>"#);
+    }
     format!(
-        "<li>{link}Probe{end}: one request to the API for one endpoint, for example \
+        "<li>{link}: one request to the API for one endpoint, for example \
         <code>/probe?account=NAME&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
     )
 }
 
 /// Escapes text for HTML, also inside an attribute.
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    let text = text.replace('>', "&gt;").replace('"', "&quot;");
+    text.replace('\'', "&#39;")
 }
 
 #[cfg(test)]

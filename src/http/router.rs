@@ -39,8 +39,8 @@ pub trait DataSource: Send + Sync + 'static {
 
 impl DataSource for Exposition {
     fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
-        let answer = self.answer(format, encoding);
-        (answer.length, Box::new(answer.body))
+        let scrape = self.answer(format, encoding);
+        (scrape.length, Box::new(scrape.body))
     }
 
     fn is_ready(&self) -> bool {

@@ -76,7 +76,7 @@ async fn a_request_before_serve_is_answered_after_it() {
         Instruments::new(),
         CancellationToken::new(),
     ));
-    assert_eq!(early.answer().await.status, 200);
+    assert_eq!(early.response().await.status, 200);
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ pub(super) struct FakeData {
     pub(super) is_ready: AtomicBool,
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
     pub(super) chunks: Mutex<Vec<Bytes>>,
-    pub(super) asked: Mutex<Vec<(Format, Encoding)>>,
+    pub(super) requests: Mutex<Vec<(Format, Encoding)>>,
 }
 
 impl FakeData {
@@ -110,7 +110,7 @@ impl FakeData {
 
 impl DataSource for FakeData {
     fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
-        self.asked.lock().unwrap().push((format, encoding));
+        self.requests.lock().unwrap().push((format, encoding));
         let chunks = self.chunks.lock().unwrap().clone();
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         (length, Box::new(chunks.into_iter()))

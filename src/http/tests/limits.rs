@@ -45,13 +45,13 @@ async fn a_large_head_is_refused() {
     for headers in [long, many] {
         let mut client = server.client().await;
         client.request("GET", "/healthz", &headers).await;
-        assert_eq!(client.answer().await.status, 431);
+        assert_eq!(client.response().await.status, 431);
         client.ended().await;
     }
     let mut client = server.client().await;
     let fair = format!("X-Fair: {}\r\n", "x".repeat(10_000));
     client.request("GET", "/healthz", &fair).await;
-    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(client.response().await.status, 200);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
     server.data.put_large();
     let mut stalled = server.client().await;
     stalled.request("GET", "/metrics", "").await;
-    stalled.answer_head().await;
+    stalled.response_head().await;
 
     let mut next = server.client().await;
     assert_eq!(next.head("/metrics", "").await.status, 503);
@@ -106,7 +106,7 @@ async fn a_permit_is_held_until_the_socket_has_taken_the_last_byte() {
     server.data.put_large();
     let mut slow = server.client().await;
     slow.request("GET", "/metrics", "").await;
-    slow.answer_head().await;
+    slow.response_head().await;
     let mut next = server.client().await;
     for _ in 0..20 {
         assert_eq!(next.head("/metrics", "").await.status, 503);
@@ -121,7 +121,7 @@ async fn a_client_that_disconnects_frees_its_permit() {
     server.data.put_large();
     let mut gone = server.client().await;
     gone.request("GET", "/metrics", "").await;
-    gone.answer_head().await;
+    gone.response_head().await;
     let mut next = server.client().await;
     assert_eq!(next.head("/metrics", "").await.status, 503);
     drop(gone);
@@ -162,7 +162,7 @@ async fn a_connection_with_a_response_in_progress_is_never_evicted() {
     server.data.put_large();
     let mut scraper = server.client().await;
     scraper.request("GET", "/metrics", "").await;
-    scraper.answer_head().await;
+    scraper.response_head().await;
     for _ in 0..10 {
         assert_eq!(server.client().await.get("/healthz").await.status, 200);
     }
@@ -180,17 +180,17 @@ async fn a_new_connection_waits_while_every_connection_has_a_response_in_progres
     let (mut first, mut second) = (server.client().await, server.client().await);
     for client in [&mut first, &mut second] {
         client.request("GET", "/metrics", "").await;
-        client.answer_head().await;
+        client.response_head().await;
     }
     let mut waiting = server.client().await;
     waiting.request("GET", "/healthz", "").await;
-    let early = tokio::time::timeout(SHORT, waiting.answer()).await;
+    let early = tokio::time::timeout(SHORT, waiting.response()).await;
     assert!(early.is_err());
 
     assert_eq!(first.bytes(LARGE).await.len(), LARGE);
     assert_eq!(second.bytes(LARGE).await.len(), LARGE);
     assert_eq!(
-        waiting.answer().await.status,
+        waiting.response().await.status,
         200,
         "one of them is idle and is evicted"
     );

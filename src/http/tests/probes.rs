@@ -14,27 +14,27 @@ use crate::{
     shutdown::CancellationToken,
 };
 
-/// A probe handler that waits for its gate, returns a fixed reply and records its requests.
+/// A probe handler that waits for its release, returns a fixed reply and records its requests.
 #[derive(Debug)]
 struct FakeHandler {
-    asked: Mutex<Vec<Asked>>,
+    requests: Mutex<Vec<Asked>>,
     reply: Reply,
-    gate: CancellationToken,
+    release: CancellationToken,
 }
 
 impl FakeHandler {
     fn new(reply: Reply) -> Arc<Self> {
         Arc::new(Self {
-            asked: Mutex::default(),
+            requests: Mutex::default(),
             reply,
-            gate: CancellationToken::new(),
+            release: CancellationToken::new(),
         })
     }
 
     /// Waits for so many requests.
     async fn received(&self, count: usize) {
         soon(async {
-            while self.asked.lock().unwrap().len() < count {
+            while self.requests.lock().unwrap().len() < count {
                 yield_now().await;
             }
         })
@@ -44,9 +44,9 @@ impl FakeHandler {
 
 impl ProbeHandler for FakeHandler {
     fn probe(self: Arc<Self>, asked: Asked) -> BoxFuture<'static, Reply> {
-        self.asked.lock().unwrap().push(asked);
+        self.requests.lock().unwrap().push(asked);
         async move {
-            self.gate.cancelled().await;
+            self.release.cancelled().await;
             self.reply.clone()
         }
         .boxed()
@@ -74,7 +74,7 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
     let mut waiting = [probe(&server, "").await, probe(&server, "").await];
     handler.received(2).await;
     let mut third = probe(&server, "").await;
-    let refused = third.answer().await;
+    let refused = third.response().await;
     assert_eq!(
         (refused.status, refused.header("retry-after")),
         (503, Some("1"))
@@ -83,12 +83,12 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
     // The same connection stays usable. Scrapes and health checks wait for no probe.
     assert_eq!(third.get("/metrics").await.status, 200);
     assert_eq!(third.get("/healthz").await.status, 200);
-    handler.gate.cancel();
+    handler.release.cancel();
     for client in &mut waiting {
-        assert_eq!(client.answer().await.text(), "well\n");
+        assert_eq!(client.response().await.text(), "well\n");
     }
     // The permits are free again.
-    assert_eq!(probe(&server, "").await.answer().await.status, 200);
+    assert_eq!(probe(&server, "").await.response().await.status, 200);
     assert!((server.counted("probe", "200") - 3.0).abs() < 0.1);
     assert!((server.counted("probe", "503") - 1.0).abs() < 0.1);
 }
@@ -96,29 +96,29 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
 #[tokio::test]
 async fn the_handler_receives_the_request_unchanged() {
     let handler = FakeHandler::new(Reply::Samples("probe_success 1\n".into()));
-    handler.gate.cancel();
+    handler.release.cancel();
     let server = start(&handler, 2).await;
     let open_metrics = "Accept: application/openmetrics-text;version=1.0.0\r\n";
     let headers = format!(
         "{open_metrics}Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 7.5\r\n"
     );
-    let answer = probe(&server, &headers).await.answer().await;
-    assert_eq!(answer.header("content-encoding"), Some("gzip"));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let response = probe(&server, &headers).await.response().await;
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     let twice = "X-Prometheus-Scrape-Timeout-Seconds: 1\r\n".repeat(2);
-    probe(&server, &twice).await.answer().await;
-    probe(&server, "").await.answer().await;
-    let asked = handler.asked.lock().unwrap();
-    assert_eq!(asked[0].query, "a=b&c=%64");
+    probe(&server, &twice).await.response().await;
+    probe(&server, "").await.response().await;
+    let requests = handler.requests.lock().unwrap();
+    assert_eq!(requests[0].query, "a=b&c=%64");
     assert_eq!(
-        (asked[0].format, asked[0].encoding),
+        (requests[0].format, requests[0].encoding),
         (Format::OpenMetrics, Encoding::Gzip)
     );
     assert_eq!(
-        (asked[2].format, asked[2].encoding),
+        (requests[2].format, requests[2].encoding),
         (Format::Text, Encoding::Identity)
     );
-    let timeouts: Vec<_> = asked.iter().map(|one| one.timeout.as_deref()).collect();
+    let timeouts: Vec<_> = requests.iter().map(|one| one.timeout.as_deref()).collect();
     assert_eq!(timeouts, [Some("7.5"), Some("1,1"), None]);
 }
 
@@ -140,7 +140,7 @@ async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
 #[tokio::test]
 async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
     let handler = FakeHandler::new(Reply::Refused("account is missing\n"));
-    handler.gate.cancel();
+    handler.release.cancel();
     let with = start(&handler, 1).await;
     let account = |endpoint_id: Option<&str>| AccountSummary {
         name: "a \"b\" & Söhne".to_owned(),
@@ -164,9 +164,13 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
     let without = Harness::start(Settings::default()).await;
     let mut client = without.client().await;
     assert!(!client.get("/").await.text().contains("/probe"));
-    let answer = client.get("/probe?account=main").await;
-    assert_eq!(answer.status, 404);
-    assert!(answer.text().contains("probe.enabled"), "{}", answer.text());
+    let response = client.get("/probe?account=main").await;
+    assert_eq!(response.status, 404);
+    assert!(
+        response.text().contains("probe.enabled"),
+        "{}",
+        response.text()
+    );
     client.request("POST", "/probe", "").await;
-    assert_eq!(client.answer().await.status, 405);
+    assert_eq!(client.response().await.status, 405);
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    client::Answer,
+    client::Response,
     harness::{Harness, LARGE},
 };
 use crate::{exposition::AccountSummary, http::Settings};
@@ -11,18 +11,26 @@ async fn health_is_always_200_and_readiness_follows_the_first_walks() {
     let server = Harness::start(Settings::default()).await;
     let mut client = server.client().await;
     for path in ["/-/healthy", "/healthz"] {
-        let answer = client.get(path).await;
-        assert_eq!((answer.status, answer.text()), (200, "healthy\n"), "{path}");
+        let response = client.get(path).await;
+        assert_eq!(
+            (response.status, response.text()),
+            (200, "healthy\n"),
+            "{path}"
+        );
     }
     for path in ["/-/ready", "/readyz"] {
-        let answer = client.get(path).await;
-        assert_eq!(answer.status, 503, "{path}");
-        assert!(answer.text().starts_with("not ready"), "{path}");
+        let response = client.get(path).await;
+        assert_eq!(response.status, 503, "{path}");
+        assert!(response.text().starts_with("not ready"), "{path}");
     }
     server.data.is_ready.store(true, Ordering::Release);
     for path in ["/-/ready", "/readyz"] {
-        let answer = client.get(path).await;
-        assert_eq!((answer.status, answer.text()), (200, "ready\n"), "{path}");
+        let response = client.get(path).await;
+        assert_eq!(
+            (response.status, response.text()),
+            (200, "ready\n"),
+            "{path}"
+        );
     }
 }
 
@@ -73,8 +81,8 @@ async fn the_telemetry_path_is_configurable() {
     assert!(page.text().contains("href=\"/a&quot;b\""));
 
     let server = Harness::start(at("/")).await;
-    let answer = server.client().await.get("/").await;
-    let content_type = answer.header("content-type").unwrap();
+    let response = server.client().await.get("/").await;
+    let content_type = response.header("content-type").unwrap();
     assert!(content_type.starts_with("text/plain; version=0.0.4"));
 }
 
@@ -93,10 +101,10 @@ async fn head_has_the_headers_of_get_and_no_body() {
         ("/nowhere", ""),
     ] {
         client.request("GET", path, headers).await;
-        let get = client.answer().await;
+        let get = client.response().await;
         let head = client.head(path, headers).await;
-        let without_date = |answer: &Answer| {
-            let mut headers = answer.headers.clone();
+        let without_date = |response: &Response| {
+            let mut headers = response.headers.clone();
             headers.retain(|(name, _)| name != "date");
             headers.sort();
             headers
@@ -119,9 +127,9 @@ async fn only_known_paths_and_get_and_head_are_served() {
     for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
             client.request(method, path, "").await;
-            let answer = client.answer().await;
-            assert_eq!(answer.status, 405, "{method} {path}");
-            assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+            let response = client.response().await;
+            assert_eq!(response.status, 405, "{method} {path}");
+            assert_eq!(response.header("allow"), Some("GET, HEAD"));
         }
     }
     for path in ["/nowhere", "/metrics/", "/METRICS", "/-/", "//", "*"] {
@@ -142,11 +150,11 @@ async fn every_response_has_a_content_type() {
     for path in ["/metrics", "/", "/healthz", "/readyz", "/nowhere"] {
         for method in ["GET", "POST"] {
             client.request(method, path, "").await;
-            let answer = client.answer().await;
-            let content_type = answer.header("content-type").unwrap();
+            let response = client.response().await;
+            let content_type = response.header("content-type").unwrap();
             assert!(content_type.starts_with("text/"), "{method} {path}");
             assert!(content_type.ends_with("charset=utf-8"), "{method} {path}");
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         }
     }
 }
@@ -166,7 +174,7 @@ async fn a_request_body_is_never_read_as_a_request() {
         let mut client = server.client().await;
         client.request("GET", "/healthz", headers).await;
         client.send(body).await;
-        assert_eq!(client.answer().await.text(), "healthy\n", "{headers}");
+        assert_eq!(client.response().await.text(), "healthy\n", "{headers}");
         client.half_close().await;
         assert_eq!(client.ended().await, b"", "{headers}");
     }
@@ -180,6 +188,6 @@ async fn a_half_closed_client_gets_its_response() {
     let mut client = server.client().await;
     client.request("GET", "/metrics", "").await;
     client.half_close().await;
-    client.answer_head().await;
+    client.response_head().await;
     assert_eq!(client.ended().await.len(), LARGE);
 }

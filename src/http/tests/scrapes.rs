@@ -26,25 +26,25 @@ async fn a_scrape_gets_the_negotiated_format_and_encoding() {
     let accept = "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;q=0.2\r\n\
         Accept-Encoding: gzip\r\n";
     client.request("GET", "/metrics", accept).await;
-    let answer = client.answer().await;
-    assert_eq!(answer.status, 200);
+    let response = client.response().await;
+    assert_eq!(response.status, 200);
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8")
     );
-    assert_eq!(answer.header("content-encoding"), Some("gzip"));
-    assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
-    assert!(answer.body == all, "every byte arrives in order");
+    assert_eq!(response.header("content-encoding"), Some("gzip"));
+    assert_eq!(response.header("vary"), Some("Accept, Accept-Encoding"));
+    assert!(response.body == all, "every byte arrives in order");
 
-    let answer = client.get("/metrics").await;
+    let response = client.get("/metrics").await;
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         Some("text/plain; version=0.0.4; charset=utf-8")
     );
-    assert_eq!(answer.header("content-encoding"), None);
-    assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+    assert_eq!(response.header("content-encoding"), None);
+    assert_eq!(response.header("vary"), Some("Accept, Accept-Encoding"));
     assert_eq!(
-        *server.data.asked.lock().unwrap(),
+        *server.data.requests.lock().unwrap(),
         [
             (Format::OpenMetrics, Encoding::Gzip),
             (Format::Text, Encoding::Identity)
@@ -62,10 +62,10 @@ async fn pipelined_requests_are_answered_in_order() {
     for path in ["/metrics", "/healthz", "/metrics", "/nowhere"] {
         client.request("GET", path, "").await;
     }
-    assert!(client.answer().await.body == all);
-    assert_eq!(client.answer().await.text(), "healthy\n");
-    assert!(client.answer().await.body == all);
-    assert_eq!(client.answer().await.status, 404);
+    assert!(client.response().await.body == all);
+    assert_eq!(client.response().await.text(), "healthy\n");
+    assert!(client.response().await.body == all);
+    assert_eq!(client.response().await.status, 404);
 }
 
 #[tokio::test]
@@ -79,14 +79,14 @@ async fn scrapes_above_the_limit_are_refused_and_health_checks_are_not() {
     let (mut first, mut second) = (server.client().await, server.client().await);
     for client in [&mut first, &mut second] {
         client.request("GET", "/metrics", "").await;
-        client.answer_head().await;
+        client.response_head().await;
     }
 
     let mut third = server.client().await;
-    let answer = third.get("/metrics").await;
-    assert_eq!(answer.status, 503);
-    assert_eq!(answer.header("retry-after"), Some("1"));
-    assert!(answer.text().contains("too many scrapes"));
+    let response = third.get("/metrics").await;
+    assert_eq!(response.status, 503);
+    assert_eq!(response.header("retry-after"), Some("1"));
+    assert!(response.text().contains("too many scrapes"));
     assert_eq!(third.get("/-/healthy").await.status, 200);
     assert_eq!(third.get("/").await.status, 200);
     assert!((server.counted("metrics", "503") - 1.0).abs() < 0.1);
@@ -108,7 +108,7 @@ async fn zero_means_no_limit() {
     for _ in 0..60 {
         let mut client = server.client().await;
         client.request("GET", "/metrics", "").await;
-        assert_eq!(client.answer_head().await.status, 200);
+        assert_eq!(client.response_head().await.status, 200);
         clients.push(client);
     }
 }

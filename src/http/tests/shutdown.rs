@@ -14,7 +14,7 @@ async fn shutdown_finishes_a_response_in_progress() {
     server.data.put_large();
     let mut scraper = server.client().await;
     scraper.request("GET", "/metrics", "").await;
-    scraper.answer_head().await;
+    scraper.response_head().await;
 
     let address = server.address;
     server.shutdown.cancel();
@@ -58,7 +58,7 @@ async fn a_response_is_cut_off_after_the_drain_time() {
     server.data.put_large();
     let mut scraper = server.client().await;
     scraper.request("GET", "/metrics", "").await;
-    scraper.answer_head().await;
+    scraper.response_head().await;
 
     let start = Instant::now();
     server.shutdown.cancel();
