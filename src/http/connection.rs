@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    io,
+    io, iter,
     pin::Pin,
     sync::{
         Arc,
@@ -125,17 +125,28 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(length: u64, chunks: Chunks, guard: ResponseGuard) -> Self {
+    pub(super) fn new(length: u64, chunks: Chunks) -> Self {
         Self {
             chunks,
             remaining: length,
-            guard: Some(guard),
+            guard: None,
         }
+    }
+
+    /// Keeps `guard` until the socket has taken the last byte.
+    pub(super) fn set_guard(&mut self, guard: ResponseGuard) {
+        self.guard = Some(guard);
     }
 
     /// Removes the bytes, for the response to `HEAD`, and returns their number.
     pub(super) fn clear(&mut self) -> u64 {
         std::mem::take(&mut self.remaining)
+    }
+}
+
+impl From<Bytes> for ResponseBody {
+    fn from(page: Bytes) -> Self {
+        Self::new(page.len() as u64, Box::new(iter::once(page)))
     }
 }
 
@@ -202,7 +213,7 @@ pub(super) struct TimeoutStream<T> {
     write_deadline: Option<Instant>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum ReadDeadline {
     /// A response is in progress, or the wait for the next request has not started.
     None,
@@ -246,11 +257,12 @@ impl<T> TimeoutStream<T> {
         }
         let deadline = match self.read_deadline {
             ReadDeadline::Idle(deadline) | ReadDeadline::Head(deadline) => deadline,
-            ReadDeadline::None => Instant::now() + self.settings.idle_timeout,
+            ReadDeadline::None => {
+                let deadline = Instant::now() + self.settings.idle_timeout;
+                self.read_deadline = ReadDeadline::Idle(deadline);
+                deadline
+            }
         };
-        if let ReadDeadline::None = self.read_deadline {
-            self.read_deadline = ReadDeadline::Idle(deadline);
-        }
         self.poll_timeout(cx, deadline)
     }
 

@@ -23,7 +23,11 @@ pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) 
     }
     let version = env!("CARGO_PKG_VERSION");
     let path = escape(path);
-    let probe = probes.then(|| probe_item(accounts)).unwrap_or_default();
+    let probe = if probes {
+        probe_item(accounts)
+    } else {
+        String::new()
+    };
     format!(
         r#"<!DOCTYPE html>
 <html lang="en">

@@ -1,6 +1,6 @@
 //! The router: finds the route of a request and builds the response.
 
-use std::{iter, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -8,7 +8,7 @@ use hyper::{
     HeaderMap, Method, Response, StatusCode,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-        CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+        CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
@@ -119,26 +119,25 @@ impl Router {
     pub(super) async fn respond(
         &self,
         request: Parts,
-        guard: ResponseGuard,
+        mut guard: ResponseGuard,
     ) -> Response<ResponseBody> {
         let is_head = request.method == Method::HEAD;
         let route = self.route(request.uri.path());
         let mut response = match route {
-            Route::Other => text(StatusCode::NOT_FOUND, "not found\n", guard),
+            Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
             _ if !is_head && request.method != Method::GET => {
-                let mut response =
-                    text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n", guard);
+                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
                 insert(&mut response, ALLOW, "GET, HEAD");
                 response
             }
-            Route::Metrics => self.metrics(&request.headers, guard),
-            Route::Index => self.index(guard),
-            Route::Probe => self.probe(&request, guard).await,
-            Route::Healthy => text(StatusCode::OK, "healthy\n", guard),
-            Route::Ready if self.data.is_ready() => text(StatusCode::OK, "ready\n", guard),
+            Route::Metrics => self.metrics(&request.headers, &mut guard),
+            Route::Index => self.index(),
+            Route::Probe => self.probe(&request, &mut guard).await,
+            Route::Healthy => text(StatusCode::OK, "healthy\n"),
+            Route::Ready if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
             Route::Ready => {
                 let reason = "not ready: the first walk of some account has not finished\n";
-                text(StatusCode::SERVICE_UNAVAILABLE, reason, guard)
+                text(StatusCode::SERVICE_UNAVAILABLE, reason)
             }
         };
         insert(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -148,6 +147,7 @@ impl Router {
             let length = response.body_mut().clear();
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
+        response.body_mut().set_guard(guard);
         response
     }
 
@@ -163,25 +163,24 @@ impl Router {
         }
     }
 
-    fn metrics(&self, headers: &HeaderMap, mut guard: ResponseGuard) -> Response<ResponseBody> {
+    fn metrics(&self, headers: &HeaderMap, guard: &mut ResponseGuard) -> Response<ResponseBody> {
         if !guard.acquire(&self.scrapes) {
             let reason = "too many scrapes at the same time (see --web.max-requests)\n";
-            return too_many(reason, guard);
+            return too_many(reason);
         }
         let media_type = negotiation::media_type(headers);
         let encoding = negotiation::encoding(headers);
         let (length, chunks) = self.data.metrics(media_type.format(), encoding);
-        let body = ResponseBody::new(length, chunks, guard);
-        exposition(body, media_type, encoding)
+        exposition(ResponseBody::new(length, chunks), media_type, encoding)
     }
 
-    async fn probe(&self, request: &Parts, mut guard: ResponseGuard) -> Response<ResponseBody> {
+    async fn probe(&self, request: &Parts, guard: &mut ResponseGuard) -> Response<ResponseBody> {
         let Some(handler) = &self.probe_handler else {
             let reason = "probing is off (see probe.enabled in the configuration)\n";
-            return text(StatusCode::NOT_FOUND, reason, guard);
+            return text(StatusCode::NOT_FOUND, reason);
         };
         if !guard.acquire(&self.probes) {
-            return too_many("too many probes at the same time\n", guard);
+            return too_many("too many probes at the same time\n");
         }
         let media_type = negotiation::media_type(&request.headers);
         let encoding = negotiation::encoding(&request.headers);
@@ -192,21 +191,20 @@ impl Router {
             encoding,
         };
         match Arc::clone(handler).probe(asked).await {
-            Reply::Refused(reason) => text(StatusCode::BAD_REQUEST, reason, guard),
-            Reply::Words(words) => text(StatusCode::OK, words, guard),
+            Reply::Refused(reason) => text(StatusCode::BAD_REQUEST, reason),
+            Reply::Words(words) => text(StatusCode::OK, words),
             Reply::Samples(samples) => {
-                let body = page(samples, guard);
-                let mut response = exposition(body, media_type, encoding);
+                let mut response = exposition(samples.into(), media_type, encoding);
                 insert(&mut response, CACHE_CONTROL, "no-store");
                 response
             }
         }
     }
 
-    fn index(&self, guard: ResponseGuard) -> Response<ResponseBody> {
+    fn index(&self) -> Response<ResponseBody> {
         let (probes, accounts) = (self.probe_handler.is_some(), self.data.accounts());
         let page = pages::start_page(&self.telemetry_path, probes, &accounts);
-        let mut response = text(StatusCode::OK, page, guard);
+        let mut response = text(StatusCode::OK, page);
         insert(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
         insert(&mut response, CONTENT_SECURITY_POLICY, pages::POLICY);
         response
@@ -225,35 +223,23 @@ fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-fn insert(
-    response: &mut Response<ResponseBody>,
-    name: hyper::header::HeaderName,
-    value: &'static str,
-) {
+fn insert(response: &mut Response<ResponseBody>, name: HeaderName, value: &'static str) {
     response
         .headers_mut()
         .insert(name, HeaderValue::from_static(value));
 }
 
-fn page(page: Bytes, guard: ResponseGuard) -> ResponseBody {
-    ResponseBody::new(page.len() as u64, Box::new(iter::once(page)), guard)
-}
-
 /// A plain text response. It is valid only now, so caches must not store it.
-fn text(
-    status: StatusCode,
-    text: impl Into<Bytes>,
-    guard: ResponseGuard,
-) -> Response<ResponseBody> {
-    let mut response = Response::new(page(text.into(), guard));
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(text.into().into());
     *response.status_mut() = status;
     insert(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
     insert(&mut response, CACHE_CONTROL, "no-store");
     response
 }
 
-fn too_many(reason: &'static str, guard: ResponseGuard) -> Response<ResponseBody> {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, reason, guard);
+fn too_many(reason: &'static str) -> Response<ResponseBody> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
     insert(&mut response, RETRY_AFTER, "1");
     response
 }
