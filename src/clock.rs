@@ -1,7 +1,7 @@
-//! Wall time, from one place.
+//! Wall time.
 //!
-//! Durations and waits use Tokio's clock, which tests pause. Points in time that are shown to
-//! people and to Prometheus come from a [`Clock`], so that a test can decide what time it is.
+//! Durations and waits use Tokio's clock, which tests can pause. Exported and logged points in time come
+//! from a [`Clock`], so that a test can set them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// Seconds since the epoch, as Prometheus wants them.
+    /// Seconds since the epoch, the unit of Prometheus.
     #[allow(
         clippy::cast_precision_loss,
         clippy::allow_attributes,
-        reason = "milliseconds stay exact in a float for the next 280,000 years"
+        reason = "a float represents milliseconds exactly for the next 280,000 years"
     )]
     pub fn as_seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// This point moved by `by` into the future.
+    /// The point in time `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(
@@ -31,14 +31,14 @@ impl UnixMillis {
         )
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// The time from `earlier` to this point; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Tells the wall time.
+/// A source of wall time.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Source);
 
@@ -54,7 +54,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that shows `wall` now and moves with Tokio's clock, which a test may pause.
+    /// A clock that starts at `wall` and advances with Tokio's clock, which a test can pause.
     pub fn anchored(wall: UnixMillis) -> Self {
         Self(Source::Anchored {
             wall,
@@ -65,7 +65,7 @@ impl Clock {
     /// The wall time now.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that asks the operating system"
+        reason = "the only read of the system clock"
     )]
     pub fn now(&self) -> UnixMillis {
         match self.0 {

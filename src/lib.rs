@@ -1,25 +1,26 @@
 //! `vobiz-exporter`: Prometheus metrics for the SIP endpoints of Vobiz accounts.
 //!
-//! The exporter walks the platform's paginated endpoint list on a schedule, keeps one immutable
-//! snapshot per account, and answers scrapes from bytes that were prepared when the snapshot was
-//! published. The rooms stand in the order of the data:
+//! The exporter walks the paginated endpoint list of the API on a schedule. It keeps one immutable
+//! snapshot per account. It answers scrapes from bytes that it prepares when it publishes a snapshot.
+//! The modules follow the direction of the data:
 //!
 //! ```text
 //! Vobiz REST API -> api -> walk -> snapshot -> exposition -> http -> Prometheus
 //! ```
 //!
-//! - [`config`]: settings, read once, valid ever after;
-//! - [`telemetry`]: the catalogue of metrics, instruments about ourselves, logs;
-//! - [`clock`], [`shutdown`]: wall time and the end of the process, as values that are handed over;
-//! - [`api`]: bytes from the vendor become clean records, or a typed error;
-//! - [`snapshot`]: one immutable snapshot of an account, one writer, readers never wait;
-//! - [`walk`]: when to ask, how far to walk, and the proof that a walk is complete;
-//! - [`exposition`]: a snapshot becomes compressed fragments, once;
-//! - [`probe`]: one endpoint, asked for at once, beside the walks;
-//! - [`http`]: the front door;
-//! - [`cli`] and [`app`]: the command line, and the only place that sees every room.
+//! - [`config`]: the settings, read and validated once;
+//! - [`telemetry`]: the metric catalogue, counters and histograms about the exporter, logs;
+//! - [`clock`], [`shutdown`]: wall time; signals and the end of the process;
+//! - [`api`]: the API client: typed records from responses, or a typed error;
+//! - [`snapshot`]: one immutable snapshot per account, with one writer and readers without locks;
+//! - [`walk`]: the schedule, the walks, and the proof that a walk is complete;
+//! - [`exposition`]: the sample lines of a snapshot, compressed once;
+//! - [`probe`]: one endpoint, retrieved on request, independent of the walks;
+//! - [`http`]: the HTTP server;
+//! - [`cli`] and [`app`]: the command line, and the composition of all modules.
 //!
-//! A room may look back along the data, never forward; `tests/it/layering.rs` holds it to that.
+//! A module imports only modules before it in the direction of the data. `tests/it/layering.rs` tests
+//! this.
 
 pub mod config;
 pub mod telemetry;

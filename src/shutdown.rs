@@ -1,56 +1,30 @@
-//! The end of the process, as a value that is handed over.
+//! Signals and the shutdown of the process.
 //!
-//! SIGTERM and SIGINT ask for an orderly end: everybody who holds the [`CancellationToken`] finishes what is under
-//! way. A second one leaves at once, with the exit code that a shell gives to a process that the signal
-//! has killed: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
+//! SIGTERM and SIGINT start an orderly shutdown: every holder of the [`CancellationToken`] finishes its
+//! work. A second signal ends the process at once. Its exit code is then the one that a shell gives to
+//! a killed process: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
 
 use std::{convert::Infallible, io};
 
-use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Cloned into every task; cancelled once, when the process is asked to end.
+/// Every task has a clone. It is cancelled once, at the start of the shutdown.
 pub use tokio_util::sync::CancellationToken;
 
-/// The signals that this process listens to, from the moment this exists.
+/// The handlers of the signals. They replace the default actions from their creation on.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: Stream,
-    interrupt: Stream,
-    hang_up: Stream,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Signal {
-    Terminate,
-    Interrupt,
-    HangUp,
-}
-
-impl Signal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Terminate => "SIGTERM",
-            Self::Interrupt => "SIGINT",
-            Self::HangUp => "SIGHUP",
-        }
-    }
-
-    /// 128 and the signal's number, as shells count.
-    fn exit_code(self) -> i32 {
-        match self {
-            Self::Terminate => 143,
-            Self::Interrupt => 130,
-            Self::HangUp => 129,
-        }
-    }
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
-    /// Takes over SIGTERM, SIGINT and SIGHUP; must be called within a Tokio runtime.
+    /// Installs handlers for SIGTERM, SIGINT and SIGHUP. Requires a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// The operating system refused to register a handler.
+    /// The operating system refuses to install a handler.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -59,36 +33,25 @@ impl Signals {
         })
     }
 
-    /// Turns signals into the end of the process: the first SIGTERM or SIGINT cancels `shutdown`, the
-    /// second leaves at once. Runs beside everything else and never ends by itself; who drops it
-    /// after the first signal gives up the second one's meaning. Where `shutdown` was cancelled
-    /// by others, the first signal leaves at once.
-    pub async fn obey(mut self, shutdown: CancellationToken) -> Infallible {
+    /// Handles signals until it is dropped. The first SIGTERM or SIGINT cancels `shutdown`. The second
+    /// one exits the process, and so does the first one if `shutdown` is already cancelled.
+    pub async fn handle(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
-            let signal = self.next().await;
-            let name = signal.name();
-            match signal {
-                Signal::HangUp => tracing::warn!(
-                    signal = name,
-                    "a restart is needed to read the configuration again"
-                ),
-                Signal::Terminate | Signal::Interrupt if shutdown.is_cancelled() => {
-                    tracing::warn!(signal = name, "leaving at once");
-                    std::process::exit(signal.exit_code());
+            let (signal, exit_code) = tokio::select! {
+                _ = self.terminate.recv() => ("SIGTERM", 143),
+                _ = self.interrupt.recv() => ("SIGINT", 130),
+                _ = self.hang_up.recv() => {
+                    let signal = "SIGHUP";
+                    tracing::warn!(signal, "a restart is needed to read the configuration again");
+                    continue;
                 }
-                Signal::Terminate | Signal::Interrupt => {
-                    tracing::info!(signal = name, "leaving, a second signal leaves at once");
-                    shutdown.cancel();
-                }
+            };
+            if shutdown.is_cancelled() {
+                tracing::warn!(signal, "exiting at once");
+                std::process::exit(exit_code);
             }
-        }
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.hang_up.recv() => Signal::HangUp,
+            tracing::info!(signal, "shutting down; a second signal exits at once");
+            shutdown.cancel();
         }
     }
 }

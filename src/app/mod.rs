@@ -73,7 +73,7 @@ pub fn run(
         let signals = Signals::listen().map_err(|error| {
             ExitError::at_run_time(format!("cannot listen to signals: {error}"))
         })?;
-        tokio::spawn(signals.obey(end.clone()));
+        tokio::spawn(signals.handle(end.clone()));
         let out = &mut out;
         match &arguments.task {
             Task::Serve => serve::serve(arguments, environment, end).await,
@@ -99,11 +99,11 @@ pub fn run(
 
 fn log(arguments: &Arguments) -> Result<(), ExitError> {
     let level = match arguments.log.level {
-        cli::LogLevel::Trace => logs::Level::Trace,
-        cli::LogLevel::Debug => logs::Level::Debug,
-        cli::LogLevel::Info => logs::Level::Info,
-        cli::LogLevel::Warn => logs::Level::Warn,
-        cli::LogLevel::Error => logs::Level::Error,
+        cli::LogLevel::Trace => logs::Level::TRACE,
+        cli::LogLevel::Debug => logs::Level::DEBUG,
+        cli::LogLevel::Info => logs::Level::INFO,
+        cli::LogLevel::Warn => logs::Level::WARN,
+        cli::LogLevel::Error => logs::Level::ERROR,
     };
     let format = match arguments.log.format {
         cli::LogFormat::Logfmt => logs::Format::Logfmt,

@@ -41,7 +41,7 @@ mod tests {
             }
         }));
         let log = Captured::default();
-        let dispatch = log.dispatch(Level::Info, Format::Logfmt);
+        let dispatch = log.dispatch(Level::INFO, Format::Logfmt);
         let number = 7;
         tracing::dispatcher::with_default(&dispatch, || {
             for broken in [|_| panic!("plain"), |number| panic!("line\n{number}")] {

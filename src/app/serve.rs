@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{ExitError, accounts::Accounts, service::Service, tasks::Tasks};
 use crate::{
-    cli::{Arguments, ListenAddress, Web},
+    cli::{Arguments, Web},
     config::{self, Config},
     exposition::Exposition,
-    http::{Address, Bound, Settings},
+    http::{Bound, Settings},
     shutdown::CancellationToken,
     snapshot::Reader,
 };
@@ -55,7 +55,7 @@ pub(super) async fn open(
     let mut bound = bind(web).await?;
     let accounts = Accounts::build(config, true)?;
     if let Some(prober) = accounts.prober {
-        bound = bound.with_bell(Arc::new(prober));
+        bound = bound.with_probe_handler(Arc::new(prober));
         tracing::info!(
             requests_per_second = config.probe.requests_per_second,
             "probes are on: whoever reaches this port may spend requests of every account"
@@ -93,7 +93,11 @@ pub(super) async fn open(
 }
 
 async fn bind(web: &Web) -> Result<Bound, ExitError> {
-    let addresses: Vec<_> = web.listen_addresses.iter().map(address).collect();
+    let addresses: Vec<_> = web
+        .listen_addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let settings = Settings {
         telemetry_path: web.telemetry_path.as_str().to_owned(),
         max_requests: web.max_requests,
@@ -101,11 +105,4 @@ async fn bind(web: &Web) -> Result<Bound, ExitError> {
     };
     let bound = Bound::bind(&addresses, settings).await;
     bound.map_err(|error| ExitError::at_run_time(format!("{error}; see --web.listen-address")))
-}
-
-pub(super) fn address(listen: &ListenAddress) -> Address {
-    match listen {
-        ListenAddress::Everywhere(port) => Address::AnyOf(*port),
-        ListenAddress::Host(host, port) => Address::Host(host.clone(), *port),
-    }
 }

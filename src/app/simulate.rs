@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{ExitError, end::Print, serve};
+use super::{ExitError, end::Print};
 use vobiz_simulator::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity};
 
 use crate::{
@@ -98,8 +98,8 @@ fn world(simulate: &Simulate, seed: u64) -> World {
 
 /// Of a name that stands for several addresses, the first one that can be listened on.
 async fn listen(simulate: &Simulate) -> Result<TcpListener, ExitError> {
-    let address = serve::address(&simulate.listen_address);
-    let listeners = address.listen().await;
+    let address = simulate.listen_address.to_string();
+    let listeners = crate::http::listen(&address).await;
     let listeners = listeners.map_err(|error| ExitError::at_run_time(error.to_string()))?;
     let first = listeners.into_iter().next();
     first.ok_or_else(|| ExitError::at_run_time(format!("cannot listen on {address}")))

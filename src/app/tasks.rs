@@ -80,7 +80,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_poller_that_panics_is_named_and_the_others_go_on() {
         let log = Captured::default();
-        let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::Info, Format::Logfmt));
+        let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::INFO, Format::Logfmt));
         let mut tasks = Tasks::default();
         let (done, other) = oneshot::channel();
         tasks.poll("broken", async { panic!("a bug, on purpose") });

@@ -1,40 +1,27 @@
-//! The front door: answers scrapes, probes and people from what is already there.
+//! The HTTP server: answers scrapes, probes and browsers.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
-//! | the telemetry path (`/metrics`) | the exposition, in the format and encoding that the request prefers; 503 above the limit of concurrent scrapes |
-//! | `/` | a small page for people: name, version, the state of every account, links |
-//! | `/probe` | where probing is on, one endpoint asked for now; 400 for a wrong question, 503 above the limit of concurrent probes; where it is off, 404 |
-//! | `/-/healthy`, `/healthz` | 200 while the process lives, whatever the vendor does |
-//! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 for good |
+//! | the telemetry path (`/metrics`) | the exposition in the negotiated format and encoding; 503 above the limit of concurrent scrapes |
+//! | `/` | a start page: name, version, the state of every account, links |
+//! | `/probe` | if probes are enabled, the result of one request to the API; 400 for wrong parameters, 503 above the limit of concurrent probes; otherwise 404 |
+//! | `/-/healthy`, `/healthz` | 200 while the process runs, independent of the API |
+//! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
-//! `GET` and `HEAD` only; a query string is ignored, except by `/probe`. Nothing here takes a lock, and
-//! nothing but a probe waits for the vendor: every other answer is made at once, and only the socket
-//! decides how long it takes to leave. A [`Bell`] answers probes.
+//! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe
+//! waits for the API. All other responses are ready at once and take no lock.
 //!
-//! What a stranger can do is bounded in every direction: how many connections there are, how long
-//! and how large a request head may be, how long a connection rests, how long a reader may take
-//! nothing, and how many scrapes and probes are answered at once. See [`Limits`].
+//! Each client is limited: in connections, in the size and duration of a request head, in idle time, in
+//! the time without reading, and in concurrent scrapes and probes. See [`Settings`].
 
-mod address;
-mod bell;
-mod body;
 mod connection;
-mod connections;
-mod error;
-mod front;
-mod landing;
 mod negotiation;
 mod pages;
-mod patience;
+mod router;
 mod server;
-mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use address::Address;
-pub use bell::Bell;
-pub use error::BindError;
-pub use pages::Pages;
-pub use server::Bound;
-pub use settings::{Limits, Settings};
+pub use connection::{Chunks, Settings};
+pub use router::{DataSource, ProbeHandler};
+pub use server::{Bound, listen};

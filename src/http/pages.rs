@@ -1,39 +1,115 @@
-//! What the front door shows, as a trait, so that a test can put anything behind it.
+//! The start page, for a browser.
 
-use std::convert::Infallible;
+use std::fmt::Write as _;
 
-use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::exposition::{AccountSummary, AnswerBody, Encoding, Exposition, Format};
+use crate::exposition::AccountSummary;
 
-/// Everything that an answer is made of. No method waits.
-pub trait Pages: Send + Sync + 'static {
-    /// The bytes of a scrape.
-    type Body: http_body::Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static;
+/// The content security policy of the page: no content except its own style.
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5yEIu9c0l+nZhw8ZNNXzKQEBsgipo0GSIJs='; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-    /// A scrape's exact length in bytes, and its bytes.
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Self::Body);
+/// A test compares the style with its hash in [`POLICY`].
+const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
+    table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
-    /// Has every account finished its first walk? Once true, true for good.
-    fn is_ready(&self) -> bool;
-
-    /// Every account and its state in words.
-    fn accounts(&self) -> Vec<AccountSummary>;
+/// The start page: name, version, state of every account, links. With `probes`, it explains `/probe`.
+pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) -> String {
+    let mut rows = String::new();
+    for account in accounts {
+        let (name, state) = (escape(&account.name), escape(&account.state));
+        let _ = writeln!(rows, "<tr><td>{name}</td><td>{state}</td></tr>");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let path = escape(path);
+    let probe = if probes {
+        probe_item(accounts)
+    } else {
+        String::new()
+    };
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Vobiz exporter</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Vobiz exporter</h1>
+<p>Version {version}. Registration state of Vobiz SIP endpoints, for Prometheus.</p>
+<table>
+<thead><tr><th>Account</th><th>State</th></tr></thead>
+<tbody>
+{rows}</tbody>
+</table>
+<ul>
+<li><a href="{path}">Metrics</a></li>
+{probe}<li><a href="/-/healthy">Health</a>: the process runs</li>
+<li><a href="/-/ready">Readiness</a>: the first walk of every account has finished</li>
+</ul>
+</body>
+</html>
+"#
+    )
 }
 
-impl Pages for Exposition {
-    type Body = AnswerBody;
+/// The list item about `/probe`, with a link to the first known endpoint.
+fn probe_item(accounts: &[AccountSummary]) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let mut link = "Probe".to_owned();
+    let known = |one: &AccountSummary| Some((one.name.clone(), one.endpoint_id.clone()?));
+    if let Some((account, id)) = accounts.iter().find_map(known) {
+        let (account, id) = (encode(&account), encode(&id));
+        let target = format!("/probe?account={account}&amp;endpoint_id={id}&amp;debug=true");
+        link = format!(r#"<a href="{target}" rel="nofollow">Probe</a>"#);
+    }
+    format!(
+        "<li>{link}: one request to the API for one endpoint, for example \
+        <code>/probe?account=NAME&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
+    )
+}
 
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, AnswerBody) {
-        let answer = self.answer(format, encoding);
-        (answer.length, answer.body)
+/// Escapes text for HTML, also inside an attribute.
+fn escape(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    let text = text.replace('>', "&gt;").replace('"', "&quot;");
+    text.replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_the_style_of_the_page() {
+        let sha256 = TLS13_AES_128_GCM_SHA256
+            .tls13()
+            .expect("the suite is one of TLS 1.3")
+            .common
+            .hash_provider;
+        let hash = base64(sha256.hash(STYLE.as_bytes()).as_ref());
+        assert!(POLICY.contains(&format!("'sha256-{hash}'")), "{hash}");
     }
 
-    fn is_ready(&self) -> bool {
-        self.is_ready()
-    }
-
-    fn accounts(&self) -> Vec<AccountSummary> {
-        self.accounts()
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut out = String::new();
+        for group in bytes.chunks(3) {
+            let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            for digit in 0..=group.len() {
+                let index = bits >> (18 - 6 * digit) & 63;
+                out.push(char::from(DIGITS[index as usize]));
+            }
+            out.push_str(&"=".repeat(3 - group.len()));
+        }
+        out
     }
 }

@@ -1,194 +1,377 @@
-//! The listening side: open the doors, let connections in, close.
+//! The listening side: bind, accept connections, limit them, shut down.
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    task::Context,
+    time::Duration,
+};
 
+use futures_util::{
+    FutureExt, StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    task::{Id, JoinSet},
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
-    Address, BindError, Settings, bell::Bell, connections::Connections, front::Front, pages::Pages,
+    connection::{Activity, ResponseGuard, Settings, TimeoutStream},
+    router::{DataSource, ProbeHandler, Router},
 };
 use crate::{shutdown::CancellationToken, telemetry::Instruments};
 
-/// How long nothing is accepted after the system could not give us a connection.
+/// Connections that may wait for `accept`; the system reduces it to its own limit.
+const BACKLOG: u32 = 1024;
+
+/// Time without `accept` after an accept error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How often someone idle is looked for while a newcomer waits.
-const ROOM_PAUSE: Duration = Duration::from_millis(100);
+/// Time between two searches for an idle connection while a new one is pending.
+const EVICT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a lasting shortage is told of.
-const TELL_PAUSE: Duration = Duration::from_secs(60);
+/// Time between two log lines about accept errors.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// A front door that is bound but not yet open: clients can connect, and wait.
-#[derive(Debug)]
+/// Opens the sockets of an address, at least one. `:PORT` is every address of this host, IPv6 and IPv4.
+/// `HOST:PORT` is every address of that name, resolved once; `[::]:PORT` includes IPv4.
+///
+/// # Errors
+///
+/// The name does not resolve, or the operating system refuses an address. The message has the address.
+pub async fn listen(address: &str) -> io::Result<Vec<TcpListener>> {
+    let opened = match resolve(address).await {
+        Ok(found) => open_all(found),
+        Err(error) => Err(error),
+    };
+    opened.map_err(|error| with_context(&format!("cannot listen on {address}"), &error))
+}
+
+async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+    if address.starts_with(':') {
+        let parsed = ["[::]", "0.0.0.0"].map(|ip| format!("{ip}{address}").parse());
+        let parsed = parsed.into_iter().collect::<Result<_, _>>();
+        return parsed.map_err(io::Error::other);
+    }
+    let found = tokio::net::lookup_host(address).await;
+    let found = found.map_err(|error| with_context("the host name does not resolve", &error))?;
+    Ok(found.collect())
+}
+
+fn with_context(context: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{context}: {error}"))
+}
+
+/// Opens a socket for every address. A name often has an IPv6 address that this host lacks (`localhost`
+/// in many containers). Such an address is skipped if another one works.
+pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
+    // Resolvers repeat an address once per socket type.
+    found.dedup();
+    let mut listeners = Vec::new();
+    let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in found {
+        if address.ip() == Ipv4Addr::UNSPECIFIED && !listeners.is_empty() {
+            // The socket of `[::]` accepts IPv4 too.
+            continue;
+        }
+        match open(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_missing_address(&error) => missing = error,
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(missing);
+    }
+    Ok(listeners)
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        let socket = TcpSocket::new_v6()?;
+        // The default differs between hosts.
+        SockRef::from(&socket).set_only_v6(false)?;
+        socket
+    };
+    // Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether this host lacks the address or its whole family.
+fn is_missing_address(error: &io::Error) -> bool {
+    /// `EAFNOSUPPORT` of Linux; the standard library has no stable kind for it.
+    const FAMILY_NOT_SUPPORTED: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(FAMILY_NOT_SUPPORTED)
+}
+
+/// A server with open sockets. Clients can connect, but responses start with [`Bound::serve`].
 pub struct Bound {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     settings: Settings,
-    bell: Option<Arc<dyn Bell>>,
+    probe_handler: Option<Arc<dyn ProbeHandler>>,
 }
 
 impl Bound {
-    /// Listens on every one of `addresses`, or on none.
+    /// Listens on every address of `addresses` (see [`listen`]).
     ///
     /// # Errors
     ///
-    /// The first address that cannot be listened on, with the reason.
-    pub async fn bind(addresses: &[Address], settings: Settings) -> Result<Self, BindError> {
-        let mut bound = Self {
-            listeners: Vec::new(),
-            addresses: Vec::new(),
-            settings,
-            bell: None,
-        };
+    /// The first address that fails, with the reason. Then no socket stays open.
+    pub async fn bind(addresses: &[String], settings: Settings) -> io::Result<Self> {
+        let mut listeners = Vec::new();
         for address in addresses {
-            for listener in address.listen().await? {
-                let local = listener.local_addr();
-                bound
-                    .addresses
-                    .push(local.map_err(|source| BindError::Listen {
-                        address: address.clone(),
-                        source,
-                    })?);
-                bound.listeners.push(listener);
-            }
+            listeners.extend(listen(address).await?);
         }
-        if bound.listeners.is_empty() {
-            return Err(BindError::NoAddress);
+        if listeners.is_empty() {
+            return Err(io::Error::other("no address to listen on"));
         }
-        Ok(bound)
+        let local = listeners.iter().map(TcpListener::local_addr);
+        Ok(Self {
+            addresses: local.collect::<io::Result<_>>()?,
+            listeners,
+            settings,
+            probe_handler: None,
+        })
     }
 
-    /// The addresses that are listened on, with the ports that the system chose for port 0, in the
-    /// order of the addresses asked for.
+    /// The local addresses in the order of the requested ones, with the actual port for port 0.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// From now on, probes are answered by `bell`; without one, `/probe` is not found.
+    /// Enables `/probe`.
     #[must_use]
-    pub fn with_bell(mut self, bell: Arc<dyn Bell>) -> Self {
-        self.bell = Some(bell);
+    pub fn with_probe_handler(mut self, handler: Arc<dyn ProbeHandler>) -> Self {
+        self.probe_handler = Some(handler);
         self
     }
 
-    /// Answers until `shutdown`; then takes no more connections, ends the idle ones, finishes the
-    /// answers under way (at most [`Limits::drain_time`](super::Limits::drain_time)) and returns.
-    pub async fn serve<P: Pages>(
+    /// Serves until `shutdown`. Then it closes the listeners and idle connections, finishes responses in
+    /// progress (at most [`Settings::drain_timeout`]) and returns.
+    pub async fn serve(
         self,
-        pages: Arc<P>,
+        data: Arc<dyn DataSource>,
         instruments: Instruments,
         shutdown: CancellationToken,
     ) {
-        let front = Front::new(&self.settings, pages, self.bell, instruments);
-        let front = Arc::new(front);
-        let mut connections = Connections::new(self.settings.limits, shutdown.clone());
-        let mut doors = Doors::new(self.listeners);
-        // A connection that has come while all are taken. Nobody has to go before it is there.
-        let mut newcomer = None;
+        let router = Router::new(&self.settings, data, self.probe_handler, instruments);
+        let mut connections = Connections {
+            router: Arc::new(router),
+            settings: Arc::new(self.settings),
+            shutdown: shutdown.clone(),
+            tasks: JoinSet::new(),
+            open: Vec::new(),
+        };
+        let accepts = self.listeners.into_iter().map(|listener| {
+            let accept = move |cx: &mut Context<'_>| listener.poll_accept(cx).map(Some);
+            stream::poll_fn(accept).boxed()
+        });
+        let mut listeners = Listeners {
+            accepts: stream::select_all(accepts),
+            not_before: None,
+            logged_at: None,
+        };
+        // An accepted connection above the limit. No connection is evicted before it exists.
+        let mut pending = None;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                () = connections.ended(), if !connections.is_empty() => doors.try_again(),
-                () = sleep(ROOM_PAUSE), if newcomer.is_some() => {}
-                accepted = doors.accept(), if newcomer.is_none() => match accepted {
-                    Ok(stream) => newcomer = Some(stream),
-                    Err(Shortage) => connections.make_room(),
+                () = connections.next_end(), if !connections.tasks.is_empty() => {
+                    // An accept error may be over, because a file descriptor is free again.
+                    listeners.not_before = None;
+                }
+                () = sleep(EVICT_PAUSE), if pending.is_some() => {}
+                accepted = listeners.accept(), if pending.is_none() => match accepted {
+                    Some(stream) => pending = Some(stream),
+                    None => connections.evict_idle(),
                 }
             }
-            match newcomer.take_if(|_| !connections.is_full()) {
-                Some(stream) => connections.add(stream, &front),
-                None if newcomer.is_some() => connections.make_room(),
+            match pending.take_if(|_| !connections.is_full()) {
+                Some(stream) => connections.start(stream),
+                None if pending.is_some() => connections.evict_idle(),
                 None => {}
             }
         }
-        drop(doors);
+        drop(listeners);
         connections.drain().await;
     }
 }
 
-/// The system could not give us a connection that waits; usually file descriptors have run out.
-struct Shortage;
-
-/// All listeners, asked in turn.
-#[derive(Debug)]
-struct Doors {
-    listeners: Vec<TcpListener>,
-    /// Whose turn it is, so that a crowd at one door does not keep the others shut.
-    turn: usize,
-    /// After a shortage: when to try again.
+/// All listeners.
+struct Listeners {
+    /// It is fair: many clients of one listener do not delay the clients of the others.
+    accepts: SelectAll<BoxStream<'static, io::Result<(TcpStream, SocketAddr)>>>,
+    /// The end of the pause after an accept error.
     not_before: Option<Instant>,
-    /// When a shortage was last told of.
-    told_at: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
-impl Doors {
-    fn new(listeners: Vec<TcpListener>) -> Self {
-        Self {
-            listeners,
-            turn: 0,
-            not_before: None,
-            told_at: None,
-        }
-    }
-
-    /// Something has been given back: what was short a moment ago may be there now.
-    fn try_again(&mut self) {
-        self.not_before = None;
-    }
-
-    /// The next connection. Nothing is lost when this is dropped while it waits.
-    async fn accept(&mut self) -> Result<TcpStream, Shortage> {
+impl Listeners {
+    /// The next connection; `None` after an accept error, usually a lack of file descriptors. It is
+    /// cancel safe.
+    async fn accept(&mut self) -> Option<TcpStream> {
         if let Some(moment) = self.not_before {
             sleep_until(moment).await;
             self.not_before = None;
         }
         loop {
-            match self.accept_any().await {
-                Ok(stream) => return Ok(stream),
-                Err(error) if is_of_the_client(&error) => {}
+            match self.accepts.next().await? {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if is_client_error(&error) => {}
                 Err(error) => {
-                    self.tell(&error);
+                    if self.logged_at.is_none_or(|at| at.elapsed() >= LOG_PAUSE) {
+                        tracing::warn!(%error, "connections cannot be accepted; trying again");
+                        self.logged_at = Some(Instant::now());
+                    }
                     self.not_before = Some(Instant::now() + ACCEPT_PAUSE);
-                    return Err(Shortage);
+                    return None;
                 }
             }
         }
-    }
-
-    /// A shortage meets every connection that waits, so it is told of once in a while only.
-    fn tell(&mut self, error: &io::Error) {
-        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_PAUSE) {
-            tracing::warn!(%error, "connections cannot be accepted; trying again");
-            self.told_at = Some(Instant::now());
-        }
-    }
-
-    async fn accept_any(&mut self) -> io::Result<TcpStream> {
-        poll_fn(|cx| {
-            let doors = self.listeners.len();
-            for step in 0..doors {
-                let door = (self.turn + step) % doors;
-                if let Poll::Ready(accepted) = self.listeners[door].poll_accept(cx) {
-                    self.turn = door + 1;
-                    return Poll::Ready(accepted.map(|(stream, _)| stream));
-                }
-            }
-            Poll::Pending
-        })
-        .await
     }
 }
 
-/// Was it the waiting connection that failed, rather than us? Then the next one may be well.
-fn is_of_the_client(error: &io::Error) -> bool {
+/// Whether only the accepted connection failed, so that the next one can succeed.
+fn is_client_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionRefused
     )
+}
+
+/// The open connections. A drop aborts them.
+struct Connections {
+    router: Arc<Router>,
+    settings: Arc<Settings>,
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+    /// In the order of arrival.
+    open: Vec<Open>,
+}
+
+struct Open {
+    id: Id,
+    activity: Arc<Activity>,
+    close: CancellationToken,
+}
+
+impl Connections {
+    fn is_full(&self) -> bool {
+        self.tasks.len() >= self.settings.max_connections.max(1)
+    }
+
+    fn start(&mut self, stream: TcpStream) {
+        let activity = Arc::new(Activity::default());
+        let close = self.shutdown.child_token();
+        let task = self.tasks.spawn(serve_connection(
+            stream,
+            Arc::clone(&self.router),
+            Arc::clone(&self.settings),
+            Arc::clone(&activity),
+            close.clone(),
+        ));
+        let id = task.id();
+        self.open.push(Open {
+            id,
+            activity,
+            close,
+        });
+    }
+
+    /// Waits for the end of a connection.
+    async fn next_end(&mut self) {
+        let id = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a connection ended with a fault of this program");
+                error.id()
+            }
+            None => std::future::pending().await,
+        };
+        self.open.retain(|one| one.id != id);
+    }
+
+    /// Closes the oldest idle connection, unless an earlier eviction has not ended yet.
+    fn evict_idle(&self) {
+        let is_idle = |one: &&Open| !one.activity.is_responding();
+        let mut idle = self.open.iter().filter(is_idle);
+        let Some(oldest) = idle.next() else {
+            return;
+        };
+        let is_evicted = |one: &Open| one.close.is_cancelled();
+        if !is_evicted(oldest) && !idle.any(is_evicted) {
+            oldest.close.cancel();
+        }
+    }
+
+    /// Waits for the responses in progress, at most `settings.drain_timeout`, then aborts the rest.
+    async fn drain(mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let drained = tokio::time::timeout(self.settings.drain_timeout, all).await;
+        if drained.is_err() {
+            tracing::warn!(
+                connections = self.tasks.len(),
+                "responses were cut off because they took too long"
+            );
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Serves one connection until either side ends it. After `close`, it finishes a response in progress
+/// and does not wait for the rest of a request head.
+async fn serve_connection(
+    stream: TcpStream,
+    router: Arc<Router>,
+    settings: Arc<Settings>,
+    activity: Arc<Activity>,
+    close: CancellationToken,
+) {
+    // Otherwise the end of a response can wait for an acknowledgement of the client. An error means a
+    // broken socket, which the first read reports.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        // The body of a request has no meaning here, so it is dropped unread.
+        let (request, _) = request.into_parts();
+        let response = router.respond(request, ResponseGuard::new(&activity));
+        response.map(Ok::<_, Infallible>)
+    });
+    let mut protocol = http1::Builder::new();
+    protocol
+        .writev(true)
+        .half_close(true)
+        .max_header_size(settings.max_head_bytes)
+        .header_read_timeout(None);
+    let stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+
+    // An error of a connection (reset, invalid head, timeout) concerns only its client. The connection
+    // is polled first, so that a request that has arrived gets its response before the close.
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => return,
+        () = close.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let ended = connection.as_mut().now_or_never();
+    if ended.is_none() && activity.is_responding() {
+        let _ = connection.await;
+    }
 }

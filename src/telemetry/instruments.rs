@@ -1,103 +1,49 @@
-//! Counters and histograms about ourselves, kept by the `prometheus` crate's registry. Names, help
-//! and labels come from the [catalogue](super::catalogue).
+//! Counters and histograms about the exporter itself, kept in a registry of the `prometheus` crate.
+//! Names, help texts and labels come from the [catalogue](super::catalogue).
 //!
-//! Gauges that describe a walk or a snapshot are not here: they are rendered with the snapshot.
+//! Gauges about a walk or a snapshot are not here: `exposition` renders them with the snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry,
+    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
     core::Collector, proto::MetricFamily,
 };
 
 use super::{
     catalogue::{
-        ENDPOINT_CHANGES, Metric, REGISTRATION_CHANGES, REREAD_REASONS, WALK_FAILURE_REASONS,
+        ENDPOINT_CHANGES, Kind, Metric, Operation, Part, REGISTRATION_CHANGES, RereadReason,
+        ThrottleCause, closed_values,
     },
     process::ProcessCollector,
 };
 use crate::clock::UnixMillis;
 
-/// Which of the vendor's operations a request is; the `operation` label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// `GET .../Endpoint/`.
-    ListEndpoints,
-    /// `GET .../Endpoint/{endpoint_id}/`.
-    RetrieveEndpoint,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::ListEndpoints, Self::RetrieveEndpoint];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::ListEndpoints => "list_endpoints",
-            Self::RetrieveEndpoint => "retrieve_endpoint",
-        }
-    }
-}
-
-/// Why a request waited; the `cause` label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ThrottleCause {
-    /// Our own rate limiter.
-    Limiter,
-    /// The vendor's `Retry-After`.
-    Vendor,
-}
-
-impl ThrottleCause {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Limiter, Self::Vendor];
-
-    /// The label's value.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Limiter => "limiter",
-            Self::Vendor => "vendor",
-        }
-    }
-}
-
-/// The value of `code` for an attempt that no status came back from.
+/// The value of `code` for a request attempt without a response.
 const NO_STATUS: &str = "error";
 
-/// The commit, where the build was told.
-const REVISION: &str = match option_env!("VOBIZ_EXPORTER_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
+/// The label values of `vobiz_exporter_build_info`. The build script sets the last two.
+const BUILD: [&str; 3] = [
+    env!("CARGO_PKG_VERSION"),
+    env!("VOBIZ_EXPORTER_REVISION"),
+    env!("VOBIZ_EXPORTER_RUSTVERSION"),
+];
 
-/// The compiler's version, which the build script finds out.
-const RUST_VERSION: &str = env!("VOBIZ_EXPORTER_RUSTVERSION");
+/// Bucket bounds of the request duration histogram, in seconds.
+const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
-/// Bounds of the request latency histogram, in seconds.
-const LATENCY_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
-
-/// Every instrument of the process; cheap to clone, all clones count into the same registry.
+/// All counters and histograms of the process. Clones are cheap and share one registry.
 #[derive(Debug, Clone)]
 pub struct Instruments {
     registry: Registry,
-    http_requests: IntCounterVec,
-    walks: IntCounterVec,
-    walks_skipped: IntCounterVec,
-    walk_failures: IntCounterVec,
-    walk_rereads: IntCounterVec,
-    registration_changes: IntCounterVec,
-    endpoint_changes: IntCounterVec,
-    detail_disagreements: IntCounterVec,
-    token_read_failures: IntCounterVec,
-    api_requests: IntCounterVec,
+    /// Every integer counter of the catalogue.
+    counters: Arc<BTreeMap<Metric, IntCounterVec>>,
     api_request_duration: HistogramVec,
-    api_retries: IntCounterVec,
     api_throttle: CounterVec,
     reload_success: GaugeVec,
 }
 
-/// The instruments of one account; every known label value is there at 0 from the start.
+/// The counters and histograms of one account.
 #[derive(Debug, Clone)]
 pub struct AccountInstruments {
     account: Arc<str>,
@@ -111,77 +57,66 @@ impl Default for Instruments {
 }
 
 impl Instruments {
-    /// A fresh registry with every family registered, `process_*` included.
+    /// A new registry with every family, including `process_*`.
     pub fn new() -> Self {
         let registry = Registry::new();
-        keep(&registry, ProcessCollector::new());
+        register(&registry, Ok(ProcessCollector::new()));
         let counter = |metric: Metric| {
-            let vec = IntCounterVec::new(options(metric), metric.family().labels);
-            keep(&registry, vec.expect("names are valid"))
+            let (options, labels) = description(metric);
+            (
+                metric,
+                register(&registry, IntCounterVec::new(options, labels)),
+            )
         };
-        let gauge = |metric: Metric| {
-            let vec = GaugeVec::new(options(metric), metric.family().labels);
-            keep(&registry, vec.expect("names are valid"))
+        let gauge = |metric| {
+            let (options, labels) = description(metric);
+            register(&registry, GaugeVec::new(options, labels))
         };
         gauge(Metric::ExporterBuildInfo)
-            .with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION, RUST_VERSION])
+            .with_label_values(&BUILD)
             .set(1.0);
+        let (options, labels) = description(Metric::ApiRequestDuration);
+        let options = HistogramOpts::from(options).buckets(DURATION_BOUNDS.to_vec());
+        let durations = HistogramVec::new(options, labels);
+        let (options, labels) = description(Metric::ApiThrottle);
+        let throttle = CounterVec::new(options, labels);
+        let is_integer_counter = |metric: &Metric| {
+            let family = metric.family();
+            family.part == Part::Instruments
+                && family.kind == Kind::Counter
+                && *metric != Metric::ApiThrottle
+        };
+        let counters = Metric::ALL.iter().copied().filter(is_integer_counter);
         Self {
-            http_requests: counter(Metric::ExporterHttpRequests),
-            walks: counter(Metric::Walks),
-            walks_skipped: counter(Metric::WalksSkipped),
-            walk_failures: counter(Metric::WalkFailures),
-            walk_rereads: counter(Metric::WalkRereads),
-            registration_changes: counter(Metric::RegistrationChanges),
-            endpoint_changes: counter(Metric::EndpointChanges),
-            detail_disagreements: counter(Metric::DetailDisagreements),
-            token_read_failures: counter(Metric::TokenReadFailures),
-            api_requests: counter(Metric::ApiRequests),
-            api_retries: counter(Metric::ApiRetries),
-            api_request_duration: {
-                let metric = Metric::ApiRequestDuration;
-                let options = HistogramOpts::from(options(metric)).buckets(LATENCY_BOUNDS.to_vec());
-                let vec = HistogramVec::new(options, metric.family().labels);
-                keep(&registry, vec.expect("names are valid"))
-            },
-            api_throttle: {
-                let metric = Metric::ApiThrottle;
-                let vec = CounterVec::new(options(metric), metric.family().labels);
-                keep(&registry, vec.expect("names are valid"))
-            },
+            counters: Arc::new(counters.map(counter).collect()),
+            api_request_duration: register(&registry, durations),
+            api_throttle: register(&registry, throttle),
             reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
         }
     }
 
-    /// The instruments of one account, every closed label value pre-created at 0.
+    /// The instruments of one account. Every closed label value exists from the start, at 0, because
+    /// `rate()` and `increase()` miss the first increment of a series that appears with it.
     pub fn account(&self, name: &str) -> AccountInstruments {
-        for vec in [
-            &self.walks,
-            &self.walks_skipped,
-            &self.detail_disagreements,
-            &self.token_read_failures,
-        ] {
-            vec.with_label_values(&[name]);
-        }
-        let closed: [(&IntCounterVec, &[&str]); 4] = [
-            (&self.walk_failures, &WALK_FAILURE_REASONS),
-            (&self.walk_rereads, &REREAD_REASONS),
-            (&self.registration_changes, &REGISTRATION_CHANGES),
-            (&self.endpoint_changes, &ENDPOINT_CHANGES),
-        ];
-        for (vec, values) in closed {
-            for value in values {
-                vec.with_label_values(&[name, *value]);
+        for (metric, counter) in &*self.counters {
+            match metric.family().labels {
+                ["account"] => _ = counter.with_label_values(&[name]),
+                ["account", label] => {
+                    for value in closed_values(*metric, label).into_iter().flatten() {
+                        counter.with_label_values(&[name, value]);
+                    }
+                }
+                // The status codes are open, so these series appear with the first request.
+                _ => {}
             }
         }
-        for operation in Operation::ALL {
-            let labels = [name, operation.label()];
-            self.api_retries.with_label_values(&labels);
+        for operation in Operation::LABELS {
+            let labels = [name, operation];
             self.api_request_duration.with_label_values(&labels);
         }
-        for cause in ThrottleCause::ALL {
-            self.api_throttle.with_label_values(&[name, cause.label()]);
+        for cause in ThrottleCause::LABELS {
+            self.api_throttle.with_label_values(&[name, cause]);
         }
         AccountInstruments {
             account: name.into(),
@@ -189,14 +124,14 @@ impl Instruments {
         }
     }
 
-    /// Counts one answer of our own HTTP server; `handler` is one of a closed set.
+    /// Counts one response of the exporter's HTTP server.
     pub fn http_request(&self, handler: &'static str, code: u16) {
-        self.http_requests
+        self.counters[&Metric::ExporterHttpRequests]
             .with_label_values(&[handler, &code.to_string()])
             .inc();
     }
 
-    /// The configuration was loaded at this moment.
+    /// Records the time at which the configuration was loaded.
     pub fn config_loaded(&self, at: UnixMillis) {
         let none: &[&str] = &[];
         self.reload_success
@@ -204,113 +139,101 @@ impl Instruments {
             .set(at.as_seconds());
     }
 
-    /// Every family that has samples now, in the order of names, samples in the order of labels.
+    /// Every family with samples, sorted by name; its samples are sorted by labels.
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
 }
 
-fn options(metric: Metric) -> Opts {
+fn description(metric: Metric) -> (Opts, &'static [&'static str]) {
     let family = metric.family();
-    Opts::new(family.name, family.help)
+    (Opts::new(family.name, family.help), family.labels)
 }
 
-fn keep<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
+where
+    C: Collector + Clone + 'static,
+{
+    let collector = collector.expect("names in the catalogue are valid");
     registry
         .register(Box::new(collector.clone()))
-        .expect("the catalogue has every name once");
+        .expect("names in the catalogue are unique");
     collector
 }
 
 impl AccountInstruments {
-    /// A walk has started.
+    /// The account's counter with these further label values.
+    fn counter(&self, metric: Metric, labels: &[&str]) -> IntCounter {
+        self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
+    }
+
+    /// Counts a started walk.
     pub fn walk_started(&self) {
-        self.all.walks.with_label_values(&[&*self.account]).inc();
+        self.counter(Metric::Walks, &[]).inc();
     }
 
-    /// Ticks were skipped because a walk was still running.
+    /// Counts scheduled walks that were skipped because the previous walk was still running.
     pub fn walks_skipped(&self, ticks: u64) {
-        self.all
-            .walks_skipped
-            .with_label_values(&[&*self.account])
-            .inc_by(ticks);
+        self.counter(Metric::WalksSkipped, &[]).inc_by(ticks);
     }
 
-    /// A walk has failed; `reason` is of the closed set.
+    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::catalogue::WALK_FAILURE_REASONS).
     pub fn walk_failed(&self, reason: &'static str) {
-        self.all
-            .walk_failures
-            .with_label_values(&[&*self.account, reason])
-            .inc();
+        self.counter(Metric::WalkFailures, &[reason]).inc();
     }
 
-    /// A reading, or a part of one, is done again; `reason` is of the closed set.
-    pub fn reread(&self, reason: &'static str) {
-        self.all
-            .walk_rereads
-            .with_label_values(&[&*self.account, reason])
-            .inc();
+    /// Counts a part of the list that a walk reads again.
+    pub fn reread(&self, reason: RereadReason) {
+        self.counter(Metric::WalkRereads, &[reason.label()]).inc();
     }
 
-    /// Endpoints lost and gained their registration between two snapshots.
+    /// Counts endpoints that lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
-        let vec = &self.all.registration_changes;
-        vec.with_label_values(&[&*self.account, "lost"])
-            .inc_by(lost);
-        vec.with_label_values(&[&*self.account, "gained"])
-            .inc_by(gained);
+        for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
+            self.counter(Metric::RegistrationChanges, &[change])
+                .inc_by(number);
+        }
     }
 
-    /// Endpoints came, went, or changed application between two snapshots.
+    /// Counts endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
-        let vec = &self.all.endpoint_changes;
-        vec.with_label_values(&[&*self.account, "added"])
-            .inc_by(added);
-        vec.with_label_values(&[&*self.account, "removed"])
-            .inc_by(removed);
-        vec.with_label_values(&[&*self.account, "application"])
-            .inc_by(application);
+        for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
+            self.counter(Metric::EndpointChanges, &[change])
+                .inc_by(number);
+        }
     }
 
-    /// A retrieved record contradicts the list and was dropped.
+    /// Counts a retrieved record that contradicts the list and is dropped.
     pub fn detail_disagreed(&self) {
-        self.all
-            .detail_disagreements
-            .with_label_values(&[&*self.account])
-            .inc();
+        self.counter(Metric::DetailDisagreements, &[]).inc();
     }
 
-    /// The token's file could not be read; the old token stays.
+    /// Counts a failed read of the token file.
     pub fn token_read_failed(&self) {
-        self.all
-            .token_read_failures
-            .with_label_values(&[&*self.account])
-            .inc();
+        self.counter(Metric::TokenReadFailures, &[]).inc();
     }
 
-    /// One attempt ended with this status (`None`: no answer) after `took`.
+    /// Records a request attempt: its status (`None` without a response) and its duration.
     pub fn request(&self, operation: Operation, status: Option<u16>, took: Duration) {
         let code = status.map_or_else(|| NO_STATUS.to_owned(), |status| status.to_string());
-        let labels = [&*self.account, operation.label(), &code];
-        self.all.api_requests.with_label_values(&labels).inc();
+        self.counter(Metric::ApiRequests, &[operation.label(), &code])
+            .inc();
         self.all
             .api_request_duration
-            .with_label_values(&labels[..2])
+            .with_label_values(&[&*self.account, operation.label()])
             .observe(took.as_secs_f64());
     }
 
-    /// One attempt is made again.
+    /// Counts a request attempt that repeats a failed one.
     pub fn retry(&self, operation: Operation) {
-        self.all
-            .api_retries
-            .with_label_values(&[&*self.account, operation.label()])
-            .inc();
+        self.counter(Metric::ApiRetries, &[operation.label()]).inc();
     }
 
-    /// A request waited.
+    /// Adds the time that a request waited.
     pub fn throttled(&self, cause: ThrottleCause, waited: Duration) {
-        let vec = &self.all.api_throttle;
-        vec.with_label_values(&[&*self.account, cause.label()])
+        self.all
+            .api_throttle
+            .with_label_values(&[&*self.account, cause.label()])
             .inc_by(waited.as_secs_f64());
     }
 }
@@ -329,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_account_has_every_closed_value_at_zero() {
+    fn a_new_account_has_every_closed_label_value() {
         let instruments = Instruments::new();
         instruments.account("main");
         assert_eq!(samples(&instruments, Metric::Walks), 1);
@@ -345,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_the_configuration_is_known_once_it_was_loaded() {
+    fn the_load_time_is_exported_after_the_load() {
         let instruments = Instruments::new();
         assert_eq!(samples(&instruments, Metric::ExporterReloadSuccess), 0);
         instruments.config_loaded(UnixMillis(1_700_000_000_500));

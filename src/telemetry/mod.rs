@@ -1,8 +1,11 @@
-//! The exporter about itself: the catalogue of every metric, our own instruments, the logs.
+//! The exporter about itself: the catalogue of every metric, counters and histograms, logs.
 
 pub mod catalogue;
 mod instruments;
 pub mod logs;
 mod process;
+#[cfg(test)]
+mod tests;
 
-pub use instruments::{AccountInstruments, Instruments, Operation, ThrottleCause};
+pub use catalogue::{Operation, RereadReason, ThrottleCause};
+pub use instruments::{AccountInstruments, Instruments};

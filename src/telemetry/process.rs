@@ -1,31 +1,21 @@
-//! `process_*`: what the operating system says about this process, read when it is asked for.
+//! `process_*`: values of the operating system about this process, read at each scrape.
 //!
-//! Own and small, because the `prometheus` crate's collector tells processor time in whole seconds
-//! and knows no limit of virtual memory. Where there is no `/proc`, there are no samples.
+//! The collector of the `prometheus` crate counts CPU time in whole seconds and lacks the limit of
+//! virtual memory. On a system without `/proc` there are no samples.
 
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use prometheus::{
+    Counter, Gauge,
     core::{Collector, Desc},
-    proto::{self, MetricFamily, MetricType},
+    proto::MetricFamily,
 };
 
-use super::catalogue::{Kind, Metric};
+use super::catalogue::{Kind, Metric, Part};
 
-/// Clock ticks a second in `/proc`. Linux has told user space 100 on every architecture for which
-/// this program is built, whatever the kernel's own tick; asking would need the C library.
+/// Clock ticks a second in `/proc`. Linux reports 100 on every architecture of the releases,
+/// independent of the kernel's own tick. The exact call would need the C library.
 const TICKS_PER_SECOND: f64 = 100.0;
-
-const METRICS: [Metric; 8] = [
-    Metric::ProcessCpu,
-    Metric::ProcessOpenFds,
-    Metric::ProcessMaxFds,
-    Metric::ProcessVirtualMemory,
-    Metric::ProcessVirtualMemoryMax,
-    Metric::ProcessResidentMemory,
-    Metric::ProcessStartTime,
-    Metric::ProcessThreads,
-];
 
 /// Reads `/proc` at every collection.
 #[derive(Debug, Clone)]
@@ -35,18 +25,16 @@ pub(super) struct ProcessCollector {
 
 impl ProcessCollector {
     pub(super) fn new() -> Self {
-        let describe = |metric: Metric| {
-            let family = metric.family();
-            Desc::new(
-                family.name.to_owned(),
-                family.help.to_owned(),
-                Vec::new(),
-                std::collections::HashMap::new(),
-            )
-            .expect("names are valid")
+        let families = Metric::ALL.iter().map(|metric| metric.family());
+        let describe = |name: &str, help: &str| {
+            Desc::new(name.to_owned(), help.to_owned(), Vec::new(), HashMap::new())
+                .expect("names in the catalogue are valid")
         };
         Self {
-            descriptions: METRICS.into_iter().map(describe).collect(),
+            descriptions: families
+                .filter(|family| family.part == Part::Process)
+                .map(|family| describe(family.name, family.help))
+                .collect(),
         }
     }
 }
@@ -57,60 +45,53 @@ impl Collector for ProcessCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        read(Path::new("/proc"))
-            .into_iter()
-            .map(|(metric, value)| family(metric, value))
+        let values = read(Path::new("/proc")).into_iter();
+        values
+            .flat_map(|(metric, value)| sample(metric, value))
             .collect()
     }
 }
 
-fn family(metric: Metric, value: f64) -> MetricFamily {
-    let about = metric.family();
-    let mut sample = proto::Metric::default();
-    let mut family = MetricFamily::default();
-    if about.kind == Kind::Counter {
-        let mut counter = proto::Counter::default();
-        counter.set_value(value);
-        sample.set_counter(counter);
-        family.set_field_type(MetricType::COUNTER);
+fn sample(metric: Metric, value: f64) -> Vec<MetricFamily> {
+    let family = metric.family();
+    let valid = "names in the catalogue are valid";
+    if family.kind == Kind::Counter {
+        let counter = Counter::new(family.name, family.help).expect(valid);
+        counter.inc_by(value);
+        counter.collect()
     } else {
-        let mut gauge = proto::Gauge::default();
-        gauge.set_value(value);
-        sample.set_gauge(gauge);
-        family.set_field_type(MetricType::GAUGE);
+        let gauge = Gauge::new(family.name, family.help).expect(valid);
+        gauge.set(value);
+        gauge.collect()
     }
-    family.set_name(about.name.to_owned());
-    family.set_help(about.help.to_owned());
-    family.set_metric(vec![sample]);
-    family
 }
 
-/// Every value that can be read; what cannot be read is left out.
+/// Every value that can be read; an unreadable one is left out.
 fn read(proc: &Path) -> Vec<(Metric, f64)> {
     let own = proc.join("self");
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let stat = text(&own.join("stat"));
     let status = text(&own.join("status"));
     let limits = text(&own.join("limits"));
-    // The name of the program stands in brackets and may hold anything, so fields count from the
-    // last closing bracket: the first one after it is number 3 of the manual page.
+    // The program name in brackets can contain spaces and brackets, so fields count from the last
+    // closing bracket. The first field after it is number 3 of proc_pid_stat(5).
     let fields: Vec<&str> = stat
         .rsplit_once(')')
         .map_or_else(Vec::new, |(_, rest)| rest.split_whitespace().collect());
     let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-    let started = || {
-        let booted = line(&text(&proc.join("stat")), "btime")?
-            .parse::<f64>()
-            .ok()?;
-        Some(booted + field(22)? / TICKS_PER_SECOND)
+    let cpu_seconds = || Some((field(14)? + field(15)?) / TICKS_PER_SECOND);
+    let start_time = || {
+        let stat = text(&proc.join("stat"));
+        let boot_time: f64 = value_of(&stat, "btime")?.parse().ok()?;
+        Some(boot_time + field(22)? / TICKS_PER_SECOND)
     };
-    let found = [
-        (
-            Metric::ProcessCpu,
-            field(14)
-                .zip(field(15))
-                .map(|(user, system)| (user + system) / TICKS_PER_SECOND),
-        ),
+    // `status` has kilobytes. `stat` has pages, whose size differs between machines.
+    let resident_memory = || {
+        let kilobytes = value_of(&status, "VmRSS:")?.strip_suffix("kB")?.trim();
+        Some(kilobytes.parse::<f64>().ok()? * 1024.0)
+    };
+    let values = [
+        (Metric::ProcessCpu, cpu_seconds()),
         (Metric::ProcessOpenFds, open_files(&own.join("fd"))),
         (Metric::ProcessMaxFds, limit(&limits, "Max open files")),
         (Metric::ProcessVirtualMemory, field(23)),
@@ -118,37 +99,31 @@ fn read(proc: &Path) -> Vec<(Metric, f64)> {
             Metric::ProcessVirtualMemoryMax,
             limit(&limits, "Max address space"),
         ),
-        // In kilobytes here; `stat` counts pages, whose size differs between machines.
-        (
-            Metric::ProcessResidentMemory,
-            line(&status, "VmRSS:")
-                .and_then(|rest| rest.strip_suffix("kB")?.trim().parse::<f64>().ok())
-                .map(|kilobytes| kilobytes * 1024.0),
-        ),
-        (Metric::ProcessStartTime, started()),
+        (Metric::ProcessResidentMemory, resident_memory()),
+        (Metric::ProcessStartTime, start_time()),
         (Metric::ProcessThreads, field(20)),
     ];
-    found
+    let known = values
         .into_iter()
-        .filter_map(|(metric, value)| Some((metric, value?)))
-        .collect()
+        .filter_map(|(metric, value)| Some((metric, value?)));
+    known.collect()
 }
 
-/// What follows `key` on the line that begins with it.
-fn line<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(key))
-        .map(str::trim)
+/// The rest of the line that begins with `key`.
+fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix(key)).map(str::trim)
 }
 
-/// The soft limit of this name; `None` where it is unlimited.
+/// The soft limit with this name; `None` if it is unlimited.
 fn limit(limits: &str, name: &str) -> Option<f64> {
-    line(limits, name)?.split_whitespace().next()?.parse().ok()
+    let mut columns = value_of(limits, name)?.split_whitespace();
+    columns.next()?.parse().ok()
 }
 
-fn open_files(folder: &Path) -> Option<f64> {
-    // One of them is the folder itself, opened to be read.
-    let count = fs::read_dir(folder).ok()?.count().saturating_sub(1);
+fn open_files(directory: &Path) -> Option<f64> {
+    // One of the entries is the directory itself, open for this read.
+    let count = fs::read_dir(directory).ok()?.count().saturating_sub(1);
     u32::try_from(count).ok().map(f64::from)
 }
 
@@ -157,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_name_with_brackets_and_spaces_confuses_nothing() {
+    fn a_program_name_may_contain_brackets_and_spaces() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("self");
         fs::create_dir_all(own.join("fd")).unwrap();

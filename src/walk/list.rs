@@ -16,6 +16,7 @@ use super::{
 use crate::{
     api::{Page, Rejection, RowKey},
     snapshot::{EndpointList, Retention, SnapshotBuilder},
+    telemetry::RereadReason,
 };
 
 /// No list has more pages.
@@ -329,7 +330,7 @@ async fn link<S: Source>(fetcher: &PageFetcher<S>, pages: &mut Pages) -> Result<
             return Ok(false);
         }
         repairs_left -= 1;
-        fetcher.instruments.reread("anchor");
+        fetcher.instruments.reread(RereadReason::Anchor);
         match step_back(fetcher, pages, &linked, onward).await? {
             Some(bridge) => linked.push(bridge),
             None => return Ok(false),
@@ -365,7 +366,7 @@ async fn step_back<S: Source>(
 /// Reads the list by counting; a list that moves meanwhile is read twice.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages, WalkError> {
     for _ in 0..2 {
-        fetcher.instruments.reread("count");
+        fetcher.instruments.reread(RereadReason::Count);
         match count(fetcher).await? {
             Outcome::Complete(pages) => return Ok(pages),
             Outcome::Empty => return Err(empty()),

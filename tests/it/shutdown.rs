@@ -91,7 +91,7 @@ async fn a_second_signal_leaves_at_once_with_the_code_of_a_killed_process() {
     let (_vendor, process, address) = large_exporter().await;
     let _reader = SlowReader::ask(&address, "/metrics").await;
     process.signal("TERM").await;
-    process.says("a second signal leaves at once").await;
+    process.says("a second signal exits at once").await;
     let asked = Instant::now();
     process.signal("INT").await;
     let ended = process.ended().await;

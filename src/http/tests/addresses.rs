@@ -1,29 +1,27 @@
 use std::{
+    io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
-use super::{client::Client, house::Shelf};
+use super::{client::Client, harness::FakeData};
 use crate::{
-    http::{Address, BindError, Bound, Settings},
+    http::{Bound, Settings, server::open_all},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
 
-fn host(name: &str, port: u16) -> Address {
-    Address::Host(name.to_owned(), port)
+async fn bind(addresses: &[&str]) -> io::Result<Bound> {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    Bound::bind(&addresses, Settings::default()).await
 }
 
-async fn bind(addresses: &[Address]) -> Result<Bound, BindError> {
-    Bound::bind(addresses, Settings::default()).await
-}
-
-/// Serves until the test ends, and gives the addresses.
-async fn serve(addresses: &[Address]) -> Vec<SocketAddr> {
+/// Serves until the end of the test and returns the local addresses.
+async fn serve(addresses: &[&str]) -> Vec<SocketAddr> {
     let bound = bind(addresses).await.unwrap();
     let local = bound.local_addrs().to_vec();
     tokio::spawn(bound.serve(
-        Arc::<Shelf>::default(),
+        Arc::new(FakeData::default()),
         Instruments::new(),
         CancellationToken::new(),
     ));
@@ -35,8 +33,8 @@ async fn is_healthy(address: SocketAddr) -> bool {
 }
 
 #[tokio::test]
-async fn a_port_alone_is_reached_over_both_families() {
-    let local = serve(&[Address::AnyOf(0)]).await;
+async fn a_port_alone_listens_on_ipv4_and_ipv6() {
+    let local = serve(&[":0"]).await;
     assert_eq!(local.len(), 1);
     let port = local[0].port();
     assert!(is_healthy((Ipv4Addr::LOCALHOST, port).into()).await);
@@ -48,13 +46,8 @@ async fn a_port_alone_is_reached_over_both_families() {
 }
 
 #[tokio::test]
-async fn every_address_is_known_at_once_and_answered() {
-    let local = serve(&[
-        host("127.0.0.1", 0),
-        host("127.0.0.2", 0),
-        Address::AnyOf(0),
-    ])
-    .await;
+async fn every_address_is_served() {
+    let local = serve(&["127.0.0.1:0", "127.0.0.2:0", ":0"]).await;
     assert_eq!(local.len(), 3);
     assert_eq!(local[0].ip(), Ipv4Addr::LOCALHOST);
     assert_eq!(local[1].ip(), Ipv4Addr::new(127, 0, 0, 2));
@@ -65,8 +58,8 @@ async fn every_address_is_known_at_once_and_answered() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_when_it_is_bound() {
-    let local = serve(&[host("localhost", 0)]).await;
+async fn a_name_is_resolved() {
+    let local = serve(&["localhost:0"]).await;
     for address in local {
         assert!(address.ip().is_loopback());
         assert!(is_healthy(address).await, "{address}");
@@ -74,32 +67,46 @@ async fn a_name_is_resolved_when_it_is_bound() {
 }
 
 #[tokio::test]
-async fn a_client_may_connect_before_the_door_opens_and_is_answered_then() {
-    let bound = bind(&[host("127.0.0.1", 0)]).await.unwrap();
+async fn a_request_before_serve_is_answered_after_it() {
+    let bound = bind(&["127.0.0.1:0"]).await.unwrap();
     let mut early = Client::connect(bound.local_addrs()[0]).await;
     early.request("GET", "/healthz", "").await;
     tokio::spawn(bound.serve(
-        Arc::<Shelf>::default(),
+        Arc::new(FakeData::default()),
         Instruments::new(),
         CancellationToken::new(),
     ));
-    assert_eq!(early.answer().await.status, 200);
+    assert_eq!(early.response().await.status, 200);
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_had_is_named_with_the_reason() {
-    let first = bind(&[host("127.0.0.1", 0)]).await.unwrap();
+async fn an_error_has_the_address_and_the_reason() {
+    let first = bind(&["127.0.0.1:0"]).await.unwrap();
     let taken = first.local_addrs()[0].port();
-    let error = bind(&[host("127.0.0.1", 0), host("127.0.0.1", taken)]).await;
+    let error = bind(&["127.0.0.1:0", &format!("127.0.0.1:{taken}")]).await;
     assert_eq!(
-        error.unwrap_err().to_string(),
+        error.err().unwrap().to_string(),
         format!("cannot listen on 127.0.0.1:{taken}: Address already in use (os error 98)")
     );
 
-    let error = bind(&[host("no..name", 1)]).await.unwrap_err().to_string();
+    let error = bind(&["no..name:1"]).await.err().unwrap().to_string();
     let start = "cannot listen on no..name:1: the host name does not resolve: ";
     assert!(error.starts_with(start), "{error}");
 
-    let error = bind(&[]).await.unwrap_err();
+    let error = bind(&[]).await.err().unwrap();
     assert_eq!(error.to_string(), "no address to listen on");
+}
+
+#[tokio::test]
+async fn an_address_that_this_host_lacks_is_skipped_if_another_one_works() {
+    // 192.0.2.0/24 is reserved for documents, so no host has it.
+    let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+
+    let listeners = open_all(vec![foreign, local, local]).unwrap();
+    assert_eq!(listeners.len(), 1);
+    assert_eq!(listeners[0].local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST);
+
+    let error = open_all(vec![foreign]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
 }

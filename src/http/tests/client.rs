@@ -1,4 +1,4 @@
-//! A client that writes requests by hand and reads answers as they come.
+//! An HTTP client that sends raw bytes.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,30 +8,30 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any story takes, unless something hangs.
+/// Longer than any test, unless it hangs.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Waits for what must happen.
+/// Waits with a timeout.
 pub(super) async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(LONG, future).await.expect("it happens soon")
+    timeout(LONG, future).await.expect("no timeout")
 }
 
 #[derive(Debug)]
 pub(super) struct Client(BufReader<TcpStream>);
 
 #[derive(Debug, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case, in the order of arrival.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n == name);
         let value = found.next().map(|(_, value)| value.as_str());
-        assert!(found.next().is_none(), "{name} stands twice");
+        assert!(found.next().is_none(), "{name} is there twice");
         value
     }
 
@@ -59,23 +59,23 @@ impl Client {
         .await;
     }
 
-    pub(super) async fn get(&mut self, target: &str) -> Answer {
+    pub(super) async fn get(&mut self, target: &str) -> Response {
         self.request("GET", target, "").await;
-        self.answer().await
+        self.response().await
     }
 
-    pub(super) async fn head(&mut self, target: &str, headers: &str) -> Answer {
+    pub(super) async fn head(&mut self, target: &str, headers: &str) -> Response {
         self.request("HEAD", target, headers).await;
         soon(self.read_head()).await.unwrap()
     }
 
-    /// The next answer, whole.
-    pub(super) async fn answer(&mut self) -> Answer {
-        soon(self.read_answer()).await.unwrap()
+    /// The next whole response.
+    pub(super) async fn response(&mut self) -> Response {
+        soon(self.read_response()).await.unwrap()
     }
 
-    /// The head of the next answer; its body stays unread.
-    pub(super) async fn answer_head(&mut self) -> Answer {
+    /// The head of the next response; its body stays unread.
+    pub(super) async fn response_head(&mut self) -> Response {
         soon(self.read_head()).await.unwrap()
     }
 
@@ -86,31 +86,30 @@ impl Client {
         bytes
     }
 
-    /// Sends no more, but still reads.
+    /// Closes the sending direction.
     pub(super) async fn half_close(&mut self) {
         self.0.get_mut().shutdown().await.unwrap();
     }
 
-    /// Waits until the server ends the connection, and gives what it has said until then; whether it
-    /// ends it in order or with a reset makes no difference here.
+    /// Waits for the end of the connection and returns the bytes until then. A reset counts as an end.
     pub(super) async fn ended(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = soon(self.0.read_to_end(&mut rest)).await;
         rest
     }
 
-    async fn read_answer(&mut self) -> io::Result<Answer> {
-        let mut answer = self.read_head().await?;
-        let length = answer.header("content-length").expect("a known length");
-        answer.body = vec![0; length.parse().unwrap()];
-        self.0.read_exact(&mut answer.body).await?;
-        Ok(answer)
+    async fn read_response(&mut self) -> io::Result<Response> {
+        let mut response = self.read_head().await?;
+        let length = response.header("content-length").expect("a known length");
+        response.body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut response.body).await?;
+        Ok(response)
     }
 
-    async fn read_head(&mut self) -> io::Result<Answer> {
+    async fn read_head(&mut self) -> io::Result<Response> {
         let status = self.line().await?;
         let status = status.strip_prefix("HTTP/1.1 ").expect("a status line");
-        let mut answer = Answer {
+        let mut response = Response {
             status: status[..3].parse().unwrap(),
             headers: Vec::new(),
             body: Vec::new(),
@@ -119,10 +118,10 @@ impl Client {
             let line = self.line().await?;
             let Some((name, value)) = line.split_once(": ") else {
                 assert_eq!(line, "");
-                return Ok(answer);
+                return Ok(response);
             };
             let name = name.to_ascii_lowercase();
-            answer.headers.push((name, value.to_owned()));
+            response.headers.push((name, value.to_owned()));
         }
     }
 

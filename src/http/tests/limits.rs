@@ -1,64 +1,62 @@
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
-
-use super::{client::soon, house::House};
-use crate::http::{Limits, Settings};
+use super::{
+    client::soon,
+    harness::{Harness, LARGE},
+};
+use crate::http::Settings;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// More than the sockets of both sides hold.
-const LARGE: usize = 64 * 1024 * 1024;
-
-fn limited(limits: Limits) -> Settings {
+/// Settings for one scrape at a time.
+fn one_scrape() -> Settings {
     Settings {
         max_requests: 1,
-        limits,
         ..Settings::default()
     }
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_ends_its_connection() {
-    let house = House::open(limited(Limits {
-        head_time: SHORT,
-        ..Limits::default()
-    }))
+async fn an_incomplete_head_ends_its_connection() {
+    let server = Harness::start(Settings {
+        head_timeout: SHORT,
+        ..one_scrape()
+    })
     .await;
-    let mut silent = house.client().await;
-    let mut slow = house.client().await;
+    let mut silent = server.client().await;
+    let mut slow = server.client().await;
     slow.send("GET /metrics HTTP/1.1\r\nHost: exp").await;
-    let mut resting = house.client().await;
-    resting.get("/healthz").await;
+    let mut idle = server.client().await;
+    idle.get("/healthz").await;
 
     assert_eq!(silent.ended().await, b"");
     assert_eq!(slow.ended().await, b"");
-    // It has waited at least as long as they have, but between two requests.
-    assert_eq!(resting.get("/healthz").await.status, 200);
-    resting.send("GET /heal").await;
-    assert_eq!(resting.ended().await, b"");
+    // It has waited as long as they have, but between two requests.
+    assert_eq!(idle.get("/healthz").await.status, 200);
+    idle.send("GET /heal").await;
+    assert_eq!(idle.ended().await, b"");
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
-    let house = House::open(Settings::default()).await;
+async fn a_large_head_is_refused() {
+    let server = Harness::start(Settings::default()).await;
     let long = format!("X-Long: {}\r\n", "x".repeat(20_000));
     let many = "X: y\r\n".repeat(101);
     for headers in [long, many] {
-        let mut client = house.client().await;
+        let mut client = server.client().await;
         client.request("GET", "/healthz", &headers).await;
-        assert_eq!(client.answer().await.status, 431);
+        assert_eq!(client.response().await.status, 431);
         client.ended().await;
     }
-    let mut client = house.client().await;
+    let mut client = server.client().await;
     let fair = format!("X-Fair: {}\r\n", "x".repeat(10_000));
     client.request("GET", "/healthz", &fair).await;
-    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(client.response().await.status, 200);
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
-    let house = House::open(Settings::default()).await;
+async fn invalid_http_is_refused() {
+    let server = Harness::start(Settings::default()).await;
     for noise in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on\r\n\r\n"[..],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -66,31 +64,31 @@ async fn what_is_no_http_is_refused() {
         b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"GET\r\n\r\n",
     ] {
-        let mut client = house.client().await;
+        let mut client = server.client().await;
         client.send(noise).await;
-        let said = client.ended().await;
-        let said = String::from_utf8_lossy(&said);
+        let response = client.ended().await;
+        let response = String::from_utf8_lossy(&response);
         assert!(
-            said.is_empty() || said.starts_with("HTTP/1.1 400"),
-            "{said}"
+            response.is_empty() || response.starts_with("HTTP/1.1 400"),
+            "{response}"
         );
     }
-    assert_eq!(house.client().await.get("/healthz").await.status, 200);
+    assert_eq!(server.client().await.get("/healthz").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_nothing_is_cut_and_its_place_is_free_again() {
-    let house = House::open(limited(Limits {
-        stall_time: SHORT,
-        ..Limits::default()
-    }))
+async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
+    let server = Harness::start(Settings {
+        stall_timeout: SHORT,
+        ..one_scrape()
+    })
     .await;
-    house.shelf.put([Bytes::from(vec![b'x'; LARGE])]);
-    let mut stalled = house.client().await;
+    server.data.put_large();
+    let mut stalled = server.client().await;
     stalled.request("GET", "/metrics", "").await;
-    stalled.answer_head().await;
+    stalled.response_head().await;
 
-    let mut next = house.client().await;
+    let mut next = server.client().await;
     assert_eq!(next.head("/metrics", "").await.status, 503);
     soon(async {
         while next.head("/metrics", "").await.status == 503 {
@@ -102,14 +100,14 @@ async fn a_reader_that_takes_nothing_is_cut_and_its_place_is_free_again() {
 }
 
 #[tokio::test]
-async fn a_place_is_taken_until_the_last_byte_is_even_if_all_is_handed_over() {
-    let house = House::open(limited(Limits::default())).await;
-    // hyper reads this body to its end at once; only the socket is behind.
-    house.shelf.put([Bytes::from(vec![b'x'; LARGE])]);
-    let mut slow = house.client().await;
+async fn a_permit_is_held_until_the_socket_has_taken_the_last_byte() {
+    let server = Harness::start(one_scrape()).await;
+    // hyper reads this body to its end at once, but the socket does not take it.
+    server.data.put_large();
+    let mut slow = server.client().await;
     slow.request("GET", "/metrics", "").await;
-    slow.answer_head().await;
-    let mut next = house.client().await;
+    slow.response_head().await;
+    let mut next = server.client().await;
     for _ in 0..20 {
         assert_eq!(next.head("/metrics", "").await.status, 503);
     }
@@ -118,85 +116,82 @@ async fn a_place_is_taken_until_the_last_byte_is_even_if_all_is_handed_over() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_frees_its_place() {
-    let house = House::open(limited(Limits::default())).await;
-    house.shelf.put([Bytes::from(vec![b'x'; LARGE])]);
-    let mut gone = house.client().await;
+async fn a_client_that_disconnects_frees_its_permit() {
+    let server = Harness::start(one_scrape()).await;
+    server.data.put_large();
+    let mut gone = server.client().await;
     gone.request("GET", "/metrics", "").await;
-    gone.answer_head().await;
-    let mut next = house.client().await;
+    gone.response_head().await;
+    let mut next = server.client().await;
     assert_eq!(next.head("/metrics", "").await.status, 503);
     drop(gone);
     soon(async { while next.head("/metrics", "").await.status == 503 {} }).await;
 }
 
 #[tokio::test]
-async fn a_thousand_idle_connections_do_not_keep_a_probe_out() {
+async fn idle_connections_are_evicted_for_new_ones() {
     let most = 100;
-    let house = House::open(limited(Limits {
-        connections: most,
-        ..Limits::default()
-    }))
+    let server = Harness::start(Settings {
+        max_connections: most,
+        ..one_scrape()
+    })
     .await;
     let mut idle = VecDeque::new();
     for number in 0..1000 {
-        let mut client = house.client().await;
+        let mut client = server.client().await;
         if number % 2 == 0 {
             client.get("/healthz").await;
         }
         idle.push_back(client);
         if idle.len() > most {
-            // The oldest one had to make room.
+            // The oldest one is evicted.
             assert_eq!(idle.pop_front().unwrap().ended().await, b"");
         }
     }
-    assert_eq!(house.client().await.get("/healthz").await.status, 200);
-    assert_eq!(house.client().await.get("/metrics").await.status, 200);
+    assert_eq!(server.client().await.get("/healthz").await.status, 200);
+    assert_eq!(server.client().await.get("/metrics").await.status, 200);
 }
 
 #[tokio::test]
-async fn whoever_is_being_answered_never_has_to_make_room() {
-    let house = House::open(limited(Limits {
-        connections: 2,
-        ..Limits::default()
-    }))
+async fn a_connection_with_a_response_in_progress_is_never_evicted() {
+    let server = Harness::start(Settings {
+        max_connections: 2,
+        ..one_scrape()
+    })
     .await;
-    house.shelf.put(["some", "bytes"].map(Into::into));
-    let gate = house.shelf.shut_gate();
-    let mut scraper = house.client().await;
+    server.data.put_large();
+    let mut scraper = server.client().await;
     scraper.request("GET", "/metrics", "").await;
-    scraper.answer_head().await;
+    scraper.response_head().await;
     for _ in 0..10 {
-        assert_eq!(house.client().await.get("/healthz").await.status, 200);
+        assert_eq!(server.client().await.get("/healthz").await.status, 200);
     }
-    gate.cancel();
-    assert_eq!(scraper.bytes(9).await, b"somebytes");
+    assert_eq!(scraper.bytes(LARGE).await.len(), LARGE);
 }
 
 #[tokio::test]
-async fn when_everyone_is_being_answered_the_next_one_waits_for_its_turn() {
-    let house = House::open(Settings {
-        limits: Limits {
-            connections: 2,
-            ..Limits::default()
-        },
+async fn a_new_connection_waits_while_every_connection_has_a_response_in_progress() {
+    let server = Harness::start(Settings {
+        max_connections: 2,
         ..Settings::default()
     })
     .await;
-    house.shelf.put(["some", "bytes"].map(Into::into));
-    let gate = house.shelf.shut_gate();
-    let (mut first, mut second) = (house.client().await, house.client().await);
+    server.data.put_large();
+    let (mut first, mut second) = (server.client().await, server.client().await);
     for client in [&mut first, &mut second] {
         client.request("GET", "/metrics", "").await;
-        client.answer_head().await;
+        client.response_head().await;
     }
-    let mut waiting = house.client().await;
+    let mut waiting = server.client().await;
     waiting.request("GET", "/healthz", "").await;
-    let early = tokio::time::timeout(SHORT, waiting.answer()).await;
+    let early = tokio::time::timeout(SHORT, waiting.response()).await;
     assert!(early.is_err());
 
-    gate.cancel();
-    assert_eq!(first.bytes(9).await, b"somebytes");
-    assert_eq!(second.bytes(9).await, b"somebytes");
-    assert_eq!(waiting.answer().await.status, 200, "they rest, so one goes");
+    assert_eq!(first.bytes(LARGE).await.len(), LARGE);
+    assert_eq!(second.bytes(LARGE).await.len(), LARGE);
+    assert_eq!(
+        waiting.response().await.status,
+        200,
+        "one of them is idle and is evicted"
+    );
 }

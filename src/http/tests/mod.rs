@@ -1,10 +1,12 @@
-//! Stories on real sockets: what Prometheus, a probe, a person or a stranger sees.
+//! Tests over real sockets, and unit tests of negotiation and timeouts.
 
 mod addresses;
-mod answers;
 mod client;
-mod house;
-mod leaving;
+mod harness;
 mod limits;
+mod negotiation;
 mod probes;
+mod responses;
 mod scrapes;
+mod shutdown;
+mod timeouts;

@@ -220,7 +220,7 @@ async fn a_budget_that_cannot_keep_up_reaches_everybody() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_deleted_since_the_walk_is_no_error() {
     let log = Captured::default();
-    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::Warn, Format::Logfmt));
+    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
     let list = list(50, 0..50);
     list.state().record = Some(failing(fault(ErrorKind::NotFound)));
     tell(&list, wanting(60.0), |watch| async move {

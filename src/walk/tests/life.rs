@@ -213,7 +213,7 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
     let (instruments, mut reader) = (stage.instruments.clone(), stage.reader.clone());
     let start = Instant::now();
     let lines = Captured::default();
-    let _logging = tracing::dispatcher::set_default(&lines.dispatch(Level::Info, Format::Logfmt));
+    let _logging = tracing::dispatcher::set_default(&lines.dispatch(Level::INFO, Format::Logfmt));
     let watch = async {
         let good = reader.next().await.unwrap();
         let broken = reader.next().await.unwrap();

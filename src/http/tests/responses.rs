@@ -1,32 +1,43 @@
 use std::sync::atomic::Ordering;
 
-use super::{client::Answer, house::House};
+use super::{
+    client::Response,
+    harness::{Harness, LARGE},
+};
 use crate::{exposition::AccountSummary, http::Settings};
 
 #[tokio::test]
-async fn health_is_always_well_and_readiness_comes_with_the_first_walks() {
-    let house = House::open(Settings::default()).await;
-    let mut client = house.client().await;
+async fn health_is_always_200_and_readiness_follows_the_first_walks() {
+    let server = Harness::start(Settings::default()).await;
+    let mut client = server.client().await;
     for path in ["/-/healthy", "/healthz"] {
-        let answer = client.get(path).await;
-        assert_eq!((answer.status, answer.text()), (200, "healthy\n"), "{path}");
+        let response = client.get(path).await;
+        assert_eq!(
+            (response.status, response.text()),
+            (200, "healthy\n"),
+            "{path}"
+        );
     }
     for path in ["/-/ready", "/readyz"] {
-        let answer = client.get(path).await;
-        assert_eq!(answer.status, 503, "{path}");
-        assert!(answer.text().starts_with("not ready"), "{path}");
+        let response = client.get(path).await;
+        assert_eq!(response.status, 503, "{path}");
+        assert!(response.text().starts_with("not ready"), "{path}");
     }
-    house.shelf.is_ready.store(true, Ordering::Release);
+    server.data.is_ready.store(true, Ordering::Release);
     for path in ["/-/ready", "/readyz"] {
-        let answer = client.get(path).await;
-        assert_eq!((answer.status, answer.text()), (200, "ready\n"), "{path}");
+        let response = client.get(path).await;
+        assert_eq!(
+            (response.status, response.text()),
+            (200, "ready\n"),
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_person_finds_the_state_of_every_account_and_the_way_to_the_metrics() {
-    let house = House::open(Settings::default()).await;
-    *house.shelf.accounts.lock().unwrap() = vec![
+async fn the_start_page_has_every_account_and_a_link_to_the_metrics() {
+    let server = Harness::start(Settings::default()).await;
+    *server.data.accounts.lock().unwrap() = vec![
         AccountSummary {
             name: "main".to_owned(),
             state: "45 endpoints, read 12 s ago".to_owned(),
@@ -38,7 +49,7 @@ async fn a_person_finds_the_state_of_every_account_and_the_way_to_the_metrics() 
             endpoint_id: None,
         },
     ];
-    let page = house.client().await.get("/").await;
+    let page = server.client().await.get("/").await;
     assert_eq!(page.status, 200);
     assert_eq!(
         page.header("content-type"),
@@ -57,29 +68,29 @@ async fn a_person_finds_the_state_of_every_account_and_the_way_to_the_metrics() 
 }
 
 #[tokio::test]
-async fn the_telemetry_path_may_be_anywhere() {
+async fn the_telemetry_path_is_configurable() {
     let at = |path: &str| Settings {
         telemetry_path: path.to_owned(),
         ..Settings::default()
     };
-    let house = House::open(at("/a\"b")).await;
-    let mut client = house.client().await;
+    let server = Harness::start(at("/a\"b")).await;
+    let mut client = server.client().await;
     assert_eq!(client.get("/a\"b").await.status, 200);
     assert_eq!(client.get("/metrics").await.status, 404);
     let page = client.get("/").await;
     assert!(page.text().contains("href=\"/a&quot;b\""));
 
-    let house = House::open(at("/")).await;
-    let answer = house.client().await.get("/").await;
-    let content_type = answer.header("content-type").unwrap();
+    let server = Harness::start(at("/")).await;
+    let response = server.client().await.get("/").await;
+    let content_type = response.header("content-type").unwrap();
     assert!(content_type.starts_with("text/plain; version=0.0.4"));
 }
 
 #[tokio::test]
 async fn head_has_the_headers_of_get_and_no_body() {
-    let house = House::open(Settings::default()).await;
-    house.shelf.put(["some", "bytes"].map(Into::into));
-    let mut client = house.client().await;
+    let server = Harness::start(Settings::default()).await;
+    server.data.put(["some", "bytes"].map(Into::into));
+    let mut client = server.client().await;
     let gzip = "Accept-Encoding: gzip\r\n";
     for (path, headers) in [
         ("/metrics", ""),
@@ -90,10 +101,10 @@ async fn head_has_the_headers_of_get_and_no_body() {
         ("/nowhere", ""),
     ] {
         client.request("GET", path, headers).await;
-        let get = client.answer().await;
+        let get = client.response().await;
         let head = client.head(path, headers).await;
-        let without_date = |answer: &Answer| {
-            let mut headers = answer.headers.clone();
+        let without_date = |response: &Response| {
+            let mut headers = response.headers.clone();
             headers.retain(|(name, _)| name != "date");
             headers.sort();
             headers
@@ -105,20 +116,20 @@ async fn head_has_the_headers_of_get_and_no_body() {
             Some(&*get.body.len().to_string())
         );
     }
-    // Nothing is left of the last answer that could be taken for the next one.
+    // No byte of the previous response precedes the next one.
     assert_eq!(client.get("/healthz").await.text(), "healthy\n");
 }
 
 #[tokio::test]
-async fn only_known_paths_and_reading_methods_are_served() {
-    let house = House::open(Settings::default()).await;
-    let mut client = house.client().await;
+async fn only_known_paths_and_get_and_head_are_served() {
+    let server = Harness::start(Settings::default()).await;
+    let mut client = server.client().await;
     for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
             client.request(method, path, "").await;
-            let answer = client.answer().await;
-            assert_eq!(answer.status, 405, "{method} {path}");
-            assert_eq!(answer.header("allow"), Some("GET, HEAD"));
+            let response = client.response().await;
+            assert_eq!(response.status, 405, "{method} {path}");
+            assert_eq!(response.header("allow"), Some("GET, HEAD"));
         }
     }
     for path in ["/nowhere", "/metrics/", "/METRICS", "/-/", "//", "*"] {
@@ -127,30 +138,30 @@ async fn only_known_paths_and_reading_methods_are_served() {
     for target in ["/-/healthy?verbose", "/metrics?", "http://exporter/?a=/b"] {
         assert_eq!(client.get(target).await.status, 200, "{target}");
     }
-    assert!((house.counted("index", "405") - 6.0).abs() < 0.1);
-    assert!((house.counted("other", "404") - 6.0).abs() < 0.1);
-    assert!((house.counted("metrics", "200") - 1.0).abs() < 0.1);
+    assert!((server.counted("index", "405") - 6.0).abs() < 0.1);
+    assert!((server.counted("other", "404") - 6.0).abs() < 0.1);
+    assert!((server.counted("metrics", "200") - 1.0).abs() < 0.1);
 }
 
 #[tokio::test]
-async fn every_answer_says_what_it_is() {
-    let house = House::open(Settings::default()).await;
-    let mut client = house.client().await;
+async fn every_response_has_a_content_type() {
+    let server = Harness::start(Settings::default()).await;
+    let mut client = server.client().await;
     for path in ["/metrics", "/", "/healthz", "/readyz", "/nowhere"] {
         for method in ["GET", "POST"] {
             client.request(method, path, "").await;
-            let answer = client.answer().await;
-            let content_type = answer.header("content-type").unwrap();
+            let response = client.response().await;
+            let content_type = response.header("content-type").unwrap();
             assert!(content_type.starts_with("text/"), "{method} {path}");
             assert!(content_type.ends_with("charset=utf-8"), "{method} {path}");
-            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+            assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         }
     }
 }
 
 #[tokio::test]
-async fn what_a_request_carries_is_never_taken_for_another_request() {
-    let house = House::open(Settings::default()).await;
+async fn a_request_body_is_never_read_as_a_request() {
+    let server = Harness::start(Settings::default()).await;
     let inner = "GET /inner HTTP/1.1\r\nHost: exporter\r\n\r\n";
     let sized = format!("Content-Length: {}\r\n", inner.len());
     let chunked = format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len());
@@ -160,25 +171,23 @@ async fn what_a_request_carries_is_never_taken_for_another_request() {
         ("Content-Length: 1000000\r\n", inner),
         ("Content-Length: 5\r\nExpect: 100-continue\r\n", ""),
     ] {
-        let mut client = house.client().await;
+        let mut client = server.client().await;
         client.request("GET", "/healthz", headers).await;
         client.send(body).await;
-        assert_eq!(client.answer().await.text(), "healthy\n", "{headers}");
+        assert_eq!(client.response().await.text(), "healthy\n", "{headers}");
         client.half_close().await;
         assert_eq!(client.ended().await, b"", "{headers}");
     }
-    assert!((house.counted("other", "404")).abs() < 0.1);
+    assert!((server.counted("other", "404")).abs() < 0.1);
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_more_still_gets_its_answer() {
-    let house = House::open(Settings::default()).await;
-    let gate = house.shelf.shut_gate();
-    house.shelf.put(["some", "bytes"].map(Into::into));
-    let mut client = house.client().await;
+async fn a_half_closed_client_gets_its_response() {
+    let server = Harness::start(Settings::default()).await;
+    server.data.put_large();
+    let mut client = server.client().await;
     client.request("GET", "/metrics", "").await;
     client.half_close().await;
-    client.answer_head().await;
-    gate.cancel();
-    assert_eq!(client.ended().await, b"somebytes");
+    client.response_head().await;
+    assert_eq!(client.ended().await.len(), LARGE);
 }

@@ -1,9 +1,8 @@
-//! The catalogue keeps its own rules, and the documentation keeps to the catalogue.
+//! The rules of metric names, and the comparison of the catalogue with the documentation.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use super::{Kind, Metric, OPERATIONS, Part, THROTTLE_CAUSES, closed_values};
-use crate::telemetry::{Operation, ThrottleCause};
+use super::catalogue::{Kind, Metric, Part, closed_values};
 
 /// Rows of every table of the document whose header is this, each cell without its padding.
 fn rows(header: &str) -> Vec<Vec<String>> {
@@ -69,20 +68,24 @@ fn the_documentation_has_every_closed_label_with_its_values() {
 }
 
 #[test]
-fn names_follow_the_habits_of_prometheus() {
+fn names_follow_the_conventions_of_prometheus() {
     for metric in Metric::ALL {
         let family = metric.family();
         let name = family.name;
-        assert_eq!(Metric::named(name), Some(*metric), "{name} stands twice");
+        assert_eq!(Metric::named(name), Some(*metric), "{name} is there twice");
         assert_eq!(
             name.ends_with("_total"),
             family.kind == Kind::Counter,
             "{name}"
         );
-        let ours = name.starts_with("vobiz_");
-        // Whoever knows other probes looks for these two names.
-        let known = family.part == Part::Probe && name.starts_with("probe_");
-        assert_eq!(ours || known, family.part != Part::Process, "{name}");
+        let has_prefix = name.starts_with("vobiz_");
+        // Two names are a convention of probe exporters.
+        let is_convention = family.part == Part::Probe && name.starts_with("probe_");
+        assert_eq!(
+            has_prefix || is_convention,
+            family.part != Part::Process,
+            "{name}"
+        );
         assert!(family.help.ends_with('.'), "{name}");
         if family.part == Part::Snapshot {
             assert_eq!(family.labels[0], "account", "{name}");
@@ -92,20 +95,11 @@ fn names_follow_the_habits_of_prometheus() {
 }
 
 #[test]
-fn the_unit_is_what_the_name_ends_in() {
+fn the_unit_is_the_end_of_the_name() {
     let unit = |metric: Metric| metric.family().unit();
     assert_eq!(unit(Metric::ApiThrottle), Some("seconds"));
     assert_eq!(unit(Metric::ApiRequestDuration), Some("seconds"));
     assert_eq!(unit(Metric::ProcessResidentMemory), Some("bytes"));
     assert_eq!(unit(Metric::WalksSkipped), None);
     assert_eq!(unit(Metric::Up), None);
-}
-
-#[test]
-fn the_instruments_use_the_closed_values() {
-    assert_eq!(Operation::ALL.map(Operation::label), OPERATIONS);
-    assert_eq!(
-        ThrottleCause::ALL.map(ThrottleCause::label),
-        THROTTLE_CAUSES
-    );
 }

@@ -5,31 +5,30 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use super::Patient;
-use crate::http::{body::Ticket, connection::Pulse, settings::Limits};
+use crate::http::connection::{Activity, ResponseGuard, Settings, TimeoutStream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One connection over a pipe that holds 64 bytes, with the limits that everybody has.
+/// One connection over a pipe that holds 64 bytes, with the default settings.
 struct Connection {
-    server: Patient<DuplexStream>,
+    server: TimeoutStream<DuplexStream>,
     client: DuplexStream,
-    pulse: Arc<Pulse>,
+    activity: Arc<Activity>,
 }
 
 fn connection() -> Connection {
     let (client, stream) = duplex(64);
-    let pulse = Arc::new(Pulse::default());
-    let server = Patient::new(stream, Arc::clone(&pulse), Arc::new(Limits::default()));
+    let activity = Arc::new(Activity::default());
+    let server = TimeoutStream::new(stream, Arc::clone(&activity), Arc::new(Settings::default()));
     Connection {
         server,
         client,
-        pulse,
+        activity,
     }
 }
 
-/// Reads until the patience ends, and says after how many seconds that was.
-async fn seconds_until_given_up(server: &mut Patient<DuplexStream>) -> u64 {
+/// Reads until the timeout and returns the seconds until then.
+async fn seconds_until_timeout(server: &mut TimeoutStream<DuplexStream>) -> u64 {
     let start = Instant::now();
     let error = loop {
         match server.read(&mut [0; 64]).await {
@@ -42,70 +41,70 @@ async fn seconds_until_given_up(server: &mut Patient<DuplexStream>) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_never_speaks_is_given_up_after_ten_seconds() {
+async fn a_silent_connection_times_out_after_ten_seconds() {
     let mut connection = connection();
-    assert_eq!(seconds_until_given_up(&mut connection.server).await, 10);
+    assert_eq!(seconds_until_timeout(&mut connection.server).await, 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_drips_gets_no_more_time_for_each_drop() {
+async fn a_slow_head_gets_no_more_time_for_each_byte() {
     let Connection {
         mut server,
         mut client,
         ..
     } = connection();
-    let drip = async {
+    let slow = async {
         loop {
             client.write_all(b"x").await.unwrap();
             sleep(SECOND).await;
         }
     };
     tokio::select! {
-        () = drip => {}
-        seconds = seconds_until_given_up(&mut server) => assert_eq!(seconds, 10),
+        () = slow => {}
+        seconds = seconds_until_timeout(&mut server) => assert_eq!(seconds, 10),
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn between_two_requests_a_connection_may_rest_for_minutes() {
+async fn a_connection_may_be_idle_for_minutes_between_requests() {
     let Connection {
         mut server,
         mut client,
-        pulse,
+        activity,
     } = connection();
     for _ in 0..3 {
         client.write_all(b"head").await.unwrap();
         server.read_exact(&mut [0; 4]).await.unwrap();
-        drop(Ticket::new(&pulse));
-        // The next head is awaited from here on.
-        let rest = timeout(5 * 60 * SECOND, server.read_u8()).await;
-        assert!(rest.is_err(), "nobody gave up");
+        drop(ResponseGuard::new(&activity));
+        // The idle time starts here.
+        let read = timeout(5 * 60 * SECOND, server.read_u8()).await;
+        assert!(read.is_err(), "no timeout yet");
     }
-    assert_eq!(seconds_until_given_up(&mut server).await, 60);
+    assert_eq!(seconds_until_timeout(&mut server).await, 60);
 
     client.write_all(b"he").await.unwrap();
     assert_eq!(
-        seconds_until_given_up(&mut server).await,
+        seconds_until_timeout(&mut server).await,
         10,
-        "a head that has begun must end soon"
+        "the time of a head starts with its first byte"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_an_answer_is_under_way_nothing_is_expected_of_the_client() {
+async fn no_read_timeout_during_a_response() {
     let mut connection = connection();
-    let ticket = Ticket::new(&connection.pulse);
+    let guard = ResponseGuard::new(&connection.activity);
     let hour = 3600 * SECOND;
     let read = timeout(hour, connection.server.read_u8()).await;
     assert!(read.is_err());
-    drop(ticket);
-    assert_eq!(seconds_until_given_up(&mut connection.server).await, 360);
+    drop(guard);
+    assert_eq!(seconds_until_timeout(&mut connection.server).await, 360);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_takes_nothing_is_given_up_after_thirty_seconds() {
+async fn a_client_that_reads_nothing_times_out_after_thirty_seconds() {
     let mut connection = connection();
-    let _ticket = Ticket::new(&connection.pulse);
+    let _guard = ResponseGuard::new(&connection.activity);
     let start = Instant::now();
     let error = connection.server.write_all(&[0; 65]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -113,13 +112,13 @@ async fn a_reader_that_takes_nothing_is_given_up_after_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_byte_that_is_taken_begins_the_thirty_seconds_anew() {
+async fn every_read_byte_restarts_the_thirty_seconds() {
     let Connection {
         mut server,
         mut client,
-        pulse,
+        activity,
     } = connection();
-    let _ticket = Ticket::new(&pulse);
+    let _guard = ResponseGuard::new(&activity);
     let slow = async {
         for _ in 0..20 {
             advance(29 * SECOND).await;
@@ -137,15 +136,15 @@ async fn every_byte_that_is_taken_begins_the_thirty_seconds_anew() {
 }
 
 #[tokio::test]
-async fn pieces_are_written_together_where_the_socket_can() {
+async fn chunks_are_written_together_if_the_socket_can() {
     let (client, server) = duplex(64);
     let vectored = tokio::io::AsyncWrite::is_write_vectored(&server);
-    let pulse = Arc::new(Pulse::default());
-    let mut server = Patient::new(server, pulse, Arc::new(Limits::default()));
+    let activity = Arc::new(Activity::default());
+    let mut server = TimeoutStream::new(server, activity, Arc::new(Settings::default()));
     assert!(vectored && tokio::io::AsyncWrite::is_write_vectored(&server));
 
-    let pieces = [io::IoSlice::new(b"one"), io::IoSlice::new(b"two")];
-    assert_eq!(server.write_vectored(&pieces).await.unwrap(), 6);
+    let chunks = [io::IoSlice::new(b"one"), io::IoSlice::new(b"two")];
+    assert_eq!(server.write_vectored(&chunks).await.unwrap(), 6);
     drop(server);
     let mut all = String::new();
     tokio::io::BufReader::new(client)

@@ -3,11 +3,13 @@ use hyper::{
     header::{ACCEPT, ACCEPT_ENCODING, HeaderValue},
 };
 
-use super::{Escaping, MediaType, encoding, media_type};
-use crate::exposition::Encoding;
+use crate::{
+    exposition::Encoding,
+    http::negotiation::{MediaType, encoding, media_type},
+};
 
-const OPEN_METRICS: MediaType = MediaType::OpenMetrics(Escaping::Underscores);
-const OPEN_METRICS_UTF8: MediaType = MediaType::OpenMetrics(Escaping::AllowUtf8);
+const OPEN_METRICS: MediaType = MediaType::OpenMetrics("underscores");
+const OPEN_METRICS_UTF8: MediaType = MediaType::OpenMetrics("allow-utf-8");
 
 fn accepting(lines: &[&str]) -> MediaType {
     let mut headers = HeaderMap::new();
@@ -17,7 +19,7 @@ fn accepting(lines: &[&str]) -> MediaType {
     media_type(&headers)
 }
 
-fn packed(lines: &[&str]) -> Encoding {
+fn accepting_encoding(lines: &[&str]) -> Encoding {
     let mut headers = HeaderMap::new();
     for line in lines {
         headers.append(ACCEPT_ENCODING, HeaderValue::from_str(line).unwrap());
@@ -26,7 +28,7 @@ fn packed(lines: &[&str]) -> Encoding {
 }
 
 #[test]
-fn every_prometheus_gets_the_format_that_it_prefers() {
+fn every_prometheus_version_gets_its_preferred_format() {
     let cases = [
         (
             "2.42 by default",
@@ -55,24 +57,24 @@ fn every_prometheus_gets_the_format_that_it_prefers() {
             OPEN_METRICS_UTF8,
         ),
         (
-            "3 with names escaped for an old reader",
+            "3 with escaped names",
             "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,\
              application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
             OPEN_METRICS,
         ),
         (
-            "3 told to scrape text only",
+            "3 configured for text only",
             "text/plain;version=0.0.4;q=0.3,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.2,*/*;q=0.1",
             MediaType::Text,
         ),
     ];
-    for (who, accept, expected) in cases {
-        assert_eq!(accepting(&[accept]), expected, "{who}");
+    for (version, accept, expected) in cases {
+        assert_eq!(accepting(&[accept]), expected, "{version}");
     }
 }
 
 #[test]
-fn whoever_asks_for_nothing_we_have_gets_text() {
+fn an_unsupported_format_is_answered_with_text() {
     for accept in [
         "",
         "*/*",
@@ -91,7 +93,7 @@ fn whoever_asks_for_nothing_we_have_gets_text() {
 }
 
 #[test]
-fn the_larger_weight_wins_and_the_first_of_equals() {
+fn the_larger_weight_or_the_first_of_equal_ones_wins() {
     let open = "application/openmetrics-text;version=1.0.0";
     let cases = [
         (format!("{open};q=0.4, text/plain;q=0.5"), MediaType::Text),
@@ -100,7 +102,7 @@ fn the_larger_weight_wins_and_the_first_of_equals() {
         (format!("text/plain, {open}"), MediaType::Text),
         (format!("*/*, {open}"), OPEN_METRICS),
         (format!("{open};q=0.2, */*;q=0.9"), MediaType::Text),
-        // The closest range decides about text, whatever the others say.
+        // The most specific range gives the weight of text.
         (
             format!("{open};q=0.2, text/plain;version=0.0.4;q=0.1, */*;q=0.9"),
             OPEN_METRICS,
@@ -121,11 +123,11 @@ fn several_headers_count_as_one_list() {
         ]),
         OPEN_METRICS
     );
-    assert_eq!(packed(&["br", "gzip"]), Encoding::Gzip);
+    assert_eq!(accepting_encoding(&["br", "gzip"]), Encoding::Gzip);
 }
 
 #[test]
-fn names_quotes_and_spaces_are_read_as_the_standard_says() {
+fn names_quotes_and_spaces_follow_the_standard() {
     for accept in [
         "Application/OpenMetrics-Text;Version=1.0.0",
         "application/openmetrics-text ; version=\"1.0.0\" ; q=1.000",
@@ -148,20 +150,20 @@ fn a_known_escaping_is_echoed_and_an_unknown_one_is_underscores() {
     ] {
         let accept = format!("application/openmetrics-text;version=1.0.0;escaping={value}");
         assert_eq!(
-            accepting(&[&accept]).header(),
+            accepting(&[&accept]).content_type(),
             format!(
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping={expected}"
             )
         );
     }
     assert_eq!(
-        accepting(&["text/plain;escaping=dots"]).header(),
+        accepting(&["text/plain;escaping=dots"]).content_type(),
         "text/plain; version=0.0.4; charset=utf-8"
     );
 }
 
 #[test]
-fn gzip_is_for_those_who_take_it() {
+fn gzip_needs_an_acceptable_weight() {
     for (accept, expected) in [
         ("gzip", Encoding::Gzip),
         ("GZIP", Encoding::Gzip),
@@ -183,27 +185,30 @@ fn gzip_is_for_those_who_take_it() {
         ("gzip;q=0, identity;q=0", Encoding::Identity),
         ("gzipped", Encoding::Identity),
     ] {
-        assert_eq!(packed(&[accept]), expected, "{accept:?}");
+        assert_eq!(accepting_encoding(&[accept]), expected, "{accept:?}");
     }
-    assert_eq!(packed(&[]), Encoding::Identity);
+    assert_eq!(accepting_encoding(&[]), Encoding::Identity);
 }
 
 #[test]
-fn a_weight_that_cannot_be_read_leaves_its_range_out() {
+fn an_invalid_weight_removes_its_element() {
     for weight in [
         "2", "1.5", "-1", "nan", "inf", "1e0", "0,5", "", ".5", "0.x",
     ] {
         assert_eq!(
-            packed(&[&format!("gzip;q={weight}")]),
+            accepting_encoding(&[&format!("gzip;q={weight}")]),
             Encoding::Identity,
             "{weight:?}"
         );
     }
-    assert_eq!(packed(&["gzip;q=0.12345678901234567890"]), Encoding::Gzip);
+    assert_eq!(
+        accepting_encoding(&["gzip;q=0.12345678901234567890"]),
+        Encoding::Gzip
+    );
 }
 
 #[test]
-fn hostile_headers_are_as_good_as_none() {
+fn invalid_headers_count_as_absent() {
     let long = ",;=\"".repeat(4000);
     let quotes = "\"".repeat(9999);
     for value in [
@@ -218,7 +223,7 @@ fn hostile_headers_are_as_good_as_none() {
         "*/",
     ] {
         assert_eq!(accepting(&[value]), MediaType::Text);
-        assert_eq!(packed(&[value]), Encoding::Identity);
+        assert_eq!(accepting_encoding(&[value]), Encoding::Identity);
     }
 
     let mut headers = HeaderMap::new();
@@ -230,6 +235,6 @@ fn hostile_headers_are_as_good_as_none() {
     assert_eq!(
         media_type(&headers),
         OPEN_METRICS,
-        "a line that is no text hides no other line"
+        "a header with invalid bytes hides no other header"
     );
 }

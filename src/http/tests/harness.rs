@@ -1,0 +1,126 @@
+//! A server with fake data.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::client::{Client, soon};
+use crate::{
+    exposition::{AccountSummary, Encoding, Format},
+    http::{Bound, Chunks, DataSource, ProbeHandler, Settings},
+    shutdown::CancellationToken,
+    telemetry::Instruments,
+};
+
+/// More than the socket buffers of both sides.
+pub(super) const LARGE: usize = 64 * 1024 * 1024;
+
+/// A running server on a free port of the loopback address.
+pub(super) struct Harness {
+    pub(super) address: SocketAddr,
+    pub(super) data: Arc<FakeData>,
+    pub(super) instruments: Instruments,
+    pub(super) shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Harness {
+    pub(super) async fn start(settings: Settings) -> Self {
+        Self::with_probe_handler(settings, None).await
+    }
+
+    /// Starts a server with `/probe`.
+    pub(super) async fn with_probe_handler(
+        settings: Settings,
+        handler: Option<Arc<dyn ProbeHandler>>,
+    ) -> Self {
+        let loopback = "127.0.0.1:0".to_owned();
+        let mut bound = Bound::bind(&[loopback], settings).await.unwrap();
+        if let Some(handler) = handler {
+            bound = bound.with_probe_handler(handler);
+        }
+        let address = bound.local_addrs()[0];
+        let data = Arc::new(FakeData::default());
+        let (instruments, shutdown) = (Instruments::new(), CancellationToken::new());
+        let source = Arc::clone(&data);
+        let serving = tokio::spawn(bound.serve(source, instruments.clone(), shutdown.clone()));
+        Self {
+            address,
+            data,
+            instruments,
+            shutdown,
+            serving,
+        }
+    }
+
+    pub(super) async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// Waits until the server returns.
+    pub(super) async fn closed(self) {
+        soon(self.serving).await.unwrap();
+    }
+
+    /// The number of counted responses with this handler and code.
+    pub(super) fn counted(&self, handler: &str, code: &str) -> f64 {
+        let families = self.instruments.gather();
+        let name = "vobiz_exporter_http_requests_total";
+        let Some(family) = families.iter().find(|family| family.name() == name) else {
+            return 0.0;
+        };
+        let found = family.get_metric().iter().find(|metric| {
+            let is = |name: &str, value: &str| {
+                let mut labels = metric.get_label().iter();
+                labels.any(|label| label.name() == name && label.value() == value)
+            };
+            is("handler", handler) && is("code", code)
+        });
+        found.map_or(0.0, |metric| metric.get_counter().get_value())
+    }
+}
+
+/// Data that a test controls.
+#[derive(Debug, Default)]
+pub(super) struct FakeData {
+    pub(super) is_ready: AtomicBool,
+    pub(super) accounts: Mutex<Vec<AccountSummary>>,
+    pub(super) chunks: Mutex<Vec<Bytes>>,
+    pub(super) requests: Mutex<Vec<(Format, Encoding)>>,
+}
+
+impl FakeData {
+    pub(super) fn put(&self, chunks: impl IntoIterator<Item = Bytes>) {
+        *self.chunks.lock().unwrap() = chunks.into_iter().collect();
+    }
+
+    /// One chunk that is larger than the socket buffers: its response is in progress until the client
+    /// has read it.
+    pub(super) fn put_large(&self) {
+        self.put([Bytes::from(vec![b'x'; LARGE])]);
+    }
+}
+
+impl DataSource for FakeData {
+    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
+        self.requests.lock().unwrap().push((format, encoding));
+        let chunks = self.chunks.lock().unwrap().clone();
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        (length, Box::new(chunks.into_iter()))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    fn accounts(&self) -> Vec<AccountSummary> {
+        self.accounts.lock().unwrap().clone()
+    }
+}
