@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,10 +15,10 @@ use super::{
     progress::{Progress, Stage},
 };
 use crate::{
-    api::{Client, Endpoint, Error, ErrorKind},
+    api::{Client, Endpoint, Error},
     config::{Account, Optional},
     telemetry::{AccountInstruments, ThrottleCause},
-    walk::{RateLimiter, Waited},
+    walk::{RateLimiter, Retry, RetryPolicy, Waited},
 };
 
 /// Longer than anybody waits: those who wait have deadlines, a flight has none.
@@ -64,8 +64,7 @@ pub(super) struct Line<R> {
     /// Requests of probes in flight over the whole process.
     pub(super) room: Arc<Semaphore>,
     pub(super) instruments: AccountInstruments,
-    /// How many answers in a row were refusals without a word about when to come again.
-    refused: AtomicU32,
+    retry: RetryPolicy,
     /// How long the last answered request took, in milliseconds.
     took: AtomicU64,
 }
@@ -98,7 +97,7 @@ impl<R: Retrieve> Line<R> {
             share,
             room,
             instruments,
-            refused: AtomicU32::new(0),
+            retry: RetryPolicy::default(),
             took: AtomicU64::new(0),
         }
     }
@@ -108,12 +107,20 @@ impl<R: Retrieve> Line<R> {
     pub(super) async fn ask(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
         let share = self.share.acquire(FOR_EVER).await;
         let room = self.room.acquire().await;
-        let mut answer = self.attempt(&id, &progress).await?;
-        if answer.as_ref().is_err_and(|error| error.stale_connection) {
-            answer = self.attempt(&id, &progress).await?;
-        }
+        let mut reconnected = false;
+        let answer = loop {
+            let answer = self.attempt(&id, &progress).await?;
+            let Err(error) = &answer else {
+                self.retry.succeeded();
+                break answer;
+            };
+            let retry = self.retry.decide(error, &self.limiter);
+            if retry != Retry::Now || reconnected {
+                break answer;
+            }
+            reconnected = true;
+        };
         drop((room, share));
-        self.apply_retry_after(answer.as_ref().err());
         Ok(answer?)
     }
 
@@ -145,25 +152,5 @@ impl<R: Retrieve> Line<R> {
     /// How long a request is likely to take.
     pub(super) fn usual_time(&self) -> Duration {
         Duration::from_millis(self.took.load(Ordering::Relaxed))
-    }
-
-    /// What the vendor wants holds for walks, too.
-    fn apply_retry_after(&self, error: Option<&Error>) {
-        let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
-        // One burst that the vendor refuses is one refusal: nobody leaves while a pause holds.
-        let is_news = is_refusal && self.limiter.pause().is_none();
-        let refused = if is_refusal {
-            self.refused
-                .fetch_add(is_news.into(), Ordering::Relaxed)
-                .saturating_add(is_news.into())
-        } else {
-            self.refused.store(0, Ordering::Relaxed);
-            0
-        };
-        if let Some(wait) = error.and_then(|error| error.retry_after) {
-            self.limiter.apply_retry_after(wait);
-        } else if is_refusal {
-            self.limiter.back_off(refused);
-        }
     }
 }

@@ -61,6 +61,16 @@ pub(super) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// When the walk that must agree starts.
+    pub(super) fn confirm_at(self) -> Option<Instant> {
+        match self {
+            Self::Publish => None,
+            Self::Wait { confirm_at, .. } => Some(confirm_at),
+        }
+    }
+}
+
 /// How a list differs from an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {

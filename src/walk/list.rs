@@ -9,8 +9,7 @@ use std::{collections::HashSet, time::Duration};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Reason, Source, WalkError,
-    fetch::PageFetcher,
+    fetch::{PageFetcher, Reason, Source, WalkError},
     overlap::{self, PageKeys},
 };
 use crate::{

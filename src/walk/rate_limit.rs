@@ -7,7 +7,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    sync::{
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,6 +19,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use url::Url;
+
+use crate::api::{Error, ErrorKind};
 
 /// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -148,7 +153,7 @@ impl RateLimiter {
             let allowed = Instant::now();
             let permit = in_flight(&self.in_flight.all).await;
             waited.in_flight += allowed.elapsed();
-            // Somebody may have been told to pause while this one waited.
+            // A pause may have begun during the wait.
             if self.pause().is_some() {
                 continue;
             }
@@ -162,14 +167,14 @@ impl RateLimiter {
         }
     }
 
-    /// Begins a walk: while it lasts, nobody gets a [`Self::acquire_when_idle`].
+    /// Begins a walk. While it lasts, [`Self::acquire_when_idle`] gives no permit.
     pub fn begin_walk(&self) -> WalkGuard<'_> {
         self.walks.send_modify(|walks| *walks += 1);
         WalkGuard(self)
     }
 
-    /// Waits for the right to make one request that can wait: between walks, after pauses, and
-    /// within the part of requests in flight that can wait. May be given up at any time.
+    /// Waits for the right to make one request that can wait: between walks, after pauses, and within
+    /// the part of the cap that such requests have. May be cancelled at any time.
     pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
@@ -183,14 +188,14 @@ impl RateLimiter {
                 permit = self.try_acquire_when_idle() => if let Some(permit) = permit {
                     return permit;
                 },
-                // The lock is let go of at once, for the walk to take.
+                // The walk needs the lock at once.
                 _ = walks.wait_for(|walks| *walks > 0) => {}
             }
         }
     }
 
     async fn try_acquire_when_idle(&self) -> Option<Permit> {
-        // The limiter first, without the lock: a place is not held while others could use it.
+        // The wait comes first and without the lock: a slow limiter must not occupy the cap.
         let start = *self.next.lock().await;
         sleep_until(start).await;
         let spare = in_flight(&self.in_flight.idle).await;
@@ -209,14 +214,13 @@ impl RateLimiter {
         })
     }
 
-    /// Are as many requests in flight as the process may have?
+    /// Whether the process has as many requests in flight as it may have.
     pub fn is_full(&self) -> bool {
         self.in_flight.all.available_permits() == 0
     }
 
-    /// The vendor asks (`Retry-After`) for no request before this much time has passed. Returns the end of
-    /// the pause, which is at most ten minutes away.
-    pub fn apply_retry_after(&self, wait: Duration) -> Instant {
+    /// The vendor asks (`Retry-After`) for no request before this much time has passed.
+    pub(super) fn apply_retry_after(&self, wait: Duration) {
         if wait > LONGEST_PAUSE {
             tracing::warn!(
                 asked_s = wait.as_secs(),
@@ -224,36 +228,84 @@ impl RateLimiter {
                 "the vendor asks for a longer pause than is honoured"
             );
         }
-        let end = Instant::now() + wait.min(LONGEST_PAUSE);
-        self.pause_until(end);
-        end
-    }
-
-    /// The vendor has refused `times` requests in a row because of its limit, without `Retry-After`: no
-    /// request starts for half a second at first, and for half a minute at last. An answer that comes
-    /// during a pause belongs to an earlier request and changes nothing.
-    pub fn back_off(&self, times: u32) {
-        if self.pause().is_none() {
-            self.pause_until(Instant::now() + backoff(times, fastrand::f64()));
-        }
+        self.pause_until(Instant::now() + wait.min(LONGEST_PAUSE));
     }
 
     /// No request starts before `until`.
     pub fn pause_until(&self, until: Instant) {
-        let mut paused = self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut paused = self.lock_pause();
         *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
     }
 
-    /// Until when nobody may start, while the vendor's pause holds.
+    /// The end of the pause that the vendor asked for, while it lasts.
     pub fn pause(&self) -> Option<Instant> {
-        let paused = self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        paused.filter(|until| *until > Instant::now())
+        self.lock_pause().filter(|until| *until > Instant::now())
+    }
+
+    fn lock_pause(&self) -> MutexGuard<'_, Option<Instant>> {
+        (self.paused_until.lock()).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What follows a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Send it again at once: its connection had been closed while it was idle.
+    Now,
+    /// It may succeed after this wait.
+    After(Duration),
+    /// It may succeed after the pause of the limiter, which holds for every request.
+    AfterPause,
+    /// It would fail again. Another request of the account may succeed after this wait.
+    Never(Duration),
+}
+
+/// Decides what follows a failed request. Walks, details and probes share this one policy.
+#[derive(Debug, Default)]
+pub struct RetryPolicy {
+    /// Failures in a row, on which the length of a wait depends.
+    failures: AtomicU32,
+}
+
+impl RetryPolicy {
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// A request succeeded: the next wait is the shortest.
+    pub fn succeeded(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Decides what follows `error`. Pauses `limiter` where the vendor asks for a pause (`Retry-After`),
+    /// and where it limits the rate (429). The caller limits the number of retries.
+    pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
+        if error.stale_connection {
+            return Retry::Now;
+        }
+        if error.kind == ErrorKind::NotFound {
+            // The API works; only this endpoint is gone.
+            self.succeeded();
+            return Retry::Never(Duration::ZERO);
+        }
+        let is_limited = error.kind == ErrorKind::RateLimited;
+        // Requests that were in flight together are refused together: they are one failure.
+        let is_known = is_limited && limiter.pause().is_some();
+        if !is_known {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let wait = backoff(self.failures(), fastrand::f64());
+        match error.retry_after {
+            Some(asked) => limiter.apply_retry_after(asked),
+            None if is_limited && !is_known => limiter.pause_until(Instant::now() + wait),
+            None => {}
+        }
+        match error.kind {
+            ErrorKind::RateLimited => Retry::AfterPause,
+            kind if kind.is_retryable() => Retry::After(wait),
+            _ => Retry::Never(wait),
+        }
     }
 }
 

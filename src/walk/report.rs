@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{WalkError, confirm::Change, fetch::Work, rate_limit::Waited};
+use super::{
+    confirm::Change,
+    fetch::{WalkError, Work},
+    rate_limit::Waited,
+};
 use crate::{
     api::{Endpoint, Field, Fields, Rejection},
     clock::UnixMillis,
@@ -118,7 +122,7 @@ impl DetailsNote {
     /// So many endpoints want details at `rate` requests per second, which is what walks leave of what
     /// is `granted` and of what the `limiter` allows. More than stay fresh at that rate is said once, with
     /// the numbers and the settings that would change it, for a fleet that is a fifth larger.
-    pub(super) fn foresee(
+    pub(super) fn too_many(
         &mut self,
         wanted: u64,
         rate: f64,
@@ -364,18 +368,18 @@ mod tests {
         };
         let slow = Some(5.0);
         assert_eq!(
-            note.foresee(600, 1.0, 1.0, slow),
+            note.too_many(600, 1.0, 1.0, slow),
             None,
             "that many stay fresh"
         );
-        let said = note.foresee(1_500, 1.0, 1.0, slow).unwrap();
+        let said = note.too_many(1_500, 1.0, 1.0, slow).unwrap();
         assert_eq!(
             said,
             "1500 endpoints want details, but 60.0 requests per minute beside walks x 10.0 minutes keep \
              600 fresh, so each is retrieved every 25 minutes; to keep up, set \
              details.requests_per_minute to 180, or details.max_age to 30m"
         );
-        assert_eq!(note.foresee(1_500, 1.0, 1.0, slow), None, "once");
+        assert_eq!(note.too_many(1_500, 1.0, 1.0, slow), None, "once");
     }
 
     #[test]
@@ -386,7 +390,7 @@ mod tests {
             too_many: false,
             unreadable: false,
         };
-        let said = note.foresee(2_750, 4.1, 100.0, Some(5.0)).unwrap();
+        let said = note.too_many(2_750, 4.1, 100.0, Some(5.0)).unwrap();
         let settings = "to keep up, set api.requests_per_second to 9, or details.max_age to 14m";
         assert!(said.ends_with(settings), "{said}");
     }

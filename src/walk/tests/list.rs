@@ -20,7 +20,7 @@ use crate::{
     walk::{Poller, PollerDeps, RateLimiter, Source},
 };
 
-/// The wall time at which every story begins.
+/// The wall time at which every scenario begins.
 pub(super) const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
 /// How the list counts itself.
@@ -109,7 +109,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit that panics is a story of its own, and the list goes on after it.
+        // An edit that panics is a scenario of its own, and the list goes on after it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -265,13 +265,13 @@ pub(super) fn account() -> Account {
 }
 
 /// A poller in front of a list, with what it counts and shows.
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) poller: Poller<List>,
     pub(super) reader: Reader,
     pub(super) instruments: Instruments,
 }
 
-impl Stage {
+impl Fixture {
     pub(super) fn new(list: &Arc<List>, account: Account) -> Self {
         let rate = account.api.requests_per_second;
         let limiter = RateLimiter::new(rate, 32);
@@ -300,7 +300,7 @@ impl Stage {
     }
 }
 
-/// The same, of a stage that was given away.
+/// The same, of a fixture that was given away.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -12,10 +12,11 @@ use proptest::prelude::*;
 use super::list::{List, START, Total, account, endpoint};
 use crate::{
     api::Endpoint,
+    clock::Clock,
     snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
     walk::{
-        RateLimiter,
+        PollerDeps, RateLimiter,
         fetch::PageFetcher,
         list::{self, Outcome},
     },
@@ -26,9 +27,12 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     account.api.page_size = page_size;
     account.api.concurrency = concurrency;
     account.poll.max_age = Duration::from_secs(100_000);
-    let limiter = Arc::new(RateLimiter::new(None, 32));
-    let instruments = Instruments::new().account("main");
-    PageFetcher::new(Arc::clone(list), limiter, instruments, &account)
+    let deps = PollerDeps {
+        clock: Clock::anchored(START),
+        instruments: Instruments::new().account("main"),
+        limiter: Arc::new(RateLimiter::new(None, 32)),
+    };
+    PageFetcher::new(Arc::clone(list), &deps, &account)
 }
 
 /// A reading as a snapshot, without what the walk was like.
@@ -155,12 +159,12 @@ async fn lost(
     Some(lived.filter(|id| found.endpoint(id).is_none()).collect())
 }
 
-fn in_paused_time<T>(story: impl Future<Output = T>) -> T {
+fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build();
-    runtime.unwrap().block_on(story)
+    runtime.unwrap().block_on(scenario)
 }
 
 proptest! {
@@ -192,7 +196,7 @@ proptest! {
 
 #[test]
 fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_deceived() {
-    let story = |seed, by_counting| {
+    let scenario = |seed, by_counting| {
         let churn = Churn {
             seed,
             chance: 0.1,
@@ -202,8 +206,8 @@ fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_decei
         let list = odd_list(1_000, NOTHING_ODD, seed);
         in_paused_time(lost(list, (100, 100, 2), churn, by_counting))
     };
-    let anchored: Vec<_> = (0..300).map(|seed| story(seed, false)).collect();
-    let counted: Vec<_> = (0..300).map(|seed| story(seed, true)).collect();
+    let anchored: Vec<_> = (0..300).map(|seed| scenario(seed, false)).collect();
+    let counted: Vec<_> = (0..300).map(|seed| scenario(seed, true)).collect();
     let whole = anchored.iter().flatten().count();
     assert_eq!(whole, 300, "every gap is closed by stepping back");
     assert_eq!(anchored.iter().flatten().flatten().count(), 0);

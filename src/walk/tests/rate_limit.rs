@@ -8,7 +8,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::walk::rate_limit::*;
+use super::list::fault;
+use crate::{
+    api::{Error, ErrorKind},
+    walk::rate_limit::*,
+};
 
 /// Longer than any pause here.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -203,23 +207,55 @@ async fn whoever_waits_for_a_slow_limiter_keeps_no_place_from_a_quick_one() {
 async fn a_pause_is_honoured_up_to_ten_minutes() {
     let (limiter, start) = (limiter(None), Instant::now());
     for (asked, honoured) in [(30, 30), (86_400, 600)] {
-        let end = limiter.apply_retry_after(Duration::from_secs(asked));
-        assert_eq!(end, start + Duration::from_secs(honoured));
-        assert_eq!(limiter.pause(), Some(end));
+        limiter.apply_retry_after(Duration::from_secs(asked));
+        assert_eq!(limiter.pause(), Some(start + Duration::from_secs(honoured)));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_word_from_the_vendor_pauses_grow_and_end() {
-    let start = Instant::now();
-    let paused = |times| {
-        let limiter = limiter(None);
-        limiter.back_off(times);
-        limiter.pause().expect("it is paused") - start
+async fn pauses_without_retry_after_grow_up_to_half_a_minute() {
+    let (policy, limiter) = (RetryPolicy::default(), limiter(None));
+    let refused = fault(ErrorKind::RateLimited);
+    let mut pauses = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(policy.decide(&refused, &limiter), Retry::AfterPause);
+        let pause = limiter.pause().expect("it is paused");
+        // Requests that were in flight with the first one change nothing.
+        policy.decide(&refused, &limiter);
+        assert_eq!(limiter.pause(), Some(pause));
+        pauses.push(pause - Instant::now());
+        limiter.acquire(HOUR).await.unwrap();
+    }
+    assert!(pauses[0] <= Duration::from_millis(500));
+    assert!(pauses[3] > Duration::from_secs(1));
+    assert!(pauses[19] > Duration::from_secs(14) && pauses[19] <= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_policy_decides_what_follows_each_kind_of_error() {
+    let limiter = limiter(None);
+    for (kind, waits) in [
+        (ErrorKind::Timeout, true),
+        (ErrorKind::Network, true),
+        (ErrorKind::ServerError, true),
+        (ErrorKind::Auth, false),
+        (ErrorKind::Malformed, false),
+        (ErrorKind::NotFound, false),
+    ] {
+        let policy = RetryPolicy::default();
+        let retry = policy.decide(&fault(kind), &limiter);
+        assert_eq!(matches!(retry, Retry::After(_)), waits, "{kind:?}");
+        assert_eq!(matches!(retry, Retry::Never(_)), !waits, "{kind:?}");
+        let failures = u32::from(kind != ErrorKind::NotFound);
+        assert_eq!(policy.failures(), failures, "{kind:?}");
+    }
+    let stale = Error {
+        stale_connection: true,
+        ..fault(ErrorKind::Network)
     };
-    assert!(paused(1) <= Duration::from_millis(500));
-    assert!(paused(4) > Duration::from_secs(1));
-    assert!(paused(u32::MAX) <= Duration::from_secs(30));
+    let policy = RetryPolicy::default();
+    assert_eq!(policy.decide(&stale, &limiter), Retry::Now);
+    assert_eq!((policy.failures(), limiter.pause()), (0, None));
 }
 
 proptest! {

@@ -1,10 +1,10 @@
-//! A poller that runs while a story watches what it asks for and shows.
+//! A poller that runs while a scenario watches what it asks for and shows.
 
 use std::{future::Future, ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::list::{List, Record, START, Stage, account, fault};
+use super::list::{Fixture, List, Record, START, account, fault};
 use crate::{
     api::{Endpoint, Error, ErrorKind},
     clock::Clock,
@@ -51,15 +51,15 @@ pub(super) fn list(endpoints: u64, registered: Range<usize>) -> Arc<List> {
     list
 }
 
-/// What a story watches while the poller runs.
-pub(super) struct Watch {
+/// What a scenario watches while the poller runs.
+pub(super) struct Run {
     pub(super) list: Arc<List>,
     pub(super) reader: Reader,
     pub(super) instruments: Instruments,
     pub(super) start: Instant,
 }
 
-impl Watch {
+impl Run {
     pub(super) fn state(&self) -> Arc<AccountState> {
         self.reader.current()
     }
@@ -83,24 +83,24 @@ impl Watch {
     }
 }
 
-/// Runs a poller while `story` watches.
-pub(super) async fn tell<F: Future<Output = ()>>(
+/// Runs a poller while `scenario` watches.
+pub(super) async fn observe<F: Future<Output = ()>>(
     list: &Arc<List>,
     account: Account,
-    story: impl FnOnce(Watch) -> F,
+    scenario: impl FnOnce(Run) -> F,
 ) {
-    let stage = Stage::new(list, account);
-    let watch = Watch {
+    let fixture = Fixture::new(list, account);
+    let run = Run {
         list: Arc::clone(list),
-        reader: stage.reader.clone(),
-        instruments: stage.instruments.clone(),
+        reader: fixture.reader.clone(),
+        instruments: fixture.instruments.clone(),
         start: Instant::now(),
     };
     let shutdown = shutdown::CancellationToken::new();
-    let run = stage.poller.run(shutdown.clone());
-    let story = async {
-        story(watch).await;
+    let poller = fixture.poller.run(shutdown.clone());
+    let scenario = async {
+        scenario(run).await;
         shutdown.cancel();
     };
-    tokio::join!(story, run);
+    tokio::join!(scenario, poller);
 }
