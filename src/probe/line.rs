@@ -17,8 +17,8 @@ use super::{
 use crate::{
     api::{Client, Endpoint, Error},
     config::{Account, Optional},
-    telemetry::{AccountInstruments, ThrottleCause},
-    walk::{RateLimiter, Retry, RetryPolicy, Waited},
+    telemetry::AccountInstruments,
+    walk::{RateLimiter, Retry, RetryPolicy},
 };
 
 /// Longer than anybody waits: those who wait have deadlines, a flight has none.
@@ -133,15 +133,8 @@ impl<R: Retrieve> Line<R> {
         let permit = self.limiter.acquire(FOR_EVER).await;
         let permit = permit.map_err(|_| ProbeError::paused())?;
         progress.enter(Stage::Request);
-        let Waited {
-            limiter,
-            in_flight,
-            vendor,
-        } = permit.waited;
-        progress.paused(vendor);
-        self.instruments
-            .throttled(ThrottleCause::Limiter, limiter + in_flight);
-        self.instruments.throttled(ThrottleCause::Vendor, vendor);
+        progress.paused(permit.waited.vendor);
+        permit.waited.count(&self.instruments);
         let left = Instant::now();
         let answer = self.source.retrieve(id).await;
         let took = u64::try_from(left.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -1,11 +1,10 @@
 //! Retrieves single endpoints between two walks, under a budget, for what the list does not say.
 //!
 //! Each record costs a request. [`DetailQueue`] knows whose record is wanted, and in which order.
-//! [`RequestBudget`] knows when the next request may start. [`DetailFetcher`] sends the requests within
-//! the account's limiter.
+//! [`DetailFetcher`] sends the requests within their budget and the account's limiter.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -19,7 +18,7 @@ use tokio::{
 
 use super::{
     fetch::{PollerDeps, Source},
-    rate_limit::{Permit, Retry, RetryPolicy},
+    rate_limit::{Permit, RequestBudget, Retry, RetryPolicy, rate_beside},
     report::DetailsNote,
 };
 use crate::{
@@ -36,10 +35,6 @@ const GATHER: Duration = Duration::from_secs(2);
 const GATHER_EACH: Duration = Duration::from_micros(30);
 /// Requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
-const MINUTE: Duration = Duration::from_secs(60);
-/// Requests that could not start in time, because of a walk, are made up for at twice the rate. Only so
-/// much time is made up for, so that an idle exporter does not flood the vendor.
-const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Retrieves the records of one account.
 #[derive(Debug)]
@@ -55,6 +50,8 @@ pub(super) struct DetailFetcher<S> {
     budget: RequestBudget,
     queue: DetailQueue,
     in_flight: JoinSet<Response>,
+    /// Records that arrive within so long are published together.
+    gather: Duration,
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Detail)>,
     /// When they are to be published.
@@ -88,6 +85,7 @@ impl<S: Source> DetailFetcher<S> {
             budget: RequestBudget::new(details.requests_per_minute),
             queue: DetailQueue::new(details.mode, details.max_age, account.poll.interval),
             in_flight: JoinSet::new(),
+            gather: GATHER,
             arrived: Vec::new(),
             publish_at: None,
             retry: RetryPolicy::default(),
@@ -106,6 +104,8 @@ impl<S: Source> DetailFetcher<S> {
         interval: Duration,
         details: &Arc<Details>,
     ) -> Arc<Details> {
+        let endpoints = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
+        self.gather = GATHER + GATHER_EACH * endpoints;
         let limiter = self.deps.limiter.rate();
         self.rate = rate_beside(self.granted, limiter, snapshot.walk.duration, interval);
         let details = self.without_old(details, interval, |id, detail| {
@@ -239,8 +239,7 @@ impl<S: Source> DetailFetcher<S> {
         detail.retrieved = at.1;
         self.queue.found(&id, &detail);
         self.arrived.push((id, detail));
-        let gather = GATHER + GATHER_EACH * self.queue.endpoints();
-        self.publish_at.get_or_insert(Instant::now() + gather);
+        (self.publish_at).get_or_insert(Instant::now() + self.gather);
     }
 
     fn process_error(&mut self, id: &str, error: &Error, known: &Details) {
@@ -264,69 +263,6 @@ impl<S: Source> DetailFetcher<S> {
             self.queue.stop();
         }
     }
-}
-
-/// A number of requests per minute: spread evenly, and in no minute more.
-#[derive(Debug)]
-pub(super) struct RequestBudget {
-    gap: Duration,
-    /// When the next request would start if all started evenly.
-    due: Instant,
-    /// The starts of the last minute, at most as many as it may have.
-    spent: VecDeque<Instant>,
-    most: usize,
-}
-
-impl RequestBudget {
-    /// An unused budget of so many requests per minute, 0.1 to 6000.
-    pub(super) fn new(per_minute: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "6000 at most, and positive"
-        )]
-        let most = per_minute.ceil() as usize;
-        Self {
-            gap: MINUTE.div_f64(per_minute),
-            due: Instant::now(),
-            spent: VecDeque::new(),
-            most,
-        }
-    }
-
-    /// When the next request may start; perhaps already.
-    pub(super) fn next(&self) -> Instant {
-        let is_full = self.spent.len() == self.most;
-        let oldest = self.spent.front().filter(|_| is_full);
-        let minute = oldest.map(|oldest| *oldest + MINUTE);
-        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
-        self.due.max(minute.max(spacing).unwrap_or(self.due))
-    }
-
-    /// A request starts now.
-    pub(super) fn spend(&mut self) {
-        let now = Instant::now();
-        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
-        self.due = self.due.max(earliest) + self.gap;
-        if self.spent.len() == self.most {
-            self.spent.pop_front();
-        }
-        self.spent.push_back(now);
-    }
-}
-
-/// How many of the `granted` requests per second can start beside walks of such length that start every
-/// `interval`. A part of the time that walks take is made up for, as fast as the limiter allows.
-pub(super) fn rate_beside(
-    granted: f64,
-    limiter: Option<f64>,
-    walk: Duration,
-    interval: Duration,
-) -> f64 {
-    // Never zero: it is a divisor.
-    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
-    let possible = limiter.map_or(f64::INFINITY, |limiter| limiter * left(walk));
-    (granted * left(walk.saturating_sub(MADE_UP))).min(possible)
 }
 
 /// The place of an endpoint in the queue; the first variant goes first.
@@ -358,7 +294,7 @@ enum Miss {
 }
 
 /// What the queue remembers of an endpoint from walk to walk, beside its record.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct History {
     is_newly_registered: bool,
     is_in_flight: bool,
@@ -370,8 +306,8 @@ struct History {
 
 /// The endpoints of one account whose records are wanted, in the order in which they are retrieved.
 ///
-/// An endpoint is in `ready` or `waiting`, unless its request is in flight or failed since the last walk. One
-/// with a fresh record may be in both, as a [`Rank::Renewal`] and for the moment at which it is too old.
+/// An endpoint is in `ready` or `waiting`, unless its request is in flight or has failed since the last
+/// walk. A fresh record may be in both: as a [`Rank::Renewal`], and for the time when it is too old.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
@@ -409,12 +345,6 @@ impl DetailQueue {
         }
     }
 
-    /// Endpoints of the snapshot.
-    fn endpoints(&self) -> u32 {
-        let endpoints = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
-        u32::try_from(endpoints).unwrap_or(u32::MAX)
-    }
-
     /// Endpoints whose record is wanted, and is missing or too old.
     fn pending(&self) -> u64 {
         let now = Instant::now();
@@ -448,14 +378,15 @@ impl DetailQueue {
             }
             self.wanted += 1;
             let history = known.remove_entry(row.id);
-            if history.is_some() || !was_registered {
-                let (id, mut history) =
-                    history.unwrap_or_else(|| (row.id.into(), History::default()));
-                if !was_registered {
-                    history.is_newly_registered = true;
-                    history.misses = 0;
-                }
-                self.histories.insert(id, history);
+            if was_registered {
+                self.histories.extend(history);
+            } else {
+                let newly = History {
+                    is_newly_registered: true,
+                    is_in_flight: history.is_some_and(|(_, history)| history.is_in_flight),
+                    ..History::default()
+                };
+                self.histories.insert(row.id.into(), newly);
             }
             self.place(number, row.id, details.get(row.id));
         }
@@ -476,46 +407,45 @@ impl DetailQueue {
 
     /// Gives an endpoint its rank, now or for later.
     fn place(&mut self, number: u32, id: &str, detail: Option<&Detail>) {
-        let fresh_until = detail.map(|detail| detail.retrieved + self.max_age);
-        self.fresh_until
-            .extend(fresh_until.map(|until| (number, until)));
-        let history = self.histories.get(id);
-        if history.is_some_and(|history| history.is_in_flight) {
+        let known = detail.map(|detail| (detail, detail.retrieved + self.max_age));
+        let fresh_until = known.map(|(_, until)| (number, until));
+        self.fresh_until.extend(fresh_until);
+        let history = self.histories.get(id).copied().unwrap_or_default();
+        if history.is_in_flight {
             return;
         }
-        let is_newly_registered = history.is_some_and(|history| history.is_newly_registered);
-        let misses = history.map_or(0, |history| history.misses);
-        let last_miss = history.and_then(|history| history.last_miss);
-        let (rank, due) = match (last_miss.filter(|_| misses > 0), detail, fresh_until) {
-            _ if is_newly_registered => (Rank::NewlyRegistered, None),
-            // An API that always answers like this must not use up the budget.
-            (Some((_, at)), ..) if misses > 1 => {
+        let rank = match (history.last_miss, known) {
+            _ if history.is_newly_registered => Rank::NewlyRegistered,
+            // An endpoint that never gives a usable record must not use up the budget.
+            (Some((_, at)), _) if history.misses > 1 => {
                 let due = at + self.max_age;
-                (Rank::Failed(due), Some(due))
+                self.waiting.insert((due, Rank::Failed(due), number));
+                return;
             }
-            (Some((Miss::Disagreed, _)), ..) => (Rank::Disagreed, None),
-            (_, Some(detail), Some(until)) => {
-                let Some(expiry) = usable_expiry(detail) else {
-                    return self.place_at(Some(until), Rank::Old(detail.retrieved_at), number);
-                };
-                let lasts = expiry.since(detail.retrieved_at).max(self.least_age);
-                let renew_at = detail.retrieved + lasts;
-                if renew_at < until {
-                    self.place_at(Some(renew_at), Rank::Renewal(expiry), number);
-                }
-                (Rank::Expiring(expiry), Some(until))
-            }
-            (Some((Miss::Failed, at)), ..) => (Rank::Failed(at), None),
-            _ => (Rank::Unknown, None),
+            (Some((Miss::Disagreed, _)), _) => Rank::Disagreed,
+            (_, Some((detail, until))) => return self.place_known(number, detail, until),
+            (Some((Miss::Failed, at)), None) => Rank::Failed(at),
+            (None, None) => Rank::Unknown,
         };
-        self.place_at(due, rank, number);
+        self.ready.insert((rank, number));
     }
 
-    fn place_at(&mut self, due: Option<Instant>, rank: Rank, number: u32) {
-        match due {
-            Some(due) => self.waiting.insert((due, rank, number)),
-            None => self.ready.insert((rank, number)),
+    /// Gives an endpoint the rank that its record will have when it is no longer fresh.
+    fn place_known(&mut self, number: u32, detail: &Detail, until: Instant) {
+        // An expiry that had passed when it was read says nothing about the next.
+        let usable = |expiry: &UnixMillis| *expiry > detail.retrieved_at;
+        let Some(expiry) = detail.expires_at.filter(usable) else {
+            let rank = Rank::Old(detail.retrieved_at);
+            self.waiting.insert((until, rank, number));
+            return;
         };
+        self.waiting.insert((until, Rank::Expiring(expiry), number));
+        let lasts = expiry.since(detail.retrieved_at).max(self.least_age);
+        let renew_at = detail.retrieved + lasts;
+        if renew_at < until {
+            let rank = Rank::Renewal(expiry);
+            self.waiting.insert((renew_at, rank, number));
+        }
     }
 
     /// When the next endpoint may be retrieved, perhaps already; `None` if there is none.
@@ -586,16 +516,10 @@ impl DetailQueue {
     }
 
     fn place_again(&mut self, id: &str, detail: Option<&Detail>) {
-        let number = (self.row(id).is_some())
-            .then(|| self.snapshot.as_ref()?.number(id))
-            .flatten();
+        let snapshot = self.snapshot.as_ref().filter(|_| self.row(id).is_some());
+        let number = snapshot.and_then(|snapshot| snapshot.number(id));
         if let Some(number) = number {
             self.place(number, id, detail);
         }
     }
-}
-
-/// The expiry that a record gave. One that had passed already tells nothing about the next.
-fn usable_expiry(detail: &Detail) -> Option<UnixMillis> {
-    (detail.expires_at).filter(|expiry| *expiry > detail.retrieved_at)
 }

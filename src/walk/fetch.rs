@@ -15,7 +15,7 @@ use crate::{
     api::{Client, Endpoint, Error, ErrorKind, Page},
     clock::Clock,
     config::{Account, Optional},
-    telemetry::{AccountInstruments, Operation, ThrottleCause},
+    telemetry::{AccountInstruments, Operation},
 };
 
 /// The API, as walks use it: [`Client`] in the program, a list in memory in tests with a paused clock.
@@ -60,8 +60,6 @@ pub struct PollerDeps {
 pub enum Reason {
     /// A request failed for good.
     Request(ErrorKind),
-    /// More pages than any list has.
-    TooManyPages,
     /// No proof of completeness, or a vendor that ignores the offset.
     Inconsistent,
     /// No page was completed for `poll.deadline`, or the walk took too long. No request had failed.
@@ -73,7 +71,6 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Self::Request(kind) => kind.label(),
-            Self::TooManyPages => ErrorKind::TooLarge.label(),
             Self::Inconsistent => "inconsistent",
             Self::Deadline => "deadline",
         }
@@ -293,13 +290,8 @@ impl<S: Source> PageFetcher<S> {
                 "the vendor asks for pauses that are longer than poll.interval",
             )
         })?;
-        let waited = permit.waited;
-        let for_limiter = waited.limiter + waited.in_flight;
-        self.instruments
-            .throttled(ThrottleCause::Limiter, for_limiter);
-        self.instruments
-            .throttled(ThrottleCause::Vendor, waited.vendor);
-        lock(&self.progress).work.waited += waited;
+        permit.waited.count(&self.instruments);
+        lock(&self.progress).work.waited += permit.waited;
         Ok(permit)
     }
 

@@ -20,7 +20,7 @@ mod token_file;
 
 pub use fetch::{PollerDeps, Reason, Source, WalkError};
 pub use poller::Poller;
-pub use rate_limit::{RateLimiter, RateLimiters, Retry, RetryPolicy, Waited};
+pub use rate_limit::{RateLimiter, RateLimiters, Retry, RetryPolicy};
 
 #[cfg(test)]
 mod tests;

@@ -8,13 +8,13 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    confirm::{Candidate, Confirmation, Shortfalls, Verdict},
+    confirm::{Candidate, Confirmation, Shortfalls},
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError, Work},
     list::{self, CompleteList},
     report::{self, IntervalNote},
     schedule::Schedule,
-    token_file::{TokenChange, TokenFile},
+    token_file::TokenFile,
 };
 use crate::{
     api::RowKey,
@@ -105,7 +105,7 @@ impl<S: Source> Poller<S> {
     async fn wait(&mut self, start: Instant) {
         while self.schedule.is_backing_off() && Instant::now() + TOKEN_INTERVAL < start {
             self.retrieve_until(Instant::now() + TOKEN_INTERVAL).await;
-            if let TokenChange::Changed(token) = self.token.reload().await {
+            if let Ok(Some(token)) = self.token.reload().await {
                 tracing::info!(account = %self.account.name, "the token has changed: trying it");
                 self.source.set_token(token);
                 return;
@@ -188,12 +188,12 @@ impl<S: Source> Poller<S> {
 
     async fn reload_token(&mut self) {
         match self.token.reload().await {
-            TokenChange::Same => {}
-            TokenChange::Changed(token) => {
+            Ok(None) => {}
+            Ok(Some(token)) => {
                 tracing::info!(account = %self.account.name, "the token has changed");
                 self.source.set_token(token);
             }
-            TokenChange::Unreadable(error) => {
+            Err(error) => {
                 tracing::warn!(account = %self.account.name, %error, "keeping the token in use");
                 self.deps.instruments.token_read_failed();
             }
@@ -218,32 +218,28 @@ impl<S: Source> Poller<S> {
         };
         let state = self.publisher.current();
         let published = state.snapshot.as_deref();
-        let verdict = (self.confirmation).judge(candidate, published, state.withdraw_at);
+        let unconfirmed = (self.confirmation).judge(candidate, published, state.withdraw_at);
         let now = Instant::now();
-        let skipped = (self.schedule).succeeded(now, took, verdict.confirm_at());
+        let confirm_at = unconfirmed.map(|walk| walk.confirm_at);
+        let skipped = self.schedule.succeeded(now, took, confirm_at);
         self.deps.instruments.walks_skipped(skipped);
         let effective = self.schedule.effective_interval();
         let rate = self.deps.limiter.rate();
         if let Some(warning) = (self.interval_note).warning(work, took, effective, rate) {
             tracing::warn!(account = %self.account.name, "{warning}");
         }
-        match verdict {
-            Verdict::Publish => {
-                let walk = WalkFacts {
-                    pages: work.pages,
-                    reported: list.reported,
-                    missing: if is_settled { 0 } else { list.shortfall },
-                    rejected_rows: list.rejected_rows,
-                    ..WalkFacts::new(started_at, self.deps.clock.now(), took)
-                };
-                self.publish(list, walk, retention);
-            }
-            Verdict::Wait { confirm_at, change } => {
-                let confirm_in = confirm_at.saturating_duration_since(now);
-                report::unconfirmed(&self.account, change, confirm_in);
-                self.publish_unconfirmed(&list);
-            }
+        if let Some(unconfirmed) = unconfirmed {
+            report::unconfirmed(&self.account, &unconfirmed);
+            return self.publish_unconfirmed(&list);
         }
+        let walk = WalkFacts {
+            pages: work.pages,
+            reported: list.reported,
+            missing: if is_settled { 0 } else { list.shortfall },
+            rejected_rows: list.rejected_rows,
+            ..WalkFacts::new(started_at, self.deps.clock.now(), took)
+        };
+        self.publish(list, walk, retention);
     }
 
     fn publish(&mut self, list: CompleteList, walk: WalkFacts, retention: Retention) {

@@ -13,17 +13,6 @@ use crate::config::{self, TokenFileError};
 /// A walk waits so long for the token file, which may be on a network share that does not respond.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a reload of the token file found.
-#[derive(Debug)]
-pub(super) enum TokenChange {
-    /// There is no file, or it holds the token that is in use.
-    Same,
-    /// The file holds another token, which is in use from now on.
-    Changed(SecretString),
-    /// The file gives no token; the one in use stays.
-    Unreadable(Unreadable),
-}
-
 /// Why the file gave no token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
@@ -62,19 +51,21 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, and gives up after [`READ_TIMEOUT`].
-    pub(super) async fn reload(&mut self) -> TokenChange {
+    /// Reads the file again, and gives up after [`READ_TIMEOUT`]. Returns a token that differs from the one
+    /// in use, and uses it from now on.
+    ///
+    /// # Errors
+    /// The file gave no token; the one in use stays.
+    pub(super) async fn reload(&mut self) -> Result<Option<SecretString>, Unreadable> {
         let Some(path) = self.path.clone() else {
-            return TokenChange::Same;
+            return Ok(None);
         };
-        match self.read_file(path).await {
-            Ok(token) if token.expose_secret() == self.token.expose_secret() => TokenChange::Same,
-            Ok(token) => {
-                self.token = token.clone();
-                TokenChange::Changed(token)
-            }
-            Err(error) => TokenChange::Unreadable(error),
+        let token = self.read_file(path).await?;
+        if token.expose_secret() == self.token.expose_secret() {
+            return Ok(None);
         }
+        self.token = token.clone();
+        Ok(Some(token))
     }
 
     async fn read_file(&mut self, path: PathBuf) -> Result<SecretString, Unreadable> {
@@ -83,10 +74,10 @@ impl TokenFile {
             return Err(Unreadable::Hanging(path));
         }
         let (read, of) = (self.read, path.clone());
-        let reading = tokio::task::spawn_blocking(move || read(&of));
+        let task = tokio::task::spawn_blocking(move || read(&of));
         // Stored before the wait, because the wait may be cancelled.
-        let reading = self.hanging.insert(reading);
-        match timeout(READ_TIMEOUT, reading).await {
+        let task = self.hanging.insert(task);
+        match timeout(READ_TIMEOUT, task).await {
             Ok(read) => {
                 self.hanging = None;
                 Ok(read.map_err(|_| Unreadable::Broken(path))??)
@@ -107,11 +98,11 @@ mod tests {
 
     use super::*;
 
-    static READINGS: AtomicU32 = AtomicU32::new(0);
+    static READS: AtomicU32 = AtomicU32::new(0);
 
-    /// Reads even a pipe, which hangs until somebody writes into it: like a share that is gone.
+    /// Reads even a pipe, which hangs until another process writes into it.
     fn read(path: &Path) -> Read {
-        READINGS.fetch_add(1, Ordering::Relaxed);
+        READS.fetch_add(1, Ordering::Relaxed);
         let unreadable = |source| TokenFileError::Unreadable {
             path: path.to_owned(),
             source,
@@ -138,27 +129,21 @@ mod tests {
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // Lets the reading end, which the test's runtime waits for, before anything can fail.
+        // Ends the read, for which the test's runtime waits, before an assertion can fail.
         fs::write(&path, "late").unwrap();
 
-        for look in [first, second] {
-            assert!(
-                matches!(look, TokenChange::Unreadable(Unreadable::Hanging(_))),
-                "{look:?}"
-            );
+        for read in [first, second] {
+            assert!(matches!(read, Err(Unreadable::Hanging(_))), "{read:?}");
         }
         assert_eq!(waited, Duration::ZERO);
-        assert_eq!(READINGS.load(Ordering::Relaxed), 1);
+        assert_eq!(READS.load(Ordering::Relaxed), 1);
 
         fs::remove_file(&path).unwrap();
         fs::write(&path, "new").unwrap();
         while token.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             tokio::task::yield_now().await;
         }
-        let look = token.reload().await;
-        let TokenChange::Changed(new) = look else {
-            panic!("{look:?}")
-        };
-        assert_eq!(new.expose_secret(), "new");
+        let new = token.reload().await.unwrap();
+        assert_eq!(new.unwrap().expose_secret(), "new");
     }
 }

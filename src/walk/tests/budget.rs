@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep_until};
 
-use crate::walk::details::{RequestBudget, rate_beside};
+use crate::walk::rate_limit::{RequestBudget, rate_beside};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Spends all that is granted for `length`, except while `busy`; tells when requests left.
+/// Spends all that is granted for `length`, except while `busy`; returns when requests started.
 async fn spend_for(
     length: Duration,
     per_minute: f64,
@@ -42,7 +42,7 @@ async fn requests_leave_evenly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_walks_kept_from_leaving_is_made_up_for_but_no_minute_has_more() {
+async fn time_that_walks_take_is_made_up_for_but_no_minute_has_more() {
     // Two seconds of every ten belong to a walk.
     let busy = |at: Duration| {
         (at.as_secs() % 10 < 2).then(|| Duration::from_secs(at.as_secs() / 10 * 10 + 2))
@@ -58,7 +58,7 @@ async fn what_walks_kept_from_leaving_is_made_up_for_but_no_minute_has_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_was_idle_has_saved_ten_seconds_at_most_and_leaves_at_twice_the_pace() {
+async fn an_idle_budget_makes_up_for_ten_seconds_at_twice_the_rate() {
     let mut budget = RequestBudget::new(60.0);
     advance(Duration::from_secs(3_600)).await;
     let start = Instant::now();

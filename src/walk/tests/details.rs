@@ -1,4 +1,4 @@
-//! Details beside walks: who is asked, when, and what becomes of the answers.
+//! Details between walks: which endpoints are retrieved, when, and what becomes of the responses.
 
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
         assert_eq!(state.details_pending, 0);
         let list = run.list.state();
         let mut times: Vec<_> = list.retrieved.iter().map(|(_, at)| *at).collect();
-        assert_eq!(times.len(), 1_500, "nobody is asked twice");
+        assert_eq!(times.len(), 1_500, "no endpoint is retrieved twice");
         for (index, at) in times.iter().enumerate() {
             let minute = times[index..]
                 .iter()
@@ -46,7 +46,7 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_turns_registered_goes_before_hundreds_that_wait() {
+async fn a_newly_registered_endpoint_goes_before_hundreds_that_wait() {
     let list = list(2_000, 0..1_500);
     observe(&list, wanting(60.0), |run| async move {
         run.at(30).await;
@@ -88,7 +88,7 @@ async fn details_change_nothing_about_when_walks_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_contradicts_the_list_is_dropped_and_asked_for_first_after_the_next_walk() {
+async fn a_record_that_contradicts_the_list_is_dropped_and_retrieved_first_after_the_next_walk() {
     let list = list(300, 0..300);
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -128,7 +128,7 @@ async fn a_record_that_contradicts_the_list_is_dropped_and_asked_for_first_after
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vendor_who_always_contradicts_himself_does_not_take_the_budget_from_others() {
+async fn records_that_always_contradict_the_list_do_not_use_up_the_budget() {
     let list = list(100, 0..100);
     list.state().record = Some(Box::new(|row| {
         let row = row.cloned().unwrap();
@@ -154,7 +154,7 @@ async fn a_detail_goes_when_its_endpoint_is_lost_changed_or_gone() {
         run.list.set_registered(1..2, false);
         {
             let mut state = run.list.state();
-            state.rows[2].alias = Some("Somebody else".to_owned());
+            state.rows[2].alias = Some("Another user".to_owned());
             state.rows.remove(3);
             state.record = Some(failing(fault(ErrorKind::ServerError)));
         }
@@ -171,8 +171,7 @@ async fn a_detail_goes_when_its_endpoint_is_lost_changed_or_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_expires_is_asked_for_again_before_what_is_only_old_and_fresh_records_are_left_alone()
-{
+async fn expired_records_are_renewed_before_old_ones_and_fresh_records_are_not() {
     let list = list(20, 0..20);
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -200,11 +199,11 @@ async fn what_expires_is_asked_for_again_before_what_is_only_old_and_fresh_recor
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_that_cannot_keep_up_reaches_everybody() {
+async fn a_budget_that_cannot_keep_up_reaches_every_endpoint() {
     let list = list(1_500, 0..1_500);
     list.state().record = Some(lasting(90 * SECOND));
     observe(&list, wanting(60.0), |run| async move {
-        // Twice the time of a round: nobody is given up before, and nobody is forgotten.
+        // Twice the time of a round: no record is dropped before, and no endpoint is forgotten.
         run.at(60 + 1_500).await;
         assert_eq!(run.state().details.len(), 1_500);
         run.at(60 + 4_500).await;
@@ -242,22 +241,22 @@ async fn a_429_pauses_details_and_walks_alike() {
         run.at(5).await;
         run.list.state().record = Some(lasting(3_600 * SECOND));
         assert_eq!(run.retrieved().len(), 1);
-        let walks = run.list.asked().len();
+        let walks = run.list.take_offsets().len();
         assert_eq!(walks, 1);
         run.at(95).await;
-        assert!(run.retrieved().is_empty() && run.list.asked().is_empty());
+        assert!(run.retrieved().is_empty() && run.list.take_offsets().is_empty());
         run.at(180).await;
         assert!(
             run.has_detail("000000"),
-            "the one that was refused is asked again"
+            "the refused one is retrieved again"
         );
-        assert!(!run.list.asked().is_empty());
+        assert!(!run.list.take_offsets().is_empty());
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_end_the_asking_until_a_walk_is_good_again() {
+async fn refused_credentials_stop_retrieval_until_a_walk_succeeds() {
     let list = list(50, 0..50);
     list.state().record = Some(failing(fault(ErrorKind::Forbidden)));
     observe(&list, wanting(60.0), |run| async move {
@@ -276,8 +275,8 @@ async fn failures_are_spaced_out_and_a_walk_that_fails_ends_them() {
     list.state().record = Some(failing(fault(ErrorKind::ServerError)));
     observe(&list, wanting(600.0), |run| async move {
         run.at(55).await;
-        let asked = run.retrieved().len();
-        assert!((3..=12).contains(&asked), "{asked}");
+        let retrieved = run.retrieved().len();
+        assert!((3..=12).contains(&retrieved), "{retrieved}");
         run.list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
         run.at(67).await;
         run.retrieved();
@@ -338,7 +337,7 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
     observe(&list, account, |run| async move {
         run.list.state().latency = Box::new(|| SECOND / 50);
         run.at(115).await;
-        // Whoever is asked now answers while the next walk, of half a minute, is under way.
+        // Responses to requests from now on arrive while the next walk, of half a minute, is under way.
         run.list.state().latency = Box::new(|| 15 * SECOND);
         run.at(138).await;
         run.list.state().latency = Box::new(|| SECOND / 50);
@@ -382,7 +381,7 @@ async fn details_that_become_due_during_a_walk_do_not_blink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_are_pending_while_walks_fail_and_nobody_retrieves_them() {
+async fn details_are_pending_while_walks_fail() {
     let list = list(100, 0..100);
     let mut account = wanting(1_200.0);
     account.details.max_age = 100 * SECOND;
@@ -399,7 +398,7 @@ async fn details_are_pending_while_walks_fail_and_nobody_retrieves_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_accounts_that_share_a_slow_limiter_do_not_spin_while_they_wait() {
+async fn many_accounts_that_share_a_slow_limiter_do_not_spin() {
     let limiter = std::sync::Arc::new(crate::walk::RateLimiter::new(Some(1.0), 32));
     let shutdown = crate::shutdown::CancellationToken::new();
     let list = list(100, 0..100);

@@ -61,7 +61,7 @@ async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
         let state = list.state();
         let requests = state.requests.iter();
         let read = requests.filter(|(_, at)| (from..from + 60 * SECOND).contains(at));
-        assert!(read.count() > 55, "no turn is lost in minute {minute}");
+        assert!(read.count() > 55, "no permit is lost in minute {minute}");
     }
 }
 
@@ -95,7 +95,7 @@ async fn a_single_walk_of_many_accounts_waits_for_the_limiter_however_long_it_ta
     let pollers = fixtures.iter_mut().map(|fixture| &mut fixture.poller);
     let walks = join_all(pollers.map(Poller::walk)).await;
     assert!(walks.iter().all(Result::is_ok), "{walks:?}");
-    assert_eq!(list.asked().len(), 40);
+    assert_eq!(list.take_offsets().len(), 40);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,7 +147,7 @@ async fn a_closed_idle_connection_costs_one_request_and_no_retry() {
     list.state().faults = [stale()].into();
     let start = Instant::now();
     fixture.poller.walk().await.unwrap();
-    assert_eq!(list.asked().len(), 2);
+    assert_eq!(list.take_offsets().len(), 2);
     assert_eq!(start.elapsed().as_secs(), 0, "at once");
     assert_eq!(
         fixture.count("vobiz_api_retries_total", "list_endpoints"),

@@ -1,4 +1,4 @@
-//! Records that cannot be had: what they cost others.
+//! Records that cannot be retrieved: what they cost other endpoints.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Runs a poller at a limiter of its own until `scenario` ends.
-async fn beside(fixture: Fixture, scenario: impl Future<Output = ()>) {
+async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     let shutdown = shutdown::CancellationToken::new();
     let run = fixture.poller.run(shutdown.clone());
     let scenario = async {
@@ -26,8 +26,8 @@ async fn beside(fixture: Fixture, scenario: impl Future<Output = ()>) {
     tokio::join!(scenario, run);
 }
 
-/// What the first so many endpoints' own records say: nothing but this fault, or that they are not
-/// registered. All others' last for an hour.
+/// The first so many endpoints give this error, or a record that is not registered. All others give
+/// a record that lasts for an hour.
 fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -45,7 +45,7 @@ fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
+async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
     for (odd, error) in [
         (15, Some(fault(ErrorKind::Forbidden))),
         (80, Some(fault(ErrorKind::ServerError))),
@@ -55,7 +55,7 @@ async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
         observe(&list, wanting(60.0), |run| async move {
-            // Whoever is first by number is asked first; after that, those that answer.
+            // The first by number are retrieved first; after that, those that respond.
             run.at(45 * 60).await;
             assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })
@@ -64,7 +64,7 @@ async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() {
+async fn a_newly_registered_endpoint_keeps_its_rank_through_one_fault() {
     for kind in [
         ErrorKind::RateLimited,
         ErrorKind::ServerError,
@@ -92,11 +92,11 @@ async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_other_accounts() {
+async fn requests_in_flight_end_while_walks_back_off_and_release_the_cap() {
     let list = list(500, 0..500);
     let limiter = Arc::new(RateLimiter::new(None, 4));
     let fixture = Fixture::sharing(&list, wanting(60.0), Arc::clone(&limiter));
-    beside(fixture, async {
+    run_poller(fixture, async {
         sleep(57 * SECOND).await;
         list.state().latency = Box::new(|| 15 * SECOND);
         sleep(2 * SECOND).await;
@@ -120,7 +120,7 @@ async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_o
 
 #[tokio::test(start_paused = true)]
 async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
-    // A pause of the vendor's that ends just before a walk, and turns that take longer than the budget.
+    // A pause of the vendor that ends just before a walk, and a limiter that is slower than the budget.
     for paused in [false, true] {
         let list = list(100, 0..100);
         let mut account = wanting(60.0);
@@ -129,7 +129,7 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         let limiter = Arc::new(RateLimiter::new(Some(0.1), 32));
         let fixture = Fixture::sharing(&list, account, Arc::clone(&limiter));
         let start = Instant::now();
-        beside(fixture, async {
+        run_poller(fixture, async {
             if paused {
                 sleep(500 * SECOND).await;
                 limiter.pause_until(start + 599 * SECOND);
@@ -153,13 +153,13 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
+async fn requests_that_are_refused_together_are_one_failure() {
     let list = list(50, 0..50);
     let limiter = Arc::new(RateLimiter::new(None, 32));
     list.state().record = Some(failing(fault(ErrorKind::RateLimited)));
     list.state().latency = Box::new(|| 3 * SECOND);
     let fixture = Fixture::sharing(&list, wanting(600.0), Arc::clone(&limiter));
-    beside(fixture, async {
+    run_poller(fixture, async {
         // The walk takes three seconds, and so does the first record.
         sleep(SECOND * 6 + SECOND / 20).await;
         let first = limiter.pause().expect("a pause");

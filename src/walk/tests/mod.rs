@@ -1,4 +1,4 @@
-//! Scenarios about walks, on a list in memory and with time in our hand.
+//! Walks of a list in memory, with a paused clock.
 
 mod budget;
 mod confirm;

@@ -15,11 +15,7 @@ use crate::{
     clock::Clock,
     snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
-    walk::{
-        PollerDeps, RateLimiter,
-        fetch::PageFetcher,
-        list::{self, Outcome},
-    },
+    walk::{PollerDeps, RateLimiter, fetch::PageFetcher, list},
 };
 
 fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<List> {
@@ -35,7 +31,7 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     PageFetcher::new(Arc::clone(list), &deps, &account)
 }
 
-/// A reading as a snapshot, without what the walk was like.
+/// A list as a snapshot, without facts about the walk.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
     list.build(None, facts, Retention::Nothing, &|_| None).0
@@ -53,10 +49,10 @@ struct Churn {
     oldest_first: bool,
 }
 
-/// Who was deleted while the list was read.
+/// Ids that were deleted while the list was read.
 type Deleted = Arc<Mutex<HashSet<String>>>;
 
-/// Edits of the list at random; whom they delete is noted in `gone`.
+/// Edits of the list at random, which note deleted ids in `gone`.
 fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
     let mut rng = Rng::with_seed(churn.seed);
     let mut next_id = 1_000_000;
@@ -119,7 +115,7 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list under churn; returns who lived throughout and was lost, or `None` when the reading
+/// Reads a list under churn; returns the ids that lived throughout and were lost, or `None` when the walk
 /// did not claim to be whole.
 async fn lost(
     list: Arc<List>,
@@ -150,7 +146,7 @@ async fn lost(
     } else {
         list::read_overlapping(&fetcher).await
     };
-    let Ok(Outcome::Complete(pages)) = outcome else {
+    let Ok(Some(pages)) = outcome else {
         return None;
     };
     let found = build(pages.builder.finish());
@@ -254,7 +250,7 @@ fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
 }
 
 #[test]
-fn an_order_that_changes_with_every_answer_never_passes_for_proven_with_somebody_missing() {
+fn an_order_that_changes_with_every_response_never_passes_for_proven_with_an_endpoint_missing() {
     for size in [101, 110, 150, 400, 1_000] {
         for seed in 0..100 {
             fastrand::seed(seed);
@@ -280,7 +276,7 @@ fn the_same_rows_in_any_cut_of_pages_give_the_same_snapshot() {
         in_paused_time(async move {
             let list = List::of(333);
             match list::read_overlapping(&fetcher(&list, page_size, concurrency)).await {
-                Ok(Outcome::Complete(pages)) => build(pages.builder.finish()),
+                Ok(Some(pages)) => build(pages.builder.finish()),
                 other => panic!("{other:?}"),
             }
         })

@@ -1,4 +1,4 @@
-//! One walk after the other: what is published, what is asked again, and why.
+//! One walk after the other: what is published, what is read again, and why.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn pages_overlap_by_one_row_and_every_endpoint_is_there_once() {
         let list = List::of(count);
         let mut fixture = Fixture::new(&list, account());
         fixture.poller.walk().await.unwrap();
-        assert_eq!(list.asked(), asked, "{count} endpoints");
+        assert_eq!(list.take_offsets(), asked, "{count} endpoints");
         let snapshot = snapshot(&fixture);
         assert_eq!(snapshot.len() as u64, count);
         assert_eq!((snapshot.walk.missing, snapshot.walk.retained), (0, 0));
@@ -96,13 +96,13 @@ async fn an_ignored_offset_ends_the_walk_after_a_few_pages() {
     let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "inconsistent");
     assert!(
-        list.asked().len() <= 6,
+        list.take_offsets().len() <= 6,
         "a few pages by overlap and a few by counting"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_without_end_is_left_after_ten_thousand_pages() {
+async fn a_list_without_end_fails_after_ten_thousand_pages() {
     let list = List::of(10);
     list.state().total = Total::Missing;
     list.state().clamp = 2;
@@ -117,16 +117,16 @@ async fn a_list_without_end_is_left_after_ten_thousand_pages() {
     let mut fixture = Fixture::new(&list, account);
     let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "too_large");
-    assert!(list.asked().len() <= 10_002);
+    assert!(list.take_offsets().len() <= 10_002);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_count_that_promises_too_much_does_not_make_us_ask_for_nothing_for_ever() {
+async fn a_count_that_is_too_high_does_not_cause_requests_without_end() {
     let list = List::of(45);
     list.state().total = Total::Off(1_000_000);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    assert!(list.asked().len() < 10, "a handful of pages");
+    assert!(list.take_offsets().len() < 10, "a handful of pages");
     assert_eq!(snapshot(&fixture).walk.missing, 1_000_000);
 }
 
@@ -135,12 +135,12 @@ async fn an_incomplete_list_is_published_at_once_and_the_next_walk_is_its_second
     let list = List::of(450);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    list.asked();
+    list.take_offsets();
     // Five endpoints vanish from the pages, but the count still has them.
     list.state().rows.truncate(445);
     list.state().total = Total::Off(5);
     fixture.poller.walk().await.unwrap();
-    assert_eq!(list.asked().len(), 6, "the list is read once");
+    assert_eq!(list.take_offsets().len(), 6, "the list is read once");
     let incomplete = snapshot(&fixture);
     let WalkFacts {
         missing, retained, ..
@@ -225,7 +225,7 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
         fixture.poller.walk().await.unwrap();
         let snapshot = snapshot(&fixture);
         assert_eq!((snapshot.len(), snapshot.walk.missing), (450, 0));
-        assert!(list.asked().len() <= 450 / clamp as usize + 5);
+        assert!(list.take_offsets().len() <= 450 / clamp as usize + 5);
     }
 }
 
@@ -233,7 +233,7 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
 async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
     let list = List::of(450);
     list.state().rounds_offset = Some(100);
-    // One endpoint is deleted behind the reader, so that another moves to where nobody reads again.
+    // One endpoint is deleted behind the walk, so that another moves to rows that are not read again.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
         answers += 1;
@@ -259,7 +259,7 @@ async fn broken_rows_cost_themselves_only_even_at_the_border_of_pages() {
     let snapshot = snapshot(&fixture);
     assert_eq!((snapshot.len(), snapshot.walk.missing), (445, 0));
     assert_eq!(snapshot.walk.rejected_rows, [5, 0, 0, 0, 0]);
-    assert_eq!(list.asked().len(), 5);
+    assert_eq!(list.take_offsets().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -324,7 +324,7 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
         list.state().faults = [Some(fault(kind)), Some(fault(kind)), None].into();
         let mut fixture = Fixture::new(&list, account());
         fixture.poller.walk().await.unwrap();
-        assert_eq!(list.asked().len(), 3);
+        assert_eq!(list.take_offsets().len(), 3);
         assert_eq!(
             fixture.count("vobiz_api_retries_total", "list_endpoints"),
             2
@@ -345,7 +345,7 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
         let mut fixture = Fixture::new(&list, account());
         let failure = fixture.poller.walk().await.unwrap_err();
         assert_eq!(failure.reason.label(), kind.label());
-        assert_eq!(list.asked().len(), 1, "{kind:?}");
+        assert_eq!(list.take_offsets().len(), 1, "{kind:?}");
     }
 }
 
