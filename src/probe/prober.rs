@@ -6,7 +6,7 @@ use std::{
     future::pending,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,8 +27,8 @@ use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Config, Metrics},
     exposition::{Encoding, Format},
-    telemetry::{AccountInstruments, ThrottleCause},
-    walk::RateLimiter,
+    telemetry::AccountInstruments,
+    walk::{RateLimiter, Retry, RetryPolicy},
 };
 
 /// The longest id of an endpoint, in bytes.
@@ -138,7 +138,7 @@ impl<R: Retrieve> Prober<R> {
             share: Arc::clone(share),
             permits: Arc::clone(&self.permits),
             instruments,
-            refusals: AtomicU32::new(0),
+            retry: RetryPolicy::default(),
             request_ms: AtomicU64::new(0),
         }));
     }
@@ -238,8 +238,7 @@ struct AccountProber<R> {
     /// Requests of probes in flight over the whole process.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
-    /// Successive responses 429; those of one burst count once.
-    refusals: AtomicU32,
+    retry: RetryPolicy,
     /// Duration of the last request, in milliseconds.
     request_ms: AtomicU64,
 }
@@ -250,12 +249,19 @@ impl<R: Retrieve> AccountProber<R> {
     async fn request(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
         let share = self.share.acquire(NO_DEADLINE).await;
         let permit = self.permits.acquire().await;
-        let mut result = self.attempt(&id, &progress).await?;
-        if result.as_ref().is_err_and(|error| error.stale_connection) {
-            result = self.attempt(&id, &progress).await?;
-        }
+        let mut reconnected = false;
+        let result = loop {
+            let result = self.attempt(&id, &progress).await?;
+            let Err(error) = &result else {
+                self.retry.succeeded();
+                break result;
+            };
+            if self.retry.decide(error, &self.limiter) != Retry::Now || reconnected {
+                break result;
+            }
+            reconnected = true;
+        };
         drop((permit, share));
-        self.apply_retry_after(result.as_ref().err());
         Ok(result?)
     }
 
@@ -269,32 +275,12 @@ impl<R: Retrieve> AccountProber<R> {
         let permit = permit.map_err(|_| paused())?;
         let waited = permit.waited;
         progress.enter(Stage::Sent, waited.vendor);
-        let own = waited.limiter + waited.in_flight;
-        self.instruments.throttled(ThrottleCause::Limiter, own);
-        self.instruments
-            .throttled(ThrottleCause::Vendor, waited.vendor);
+        waited.count(&self.instruments);
         let sent = Instant::now();
         let result = self.source.retrieve(id).await;
         let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.request_ms.store(took, Ordering::Relaxed);
         Ok(result)
-    }
-
-    /// Pauses the account, walks included, as the API asks; without `Retry-After` for a time that grows
-    /// with each refusal.
-    fn apply_retry_after(&self, error: Option<&Error>) {
-        let is_refusal = error.is_some_and(|error| error.kind == ErrorKind::RateLimited);
-        if !is_refusal {
-            self.refusals.store(0, Ordering::Relaxed);
-        } else if self.limiter.pause().is_none() {
-            // The refusals of one burst count as one: no request is sent during a pause.
-            self.refusals.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Some(wait) = error.and_then(|error| error.retry_after) {
-            self.limiter.apply_retry_after(wait);
-        } else if is_refusal {
-            self.limiter.back_off(self.refusals.load(Ordering::Relaxed));
-        }
     }
 
     /// Waits until a request that is not yet sent could not end before the deadline. It would cost its

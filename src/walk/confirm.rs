@@ -1,8 +1,8 @@
 //! Which walks need a second one that agrees before they are published.
 //!
-//! A vendor that hiccups shows an empty list, or every endpoint unregistered, for some seconds. So a
-//! walk that changes more than `poll.flip_share` of the endpoints waits for a later walk, and the
-//! published snapshot stays until then.
+//! A faulty API may show an empty list, or every endpoint unregistered, for some seconds. So a walk
+//! that changes more than `poll.flip_share` of the endpoints waits for a later walk, and the published
+//! snapshot stays until then.
 
 use std::time::Duration;
 
@@ -50,15 +50,12 @@ pub(super) struct Candidate<'a> {
     pub(super) started: Instant,
 }
 
-/// What becomes of a walk.
+/// Why a walk is not published yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Publish,
-    /// A walk that starts at `confirm_at` or later must agree.
-    Wait {
-        confirm_at: Instant,
-        change: Change,
-    },
+pub(super) struct Unconfirmed {
+    /// A walk that starts then or later must agree.
+    pub(super) confirm_at: Instant,
+    pub(super) change: Change,
 }
 
 /// How a list differs from an earlier one.
@@ -86,13 +83,14 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that ends now. `published` is hidden because of its age from `withdraw_at` on.
+    /// Judges a walk that ends now; `None` if it is to be published. `published` is hidden because of its
+    /// age from `withdraw_at` on.
     pub(super) fn judge(
         &mut self,
         walk: Candidate<'_>,
         published: Option<&Snapshot>,
         withdraw_at: Option<Instant>,
-    ) -> Verdict {
+    ) -> Option<Unconfirmed> {
         let change = published.map(|snapshot| {
             let before = snapshot.endpoints();
             let before = before.map(|one| (one.id, one.registered, one.retained));
@@ -100,7 +98,7 @@ impl Confirmation {
         });
         let Some(change) = change.filter(|change| change.is_large(self.flip_share)) else {
             self.pending = None;
-            return Verdict::Publish;
+            return None;
         };
         let confirm_at = Instant::now() + self.delay;
         // Another round would hide the published snapshot before it ends: nothing is left to protect.
@@ -109,7 +107,7 @@ impl Confirmation {
         let pending = self.pending.take();
         let agreed = pending.filter(|pending| is_last || pending.agrees(walk, self.flip_share));
         let pending = match agreed {
-            Some(pending) if walk.started >= pending.confirm_at => return Verdict::Publish,
+            Some(pending) if walk.started >= pending.confirm_at => return None,
             Some(pending) => pending,
             None => Pending {
                 endpoints: (walk.endpoints.registrations())
@@ -121,7 +119,7 @@ impl Confirmation {
         };
         let confirm_at = pending.confirm_at;
         self.pending = Some(pending);
-        Verdict::Wait { confirm_at, change }
+        Some(Unconfirmed { confirm_at, change })
     }
 }
 
@@ -139,8 +137,8 @@ impl Pending {
 }
 
 impl Change {
-    /// Compares two lists, both sorted by id; `before` tells which endpoints are retained already.
-    /// `retention` tells which endpoints stay although `after` does not show them.
+    /// Compares two lists, both sorted by id; `before` says which endpoints are retained already.
+    /// `retention` says which endpoints stay although `after` does not show them.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,
@@ -174,7 +172,7 @@ impl Change {
     }
 }
 
-/// The shortfalls of the last walks: rows that `total_count` promised and the pages did not hold.
+/// The shortfalls of the last walks: rows that `total_count` includes and the pages lack.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,

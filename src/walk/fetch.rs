@@ -1,22 +1,21 @@
-//! Reads one page, with retries, within the limits of its walk.
+//! Reads one page, with retries, within the limits of its walk; and why a walk fails.
 
 use std::{
+    fmt,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{
-    Reason, WalkError,
-    rate_limit::{Paused, Permit, RateLimiter, Waited, backoff},
-};
+use super::rate_limit::{Paused, Permit, RateLimiter, Retry, RetryPolicy, Waited};
 use crate::{
-    api::{self, Client, Endpoint, Error, ErrorKind, Page},
+    api::{Client, Endpoint, Error, ErrorKind, Page},
+    clock::Clock,
     config::{Account, Optional},
-    telemetry::{AccountInstruments, Operation, ThrottleCause},
+    telemetry::{AccountInstruments, Operation},
 };
 
 /// The API, as walks use it: [`Client`] in the program, a list in memory in tests with a paused clock.
@@ -27,7 +26,7 @@ pub trait Source: Send + Sync + 'static {
     /// One attempt to retrieve the record of one endpoint.
     fn endpoint(&self, id: &str) -> impl Future<Output = Result<Endpoint, Error>> + Send;
 
-    /// From now on, ask with this token.
+    /// Use this token from now on.
     fn set_token(&self, token: SecretString);
 }
 
@@ -45,30 +44,111 @@ impl Source for Client {
     }
 }
 
+/// What a poller needs beside its account's settings.
+#[derive(Debug, Clone)]
+pub struct PollerDeps {
+    /// Wall time.
+    pub clock: Clock,
+    /// The account's instruments.
+    pub instruments: AccountInstruments,
+    /// The limiter of the account's base URL and auth id.
+    pub limiter: Arc<RateLimiter>,
+}
+
+/// Why a walk failed; the `reason` label of `vobiz_walk_failures_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A request failed for good.
+    Request(ErrorKind),
+    /// No proof of completeness, or a vendor that ignores the offset.
+    Inconsistent,
+    /// No page was completed for `poll.deadline`, or the walk took too long. No request had failed.
+    Deadline,
+}
+
+impl Reason {
+    /// The label's value.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Request(kind) => kind.label(),
+            Self::Inconsistent => "inconsistent",
+            Self::Deadline => "deadline",
+        }
+    }
+}
+
+/// Why a walk gave no snapshot.
+#[derive(Debug, Clone)]
+pub struct WalkError {
+    /// The closed reason.
+    pub reason: Reason,
+    /// What happened, for a person.
+    pub detail: String,
+    /// The vendor asks for no request before this.
+    pub not_before: Option<Instant>,
+}
+
+impl WalkError {
+    /// A failure after which the vendor asks for no pause.
+    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+            not_before: None,
+        }
+    }
+
+    /// A walk that could not be proven complete.
+    pub(super) fn inconsistent(detail: impl Into<String>) -> Self {
+        Self::new(Reason::Inconsistent, detail)
+    }
+
+    /// A panic of this program, which has been logged with its place.
+    ///
+    /// The reasons are a closed set about the vendor and the network. `malformed` comes closest: nearly
+    /// every panic of a walk comes from an unexpected response.
+    pub(super) fn panicked() -> Self {
+        Self::new(
+            Reason::Request(ErrorKind::Malformed),
+            "a fault of this program broke the walk off (a panic, logged before this)",
+        )
+    }
+
+    /// Whether the vendor refused the credentials. Early retries could lock the account.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden)
+        )
+    }
+}
+
+impl fmt::Display for WalkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.label(), self.detail)
+    }
+}
+
+impl std::error::Error for WalkError {}
+
 /// Reads the pages of one walk.
 #[derive(Debug)]
 pub(super) struct PageFetcher<S> {
-    pub(super) source: Arc<S>,
-    pub(super) limiter: Arc<RateLimiter>,
+    source: Arc<S>,
+    limiter: Arc<RateLimiter>,
     pub(super) instruments: AccountInstruments,
     pub(super) page_size: u32,
-    pub(super) retries: u32,
+    retries: u32,
     pub(super) concurrency: usize,
     /// Whether the addresses of devices are kept.
     pub(super) with_contacts: bool,
-    limits: Limits,
+    /// The walk fails after this time without a completed page. Waiting for a permit does not count.
+    longest_stall: Duration,
+    /// The walk fails after this time. Waiting for permits does not count.
+    longest_walk: Duration,
+    /// The walk fails when the vendor pauses one page for longer.
+    longest_pause: Duration,
     progress: Mutex<Progress>,
-}
-
-/// When a walk has failed.
-#[derive(Debug)]
-struct Limits {
-    /// Time without a completed page. Waiting for a permit does not count.
-    stalled: Duration,
-    /// Time of the whole walk. Waiting for permits does not count.
-    under_way: Duration,
-    /// Pauses of the vendor for one page.
-    pause: Duration,
 }
 
 /// What a walk has done so far.
@@ -96,7 +176,7 @@ struct Progress {
     /// The same when the last page was completed.
     last_completed: Duration,
     /// The last error since then; it explains a walk that makes no progress.
-    last_error: Option<api::Error>,
+    last_error: Option<Error>,
 }
 
 impl Progress {
@@ -136,37 +216,26 @@ fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 
 impl<S: Source> PageFetcher<S> {
     /// A fetcher for one walk, which begins now.
-    pub(super) fn new(
-        source: Arc<S>,
-        limiter: Arc<RateLimiter>,
-        instruments: AccountInstruments,
-        account: &Account,
-    ) -> Self {
+    pub(super) fn new(source: Arc<S>, deps: &PollerDeps, account: &Account) -> Self {
         let poll = &account.poll;
         Self {
             source,
-            limiter,
-            instruments,
+            limiter: Arc::clone(&deps.limiter),
+            instruments: deps.instruments.clone(),
             page_size: account.api.page_size,
             retries: account.api.retries,
             concurrency: account.api.concurrency,
             with_contacts: account.metrics.groups.contains(&Optional::Contact),
-            limits: Limits {
-                stalled: poll.deadline,
-                under_way: poll.max_age.max(2 * poll.interval),
-                pause: poll.interval,
-            },
+            longest_stall: poll.deadline,
+            longest_walk: poll.max_age.max(2 * poll.interval),
+            longest_pause: poll.interval,
             progress: Mutex::default(),
         }
     }
 
     /// What the walk has done so far.
     pub(super) fn work(&self) -> Work {
-        self.progress().work
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.progress)
+        lock(&self.progress).work
     }
 
     /// Reads the page at `offset`. Errors that may pass are retried.
@@ -174,46 +243,45 @@ impl<S: Source> PageFetcher<S> {
     /// # Errors
     /// The request failed for good, or the walk has reached one of its limits.
     pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
-        let mut retry = 0;
+        let policy = RetryPolicy::default();
+        let mut retries_left = self.retries;
         let mut reconnected = false;
         let mut paused = Duration::ZERO;
         loop {
             let permit = self.acquire(paused).await?;
             paused += permit.waited.vendor;
-            let active = Active::begin(&self.progress);
-            let error = match self.request(offset, permit).await? {
+            let _active = Active::begin(&self.progress);
+            let mut error = match self.request(offset, permit).await? {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
-            if error.stale_connection && !reconnected {
+            // A second closed connection is a fault of the network.
+            error.stale_connection &= !reconnected;
+            let retry = policy.decide(&error, &self.limiter);
+            if retry == Retry::Now {
                 reconnected = true;
                 continue;
             }
-            let is_long = (error.retry_after).is_some_and(|wait| wait > self.limits.pause);
-            let not_before = error
-                .retry_after
-                .map(|wait| self.limiter.apply_retry_after(wait));
-            if !error.kind.is_retryable() || retry == self.retries || is_long {
-                return Err(WalkError::request(&error, not_before));
+            let is_long = (error.retry_after).is_some_and(|wait| wait > self.longest_pause);
+            if matches!(retry, Retry::Never(_)) || retries_left == 0 || is_long {
+                let pause = error.retry_after.and_then(|_| self.limiter.pause());
+                return Err(WalkError {
+                    not_before: pause,
+                    ..WalkError::new(Reason::Request(error.kind), error.to_string())
+                });
             }
-            retry += 1;
+            retries_left -= 1;
             self.instruments.retry(Operation::ListEndpoints);
-            let again = Instant::now() + backoff(retry, fastrand::f64());
-            let is_rate_limited = error.kind == ErrorKind::RateLimited;
-            self.progress().last_error = Some(error);
-            if is_rate_limited {
-                // The limit concerns every request of the account, so all of them wait.
-                drop(active);
-                self.limiter.pause_until(again);
-            } else {
-                self.within_limits(sleep_until(again)).await?;
+            lock(&self.progress).last_error = Some(error);
+            if let Retry::After(wait) = retry {
+                self.within_limits(sleep(wait)).await?;
             }
         }
     }
 
-    /// Waits for the right to send one request of a page that has been `paused` by the vendor for so long.
+    /// Waits for the right to send one request of a page that the vendor has `paused` for so long.
     async fn acquire(&self, paused: Duration) -> Result<Permit, WalkError> {
-        let longest_pause = self.limits.pause.saturating_sub(paused);
+        let longest_pause = self.longest_pause.saturating_sub(paused);
         let permit = self.limiter.acquire(longest_pause).await;
         let permit = permit.map_err(|Paused(end)| WalkError {
             not_before: Some(end),
@@ -222,31 +290,20 @@ impl<S: Source> PageFetcher<S> {
                 "the vendor asks for pauses that are longer than poll.interval",
             )
         })?;
-        let Waited {
-            limiter,
-            in_flight,
-            vendor,
-        } = permit.waited;
-        self.instruments
-            .throttled(ThrottleCause::Limiter, limiter + in_flight);
-        self.instruments.throttled(ThrottleCause::Vendor, vendor);
-        self.progress().work.waited += permit.waited;
+        permit.waited.count(&self.instruments);
+        lock(&self.progress).work.waited += permit.waited;
         Ok(permit)
     }
 
     /// One attempt; the outer error is a walk that has reached one of its limits.
-    async fn request(
-        &self,
-        offset: u64,
-        permit: Permit,
-    ) -> Result<Result<Page, api::Error>, WalkError> {
+    async fn request(&self, offset: u64, permit: Permit) -> Result<Result<Page, Error>, WalkError> {
         let begun = Instant::now();
         // Boxed, because many places of a walk hold this future and a process may have hundreds
         // of walks.
         let response = Box::pin(self.source.page(offset, self.page_size));
         let response = self.within_limits(response).await;
         drop(permit);
-        let mut progress = self.progress();
+        let mut progress = lock(&self.progress);
         progress.work.requests += 1;
         progress.work.request_time += begun.elapsed();
         if let Ok(Ok(_)) = response {
@@ -273,29 +330,29 @@ impl<S: Source> PageFetcher<S> {
     }
 
     fn time_left(&self) -> Duration {
-        let progress = self.progress();
+        let progress = lock(&self.progress);
         let under_way = progress.under_way();
         let stalled = under_way.saturating_sub(progress.last_completed);
-        let until_stalled = self.limits.stalled.saturating_sub(stalled);
-        until_stalled.min(self.limits.under_way.saturating_sub(under_way))
+        let until_stalled = self.longest_stall.saturating_sub(stalled);
+        until_stalled.min(self.longest_walk.saturating_sub(under_way))
     }
 
     fn out_of_time(&self) -> WalkError {
-        let progress = self.progress();
+        let progress = lock(&self.progress);
         if let Some(error) = &progress.last_error {
             let detail = format!("no further page was completed after: {error}");
             return WalkError::new(Reason::Request(error.kind), detail);
         }
-        let detail = if progress.under_way() >= self.limits.under_way {
+        let detail = if progress.under_way() >= self.longest_walk {
             format!(
                 "the walk was under way for {} s, the longer of 2 x poll.interval and poll.max_age; \
                  raise api.concurrency or poll.interval",
-                self.limits.under_way.as_secs_f64()
+                self.longest_walk.as_secs_f64()
             )
         } else {
             format!(
                 "no page was completed for {} s (poll.deadline)",
-                self.limits.stalled.as_secs_f64()
+                self.longest_stall.as_secs_f64()
             )
         };
         WalkError::new(Reason::Deadline, detail)

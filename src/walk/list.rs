@@ -9,12 +9,11 @@ use std::{collections::HashSet, time::Duration};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Reason, Source, WalkError,
-    fetch::PageFetcher,
+    fetch::{PageFetcher, Reason, Source, WalkError},
     overlap::{self, PageKeys},
 };
 use crate::{
-    api::{Page, Rejection, RowKey},
+    api::{ErrorKind, Page, Rejection, RowKey},
     snapshot::{EndpointList, Retention, SnapshotBuilder},
     telemetry::RereadReason,
 };
@@ -33,7 +32,7 @@ pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
     /// `total_count`, as the last page gave it.
     pub(super) reported: Option<u64>,
-    /// Rows that the count promised and the pages did not hold.
+    /// Rows that the count includes and the pages lack.
     pub(super) shortfall: u64,
     /// Whether overlapping pages prove it, and not only the count.
     pub(super) overlapped: bool,
@@ -84,9 +83,8 @@ pub(super) async fn read<S: Source>(
     duplicates: &HashSet<RowKey>,
 ) -> Result<CompleteList, WalkError> {
     let (pages, overlapped) = match read_overlapping(fetcher).await? {
-        Outcome::Complete(pages) => (pages, true),
-        Outcome::Gap => (read_counting(fetcher).await?, false),
-        Outcome::Empty => return Err(empty()),
+        Some(pages) => (pages, true),
+        None => (read_counting(fetcher).await?, false),
     };
     let rows = pages.builder.len() as u64 + pages.rejected_rows.iter().sum::<u64>();
     let shortfall = pages.lowest_total.unwrap_or(0).saturating_sub(rows);
@@ -118,27 +116,14 @@ pub(super) struct Pages {
     /// The lowest and the last `total_count`, where any page had one.
     lowest_total: Option<u64>,
     last_total: Option<u64>,
-    /// The vendor's clock minus ours, in seconds, from the last answer that told.
+    /// The vendor's clock minus ours, in seconds, from the last response that gave it.
     clock_offset: Option<f64>,
-    /// A page from another offset held the rows of the first page.
+    /// A page from another offset had the rows of the first page.
     repeats: bool,
     /// Ids that stand on two rows of the list, as its linked pages show.
     duplicates: HashSet<RowKey>,
     /// Rows of the list without a record, in the order of [`Rejection::ALL`].
     rejected_rows: [u64; Rejection::ALL.len()],
-}
-
-/// How an attempt to read the list ended, when every request was answered.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
-pub(super) enum Outcome {
-    /// From the first row to the last without a gap.
-    Complete(Pages),
-    /// No row at all, although the count is above zero or missing.
-    Empty,
-    /// A gap that could not be closed: the list has no stable order, moves too fast, or comes from a
-    /// vendor whose pages cannot overlap.
-    Gap,
 }
 
 impl Pages {
@@ -172,11 +157,11 @@ impl Pages {
         self.duplicates.retain(|key| repeated.contains(key));
     }
 
-    /// Takes a page that was asked for from `offset` on.
+    /// Takes a page that was requested from `offset` on.
     fn take(&mut self, offset: u64, page: &Page) -> Result<(), WalkError> {
         if self.keys.len() == MAX_PAGES {
             return Err(WalkError::new(
-                Reason::TooManyPages,
+                Reason::Request(ErrorKind::TooLarge),
                 format!("the list does not end within {MAX_PAGES} pages"),
             ));
         }
@@ -200,7 +185,7 @@ impl Pages {
         self.keys.first().map_or(0, |first| first.keys.len() as u64)
     }
 
-    /// Asks for one page and takes it.
+    /// Requests one page and takes it.
     async fn fetch<S: Source>(
         &mut self,
         fetcher: &PageFetcher<S>,
@@ -238,21 +223,22 @@ impl Pages {
     }
 }
 
-/// Reads the list once so that every page overlaps the one before by a row.
+/// Reads the list once so that every page overlaps the one before by a row. `None` where a gap stays
+/// open: the list has no stable order, moves too fast, or comes from a vendor whose pages cannot overlap.
 pub(super) async fn read_overlapping<S: Source>(
     fetcher: &PageFetcher<S>,
-) -> Result<Outcome, WalkError> {
+) -> Result<Option<Pages>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let first = &pages.keys[0];
     let (full, total) = (pages.full(), first.total);
     match (full, total) {
-        (0, Some(0)) => return Ok(Outcome::Complete(pages)),
-        (0, _) => return Ok(Outcome::Empty),
+        (0, Some(0)) => return Ok(Some(pages)),
+        (0, _) => return Err(empty()),
         // Fewer rows than the limit, and as many as the count: there are no others.
         (rows, Some(total)) if rows < u64::from(fetcher.page_size) && rows == total => {
             let page = [first.clone()];
             pages.count_rows(&page);
-            return Ok(Outcome::Complete(pages));
+            return Ok(Some(pages));
         }
         (1, _) => return single(fetcher, pages).await,
         _ => {}
@@ -265,29 +251,25 @@ pub(super) async fn read_overlapping<S: Source>(
     pages.fetch_all(fetcher, offsets).await?;
     // The vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
     let whole = !pages.repeats && link(fetcher, &mut pages).await?;
-    Ok(if whole {
-        Outcome::Complete(pages)
-    } else {
-        Outcome::Gap
-    })
+    Ok(whole.then_some(pages))
 }
 
-/// One row, where more were asked for: either the list has no other, or the server gives one at a
+/// One row, where more were requested: either the list has no other, or the server gives one at a
 /// time, and then pages cannot overlap.
 async fn single<S: Source>(
     fetcher: &PageFetcher<S>,
     mut pages: Pages,
-) -> Result<Outcome, WalkError> {
+) -> Result<Option<Pages>, WalkError> {
     pages.fetch(fetcher, 1).await?;
     let nothing_more = pages.keys.last().is_some_and(|keys| keys.keys.is_empty());
-    // Where the count has moved, the row may have gone and another come to its place.
+    // Where the count has changed, another row may have replaced the first.
     let is_still = pages.keys.iter().all(|keys| keys.total == pages.last_total);
     if nothing_more && is_still {
         let page = [pages.keys[0].clone()];
         pages.count_rows(&page);
-        return Ok(Outcome::Complete(pages));
+        return Ok(Some(pages));
     }
-    Ok(Outcome::Gap)
+    Ok(None)
 }
 
 /// Links pages from the first to the end of the list; `false` when a gap stays open.
@@ -299,7 +281,7 @@ async fn link<S: Source>(fetcher: &PageFetcher<S>, pages: &mut Pages) -> Result<
     loop {
         let tail = linked
             .last()
-            .expect("the linked begins with the first page");
+            .expect("the linked pages begin with the first page");
         if let Some(next) = overlap::follower(&pages.keys, &linked) {
             let next = next.clone();
             let is_full = next.keys.len() as u64 >= pages.full();
@@ -367,10 +349,8 @@ async fn step_back<S: Source>(
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages, WalkError> {
     for _ in 0..2 {
         fetcher.instruments.reread(RereadReason::Count);
-        match count(fetcher).await? {
-            Outcome::Complete(pages) => return Ok(pages),
-            Outcome::Empty => return Err(empty()),
-            Outcome::Gap => {}
+        if let Some(pages) = count(fetcher).await? {
+            return Ok(pages);
         }
     }
     Err(WalkError::inconsistent(
@@ -378,22 +358,21 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages, Wal
     ))
 }
 
-/// The weaker proof: no id comes twice, and the distinct rows are as many as a count that stands still.
+/// The weaker proof: no id comes twice, and the distinct rows are as many as a count that stands still;
+/// `None` otherwise.
 ///
 /// It serves lists without a stable order, and vendors that round `offset` down to whole pages, where
 /// pages cannot overlap. A deletion and a creation at the wrong moment can deceive it.
-pub(super) async fn count<S: Source>(fetcher: &PageFetcher<S>) -> Result<Outcome, WalkError> {
+pub(super) async fn count<S: Source>(fetcher: &PageFetcher<S>) -> Result<Option<Pages>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let full = pages.full();
     let Some(total) = pages.last_total else {
-        return Ok(Outcome::Gap);
+        return Ok(None);
     };
-    if full == 0 {
-        return Ok(if total == 0 {
-            Outcome::Complete(pages)
-        } else {
-            Outcome::Empty
-        });
+    match (full, total) {
+        (0, 0) => return Ok(Some(pages)),
+        (0, _) => return Err(empty()),
+        _ => {}
     }
     let offsets = (1..)
         .map(move |page| page * full)
@@ -409,16 +388,8 @@ pub(super) async fn count<S: Source>(fetcher: &PageFetcher<S>) -> Result<Outcome
             pages.rejected_rows[*rejection as usize] += 1;
         }
     }
-    Ok(if is_proven(&pages, total) {
-        Outcome::Complete(pages)
-    } else {
-        Outcome::Gap
-    })
-}
-
-fn is_proven(pages: &Pages, total: u64) -> bool {
     let rows: u64 = pages.keys.iter().map(|keys| keys.keys.len() as u64).sum();
     let constant = pages.keys.iter().all(|keys| keys.total == Some(total));
     let distinct = pages.builder.len() as u64 + pages.rejected_rows.iter().sum::<u64>();
-    constant && rows == total && distinct == total
+    Ok((constant && rows == total && distinct == total).then_some(pages))
 }

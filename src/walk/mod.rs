@@ -1,16 +1,15 @@
 //! Walks: when to start one, how to read the whole list, and the proof that nothing was missed.
 //!
-//! A *poll* is a tick of the schedule. A *walk* reads the whole list once. [`Poller`] exists once per
-//! account and asks [`Schedule`] when the next walk starts. `list` reads overlapping pages with a
-//! `PageFetcher` and links them by the arithmetic of `overlap`. Each request needs a permit of the
-//! account's [`RateLimiter`]. `confirm` decides which walks are published only after a later one agrees.
-//! Between two walks, `details` retrieves single endpoints for what the list does not say.
+//! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one
+//! [`Poller`], and `schedule` decides when its next walk starts. `list` reads overlapping pages with
+//! a `PageFetcher` and links them by the arithmetic of `overlap`. Each request needs a permit of the
+//! account's [`RateLimiter`], and one [`RetryPolicy`] decides what follows a failure. `confirm` decides
+//! which walks are published only after a later one agrees. Between two walks, `details` retrieves
+//! single endpoints for what the list does not say.
 
 mod confirm;
 mod details;
-mod error;
 mod fetch;
-mod groups;
 mod list;
 mod overlap;
 mod poller;
@@ -19,12 +18,9 @@ mod report;
 mod schedule;
 mod token_file;
 
-pub use error::{Reason, WalkError};
-pub use fetch::Source;
-pub use groups::group_of;
-pub use poller::{Poller, PollerDeps};
-pub use rate_limit::{RateLimiter, RateLimiters, Waited};
-pub use schedule::Schedule;
+pub use fetch::{PollerDeps, Reason, Source, WalkError};
+pub use poller::Poller;
+pub use rate_limit::{RateLimiter, RateLimiters, Retry, RetryPolicy};
 
 #[cfg(test)]
 mod tests;

@@ -67,35 +67,30 @@ impl PageKeys {
     /// Many come from an order that changes.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
-        let mut shared: Option<Shared> = None;
+        let mut shared = Shared {
+            most_strays: (self.keys.len() / 10).max(1),
+            ..Shared::default()
+        };
         let mut reached = 0;
-        let mut strays = 0;
         for (at, key) in self.keys.iter().enumerate() {
-            if here[key].is_none() {
-                continue;
-            }
-            let Some(&Some(place)) = there.get(key) else {
+            let (Some(_), Some(&Some(place))) = (here[key], there.get(key)) else {
                 continue;
             };
-            if shared.is_some() && place < reached {
-                strays += 1;
+            if place < reached {
+                shared.strays += 1;
                 continue;
             }
             reached = place;
-            let first = shared.as_ref().map_or(at, |shared| shared.first);
-            let count = shared.as_ref().map_or(0, |shared| shared.count) + 1;
-            shared = Some(Shared {
-                first,
-                last: at,
-                count,
-                strays,
-                most_strays: (self.keys.len() / 10).max(1),
-            });
+            if shared.count == 0 {
+                shared.first = at;
+            }
+            shared.last = at;
+            shared.count += 1;
         }
-        shared.map(|shared| Shared { strays, ..shared })
+        (shared.count > 0).then_some(shared)
     }
 
-    /// Whether this is the same page again, although another offset was asked for.
+    /// Whether this is the same page again, although another offset was requested.
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }
@@ -167,7 +162,7 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
 }
 
 /// Rows that two pages share: the first and last place in the later one, and how many.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     first: usize,
     last: usize,
@@ -236,7 +231,7 @@ mod tests {
         assert!(!page(&[3, 2, 1, 5, 6]).follows(&before), "another order");
         assert!(
             !page(&[7, 8, 9, 5, 6]).follows(&before),
-            "strangers before the anchor"
+            "unknown rows before the anchor"
         );
         assert!(
             !page(&[5, 2, 3, 6, 7]).follows(&before),
@@ -245,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_on_two_rows_disturbs_nobody_but_is_no_anchor() {
+    fn an_id_on_two_rows_disturbs_no_overlap_but_is_no_anchor() {
         let before = page(&[1, 2, 3]);
         assert!(page(&[3, 4, 1]).follows(&before), "one row stands again");
         assert!(page(&[3, 4, 4]).follows(&before), "one stands twice here");
@@ -266,7 +261,7 @@ mod tests {
         );
         assert!(
             !page(&[9, 2, 3, 5]).continues(&before),
-            "it begins with a stranger"
+            "it begins with an unknown row"
         );
     }
 

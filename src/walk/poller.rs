@@ -1,4 +1,4 @@
-//! One account, for as long as the process lives: wait, walk, publish.
+//! The poller of one account: wait, walk, publish, again and again.
 
 use std::{
     collections::HashSet, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration,
@@ -8,38 +8,26 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    RateLimiter, Schedule, Source, WalkError,
-    confirm::{Candidate, Confirmation, Shortfalls, Verdict},
-    details::{self, DetailFetcher},
-    fetch::{PageFetcher, Work},
-    groups::group_of,
+    confirm::{Candidate, Confirmation, Shortfalls},
+    details::DetailFetcher,
+    fetch::{PageFetcher, PollerDeps, Source, WalkError, Work},
     list::{self, CompleteList},
     report::{self, IntervalNote},
-    schedule::Ended,
-    token_file::{TokenChange, TokenFile},
+    schedule::Schedule,
+    token_file::TokenFile,
 };
 use crate::{
     api::RowKey,
-    clock::{Clock, UnixMillis},
-    config::{Account, Optional},
+    clock::UnixMillis,
+    config::{Account, Group, Optional, Pattern},
     shutdown::CancellationToken,
-    snapshot::{self, AccountState, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts},
-    telemetry::AccountInstruments,
+    snapshot::{
+        self, AccountState, EndpointView, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts,
+    },
 };
 
-/// How often a refused account's token file is looked at.
-const TOKEN_LOOK: Duration = Duration::from_secs(5);
-
-/// What a poller needs beside its account's settings.
-#[derive(Debug, Clone)]
-pub struct PollerDeps {
-    /// Wall time.
-    pub clock: Clock,
-    /// The account's instruments.
-    pub instruments: AccountInstruments,
-    /// The limiter of the account's base URL and auth id.
-    pub limiter: Arc<RateLimiter>,
-}
+/// How often a refused account's token file is read.
+const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Walks one account's list again and again.
 #[derive(Debug)]
@@ -59,18 +47,15 @@ pub struct Poller<S> {
 }
 
 impl<S: Source> Poller<S> {
-    /// A poller whose first walk starts `first_in` from now, and the reading end of its gallery.
+    /// A poller whose first walk starts `first_in` from now, and a reader of what it publishes.
     pub fn new(
         account: Account,
         source: Arc<S>,
         deps: PollerDeps,
         first_in: Duration,
     ) -> (Self, Reader) {
-        let schedule = Schedule::new(
-            account.poll.interval,
-            account.poll.max_age,
-            Instant::now() + first_in,
-        );
+        let poll = &account.poll;
+        let schedule = Schedule::new(poll.interval, poll.max_age, Instant::now() + first_in);
         let (publisher, reader) = snapshot::channel(AccountState {
             account: account.name.as_str().into(),
             shown: Arc::new(shown(&account)),
@@ -85,22 +70,18 @@ impl<S: Source> Poller<S> {
             withdraw_at: None,
             failure: None,
         });
-        let token = TokenFile::new(&account.token);
-        let confirmation = Confirmation::new(&account.poll);
-        let interval_note = IntervalNote::new(&account);
-        let details = DetailFetcher::new(&account, Arc::clone(&source), deps.clone());
         let poller = Self {
+            publisher,
+            schedule,
+            details: DetailFetcher::new(&account, Arc::clone(&source), deps.clone()),
+            token: TokenFile::new(&account.token),
+            confirmation: Confirmation::new(poll),
+            shortfalls: Shortfalls::default(),
+            duplicates: HashSet::new(),
+            interval_note: IntervalNote::new(&account),
             account,
             source,
             deps,
-            publisher,
-            schedule,
-            details,
-            token,
-            confirmation,
-            shortfalls: Shortfalls::default(),
-            duplicates: HashSet::new(),
-            interval_note,
         };
         (poller, reader)
     }
@@ -113,21 +94,18 @@ impl<S: Source> Poller<S> {
             loop {
                 self.wait(self.schedule.next_start(chance)).await;
                 chance = fastrand::f64();
-                let mut under_way = self.details.lend();
-                // A failure is told, counted and published where it happens.
-                let (_, arrivals) = details::beside(&mut under_way, self.walk()).await;
-                let known = Arc::clone(&self.publisher.current().details);
-                self.details.take_back(under_way, arrivals, &known);
+                // A failure has been logged, counted and published.
+                let _ = self.walk().await;
             }
         };
         shutdown.run_until_cancelled(forever).await;
     }
 
-    /// Waits for the next walk; a new token for refused credentials starts it at once.
+    /// Waits for the next walk. After refused credentials, a new token starts it at once.
     async fn wait(&mut self, start: Instant) {
-        while self.schedule.is_backing_off() && Instant::now() + TOKEN_LOOK < start {
-            self.retrieve_until(Instant::now() + TOKEN_LOOK).await;
-            if let TokenChange::Changed(token) = self.token.look().await {
+        while self.schedule.is_backing_off() && Instant::now() + TOKEN_INTERVAL < start {
+            self.retrieve_until(Instant::now() + TOKEN_INTERVAL).await;
+            if let Ok(Some(token)) = self.token.reload().await {
                 tracing::info!(account = %self.account.name, "the token has changed: trying it");
                 self.source.set_token(token);
                 return;
@@ -136,8 +114,7 @@ impl<S: Source> Poller<S> {
         self.retrieve_until(start).await;
     }
 
-    /// Retrieves single records until `end`. Requests under way need it even where nobody is asked: what
-    /// nobody polls never ends, and keeps its place among the requests of the process.
+    /// Retrieves single records until `end`, and publishes them.
     async fn retrieve_until(&mut self, end: Instant) {
         let retrieve = async {
             loop {
@@ -147,13 +124,13 @@ impl<S: Source> Poller<S> {
             }
         };
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
-        // What waits for others to come would be asked for once more after the walk.
+        // Unpublished records would be retrieved once more after the walk.
         self.publish_details();
     }
 
     /// Publishes the details that have arrived since the last publication, and how many are pending.
     fn publish_details(&mut self) {
-        let arrived = self.details.arrived();
+        let arrived = self.details.take_arrived();
         let details_pending = self.details.pending();
         let before = self.publisher.current();
         if arrived.is_empty() && details_pending == before.details_pending {
@@ -179,137 +156,155 @@ impl<S: Source> Poller<S> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
-        // What a broken walk may leave half changed is the schedule, which is put back. All else is
-        // made anew for each walk, or swapped as a whole.
-        let walk = AssertUnwindSafe(self.walk_unguarded()).catch_unwind().await;
-        walk.unwrap_or_else(|_| {
+        // A panic may leave only the schedule half changed, which is put back. All else is made anew for
+        // each walk, or swapped as a whole.
+        let walk = AssertUnwindSafe(self.read_and_publish()).catch_unwind();
+        let result = walk.await.unwrap_or_else(|_| {
             self.schedule = schedule;
-            let how = Ended::Badly {
-                refused: false,
-                not_before: None,
-            };
-            self.walk_ended(how);
-            let failure = WalkError::bug();
-            report::failed(&self.account, &failure, 0, started.elapsed());
-            self.publish_failure(&failure);
-            Err(failure)
+            Err((WalkError::panicked(), 0))
+        });
+        result.map_err(|(failure, pages)| {
+            self.walk_failed(&failure, pages, started.elapsed());
+            failure
         })
     }
 
-    async fn walk_unguarded(&mut self) -> Result<(), WalkError> {
-        self.renew_token().await;
-        let started_at = self.deps.clock.now();
-        let started = Instant::now();
-        self.schedule.begins(started);
+    /// A walk that may panic. The error comes with the number of pages read.
+    async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
+        self.reload_token().await;
+        let started = (self.deps.clock.now(), Instant::now());
+        self.schedule.begins(started.1);
         self.deps.instruments.walk_started();
         let limiter = Arc::clone(&self.deps.limiter);
         let _walking = limiter.begin_walk();
-        let fetcher = PageFetcher::new(
-            Arc::clone(&self.source),
-            Arc::clone(&self.deps.limiter),
-            self.deps.instruments.clone(),
-            &self.account,
-        );
-        // Boxed: between two walks, which is nearly always, a poller need not keep room for one.
+        let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
+        // Boxed: between two walks, which is nearly always, a poller needs no memory for one.
         let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
-        let (work, took) = (fetcher.work(), started.elapsed());
-        match result {
-            Ok(found) => {
-                self.walk_succeeded(found, work, (started_at, started));
-                Ok(())
-            }
-            Err(failure) => {
-                self.walk_ended(Ended::Badly {
-                    refused: failure.refused,
-                    not_before: failure.not_before,
-                });
-                report::failed(&self.account, &failure, work.pages, took);
-                self.publish_failure(&failure);
-                Err(failure)
-            }
-        }
+        let work = fetcher.work();
+        let list = result.map_err(|failure| (failure, work.pages))?;
+        self.walk_succeeded(list, work, started);
+        Ok(())
     }
 
-    fn walk_ended(&mut self, how: Ended) {
-        let skipped = self.schedule.ended(Instant::now(), how);
-        self.deps.instruments.walks_skipped(skipped);
-    }
-
-    /// The list was read to its end: publishes it now, or waits for a walk that agrees.
-    fn walk_succeeded(
-        &mut self,
-        mut found: CompleteList,
-        work: Work,
-        (started_at, started): (UnixMillis, Instant),
-    ) {
-        let took = started.elapsed();
-        self.duplicates = std::mem::take(&mut found.duplicates);
-        let is_settled = (self.shortfalls).is_settled(found.shortfall, found.overlapped);
-        let retention = found.retention(is_settled, self.schedule.effective_max_age());
-        let candidate = Candidate {
-            endpoints: &found.endpoints,
-            retention,
-            started,
-        };
-        let state = self.publisher.current();
-        let published = state.snapshot.as_deref();
-        let verdict = (self.confirmation).judge(candidate, published, state.withdraw_at);
-        let confirm_at = match verdict {
-            Verdict::Publish => None,
-            Verdict::Wait { confirm_at, .. } => Some(confirm_at),
-        };
-        self.walk_ended(Ended::Well { took, confirm_at });
-        let effective = self.schedule.effective_interval();
-        let rate = self.deps.limiter.rate();
-        if let Some(warning) = (self.interval_note).warning(work, took, effective, rate) {
-            tracing::warn!(account = %self.account.name, "{warning}");
-        }
-        match verdict {
-            Verdict::Publish => {
-                let walk = WalkFacts {
-                    pages: work.pages,
-                    reported: found.reported,
-                    missing: if is_settled { 0 } else { found.shortfall },
-                    rejected_rows: found.rejected_rows,
-                    ..WalkFacts::new(started_at, self.deps.clock.now(), took)
-                };
-                self.publish(found, walk, retention);
-            }
-            Verdict::Wait { confirm_at, change } => {
-                let confirm_in = confirm_at.saturating_duration_since(Instant::now());
-                report::unconfirmed(&self.account, change, confirm_in);
-                self.publish_unconfirmed(&found);
-            }
-        }
-    }
-
-    async fn renew_token(&mut self) {
-        match self.token.look().await {
-            TokenChange::Same => {}
-            TokenChange::Changed(token) => {
+    async fn reload_token(&mut self) {
+        match self.token.reload().await {
+            Ok(None) => {}
+            Ok(Some(token)) => {
                 tracing::info!(account = %self.account.name, "the token has changed");
                 self.source.set_token(token);
             }
-            TokenChange::Unreadable(error) => {
+            Err(error) => {
                 tracing::warn!(account = %self.account.name, %error, "keeping the token in use");
                 self.deps.instruments.token_read_failed();
             }
         }
     }
 
+    /// The list was read to its end: publishes it now, or waits for a walk that agrees.
+    fn walk_succeeded(
+        &mut self,
+        mut list: CompleteList,
+        work: Work,
+        (started_at, started): (UnixMillis, Instant),
+    ) {
+        let took = started.elapsed();
+        self.duplicates = std::mem::take(&mut list.duplicates);
+        let is_settled = (self.shortfalls).is_settled(list.shortfall, list.overlapped);
+        let retention = list.retention(is_settled, self.schedule.effective_max_age());
+        let candidate = Candidate {
+            endpoints: &list.endpoints,
+            retention,
+            started,
+        };
+        let state = self.publisher.current();
+        let published = state.snapshot.as_deref();
+        let unconfirmed = (self.confirmation).judge(candidate, published, state.withdraw_at);
+        let now = Instant::now();
+        let confirm_at = unconfirmed.map(|walk| walk.confirm_at);
+        let skipped = self.schedule.succeeded(now, took, confirm_at);
+        self.deps.instruments.walks_skipped(skipped);
+        let effective = self.schedule.effective_interval();
+        let rate = self.deps.limiter.rate();
+        if let Some(warning) = (self.interval_note).warning(work, took, effective, rate) {
+            tracing::warn!(account = %self.account.name, "{warning}");
+        }
+        if let Some(unconfirmed) = unconfirmed {
+            report::unconfirmed(&self.account, &unconfirmed);
+            return self.publish_unconfirmed(&list);
+        }
+        let walk = WalkFacts {
+            pages: work.pages,
+            reported: list.reported,
+            missing: if is_settled { 0 } else { list.shortfall },
+            rejected_rows: list.rejected_rows,
+            ..WalkFacts::new(started_at, self.deps.clock.now(), took)
+        };
+        self.publish(list, walk, retention);
+    }
+
+    fn publish(&mut self, list: CompleteList, walk: WalkFacts, retention: Retention) {
+        let before = self.publisher.current();
+        let previous = before.snapshot.as_deref();
+        let groups = &self.account.groups;
+        let group_of = |endpoint: &EndpointView<'_>| group_of(groups, endpoint);
+        let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
+        let instruments = &self.deps.instruments;
+        instruments.registration_changes(changes.lost, changes.gained);
+        instruments.endpoint_changes(changes.added, changes.removed, changes.application);
+        report::published(&self.account, &snapshot, &changes);
+        let snapshot = Arc::new(snapshot);
+        let interval = self.schedule.effective_interval();
+        let max_age = self.schedule.effective_max_age();
+        let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);
+        self.publisher.publish(AccountState {
+            snapshot: Some(snapshot),
+            details,
+            details_pending: self.details.pending(),
+            up: Some(true),
+            confirming: false,
+            clock_offset: list.clock_offset.or(before.clock_offset),
+            poll_interval: interval,
+            max_age,
+            withdraw_at: Some(Instant::now() + max_age),
+            failure: None,
+            ..(*before).clone()
+        });
+    }
+
     /// The walk awaits another one that agrees. The last snapshot stays, and grows older. An account
     /// whose snapshot is hidden because of its age is not up.
-    fn publish_unconfirmed(&mut self, found: &CompleteList) {
+    fn publish_unconfirmed(&mut self, list: &CompleteList) {
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
             snapshot: self.without_expired(&before),
             details_pending: self.details.pending(),
             up: Some(before.withdraw_at.is_none_or(|at| at > Instant::now())),
             confirming: true,
-            clock_offset: found.clock_offset.or(before.clock_offset),
+            clock_offset: list.clock_offset.or(before.clock_offset),
             poll_interval: self.schedule.effective_interval(),
             max_age: self.schedule.effective_max_age(),
             failure: None,
+            ..(*before).clone()
+        });
+    }
+
+    /// Moves the schedule on, and logs, counts and publishes the failure.
+    fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
+        let (refused, not_before) = (failure.is_refused(), failure.not_before);
+        let skipped = self.schedule.failed(Instant::now(), refused, not_before);
+        self.deps.instruments.walks_skipped(skipped);
+        report::failed(&self.account, failure, pages, took);
+        let reason = failure.reason.label();
+        self.deps.instruments.walk_failed(reason);
+        let before = self.publisher.current();
+        let interval = self.schedule.effective_interval();
+        self.publisher.publish(AccountState {
+            snapshot: self.without_expired(&before),
+            details: self.details.walk_failed(interval, &before.details),
+            details_pending: self.details.pending(),
+            up: Some(false),
+            confirming: self.confirmation.is_pending(),
+            failure: Some(reason),
             ..(*before).clone()
         });
     }
@@ -326,63 +321,25 @@ impl<S: Source> Poller<S> {
         self.deps.instruments.endpoint_changes(0, removed, 0);
         Some(Arc::new(rest))
     }
-
-    fn publish(&mut self, found: CompleteList, walk: WalkFacts, retention: Retention) {
-        let before = self.publisher.current();
-        let max_age = self.schedule.effective_max_age();
-        let groups = &self.account.groups;
-        let (snapshot, changes) =
-            found
-                .endpoints
-                .build(before.snapshot.as_deref(), walk, retention, &|endpoint| {
-                    group_of(groups, endpoint)
-                });
-        let instruments = &self.deps.instruments;
-        instruments.registration_changes(changes.lost, changes.gained);
-        instruments.endpoint_changes(changes.added, changes.removed, changes.application);
-        report::published(&self.account, &snapshot, &changes);
-        let snapshot = Arc::new(snapshot);
-        let interval = self.schedule.effective_interval();
-        let details = self.details.open(
-            &snapshot,
-            before.snapshot.as_deref(),
-            interval,
-            &before.details,
-        );
-        self.publisher.publish(AccountState {
-            snapshot: Some(snapshot),
-            details,
-            details_pending: self.details.pending(),
-            up: Some(true),
-            confirming: false,
-            clock_offset: found.clock_offset.or(before.clock_offset),
-            poll_interval: interval,
-            max_age,
-            withdraw_at: Some(Instant::now() + max_age),
-            failure: None,
-            ..(*before).clone()
-        });
-    }
-
-    fn publish_failure(&mut self, failure: &WalkError) {
-        let reason = failure.reason.label();
-        self.deps.instruments.walk_failed(reason);
-        let before = self.publisher.current();
-        let snapshot = self.without_expired(&before);
-        self.publisher.publish(AccountState {
-            snapshot,
-            details: self.details.close(&before.details),
-            up: Some(false),
-            details_pending: self.details.pending(),
-            confirming: self.confirmation.is_pending(),
-            failure: Some(reason),
-            ..(*before).clone()
-        });
-    }
 }
 
+/// Index of the operator's first group of which every given pattern matches.
+fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
+    let fits = |pattern: &Option<Pattern>, text: &str| {
+        (pattern.as_ref()).is_none_or(|pattern| pattern.is_match(text))
+    };
+    let place = groups.iter().position(|Group { matches, .. }| {
+        fits(&matches.alias, endpoint.alias)
+            && fits(&matches.username, endpoint.username)
+            && fits(&matches.application_id, endpoint.application.unwrap_or(""))
+            && fits(&matches.sub_account, endpoint.sub_account)
+    });
+    u16::try_from(place?).ok()
+}
+
+/// What the account's configuration shows of its endpoints.
 fn shown(account: &Account) -> Shown {
-    let optional = |one| account.metrics.groups.contains(&one);
+    let optional = |group| account.metrics.groups.contains(&group);
     Shown {
         username: account.metrics.username,
         user_agent: optional(Optional::UserAgent),

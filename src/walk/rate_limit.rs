@@ -1,13 +1,16 @@
-//! The rate limiter: one per base URL and auth id, with evenly spaced requests.
+//! When a request may start: the rate limiter, the retry policy, and the budget of details.
 //!
-//! It is written here because no crate keeps all of its promises. In any T seconds, at most
-//! `rate x T + 1` requests start. A wait that is given up costs no other request its turn. A pause that
-//! the vendor asks for holds for every request. A request that can wait never delays a walk. Its clock
-//! can be paused in tests.
+//! One [`RateLimiter`] exists per base URL and auth id. It is written here because no crate keeps all
+//! of its promises. In any T seconds, at most `rate x T + 1` requests start. A cancelled wait delays no
+//! other request. A pause that the vendor asks for holds for every request. A request that can wait
+//! never delays a walk. Its clock can be paused in tests.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex as StdMutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,12 +20,22 @@ use tokio::{
 };
 use url::Url;
 
+use crate::{
+    api::{Error, ErrorKind},
+    telemetry::{AccountInstruments, ThrottleCause},
+};
+
 /// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The first wait before a retry, without jitter,
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// and the longest.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Requests that could not start in time, because of a walk, are made up for at twice the rate. Only so
+/// much time is made up for, so that an idle exporter does not flood the vendor.
+const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Permits requests one after the other.
 #[derive(Debug)]
@@ -83,6 +96,14 @@ pub struct Waited {
     pub in_flight: Duration,
     /// For the end of a pause that the vendor asked for.
     pub vendor: Duration,
+}
+
+impl Waited {
+    /// Counts these times for `vobiz_api_throttle_seconds_total`.
+    pub fn count(&self, instruments: &AccountInstruments) {
+        instruments.throttled(ThrottleCause::Limiter, self.limiter + self.in_flight);
+        instruments.throttled(ThrottleCause::Vendor, self.vendor);
+    }
 }
 
 impl std::ops::AddAssign for Waited {
@@ -148,7 +169,7 @@ impl RateLimiter {
             let allowed = Instant::now();
             let permit = in_flight(&self.in_flight.all).await;
             waited.in_flight += allowed.elapsed();
-            // Somebody may have been told to pause while this one waited.
+            // A pause may have begun during the wait.
             if self.pause().is_some() {
                 continue;
             }
@@ -162,14 +183,14 @@ impl RateLimiter {
         }
     }
 
-    /// Begins a walk: while it lasts, nobody gets a [`Self::acquire_when_idle`].
+    /// Begins a walk. While it lasts, [`Self::acquire_when_idle`] gives no permit.
     pub fn begin_walk(&self) -> WalkGuard<'_> {
         self.walks.send_modify(|walks| *walks += 1);
         WalkGuard(self)
     }
 
-    /// Waits for the right to make one request that can wait: between walks, after pauses, and
-    /// within the part of requests in flight that can wait. May be given up at any time.
+    /// Waits for the right to make one request that can wait: between walks, after pauses, and within
+    /// the part of the cap that such requests have. May be cancelled at any time.
     pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
@@ -183,14 +204,14 @@ impl RateLimiter {
                 permit = self.try_acquire_when_idle() => if let Some(permit) = permit {
                     return permit;
                 },
-                // The lock is let go of at once, for the walk to take.
+                // The walk needs the lock at once.
                 _ = walks.wait_for(|walks| *walks > 0) => {}
             }
         }
     }
 
     async fn try_acquire_when_idle(&self) -> Option<Permit> {
-        // The limiter first, without the lock: a place is not held while others could use it.
+        // The wait comes first and without the lock: a slow limiter must not occupy the cap.
         let start = *self.next.lock().await;
         sleep_until(start).await;
         let spare = in_flight(&self.in_flight.idle).await;
@@ -209,14 +230,13 @@ impl RateLimiter {
         })
     }
 
-    /// Are as many requests in flight as the process may have?
+    /// Whether the process has as many requests in flight as it may have.
     pub fn is_full(&self) -> bool {
         self.in_flight.all.available_permits() == 0
     }
 
-    /// The vendor asks (`Retry-After`) for no request before this much time has passed. Returns the end of
-    /// the pause, which is at most ten minutes away.
-    pub fn apply_retry_after(&self, wait: Duration) -> Instant {
+    /// The vendor asks (`Retry-After`) for no request before this much time has passed.
+    pub(super) fn apply_retry_after(&self, wait: Duration) {
         if wait > LONGEST_PAUSE {
             tracing::warn!(
                 asked_s = wait.as_secs(),
@@ -224,36 +244,83 @@ impl RateLimiter {
                 "the vendor asks for a longer pause than is honoured"
             );
         }
-        let end = Instant::now() + wait.min(LONGEST_PAUSE);
-        self.pause_until(end);
-        end
-    }
-
-    /// The vendor has refused `times` requests in a row because of its limit, without `Retry-After`: no
-    /// request starts for half a second at first, and for half a minute at last. An answer that comes
-    /// during a pause belongs to an earlier request and changes nothing.
-    pub fn back_off(&self, times: u32) {
-        if self.pause().is_none() {
-            self.pause_until(Instant::now() + backoff(times, fastrand::f64()));
-        }
+        self.pause_until(Instant::now() + wait.min(LONGEST_PAUSE));
     }
 
     /// No request starts before `until`.
     pub fn pause_until(&self, until: Instant) {
-        let mut paused = self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut paused = self.lock_pause();
         *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
     }
 
-    /// Until when nobody may start, while the vendor's pause holds.
+    /// The end of the pause that the vendor asked for, while it lasts.
     pub fn pause(&self) -> Option<Instant> {
-        let paused = self
-            .paused_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        paused.filter(|until| *until > Instant::now())
+        self.lock_pause().filter(|until| *until > Instant::now())
+    }
+
+    fn lock_pause(&self) -> MutexGuard<'_, Option<Instant>> {
+        (self.paused_until.lock()).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What follows a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Send it again at once: its connection had been closed while it was idle.
+    Now,
+    /// It may succeed after this wait.
+    After(Duration),
+    /// It may succeed after the pause of the limiter, which holds for every request.
+    AfterPause,
+    /// It would fail again. Another request of the account may succeed after this wait.
+    Never(Duration),
+}
+
+/// Decides what follows a failed request. Walks, details and probes share this one policy.
+#[derive(Debug, Default)]
+pub struct RetryPolicy {
+    /// Failures in a row, on which the length of a wait depends.
+    failures: AtomicU32,
+}
+
+impl RetryPolicy {
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// A request succeeded: the next wait is the shortest.
+    pub fn succeeded(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Decides what follows `error`. Pauses `limiter` where the vendor asks for a pause (`Retry-After`),
+    /// and where it limits the rate (429). The caller limits the number of retries.
+    pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
+        if error.stale_connection {
+            return Retry::Now;
+        }
+        let is_limited = error.kind == ErrorKind::RateLimited;
+        // Requests that were in flight together are refused together: they are one failure.
+        let is_known = is_limited && limiter.pause().is_some();
+        if error.kind == ErrorKind::NotFound {
+            // The API works; only this endpoint is gone.
+            self.succeeded();
+        } else if !is_known {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let wait = backoff(self.failures(), fastrand::f64());
+        match error.retry_after {
+            Some(asked) => limiter.apply_retry_after(asked),
+            None if is_limited && !is_known => limiter.pause_until(Instant::now() + wait),
+            None => {}
+        }
+        match error.kind {
+            ErrorKind::RateLimited => Retry::AfterPause,
+            ErrorKind::NotFound => Retry::Never(Duration::ZERO),
+            kind if kind.is_retryable() => Retry::After(wait),
+            _ => Retry::Never(wait),
+        }
     }
 }
 
@@ -267,50 +334,104 @@ pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
     full.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
 }
 
+/// A number of requests per minute: spread evenly, and in no minute more.
+#[derive(Debug)]
+pub(super) struct RequestBudget {
+    gap: Duration,
+    /// When the next request would start if all started evenly.
+    due: Instant,
+    /// The starts of the last minute, at most as many as it may have.
+    spent: VecDeque<Instant>,
+    most: usize,
+}
+
+impl RequestBudget {
+    /// An unused budget of so many requests per minute, 0.1 to 6000.
+    pub(super) fn new(per_minute: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "6000 at most, and positive"
+        )]
+        let most = per_minute.ceil() as usize;
+        Self {
+            gap: MINUTE.div_f64(per_minute),
+            due: Instant::now(),
+            spent: VecDeque::new(),
+            most,
+        }
+    }
+
+    /// When the next request may start; perhaps already.
+    pub(super) fn next(&self) -> Instant {
+        let is_full = self.spent.len() == self.most;
+        let oldest = self.spent.front().filter(|_| is_full);
+        let minute = oldest.map(|oldest| *oldest + MINUTE);
+        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
+        self.due.max(minute.max(spacing).unwrap_or(self.due))
+    }
+
+    /// A request starts now.
+    pub(super) fn spend(&mut self) {
+        let now = Instant::now();
+        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
+        self.due = self.due.max(earliest) + self.gap;
+        if self.spent.len() == self.most {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(now);
+    }
+}
+
+/// How many of the `granted` requests per second can start beside walks of such length that start every
+/// `interval`. A part of the time that walks take is made up for, as fast as the limiter allows.
+pub(super) fn rate_beside(
+    granted: f64,
+    limiter: Option<f64>,
+    walk: Duration,
+    interval: Duration,
+) -> f64 {
+    // Never zero: it is a divisor.
+    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
+    let possible = limiter.map_or(f64::INFINITY, |limiter| limiter * left(walk));
+    (granted * left(walk.saturating_sub(MADE_UP))).min(possible)
+}
+
 /// Every limiter of the process.
 ///
-/// Accounts that reach the same vendor with the same auth id share one, because the vendor counts
-/// them as one; the slowest of their rates holds.
+/// Accounts with the same base URL and auth id share one, because the vendor counts them as one. The
+/// slowest of their rates holds.
 #[derive(Debug)]
 pub struct RateLimiters {
     in_flight: InFlight,
-    rates: HashMap<(Url, String), Option<f64>>,
-    made: HashMap<(Url, String), Arc<RateLimiter>>,
+    limiters: HashMap<(Url, String), Arc<RateLimiter>>,
 }
 
 impl RateLimiters {
-    /// No limiter yet; at most `in_flight` requests at once over all that will be.
+    /// No limiter yet. Over all that will be, at most `in_flight` requests start at once.
     pub fn new(in_flight: usize) -> Self {
         Self {
             in_flight: InFlight::new(in_flight),
-            rates: HashMap::new(),
-            made: HashMap::new(),
+            limiters: HashMap::new(),
         }
     }
 
     /// Announces that `auth_id` will be used with `base_url` at this rate. All announcements come
     /// before the first [`Self::limiter`].
     pub fn announce(&mut self, base_url: &Url, auth_id: &str, rate: Option<f64>) {
-        let known = self
-            .rates
-            .entry((base_url.clone(), auth_id.to_owned()))
-            .or_insert(rate);
-        *known = match (*known, rate) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let key = (base_url.clone(), auth_id.to_owned());
+        let known = self.limiters.get(&key).and_then(|known| known.rate());
+        let slowest = known.into_iter().chain(rate).reduce(f64::min);
+        let limiter = RateLimiter::sharing(slowest, self.in_flight.clone());
+        self.limiters.insert(key, Arc::new(limiter));
     }
 
     /// The limiter for this vendor and auth id.
     pub fn limiter(&mut self, base_url: &Url, auth_id: &str) -> Arc<RateLimiter> {
         let key = (base_url.clone(), auth_id.to_owned());
-        let rate = self.rates.get(&key).copied().flatten();
         let in_flight = &self.in_flight;
-        let limiter = self
-            .made
-            .entry(key)
-            .or_insert_with(|| Arc::new(RateLimiter::sharing(rate, in_flight.clone())));
-        Arc::clone(limiter)
+        let unlimited = || Arc::new(RateLimiter::sharing(None, in_flight.clone()));
+        Arc::clone(self.limiters.entry(key).or_insert_with(unlimited))
     }
 }
 

@@ -1,8 +1,13 @@
-//! What the log says of a walk.
+//! Log messages about walks and details.
 
 use std::time::Duration;
 
-use super::{WalkError, confirm::Change, fetch::Work, rate_limit::Waited};
+use tokio::time::Instant;
+
+use super::{
+    confirm::Unconfirmed,
+    fetch::{WalkError, Work},
+};
 use crate::{
     api::{Endpoint, Field, Fields, Rejection},
     clock::UnixMillis,
@@ -13,13 +18,13 @@ use crate::{
 /// The largest `api.concurrency`.
 const MAX_CONCURRENCY: f64 = 64.0;
 
-/// Says once that an account's walks take longer than its interval.
+/// Logs once that an account's walks take longer than its interval.
 #[derive(Debug)]
 pub(super) struct IntervalNote {
     interval: Duration,
     concurrency: usize,
     /// The longest interval that a warning has named.
-    told: Duration,
+    named: Duration,
 }
 
 impl IntervalNote {
@@ -27,7 +32,7 @@ impl IntervalNote {
         Self {
             interval: account.poll.interval,
             concurrency: account.api.concurrency,
-            told: account.poll.interval,
+            named: account.poll.interval,
         }
     }
 
@@ -40,10 +45,10 @@ impl IntervalNote {
         effective: Duration,
         rate: Option<f64>,
     ) -> Option<String> {
-        if effective <= self.told {
+        if effective <= self.named {
             return None;
         }
-        self.told = effective;
+        self.named = effective;
         let took = took.as_secs_f64().ceil();
         let remedies = self.remedies(work, rate);
         Some(format!(
@@ -56,7 +61,7 @@ impl IntervalNote {
         ))
     }
 
-    /// What would make a walk fit into the interval, with a tenth to spare; ends in ", or ".
+    /// The settings that make a walk fit into the interval, with a tenth to spare; ends in ", or ".
     fn remedies(&self, work: Work, rate: Option<f64>) -> String {
         #[expect(clippy::cast_precision_loss, reason = "ten thousand pages at most")]
         let (requests, concurrency) = (work.requests.max(1) as f64, self.concurrency as f64);
@@ -75,28 +80,23 @@ impl IntervalNote {
         if !settings.is_empty() {
             return format!("set {}, or ", settings.join(" and "));
         }
-        let Waited {
-            limiter,
-            in_flight,
-            vendor,
-        } = work.waited;
-        let longest = limiter.max(in_flight).max(vendor);
-        // The account's own requests would fit: they waited for something that others share.
-        match () {
-            () if longest.is_zero() => String::new(),
-            () if vendor == longest => {
-                "let the vendor accept more requests (it asked for pauses), or ".to_owned()
-            }
-            () if in_flight == longest => {
-                "raise api.max_concurrent_requests, which other accounts use up, or ".to_owned()
-            }
-            () => "raise api.requests_per_second, which accounts with the same auth id share, or "
-                .to_owned(),
-        }
+        // The account's own requests would fit: they waited for something that accounts share.
+        let waited = work.waited;
+        let longest = waited.limiter.max(waited.in_flight).max(waited.vendor);
+        let remedy = if longest.is_zero() {
+            return String::new();
+        } else if waited.vendor == longest {
+            "let the vendor accept more requests (it asked for pauses)"
+        } else if waited.in_flight == longest {
+            "raise api.max_concurrent_requests, which other accounts use up"
+        } else {
+            "raise api.requests_per_second, which accounts with the same auth id share"
+        };
+        format!("{remedy}, or ")
     }
 }
 
-/// Tells, each once, what is to be known about an account's details.
+/// Logs problems of an account's details, each once.
 #[derive(Debug)]
 pub(super) struct DetailsNote {
     account: String,
@@ -115,10 +115,10 @@ impl DetailsNote {
         }
     }
 
-    /// So many endpoints want details at `rate` requests per second, which is what walks leave of what
-    /// is `granted` and of what the `limiter` allows. More than stay fresh at that rate is said once, with
-    /// the numbers and the settings that would change it, for a fleet that is a fifth larger.
-    pub(super) fn foresee(
+    /// The warning about more `wanted` records than `rate` requests per second keep fresh; given once. `rate`
+    /// is what walks leave of what is `granted` and of what the `limiter` allows. The warning names the
+    /// settings that would be enough, with a fifth to spare.
+    pub(super) fn too_many(
         &mut self,
         wanted: u64,
         rate: f64,
@@ -169,7 +169,7 @@ impl DetailsNote {
             .collect();
         tracing::warn!(
             account = %self.account, endpoint_id = %endpoint.id, fields = fields.join(","),
-            "values of a retrieved record were dropped or cut; further ones are not told"
+            "values of a retrieved record were dropped or cut; further ones are not logged"
         );
     }
 }
@@ -202,26 +202,28 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
     for transition in &changes.transitions {
         transitioned(account, transition);
     }
-    let untold = (changes.lost + changes.gained).saturating_sub(changes.transitions.len() as u64);
-    if untold > 0 {
+    let not_listed =
+        (changes.lost + changes.gained).saturating_sub(changes.transitions.len() as u64);
+    if not_listed > 0 {
         tracing::warn!(
             account = %account.name,
             lost = changes.lost,
             gained = changes.gained,
-            not_listed = untold,
+            not_listed,
             "more endpoints changed their registration than are listed one by one"
         );
     }
 }
 
 /// A walk that is published only when a later one agrees.
-pub(super) fn unconfirmed(account: &Account, change: Change, confirm_in: Duration) {
+pub(super) fn unconfirmed(account: &Account, walk: &Unconfirmed) {
+    let confirm_in = walk.confirm_at.saturating_duration_since(Instant::now());
     tracing::warn!(
         account = %account.name,
         outcome = "unconfirmed",
-        endpoints_before = change.before,
-        removed = change.removed,
-        registration_changed = change.flipped,
+        endpoints_before = walk.change.before,
+        removed = walk.change.removed,
+        registration_changed = walk.change.flipped,
         confirm_in_s = %format_args!("{:.1}", confirm_in.as_secs_f64()),
         "the list changed more than poll.flip_share: the last snapshot stays until a later walk agrees"
     );
@@ -262,7 +264,7 @@ fn transitioned(account: &Account, transition: &Transition) {
     }
 }
 
-/// What there was any of, such as `no_id 1, duplicate 2`; nothing where all went well.
+/// The counts above zero, such as `no_id 1, duplicate 2`; `None` if there are none.
 fn counted<const N: usize>(names: [&str; N], counts: &[u64; N]) -> Option<String> {
     let found = names.into_iter().zip(counts);
     let found = found.filter(|(_, count)| **count > 0);
@@ -272,7 +274,7 @@ fn counted<const N: usize>(names: [&str; N], counts: &[u64; N]) -> Option<String
     (!found.is_empty()).then(|| found.join(", "))
 }
 
-/// A point in time as people read it: RFC 3339, UTC.
+/// A point in time as RFC 3339, in UTC.
 fn seconds(time: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(time.0)
         .map(|time| time.to_string())
@@ -282,12 +284,13 @@ fn seconds(time: UnixMillis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::walk::rate_limit::Waited;
 
     fn interval_note(concurrency: usize) -> IntervalNote {
         IntervalNote {
             interval: Duration::from_secs(10),
             concurrency,
-            told: Duration::from_secs(10),
+            named: Duration::from_secs(10),
         }
     }
 
@@ -301,24 +304,24 @@ mod tests {
         }
     }
 
-    /// What makes that walk fit into ten seconds.
+    /// The remedy that makes that walk fit into ten seconds.
     fn remedy(concurrency: usize, rate: Option<f64>, waited: Waited) -> String {
         interval_note(concurrency).remedies(work(waited), rate)
     }
 
     #[test]
-    fn a_walk_longer_than_the_interval_is_told_once_until_walks_take_longer_still() {
+    fn a_walk_longer_than_the_interval_is_logged_once_until_walks_take_longer_still() {
         let mut note = interval_note(2);
-        let mut told = |took, effective| {
+        let mut warn = |took, effective| {
             let [took, effective] = [took, effective].map(Duration::from_secs);
             note.warning(work(Waited::default()), took, effective, None)
         };
-        assert_eq!(told(9, 10), None);
-        let warning = told(25, 30).unwrap();
+        assert_eq!(warn(9, 10), None);
+        let warning = warn(25, 30).unwrap();
         assert!(warning.contains("set api.concurrency to 6"), "{warning}");
         assert!(warning.contains("set poll.interval to 28s"), "{warning}");
-        assert_eq!(told(25, 30), None);
-        assert!(told(35, 40).is_some());
+        assert_eq!(warn(25, 30), None);
+        assert!(warn(35, 40).is_some());
     }
 
     #[test]
@@ -355,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_cannot_keep_up_is_told_once_with_the_numbers_and_the_settings() {
+    fn a_budget_that_cannot_keep_up_is_logged_once_with_the_numbers_and_the_settings() {
         let mut note = DetailsNote {
             account: "main".to_owned(),
             max_age: Duration::from_secs(600),
@@ -364,18 +367,18 @@ mod tests {
         };
         let slow = Some(5.0);
         assert_eq!(
-            note.foresee(600, 1.0, 1.0, slow),
+            note.too_many(600, 1.0, 1.0, slow),
             None,
             "that many stay fresh"
         );
-        let said = note.foresee(1_500, 1.0, 1.0, slow).unwrap();
+        let said = note.too_many(1_500, 1.0, 1.0, slow).unwrap();
         assert_eq!(
             said,
             "1500 endpoints want details, but 60.0 requests per minute beside walks x 10.0 minutes keep \
              600 fresh, so each is retrieved every 25 minutes; to keep up, set \
              details.requests_per_minute to 180, or details.max_age to 30m"
         );
-        assert_eq!(note.foresee(1_500, 1.0, 1.0, slow), None, "once");
+        assert_eq!(note.too_many(1_500, 1.0, 1.0, slow), None, "once");
     }
 
     #[test]
@@ -386,7 +389,7 @@ mod tests {
             too_many: false,
             unreadable: false,
         };
-        let said = note.foresee(2_750, 4.1, 100.0, Some(5.0)).unwrap();
+        let said = note.too_many(2_750, 4.1, 100.0, Some(5.0)).unwrap();
         let settings = "to keep up, set api.requests_per_second to 9, or details.max_age to 14m";
         assert!(said.ends_with(settings), "{said}");
     }

@@ -4,36 +4,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How a walk ended, as far as the schedule cares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The list was read.
-    Well {
-        /// How long that took.
-        took: Duration,
-        /// The next walk starts at this moment, whenever its tick is.
-        confirm_at: Option<Instant>,
-    },
-    /// Failed; the vendor may have asked for a pause.
-    Badly {
-        /// The credentials were refused.
-        refused: bool,
-        /// No request before this.
-        not_before: Option<Instant>,
-    },
-}
-
-/// The rhythm of one account's walks.
+/// When the walks of one account start.
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub(super) struct Schedule {
     interval: Duration,
     max_age: Duration,
-    /// The interval in force: stretched to a multiple when a good walk takes longer.
+    /// A multiple of the interval, which the last successful walk fits in.
     effective: Duration,
     /// The tick that the current or next walk belongs to.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The next walk confirms the last one, at this moment.
+    /// The next walk confirms the last one and starts at this moment.
     confirm_at: Option<Instant>,
     /// How long the last walk took.
     took: Duration,
@@ -43,7 +24,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// A schedule whose first tick is `first`.
-    pub fn new(interval: Duration, max_age: Duration, first: Instant) -> Self {
+    pub(super) fn new(interval: Duration, max_age: Duration, first: Instant) -> Self {
         Self {
             interval,
             max_age,
@@ -56,20 +37,20 @@ impl Schedule {
         }
     }
 
-    /// The smallest multiple of the interval that the last good walk fits in.
-    pub fn effective_interval(&self) -> Duration {
+    /// The smallest multiple of the interval that the last successful walk fits in.
+    pub(super) fn effective_interval(&self) -> Duration {
         self.effective
     }
 
     /// How long a snapshot is shown: at least three effective intervals.
-    pub fn effective_max_age(&self) -> Duration {
+    pub(super) fn effective_max_age(&self) -> Duration {
         self.max_age.max(self.effective * 3)
     }
 
     /// When the next walk starts. `chance` (0 to 1) spreads it over a tenth of the interval, so that
-    /// many exporters do not ask in step. A tenth of the interval stays free, or a walk that nearly fills
-    /// the interval would run into the next tick.
-    pub fn next_start(&self, chance: f64) -> Instant {
+    /// exporters do not send at the same time. A tenth of the interval stays free. Otherwise, a walk that
+    /// nearly fills the interval would last beyond the next tick.
+    pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
         let jitter = tenth.min(slack).mul_f64(chance.clamp(0.0, 1.0));
@@ -78,13 +59,13 @@ impl Schedule {
             .map_or(start, |not_before| start.max(not_before))
     }
 
-    /// Were the credentials refused, so that a changed token should be tried at once?
+    /// Whether the credentials were refused, so that a changed token should be tried at once.
     pub(super) fn is_backing_off(&self) -> bool {
         self.refusals > 0
     }
 
     /// A walk begins at `now`. That may be before its tick, where it confirms another walk or tries a new
-    /// token, or after ticks that went by during a pause of the vendor.
+    /// token, or after ticks that passed during a pause of the vendor.
     pub(super) fn begins(&mut self, now: Instant) {
         self.confirm_at = None;
         self.tick = self.tick.min(now);
@@ -93,46 +74,58 @@ impl Schedule {
         }
     }
 
-    /// Moves on after a walk that ended at `now`; tells how many ticks went by while it ran.
-    pub(super) fn ended(&mut self, now: Instant, how: Ended) -> u64 {
-        let late = now.saturating_duration_since(self.tick);
-        let skipped = ticks_within(late, self.effective);
-        match how {
-            Ended::Well { took, confirm_at } => {
-                self.took = took;
-                self.confirm_at = confirm_at;
-                let stretch = ticks_within(took, self.interval).saturating_add(1);
-                self.effective = self
-                    .interval
-                    .saturating_mul(u32::try_from(stretch).unwrap_or(u32::MAX));
-                self.not_before = None;
-                self.refusals = 0;
-            }
-            Ended::Badly {
-                refused,
-                not_before,
-            } => {
-                self.not_before = not_before;
-                self.refusals = if refused {
-                    self.refusals.saturating_add(1)
-                } else {
-                    0
-                };
-            }
+    /// Moves on after a walk that succeeded at `now` and `took` so long. A walk that must agree with it starts
+    /// at `confirm_at`, whenever its tick is. Returns how many ticks passed while the walk ran.
+    pub(super) fn succeeded(
+        &mut self,
+        now: Instant,
+        took: Duration,
+        confirm_at: Option<Instant>,
+    ) -> u64 {
+        let skipped = self.ticks_before(now);
+        self.took = took;
+        self.confirm_at = confirm_at;
+        self.not_before = None;
+        self.refusals = 0;
+        let stretch =
+            u32::try_from(ticks_within(took, self.interval).saturating_add(1)).unwrap_or(u32::MAX);
+        self.effective = self.interval.saturating_mul(stretch);
+        self.advance(now);
+        skipped
+    }
+
+    /// Moves on after a walk that failed at `now`, perhaps because the credentials were `refused`. The vendor
+    /// wants no request `not_before` that moment. Returns how many ticks passed while the walk ran.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        refused: bool,
+        not_before: Option<Instant>,
+    ) -> u64 {
+        let skipped = self.ticks_before(now);
+        self.not_before = not_before;
+        self.advance(now);
+        if refused {
+            self.refusals = self.refusals.saturating_add(1);
+            let longest = (self.effective_max_age() / 2).max(self.effective);
+            let wait = self.effective.saturating_mul(1 << self.refusals.min(16));
+            self.tick = self.tick.max(now + wait.min(longest));
+        } else {
+            self.refusals = 0;
         }
+        skipped
+    }
+
+    fn ticks_before(&self, now: Instant) -> u64 {
+        ticks_within(now.saturating_duration_since(self.tick), self.effective)
+    }
+
+    /// Moves to the first later tick that has not passed.
+    fn advance(&mut self, now: Instant) {
         self.tick += self.effective;
         while self.tick < now {
             self.tick += self.effective;
         }
-        if self.refusals > 0 {
-            let longest = (self.effective_max_age() / 2).max(self.effective);
-            let wait = self
-                .effective
-                .saturating_mul(1 << self.refusals.min(16))
-                .min(longest);
-            self.tick = self.tick.max(now + wait);
-        }
-        skipped
     }
 }
 
@@ -153,26 +146,12 @@ mod tests {
         (Schedule::new(MINUTE, 5 * MINUTE, start), start)
     }
 
-    fn badly(refused: bool) -> Ended {
-        Ended::Badly {
-            refused,
-            not_before: None,
-        }
-    }
-
-    fn well(took: Duration) -> Ended {
-        Ended::Well {
-            took,
-            confirm_at: None,
-        }
-    }
-
     #[test]
     fn quick_walks_start_every_interval_with_a_little_jitter() {
         let (mut schedule, start) = schedule();
         for tick in 1..=3_u32 {
             let now = schedule.next_start(0.5) + Duration::from_secs(1);
-            assert_eq!(schedule.ended(now, well(Duration::from_secs(1))), 0);
+            assert_eq!(schedule.succeeded(now, Duration::from_secs(1), None), 0);
             assert_eq!(
                 schedule.next_start(0.0),
                 start + MINUTE * tick,
@@ -190,7 +169,7 @@ mod tests {
         let (mut schedule, start) = schedule();
         let took = Duration::from_secs(203);
         assert_eq!(
-            schedule.ended(start + took, well(took)),
+            schedule.succeeded(start + took, took, None),
             3,
             "60, 120 and 180 s"
         );
@@ -199,12 +178,12 @@ mod tests {
         assert_eq!(schedule.next_start(0.0), start + 4 * MINUTE);
         let end = start + 4 * MINUTE + took;
         assert_eq!(
-            schedule.ended(end, well(took)),
+            schedule.succeeded(end, took, None),
             0,
             "the stretched schedule is honest"
         );
         let end = start + 8 * MINUTE + MINUTE;
-        assert_eq!(schedule.ended(end, well(MINUTE)), 0);
+        assert_eq!(schedule.succeeded(end, MINUTE, None), 0);
         assert_eq!(
             schedule.effective_interval(),
             MINUTE,
@@ -219,22 +198,22 @@ mod tests {
         let waits: Vec<_> = (0..4)
             .map(|_| {
                 let now = schedule.next_start(0.0);
-                schedule.ended(now, badly(true));
+                schedule.failed(now, true, None);
                 (schedule.next_start(0.0) - now).as_secs()
             })
             .collect();
         assert_eq!(waits, [120, 150, 150, 150]);
         assert!(schedule.is_backing_off());
         let now = schedule.next_start(0.0);
-        schedule.ended(now, well(Duration::from_secs(1)));
+        schedule.succeeded(now, Duration::from_secs(1), None);
         assert!(!schedule.is_backing_off());
         assert_eq!(schedule.next_start(0.0) - now, MINUTE);
         assert!(start < now);
 
-        schedule.ended(now, badly(true));
+        schedule.failed(now, true, None);
         let repaired = now + Duration::from_secs(5);
         schedule.begins(repaired);
-        schedule.ended(repaired, well(Duration::ZERO));
+        schedule.succeeded(repaired, Duration::ZERO, None);
         assert_eq!(
             schedule.next_start(0.0) - repaired,
             MINUTE,
@@ -245,20 +224,14 @@ mod tests {
     #[test]
     fn other_failures_keep_the_rhythm_and_a_pause_of_the_vendor_is_kept() {
         let (mut schedule, start) = schedule();
-        schedule.ended(start + Duration::from_secs(1), badly(false));
+        schedule.failed(start + Duration::from_secs(1), false, None);
         assert_eq!(schedule.next_start(0.0), start + MINUTE);
         let pause = start + 5 * MINUTE;
-        schedule.ended(
-            start + MINUTE,
-            Ended::Badly {
-                refused: false,
-                not_before: Some(pause),
-            },
-        );
+        schedule.failed(start + MINUTE, false, Some(pause));
         assert_eq!(schedule.next_start(0.0), pause);
         schedule.begins(pause);
-        let ended = well(Duration::from_secs(1));
-        let skipped = schedule.ended(pause + Duration::from_secs(1), ended);
+        let second = Duration::from_secs(1);
+        let skipped = schedule.succeeded(pause + second, second, None);
         assert_eq!(skipped, 0, "no walk was running meanwhile");
         assert_eq!(schedule.next_start(0.0), pause + MINUTE);
     }
@@ -271,7 +244,7 @@ mod tests {
         let took = Duration::from_millis(9_500);
         let mut now = schedule.next_start(0.0) + took;
         for tick in 1..=20_u32 {
-            assert_eq!(schedule.ended(now, well(took)), 0, "tick {tick}");
+            assert_eq!(schedule.succeeded(now, took, None), 0, "tick {tick}");
             let begins = schedule.next_start(1.0);
             assert!(begins < start + second * (10 * tick + 1), "tick {tick}");
             schedule.begins(begins);
@@ -284,11 +257,10 @@ mod tests {
         let (mut schedule, start) = schedule();
         let second = Duration::from_secs(1);
         let confirm_at = Some(start + 16 * second);
-        let took = second;
-        schedule.ended(start + second, Ended::Well { took, confirm_at });
+        schedule.succeeded(start + second, second, confirm_at);
         assert_eq!(schedule.next_start(1.0), start + 16 * second);
         schedule.begins(start + 16 * second);
-        schedule.ended(start + 17 * second, badly(false));
+        schedule.failed(start + 17 * second, false, None);
         assert_eq!(schedule.next_start(0.0), start + 16 * second + MINUTE);
     }
 }

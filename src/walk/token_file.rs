@@ -1,4 +1,4 @@
-//! The account's token, which its file may change at any time.
+//! The account's token, which its file may replace at any time.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,19 +10,8 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use crate::config::{self, TokenFileError};
 
-/// No walk waits longer for its token's file, which may lie on a share that is gone.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// What a look at the token's file found.
-#[derive(Debug)]
-pub(super) enum TokenChange {
-    /// There is no file, or it holds the token that is in use.
-    Same,
-    /// The file holds another token, which is in use from now on.
-    Changed(SecretString),
-    /// The file gives no token; the one in use stays.
-    Unreadable(Unreadable),
-}
+/// A walk waits so long for the token file, which may be on a network share that does not respond.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why the file gave no token.
 #[derive(Debug, thiserror::Error)]
@@ -31,21 +20,20 @@ pub(super) enum Unreadable {
     File(#[from] TokenFileError),
     #[error("token file {} cannot be read: the system does not answer", .0.display())]
     Hanging(PathBuf),
-    #[error("token file {} cannot be read: the reading broke off", .0.display())]
+    #[error("token file {} cannot be read: the read was aborted", .0.display())]
     Broken(PathBuf),
 }
 
 type Read = Result<SecretString, TokenFileError>;
 
-/// Where the token comes from and which is in use.
+/// The source of the token, and the token in use.
 #[derive(Debug)]
 pub(super) struct TokenFile {
     path: Option<PathBuf>,
     token: SecretString,
     /// Blocking; given by tests.
     read: fn(&Path) -> Read,
-    /// A reading that was not waited for to the end. It cannot be called off and keeps its thread,
-    /// so there is one at most.
+    /// A read that timed out. It cannot be cancelled and occupies a thread, so there is one at most.
     hanging: Option<JoinHandle<Read>>,
 }
 
@@ -63,31 +51,33 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, and gives up after [`PATIENCE`].
-    pub(super) async fn look(&mut self) -> TokenChange {
+    /// Reads the file again, and gives up after [`READ_TIMEOUT`]. Returns a token that differs from the one
+    /// in use, and uses it from now on.
+    ///
+    /// # Errors
+    /// The file gave no token; the one in use stays.
+    pub(super) async fn reload(&mut self) -> Result<Option<SecretString>, Unreadable> {
         let Some(path) = self.path.clone() else {
-            return TokenChange::Same;
+            return Ok(None);
         };
-        match self.look_into(path).await {
-            Ok(token) if token.expose_secret() == self.token.expose_secret() => TokenChange::Same,
-            Ok(token) => {
-                self.token = token.clone();
-                TokenChange::Changed(token)
-            }
-            Err(error) => TokenChange::Unreadable(error),
+        let token = self.read_file(path).await?;
+        if token.expose_secret() == self.token.expose_secret() {
+            return Ok(None);
         }
+        self.token = token.clone();
+        Ok(Some(token))
     }
 
-    async fn look_into(&mut self, path: PathBuf) -> Result<SecretString, Unreadable> {
-        // What a reading that hung has found in the end may be long out of date: it is dropped.
+    async fn read_file(&mut self, path: PathBuf) -> Result<SecretString, Unreadable> {
+        // The result of a read that timed out is dropped: it may be long out of date.
         if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             return Err(Unreadable::Hanging(path));
         }
         let (read, of) = (self.read, path.clone());
-        let reading = tokio::task::spawn_blocking(move || read(&of));
-        // Kept before the wait, not after it: the wait may be cut short.
-        let reading = self.hanging.insert(reading);
-        match timeout(PATIENCE, reading).await {
+        let task = tokio::task::spawn_blocking(move || read(&of));
+        // Stored before the wait, because the wait may be cancelled.
+        let task = self.hanging.insert(task);
+        match timeout(READ_TIMEOUT, task).await {
             Ok(read) => {
                 self.hanging = None;
                 Ok(read.map_err(|_| Unreadable::Broken(path))??)
@@ -108,11 +98,11 @@ mod tests {
 
     use super::*;
 
-    static READINGS: AtomicU32 = AtomicU32::new(0);
+    static READS: AtomicU32 = AtomicU32::new(0);
 
-    /// Reads even a pipe, which hangs until somebody writes into it: like a share that is gone.
+    /// Reads even a pipe, which hangs until another process writes into it.
     fn read(path: &Path) -> Read {
-        READINGS.fetch_add(1, Ordering::Relaxed);
+        READS.fetch_add(1, Ordering::Relaxed);
         let unreadable = |source| TokenFileError::Unreadable {
             path: path.to_owned(),
             source,
@@ -135,31 +125,25 @@ mod tests {
         };
 
         // A paused clock stands still while a thread reads: it is moved by hand.
-        let (first, ()) = tokio::join!(token.look(), advance(PATIENCE));
+        let (first, ()) = tokio::join!(token.reload(), advance(READ_TIMEOUT));
         let begun = Instant::now();
-        let second = token.look().await;
+        let second = token.reload().await;
         let waited = begun.elapsed();
-        // Lets the reading end, which the test's runtime waits for, before anything can fail.
+        // Ends the read, for which the test's runtime waits, before an assertion can fail.
         fs::write(&path, "late").unwrap();
 
-        for look in [first, second] {
-            assert!(
-                matches!(look, TokenChange::Unreadable(Unreadable::Hanging(_))),
-                "{look:?}"
-            );
+        for read in [first, second] {
+            assert!(matches!(read, Err(Unreadable::Hanging(_))), "{read:?}");
         }
         assert_eq!(waited, Duration::ZERO);
-        assert_eq!(READINGS.load(Ordering::Relaxed), 1);
+        assert_eq!(READS.load(Ordering::Relaxed), 1);
 
         fs::remove_file(&path).unwrap();
         fs::write(&path, "new").unwrap();
         while token.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             tokio::task::yield_now().await;
         }
-        let look = token.look().await;
-        let TokenChange::Changed(new) = look else {
-            panic!("{look:?}")
-        };
-        assert_eq!(new.expose_secret(), "new");
+        let new = token.reload().await.unwrap();
+        assert_eq!(new.unwrap().expose_secret(), "new");
     }
 }

@@ -1,10 +1,10 @@
-//! Lists that change more than is believed at once.
+//! Lists that change so much that a second walk must agree.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::list::{List, Stage, Total, account, fault};
+use super::list::{Fixture, List, Total, account, fault};
 use crate::{
     api::{Endpoint, ErrorKind},
     clock::UnixMillis,
@@ -15,26 +15,26 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A poller that runs while a story watches it.
-async fn tell(stage: Stage, story: impl AsyncFnOnce(Watch)) {
+/// Runs a poller while a test observes it.
+async fn observe(fixture: Fixture, scenario: impl AsyncFnOnce(Run)) {
     let shutdown = shutdown::CancellationToken::new();
-    let watch = Watch {
-        reader: stage.reader,
+    let run = Run {
+        reader: fixture.reader,
         start: Instant::now(),
     };
-    let story = async {
-        story(watch).await;
+    let scenario = async {
+        scenario(run).await;
         shutdown.cancel();
     };
-    tokio::join!(story, Poller::run(stage.poller, shutdown.clone()));
+    tokio::join!(scenario, Poller::run(fixture.poller, shutdown.clone()));
 }
 
-struct Watch {
+struct Run {
     reader: Reader,
     start: Instant,
 }
 
-impl Watch {
+impl Run {
     async fn at(&self, seconds: u64) -> Arc<AccountState> {
         let moment = self.start + Duration::from_secs(seconds);
         sleep(moment.saturating_duration_since(Instant::now())).await;
@@ -59,25 +59,27 @@ fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
 
 #[tokio::test(start_paused = true)]
 async fn a_hiccup_of_seven_seconds_shows_nothing_and_costs_no_loss_time() {
+    // The seventh second of the hiccup must not be the last tenth of the largest jitter.
+    fastrand::seed(7);
     for (count, interval) in [(50, 60), (9, 60), (2, 60), (50, 5)] {
         let list = List::of(count);
         let mut account = account();
         account.poll.interval = interval * SECOND;
-        tell(Stage::new(&list, account), async |watch| {
+        observe(Fixture::new(&list, account), async |run| {
             let interval = u64::from(interval);
-            watch.at(interval / 2).await;
+            run.at(interval / 2).await;
             list.set_registered(0..1, false);
-            let lost = lost_at(&*watch.at(interval + interval / 2).await, "0");
+            let lost = lost_at(&*run.at(interval + interval / 2).await, "0");
             assert!(lost.is_some());
             let seen = 2 * interval - 1;
-            watch.at(seen).await;
+            run.at(seen).await;
             let rows = replace(&list, Vec::new());
-            let state = watch.at(seen + 7).await;
+            let state = run.at(seen + 7).await;
             let expected = (usize::try_from(count).unwrap(), count - 1);
             assert_eq!(shown(&state), expected, "the old snapshot stays");
             assert_eq!((state.up, state.confirming), (Some(true), true));
             replace(&list, rows);
-            let state = watch.at(seen + 40).await;
+            let state = run.at(seen + 40).await;
             assert_eq!(shown(&state), expected);
             assert_eq!((state.up, state.confirming), (Some(true), false));
             assert_eq!(lost_at(&state, "0"), lost);
@@ -93,13 +95,13 @@ async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
         let mut account = account();
         account.poll.interval = interval * SECOND;
         account.poll.max_age = 5 * interval * SECOND;
-        let stage = Stage::new(&list, account);
-        let instruments = stage.instruments.clone();
-        tell(stage, async |watch| {
-            watch.at(1).await;
+        let fixture = Fixture::new(&list, account);
+        let instruments = fixture.instruments.clone();
+        observe(fixture, async |run| {
+            run.at(1).await;
             list.set_registered(0..40, false);
             // Jitter delays a tick by a tenth of the interval at most.
-            let mut reader = watch.reader.clone();
+            let mut reader = run.reader.clone();
             while !reader.current().confirming {
                 reader.next().await;
             }
@@ -121,12 +123,12 @@ async fn a_walk_that_comes_too_soon_confirms_nothing() {
     let list = List::of(40);
     let mut account = account();
     account.poll.interval = 4 * SECOND;
-    tell(Stage::new(&list, account), async |watch| {
-        watch.at(5).await;
+    observe(Fixture::new(&list, account), async |run| {
+        run.at(5).await;
         replace(&list, Vec::new());
-        let state = watch.at(17).await;
+        let state = run.at(17).await;
         assert_eq!((shown(&state), state.confirming), ((40, 40), true));
-        let state = watch.at(22).await;
+        let state = run.at(22).await;
         assert_eq!((shown(&state), state.confirming), ((0, 0), false));
     })
     .await;
@@ -135,81 +137,85 @@ async fn a_walk_that_comes_too_soon_confirms_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_walk_between_two_that_agree_changes_nothing() {
     let list = List::of(40);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     list.state().rows.truncate(10);
-    stage.poller.walk().await.unwrap();
+    fixture.poller.walk().await.unwrap();
     list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
-    stage.poller.walk().await.unwrap_err();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap_err();
+    let state = fixture.reader.current();
     assert_eq!((state.up, state.confirming), (Some(false), true));
     assert_eq!(shown(&state), (40, 40), "the old snapshot stays");
     sleep(20 * SECOND).await;
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((shown(&state), state.confirming), ((10, 10), false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_walk_that_contradicts_both_others_must_be_confirmed_itself() {
     let list = List::of(40);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     list.set_registered(0..40, false);
-    stage.poller.walk().await.unwrap();
+    fixture.poller.walk().await.unwrap();
     sleep(20 * SECOND).await;
     let rows = replace(&list, Vec::new());
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((shown(&state), state.confirming), ((40, 40), true));
     sleep(20 * SECOND).await;
     replace(&list, rows);
-    stage.poller.walk().await.unwrap();
-    assert!(stage.reader.current().confirming, "still no two agree");
+    fixture.poller.walk().await.unwrap();
+    assert!(fixture.reader.current().confirming, "still no two agree");
     sleep(20 * SECOND).await;
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((shown(&state), state.confirming), ((40, 0), false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withdrawn() {
     let list = List::of(40);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     for walk in 0..6 {
         sleep(60 * SECOND).await;
         // First the one half is unregistered, then the other.
         list.set_registered(0..40, true);
         let half = if walk % 2 == 0 { 0..25 } else { 15..40 };
         list.set_registered(half, false);
-        stage.poller.walk().await.unwrap();
+        fixture.poller.walk().await.unwrap();
         let withdrawn = walk >= 4;
-        assert_eq!(shown(&stage.reader.current()).1 == 40, !withdrawn, "{walk}");
+        assert_eq!(
+            shown(&fixture.reader.current()).1 == 40,
+            !withdrawn,
+            "{walk}"
+        );
     }
-    let state = stage.reader.current();
+    let state = fixture.reader.current();
     assert!(state.withdraw_at.unwrap() > Instant::now());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back() {
     let list = List::of(50);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     list.set_registered(0..3, false);
-    stage.poller.walk().await.unwrap();
-    let lost = lost_at(&stage.reader.current(), "0");
+    fixture.poller.walk().await.unwrap();
+    let lost = lost_at(&fixture.reader.current(), "0");
     assert!(lost.is_some());
     let rows = replace(&list, Vec::new());
     for _ in 0..2 {
         sleep(60 * SECOND).await;
-        stage.poller.walk().await.unwrap();
+        fixture.poller.walk().await.unwrap();
     }
-    assert_eq!(shown(&stage.reader.current()), (0, 0));
+    assert_eq!(shown(&fixture.reader.current()), (0, 0));
     sleep(3_600 * SECOND).await;
     replace(&list, rows);
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((shown(&state), lost_at(&state, "0")), ((50, 47), lost));
 }
 
@@ -217,63 +223,63 @@ async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back(
 async fn up_to_the_share_a_fleet_may_change_at_once() {
     for (count, changed) in [(40, 20), (2, 1), (1, 1)] {
         let list = List::of(count);
-        let mut stage = Stage::new(&list, account());
-        stage.poller.walk().await.unwrap();
+        let mut fixture = Fixture::new(&list, account());
+        fixture.poller.walk().await.unwrap();
         list.set_registered(0..changed, false);
-        stage.poller.walk().await.unwrap();
-        assert!(!stage.reader.current().confirming, "{changed} of {count}");
+        fixture.poller.walk().await.unwrap();
+        assert!(!fixture.reader.current().confirming, "{changed} of {count}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn removed_and_changed_endpoints_count_together() {
     let list = List::of(40);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     // 15 of 40 are removed, and 12 of the other 25 change.
     list.state().rows.truncate(25);
     list.set_registered(0..12, false);
-    stage.poller.walk().await.unwrap();
-    assert!(stage.reader.current().confirming);
+    fixture.poller.walk().await.unwrap();
+    assert!(fixture.reader.current().confirming);
 }
 
 #[tokio::test(start_paused = true)]
 async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
     let list = List::of(100);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     // Every row that is read has changed.
     list.set_registered(0..100, false);
     let rows = list.state().rows.clone();
     list.state().rows.truncate(49);
     list.state().total = Total::Off(51);
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((shown(&state), state.confirming), ((100, 100), true));
     // A complete walk that agrees with the incomplete one shows more, and is confirmed in turn.
     replace(&list, rows);
     list.state().total = Total::Right;
     for _ in 0..2 {
         sleep(20 * SECOND).await;
-        stage.poller.walk().await.unwrap();
+        fixture.poller.walk().await.unwrap();
     }
-    let state = stage.reader.current();
+    let state = fixture.reader.current();
     assert_eq!((shown(&state), state.confirming), ((100, 0), false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_account_whose_old_snapshot_is_hidden_is_not_up_before_the_confirmation() {
     let list = List::of(40);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     sleep(301 * SECOND).await;
     list.set_registered(0..40, false);
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((state.up, state.confirming), (Some(false), true));
     sleep(15 * SECOND).await;
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!((state.up, state.confirming), (Some(true), false));
     assert!(
         lost_at(&state, "7").is_some(),

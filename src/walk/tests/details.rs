@@ -1,10 +1,10 @@
-//! Details beside walks: who is asked, when, and what becomes of the answers.
+//! Details between walks: which endpoints are retrieved, when, and what becomes of the responses.
 
 use tokio::time::Instant;
 
 use super::{
     list::{START, count, fault},
-    watch::{SECOND, failing, lasting, list, tell, wanting},
+    observe::{SECOND, failing, lasting, list, observe, wanting},
 };
 use crate::{
     api::{Endpoint, ErrorKind},
@@ -19,17 +19,17 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
     let list = list(2_000, 0..1_500);
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(20.0);
-    tell(&list, account, |watch| async move {
+    observe(&list, account, |run| async move {
         // 1,500 / 600 minutes, after a walk of 21 pages at 20 per second.
-        watch.at(1 + 150 + 3).await;
-        let state = watch.state();
+        run.at(1 + 150 + 3).await;
+        let state = run.state();
         let snapshot = state.snapshot.as_ref().unwrap();
         let known = snapshot.endpoints_with(&state.details);
         assert_eq!(known.filter(|one| one.expires_at.is_some()).count(), 1_500);
         assert_eq!(state.details_pending, 0);
-        let list = watch.list.state();
+        let list = run.list.state();
         let mut times: Vec<_> = list.retrieved.iter().map(|(_, at)| *at).collect();
-        assert_eq!(times.len(), 1_500, "nobody is asked twice");
+        assert_eq!(times.len(), 1_500, "no endpoint is retrieved twice");
         for (index, at) in times.iter().enumerate() {
             let minute = times[index..]
                 .iter()
@@ -46,15 +46,15 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_turns_registered_goes_before_hundreds_that_wait() {
+async fn a_newly_registered_endpoint_goes_before_hundreds_that_wait() {
     let list = list(2_000, 0..1_500);
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(30).await;
-        watch.list.set_registered(1_999..2_000, true);
-        assert!(!watch.has_detail("001999"));
-        watch.at(30 + 2 * 60).await;
-        assert!(watch.has_detail("001999"));
-        assert!(watch.state().details_pending > 1_300, "hundreds still wait");
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(30).await;
+        run.list.set_registered(1_999..2_000, true);
+        assert!(!run.has_detail("001999"));
+        run.at(30 + 2 * 60).await;
+        assert!(run.has_detail("001999"));
+        assert!(run.state().details_pending > 1_300, "hundreds still wait");
     })
     .await;
 }
@@ -68,8 +68,8 @@ async fn details_change_nothing_about_when_walks_ask() {
         let mut account = wanting(600.0);
         account.details.mode = mode;
         account.api.requests_per_second = Some(10.0);
-        tell(&list, account, |watch| async move {
-            watch.at(300).await;
+        observe(&list, account, |run| async move {
+            run.at(300).await;
         })
         .await;
         let state = list.state();
@@ -88,7 +88,7 @@ async fn details_change_nothing_about_when_walks_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_contradicts_the_list_is_dropped_and_asked_for_first_after_the_next_walk() {
+async fn a_record_that_contradicts_the_list_is_dropped_and_retrieved_first_after_the_next_walk() {
     let list = list(300, 0..300);
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -100,51 +100,47 @@ async fn a_record_that_contradicts_the_list_is_dropped_and_asked_for_first_after
             ..row
         })
     }));
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(50).await;
-        assert!(watch.retrieved().contains(&"000003".to_owned()));
-        assert!(!watch.has_detail("000003"));
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(50).await;
+        assert!(run.retrieved().contains(&"000003".to_owned()));
+        assert!(!run.has_detail("000003"));
         let registered = |state: &AccountState| {
             let snapshot = state.snapshot.clone().unwrap();
             snapshot.endpoint("000003").unwrap().registered
         };
         assert_eq!(
-            registered(&watch.state()),
+            registered(&run.state()),
             Some(true),
             "the list alone decides"
         );
-        let disagreed = count(
-            &watch.instruments,
-            "vobiz_detail_disagreements_total",
-            "main",
-        );
+        let disagreed = count(&run.instruments, "vobiz_detail_disagreements_total", "main");
         assert_eq!(disagreed, 1);
-        watch.at(70).await;
+        run.at(70).await;
         {
-            let state = watch.list.state();
+            let state = run.list.state();
             let walk = state.requests.last().unwrap().1;
             let mut asked = state.retrieved.iter().filter(|(_, at)| *at > walk);
             assert_eq!(asked.next().unwrap().0, "000003");
         }
-        assert!(watch.has_detail("000003"));
+        assert!(run.has_detail("000003"));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vendor_who_always_contradicts_himself_does_not_take_the_budget_from_others() {
+async fn records_that_always_contradict_the_list_do_not_use_up_the_budget() {
     let list = list(100, 0..100);
     list.state().record = Some(Box::new(|row| {
         let row = row.cloned().unwrap();
         let registered = Some(row.id.as_str() >= "000060");
         Ok(Endpoint { registered, ..row })
     }));
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(300).await;
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(300).await;
         for number in 60..100 {
-            assert!(watch.has_detail(&format!("{number:06}")), "{number}");
+            assert!(run.has_detail(&format!("{number:06}")), "{number}");
         }
-        assert_eq!(watch.state().details_pending, 60);
+        assert_eq!(run.state().details_pending, 60);
     })
     .await;
 }
@@ -152,49 +148,48 @@ async fn a_vendor_who_always_contradicts_himself_does_not_take_the_budget_from_o
 #[tokio::test(start_paused = true)]
 async fn a_detail_goes_when_its_endpoint_is_lost_changed_or_gone() {
     let list = list(100, 0..100);
-    tell(&list, wanting(6_000.0), |watch| async move {
-        watch.at(30).await;
-        assert_eq!(watch.state().details.len(), 100);
-        watch.list.set_registered(1..2, false);
+    observe(&list, wanting(6_000.0), |run| async move {
+        run.at(30).await;
+        assert_eq!(run.state().details.len(), 100);
+        run.list.set_registered(1..2, false);
         {
-            let mut state = watch.list.state();
-            state.rows[2].alias = Some("Somebody else".to_owned());
+            let mut state = run.list.state();
+            state.rows[2].alias = Some("Another user".to_owned());
             state.rows.remove(3);
             state.record = Some(failing(fault(ErrorKind::ServerError)));
         }
-        watch.at(80).await;
-        let details = &watch.state().details;
+        run.at(80).await;
+        let details = &run.state().details;
         assert_eq!(details.len(), 97);
         for id in ["000001", "000002", "000003"] {
             assert!(details.get(id).is_none(), "{id}");
         }
-        let pending = watch.state().details_pending;
+        let pending = run.state().details_pending;
         assert_eq!(pending, 1, "the changed one is wanted again");
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_expires_is_asked_for_again_before_what_is_only_old_and_fresh_records_are_left_alone()
-{
+async fn expired_records_are_renewed_before_old_ones_and_fresh_records_are_not() {
     let list = list(20, 0..20);
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
         let row = row.cloned().unwrap();
         let number: u64 = row.id.parse().unwrap();
-        // Half of them last for two minutes; the others' records tell no expiry.
+        // Half of them last for two minutes; the others' records give no expiry.
         let expires_at = (number >= 10).then(|| clock.now().plus(120 * SECOND));
         Ok(Endpoint { expires_at, ..row })
     }));
-    tell(&list, wanting(600.0), |watch| async move {
-        watch.at(100).await;
-        assert_eq!(watch.retrieved().len(), 20);
-        watch.at(170).await;
-        let again = watch.retrieved();
+    observe(&list, wanting(600.0), |run| async move {
+        run.at(100).await;
+        assert_eq!(run.retrieved().len(), 20);
+        run.at(170).await;
+        let again = run.retrieved();
         assert_eq!(again.len(), 10, "{again:?}");
         assert!(again.iter().all(|id| id.as_str() >= "000010"));
-        watch.at(660).await;
-        let old = watch.retrieved();
+        run.at(660).await;
+        let old = run.retrieved();
         assert!(
             old.contains(&"000000".to_owned()),
             "after max_age at the latest"
@@ -204,15 +199,15 @@ async fn what_expires_is_asked_for_again_before_what_is_only_old_and_fresh_recor
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_budget_that_cannot_keep_up_reaches_everybody() {
+async fn a_budget_that_cannot_keep_up_reaches_every_endpoint() {
     let list = list(1_500, 0..1_500);
     list.state().record = Some(lasting(90 * SECOND));
-    tell(&list, wanting(60.0), |watch| async move {
-        // Twice the time of a round: nobody is given up before, and nobody is forgotten.
-        watch.at(60 + 1_500).await;
-        assert_eq!(watch.state().details.len(), 1_500);
-        watch.at(60 + 4_500).await;
-        assert_eq!(watch.state().details.len(), 1_500);
+    observe(&list, wanting(60.0), |run| async move {
+        // Twice the time of a round: no record is dropped before, and no endpoint is forgotten.
+        run.at(60 + 1_500).await;
+        assert_eq!(run.state().details.len(), 1_500);
+        run.at(60 + 4_500).await;
+        assert_eq!(run.state().details.len(), 1_500);
     })
     .await;
 }
@@ -223,14 +218,14 @@ async fn an_endpoint_deleted_since_the_walk_is_no_error() {
     let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
     let list = list(50, 0..50);
     list.state().record = Some(failing(fault(ErrorKind::NotFound)));
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(58).await;
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(58).await;
         assert_eq!(
-            watch.retrieved().len(),
+            run.retrieved().len(),
             50,
             "each once, and none again before a walk"
         );
-        assert_eq!(watch.state().up, Some(true));
+        assert_eq!(run.state().up, Some(true));
     })
     .await;
     assert_eq!(log.text(), "");
@@ -242,34 +237,34 @@ async fn a_429_pauses_details_and_walks_alike() {
     let mut throttled = fault(ErrorKind::RateLimited);
     throttled.retry_after = Some(100 * SECOND);
     list.state().record = Some(failing(throttled));
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(5).await;
-        watch.list.state().record = Some(lasting(3_600 * SECOND));
-        assert_eq!(watch.retrieved().len(), 1);
-        let walks = watch.list.asked().len();
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(5).await;
+        run.list.state().record = Some(lasting(3_600 * SECOND));
+        assert_eq!(run.retrieved().len(), 1);
+        let walks = run.list.take_offsets().len();
         assert_eq!(walks, 1);
-        watch.at(95).await;
-        assert!(watch.retrieved().is_empty() && watch.list.asked().is_empty());
-        watch.at(180).await;
+        run.at(95).await;
+        assert!(run.retrieved().is_empty() && run.list.take_offsets().is_empty());
+        run.at(180).await;
         assert!(
-            watch.has_detail("000000"),
-            "the one that was refused is asked again"
+            run.has_detail("000000"),
+            "the refused one is retrieved again"
         );
-        assert!(!watch.list.asked().is_empty());
+        assert!(!run.list.take_offsets().is_empty());
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_end_the_asking_until_a_walk_is_good_again() {
+async fn refused_credentials_stop_retrieval_until_a_walk_succeeds() {
     let list = list(50, 0..50);
     list.state().record = Some(failing(fault(ErrorKind::Forbidden)));
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(50).await;
-        assert_eq!(watch.retrieved().len(), 1);
-        watch.list.state().record = Some(lasting(3_600 * SECOND));
-        watch.at(110).await;
-        assert!(watch.retrieved().len() > 30);
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(50).await;
+        assert_eq!(run.retrieved().len(), 1);
+        run.list.state().record = Some(lasting(3_600 * SECOND));
+        run.at(110).await;
+        assert!(run.retrieved().len() > 30);
     })
     .await;
 }
@@ -278,16 +273,16 @@ async fn refused_credentials_end_the_asking_until_a_walk_is_good_again() {
 async fn failures_are_spaced_out_and_a_walk_that_fails_ends_them() {
     let list = list(500, 0..500);
     list.state().record = Some(failing(fault(ErrorKind::ServerError)));
-    tell(&list, wanting(600.0), |watch| async move {
-        watch.at(55).await;
-        let asked = watch.retrieved().len();
-        assert!((3..=12).contains(&asked), "{asked}");
-        watch.list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
-        watch.at(67).await;
-        watch.retrieved();
-        watch.at(118).await;
-        assert_eq!(watch.state().up, Some(false));
-        assert!(watch.retrieved().is_empty());
+    observe(&list, wanting(600.0), |run| async move {
+        run.at(55).await;
+        let retrieved = run.retrieved().len();
+        assert!((3..=12).contains(&retrieved), "{retrieved}");
+        run.list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
+        run.at(67).await;
+        run.retrieved();
+        run.at(118).await;
+        assert_eq!(run.state().up, Some(false));
+        assert!(run.retrieved().is_empty());
     })
     .await;
 }
@@ -300,13 +295,13 @@ async fn a_bug_in_reading_a_record_costs_that_record_only() {
         assert!(row.id != "000001", "a bug, on purpose");
         Ok(row)
     }));
-    tell(&list, wanting(60.0), |watch| async move {
-        watch.at(30).await;
-        assert_eq!(watch.state().details.len(), 2);
+    observe(&list, wanting(60.0), |run| async move {
+        run.at(30).await;
+        assert_eq!(run.state().details.len(), 2);
         // The closure was lost with its panic.
-        watch.list.state().record = Some(lasting(3_600 * SECOND));
-        watch.at(90).await;
-        assert_eq!(watch.state().details.len(), 3);
+        run.list.state().record = Some(lasting(3_600 * SECOND));
+        run.at(90).await;
+        assert_eq!(run.state().details.len(), 3);
     })
     .await;
 }
@@ -324,10 +319,10 @@ async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_fo
         }
         let mut account = wanting(600.0);
         account.details.mode = mode;
-        tell(&list, account, |watch| async move {
-            watch.at(100).await;
-            assert_eq!(watch.retrieved().len(), expected, "{mode:?}");
-            assert_eq!(watch.state().details_pending, 0);
+        observe(&list, account, |run| async move {
+            run.at(100).await;
+            assert_eq!(run.retrieved().len(), expected, "{mode:?}");
+            assert_eq!(run.state().details_pending, 0);
         })
         .await;
     }
@@ -339,16 +334,16 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(1.0);
     account.poll.interval = 120 * SECOND;
-    tell(&list, account, |watch| async move {
-        watch.list.state().latency = Box::new(|| SECOND / 50);
-        watch.at(115).await;
-        // Whoever is asked now answers while the next walk, of half a minute, is under way.
-        watch.list.state().latency = Box::new(|| 15 * SECOND);
-        watch.at(138).await;
-        watch.list.state().latency = Box::new(|| SECOND / 50);
-        watch.at(220).await;
-        let (state, list) = (watch.state(), watch.list.state());
-        let since_start = |at: Instant| at.duration_since(watch.start);
+    observe(&list, account, |run| async move {
+        run.list.state().latency = Box::new(|| SECOND / 50);
+        run.at(115).await;
+        // Responses to requests from now on arrive while the next walk, of half a minute, is under way.
+        run.list.state().latency = Box::new(|| 15 * SECOND);
+        run.at(138).await;
+        run.list.state().latency = Box::new(|| SECOND / 50);
+        run.at(220).await;
+        let (state, list) = (run.state(), run.list.state());
+        let since_start = |at: Instant| at.duration_since(run.start);
         let mut beside = 0;
         for (id, at) in &list.retrieved {
             let Some(detail) = state.details.get(id) else {
@@ -371,14 +366,14 @@ async fn details_that_become_due_during_a_walk_do_not_blink() {
     let list = list(300, 0..300);
     let mut account = wanting(1_200.0);
     account.details.max_age = 100 * SECOND;
-    tell(&list, account, |watch| async move {
-        watch.at(50).await;
-        assert_eq!(watch.state().details.len(), 300);
+    observe(&list, account, |run| async move {
+        run.at(50).await;
+        assert_eq!(run.state().details.len(), 300);
         // From now on, a walk takes 40 of the 60 seconds between two walks.
-        watch.list.state().page_latency = Some(10 * SECOND);
+        run.list.state().page_latency = Some(10 * SECOND);
         for at in (50..1_200).step_by(1) {
-            watch.at(at).await;
-            let known = watch.state().details.len();
+            run.at(at).await;
+            let known = run.state().details.len();
             assert_eq!(known, 300, "after {at} s");
         }
     })
@@ -386,24 +381,24 @@ async fn details_that_become_due_during_a_walk_do_not_blink() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_are_pending_while_walks_fail_and_nobody_retrieves_them() {
+async fn details_are_pending_while_walks_fail() {
     let list = list(100, 0..100);
     let mut account = wanting(1_200.0);
     account.details.max_age = 100 * SECOND;
-    tell(&list, account, |watch| async move {
-        watch.at(50).await;
-        assert_eq!(watch.state().details_pending, 0);
+    observe(&list, account, |run| async move {
+        run.at(50).await;
+        assert_eq!(run.state().details_pending, 0);
         let failing = (0..100).map(|_| Some(fault(ErrorKind::Malformed)));
-        watch.list.state().faults = failing.collect();
-        watch.at(200).await;
-        let state = watch.state();
+        run.list.state().faults = failing.collect();
+        run.at(200).await;
+        let state = run.state();
         assert_eq!((state.up, state.details_pending), (Some(false), 100));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_accounts_that_share_a_slow_limiter_do_not_spin_while_they_wait() {
+async fn many_accounts_that_share_a_slow_limiter_do_not_spin() {
     let limiter = std::sync::Arc::new(crate::walk::RateLimiter::new(Some(1.0), 32));
     let shutdown = crate::shutdown::CancellationToken::new();
     let list = list(100, 0..100);
@@ -412,8 +407,9 @@ async fn many_accounts_that_share_a_slow_limiter_do_not_spin_while_they_wait() {
         let mut account = wanting(600.0);
         account.poll.interval = 30 * SECOND;
         account.details.mode = DetailMode::Always;
-        let stage = super::list::Stage::sharing(&list, account, std::sync::Arc::clone(&limiter));
-        lives.push(Box::pin(stage.poller.run(shutdown.clone())));
+        let fixture =
+            super::list::Fixture::sharing(&list, account, std::sync::Arc::clone(&limiter));
+        lives.push(Box::pin(fixture.poller.run(shutdown.clone())));
     }
     let ten_minutes = async {
         tokio::time::sleep(600 * SECOND).await;

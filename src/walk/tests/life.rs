@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::list::{List, Stage, Total, account, count, fault};
+use super::list::{Fixture, List, Total, account, count, fault};
 use crate::{
     api::ErrorKind,
     config::ApiToken,
@@ -20,11 +20,11 @@ use crate::{
     telemetry::logs::{Captured, Format, Level},
 };
 
-/// Runs a poller until `done` likes what is published, and returns that.
-async fn until(stage: Stage, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
+/// Runs a poller until `done` accepts the published state, and returns that.
+async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
     let shutdown = shutdown::CancellationToken::new();
-    let mut reader = stage.reader.clone();
-    let story = async {
+    let mut reader = fixture.reader.clone();
+    let scenario = async {
         loop {
             let state = reader.next().await.unwrap();
             if done(&state) {
@@ -33,22 +33,22 @@ async fn until(stage: Stage, done: impl Fn(&AccountState) -> bool) -> Arc<Accoun
             }
         }
     };
-    let run = Box::pin(stage.poller.run(shutdown.clone()));
+    let run = Box::pin(fixture.poller.run(shutdown.clone()));
     let (state, ()) = tokio::time::timeout(Duration::from_secs(86_400), async {
-        tokio::join!(story, run)
+        tokio::join!(scenario, run)
     })
     .await
-    .expect("the story ends");
+    .expect("the scenario ends");
     state
 }
 
 #[tokio::test(start_paused = true)]
 async fn walks_start_every_interval_the_third_as_punctual_as_the_first() {
     let list = List::of(45);
-    let stage = Stage::new(&list, account());
+    let fixture = Fixture::new(&list, account());
     let start = Instant::now();
     let walks = std::sync::atomic::AtomicU32::new(0);
-    until(stage, |_| {
+    until(fixture, |_| {
         walks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 3
     })
     .await;
@@ -72,8 +72,8 @@ async fn a_fleet_too_large_for_the_limiter_stretches_interval_and_max_age() {
     list.state().latency = Box::new(|| Duration::ZERO);
     let mut account = account();
     account.api.requests_per_second = Some(5.0);
-    let stage = Stage::new(&list, account);
-    let state = until(stage, |state| state.up.is_some()).await;
+    let fixture = Fixture::new(&list, account);
+    let state = until(fixture, |state| state.up.is_some()).await;
     assert_eq!(
         state.up,
         Some(true),
@@ -98,7 +98,7 @@ async fn the_limiter_holds_over_pages_and_retries() {
     let mut account = account();
     account.api.requests_per_second = Some(10.0);
     account.api.concurrency = 8;
-    until(Stage::new(&list, account), |state| state.up.is_some()).await;
+    until(Fixture::new(&list, account), |state| state.up.is_some()).await;
     let times: Vec<_> = list.state().requests.iter().map(|(_, at)| *at).collect();
     assert_eq!(times.len(), 22);
     for pair in times.windows(2) {
@@ -109,39 +109,39 @@ async fn the_limiter_holds_over_pages_and_retries() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_walk_keeps_the_snapshot_and_the_moment_of_its_withdrawal() {
     let list = List::of(45);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    let good = stage.reader.current();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    let good = fixture.reader.current();
     tokio::time::advance(Duration::from_secs(100)).await;
     list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
-    stage.poller.walk().await.unwrap_err();
-    let state = stage.reader.current();
+    fixture.poller.walk().await.unwrap_err();
+    let state = fixture.reader.current();
     assert_eq!((state.up, state.failure), (Some(false), Some("malformed")));
     assert_eq!(state.withdraw_at, good.withdraw_at);
     assert!(Arc::ptr_eq(
         state.snapshot.as_ref().unwrap(),
         good.snapshot.as_ref().unwrap()
     ));
-    assert_eq!(stage.count("vobiz_walk_failures_total", "malformed"), 1);
+    assert_eq!(fixture.count("vobiz_walk_failures_total", "malformed"), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
     let list = List::of(45);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     tokio::time::advance(Duration::from_secs(230)).await;
     // One endpoint vanishes from the pages, but the count still has it.
     list.state().rows.truncate(44);
     list.state().total = Total::Off(1);
-    stage.poller.walk().await.unwrap();
+    fixture.poller.walk().await.unwrap();
     let mut shown = Vec::new();
     let mut snapshots = Vec::new();
     for _ in 0..3 {
         tokio::time::advance(Duration::from_secs(50)).await;
         list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
-        stage.poller.walk().await.unwrap_err();
-        let snapshot = stage.reader.current().snapshot.clone().unwrap();
+        fixture.poller.walk().await.unwrap_err();
+        let snapshot = fixture.reader.current().snapshot.clone().unwrap();
         shown.push((snapshot.len(), snapshot.walk.retained));
         snapshots.push(snapshot);
     }
@@ -150,7 +150,7 @@ async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
         Arc::ptr_eq(&snapshots[1], &snapshots[2]),
         "nothing was left to drop"
     );
-    let removed = stage.count("vobiz_endpoint_changes_total", "removed");
+    let removed = fixture.count("vobiz_endpoint_changes_total", "removed");
     assert_eq!(removed, 1, "counted once");
 }
 
@@ -166,15 +166,15 @@ async fn a_refused_token_is_replaced_from_its_file_within_seconds() {
         initial: "old".to_owned().into(),
     };
     let path = file.path().to_owned();
-    let stage = Stage::new(&list, account);
-    let mut reader = stage.reader.clone();
+    let fixture = Fixture::new(&list, account);
+    let mut reader = fixture.reader.clone();
     let rotate = async {
         assert_eq!(reader.next().await.unwrap().up, Some(false));
         tokio::time::sleep(Duration::from_secs(7)).await;
         std::fs::write(&path, "new\n").unwrap();
         Instant::now()
     };
-    let (rotated, state) = tokio::join!(rotate, until(stage, |state| state.up == Some(true)));
+    let (rotated, state) = tokio::join!(rotate, until(fixture, |state| state.up == Some(true)));
     assert_eq!(state.failure, None);
     assert!(
         rotated.elapsed() <= Duration::from_secs(6),
@@ -195,10 +195,10 @@ async fn a_token_file_that_vanishes_leaves_the_old_token_in_use() {
         path: file.path().to_owned(),
         initial: "good".to_owned().into(),
     };
-    let mut stage = Stage::new(&list, account);
+    let mut fixture = Fixture::new(&list, account);
     drop(file);
-    stage.poller.walk().await.unwrap();
-    assert_eq!(stage.count("vobiz_token_read_failures_total", "main"), 1);
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(fixture.count("vobiz_token_read_failures_total", "main"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,12 +209,12 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
         walks += 1;
         assert_ne!(walks, 2, "a bug, on purpose");
     }));
-    let stage = Stage::new(&list, account());
-    let (instruments, mut reader) = (stage.instruments.clone(), stage.reader.clone());
+    let fixture = Fixture::new(&list, account());
+    let (instruments, mut reader) = (fixture.instruments.clone(), fixture.reader.clone());
     let start = Instant::now();
     let lines = Captured::default();
     let _logging = tracing::dispatcher::set_default(&lines.dispatch(Level::INFO, Format::Logfmt));
-    let watch = async {
+    let run = async {
         let good = reader.next().await.unwrap();
         let broken = reader.next().await.unwrap();
         assert_eq!((good.up, good.failure), (Some(true), None));
@@ -227,11 +227,11 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
     };
     // The edit is gone with its panic, so that the next walk is a good one.
     let failed_and_good = AtomicU32::new(0);
-    let again = until(stage, |state| {
+    let again = until(fixture, |state| {
         let failed = u32::from(state.up == Some(false));
         failed_and_good.fetch_or(failed, Ordering::Relaxed) == 1 && state.up == Some(true)
     });
-    let (state, ()) = tokio::join!(again, watch);
+    let (state, ()) = tokio::join!(again, run);
     assert_eq!(state.failure, None);
     let took = start.elapsed().as_secs();
     assert!((120..127).contains(&took), "no tick is missed: {took} s");

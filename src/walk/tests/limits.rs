@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::list::{List, Stage, account, fault};
+use super::list::{Fixture, List, account, fault};
 use crate::{
     api::{Error, ErrorKind},
     config::Account,
@@ -28,37 +28,40 @@ fn account_of(interval: Duration, deadline: Duration) -> Account {
 }
 
 /// Runs pollers for so long and returns how many accounts are up at its end.
-async fn up_after(stages: Vec<Stage>, time: Duration) -> usize {
+async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let shutdown = shutdown::CancellationToken::new();
-    let readers: Vec<_> = stages.iter().map(|stage| stage.reader.clone()).collect();
-    let run = |stage: Stage| Box::pin(stage.poller.run(shutdown.clone()));
-    let all = join_all(stages.into_iter().map(run));
-    let watch = async {
+    let readers: Vec<_> = fixtures
+        .iter()
+        .map(|fixture| fixture.reader.clone())
+        .collect();
+    let run = |fixture: Fixture| Box::pin(fixture.poller.run(shutdown.clone()));
+    let all = join_all(fixtures.into_iter().map(run));
+    let observe = async {
         sleep(time).await;
         shutdown.cancel();
         let states = readers.iter().map(Reader::current);
         states.filter(|state| state.up == Some(true)).count()
     };
-    tokio::join!(watch, all).0
+    tokio::join!(observe, all).0
 }
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
     let limiter = Arc::new(RateLimiter::new(Some(1.0), 32));
     let list = List::of(1);
-    let stage = |_| {
+    let fixture = |_| {
         let account = account_of(30 * SECOND, 10 * SECOND);
-        Stage::sharing(&list, account, Arc::clone(&limiter))
+        Fixture::sharing(&list, account, Arc::clone(&limiter))
     };
-    let stages = (0..60).map(stage).collect();
+    let fixtures = (0..60).map(fixture).collect();
     let start = Instant::now();
-    assert_eq!(up_after(stages, 600 * SECOND).await, 60);
+    assert_eq!(up_after(fixtures, 600 * SECOND).await, 60);
     for minute in 0..10 {
         let from = start + minute * 60 * SECOND;
         let state = list.state();
         let requests = state.requests.iter();
         let read = requests.filter(|(_, at)| (from..from + 60 * SECOND).contains(at));
-        assert!(read.count() > 55, "no turn is lost in minute {minute}");
+        assert!(read.count() > 55, "no permit is lost in minute {minute}");
     }
 }
 
@@ -68,31 +71,31 @@ async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
     let mut limiters = RateLimiters::new(32);
     let list = List::of(150);
     list.state().latency = Box::new(|| SECOND);
-    let stage = |number| {
+    let fixture = |number| {
         let account = account_of(30 * SECOND, 10 * SECOND);
-        Stage::sharing(
+        Fixture::sharing(
             &list,
             account,
             limiters.limiter(&url, &format!("MA_{number}")),
         )
     };
-    let stages = (0..300).map(stage).collect();
-    assert_eq!(up_after(stages, 90 * SECOND).await, 300);
+    let fixtures = (0..300).map(fixture).collect();
+    assert_eq!(up_after(fixtures, 90 * SECOND).await, 300);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_single_walk_of_many_accounts_waits_for_the_limiter_however_long_it_takes() {
     let limiter = Arc::new(RateLimiter::new(Some(2.0), 32));
     let list = List::of(1);
-    let stage = |_| {
+    let fixture = |_| {
         let account = account_of(60 * SECOND, 10 * SECOND);
-        Stage::sharing(&list, account, Arc::clone(&limiter))
+        Fixture::sharing(&list, account, Arc::clone(&limiter))
     };
-    let mut stages: Vec<_> = (0..40).map(stage).collect();
-    let pollers = stages.iter_mut().map(|stage| &mut stage.poller);
+    let mut fixtures: Vec<_> = (0..40).map(fixture).collect();
+    let pollers = fixtures.iter_mut().map(|fixture| &mut fixture.poller);
     let walks = join_all(pollers.map(Poller::walk)).await;
     assert!(walks.iter().all(Result::is_ok), "{walks:?}");
-    assert_eq!(list.asked().len(), 40);
+    assert_eq!(list.take_offsets().len(), 40);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,9 +105,9 @@ async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval()
     let mut account = account_of(20 * SECOND, 10 * SECOND);
     account.api.requests_per_second = Some(5.0);
     account.api.concurrency = 2;
-    let mut stage = Stage::new(&list, account);
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    let mut fixture = Fixture::new(&list, account);
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert_eq!(state.snapshot.as_ref().unwrap().len(), 6_000);
     assert_eq!(
         state.poll_interval,
@@ -117,9 +120,9 @@ async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval()
 async fn a_walk_that_makes_progress_for_ever_ends_after_max_age() {
     let list = List::of(100_000);
     list.state().latency = Box::new(|| 4 * SECOND);
-    let mut stage = Stage::new(&list, account_of(60 * SECOND, 10 * SECOND));
+    let mut fixture = Fixture::new(&list, account_of(60 * SECOND, 10 * SECOND));
     let start = Instant::now();
-    let failure = stage.poller.walk().await.unwrap_err();
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "deadline");
     assert_eq!(start.elapsed().as_secs(), 300);
     assert!(
@@ -134,7 +137,7 @@ async fn a_closed_idle_connection_costs_one_request_and_no_retry() {
     let list = List::of(45);
     let mut account = account();
     account.api.retries = 0;
-    let mut stage = Stage::new(&list, account);
+    let mut fixture = Fixture::new(&list, account);
     let stale = || {
         Some(Error {
             stale_connection: true,
@@ -143,12 +146,15 @@ async fn a_closed_idle_connection_costs_one_request_and_no_retry() {
     };
     list.state().faults = [stale()].into();
     let start = Instant::now();
-    stage.poller.walk().await.unwrap();
-    assert_eq!(list.asked().len(), 2);
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(list.take_offsets().len(), 2);
     assert_eq!(start.elapsed().as_secs(), 0, "at once");
-    assert_eq!(stage.count("vobiz_api_retries_total", "list_endpoints"), 0);
+    assert_eq!(
+        fixture.count("vobiz_api_retries_total", "list_endpoints"),
+        0
+    );
     list.state().faults = [stale(), stale()].into();
-    let failure = stage.poller.walk().await.unwrap_err();
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "network", "but only once");
 }
 
@@ -160,18 +166,18 @@ async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
     };
     let list = List::of(45);
     list.state().faults = [Some(limited(30))].into();
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     let start = Instant::now();
-    stage.poller.walk().await.unwrap();
+    fixture.poller.walk().await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 30);
     assert_eq!(
-        stage.count("vobiz_api_throttle_seconds_total", "vendor"),
+        fixture.count("vobiz_api_throttle_seconds_total", "vendor"),
         30
     );
 
     list.state().faults = [Some(limited(86_400))].into();
     let start = Instant::now();
-    let failure = stage.poller.walk().await.unwrap_err();
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(
         start.elapsed().as_secs(),
         0,
@@ -186,16 +192,16 @@ async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
 async fn a_walk_without_progress_says_deadline_unless_a_fault_explains_it() {
     let list = List::of(45);
     list.state().latency = Box::new(|| Duration::from_secs(3_600));
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     let start = Instant::now();
-    let failure = stage.poller.walk().await.unwrap_err();
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "deadline");
     assert_eq!(start.elapsed().as_secs(), 50);
 
     let mut latencies = [20, 60_000].into_iter().cycle();
     list.state().latency = Box::new(move || Duration::from_millis(latencies.next().unwrap()));
     list.state().faults = [Some(fault(ErrorKind::ServerError))].into();
-    let failure = stage.poller.walk().await.unwrap_err();
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "server_error");
 }
 
@@ -207,9 +213,9 @@ async fn a_pause_beyond_a_long_interval_ends_the_walk_although_it_is_cut_to_ten_
         ..fault(ErrorKind::RateLimited)
     };
     list.state().faults = (0..9).map(|_| Some(limited.clone())).collect();
-    let mut stage = Stage::new(&list, account_of(600 * SECOND, 50 * SECOND));
+    let mut fixture = Fixture::new(&list, account_of(600 * SECOND, 50 * SECOND));
     let start = Instant::now();
-    let failure = stage.poller.walk().await.unwrap_err();
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "rate_limited");
     assert_eq!(start.elapsed().as_secs(), 0);
 }
@@ -218,14 +224,14 @@ async fn a_pause_beyond_a_long_interval_ends_the_walk_although_it_is_cut_to_ten_
 async fn pauses_without_end_do_not_leave_accounts_up_without_data() {
     let limiter = Arc::new(RateLimiter::new(None, 32));
     let list = List::of(45);
-    let stage = |_| {
-        Stage::sharing(
+    let fixture = |_| {
+        Fixture::sharing(
             &list,
             account_of(60 * SECOND, 50 * SECOND),
             Arc::clone(&limiter),
         )
     };
-    let stages: Vec<_> = (0..10).map(stage).collect();
+    let fixtures: Vec<_> = (0..10).map(fixture).collect();
     let limited = Error {
         retry_after: Some(50 * SECOND),
         ..fault(ErrorKind::RateLimited)
@@ -233,7 +239,7 @@ async fn pauses_without_end_do_not_leave_accounts_up_without_data() {
     let faults = (0..10).map(|_| None);
     let faults = faults.chain((0..10_000).map(|_| Some(limited.clone())));
     list.state().faults = faults.collect();
-    assert_eq!(up_after(stages, 1_800 * SECOND).await, 0);
+    assert_eq!(up_after(fixtures, 1_800 * SECOND).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,11 +248,11 @@ async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
     let list = List::of(45);
     list.state().faults = [Some(fault(ErrorKind::Timeout))].into();
     let account = account_of(60 * SECOND, 50 * SECOND);
-    let mut stage = Stage::sharing(&list, account, Arc::clone(&limiter));
+    let mut fixture = Fixture::sharing(&list, account, Arc::clone(&limiter));
     let other = async {
         sleep(SECOND / 10).await;
         limiter.apply_retry_after(300 * SECOND);
     };
-    let (walk, ()) = tokio::join!(stage.poller.walk(), other);
+    let (walk, ()) = tokio::join!(fixture.poller.walk(), other);
     assert_eq!(walk.unwrap_err().reason.label(), "rate_limited");
 }

@@ -1,4 +1,4 @@
-//! A vendor in memory: a list that a test edits between two requests.
+//! A source in memory: a list that a test edits between two requests.
 
 use std::{
     collections::VecDeque,
@@ -20,10 +20,10 @@ use crate::{
     walk::{Poller, PollerDeps, RateLimiter, Source},
 };
 
-/// The wall time at which every story begins.
+/// The wall time at which every test begins.
 pub(super) const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
-/// How the list counts itself.
+/// The `total_count` of the list.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Total {
     Right,
@@ -31,10 +31,10 @@ pub(super) enum Total {
     Missing,
 }
 
-/// The answer to a retrieve request for an endpoint, which the list has or not.
+/// The response to a retrieve request for an endpoint, which the list may have.
 pub(super) type Record = Box<dyn FnMut(Option<&Endpoint>) -> Result<Endpoint, Error> + Send>;
 
-/// Something that happens to the list before a request is answered.
+/// An edit of the list before a response.
 pub(super) type Edit = Box<dyn FnMut(&mut Vec<Endpoint>) + Send>;
 
 pub(super) struct State {
@@ -49,7 +49,7 @@ pub(super) struct State {
     pub(super) shuffles: bool,
     /// Answers to the next requests, instead of pages.
     pub(super) faults: VecDeque<Option<Error>>,
-    /// Asked for before each answer.
+    /// Done before each response.
     pub(super) edit: Option<Edit>,
     pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
     /// How long a page takes, where that is not the time of any other request.
@@ -58,7 +58,7 @@ pub(super) struct State {
     pub(super) requests: Vec<(u64, Instant)>,
     /// Id and time of every retrieved record.
     pub(super) retrieved: Vec<(String, Instant)>,
-    /// What a record says, if not what the list says.
+    /// The record, where it differs from the list.
     pub(super) record: Option<Record>,
     pub(super) token: String,
     pub(super) wanted_token: Option<String>,
@@ -109,7 +109,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit that panics is a story of its own, and the list goes on after it.
+        // An edit may panic on purpose, and the list is used after it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -125,8 +125,8 @@ impl List {
         state.rows[to] = state.rows[from].clone();
     }
 
-    /// Offsets asked for since the last call.
-    pub(super) fn asked(&self) -> Vec<u64> {
+    /// Offsets requested since the last call.
+    pub(super) fn take_offsets(&self) -> Vec<u64> {
         self.state()
             .requests
             .drain(..)
@@ -264,21 +264,21 @@ pub(super) fn account() -> Account {
     }
 }
 
-/// A poller in front of a list, with what it counts and shows.
-pub(super) struct Stage {
+/// A poller of a list, with its instruments and a reader of what it publishes.
+pub(super) struct Fixture {
     pub(super) poller: Poller<List>,
     pub(super) reader: Reader,
     pub(super) instruments: Instruments,
 }
 
-impl Stage {
+impl Fixture {
     pub(super) fn new(list: &Arc<List>, account: Account) -> Self {
         let rate = account.api.requests_per_second;
         let limiter = RateLimiter::new(rate, 32);
         Self::sharing(list, account, Arc::new(limiter))
     }
 
-    /// The same in front of a limiter that others use too.
+    /// The same with a limiter that other pollers use, too.
     pub(super) fn sharing(list: &Arc<List>, account: Account, limiter: Arc<RateLimiter>) -> Self {
         let instruments = Instruments::new();
         let deps = PollerDeps {
@@ -300,7 +300,7 @@ impl Stage {
     }
 }
 
-/// The same, of a stage that was given away.
+/// The same, without the fixture.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,12 +1,12 @@
-//! Records that cannot be had: what they cost others.
+//! Records that cannot be retrieved: what they cost other endpoints.
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    list::{List, START, Stage, fault},
-    watch::{SECOND, failing, list, tell, wanting},
+    list::{Fixture, List, START, fault},
+    observe::{SECOND, failing, list, observe, wanting},
 };
 use crate::{
     api::{Endpoint, Error, ErrorKind},
@@ -15,19 +15,19 @@ use crate::{
     walk::RateLimiter,
 };
 
-/// Runs a poller at a limiter of its own until `story` ends.
-async fn beside(stage: Stage, story: impl Future<Output = ()>) {
+/// Runs a poller at a limiter of its own until `scenario` ends.
+async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     let shutdown = shutdown::CancellationToken::new();
-    let run = stage.poller.run(shutdown.clone());
-    let story = async {
-        story.await;
+    let run = fixture.poller.run(shutdown.clone());
+    let scenario = async {
+        scenario.await;
         shutdown.cancel();
     };
-    tokio::join!(story, run);
+    tokio::join!(scenario, run);
 }
 
-/// What the first so many endpoints' own records say: nothing but this fault, or that they are not
-/// registered. All others' last for an hour.
+/// The first so many endpoints give this error, or a record that is not registered. All others give
+/// a record that lasts for an hour.
 fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -45,7 +45,7 @@ fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
+async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
     for (odd, error) in [
         (15, Some(fault(ErrorKind::Forbidden))),
         (80, Some(fault(ErrorKind::ServerError))),
@@ -54,17 +54,17 @@ async fn endpoints_that_never_give_a_record_do_not_keep_others_from_theirs() {
     ] {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
-        tell(&list, wanting(60.0), |watch| async move {
-            // Whoever is first by number is asked first; after that, those that answer.
-            watch.at(45 * 60).await;
-            assert_eq!(watch.state().details.len(), 100, "{odd} {error:?}");
+        observe(&list, wanting(60.0), |run| async move {
+            // The first by number are retrieved first; after that, those that respond.
+            run.at(45 * 60).await;
+            assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })
         .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() {
+async fn a_newly_registered_endpoint_keeps_its_rank_through_one_fault() {
     for kind in [
         ErrorKind::RateLimited,
         ErrorKind::ServerError,
@@ -81,22 +81,22 @@ async fn an_endpoint_that_turned_registered_keeps_its_place_through_one_fault() 
             let expires_at = Some(clock.now().plus(3_600 * SECOND));
             Ok(Endpoint { expires_at, ..row })
         }));
-        tell(&list, wanting(60.0), |watch| async move {
-            watch.at(30).await;
-            watch.list.set_registered(1_999..2_000, true);
-            watch.at(30 + 3 * 60).await;
-            assert!(watch.has_detail("001999"), "{kind:?}");
+        observe(&list, wanting(60.0), |run| async move {
+            run.at(30).await;
+            run.list.set_registered(1_999..2_000, true);
+            run.at(30 + 3 * 60).await;
+            assert!(run.has_detail("001999"), "{kind:?}");
         })
         .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_other_accounts() {
+async fn requests_in_flight_end_while_walks_back_off_and_release_the_cap() {
     let list = list(500, 0..500);
     let limiter = Arc::new(RateLimiter::new(None, 4));
-    let stage = Stage::sharing(&list, wanting(60.0), Arc::clone(&limiter));
-    beside(stage, async {
+    let fixture = Fixture::sharing(&list, wanting(60.0), Arc::clone(&limiter));
+    run_poller(fixture, async {
         sleep(57 * SECOND).await;
         list.state().latency = Box::new(|| 15 * SECOND);
         sleep(2 * SECOND).await;
@@ -120,16 +120,16 @@ async fn requests_under_way_end_while_walks_back_off_and_free_their_places_for_o
 
 #[tokio::test(start_paused = true)]
 async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
-    // A pause of the vendor's that ends just before a walk, and turns that take longer than the budget.
+    // A pause of the vendor that ends just before a walk, and a limiter that is slower than the budget.
     for paused in [false, true] {
         let list = list(100, 0..100);
         let mut account = wanting(60.0);
         account.poll.interval = 600 * SECOND;
         account.poll.deadline = 500 * SECOND;
         let limiter = Arc::new(RateLimiter::new(Some(0.1), 32));
-        let stage = Stage::sharing(&list, account, Arc::clone(&limiter));
+        let fixture = Fixture::sharing(&list, account, Arc::clone(&limiter));
         let start = Instant::now();
-        beside(stage, async {
+        run_poller(fixture, async {
             if paused {
                 sleep(500 * SECOND).await;
                 limiter.pause_until(start + 599 * SECOND);
@@ -153,13 +153,13 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
+async fn requests_that_are_refused_together_are_one_failure() {
     let list = list(50, 0..50);
     let limiter = Arc::new(RateLimiter::new(None, 32));
     list.state().record = Some(failing(fault(ErrorKind::RateLimited)));
     list.state().latency = Box::new(|| 3 * SECOND);
-    let stage = Stage::sharing(&list, wanting(600.0), Arc::clone(&limiter));
-    beside(stage, async {
+    let fixture = Fixture::sharing(&list, wanting(600.0), Arc::clone(&limiter));
+    run_poller(fixture, async {
         // The walk takes three seconds, and so does the first record.
         sleep(SECOND * 6 + SECOND / 20).await;
         let first = limiter.pause().expect("a pause");
@@ -178,10 +178,10 @@ async fn one_burst_that_the_vendor_refuses_is_one_refusal() {
 async fn records_that_are_fresh_are_not_pending_because_one_is_forbidden() {
     let list = list(200, 0..200);
     odd_before(&list, 0, None);
-    tell(&list, wanting(600.0), |watch| async move {
-        watch.at(15).await;
+    observe(&list, wanting(600.0), |run| async move {
+        run.at(15).await;
         let clock = Clock::anchored(START);
-        watch.list.state().record = Some(Box::new(move |row| {
+        run.list.state().record = Some(Box::new(move |row| {
             let row = row.cloned().unwrap();
             if row.id == "000199" {
                 return Err(fault(ErrorKind::Forbidden));
@@ -189,8 +189,8 @@ async fn records_that_are_fresh_are_not_pending_because_one_is_forbidden() {
             let expires_at = Some(clock.now().plus(3_600 * SECOND));
             Ok(Endpoint { expires_at, ..row })
         }));
-        watch.at(30).await;
-        let state = watch.state();
+        run.at(30).await;
+        let state = run.state();
         assert_eq!((state.details.len(), state.details_pending), (199, 1));
     })
     .await;

@@ -1,13 +1,14 @@
-//! Stories about walks, on a list in memory and with time in our hand.
+//! Walks of a list in memory, with a paused clock.
 
+mod budget;
 mod confirm;
 mod details;
 mod life;
 mod limits;
 mod list;
 mod missed;
+mod observe;
 mod odd;
 mod proof;
 mod rate_limit;
 mod walks;
-mod watch;

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::list::{List, Stage, Total, account, endpoint};
+use super::list::{Fixture, List, Total, account, endpoint};
 use crate::{shutdown, walk::RateLimiter};
 
-fn shown(stage: &Stage) -> (usize, u64, u64) {
-    let state = stage.reader.current();
+fn shown(fixture: &Fixture) -> (usize, u64, u64) {
+    let state = fixture.reader.current();
     let snapshot = state.snapshot.as_ref().expect("a walk was published");
     (
         snapshot.len(),
@@ -26,18 +26,18 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
         for to in &rows[at + 1..] {
             let list = List::of(250);
             list.copy_row(*from, *to);
-            let mut stage = Stage::new(&list, account());
+            let mut fixture = Fixture::new(&list, account());
             for walk in 1..=3 {
-                let result = stage.poller.walk().await;
+                let result = fixture.poller.walk().await;
                 assert!(
                     result.is_ok(),
                     "rows {from} and {to}, walk {walk}: {result:?}"
                 );
-                // One walk cannot tell an id on two rows from a list that moved.
+                // One walk cannot distinguish an id on two rows from a list that moved.
                 let missing = u64::from(walk == 1);
-                assert_eq!(shown(&stage), (249, missing, 0), "rows {from} and {to}");
+                assert_eq!(shown(&fixture), (249, missing, 0), "rows {from} and {to}");
             }
-            let state = stage.reader.current();
+            let state = fixture.reader.current();
             let rejected = state.snapshot.as_ref().unwrap().walk.rejected_rows;
             assert_eq!(rejected, [0, 0, 0, 0, 1], "rows {from} and {to}");
         }
@@ -51,10 +51,10 @@ async fn broken_rows_that_look_alike_cost_themselves_only() {
         list.copy_row(from, to);
         let id = list.state().rows[from].id.clone();
         list.state().broken = vec![id];
-        let mut stage = Stage::new(&list, account());
-        stage.poller.walk().await.unwrap();
-        assert_eq!(shown(&stage), (248, 0, 0), "rows {from} and {to}");
-        assert_eq!(list.asked().len(), 3, "rows {from} and {to}");
+        let mut fixture = Fixture::new(&list, account());
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(shown(&fixture), (248, 0, 0), "rows {from} and {to}");
+        assert_eq!(list.take_offsets().len(), 3, "rows {from} and {to}");
     }
 }
 
@@ -72,10 +72,10 @@ async fn an_ignored_offset_is_noticed_although_the_list_is_edited() {
                 _ => {}
             }
         }));
-        let mut stage = Stage::new(&list, account());
-        let failure = stage.poller.walk().await.unwrap_err();
+        let mut fixture = Fixture::new(&list, account());
+        let failure = fixture.poller.walk().await.unwrap_err();
         assert_eq!(failure.reason.label(), "inconsistent");
-        assert!(list.asked().len() < 20, "it does not run on");
+        assert!(list.take_offsets().len() < 20, "it does not run on");
     }
 }
 
@@ -90,9 +90,9 @@ async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
             rows.remove(0);
         }
     }));
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    let state = stage.reader.current();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.current();
     assert!(
         state.snapshot.as_ref().unwrap().endpoint("1").is_some(),
         "it lived throughout"
@@ -103,33 +103,33 @@ async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
 async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
     let list = List::of(251);
     list.copy_row(10, 240);
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     for _ in 0..2 {
-        stage.poller.walk().await.unwrap();
+        fixture.poller.walk().await.unwrap();
     }
-    assert_eq!(shown(&stage), (250, 0, 0));
+    assert_eq!(shown(&fixture), (250, 0, 0));
     // The twin goes, and the pages hide a row that the count still has.
     list.state().rows.remove(240);
     list.state().rows.remove(200);
     list.state().total = Total::Off(1);
-    stage.poller.walk().await.unwrap();
-    assert_eq!(shown(&stage), (250, 1, 1), "short, and retained");
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(shown(&fixture), (250, 1, 1), "short, and retained");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absurd_count_neither_hides_a_good_list_nor_gives_a_walk_for_ever() {
+async fn an_absurd_count_neither_hides_a_good_list_nor_causes_a_walk_without_end() {
     for off in [990_000, 2_000_000_000, i64::MAX / 2] {
         let list = List::of(150);
         list.state().total = Total::Off(off);
-        let mut stage = Stage::new(&list, account());
-        stage.poller.walk().await.unwrap();
-        assert_eq!(shown(&stage).0, 150);
-        assert!(list.asked().len() < 20);
+        let mut fixture = Fixture::new(&list, account());
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(shown(&fixture).0, 150);
+        assert!(list.take_offsets().len() < 20);
 
         list.state().clamp = 1;
         list.state().latency = Box::new(|| Duration::from_secs(10));
         let start = Instant::now();
-        stage.poller.walk().await.unwrap_err();
+        fixture.poller.walk().await.unwrap_err();
         assert!(
             start.elapsed() < Duration::from_secs(320),
             "{:?}",
@@ -148,9 +148,9 @@ async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
         list.state().latency = Box::new(|| Duration::from_millis(50));
         let mut account = account();
         account.api.requests_per_second = Some(5.0);
-        let stage = Stage::sharing(&list, account, Arc::clone(&limiter));
-        readers.push(stage.reader);
-        lives.push(Box::pin(stage.poller.run(shutdown.clone())));
+        let fixture = Fixture::sharing(&list, account, Arc::clone(&limiter));
+        readers.push(fixture.reader);
+        lives.push(Box::pin(fixture.poller.run(shutdown.clone())));
     }
     let living = futures_util::future::join_all(lives);
     let half_an_hour = async {

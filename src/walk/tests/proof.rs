@@ -12,13 +12,10 @@ use proptest::prelude::*;
 use super::list::{List, START, Total, account, endpoint};
 use crate::{
     api::Endpoint,
+    clock::Clock,
     snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
-    walk::{
-        RateLimiter,
-        fetch::PageFetcher,
-        list::{self, Outcome},
-    },
+    walk::{PollerDeps, RateLimiter, fetch::PageFetcher, list},
 };
 
 fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<List> {
@@ -26,12 +23,15 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     account.api.page_size = page_size;
     account.api.concurrency = concurrency;
     account.poll.max_age = Duration::from_secs(100_000);
-    let limiter = Arc::new(RateLimiter::new(None, 32));
-    let instruments = Instruments::new().account("main");
-    PageFetcher::new(Arc::clone(list), limiter, instruments, &account)
+    let deps = PollerDeps {
+        clock: Clock::anchored(START),
+        instruments: Instruments::new().account("main"),
+        limiter: Arc::new(RateLimiter::new(None, 32)),
+    };
+    PageFetcher::new(Arc::clone(list), &deps, &account)
 }
 
-/// A reading as a snapshot, without what the walk was like.
+/// A list as a snapshot, without facts about the walk.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
     list.build(None, facts, Retention::Nothing, &|_| None).0
@@ -49,10 +49,10 @@ struct Churn {
     oldest_first: bool,
 }
 
-/// Who was deleted while the list was read.
+/// Ids that were deleted while the list was read.
 type Deleted = Arc<Mutex<HashSet<String>>>;
 
-/// Edits of the list at random; whom they delete is noted in `gone`.
+/// Edits of the list at random, which note deleted ids in `gone`.
 fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
     let mut rng = Rng::with_seed(churn.seed);
     let mut next_id = 1_000_000;
@@ -115,7 +115,7 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list under churn; returns who lived throughout and was lost, or `None` when the reading
+/// Reads a list under churn; returns the ids that lived throughout and were lost, or `None` when the walk
 /// did not claim to be whole.
 async fn lost(
     list: Arc<List>,
@@ -146,7 +146,7 @@ async fn lost(
     } else {
         list::read_overlapping(&fetcher).await
     };
-    let Ok(Outcome::Complete(pages)) = outcome else {
+    let Ok(Some(pages)) = outcome else {
         return None;
     };
     let found = build(pages.builder.finish());
@@ -155,12 +155,12 @@ async fn lost(
     Some(lived.filter(|id| found.endpoint(id).is_none()).collect())
 }
 
-fn in_paused_time<T>(story: impl Future<Output = T>) -> T {
+fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build();
-    runtime.unwrap().block_on(story)
+    runtime.unwrap().block_on(scenario)
 }
 
 proptest! {
@@ -192,7 +192,7 @@ proptest! {
 
 #[test]
 fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_deceived() {
-    let story = |seed, by_counting| {
+    let scenario = |seed, by_counting| {
         let churn = Churn {
             seed,
             chance: 0.1,
@@ -202,8 +202,8 @@ fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_decei
         let list = odd_list(1_000, NOTHING_ODD, seed);
         in_paused_time(lost(list, (100, 100, 2), churn, by_counting))
     };
-    let anchored: Vec<_> = (0..300).map(|seed| story(seed, false)).collect();
-    let counted: Vec<_> = (0..300).map(|seed| story(seed, true)).collect();
+    let anchored: Vec<_> = (0..300).map(|seed| scenario(seed, false)).collect();
+    let counted: Vec<_> = (0..300).map(|seed| scenario(seed, true)).collect();
     let whole = anchored.iter().flatten().count();
     assert_eq!(whole, 300, "every gap is closed by stepping back");
     assert_eq!(anchored.iter().flatten().flatten().count(), 0);
@@ -250,7 +250,7 @@ fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
 }
 
 #[test]
-fn an_order_that_changes_with_every_answer_never_passes_for_proven_with_somebody_missing() {
+fn an_order_that_changes_with_every_response_never_passes_for_proven_with_an_endpoint_missing() {
     for size in [101, 110, 150, 400, 1_000] {
         for seed in 0..100 {
             fastrand::seed(seed);
@@ -276,7 +276,7 @@ fn the_same_rows_in_any_cut_of_pages_give_the_same_snapshot() {
         in_paused_time(async move {
             let list = List::of(333);
             match list::read_overlapping(&fetcher(&list, page_size, concurrency)).await {
-                Ok(Outcome::Complete(pages)) => build(pages.builder.finish()),
+                Ok(Some(pages)) => build(pages.builder.finish()),
                 other => panic!("{other:?}"),
             }
         })

@@ -8,7 +8,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::walk::rate_limit::*;
+use super::list::fault;
+use crate::{
+    api::{Error, ErrorKind},
+    walk::rate_limit::*,
+};
 
 /// Longer than any pause here.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -27,7 +31,7 @@ async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
     }))
     .await;
     let expected: Vec<_> = (0..6)
-        .map(|turn| Duration::from_millis(200 * turn))
+        .map(|number| Duration::from_millis(200 * number))
         .collect();
     for (left, expected) in left.iter().zip(&expected) {
         // Tokio's timers have steps of a millisecond and are never early.
@@ -39,7 +43,7 @@ async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
+async fn a_cancelled_wait_delays_no_other_request() {
     let limiter = limiter(Some(1.0));
     let start = Instant::now();
     limiter.acquire(HOUR).await.unwrap();
@@ -49,7 +53,7 @@ async fn a_turn_that_is_given_up_costs_nobody_a_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_the_vendor_holds_for_everybody_and_is_told_apart() {
+async fn a_pause_of_the_vendor_holds_for_every_request_and_is_counted_apart() {
     let limiter = limiter(None);
     limiter.pause_until(Instant::now() + Duration::from_secs(30));
     let permit = limiter.acquire(HOUR).await.unwrap();
@@ -71,7 +75,7 @@ async fn a_pause_longer_than_the_caller_accepts_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_the_cap_is_told_apart_from_a_wait_for_the_limiter() {
+async fn a_wait_for_the_cap_is_counted_apart_from_a_wait_for_the_limiter() {
     let limiter = RateLimiter::new(Some(1.0), 1);
     let first = limiter.acquire(HOUR).await.unwrap();
     assert!(limiter.is_full());
@@ -90,7 +94,7 @@ async fn a_wait_for_the_cap_is_told_apart_from_a_wait_for_the_limiter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_with_one_auth_id_share_the_slowest_pace() {
+async fn accounts_with_one_auth_id_share_the_slowest_rate() {
     let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
     let mut limiters = RateLimiters::new(2);
     limiters.announce(&url, "MA_1", Some(5.0));
@@ -108,14 +112,14 @@ async fn accounts_with_one_auth_id_share_the_slowest_pace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_wait_takes_no_turn_while_a_walk_is_under_way() {
+async fn details_get_no_permit_while_a_walk_is_under_way() {
     let limiter = limiter(Some(10.0));
     let start = Instant::now();
     let walk = async {
         let _walking = limiter.begin_walk();
         for _ in 0..5 {
             limiter.acquire(HOUR).await.unwrap();
-            // The vendor takes its time: turns go unused meanwhile.
+            // The vendor is slow: permits go unused meanwhile.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         start.elapsed()
@@ -130,7 +134,7 @@ async fn what_can_wait_takes_no_turn_while_a_walk_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_walk_that_begins_goes_before_what_waits_already() {
+async fn a_walk_that_begins_goes_before_waiting_details() {
     let limiter = limiter(Some(1.0));
     limiter.acquire(HOUR).await.unwrap();
     let start = Instant::now();
@@ -149,7 +153,7 @@ async fn a_walk_that_begins_goes_before_what_waits_already() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_of_the_vendor_holds_for_what_can_wait_too() {
+async fn a_pause_of_the_vendor_holds_for_details_too() {
     let limiter = limiter(None);
     limiter.pause_until(Instant::now() + Duration::from_secs(30));
     let start = Instant::now();
@@ -158,7 +162,7 @@ async fn a_pause_of_the_vendor_holds_for_what_can_wait_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_wait_never_fills_the_process() {
+async fn details_never_use_up_the_cap() {
     let limiter = RateLimiter::new(None, 8);
     let retained = [
         limiter.acquire_when_idle().await,
@@ -171,13 +175,13 @@ async fn what_can_wait_never_fills_the_process() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_a_slow_limiter_keeps_no_place_from_a_quick_one() {
+async fn a_slow_limiter_occupies_no_permit_that_a_quick_one_needs() {
     let in_flight = InFlight::new(32);
     let slow: Vec<_> = (0..100)
         .map(|_| RateLimiter::sharing(Some(0.2), in_flight.clone()))
         .collect();
     let quick = RateLimiter::sharing(Some(5.0), in_flight.clone());
-    let mut turns = 0;
+    let mut permits = 0;
     let end = Instant::now() + Duration::from_secs(60);
     let retrieve = async |limiter: &RateLimiter| {
         let permit = limiter.acquire_when_idle().await;
@@ -192,34 +196,66 @@ async fn whoever_waits_for_a_slow_limiter_keeps_no_place_from_a_quick_one() {
     let one = async {
         while Instant::now() < end {
             retrieve(&quick).await;
-            turns += 1;
+            permits += 1;
         }
     };
     tokio::join!(others, one);
-    assert!(turns > 200, "{turns} of 300");
+    assert!(permits > 200, "{permits} of 300");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_is_honoured_up_to_ten_minutes() {
     let (limiter, start) = (limiter(None), Instant::now());
     for (asked, honoured) in [(30, 30), (86_400, 600)] {
-        let end = limiter.apply_retry_after(Duration::from_secs(asked));
-        assert_eq!(end, start + Duration::from_secs(honoured));
-        assert_eq!(limiter.pause(), Some(end));
+        limiter.apply_retry_after(Duration::from_secs(asked));
+        assert_eq!(limiter.pause(), Some(start + Duration::from_secs(honoured)));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_word_from_the_vendor_pauses_grow_and_end() {
-    let start = Instant::now();
-    let paused = |times| {
-        let limiter = limiter(None);
-        limiter.back_off(times);
-        limiter.pause().expect("it is paused") - start
+async fn pauses_without_retry_after_grow_up_to_half_a_minute() {
+    let (policy, limiter) = (RetryPolicy::default(), limiter(None));
+    let refused = fault(ErrorKind::RateLimited);
+    let mut pauses = Vec::new();
+    for _ in 0..20 {
+        assert_eq!(policy.decide(&refused, &limiter), Retry::AfterPause);
+        let pause = limiter.pause().expect("it is paused");
+        // Requests that were in flight with the first one change nothing.
+        policy.decide(&refused, &limiter);
+        assert_eq!(limiter.pause(), Some(pause));
+        pauses.push(pause - Instant::now());
+        limiter.acquire(HOUR).await.unwrap();
+    }
+    assert!(pauses[0] <= Duration::from_millis(500));
+    assert!(pauses[3] > Duration::from_secs(1));
+    assert!(pauses[19] > Duration::from_secs(14) && pauses[19] <= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_policy_decides_what_follows_each_kind_of_error() {
+    let limiter = limiter(None);
+    for (kind, waits) in [
+        (ErrorKind::Timeout, true),
+        (ErrorKind::Network, true),
+        (ErrorKind::ServerError, true),
+        (ErrorKind::Auth, false),
+        (ErrorKind::Malformed, false),
+        (ErrorKind::NotFound, false),
+    ] {
+        let policy = RetryPolicy::default();
+        let retry = policy.decide(&fault(kind), &limiter);
+        assert_eq!(matches!(retry, Retry::After(_)), waits, "{kind:?}");
+        assert_eq!(matches!(retry, Retry::Never(_)), !waits, "{kind:?}");
+        let failures = u32::from(kind != ErrorKind::NotFound);
+        assert_eq!(policy.failures(), failures, "{kind:?}");
+    }
+    let stale = Error {
+        stale_connection: true,
+        ..fault(ErrorKind::Network)
     };
-    assert!(paused(1) <= Duration::from_millis(500));
-    assert!(paused(4) > Duration::from_secs(1));
-    assert!(paused(u32::MAX) <= Duration::from_secs(30));
+    let policy = RetryPolicy::default();
+    assert_eq!(policy.decide(&stale, &limiter), Retry::Now);
+    assert_eq!((policy.failures(), limiter.pause()), (0, None));
 }
 
 proptest! {

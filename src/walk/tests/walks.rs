@@ -1,15 +1,15 @@
-//! One walk after the other: what is published, what is asked again, and why.
+//! One walk after the other: what is published, what is read again, and why.
 
 use std::time::Duration;
 
-use super::list::{List, Stage, Total, account, endpoint, fault};
+use super::list::{Fixture, List, Total, account, endpoint, fault};
 use crate::{
     api::ErrorKind,
     snapshot::{Snapshot, WalkFacts},
 };
 
-fn snapshot(stage: &Stage) -> std::sync::Arc<Snapshot> {
-    stage.reader.current().snapshot.clone().unwrap()
+fn snapshot(fixture: &Fixture) -> std::sync::Arc<Snapshot> {
+    fixture.reader.current().snapshot.clone().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -26,10 +26,10 @@ async fn pages_overlap_by_one_row_and_every_endpoint_is_there_once() {
         (450, vec![0, 99, 198, 297, 396]),
     ] {
         let list = List::of(count);
-        let mut stage = Stage::new(&list, account());
-        stage.poller.walk().await.unwrap();
-        assert_eq!(list.asked(), asked, "{count} endpoints");
-        let snapshot = snapshot(&stage);
+        let mut fixture = Fixture::new(&list, account());
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(list.take_offsets(), asked, "{count} endpoints");
+        let snapshot = snapshot(&fixture);
         assert_eq!(snapshot.len() as u64, count);
         assert_eq!((snapshot.walk.missing, snapshot.walk.retained), (0, 0));
         assert_eq!(snapshot.walk.pages, asked.len() as u64);
@@ -43,10 +43,14 @@ async fn a_server_that_clamps_the_limit_or_does_not_count_is_read_to_the_end() {
             let list = List::of(45);
             list.state().clamp = clamp;
             list.state().total = total;
-            let mut stage = Stage::new(&list, account());
-            stage.poller.walk().await.unwrap();
-            assert_eq!(snapshot(&stage).len(), 45, "{clamp} rows a page, {total:?}");
-            assert_eq!(snapshot(&stage).walk.missing, 0);
+            let mut fixture = Fixture::new(&list, account());
+            fixture.poller.walk().await.unwrap();
+            assert_eq!(
+                snapshot(&fixture).len(),
+                45,
+                "{clamp} rows a page, {total:?}"
+            );
+            assert_eq!(snapshot(&fixture).walk.missing, 0);
         }
     }
 }
@@ -55,50 +59,50 @@ async fn a_server_that_clamps_the_limit_or_does_not_count_is_read_to_the_end() {
 async fn a_single_endpoint_without_a_count_is_a_whole_list() {
     let list = List::of(1);
     list.state().total = Total::Missing;
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    assert_eq!(snapshot(&stage).len(), 1);
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(snapshot(&fixture).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_gives_one_row_at_a_time_is_proven_by_counting() {
     let list = List::of(7);
     list.state().clamp = 1;
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    assert_eq!(snapshot(&stage).len(), 7);
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(snapshot(&fixture).len(), 7);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_is_believed_only_with_a_count_of_zero() {
     let list = List::of(0);
     list.state().total = Total::Off(5);
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     for total in [Total::Off(5), Total::Missing] {
         list.state().total = total;
-        let failure = stage.poller.walk().await.unwrap_err();
+        let failure = fixture.poller.walk().await.unwrap_err();
         assert_eq!(failure.reason.label(), "inconsistent");
     }
     list.state().total = Total::Right;
-    stage.poller.walk().await.unwrap();
-    assert_eq!(stage.reader.current().up, Some(true));
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(fixture.reader.current().up, Some(true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_ignored_offset_ends_the_walk_after_a_few_pages() {
     let list = List::of(1_000);
     list.state().ignores_offset = true;
-    let mut stage = Stage::new(&list, account());
-    let failure = stage.poller.walk().await.unwrap_err();
+    let mut fixture = Fixture::new(&list, account());
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "inconsistent");
     assert!(
-        list.asked().len() <= 6,
+        list.take_offsets().len() <= 6,
         "a few pages by overlap and a few by counting"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_without_end_is_left_after_ten_thousand_pages() {
+async fn a_list_without_end_fails_after_ten_thousand_pages() {
     let list = List::of(10);
     list.state().total = Total::Missing;
     list.state().clamp = 2;
@@ -110,41 +114,41 @@ async fn a_list_without_end_is_left_after_ten_thousand_pages() {
     }));
     let mut account = account();
     account.poll.max_age = Duration::from_secs(1_000_000);
-    let mut stage = Stage::new(&list, account);
-    let failure = stage.poller.walk().await.unwrap_err();
+    let mut fixture = Fixture::new(&list, account);
+    let failure = fixture.poller.walk().await.unwrap_err();
     assert_eq!(failure.reason.label(), "too_large");
-    assert!(list.asked().len() <= 10_002);
+    assert!(list.take_offsets().len() <= 10_002);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_count_that_promises_too_much_does_not_make_us_ask_for_nothing_for_ever() {
+async fn a_count_that_is_too_high_does_not_cause_requests_without_end() {
     let list = List::of(45);
     list.state().total = Total::Off(1_000_000);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    assert!(list.asked().len() < 10, "a handful of pages");
-    assert_eq!(snapshot(&stage).walk.missing, 1_000_000);
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    assert!(list.take_offsets().len() < 10, "a handful of pages");
+    assert_eq!(snapshot(&fixture).walk.missing, 1_000_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_incomplete_list_is_published_at_once_and_the_next_walk_is_its_second_reading() {
     let list = List::of(450);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    list.asked();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    list.take_offsets();
     // Five endpoints vanish from the pages, but the count still has them.
     list.state().rows.truncate(445);
     list.state().total = Total::Off(5);
-    stage.poller.walk().await.unwrap();
-    assert_eq!(list.asked().len(), 6, "the list is read once");
-    let incomplete = snapshot(&stage);
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(list.take_offsets().len(), 6, "the list is read once");
+    let incomplete = snapshot(&fixture);
     let WalkFacts {
         missing, retained, ..
     } = incomplete.walk;
     assert_eq!((incomplete.len(), missing, retained), (450, 5, 5));
     list.state().total = Total::Right;
-    stage.poller.walk().await.unwrap();
-    let complete = snapshot(&stage);
+    fixture.poller.walk().await.unwrap();
+    let complete = snapshot(&fixture);
     let WalkFacts {
         missing, retained, ..
     } = complete.walk;
@@ -155,21 +159,25 @@ async fn an_incomplete_list_is_published_at_once_and_the_next_walk_is_its_second
 async fn a_count_that_is_always_one_too_high_keeps_no_deleted_endpoint() {
     let list = List::of(450);
     list.state().total = Total::Off(1);
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     let mut missing = Vec::new();
     for walk in 0..6 {
         if walk == 4 {
             list.state().rows.remove(7);
         }
-        stage.poller.walk().await.unwrap();
-        missing.push(snapshot(&stage).walk.missing);
+        fixture.poller.walk().await.unwrap();
+        missing.push(snapshot(&fixture).walk.missing);
     }
     assert_eq!(missing, [1, 1, 0, 0, 0, 0]);
-    assert_eq!(snapshot(&stage).len(), 449, "the deleted endpoint has left");
+    assert_eq!(
+        snapshot(&fixture).len(),
+        449,
+        "the deleted endpoint has left"
+    );
     // Another shortfall is another matter.
     list.state().total = Total::Off(2);
-    stage.poller.walk().await.unwrap();
-    assert_eq!(snapshot(&stage).walk.missing, 2);
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(snapshot(&fixture).walk.missing, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,11 +185,11 @@ async fn an_id_on_two_rows_is_a_rejected_row_and_not_a_missing_endpoint() {
     let list = List::of(300);
     let twin = list.state().rows[10].clone();
     list.state().rows.push(twin);
-    let mut stage = Stage::new(&list, account());
-    // One walk cannot tell it from a list that moved.
+    let mut fixture = Fixture::new(&list, account());
+    // One walk cannot distinguish it from a list that moved.
     for (missing, duplicates) in [(1, 0), (0, 1), (0, 1)] {
-        stage.poller.walk().await.unwrap();
-        let snapshot = snapshot(&stage);
+        fixture.poller.walk().await.unwrap();
+        let snapshot = snapshot(&fixture);
         assert_eq!((snapshot.len(), snapshot.walk.missing), (300, missing));
         assert_eq!(snapshot.walk.rejected_rows, [0, 0, 0, 0, duplicates]);
     }
@@ -192,7 +200,7 @@ async fn a_rejected_row_that_the_list_shifts_hides_no_missing_endpoint() {
     let list = List::of(250);
     list.state().broken = vec!["98".to_owned()];
     list.state().total = Total::Off(1);
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     // An endpoint is created in front after the first page: row 98 moves into the second page, too.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
@@ -201,8 +209,8 @@ async fn a_rejected_row_that_the_list_shifts_hides_no_missing_endpoint() {
             rows.insert(0, endpoint(7_000, true));
         }
     }));
-    stage.poller.walk().await.unwrap();
-    let snapshot = snapshot(&stage);
+    fixture.poller.walk().await.unwrap();
+    let snapshot = snapshot(&fixture);
     assert_eq!(snapshot.walk.rejected_rows, [1, 0, 0, 0, 0]);
     assert_eq!((snapshot.len(), snapshot.walk.missing), (249, 1));
 }
@@ -213,11 +221,11 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
         let list = List::of(450);
         list.state().clamp = clamp;
         list.state().rounds_offset = Some(clamp as usize);
-        let mut stage = Stage::new(&list, account());
-        stage.poller.walk().await.unwrap();
-        let snapshot = snapshot(&stage);
+        let mut fixture = Fixture::new(&list, account());
+        fixture.poller.walk().await.unwrap();
+        let snapshot = snapshot(&fixture);
         assert_eq!((snapshot.len(), snapshot.walk.missing), (450, 0));
-        assert!(list.asked().len() <= 450 / clamp as usize + 5);
+        assert!(list.take_offsets().len() <= 450 / clamp as usize + 5);
     }
 }
 
@@ -225,7 +233,7 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
 async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
     let list = List::of(450);
     list.state().rounds_offset = Some(100);
-    // One endpoint is deleted behind the reader, so that another moves to where nobody reads again.
+    // One endpoint is deleted behind the walk, so that another moves to rows that are not read again.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
         answers += 1;
@@ -233,59 +241,59 @@ async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
             rows.remove(0);
         }
     }));
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    let snapshot = snapshot(&stage);
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    let snapshot = snapshot(&fixture);
     assert_eq!((snapshot.len(), snapshot.walk.missing), (449, 0));
     let lived = (1..450_u64).all(|id| snapshot.endpoint(&id.to_string()).is_some());
     assert!(lived, "the second count found every endpoint");
-    assert_eq!(stage.count("vobiz_walk_rereads_total", "count"), 2);
+    assert_eq!(fixture.count("vobiz_walk_rereads_total", "count"), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn broken_rows_cost_themselves_only_even_at_the_border_of_pages() {
     let list = List::of(450);
     list.state().broken = ["0", "99", "198", "300", "449"].map(str::to_owned).into();
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
-    let snapshot = snapshot(&stage);
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
+    let snapshot = snapshot(&fixture);
     assert_eq!((snapshot.len(), snapshot.walk.missing), (445, 0));
     assert_eq!(snapshot.walk.rejected_rows, [5, 0, 0, 0, 0]);
-    assert_eq!(list.asked().len(), 5);
+    assert_eq!(list.take_offsets().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_whose_row_breaks_is_retained_until_it_was_unseen_for_max_age() {
     let list = List::of(20);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     list.state().broken = vec!["7".to_owned()];
-    let removed = |stage: &Stage| stage.count("vobiz_endpoint_changes_total", "removed");
+    let removed = |fixture: &Fixture| fixture.count("vobiz_endpoint_changes_total", "removed");
     for _ in 0..4 {
         tokio::time::advance(Duration::from_secs(60)).await;
-        stage.poller.walk().await.unwrap();
-        let snapshot = snapshot(&stage);
+        fixture.poller.walk().await.unwrap();
+        let snapshot = snapshot(&fixture);
         assert_eq!((snapshot.len(), snapshot.walk.retained), (20, 1));
         assert_eq!(snapshot.walk.missing, 0);
         let seven = snapshot.endpoint("7").unwrap();
         assert_eq!((seven.retained, seven.registered), (true, Some(true)));
-        assert_eq!(removed(&stage), 0);
+        assert_eq!(removed(&fixture), 0);
     }
     // It heals, and breaks again for longer.
     list.state().broken.clear();
-    stage.poller.walk().await.unwrap();
-    assert_eq!(snapshot(&stage).walk.retained, 0);
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(snapshot(&fixture).walk.retained, 0);
     list.state().broken = vec!["7".to_owned()];
     tokio::time::advance(Duration::from_secs(299)).await;
-    stage.poller.walk().await.unwrap();
-    assert_eq!(snapshot(&stage).walk.retained, 1);
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(snapshot(&fixture).walk.retained, 1);
     tokio::time::advance(Duration::from_secs(1)).await;
-    stage.poller.walk().await.unwrap();
+    fixture.poller.walk().await.unwrap();
     assert_eq!(
-        (snapshot(&stage).len(), snapshot(&stage).walk.retained),
+        (snapshot(&fixture).len(), snapshot(&fixture).walk.retained),
         (19, 0)
     );
-    assert_eq!(removed(&stage), 1);
+    assert_eq!(removed(&fixture), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -293,13 +301,13 @@ async fn a_second_row_of_one_endpoint_hides_no_other_that_is_gone() {
     let list = List::of(20);
     let twin = list.state().rows[3].clone();
     list.state().rows.push(twin);
-    let mut stage = Stage::new(&list, account());
+    let mut fixture = Fixture::new(&list, account());
     for _ in 0..2 {
-        stage.poller.walk().await.unwrap();
+        fixture.poller.walk().await.unwrap();
     }
     list.state().rows.remove(7);
-    stage.poller.walk().await.unwrap();
-    let snapshot = snapshot(&stage);
+    fixture.poller.walk().await.unwrap();
+    let snapshot = snapshot(&fixture);
     assert_eq!(snapshot.walk.rejected_rows, [0, 0, 0, 0, 1]);
     assert_eq!((snapshot.len(), snapshot.walk.retained), (19, 0));
 }
@@ -314,10 +322,13 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
     ] {
         let list = List::of(45);
         list.state().faults = [Some(fault(kind)), Some(fault(kind)), None].into();
-        let mut stage = Stage::new(&list, account());
-        stage.poller.walk().await.unwrap();
-        assert_eq!(list.asked().len(), 3);
-        assert_eq!(stage.count("vobiz_api_retries_total", "list_endpoints"), 2);
+        let mut fixture = Fixture::new(&list, account());
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(list.take_offsets().len(), 3);
+        assert_eq!(
+            fixture.count("vobiz_api_retries_total", "list_endpoints"),
+            2
+        );
     }
     for kind in [
         ErrorKind::Auth,
@@ -331,25 +342,25 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
     ] {
         let list = List::of(45);
         list.state().faults = [Some(fault(kind))].into();
-        let mut stage = Stage::new(&list, account());
-        let failure = stage.poller.walk().await.unwrap_err();
+        let mut fixture = Fixture::new(&list, account());
+        let failure = fixture.poller.walk().await.unwrap_err();
         assert_eq!(failure.reason.label(), kind.label());
-        assert_eq!(list.asked().len(), 1, "{kind:?}");
+        assert_eq!(list.take_offsets().len(), 1, "{kind:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_row_that_hides_in_turn_removes_no_endpoint() {
     let list = List::of(450);
-    let mut stage = Stage::new(&list, account());
-    stage.poller.walk().await.unwrap();
+    let mut fixture = Fixture::new(&list, account());
+    fixture.poller.walk().await.unwrap();
     let rows = list.state().rows.clone();
     list.state().total = Total::Off(1);
     for hidden in (100..400).step_by(30) {
         let mut others = rows.clone();
         others.remove(hidden);
         list.state().rows = others;
-        stage.poller.walk().await.unwrap();
-        assert_eq!(snapshot(&stage).len(), 450, "row {hidden}");
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(snapshot(&fixture).len(), 450, "row {hidden}");
     }
 }

@@ -1,10 +1,10 @@
-//! A poller that runs while a story watches what it asks for and shows.
+//! Runs a poller while a test observes its requests and its published state.
 
 use std::{future::Future, ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::list::{List, Record, START, Stage, account, fault};
+use super::list::{Fixture, List, Record, START, account, fault};
 use crate::{
     api::{Endpoint, Error, ErrorKind},
     clock::Clock,
@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// An account whose list says too little, with a budget of so many requests per minute.
+/// An account whose list gives no expiry, with a budget of so many requests per minute.
 pub(super) fn wanting(per_minute: f64) -> Account {
     let mut account = account();
     account.details.mode = DetailMode::Auto;
@@ -24,7 +24,7 @@ pub(super) fn wanting(per_minute: f64) -> Account {
     account
 }
 
-/// Records that say what the list says, and that the registration lasts for so long.
+/// Records that agree with the list, with a registration that lasts for so long.
 pub(super) fn lasting(lifetime: Duration) -> Record {
     let clock = Clock::anchored(START);
     Box::new(move |row| {
@@ -34,7 +34,7 @@ pub(super) fn lasting(lifetime: Duration) -> Record {
     })
 }
 
-/// Records that are all this fault.
+/// Requests that all fail with this error.
 pub(super) fn failing(error: Error) -> Record {
     Box::new(move |_| Err(error.clone()))
 }
@@ -51,20 +51,20 @@ pub(super) fn list(endpoints: u64, registered: Range<usize>) -> Arc<List> {
     list
 }
 
-/// What a story watches while the poller runs.
-pub(super) struct Watch {
+/// What a test observes while the poller runs.
+pub(super) struct Run {
     pub(super) list: Arc<List>,
     pub(super) reader: Reader,
     pub(super) instruments: Instruments,
     pub(super) start: Instant,
 }
 
-impl Watch {
+impl Run {
     pub(super) fn state(&self) -> Arc<AccountState> {
         self.reader.current()
     }
 
-    /// Ids of the records asked for since the last call.
+    /// Ids of the records requested since the last call.
     pub(super) fn retrieved(&self) -> Vec<String> {
         let mut state = self.list.state();
         state.retrieved.drain(..).map(|(id, _)| id).collect()
@@ -83,24 +83,24 @@ impl Watch {
     }
 }
 
-/// Runs a poller while `story` watches.
-pub(super) async fn tell<F: Future<Output = ()>>(
+/// Runs a poller while `scenario` observes it.
+pub(super) async fn observe<F: Future<Output = ()>>(
     list: &Arc<List>,
     account: Account,
-    story: impl FnOnce(Watch) -> F,
+    scenario: impl FnOnce(Run) -> F,
 ) {
-    let stage = Stage::new(list, account);
-    let watch = Watch {
+    let fixture = Fixture::new(list, account);
+    let run = Run {
         list: Arc::clone(list),
-        reader: stage.reader.clone(),
-        instruments: stage.instruments.clone(),
+        reader: fixture.reader.clone(),
+        instruments: fixture.instruments.clone(),
         start: Instant::now(),
     };
     let shutdown = shutdown::CancellationToken::new();
-    let run = stage.poller.run(shutdown.clone());
-    let story = async {
-        story(watch).await;
+    let poller = fixture.poller.run(shutdown.clone());
+    let scenario = async {
+        scenario(run).await;
         shutdown.cancel();
     };
-    tokio::join!(story, run);
+    tokio::join!(scenario, poller);
 }

@@ -1,0 +1,525 @@
+//! Retrieves single endpoints between two walks, under a budget, for what the list does not say.
+//!
+//! Each record costs a request. [`DetailQueue`] knows whose record is wanted, and in which order.
+//! [`DetailFetcher`] sends the requests within their budget and the account's limiter.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::OptionFuture};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    fetch::{PollerDeps, Source},
+    rate_limit::{Permit, RequestBudget, Retry, RetryPolicy, rate_beside},
+    report::DetailsNote,
+};
+use crate::{
+    api::{Endpoint, Error, ErrorKind},
+    clock::UnixMillis,
+    config::{Account, DetailMode, Optional},
+    snapshot::{Detail, Details, EndpointView, Snapshot},
+};
+
+/// Records are published together, this long after the first, because a publication renders whole
+/// families anew;
+const GATHER: Duration = Duration::from_secs(2);
+/// and this much later for every endpoint: with 100,000 endpoints, five seconds after the first.
+const GATHER_EACH: Duration = Duration::from_micros(30);
+/// Requests of one account in flight.
+const MAX_IN_FLIGHT: usize = 8;
+
+/// Retrieves the records of one account.
+#[derive(Debug)]
+pub(super) struct DetailFetcher<S> {
+    source: Arc<S>,
+    deps: PollerDeps,
+    account: Arc<str>,
+    with_contact: bool,
+    /// What the operator grants, in requests per second.
+    granted: f64,
+    /// What the limiter and the walks leave of that, in requests per second.
+    rate: f64,
+    budget: RequestBudget,
+    queue: DetailQueue,
+    in_flight: JoinSet<Response>,
+    /// Records that arrive within so long are published together.
+    gather: Duration,
+    /// Records that are not published yet.
+    arrived: Vec<(Arc<str>, Detail)>,
+    /// When they are to be published.
+    publish_at: Option<Instant>,
+    retry: RetryPolicy,
+    /// No request starts sooner, because of failures.
+    not_before: Instant,
+    note: DetailsNote,
+}
+
+/// The end of one request.
+#[derive(Debug)]
+struct Response {
+    id: Arc<str>,
+    /// None after a panic.
+    result: Option<Result<Endpoint, Error>>,
+    /// When it arrived, by both clocks. It may be processed only after a walk.
+    at: (UnixMillis, Instant),
+}
+
+impl<S: Source> DetailFetcher<S> {
+    pub(super) fn new(account: &Account, source: Arc<S>, deps: PollerDeps) -> Self {
+        let details = &account.details;
+        let granted = details.requests_per_minute / 60.0;
+        Self {
+            source,
+            account: account.name.as_str().into(),
+            with_contact: account.metrics.groups.contains(&Optional::Contact),
+            granted,
+            rate: granted,
+            budget: RequestBudget::new(details.requests_per_minute),
+            queue: DetailQueue::new(details.mode, details.max_age, account.poll.interval),
+            in_flight: JoinSet::new(),
+            gather: GATHER,
+            arrived: Vec::new(),
+            publish_at: None,
+            retry: RetryPolicy::default(),
+            not_before: Instant::now(),
+            note: DetailsNote::new(account),
+            deps,
+        }
+    }
+
+    /// A walk has replaced the snapshot `before`, and walks start every `interval`. Returns the details
+    /// that stay: those of endpoints that are registered and look the same, unless they are too old.
+    pub(super) fn walk_succeeded(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        before: Option<&Snapshot>,
+        interval: Duration,
+        details: &Arc<Details>,
+    ) -> Arc<Details> {
+        let endpoints = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
+        self.gather = GATHER + GATHER_EACH * endpoints;
+        let limiter = self.deps.limiter.rate();
+        self.rate = rate_beside(self.granted, limiter, snapshot.walk.duration, interval);
+        let details = self.without_old(details, interval, |id, detail| {
+            let row = snapshot.endpoint(id);
+            row.is_some_and(|row| self.queue.wants(&row) && detail.is_of(&row))
+        });
+        self.queue.start(snapshot, before, &details);
+        self.retry.succeeded();
+        let wanted = self.queue.wanted;
+        if let Some(warning) = (self.note).too_many(wanted, self.rate, self.granted, limiter) {
+            tracing::warn!(account = %self.account, "{warning}");
+        }
+        details
+    }
+
+    /// A walk has failed: no request starts before one succeeds. Returns the details that stay.
+    pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
+        self.queue.stop();
+        self.without_old(known, interval, |_, _| true)
+    }
+
+    /// Registered endpoints whose record is wanted and is missing or too old.
+    pub(super) fn pending(&self) -> u64 {
+        self.queue.pending()
+    }
+
+    /// The details that `may` stay and are not too old; the same ones, if all do.
+    ///
+    /// A budget that cannot keep `max_age` renews every record within `wanted / rate`, and records are
+    /// kept for twice that. No record is renewed during a walk or after a failed one. So a record is kept
+    /// for two intervals more, but never for more than `max_age` more.
+    fn without_old(
+        &self,
+        details: &Arc<Details>,
+        interval: Duration,
+        may: impl Fn(&str, &Detail) -> bool,
+    ) -> Arc<Details> {
+        #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
+        let round = Duration::from_secs_f64(self.queue.wanted as f64 / self.rate);
+        let max_age = self.queue.max_age;
+        let longest = max_age.max(2 * round) + max_age.min(2 * interval);
+        let stay =
+            details.only(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
+        if stay.len() == details.len() {
+            Arc::clone(details)
+        } else {
+            Arc::new(stay)
+        }
+    }
+
+    /// Sends requests and processes responses until there are records to publish, which
+    /// [`Self::take_arrived`] gives. May be cancelled at any time. No request starts so shortly before
+    /// the next `walk` that the walk would wait.
+    pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
+        loop {
+            let publish = OptionFuture::from(self.publish_at.map(sleep_until));
+            let limiter = Arc::clone(&self.deps.limiter);
+            let permit = self.next_start(walk).map(|start| async move {
+                sleep_until(start).await;
+                // The limiter, a pause or the cap may take so long that the walk would wait.
+                let latest = walk.checked_sub(limiter.time_for(1)).unwrap_or(walk);
+                timeout_at(latest, limiter.acquire_when_idle()).await.ok()
+            });
+            tokio::select! {
+                Some(()) = publish => return,
+                Some(Ok(response)) = self.in_flight.join_next() => self.process(response, known),
+                Some(permit) = OptionFuture::from(permit) => permit.into_iter().for_each(|permit| self.send(permit)),
+                else => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The records that have arrived since the last call.
+    pub(super) fn take_arrived(&mut self) -> Vec<(Arc<str>, Detail)> {
+        self.publish_at = None;
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// When the next request starts; `None` if that is not before the walk, or depends on a response.
+    fn next_start(&self, walk: Instant) -> Option<Instant> {
+        let wanted = self.queue.next()?;
+        // Never in the past: a start that has passed would look early enough until the walk begins.
+        let start = wanted.max(self.budget.next()).max(self.not_before);
+        let start = start.max(Instant::now());
+        let is_in_time = start + self.deps.limiter.time_for(1) < walk;
+        // After a failure, one request at a time shows whether the API works again.
+        let most = if self.retry.failures() > 0 {
+            1
+        } else {
+            MAX_IN_FLIGHT
+        };
+        (is_in_time && self.in_flight.len() < most).then_some(start)
+    }
+
+    fn send(&mut self, permit: Permit) {
+        let Some(id) = self.queue.take() else { return };
+        self.budget.spend();
+        let (source, clock) = (Arc::clone(&self.source), self.deps.clock);
+        // A task of its own goes on while a walk is under way.
+        self.in_flight.spawn(async move {
+            let result = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
+            drop(permit);
+            Response {
+                id,
+                result: result.ok(),
+                at: (clock.now(), Instant::now()),
+            }
+        });
+    }
+
+    fn process(&mut self, Response { id, result, at }: Response, known: &Details) {
+        match result {
+            Some(Ok(endpoint)) => self.process_record(id, endpoint, at),
+            Some(Err(error)) => self.process_error(&id, &error, known),
+            None => self.queue.missed(&id, Miss::Failed),
+        }
+    }
+
+    fn process_record(&mut self, id: Arc<str>, endpoint: Endpoint, at: (UnixMillis, Instant)) {
+        self.retry.succeeded();
+        let Some(row) = self.queue.row(&id) else {
+            return self.queue.missed(&id, Miss::Failed);
+        };
+        // Only the list decides what is registered: a record that disagrees is of another moment.
+        if endpoint.registered == Some(false) {
+            self.deps.instruments.detail_disagreed();
+            return self.queue.missed(&id, Miss::Disagreed);
+        }
+        self.note.unreadable(&endpoint);
+        let mut detail = Detail::new(endpoint, &row, self.with_contact, at.0);
+        detail.retrieved = at.1;
+        self.queue.found(&id, &detail);
+        self.arrived.push((id, detail));
+        (self.publish_at).get_or_insert(Instant::now() + self.gather);
+    }
+
+    fn process_error(&mut self, id: &str, error: &Error, known: &Details) {
+        let worked = self.retry.failures() == 0;
+        let retry = self.retry.decide(error, &self.deps.limiter);
+        if worked && self.retry.failures() > 0 {
+            tracing::warn!(account = %self.account, %error, "an endpoint could not be retrieved");
+        }
+        match retry {
+            // The error says nothing about this endpoint.
+            Retry::Now | Retry::AfterPause => self.queue.put_back(id, known.get(id)),
+            Retry::After(wait) | Retry::Never(wait) => {
+                self.not_before = Instant::now() + wait;
+                self.queue.missed(id, Miss::Failed);
+            }
+        }
+        if matches!(
+            error.kind,
+            ErrorKind::Auth | ErrorKind::PaymentRequired | ErrorKind::Forbidden
+        ) {
+            self.queue.stop();
+        }
+    }
+}
+
+/// The place of an endpoint in the queue; the first variant goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The last walk found it registered and the one before did not.
+    NewlyRegistered,
+    /// Its last record contradicted the list.
+    Disagreed,
+    /// It has no record.
+    Unknown,
+    /// Its record is too old, and gave this expiry.
+    Expiring(UnixMillis),
+    /// Its record is too old, and was retrieved at this time.
+    Old(UnixMillis),
+    /// Its request failed before. Otherwise, endpoints that always fail would use up the budget.
+    Failed(Instant),
+    /// Its record is fresh, but the expiry that it gave has passed. Only spare requests renew it.
+    Renewal(UnixMillis),
+}
+
+/// Why a request brought no usable record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Miss {
+    /// The record contradicted the list.
+    Disagreed,
+    /// The endpoint is gone, or the request failed.
+    Failed,
+}
+
+/// What the queue remembers of an endpoint from walk to walk, beside its record.
+#[derive(Debug, Default, Clone, Copy)]
+struct History {
+    is_newly_registered: bool,
+    is_in_flight: bool,
+    /// Attempts in a row without a usable record.
+    misses: u32,
+    /// The last of them.
+    last_miss: Option<(Miss, Instant)>,
+}
+
+/// The endpoints of one account whose records are wanted, in the order in which they are retrieved.
+///
+/// An endpoint is in `ready` or `waiting`, unless its request is in flight or has failed since the last
+/// walk. A fresh record may be in both: as a [`Rank::Renewal`], and for the time when it is too old.
+#[derive(Debug)]
+struct DetailQueue {
+    mode: DetailMode,
+    /// A younger record is fresh.
+    max_age: Duration,
+    /// A fresh record is not renewed sooner, so that short registrations do not use up the budget.
+    least_age: Duration,
+    /// The snapshot whose rows the numbers below count; none while no request may start.
+    snapshot: Option<Arc<Snapshot>>,
+    /// Endpoints whose record is wanted.
+    wanted: u64,
+    /// Endpoints that may be retrieved now.
+    ready: BTreeSet<(Rank, u32)>,
+    /// Endpoints that get ready, or get another rank, at some time.
+    waiting: BTreeSet<(Instant, Rank, u32)>,
+    /// Until when known records are fresh.
+    fresh_until: HashMap<u32, Instant>,
+    /// Only endpoints of which there is something to remember.
+    histories: HashMap<Arc<str>, History>,
+}
+
+impl DetailQueue {
+    /// An empty queue.
+    fn new(mode: DetailMode, max_age: Duration, interval: Duration) -> Self {
+        Self {
+            mode,
+            max_age,
+            least_age: interval,
+            snapshot: None,
+            wanted: 0,
+            ready: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            fresh_until: HashMap::new(),
+            histories: HashMap::new(),
+        }
+    }
+
+    /// Endpoints whose record is wanted, and is missing or too old.
+    fn pending(&self) -> u64 {
+        let now = Instant::now();
+        let fresh = self.fresh_until.values().filter(|until| **until > now);
+        self.wanted.saturating_sub(fresh.count() as u64)
+    }
+
+    /// No endpoint is retrieved before the next snapshot.
+    fn stop(&mut self) {
+        self.snapshot = None;
+        self.ready.clear();
+        self.waiting.clear();
+    }
+
+    /// Begins anew with a snapshot, the one before it, and the known `details`.
+    fn start(&mut self, snapshot: &Arc<Snapshot>, before: Option<&Snapshot>, details: &Details) {
+        self.stop();
+        self.fresh_until.clear();
+        self.snapshot = Some(Arc::clone(snapshot));
+        self.wanted = 0;
+        let mut known = std::mem::take(&mut self.histories);
+        let mut old = before.map(|before| before.endpoints().peekable());
+        for (number, row) in (0..).zip(snapshot.endpoints()) {
+            let was_registered = old.as_mut().is_none_or(|old| {
+                while old.next_if(|one| one.id < row.id).is_some() {}
+                let same = old.next_if(|one| one.id == row.id);
+                same.is_some_and(|one| one.registered == Some(true))
+            });
+            if !self.wants(&row) {
+                continue;
+            }
+            self.wanted += 1;
+            let history = known.remove_entry(row.id);
+            if was_registered {
+                self.histories.extend(history);
+            } else {
+                let newly = History {
+                    is_newly_registered: true,
+                    is_in_flight: history.is_some_and(|(_, history)| history.is_in_flight),
+                    ..History::default()
+                };
+                self.histories.insert(row.id.into(), newly);
+            }
+            self.place(number, row.id, details.get(row.id));
+        }
+        // Responses for endpoints that are no longer wanted must still find their history.
+        known.retain(|_, history| history.is_in_flight);
+        self.histories.extend(known);
+    }
+
+    /// Whether the record of this endpoint is wanted.
+    fn wants(&self, row: &EndpointView<'_>) -> bool {
+        row.registered == Some(true)
+            && match self.mode {
+                DetailMode::Auto => row.expires_at.is_none(),
+                DetailMode::Always => true,
+                DetailMode::Never => false,
+            }
+    }
+
+    /// Gives an endpoint its rank, now or for later.
+    fn place(&mut self, number: u32, id: &str, detail: Option<&Detail>) {
+        let known = detail.map(|detail| (detail, detail.retrieved + self.max_age));
+        let fresh_until = known.map(|(_, until)| (number, until));
+        self.fresh_until.extend(fresh_until);
+        let history = self.histories.get(id).copied().unwrap_or_default();
+        if history.is_in_flight {
+            return;
+        }
+        let rank = match (history.last_miss, known) {
+            _ if history.is_newly_registered => Rank::NewlyRegistered,
+            // An endpoint that never gives a usable record must not use up the budget.
+            (Some((_, at)), _) if history.misses > 1 => {
+                let due = at + self.max_age;
+                self.waiting.insert((due, Rank::Failed(due), number));
+                return;
+            }
+            (Some((Miss::Disagreed, _)), _) => Rank::Disagreed,
+            (_, Some((detail, until))) => return self.place_known(number, detail, until),
+            (Some((Miss::Failed, at)), None) => Rank::Failed(at),
+            (None, None) => Rank::Unknown,
+        };
+        self.ready.insert((rank, number));
+    }
+
+    /// Gives an endpoint the rank that its record will have when it is no longer fresh.
+    fn place_known(&mut self, number: u32, detail: &Detail, until: Instant) {
+        // An expiry that had passed when it was read says nothing about the next.
+        let usable = |expiry: &UnixMillis| *expiry > detail.retrieved_at;
+        let Some(expiry) = detail.expires_at.filter(usable) else {
+            let rank = Rank::Old(detail.retrieved_at);
+            self.waiting.insert((until, rank, number));
+            return;
+        };
+        self.waiting.insert((until, Rank::Expiring(expiry), number));
+        let lasts = expiry.since(detail.retrieved_at).max(self.least_age);
+        let renew_at = detail.retrieved + lasts;
+        if renew_at < until {
+            let rank = Rank::Renewal(expiry);
+            self.waiting.insert((renew_at, rank, number));
+        }
+    }
+
+    /// When the next endpoint may be retrieved, perhaps already; `None` if there is none.
+    fn next(&self) -> Option<Instant> {
+        if !self.ready.is_empty() {
+            return Some(Instant::now());
+        }
+        self.waiting.first().map(|(due, ..)| *due)
+    }
+
+    /// The endpoint to retrieve now. [`Self::found`], [`Self::missed`] or [`Self::put_back`] must follow.
+    fn take(&mut self) -> Option<Arc<str>> {
+        let now = Instant::now();
+        while let Some(&(due, rank, number)) = self.waiting.first()
+            && due <= now
+        {
+            self.waiting.pop_first();
+            if let Rank::Expiring(expiry) = rank {
+                self.ready.remove(&(Rank::Renewal(expiry), number));
+            }
+            self.ready.insert((rank, number));
+        }
+        let (rank, number) = self.ready.pop_first()?;
+        if let Rank::Renewal(expiry) = rank {
+            let until = self.fresh_until[&number];
+            self.waiting
+                .remove(&(until, Rank::Expiring(expiry), number));
+        }
+        let id: Arc<str> = self.snapshot.as_ref()?.at(number)?.id.into();
+        let history = self.histories.entry(Arc::clone(&id)).or_default();
+        history.is_in_flight = true;
+        Some(id)
+    }
+
+    /// The row of an endpoint, if its record is still wanted.
+    fn row(&self, id: &str) -> Option<EndpointView<'_>> {
+        let snapshot = self.snapshot.as_ref()?;
+        snapshot.endpoint(id).filter(|row| self.wants(row))
+    }
+
+    /// An endpoint's record has arrived and is kept.
+    fn found(&mut self, id: &str, detail: &Detail) {
+        self.histories.remove(id);
+        self.place_again(id, Some(detail));
+    }
+
+    /// A request has brought no usable record. The endpoint is not retrieved again before the next walk.
+    /// One that is newly registered keeps its rank for a second attempt.
+    fn missed(&mut self, id: &str, why: Miss) {
+        let is_wanted = self.row(id).is_some();
+        let Some(history) = self.histories.get_mut(id) else {
+            return;
+        };
+        history.is_in_flight = false;
+        history.is_newly_registered &= history.misses == 0;
+        if is_wanted {
+            history.misses += 1;
+            history.last_miss = Some((why, Instant::now()));
+        }
+    }
+
+    /// The attempt says nothing about the endpoint: it is retrieved again as soon as possible.
+    fn put_back(&mut self, id: &str, detail: Option<&Detail>) {
+        if let Some(history) = self.histories.get_mut(id) {
+            history.is_in_flight = false;
+        }
+        self.place_again(id, detail);
+    }
+
+    fn place_again(&mut self, id: &str, detail: Option<&Detail>) {
+        let snapshot = self.snapshot.as_ref().filter(|_| self.row(id).is_some());
+        let number = snapshot.and_then(|snapshot| snapshot.number(id));
+        if let Some(number) = number {
+            self.place(number, id, detail);
+        }
+    }
+}
