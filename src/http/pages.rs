@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 
-use crate::exposition::{AccountSummary, AnswerBody, Encoding, Exposition, Format};
+use crate::exposition::{AccountSummary, EncodedBody, Encoding, Exposition, Format};
 
 /// Everything that an answer is made of. No method waits.
 pub trait Pages: Send + Sync + 'static {
@@ -22,11 +22,11 @@ pub trait Pages: Send + Sync + 'static {
 }
 
 impl Pages for Exposition {
-    type Body = AnswerBody;
+    type Body = EncodedBody;
 
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, AnswerBody) {
-        let answer = self.answer(format, encoding);
-        (answer.length, answer.body)
+    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, EncodedBody) {
+        let body = self.body(format, encoding);
+        (body.content_length(), body)
     }
 
     fn is_ready(&self) -> bool {

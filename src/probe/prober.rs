@@ -126,11 +126,11 @@ impl<R: Retrieve> Prober<R> {
                 reason = failure.reason.label(), detail = %failure.words, "probe failed"
             );
         }
-        let sheet = samples::sheet(&line.wanted, &found.outcome, took);
+        let samples = samples::samples(&line.wanted, &found.outcome, took);
         if !question.debug {
-            return Reply::Samples(sheet.finish(asked.format, asked.encoding));
+            return Reply::Samples(samples.encode(asked.format, asked.encoding));
         }
-        let exposition = sheet.finish(Format::Text, Encoding::Identity);
+        let exposition = samples.encode(Format::Text, Encoding::Identity);
         let told = Told {
             wanted: &line.wanted,
             request: &line.source.shown(&question.id),

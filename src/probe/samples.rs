@@ -9,44 +9,44 @@ use super::{
 use crate::{
     api::Endpoint,
     clock::UnixMillis,
-    exposition::{Sheet, Value},
+    exposition::{FamilyWriter, Value},
     telemetry::catalogue::Metric,
 };
 
 /// Every family that the outcome of a probe gives, which took so long.
-pub(super) fn sheet(wanted: &Wanted, outcome: &Outcome, took: Duration) -> Sheet {
-    let mut sheet = Sheet::new();
-    sheet.sample(Metric::ProbeSuccess, &[], Value::flag(outcome.is_ok()));
+pub(super) fn samples(wanted: &Wanted, outcome: &Outcome, took: Duration) -> FamilyWriter {
+    let mut writer = FamilyWriter::new();
+    writer.sample(Metric::ProbeSuccess, &[], Value::flag(outcome.is_ok()));
     let took = Value::Float(took.as_secs_f64());
-    sheet.sample(Metric::ProbeDuration, &[], took);
+    writer.sample(Metric::ProbeDuration, &[], took);
     let status = match outcome {
         Ok((_, status)) => Some(*status),
         Err(failure) => failure.status,
     };
     if let Some(status) = status {
         let status = Value::Integer(status.into());
-        sheet.sample(Metric::ProbeHttpStatusCode, &[], status);
+        writer.sample(Metric::ProbeHttpStatusCode, &[], status);
     }
     if let Ok((endpoint, _)) = outcome {
-        record(&mut sheet, wanted, endpoint);
+        record(&mut writer, wanted, endpoint);
     }
     let failed = outcome.as_ref().err().map(|failure| failure.reason);
     for reason in Reason::ALL {
         let labels = [("reason", reason.label())];
         let is_it = Value::flag(failed == Some(reason));
-        sheet.sample(Metric::ProbeFailure, &labels, is_it);
+        writer.sample(Metric::ProbeFailure, &labels, is_it);
     }
-    sheet
+    writer
 }
 
-fn record(sheet: &mut Sheet, wanted: &Wanted, endpoint: &Endpoint) {
+fn record(writer: &mut FamilyWriter, wanted: &Wanted, endpoint: &Endpoint) {
     if let Some(registered) = endpoint.registered {
         let registered = Value::flag(registered);
-        sheet.sample(Metric::ProbeEndpointRegistered, &[], registered);
+        writer.sample(Metric::ProbeEndpointRegistered, &[], registered);
     }
     if let Some(expires_at) = expiration(endpoint) {
         let expires_at = Value::Time(expires_at);
-        sheet.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
+        writer.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
     }
     let mut labels = vec![
         ("account", wanted.account.as_str()),
@@ -75,7 +75,7 @@ fn record(sheet: &mut Sheet, wanted: &Wanted, endpoint: &Endpoint) {
             endpoint.user_agent.as_deref().unwrap_or_default(),
         ));
     }
-    sheet.sample(Metric::ProbeEndpointInfo, &labels, Value::ONE);
+    writer.sample(Metric::ProbeEndpointInfo, &labels, Value::ONE);
 }
 
 /// When the registration runs out, if there is one: what is left over of an old one is no news.

@@ -25,7 +25,7 @@ pub use list::EndpointList;
 pub use model::{EndpointView, Snapshot, WalkFacts};
 pub use retention::Retention;
 pub use state::{AccountState, Publisher, Reader, Shown, channel};
-pub use tally::{Counts, Tallies};
+pub use tally::{Counts, SnapshotCounts};
 
 /// The words that a snapshot is made from and described in, for whoever looks back only this far.
 pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};

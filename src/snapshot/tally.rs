@@ -1,6 +1,6 @@
 //! A snapshot counted: by registration, application, group and sub-account.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use super::Snapshot;
 
@@ -13,6 +13,14 @@ pub struct Counts {
     pub unregistered: u64,
     /// It is neither.
     pub unknown: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.registered += other.registered;
+        self.unregistered += other.unregistered;
+        self.unknown += other.unknown;
+    }
 }
 
 impl Counts {
@@ -32,7 +40,7 @@ impl Counts {
 
 /// Every count of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Tallies {
+pub struct SnapshotCounts {
     /// The whole account.
     pub all: Counts,
     /// By application id, sorted; "" holds the endpoints without one.
@@ -45,7 +53,7 @@ pub struct Tallies {
 
 impl Snapshot {
     /// Counts the snapshot. `groups` is how many groups the operator has.
-    pub fn tally(&self, groups: usize) -> Tallies {
+    pub fn counts(&self, groups: usize) -> SnapshotCounts {
         let mut all = Counts::default();
         let mut applications = vec![Counts::default(); self.words.numbers()];
         let mut sub_accounts = applications.clone();
@@ -60,7 +68,7 @@ impl Snapshot {
                 .min(groups);
             by_group[group].add(record.registered);
         }
-        Tallies {
+        SnapshotCounts {
             all,
             applications: self.named(&applications),
             sub_accounts: self.named(&sub_accounts),
@@ -77,9 +85,7 @@ impl Snapshot {
                 let entry: &mut Counts = named
                     .entry(self.words.word(number).unwrap_or("").to_owned())
                     .or_default();
-                entry.registered += count.registered;
-                entry.unregistered += count.unregistered;
-                entry.unknown += count.unknown;
+                *entry += *count;
             }
         }
         named.into_iter().collect()

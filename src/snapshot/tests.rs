@@ -463,7 +463,7 @@ fn groups_are_asked_for_only_when_an_endpoint_is_new_or_looks_different() {
     assert_eq!(*asked.borrow(), ["1", "2", "2"]);
     assert_eq!(second.endpoint("1").unwrap().group, Some(0));
     assert_eq!(second.endpoint("2").unwrap().group, Some(0));
-    assert_eq!(second.tally(1).groups[0].registered, 2);
+    assert_eq!(second.counts(1).groups[0].registered, 2);
 }
 
 #[test]

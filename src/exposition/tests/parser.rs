@@ -1,4 +1,4 @@
-//! A small reader of both text formats, written from their descriptions and not from our writer.
+//! A small parser of both text formats, written from their specifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
