@@ -52,7 +52,7 @@ pub(super) struct Cache {
 impl Exposition {
     /// Renders the current states of `readers`, in this order; [`Self::run`] renders the next ones.
     pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Self {
-        let mut writer = FamilyWriter::new();
+        let mut writer = FamilyWriter::default();
         let states = readers.iter().map(Reader::current);
         let accounts = render_all(states, &mut writer);
         let now = Instant::now();
@@ -162,7 +162,7 @@ impl Cache {
         batch: Vec<(usize, Arc<AccountState>)>,
         render: impl Fn(&AccountState, Option<&RenderedAccount>, &mut FamilyWriter) -> RenderedAccount,
     ) -> Duration {
-        let mut writer = FamilyWriter::new();
+        let mut writer = FamilyWriter::default();
         let mut rendered = Vec::with_capacity(batch.len());
         for (account, state) in batch {
             let last = Arc::clone(&self.accounts()[account]);
@@ -171,7 +171,7 @@ impl Cache {
             if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
                 rendered.push((account, Arc::new(new)));
             } else {
-                writer = FamilyWriter::new();
+                writer = FamilyWriter::default();
                 tracing::error!(account = %state.account, "rendering the account has failed");
             }
         }
@@ -198,12 +198,12 @@ struct Joined {
 
 impl Joined {
     fn new(accounts: &[Arc<RenderedAccount>], now: Instant) -> Self {
-        let mut gzip = GzipWriter::new();
+        let mut gzip = GzipWriter::default();
         let families = join(accounts, now, &mut gzip);
         let prefixes = Format::ALL.map(|format| {
             gzip.begin_member();
             lines::concat(&families, format, &mut gzip);
-            gzip.member_prefix()
+            gzip.pause_member()
         });
         let statuses = accounts.iter().map(|account| &account.status);
         let withdrawals = statuses.clone().filter_map(|status| status.withdraw_at);
@@ -229,13 +229,14 @@ struct Published {
 
 impl Published {
     fn new(joined: Arc<Joined>, instruments: &Instruments, now: Instant) -> Self {
-        let mut writer = FamilyWriter::new();
+        let mut writer = FamilyWriter::default();
         families::write_self_metrics(instruments, &mut writer);
         let self_metrics = writer.finish().chunks;
         let members = Format::ALL.map(|format| {
-            lines::concat(&self_metrics, format, &mut writer.gzip);
-            let prefix = &joined.prefixes[format as usize];
-            lines::finish(prefix, format, &mut writer.gzip)
+            let gzip = &mut writer.gzip;
+            gzip.resume_member(&joined.prefixes[format as usize]);
+            lines::concat(&self_metrics, format, gzip);
+            lines::finish(format, gzip)
         });
         let self_until = now + SELF_METRICS_FOR;
         Self {
@@ -285,10 +286,10 @@ fn join(
 /// Metrics of the process, the HTTP server and the build are left out, and so are histograms: a text
 /// file collector that serves this has families of these names itself, or cannot read them.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
-    let mut writer = FamilyWriter::new();
+    let mut writer = FamilyWriter::default();
     let accounts = render_all(states.iter().cloned(), &mut writer);
     families::write_self_metrics(instruments, &mut writer);
-    let mut families = join(&accounts, Instant::now(), &mut GzipWriter::new());
+    let mut families = join(&accounts, Instant::now(), &mut GzipWriter::default());
     families.append(&mut writer.finish().chunks);
     families.retain(|metric, _| metric.family().is_in_single_run());
     lines::body(

@@ -1,6 +1,8 @@
 //! The samples of every family: endpoints, counts, walks, and the exporter itself.
 
-use super::lines::{FamilyWriter, Value, push_escaped, push_label};
+use std::time::Duration;
+
+use super::lines::{FamilyWriter, Value, push_label};
 use crate::{
     snapshot::{
         AccountState, Capability, Counts, EndpointView, Field, Rejection, Shown, Snapshot,
@@ -12,8 +14,9 @@ use crate::{
     },
 };
 
-/// Group and `watch` label of an endpoint that matched no configured group.
-const NO_GROUP: (&str, &str) = ("", "notice");
+/// Writes the samples of one endpoint: calls its second argument with the labels beyond the
+/// endpoint's identity and the value. `None` writes no sample.
+type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
 
 /// Writes the endpoint families that depend on the list alone.
 pub(super) fn write_endpoints(
@@ -22,44 +25,49 @@ pub(super) fn write_endpoints(
     writer: &mut FamilyWriter,
 ) {
     let shown = &*state.shown;
-    let endpoints = || snapshot.endpoints();
-    let mut families = EndpointFamilies::new(state, endpoints, writer);
-    families.write(
-        Metric::EndpointInfo,
-        |_| Some(Value::ONE),
-        |row, line| {
-            let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
-            let (group, watch) = group.map_or(NO_GROUP, |(name, watch)| (name, watch));
-            push_label(line, ',', "alias", row.alias);
-            push_label(line, ',', "sub_account", row.sub_account);
-            push_label(line, ',', "group", group);
-            push_label(line, ',', "watch", watch);
-        },
-    );
-    families.write_values(Metric::EndpointRegistered, |row| {
-        row.registered.map(Value::flag)
+    let mut write = |metric, samples: Samples<'_>| {
+        write_family(state, metric, snapshot.endpoints(), samples, writer);
+    };
+    write(Metric::EndpointInfo, &|row, sample| {
+        let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
+        // Endpoints that match no configured group are watched as `notice`.
+        let (group, watch) = group.map_or(("", "notice"), |(name, watch)| (name, watch));
+        let labels = [
+            ("alias", row.alias),
+            ("sub_account", row.sub_account),
+            ("group", group),
+            ("watch", watch),
+        ];
+        sample(&labels, Some(Value::ONE));
     });
-    families.write_values(Metric::EndpointRegistrationLost, |row| {
-        row.lost_at.map(Value::Time)
+    write(Metric::EndpointRegistered, &|row, sample| {
+        sample(&[], row.registered.map(Value::flag));
     });
-    families.write_values(Metric::EndpointApplicationAssigned, |row| {
-        Some(Value::flag(row.application.is_some()))
+    write(Metric::EndpointRegistrationLost, &|row, sample| {
+        sample(&[], row.lost_at.map(Value::Time));
     });
-    families.write(
-        Metric::EndpointApplicationInfo,
-        |_| Some(Value::ONE),
-        |row, line| push_label(line, ',', "application_id", row.application.unwrap_or("")),
-    );
+    write(Metric::EndpointApplicationAssigned, &|row, sample| {
+        sample(&[], Some(Value::flag(row.application.is_some())));
+    });
+    write(Metric::EndpointApplicationInfo, &|row, sample| {
+        let id = row.application.unwrap_or("");
+        sample(&[("application_id", id)], Some(Value::ONE));
+    });
     if shown.timestamps {
-        families.write_values(Metric::EndpointCreated, |row| {
-            row.created_at.map(Value::Time)
+        write(Metric::EndpointCreated, &|row, sample| {
+            sample(&[], row.created_at.map(Value::Time));
         });
-        families.write_values(Metric::EndpointUpdated, |row| {
-            row.updated_at.map(Value::Time)
+        write(Metric::EndpointUpdated, &|row, sample| {
+            sample(&[], row.updated_at.map(Value::Time));
         });
     }
     if shown.permissions {
-        families.write_permissions();
+        write(Metric::EndpointAllowed, &|row, sample| {
+            for (capability, allowed) in Capability::ALL.into_iter().zip(row.allowed) {
+                let labels = [("capability", capability.label())];
+                sample(&labels, allowed.map(Value::flag));
+            }
+        });
     }
 }
 
@@ -70,30 +78,32 @@ pub(super) fn write_endpoint_details(
     writer: &mut FamilyWriter,
 ) {
     let shown = &*state.shown;
-    let endpoints = || snapshot.endpoints_with(&state.details);
-    let mut families = EndpointFamilies::new(state, endpoints, writer);
-    families.write_values(Metric::EndpointRegistrationExpiration, |row| {
-        row.expires_at.map(Value::Time)
+    let mut write = |metric, samples: Samples<'_>| {
+        let endpoints = snapshot.endpoints_with(&state.details);
+        write_family(state, metric, endpoints, samples, writer);
+    };
+    write(Metric::EndpointRegistrationExpiration, &|row, sample| {
+        sample(&[], row.expires_at.map(Value::Time));
     });
     if shown.user_agent {
-        families.write(
-            Metric::EndpointUserAgentInfo,
-            |row| row.user_agent.map(|_| Value::ONE),
-            |row, line| push_label(line, ',', "user_agent", row.user_agent.unwrap_or("")),
-        );
+        write(Metric::EndpointUserAgentInfo, &|row, sample| {
+            let user_agent = row.user_agent.unwrap_or("");
+            let value = row.user_agent.map(|_| Value::ONE);
+            sample(&[("user_agent", user_agent)], value);
+        });
     }
-    families.write_values(Metric::EndpointDetailTimestamp, |row| {
-        row.detail_at.map(Value::Time)
+    write(Metric::EndpointDetailTimestamp, &|row, sample| {
+        sample(&[], row.detail_at.map(Value::Time));
     });
     if shown.contact {
-        families.write(
-            Metric::EndpointContactInfo,
-            |row| row.contact.or(row.received).map(|_| Value::ONE),
-            |row, line| {
-                push_label(line, ',', "contact", address(row.contact, shown));
-                push_label(line, ',', "received", address(row.received, shown));
-            },
-        );
+        write(Metric::EndpointContactInfo, &|row, sample| {
+            let labels = [
+                ("contact", address(row.contact, shown)),
+                ("received", address(row.received, shown)),
+            ];
+            let any = row.contact.or(row.received);
+            sample(&labels, any.map(|_| Value::ONE));
+        });
     }
 }
 
@@ -106,88 +116,32 @@ fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     }
 }
 
-/// Writes families with samples per endpoint. Nearly all time of rendering is spent here.
-struct EndpointFamilies<'a, E> {
-    state: &'a AccountState,
-    /// Starts again at the first endpoint, for each family.
-    endpoints: E,
-    writer: &'a mut FamilyWriter,
-}
-
-impl<'w, 's, E, I> EndpointFamilies<'w, E>
-where
-    E: Fn() -> I,
-    I: Iterator<Item = EndpointView<'s>>,
-{
-    fn new(state: &'w AccountState, endpoints: E, writer: &'w mut FamilyWriter) -> Self {
-        Self {
-            state,
-            endpoints,
-            writer,
-        }
-    }
-
-    /// A family without labels beyond the endpoint's identity.
-    fn write_values(&mut self, metric: Metric, value: impl Fn(&EndpointView<'_>) -> Option<Value>) {
-        self.write(metric, value, |_, _| {});
-    }
-
-    /// A family with at most one sample per endpoint.
-    fn write(
-        &mut self,
-        metric: Metric,
-        value: impl Fn(&EndpointView<'_>) -> Option<Value>,
-        labels: impl Fn(&EndpointView<'_>, &mut String),
-    ) {
-        let start = line_start(metric, &self.state.account);
-        for row in (self.endpoints)() {
-            if let Some(value) = value(&row) {
-                self.sample(metric, &start, &row, value, &labels);
-            }
-        }
-    }
-
-    /// The one family with several samples per endpoint.
-    fn write_permissions(&mut self) {
-        let metric = Metric::EndpointAllowed;
-        let start = line_start(metric, &self.state.account);
-        for row in (self.endpoints)() {
-            for (capability, allowed) in Capability::ALL.into_iter().zip(row.allowed) {
-                let Some(allowed) = allowed else { continue };
-                self.sample(metric, &start, &row, Value::flag(allowed), |_, line| {
-                    push_label(line, ',', "capability", capability.label());
-                });
-            }
-        }
-    }
-
-    fn sample(
-        &mut self,
-        metric: Metric,
-        start: &str,
-        row: &EndpointView<'_>,
-        value: Value,
-        labels: impl Fn(&EndpointView<'_>, &mut String),
-    ) {
-        let line = self.writer.line(metric);
-        line.push_str(start);
-        push_escaped(line, row.id);
-        line.push('"');
-        if self.state.shown.username && !row.username.is_empty() {
-            push_label(line, ',', "username", row.username);
-        }
-        labels(row, line);
-        line.push_str("} ");
-        self.writer.end_line(value);
-    }
-}
-
-/// A line up to the endpoint's id, which all samples of a family share.
-fn line_start(metric: Metric, account: &str) -> String {
+/// Writes a family with samples per endpoint. Nearly all time of rendering is spent here.
+fn write_family<'a>(
+    state: &AccountState,
+    metric: Metric,
+    endpoints: impl Iterator<Item = EndpointView<'a>>,
+    samples: Samples<'_>,
+    writer: &mut FamilyWriter,
+) {
     let mut start = String::from(metric.family().name);
-    push_label(&mut start, '{', "account", account);
-    start.push_str(",endpoint_id=\"");
-    start
+    push_label(&mut start, '{', "account", &state.account);
+    for row in endpoints {
+        samples(&row, &mut |labels, value| {
+            let Some(value) = value else { return };
+            let line = writer.line(metric);
+            line.push_str(&start);
+            push_label(line, ',', "endpoint_id", row.id);
+            if state.shown.username && !row.username.is_empty() {
+                push_label(line, ',', "username", row.username);
+            }
+            for (name, value) in labels {
+                push_label(line, ',', name, value);
+            }
+            line.push_str("} ");
+            writer.end_line(value);
+        });
+    }
 }
 
 /// Writes the counts of a snapshot's endpoints, and the names of its applications.
@@ -252,84 +206,54 @@ pub(super) fn write_walks(
     snapshot_samples: Option<u64>,
     writer: &mut FamilyWriter,
 ) {
-    let account = [("account", &*state.account)];
-    if let Some(up) = state.up {
-        writer.sample(Metric::Up, &account, Value::flag(up));
+    let mut write = |metric, value: Option<Value>| {
+        if let Some(value) = value {
+            writer.sample(metric, &[("account", &state.account)], value);
+        }
+    };
+    let integer = |number| Some(Value::Integer(number));
+    let flag = |yes| Some(Value::flag(yes));
+    let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
+    write(Metric::Up, state.up.map(Value::flag));
+    write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
+    if let Some(walk) = state.snapshot.as_ref().map(|snapshot| &snapshot.walk) {
+        write(Metric::WalkLastSuccess, Some(Value::Time(walk.ended_at)));
+        write(Metric::WalkLastDuration, seconds(walk.duration));
+        write(Metric::WalkPages, integer(walk.pages));
+        write(
+            Metric::WalkReportedEndpoints,
+            walk.reported.and_then(integer),
+        );
+        write(Metric::WalkMissingEndpoints, integer(walk.missing));
+        write(Metric::WalkRetainedEndpoints, integer(walk.retained));
     }
+    write(Metric::WalkConfirming, flag(state.confirming));
+    write(Metric::ApiClockOffset, state.clock_offset.map(Value::Float));
+    write(Metric::DetailsPending, integer(state.details_pending));
+    write(Metric::ExporterPollInterval, seconds(state.poll_interval));
+    write(Metric::ExporterMaxAge, seconds(state.max_age));
     if let Some(snapshot) = &state.snapshot {
-        write_last_walk(&state.account, &snapshot.walk, writer);
+        write_odd_rows(&state.account, &snapshot.walk, writer);
     }
-    if let Some(offset) = state.clock_offset {
-        writer.sample(Metric::ApiClockOffset, &account, Value::Float(offset));
-    }
-    let interval = state.poll_interval.as_secs_f64();
-    for (metric, value) in [
-        (
-            Metric::DataWithdrawn,
-            Value::flag(snapshot_samples.is_none()),
-        ),
-        (Metric::WalkConfirming, Value::flag(state.confirming)),
-        (
-            Metric::DetailsPending,
-            Value::Integer(state.details_pending),
-        ),
-        (Metric::ExporterPollInterval, Value::Float(interval)),
-        (
-            Metric::ExporterMaxAge,
-            Value::Float(state.max_age.as_secs_f64()),
-        ),
-    ] {
-        writer.sample(metric, &account, value);
-    }
-    let series = snapshot_samples.unwrap_or(0) + writer.samples() + 1;
-    writer.sample(Metric::ExporterSeries, &account, Value::Integer(series));
+    let series = snapshot_samples.unwrap_or(0) + writer.families.samples + 1;
+    let labels = [("account", &*state.account)];
+    writer.sample(Metric::ExporterSeries, &labels, Value::Integer(series));
 }
 
-/// Writes what is known about the walk of the last published snapshot.
-fn write_last_walk(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
-    let reported = walk.reported.map(Value::Integer);
-    for (metric, value) in [
-        (Metric::WalkLastSuccess, Some(Value::Time(walk.ended_at))),
-        (
-            Metric::WalkLastDuration,
-            Some(Value::Float(walk.duration.as_secs_f64())),
-        ),
-        (Metric::WalkPages, Some(Value::Integer(walk.pages))),
-        (Metric::WalkReportedEndpoints, reported),
-        (
-            Metric::WalkMissingEndpoints,
-            Some(Value::Integer(walk.missing)),
-        ),
-        (
-            Metric::WalkRetainedEndpoints,
-            Some(Value::Integer(walk.retained)),
-        ),
-    ] {
-        if let Some(value) = value {
-            writer.sample(metric, &[("account", account)], value);
-        }
-    }
+/// Writes how many rows and values of the last walk were rejected or assumed.
+fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
     let mut write = |metric, label, values: &[&str], counts: &[u64]| {
         for (value, count) in values.iter().zip(counts) {
             let labels = [("account", account), (label, *value)];
             writer.sample(metric, &labels, Value::Integer(*count));
         }
     };
-    let (reasons, rejected) = (Rejection::ALL.map(Rejection::label), &walk.rejected_rows);
-    write(Metric::WalkRejectedRows, "reason", &reasons, rejected);
+    let (rows, reasons) = (&walk.rejected_rows, Rejection::ALL.map(Rejection::label));
+    write(Metric::WalkRejectedRows, "reason", &reasons, rows);
     let fields = Field::ALL.map(Field::label);
-    write(
-        Metric::WalkRejectedValues,
-        "field",
-        &fields,
-        &walk.rejected_values,
-    );
-    write(
-        Metric::WalkAssumedValues,
-        "field",
-        &fields,
-        &walk.assumed_values,
-    );
+    let (rejected, assumed) = (&walk.rejected_values, &walk.assumed_values);
+    write(Metric::WalkRejectedValues, "field", &fields, rejected);
+    write(Metric::WalkAssumedValues, "field", &fields, assumed);
 }
 
 /// Writes the counters and histograms of the registry.

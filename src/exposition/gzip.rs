@@ -77,24 +77,23 @@ pub(super) struct GzipWriter {
     /// The compressor has taken text since its last flush.
     is_open: bool,
     compressed: Vec<u8>,
-    pieces: Vec<Bytes>,
-    crc: Hasher,
-    text_length: u64,
+    /// Pieces before `compressed`; checksum and length of the text of both.
+    prefix: GzipPrefix,
 }
 
-impl GzipWriter {
-    pub(super) fn new() -> Self {
+impl Default for GzipWriter {
+    fn default() -> Self {
         Self {
             deflate: Compress::new(LEVEL, false),
             text: String::new(),
             is_open: false,
             compressed: Vec::new(),
-            pieces: Vec::new(),
-            crc: Hasher::new(),
-            text_length: 0,
+            prefix: GzipPrefix::default(),
         }
     }
+}
 
+impl GzipWriter {
     /// Compresses the text if there is enough of it.
     pub(super) fn compress_portion(&mut self) {
         if self.text.len() >= TEXT_PORTION {
@@ -112,11 +111,11 @@ impl GzipWriter {
             return;
         };
         self.flush();
-        self.crc.combine(crc);
-        self.text_length += chunk.text_length;
+        self.prefix.crc.combine(crc);
+        self.prefix.text_length += chunk.text_length;
         if may_share && chunk.bytes.len() >= SHARED_FROM {
             self.end_piece();
-            self.pieces.push(chunk.bytes.clone());
+            self.prefix.pieces.push(chunk.bytes.clone());
         } else {
             self.compressed.extend_from_slice(&chunk.bytes);
         }
@@ -138,10 +137,11 @@ impl GzipWriter {
         // The copy has exactly the size it needs, and the buffer stays for the next chunk.
         let bytes = Bytes::copy_from_slice(&self.compressed);
         self.compressed.clear();
+        let text = mem::take(&mut self.prefix);
         Chunk {
             bytes,
-            text_length: mem::take(&mut self.text_length),
-            crc: Some(mem::take(&mut self.crc)),
+            text_length: text.text_length,
+            crc: Some(text.crc),
         }
     }
 
@@ -150,43 +150,39 @@ impl GzipWriter {
         self.compressed.extend_from_slice(&HEADER);
     }
 
-    /// Everything since the start of the member. The writer is empty afterwards.
-    pub(super) fn member_prefix(&mut self) -> GzipPrefix {
+    /// The member so far. The writer is empty afterwards.
+    pub(super) fn pause_member(&mut self) -> GzipPrefix {
         self.flush();
         self.end_piece();
-        GzipPrefix {
-            pieces: mem::take(&mut self.pieces),
-            crc: mem::take(&mut self.crc),
-            text_length: mem::take(&mut self.text_length),
-        }
+        mem::take(&mut self.prefix)
     }
 
-    /// The member that begins with `prefix` and ends with what was written since. The writer is empty
-    /// afterwards.
-    pub(super) fn finish_member(&mut self, prefix: &GzipPrefix) -> GzipMember {
+    /// Continues the member that begins with `prefix`. The writer must be empty.
+    pub(super) fn resume_member(&mut self, prefix: &GzipPrefix) {
+        self.prefix.clone_from(prefix);
+    }
+
+    /// The complete member. The writer is empty afterwards.
+    pub(super) fn finish_member(&mut self) -> GzipMember {
         self.flush();
-        let mut crc = prefix.crc.clone();
-        crc.combine(&self.crc);
-        let text_length = prefix.text_length + self.text_length;
         self.compressed.extend_from_slice(&FINAL_BLOCK);
-        let crc = crc.finalize().to_le_bytes();
+        let crc = self.prefix.crc.clone().finalize().to_le_bytes();
         self.compressed.extend_from_slice(&crc);
         // The format stores the length modulo 2^32.
-        let length = &text_length.to_le_bytes()[..4];
+        let length = &self.prefix.text_length.to_le_bytes()[..4];
         self.compressed.extend_from_slice(length);
-        let rest = self.member_prefix().pieces;
-        let pieces: Arc<[Bytes]> = prefix.pieces.iter().cloned().chain(rest).collect();
+        let member = self.pause_member();
         GzipMember {
-            length: pieces.iter().map(|piece| piece.len() as u64).sum(),
-            text_length,
-            pieces,
+            length: member.pieces.iter().map(|piece| piece.len() as u64).sum(),
+            text_length: member.text_length,
+            pieces: member.pieces.into(),
         }
     }
 
     fn compress(&mut self, flush: FlushCompress) {
         let mut text = self.text.as_bytes();
-        self.crc.update(text);
-        self.text_length += text.len() as u64;
+        self.prefix.crc.update(text);
+        self.prefix.text_length += text.len() as u64;
         loop {
             self.compressed.reserve(text.len() / 8 + 4096);
             let before = self.deflate.total_in();
@@ -215,7 +211,9 @@ impl GzipWriter {
 
     fn end_piece(&mut self) {
         if !self.compressed.is_empty() {
-            self.pieces.push(Bytes::copy_from_slice(&self.compressed));
+            self.prefix
+                .pieces
+                .push(Bytes::copy_from_slice(&self.compressed));
             self.compressed.clear();
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, mem};
 
 use bytes::Bytes;
 
-use super::gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipPrefix, GzipWriter};
+use super::gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipWriter};
 use crate::{
     clock::UnixMillis,
     telemetry::catalogue::{Family, Metric},
@@ -40,12 +40,10 @@ impl Value {
             Self::Integer(number) => write!(line, "{number}"),
             Self::Time(time) => {
                 let (sign, millis) = (if time.0 < 0 { "-" } else { "" }, time.0.unsigned_abs());
-                let (seconds, rest) = (millis / 1000, millis % 1000);
-                match rest {
-                    0 => write!(line, "{sign}{seconds}"),
-                    _ if rest % 100 == 0 => write!(line, "{sign}{seconds}.{}", rest / 100),
-                    _ if rest % 10 == 0 => write!(line, "{sign}{seconds}.{:02}", rest / 10),
-                    _ => write!(line, "{sign}{seconds}.{rest:03}"),
+                let _ = write!(line, "{sign}{}", millis / 1000);
+                match millis % 1000 {
+                    0 => Ok(()),
+                    rest => line.write_str(format!(".{rest:03}").trim_end_matches('0')),
                 }
             }
             Self::Float(f64::INFINITY) => line.write_str("+Inf"),
@@ -65,7 +63,7 @@ pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: 
 }
 
 /// Appends the value of a label. Only backslash, quote and line feed are escaped.
-pub(super) fn push_escaped(line: &mut String, value: &str) {
+fn push_escaped(line: &mut String, value: &str) {
     let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
     // Few values need an escape, so all bytes are compared without a branch.
     if !value.bytes().fold(false, |any, byte| any | special(byte)) {
@@ -92,24 +90,15 @@ pub(super) struct Families {
 /// Writes samples, and compresses each family into a chunk.
 ///
 /// The samples of one family are written one after another. Families may come in any order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FamilyWriter {
     pub(super) gzip: GzipWriter,
     /// The family whose lines are in `gzip`.
     current: Option<Metric>,
-    families: Families,
+    pub(super) families: Families,
 }
 
 impl FamilyWriter {
-    /// A writer without samples.
-    pub fn new() -> Self {
-        Self {
-            gzip: GzipWriter::new(),
-            current: None,
-            families: Families::default(),
-        }
-    }
-
     /// Writes a sample; `labels` are names and values in their order.
     pub fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: Value) {
         self.suffixed_sample(metric, "", labels.iter().copied(), value);
@@ -154,11 +143,6 @@ impl FamilyWriter {
         self.families.samples += 1;
     }
 
-    /// Samples since the last [`Self::finish`].
-    pub(super) fn samples(&self) -> u64 {
-        self.families.samples
-    }
-
     /// All families since the last call.
     pub(super) fn finish(&mut self) -> Families {
         self.end_family();
@@ -176,12 +160,6 @@ impl FamilyWriter {
         if let Some(metric) = self.current.take() {
             self.families.chunks.insert(metric, self.gzip.chunk());
         }
-    }
-}
-
-impl Default for FamilyWriter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -224,12 +202,12 @@ pub(super) fn concat(families: &BTreeMap<Metric, Chunk>, format: Format, gzip: &
     }
 }
 
-/// Ends the exposition that begins with `prefix`.
-pub(super) fn finish(prefix: &GzipPrefix, format: Format, gzip: &mut GzipWriter) -> GzipMember {
+/// Ends an exposition.
+pub(super) fn finish(format: Format, gzip: &mut GzipWriter) -> GzipMember {
     if format == Format::OpenMetrics {
         gzip.text.push_str("# EOF\n");
     }
-    gzip.finish_member(prefix)
+    gzip.finish_member()
 }
 
 /// The body of an exposition of these families.
@@ -241,7 +219,7 @@ pub(super) fn body(
 ) -> EncodedBody {
     gzip.begin_member();
     concat(families, format, gzip);
-    finish(&GzipPrefix::default(), format, gzip).body(encoding)
+    finish(format, gzip).body(encoding)
 }
 
 #[cfg(test)]
@@ -335,7 +313,7 @@ mod tests {
     }
 
     fn probe() -> FamilyWriter {
-        let mut writer = FamilyWriter::new();
+        let mut writer = FamilyWriter::default();
         for reason in ["auth", "throttled"] {
             let labels = [("reason", reason)];
             writer.sample(Metric::ProbeFailure, &labels, Value::flag(false));

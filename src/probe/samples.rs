@@ -15,7 +15,7 @@ use crate::{
 
 /// Every family that the outcome of a probe gives, which took so long.
 pub(super) fn samples(wanted: &Wanted, outcome: &Outcome, took: Duration) -> FamilyWriter {
-    let mut writer = FamilyWriter::new();
+    let mut writer = FamilyWriter::default();
     writer.sample(Metric::ProbeSuccess, &[], Value::flag(outcome.is_ok()));
     let took = Value::Float(took.as_secs_f64());
     writer.sample(Metric::ProbeDuration, &[], took);

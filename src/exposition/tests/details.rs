@@ -50,7 +50,7 @@ fn without_expiries() -> (AccountState, Arc<Snapshot>) {
 #[tokio::test(start_paused = true)]
 async fn new_details_render_only_the_families_that_depend_on_them() {
     let (state, snapshot) = without_expiries();
-    let mut writer = FamilyWriter::new();
+    let mut writer = FamilyWriter::default();
     let before = RenderedAccount::new(&state, None, &mut writer);
     let with = AccountState {
         details: Arc::new(details(&snapshot, at(120))),

@@ -153,7 +153,7 @@ async fn it_is_ready_when_every_first_walk_has_finished_and_stays_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_walk_keeps_the_chunks_of_the_snapshot() {
-    let mut writer = FamilyWriter::new();
+    let mut writer = FamilyWriter::default();
     let state = good("main", snapshot(phones(45), None, facts(0)));
     let first = RenderedAccount::new(&state, None, &mut writer);
     let second = RenderedAccount::new(&failed(&state, "timeout"), Some(&first), &mut writer);
