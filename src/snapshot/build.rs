@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    records::{EndpointView, MaybeTime, Record, TextRange, Texts},
+    records::{EndpointView, Record, TextRange, Texts},
     retention::{Removed, Retention},
     snapshot::{EndpointList, Snapshot, WalkFacts},
 };
@@ -165,7 +165,7 @@ impl EndpointList {
     /// Builds the next snapshot.
     ///
     /// `facts` describe the walk; the counts of retained endpoints and of values are filled in here.
-    /// `group_of` is called only for endpoints that are new or whose matched fields changed.
+    /// `group_of` is called only for endpoints that are new or whose description changed.
     pub fn build(
         mut self,
         previous: Option<&Snapshot>,
@@ -188,7 +188,7 @@ impl EndpointList {
             removed = merge.removed;
             let passed = facts.ended.saturating_duration_since(previous.walk.ended);
             let texts = &previous.list.texts;
-            let (retained, gone) = retention.divide(absent, texts, passed);
+            let (retained, gone) = retention.divide(absent, passed);
             changes.removed = gone.len() as u64;
             facts.retained = retained.len() as u64;
             Removed::add(&mut removed, &gone, texts, facts.ended);
@@ -290,18 +290,13 @@ impl<'a> Merge<'a, '_> {
             record.username = TextRange::append(&mut texts.unique, before.username);
         }
         let now = record.view(texts);
-        let is_similar = now.alias == before.alias
-            && now.username == before.username
-            && now.application == before.application
-            && now.sub_account == before.sub_account;
-        let group = if is_similar {
+        self.changes.application += u64::from(now.application != before.application);
+        record.group = if now.description() == before.description() {
             old.group
         } else {
             group_number((self.group_of)(&now))
         };
-        self.changes.application += u64::from(now.application != before.application);
-        record.group = group;
-        self.carry_state(record, old.last_known, old.lost_at, texts);
+        self.carry_state(record, old.last_known, old.lost_at.get(), texts);
     }
 
     /// Carries over the previous registration state, and notes a transition.
@@ -309,39 +304,33 @@ impl<'a> Merge<'a, '_> {
         &mut self,
         record: &mut Record,
         last_known: Option<bool>,
-        mut lost_at: MaybeTime,
+        mut lost_at: Option<UnixMillis>,
         texts: &Texts,
     ) {
-        match (last_known, record.registered) {
-            (Some(true), Some(false)) => {
-                lost_at = Some(self.facts.started_at).into();
-                self.changes.lost += 1;
-                self.list_transition(&record.view(texts), lost_at);
-            }
-            (Some(false), Some(true)) => {
-                self.changes.gained += 1;
-                self.list_transition(&record.view(texts), lost_at);
-                lost_at = MaybeTime::UNKNOWN;
-            }
-            (_, Some(true)) => lost_at = MaybeTime::UNKNOWN,
-            (_, Some(false) | None) => {}
+        let has_changed = record
+            .registered
+            .is_some_and(|now| last_known == Some(!now));
+        let is_registered = record.registered == Some(true);
+        if has_changed && is_registered {
+            self.changes.gained += 1;
+        } else if has_changed {
+            self.changes.lost += 1;
+            lost_at = Some(self.facts.started_at);
         }
-        record.lost_at = lost_at;
-        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
-        record.last_known = record.registered.or(last_known);
-    }
-
-    fn list_transition(&mut self, now: &EndpointView<'_>, lost_at: MaybeTime) {
-        if self.changes.transitions.len() < Changes::LISTED {
+        if has_changed && self.changes.transitions.len() < Changes::LISTED {
+            let now = record.view(texts);
             self.changes.transitions.push(Transition {
                 id: now.id.to_owned(),
                 alias: now.alias.to_owned(),
                 username: now.username.to_owned(),
                 group: now.group,
-                registered: now.registered == Some(true),
-                lost_at: lost_at.get(),
+                registered: is_registered,
+                lost_at,
             });
         }
+        record.lost_at = lost_at.filter(|_| !is_registered).into();
+        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
+        record.last_known = record.registered.or(last_known);
     }
 }
 

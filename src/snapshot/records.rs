@@ -52,6 +52,18 @@ pub struct EndpointView<'a> {
     pub retained: bool,
 }
 
+impl<'a> EndpointView<'a> {
+    /// What the list says about the endpoint, its registration aside. Groups are matched by it.
+    pub(super) fn description(&self) -> (&'a str, &'a str, Option<&'a str>, &'a str) {
+        (
+            self.alias,
+            self.username,
+            self.application,
+            self.sub_account,
+        )
+    }
+}
+
 /// A range of [`Texts::unique`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TextRange {
@@ -116,21 +128,19 @@ impl Texts {
     }
 }
 
-/// A time that may be unknown, in 8 bytes. An `Option` would take 16, four times in each record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A time in 8 bytes; `i64::MIN` is unknown. An `Option` would take 16, four times in each record.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct MaybeTime(i64);
 
 impl MaybeTime {
-    pub(super) const UNKNOWN: Self = Self(i64::MIN);
-
     pub(super) fn get(self) -> Option<UnixMillis> {
-        (self != Self::UNKNOWN).then_some(UnixMillis(self.0))
+        (self.0 != i64::MIN).then_some(UnixMillis(self.0))
     }
 }
 
 impl From<Option<UnixMillis>> for MaybeTime {
     fn from(time: Option<UnixMillis>) -> Self {
-        time.map_or(Self::UNKNOWN, |time| Self(time.0))
+        Self(time.map_or(i64::MIN, |time| time.0))
     }
 }
 
@@ -191,7 +201,7 @@ impl Record {
             registered: endpoint.registered,
             last_known: endpoint.registered,
             retained: false,
-            lost_at: MaybeTime::UNKNOWN,
+            lost_at: None.into(),
             expires_at: endpoint.expires_at.into(),
             created_at: endpoint.created_at.into(),
             updated_at: endpoint.updated_at.into(),

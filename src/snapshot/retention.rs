@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::records::{MaybeTime, Record, Texts};
+use super::records::{Record, Texts};
+use crate::clock::UnixMillis;
 
 /// What happens to endpoints of the previous snapshot that are absent from this walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,31 +43,26 @@ impl Retention {
 
     /// Divides records that are absent from a walk into those that are retained and those that are
     /// removed. The records are in the order of ids, and their walk ended `passed` before.
-    pub(super) fn divide<'a>(
+    pub(super) fn divide(
         self,
-        absent: Vec<&'a Record>,
-        texts: &Texts,
+        absent: Vec<&Record>,
         passed: Duration,
-    ) -> (Vec<Record>, Vec<&'a Record>) {
+    ) -> (Vec<Record>, Vec<&Record>) {
         let (Self::UpTo { max_age, .. } | Self::Once { max_age, .. }) = self else {
             return (Vec::new(), absent);
         };
         let is_young = |old: &&Record| old.unseen_for(passed) < max_age;
         let (mut stay, mut removed): (Vec<_>, Vec<_>) = absent.into_iter().partition(is_young);
-        let again = stay.iter().filter(|old| old.retained).count();
-        let limit = match self {
-            Self::Once { at_most, .. } => Some((stay.len() - again) as u64 + at_most),
-            Self::UpTo { at_most, .. } => at_most,
-            Self::Nothing => Some(0),
+        let fresh = stay.iter().filter(|old| !old.retained).count() as u64;
+        // A stable sort, which keeps the order of ids. The last ones are removed.
+        let (limit, retained_last) = match self {
+            Self::Once { at_most, .. } => (fresh + at_most, true),
+            Self::UpTo { at_most, .. } => (at_most.unwrap_or(u64::MAX), false),
+            Self::Nothing => (0, false),
         };
-        if let Some(limit) = limit {
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            // The sort is stable, so that ids stay in order on both sides. The last are removed.
-            let is_once = matches!(self, Self::Once { .. });
-            stay.sort_by_key(|old| old.retained == is_once);
-            removed.extend(stay.drain(limit.min(stay.len())..));
-            stay.sort_by(|a, b| texts.get(a.id).cmp(texts.get(b.id)));
-        }
+        stay.sort_by_key(|old| old.retained == retained_last);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        removed.extend(stay.drain(limit.min(stay.len())..));
         let retained = stay.into_iter().map(|old| old.retained(passed));
         (retained.collect(), removed)
     }
@@ -91,7 +87,7 @@ pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 pub(super) struct RemovedEndpoint {
     /// The last state that was true or false.
     pub(super) last_known: Option<bool>,
-    pub(super) lost_at: MaybeTime,
+    pub(super) lost_at: Option<UnixMillis>,
     removed_at: Instant,
 }
 
@@ -115,7 +111,7 @@ impl Removed {
         all.extend(known.map(|record| {
             let removed = RemovedEndpoint {
                 last_known: record.last_known,
-                lost_at: record.lost_at,
+                lost_at: record.lost_at.get(),
                 removed_at: now,
             };
             (texts.get(record.id).into(), removed)

@@ -98,19 +98,6 @@ impl WalkFacts {
     }
 }
 
-/// Compares what is exported; positions in memory and [`WalkFacts::ended`] are not.
-impl PartialEq for Snapshot {
-    fn eq(&self, other: &Self) -> bool {
-        let walk = WalkFacts {
-            ended: other.walk.ended,
-            ..self.walk.clone()
-        };
-        walk == other.walk
-            && self.application_names() == other.application_names()
-            && self.endpoints().eq(other.endpoints())
-    }
-}
-
 impl Snapshot {
     /// Number of endpoints, retained ones included.
     pub fn len(&self) -> usize {

@@ -189,17 +189,10 @@ impl Details {
 }
 
 impl<'a> EndpointView<'a> {
-    /// A hash of what the list says about the endpoint, its registration aside. Valid within one
-    /// process.
+    /// A hash of [`Self::description`], valid within one process.
     fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let fields = (
-            self.alias,
-            self.username,
-            self.application,
-            self.sub_account,
-        );
-        fields.hash(&mut hasher);
+        self.description().hash(&mut hasher);
         hasher.finish()
     }
 

@@ -16,6 +16,19 @@ use crate::{
     clock::UnixMillis,
 };
 
+/// Compares what is exported; positions in memory and [`WalkFacts::ended`] are not.
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        let walk = WalkFacts {
+            ended: other.walk.ended,
+            ..self.walk.clone()
+        };
+        walk == other.walk
+            && self.application_names() == other.application_names()
+            && self.endpoints().eq(other.endpoints())
+    }
+}
+
 /// Minutes after the start of the test, as wall time.
 fn minute(at: i64) -> UnixMillis {
     UnixMillis(1_700_000_000_000 + at * 60_000)
