@@ -1,4 +1,4 @@
-//! One account: its compressed families, and its status in words.
+//! One account: its compressed families, and its status as a sentence.
 
 use std::{
     sync::{Arc, Weak},
@@ -96,7 +96,7 @@ impl RenderedAccount {
     }
 }
 
-/// One account in words, for the landing page.
+/// The status of one account as a sentence, for the landing page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSummary {
     /// Its configured name.
@@ -146,12 +146,12 @@ impl AccountStatus {
     pub(super) fn summary(&self, now: Instant) -> AccountSummary {
         AccountSummary {
             name: self.account.to_string(),
-            state: self.words(now),
+            state: self.sentence(now),
             endpoint_id: self.endpoint_id.clone(),
         }
     }
 
-    fn words(&self, now: Instant) -> String {
+    fn sentence(&self, now: Instant) -> String {
         let Some(up) = self.up else {
             return "first walk under way".to_owned();
         };

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
@@ -42,7 +41,7 @@ pub struct Exposition(pub(super) Arc<Cache>);
 pub(super) struct Cache {
     readers: Vec<Reader>,
     instruments: Instruments,
-    /// In the configured order. Whoever replaces `published` holds this lock, so that an older
+    /// In the configured order. A thread that replaces `published` holds this lock, so that an older
     /// exposition never replaces a newer one. It is not held while an account is rendered.
     accounts: Mutex<Vec<Arc<RenderedAccount>>>,
     /// Locked only to read or to replace the pointer.
@@ -266,17 +265,19 @@ fn join(
     let is_rendered = |metric: &Metric| matches!(metric.family().part, Part::Snapshot | Part::Walk);
     let metrics = Metric::ALL.iter().copied().filter(is_rendered);
     let joined = metrics.filter_map(|metric| {
-        let mut chunks = accounts
+        let chunks = accounts
             .iter()
             .filter_map(|account| account.chunk(metric, now));
-        let first = chunks.next()?;
-        let Some(second) = chunks.next() else {
-            return Some((metric, first.clone()));
-        };
-        for chunk in iter::once(first).chain(iter::once(second)).chain(chunks) {
-            gzip.append(chunk, false);
+        match &chunks.collect::<Vec<_>>()[..] {
+            [] => None,
+            [only] => Some((metric, Chunk::clone(only))),
+            several => {
+                for chunk in several {
+                    gzip.append(chunk, false);
+                }
+                Some((metric, gzip.chunk()))
+            }
         }
-        Some((metric, gzip.chunk()))
     });
     joined.collect()
 }

@@ -89,7 +89,7 @@ pub(super) struct Families {
 
 /// Writes samples, and compresses each family into a chunk.
 ///
-/// The samples of one family are written one after another. Families may come in any order.
+/// The samples of one family are written one after another. Families may be written in any order.
 #[derive(Debug, Default)]
 pub struct FamilyWriter {
     pub(super) gzip: GzipWriter,

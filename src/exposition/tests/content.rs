@@ -104,7 +104,7 @@ async fn without_usernames_no_sample_has_the_label() {
     let (exposition, _publishers) = exposition([state]);
     let text = text(&exposition, Format::Text);
     assert!(!text.contains("username=\""), "{text}");
-    assert!(!text.contains("desk1\""), "{text}");
+    assert!(!text.contains("phone1\""), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

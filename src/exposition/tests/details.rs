@@ -22,7 +22,7 @@ const DETAIL_FAMILIES: [Metric; 4] = [
 
 /// A detail of every endpoint of the snapshot.
 fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
-    let own = snapshot.endpoints().map(|row| {
+    let details = snapshot.endpoints().map(|row| {
         let record = Endpoint {
             id: row.id.to_owned(),
             registered: Some(true),
@@ -32,16 +32,16 @@ fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
         };
         (row.id.into(), Detail::new(record, &row, true, at(90)))
     });
-    Details::default().with(own)
+    Details::default().with(details)
 }
 
 /// An account whose list has neither expiries nor user agents.
 fn without_expiries() -> (AccountState, Arc<Snapshot>) {
-    let bare = phones(200).map(|desk| Endpoint {
+    let bare = phones(200).map(|phone| Endpoint {
         registered: Some(true),
         expires_at: None,
         user_agent: None,
-        ..desk
+        ..phone
     });
     let snapshot = snapshot(bare, None, facts(0));
     (good("main", Arc::clone(&snapshot)), snapshot)

@@ -53,8 +53,8 @@ pub(super) fn snapshot(
 pub(super) fn phones(count: u64) -> impl Iterator<Item = Endpoint> {
     (0..count).map(|number| Endpoint {
         id: (9_007_199_254_740_993 + number).to_string(),
-        username: Some(format!("desk{number}")),
-        alias: Some(format!("Desk {number}")),
+        username: Some(format!("phone{number}")),
+        alias: Some(format!("Phone {number}")),
         registered: Some(number % 3 != 0),
         user_agent: Some(format!("Phone/{}", number % 4)),
         application: (number % 2 == 0).then(|| Application {

@@ -38,7 +38,7 @@ fn shows_snapshot(samples: &[Sample], account: &str) -> bool {
         .any(|metric| metric.family().part == Part::Snapshot)
 }
 
-fn words(exposition: &Exposition) -> Vec<String> {
+fn sentences(exposition: &Exposition) -> Vec<String> {
     let accounts = exposition.accounts().into_iter();
     accounts.map(|account| account.state).collect()
 }
@@ -115,7 +115,7 @@ async fn the_summary_of_an_account_describes_its_state() {
     let (exposition, _publishers) = exposition(states);
     advance(Duration::from_secs(12)).await;
     assert_eq!(
-        words(&exposition),
+        sentences(&exposition),
         [
             "up: 45 endpoints, 30 registered, walked 12 s ago",
             "down (auth), last good walk 12 s ago",
@@ -125,7 +125,7 @@ async fn the_summary_of_an_account_describes_its_state() {
     );
     advance(Duration::from_secs(7_500)).await;
     assert_eq!(
-        words(&exposition)[..2],
+        sentences(&exposition)[..2],
         [
             "withdrawn: up, last good walk 2 h 5 min ago",
             "withdrawn: down (auth), last good walk 2 h 5 min ago",
