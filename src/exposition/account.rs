@@ -43,11 +43,8 @@ impl RenderedAccount {
         last: Option<&Self>,
         writer: &mut FamilyWriter,
     ) -> Self {
-        let source = state.snapshot.as_deref();
-        let snapshot = state
-            .snapshot
-            .as_ref()
-            .map_or_else(Weak::new, Arc::downgrade);
+        let source = state.snapshot.as_ref();
+        let snapshot = source.map_or_else(Weak::new, Arc::downgrade);
         let details = Arc::downgrade(&state.details);
         let last = last
             .filter(|last| last.snapshot.ptr_eq(&snapshot))

@@ -127,19 +127,15 @@ fn write_family<'a>(
     let mut start = String::from(metric.family().name);
     push_label(&mut start, '{', "account", &state.account);
     for row in endpoints {
+        let has_username = state.shown.username && !row.username.is_empty();
+        let identity = [
+            Some(("endpoint_id", row.id)),
+            has_username.then_some(("username", row.username)),
+        ];
         samples(&row, &mut |labels, value| {
             let Some(value) = value else { return };
-            let line = writer.line(metric);
-            line.push_str(&start);
-            push_label(line, ',', "endpoint_id", row.id);
-            if state.shown.username && !row.username.is_empty() {
-                push_label(line, ',', "username", row.username);
-            }
-            for (name, value) in labels {
-                push_label(line, ',', name, value);
-            }
-            line.push_str("} ");
-            writer.end_line(value);
+            let labels = identity.into_iter().flatten().chain(labels.iter().copied());
+            writer.line(metric, &start, ',', labels, value);
         });
     }
 }
@@ -152,12 +148,13 @@ pub(super) fn write_counts(
     writer: &mut FamilyWriter,
 ) {
     let (account, shown) = (("account", &*state.account), &*state.shown);
-    let mut write = |metric, label: Option<(&str, &str)>, counts: Counts| {
+    let mut write = |metric: Metric, label: Option<(&str, &str)>, counts: Counts| {
         let numbers = [counts.registered, counts.unregistered, counts.unknown];
         for (registration, number) in REGISTRATIONS.into_iter().zip(numbers) {
             let registration = Some(("registration", registration));
             let labels = [Some(account), label, registration].into_iter().flatten();
-            writer.suffixed_sample(metric, "", labels, Value::Integer(number));
+            let name = metric.family().name;
+            writer.line(metric, name, '{', labels, Value::Integer(number));
         }
     };
     write(Metric::Endpoints, None, counts.all);
@@ -262,28 +259,30 @@ pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyW
         let Some(metric) = Metric::named(family.name()) else {
             continue;
         };
+        let name = metric.family().name;
+        let [bucket, sum, count] = ["bucket", "sum", "count"].map(|part| format!("{name}_{part}"));
         for sample in family.get_metric() {
-            let mut write = |suffix, bound: Option<&str>, value| {
+            let mut write = |name: &str, bound: Option<&str>, value| {
                 let labels = sample.get_label().iter();
                 let labels = labels.map(|label| (label.name(), label.value()));
                 let labels = labels.chain(bound.map(|bound| ("le", bound)));
-                writer.suffixed_sample(metric, suffix, labels, value);
+                writer.line(metric, name, '{', labels, value);
             };
             match metric.family().kind {
-                Kind::Gauge => write("", None, Value::Float(sample.get_gauge().get_value())),
-                Kind::Counter => write("", None, Value::Float(sample.get_counter().get_value())),
+                Kind::Gauge => write(name, None, Value::Float(sample.get_gauge().get_value())),
+                Kind::Counter => write(name, None, Value::Float(sample.get_counter().get_value())),
                 Kind::Histogram => {
                     let histogram = sample.get_histogram();
-                    for bucket in histogram.get_bucket() {
+                    for one in histogram.get_bucket() {
                         // A whole number keeps its decimal: for Prometheus "1" and "1.0" are two series.
-                        let bound = format!("{:?}", bucket.upper_bound());
-                        let count = Value::Integer(bucket.cumulative_count());
-                        write("_bucket", Some(&bound), count);
+                        let bound = format!("{:?}", one.upper_bound());
+                        let number = Value::Integer(one.cumulative_count());
+                        write(&bucket, Some(&bound), number);
                     }
-                    let count = Value::Integer(histogram.get_sample_count());
-                    write("_bucket", Some("+Inf"), count);
-                    write("_sum", None, Value::Float(histogram.get_sample_sum()));
-                    write("_count", None, count);
+                    let number = Value::Integer(histogram.get_sample_count());
+                    write(&bucket, Some("+Inf"), number);
+                    write(&sum, None, Value::Float(histogram.get_sample_sum()));
+                    write(&count, None, number);
                 }
             }
         }

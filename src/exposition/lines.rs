@@ -53,31 +53,26 @@ impl Value {
     }
 }
 
-/// Appends a label after `separator`.
+/// Appends a label after `separator`. Of its value only backslash, quote and line feed are escaped.
 pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: &str) {
     line.push(separator);
     line.push_str(name);
     line.push_str("=\"");
-    push_escaped(line, value);
-    line.push('"');
-}
-
-/// Appends the value of a label. Only backslash, quote and line feed are escaped.
-fn push_escaped(line: &mut String, value: &str) {
     let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
     // Few values need an escape, so all bytes are compared without a branch.
-    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
-        line.push_str(value);
-        return;
-    }
-    for character in value.chars() {
-        match character {
-            '\\' => line.push_str("\\\\"),
-            '"' => line.push_str("\\\""),
-            '\n' => line.push_str("\\n"),
-            other => line.push(other),
+    if value.bytes().fold(false, |any, byte| any | special(byte)) {
+        for character in value.chars() {
+            match character {
+                '\\' => line.push_str("\\\\"),
+                '"' => line.push_str("\\\""),
+                '\n' => line.push_str("\\n"),
+                other => line.push(other),
+            }
         }
+    } else {
+        line.push_str(value);
     }
+    line.push('"');
 }
 
 /// Compressed samples by family, in the order of the catalogue.
@@ -101,44 +96,32 @@ pub struct FamilyWriter {
 impl FamilyWriter {
     /// Writes a sample; `labels` are names and values in their order.
     pub fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: Value) {
-        self.suffixed_sample(metric, "", labels.iter().copied(), value);
+        let labels = labels.iter().copied();
+        self.line(metric, metric.family().name, '{', labels, value);
     }
 
-    /// The same with a suffix of the family's name, such as `_bucket`.
-    pub(super) fn suffixed_sample<'a>(
+    /// Writes a sample line that begins with `start`. The first label follows after `separator`.
+    pub(super) fn line<'a>(
         &mut self,
         metric: Metric,
-        suffix: &str,
+        start: &str,
+        mut separator: char,
         labels: impl IntoIterator<Item = (&'a str, &'a str)>,
         value: Value,
     ) {
-        let line = self.line(metric);
-        line.push_str(metric.family().name);
-        line.push_str(suffix);
-        let mut separator = '{';
-        for (label, value) in labels {
-            push_label(line, separator, label, value);
-            separator = ',';
-        }
-        if separator == ',' {
-            line.push('}');
-        }
-        line.push(' ');
-        self.end_line(value);
-    }
-
-    /// The buffer for a line up to its value, which [`Self::end_line`] adds.
-    pub(super) fn line(&mut self, metric: Metric) -> &mut String {
         if self.current != Some(metric) {
             self.end_family();
             self.current = Some(metric);
         }
-        &mut self.gzip.text
-    }
-
-    pub(super) fn end_line(&mut self, value: Value) {
-        value.push(&mut self.gzip.text);
-        self.gzip.text.push('\n');
+        let line = &mut self.gzip.text;
+        line.push_str(start);
+        for (label, value) in labels {
+            push_label(line, separator, label, value);
+            separator = ',';
+        }
+        line.push_str(if separator == ',' { "} " } else { " " });
+        value.push(line);
+        line.push('\n');
         self.gzip.compress_portion();
         self.families.samples += 1;
     }
@@ -275,8 +258,8 @@ mod tests {
     #[test]
     fn only_backslash_quote_and_line_feed_are_escaped() {
         let mut line = String::new();
-        push_escaped(&mut line, "a\\b\"c\nd\re\tf\u{0}é");
-        assert_eq!(line, "a\\\\b\\\"c\\nd\re\tf\u{0}é");
+        push_label(&mut line, '{', "label", "a\\b\"c\nd\re\tf\u{0}é");
+        assert_eq!(line, "{label=\"a\\\\b\\\"c\\nd\re\tf\u{0}é\"");
     }
 
     const FAMILY: Family = Family {
