@@ -28,8 +28,8 @@ fn snapshot(endpoints: u64) -> Arc<Snapshot> {
         let at = NOON - i64::try_from(number * 7919 % 300_000).unwrap_or(0);
         let endpoint = Endpoint {
             id: (18_446_000_000_u64 + number * 37).to_string(),
-            username: Some(format!("phone{number:06}{}", number * 7919 % 9973)),
-            alias: Some(format!("Reception phone {number}")),
+            username: Some(format!("desk{number:06}{}", number * 7919 % 9973)),
+            alias: Some(format!("Reception desk {number}")),
             registered: Some(number % 10 != 0),
             expires_at: Some(UnixMillis(at + 3_600_000)),
             user_agent: Some(format!(

@@ -127,14 +127,12 @@ fn write_family<'a>(
     let mut start = String::from(metric.family().name);
     push_label(&mut start, '{', "account", &state.account);
     for row in endpoints {
+        let identity = [("endpoint_id", row.id), ("username", row.username)];
         let has_username = state.shown.username && !row.username.is_empty();
-        let identity = [
-            Some(("endpoint_id", row.id)),
-            has_username.then_some(("username", row.username)),
-        ];
+        let identity = &identity[..=usize::from(has_username)];
         samples(&row, &mut |labels, value| {
             let Some(value) = value else { return };
-            let labels = identity.into_iter().flatten().chain(labels.iter().copied());
+            let labels = identity.iter().chain(labels).copied();
             writer.line(metric, &start, ',', labels, value);
         });
     }
