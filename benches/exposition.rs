@@ -1,9 +1,9 @@
-//! What a snapshot costs on its way into an exposition, and what an answer costs afterwards.
+//! The cost of rendering, publishing and scraping.
 //!
-//! `render` is one account from its snapshot to finished bytes; `publish` is one account's new state
-//! among 300 accounts of 45 endpoints, from the change to finished bytes; `answer` is one scrape.
+//! `render` is one account from its snapshot to finished bytes. `publish` is one account's new state
+//! among 300 accounts of 45 endpoints, from the change to finished bytes. `scrape` is one response.
 
-#![expect(clippy::print_stderr, reason = "sizes are part of what a bench tells")]
+#![expect(clippy::print_stderr, reason = "sizes are part of the result")]
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -88,15 +88,15 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
     }
 }
 
-/// Accounts with snapshots, and instruments as after some walks.
+/// Accounts with snapshots, and counters as after some walks.
 fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
     let instruments = Instruments::new();
-    let galleries = (0..accounts).map(|number| {
+    let channels = (0..accounts).map(|number| {
         let name = format!("account-{number}");
         instruments.account(&name).walk_started();
         channel(state(&name, Some(Arc::clone(snapshot)), false))
     });
-    let (publishers, readers) = galleries.unzip();
+    let (publishers, readers) = channels.unzip();
     (publishers, readers, instruments)
 }
 
@@ -112,12 +112,9 @@ fn render(criterion: &mut Criterion) {
         });
         let exposition = Exposition::new(vec![reader.clone()], Instruments::new());
         for encoding in [Encoding::Gzip, Encoding::Identity] {
-            let answer = exposition.answer(Format::Text, encoding);
-            let pieces = answer.body.count();
-            eprintln!(
-                "{endpoints} endpoints, {encoding:?}: {} bytes, {pieces} pieces",
-                answer.length
-            );
+            let body = exposition.body(Format::Text, encoding);
+            let (length, pieces) = (body.content_length(), body.count());
+            eprintln!("{endpoints} endpoints, {encoding:?}: {length} bytes, {pieces} pieces");
         }
     }
     group.finish();
@@ -149,7 +146,7 @@ fn publish(criterion: &mut Criterion) {
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // The one account was the last that everybody waited for.
+                    // All other accounts have finished their first walk.
                     let ready = async {
                         while !exposition.is_ready() {
                             tokio::task::yield_now().await;
@@ -169,15 +166,15 @@ fn publish(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn answer(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("answer");
+fn scrape(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scrape");
     let (_publishers, readers, instruments) = fleet(1, &snapshot(10_000));
     let exposition = Exposition::new(readers, instruments);
     for encoding in [Encoding::Gzip, Encoding::Identity] {
         group.bench_function(format!("10000, {encoding:?}"), |bencher| {
             bencher.iter(|| {
-                let answer = exposition.answer(Format::Text, encoding);
-                answer.body.for_each(|piece| drop(black_box(piece)));
+                let body = exposition.body(Format::Text, encoding);
+                body.for_each(|piece| drop(black_box(piece)));
             });
         });
     }
@@ -185,18 +182,15 @@ fn answer(criterion: &mut Criterion) {
     let exposition = Exposition::new(readers, instruments);
     group.bench_function("300x45, Gzip", |bencher| {
         bencher.iter(|| {
-            let answer = exposition.answer(Format::Text, Encoding::Gzip);
-            answer.body.for_each(|piece| drop(black_box(piece)));
+            let body = exposition.body(Format::Text, Encoding::Gzip);
+            body.for_each(|piece| drop(black_box(piece)));
         });
     });
-    let answer = exposition.answer(Format::Text, Encoding::Gzip);
-    eprintln!(
-        "300x45: {} bytes, {} pieces",
-        answer.length,
-        answer.body.count()
-    );
+    let body = exposition.body(Format::Text, Encoding::Gzip);
+    let (length, pieces) = (body.content_length(), body.count());
+    eprintln!("300x45: {length} bytes, {pieces} pieces");
     group.finish();
 }
 
-criterion_group!(benches, render, publish, answer);
+criterion_group!(benches, render, publish, scrape);
 criterion_main!(benches);

@@ -157,8 +157,8 @@ impl Source for Shapes {
 fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), ExitError> {
     let name = &account.name;
     let (snapshot, walk) = (&*list.snapshot, &list.snapshot.walk);
-    let (all, tallies) = (snapshot.len(), snapshot.tally(account.groups.len()));
-    let registered = tallies.all.registered;
+    let (all, counts) = (snapshot.len(), snapshot.counts(account.groups.len()));
+    let registered = counts.all.registered;
     writeln!(out, "{name}: credentials accepted")?;
     writeln!(out, "{name}: endpoints: {all}, {registered} registered")?;
     if walk.missing > 0 {
@@ -182,7 +182,7 @@ fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), E
             "{name}: the vendor's clock and ours are {offset:.0} s apart"
         )?;
     }
-    for (group, counts) in account.groups.iter().zip(&tallies.groups) {
+    for (group, counts) in account.groups.iter().zip(&counts.groups) {
         let (name_of, matched) = (&group.name, counts.total());
         writeln!(
             out,

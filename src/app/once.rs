@@ -14,7 +14,7 @@ use super::{ExitError, accounts::Accounts, end::Print};
 use crate::{
     cli::Arguments,
     config,
-    exposition::{SingleRun, single_run},
+    exposition::{EncodedBody, single_run},
     shutdown::CancellationToken,
     snapshot::Reader,
     walk::Poller,
@@ -87,7 +87,7 @@ pub(super) async fn once(
 ///
 /// The text is written to a file beside it, whose name does not end in `.prom`, so that it is not
 /// collected itself, and cannot be foreseen by somebody who would plant a link there.
-fn replace(file: &Path, exposition: SingleRun) -> io::Result<()> {
+fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
     let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     let letters: String = repeat_with(fastrand::alphanumeric).take(LETTERS).collect();
     let mut beside = std::ffi::OsString::from(".");
@@ -107,7 +107,7 @@ fn replace(file: &Path, exposition: SingleRun) -> io::Result<()> {
     written
 }
 
-fn write(mut handle: File, exposition: SingleRun) -> io::Result<()> {
+fn write(mut handle: File, exposition: EncodedBody) -> io::Result<()> {
     // Readable by the collector's user, whatever the umask is.
     handle.set_permissions(Permissions::from_mode(0o644))?;
     for piece in exposition {

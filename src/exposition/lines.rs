@@ -1,23 +1,28 @@
-//! Sample lines, which are the same bytes in both text formats.
+//! Sample lines, which are the same bytes in both text formats, and the metadata lines above them.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write, mem};
 
-use super::press::Press;
-use crate::{clock::UnixMillis, telemetry::catalogue::Metric};
+use bytes::Bytes;
 
-/// A sample's value.
+use super::gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipWriter};
+use crate::{
+    clock::UnixMillis,
+    telemetry::catalogue::{Family, Metric},
+};
+
+/// The value of a sample.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {
     /// A whole number.
     Integer(u64),
-    /// A point in time, shown in Unix seconds.
+    /// A point in time, written in Unix seconds.
     Time(UnixMillis),
     /// Any other number.
     Float(f64),
 }
 
 impl Value {
-    /// What every info series has.
+    /// The value of every info series.
     pub const ONE: Self = Self::Integer(1);
 
     /// 1 or 0.
@@ -25,109 +30,189 @@ impl Value {
         Self::Integer(u64::from(yes))
     }
 
-    /// Appends the value in its shortest exact form.
+    /// Appends the value in its shortest exact form, never with an exponent.
     pub(super) fn push(self, line: &mut String) {
-        match self {
-            Self::Integer(number) => push_integer(line, number),
-            Self::Time(time) => push_time(line, time),
-            Self::Float(number) => push_float(line, number),
-        }
+        // Writing to a string cannot fail.
+        let _ = match self {
+            // Most values are flags.
+            Self::Integer(0) => line.write_char('0'),
+            Self::Integer(1) => line.write_char('1'),
+            Self::Integer(number) => write!(line, "{number}"),
+            Self::Time(time) => {
+                let (sign, millis) = (if time.0 < 0 { "-" } else { "" }, time.0.unsigned_abs());
+                let _ = write!(line, "{sign}{}", millis / 1000);
+                match millis % 1000 {
+                    0 => Ok(()),
+                    rest => line.write_str(format!(".{rest:03}").trim_end_matches('0')),
+                }
+            }
+            Self::Float(f64::INFINITY) => line.write_str("+Inf"),
+            Self::Float(f64::NEG_INFINITY) => line.write_str("-Inf"),
+            Self::Float(number) => write!(line, "{number}"),
+        };
     }
 }
 
-impl Press {
-    /// Writes one sample. For the many lines of endpoints there is a faster way.
-    pub(super) fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: Value) {
-        self.named_sample(metric.family().name, labels.iter().copied(), value);
+/// Appends a label after `separator`. Of its value only backslash, quote and line feed are escaped.
+pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: &str) {
+    line.push(separator);
+    line.push_str(name);
+    line.push_str("=\"");
+    let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
+    // Few values need an escape, so all bytes are compared without a branch.
+    if value.bytes().fold(false, |any, byte| any | special(byte)) {
+        for character in value.chars() {
+            match character {
+                '\\' => line.push_str("\\\\"),
+                '"' => line.push_str("\\\""),
+                '\n' => line.push_str("\\n"),
+                other => line.push(other),
+            }
+        }
+    } else {
+        line.push_str(value);
+    }
+    line.push('"');
+}
+
+/// Compressed samples by family, in the order of the catalogue.
+#[derive(Debug, Default)]
+pub(super) struct Families {
+    pub(super) chunks: BTreeMap<Metric, Chunk>,
+    pub(super) samples: u64,
+}
+
+/// Writes samples, and compresses each family into a chunk.
+///
+/// The samples of one family are written one after another. Families may be written in any order.
+#[derive(Debug, Default)]
+pub struct FamilyWriter {
+    pub(super) gzip: GzipWriter,
+    /// The family whose lines are in `gzip`.
+    current: Option<Metric>,
+    pub(super) families: Families,
+}
+
+impl FamilyWriter {
+    /// Writes a sample; `labels` are names and values in their order.
+    pub fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: Value) {
+        let labels = labels.iter().copied();
+        self.line(metric, metric.family().name, '{', labels, value);
     }
 
-    /// The same with a name that is not a family's, as a histogram's samples have it.
-    pub(super) fn named_sample<'a>(
+    /// Writes a sample line that begins with `start`. The first label follows after `separator`.
+    pub(super) fn line<'a>(
         &mut self,
-        name: &str,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        metric: Metric,
+        start: &str,
+        mut separator: char,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
         value: Value,
     ) {
-        let line = self.text();
-        line.push_str(name);
-        let mut separator = '{';
+        if self.current != Some(metric) {
+            self.end_family();
+            self.current = Some(metric);
+        }
+        let line = &mut self.gzip.text;
+        line.push_str(start);
         for (label, value) in labels {
-            line.push(separator);
-            line.push_str(label);
-            line.push_str("=\"");
-            push_escaped(line, value);
-            line.push('"');
+            push_label(line, separator, label, value);
             separator = ',';
         }
-        if separator == ',' {
-            line.push('}');
-        }
-        line.push(' ');
+        line.push_str(if separator == ',' { "} " } else { " " });
         value.push(line);
-        self.end_sample();
+        line.push('\n');
+        self.gzip.compress_portion();
+        self.families.samples += 1;
     }
-}
 
-/// Appends a label's value: backslash, quote and line feed are escaped, all else stands as it is.
-pub(super) fn push_escaped(line: &mut String, value: &str) {
-    let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
-    // Nearly no value holds one of them, so all bytes are looked at without a branch.
-    if !value.bytes().fold(false, |any, byte| any | special(byte)) {
-        line.push_str(value);
-        return;
+    /// All families since the last call.
+    pub(super) fn finish(&mut self) -> Families {
+        self.end_family();
+        mem::take(&mut self.families)
     }
-    for character in value.chars() {
-        match character {
-            '\\' => line.push_str("\\\\"),
-            '"' => line.push_str("\\\""),
-            '\n' => line.push_str("\\n"),
-            other => line.push(other),
+
+    /// The whole exposition.
+    pub fn encode(mut self, format: Format, encoding: Encoding) -> Bytes {
+        let families = self.finish().chunks;
+        let pieces: Vec<_> = body(&families, format, encoding, &mut self.gzip).collect();
+        pieces.concat().into()
+    }
+
+    fn end_family(&mut self) {
+        if let Some(metric) = self.current.take() {
+            self.families.chunks.insert(metric, self.gzip.chunk());
         }
     }
 }
 
-fn push_integer(line: &mut String, number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    line.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+/// The text format of an exposition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `text/plain; version=0.0.4`.
+    Text,
+    /// `application/openmetrics-text; version=1.0.0`.
+    OpenMetrics,
 }
 
-/// Seconds with at most three decimals: what a float would print, without the way through one.
-fn push_time(line: &mut String, time: UnixMillis) {
-    if time.0 < 0 {
-        line.push('-');
-    }
-    let millis = time.0.unsigned_abs();
-    push_integer(line, millis / 1000);
-    let rest = millis % 1000;
-    if rest > 0 {
-        let decimals = format!(".{rest:03}");
-        line.push_str(decimals.trim_end_matches('0'));
-    }
-}
+impl Format {
+    pub(super) const ALL: [Self; 2] = [Self::Text, Self::OpenMetrics];
 
-/// The shortest decimals that give this very float again, never with an exponent.
-fn push_float(line: &mut String, number: f64) {
-    if number.is_infinite() {
-        line.push_str(if number > 0.0 { "+Inf" } else { "-Inf" });
-    } else {
+    /// Appends the metadata lines of a family.
+    fn push_metadata(self, family: &Family, text: &mut String) {
+        let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+        let (name, kind) = (family.name, family.kind.word());
         // Writing to a string cannot fail.
-        let _ = write!(line, "{number}");
+        let _ = match self {
+            Self::Text => writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}"),
+            Self::OpenMetrics => {
+                let (name, help) = (family.base_name(), help.replace('"', "\\\""));
+                let _ = writeln!(text, "# TYPE {name} {kind}");
+                if let Some(unit) = family.unit() {
+                    let _ = writeln!(text, "# UNIT {name} {unit}");
+                }
+                writeln!(text, "# HELP {name} {help}")
+            }
+        };
     }
+}
+
+/// Concatenates families, each below its metadata.
+pub(super) fn concat(families: &BTreeMap<Metric, Chunk>, format: Format, gzip: &mut GzipWriter) {
+    for (metric, chunk) in families {
+        format.push_metadata(metric.family(), &mut gzip.text);
+        gzip.append(chunk, true);
+    }
+}
+
+/// Ends an exposition.
+pub(super) fn finish(format: Format, gzip: &mut GzipWriter) -> GzipMember {
+    if format == Format::OpenMetrics {
+        gzip.text.push_str("# EOF\n");
+    }
+    gzip.finish_member()
+}
+
+/// The body of an exposition of these families.
+pub(super) fn body(
+    families: &BTreeMap<Metric, Chunk>,
+    format: Format,
+    encoding: Encoding,
+    gzip: &mut GzipWriter,
+) -> EncodedBody {
+    gzip.begin_member();
+    concat(families, format, gzip);
+    finish(format, gzip).body(encoding)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
     use super::*;
+    use crate::telemetry::catalogue::{Kind, Part};
 
     fn written(value: Value) -> String {
         let mut line = String::new();
@@ -138,6 +223,7 @@ mod tests {
     #[test]
     fn numbers_take_their_shortest_exact_form() {
         assert_eq!(written(Value::Integer(0)), "0");
+        assert_eq!(written(Value::Integer(1)), "1");
         assert_eq!(written(Value::Integer(u64::MAX)), u64::MAX.to_string());
         assert_eq!(written(Value::Float(1.0)), "1");
         assert_eq!(written(Value::Float(0.1)), "0.1");
@@ -153,10 +239,13 @@ mod tests {
             0,
             1,
             10,
+            100,
             999,
             1_000,
             1_732_200_000_123,
             1_732_200_000_120,
+            1_732_200_000_100,
+            1_732_200_000_020,
             1_732_200_000_000,
             -1,
             -62_135_596_800_000,
@@ -169,7 +258,76 @@ mod tests {
     #[test]
     fn only_backslash_quote_and_line_feed_are_escaped() {
         let mut line = String::new();
-        push_escaped(&mut line, "a\\b\"c\nd\re\tf\u{0}é");
-        assert_eq!(line, "a\\\\b\\\"c\\nd\re\tf\u{0}é");
+        push_label(&mut line, '{', "label", "a\\b\"c\nd\re\tf\u{0}é");
+        assert_eq!(line, "{label=\"a\\\\b\\\"c\\nd\re\tf\u{0}é\"");
+    }
+
+    const FAMILY: Family = Family {
+        name: "odd_wait_seconds_total",
+        kind: Kind::Counter,
+        part: Part::Instruments,
+        labels: &[],
+        help: "A \"quote\", a \\ and a\nline.",
+    };
+
+    fn metadata(format: Format) -> String {
+        let mut text = String::new();
+        format.push_metadata(&FAMILY, &mut text);
+        text
+    }
+
+    #[test]
+    fn the_text_format_names_a_counter_in_full_and_does_not_escape_quotes() {
+        assert_eq!(
+            metadata(Format::Text),
+            "# HELP odd_wait_seconds_total A \"quote\", a \\\\ and a\\nline.\n\
+             # TYPE odd_wait_seconds_total counter\n"
+        );
+    }
+
+    #[test]
+    fn open_metrics_names_a_counter_without_total_and_has_its_unit() {
+        assert_eq!(
+            metadata(Format::OpenMetrics),
+            "# TYPE odd_wait_seconds counter\n\
+             # UNIT odd_wait_seconds seconds\n\
+             # HELP odd_wait_seconds A \\\"quote\\\", a \\\\ and a\\nline.\n"
+        );
+    }
+
+    fn probe() -> FamilyWriter {
+        let mut writer = FamilyWriter::default();
+        for reason in ["auth", "throttled"] {
+            let labels = [("reason", reason)];
+            writer.sample(Metric::ProbeFailure, &labels, Value::flag(false));
+        }
+        writer.sample(Metric::ProbeSuccess, &[], Value::ONE);
+        writer
+    }
+
+    #[test]
+    fn families_are_in_the_order_of_the_catalogue_below_their_metadata() {
+        let text = probe().encode(Format::OpenMetrics, Encoding::Identity);
+        let text = String::from_utf8(text.into()).unwrap();
+        let lines: Vec<_> = text.lines().filter(|line| !line.contains("HELP")).collect();
+        let expected = [
+            "# TYPE probe_success gauge",
+            "probe_success 1",
+            "# TYPE vobiz_probe_failure gauge",
+            "vobiz_probe_failure{reason=\"auth\"} 0",
+            "vobiz_probe_failure{reason=\"throttled\"} 0",
+            "# EOF",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_compressed_exposition_inflates_to_the_plain_one() {
+        let compressed = probe().encode(Format::Text, Encoding::Gzip);
+        let mut text = String::new();
+        GzDecoder::new(&compressed[..])
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, probe().encode(Format::Text, Encoding::Identity));
     }
 }

@@ -1,41 +1,28 @@
-//! The window: a snapshot becomes compressed fragments, once; an answer is a copy of bytes.
+//! Expositions for Prometheus: sample lines, compressed when data changes, copied when scraped.
 //!
-//! The way of a sample through the room:
+//! The path of a sample:
 //!
-//! 1. `endpoints`, `counts` and `walks` write the lines of one account, family by family, and
-//!    `press` compresses each family into a `Fragment` (`account` keeps them until the snapshot
-//!    changes);
-//! 2. `published` joins the fragments of all accounts in the order of the catalogue, once per
-//!    format, because in an exposition all samples of a family stand together;
-//! 3. `own` does the same with what the registry holds, at most once a second;
-//! 4. [`Exposition::answer`] hands out the finished pieces.
+//! 1. `families` writes the lines of one account, family by family, with the [`FamilyWriter`] of
+//!    `lines`; `gzip` compresses each family into a `Chunk`. `account` keeps the chunks until the
+//!    snapshot changes.
+//! 2. `cache` joins the chunks of all accounts in the order of the catalogue, once per format. In
+//!    an exposition all samples of a family are consecutive.
+//! 3. `cache` appends the exporter's own counters and histograms, at most once a second.
+//! 4. [`Exposition::body`] returns the finished bytes.
 //!
-//! A [`Sheet`] is a small exposition of its own, written sample by sample for one answer.
-//!
-//! Both text formats and both encodings come from the same fragments: only the lines of metadata
-//! differ between the formats, and an answer without compression is inflated while it is sent.
+//! Both text formats and both encodings use the same chunks. Only metadata lines differ between the
+//! formats, and a body without compression is inflated while it is sent.
 
 mod account;
-mod answer;
-mod counts;
-mod endpoints;
+mod cache;
+mod families;
+mod gzip;
 mod lines;
-mod metadata;
-mod own;
-mod press;
-mod published;
-mod sheet;
-mod single_run;
-mod walks;
-mod window;
-mod words;
 
-pub use answer::{Answer, AnswerBody, Encoding, Format};
-pub use lines::Value;
-pub use sheet::Sheet;
-pub use single_run::{SingleRun, single_run};
-pub use window::Exposition;
-pub use words::AccountSummary;
+pub use account::AccountSummary;
+pub use cache::{Exposition, single_run};
+pub use gzip::{EncodedBody, Encoding};
+pub use lines::{FamilyWriter, Format, Value};
 
 #[cfg(test)]
 mod tests;

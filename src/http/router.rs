@@ -39,8 +39,8 @@ pub trait DataSource: Send + Sync + 'static {
 
 impl DataSource for Exposition {
     fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
-        let scrape = self.answer(format, encoding);
-        (scrape.length, Box::new(scrape.body))
+        let body = self.body(format, encoding);
+        (body.content_length(), Box::new(body))
     }
 
     fn is_ready(&self) -> bool {

@@ -179,7 +179,7 @@ impl<R: Retrieve> Prober<R> {
         if params.debug {
             return ProbeResponse::DebugText(report.to_string());
         }
-        ProbeResponse::Samples(report.samples().finish(request.format, request.encoding))
+        ProbeResponse::Samples(report.samples().encode(request.format, request.encoding))
     }
 
     /// The outcome at the deadline, the progress of the request, if there is one, and whether an equal

@@ -14,7 +14,7 @@ use crate::{
     api::{Capability, Endpoint, Field},
     clock::UnixMillis,
     config::{Metrics, Optional},
-    exposition::{Encoding, Format, Sheet, Value},
+    exposition::{Encoding, FamilyWriter, Format, Value},
     telemetry::catalogue::{Metric, PROBE_FAILURE_REASONS},
 };
 
@@ -35,35 +35,35 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     /// Every family of a probe.
-    pub(super) fn samples(&self) -> Sheet {
-        let mut sheet = Sheet::new();
+    pub(super) fn samples(&self) -> FamilyWriter {
+        let mut writer = FamilyWriter::default();
         let success = Value::flag(self.outcome.is_ok());
-        sheet.sample(Metric::ProbeSuccess, &[], success);
+        writer.sample(Metric::ProbeSuccess, &[], success);
         let took = Value::Float(self.took.as_secs_f64());
-        sheet.sample(Metric::ProbeDuration, &[], took);
+        writer.sample(Metric::ProbeDuration, &[], took);
         if let Some(status) = self.status() {
             let status = Value::Integer(status.into());
-            sheet.sample(Metric::ProbeHttpStatusCode, &[], status);
+            writer.sample(Metric::ProbeHttpStatusCode, &[], status);
         }
         if let Ok((endpoint, _)) = self.outcome {
-            self.endpoint_samples(&mut sheet, endpoint);
+            self.endpoint_samples(&mut writer, endpoint);
         }
         let failure = self.outcome.as_ref().err();
         for reason in PROBE_FAILURE_REASONS {
             let is_it = Value::flag(failure.is_some_and(|error| error.reason == reason));
-            sheet.sample(Metric::ProbeFailure, &[("reason", reason)], is_it);
+            writer.sample(Metric::ProbeFailure, &[("reason", reason)], is_it);
         }
-        sheet
+        writer
     }
 
-    fn endpoint_samples(&self, sheet: &mut Sheet, endpoint: &Endpoint) {
+    fn endpoint_samples(&self, writer: &mut FamilyWriter, endpoint: &Endpoint) {
         if let Some(registered) = endpoint.registered {
             let registered = Value::flag(registered);
-            sheet.sample(Metric::ProbeEndpointRegistered, &[], registered);
+            writer.sample(Metric::ProbeEndpointRegistered, &[], registered);
         }
         if let Some(expires_at) = expiration(endpoint) {
             let expires_at = Value::Time(expires_at);
-            sheet.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
+            writer.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
         }
         let text = Option::<String>::as_deref;
         let application_id = endpoint.application.as_ref().map(|one| &*one.id);
@@ -82,7 +82,7 @@ impl Report<'_> {
             let user_agent = text(&endpoint.user_agent).unwrap_or_default();
             labels.push(("user_agent", user_agent));
         }
-        sheet.sample(Metric::ProbeEndpointInfo, &labels, Value::ONE);
+        writer.sample(Metric::ProbeEndpointInfo, &labels, Value::ONE);
     }
 
     fn shows(&self, group: Optional) -> bool {
@@ -210,7 +210,7 @@ impl fmt::Display for Report<'_> {
             Ok((endpoint, _)) => self.write_endpoint(f, endpoint)?,
             Err(error) => writeln!(f, "  failure, {}: {}", error.reason, error.message)?,
         }
-        let exposition = self.samples().finish(Format::Text, Encoding::Identity);
+        let exposition = self.samples().encode(Format::Text, Encoding::Identity);
         write!(f, "\nexposition\n{}", String::from_utf8_lossy(&exposition))
     }
 }

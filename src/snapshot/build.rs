@@ -1,231 +1,339 @@
-//! How a finished reading becomes the next snapshot.
-//!
-//! What only time can tell is decided here and nowhere else: since when a registration is lost, who
-//! is retained, and what has changed.
+//! How the rows of a walk become the next snapshot.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    Changes, EndpointList, EndpointView, Retention, Snapshot, Transition, WalkFacts,
-    packed::{Interner, MaybeTime, Record, TextRange},
-    removed::Removed,
+    records::{EndpointView, Record, TextRange, Texts},
+    retention::{Removed, Retention},
+    snapshot::{EndpointList, Snapshot, WalkFacts},
 };
-use crate::api::{Field, Fields};
+use crate::{
+    api::{Field, Fields, Row, RowKey},
+    clock::UnixMillis,
+};
 
-/// Finds the operator's group of an endpoint.
+/// Memory is reserved for at most this many endpoints, whatever `total_count` promises.
+const MAX_EXPECTED: usize = 200_000;
+
+/// The rows of one walk, in any order. Of two rows with one id the later one is kept.
+#[derive(Debug, Default)]
+pub struct SnapshotBuilder {
+    /// Keep the addresses of devices, which are personal data.
+    with_contacts: bool,
+    list: EndpointList,
+    /// The position of each record's row in the API's list.
+    positions: Vec<u64>,
+    index: HashMap<RowKey, u32>,
+    repeated: HashSet<RowKey>,
+}
+
+impl SnapshotBuilder {
+    /// A builder without rows. Unless `with_contacts`, addresses of devices are not stored.
+    pub fn new(with_contacts: bool) -> Self {
+        Self {
+            with_contacts,
+            ..Self::default()
+        }
+    }
+
+    /// Reserves memory for so many endpoints, each as large as those before. Growing by doubling
+    /// would hold every text twice for a moment.
+    pub fn expect(&mut self, endpoints: u64) {
+        let EndpointList { records, texts, .. } = &mut self.list;
+        let endpoints = usize::try_from(endpoints).unwrap_or(usize::MAX);
+        let more = endpoints.min(MAX_EXPECTED).saturating_sub(records.len());
+        let text_per_row = texts.unique.len() / records.len().max(1) + 1;
+        records.reserve_exact(more);
+        self.positions.reserve_exact(more);
+        let text = more.saturating_mul(text_per_row);
+        texts.unique.reserve_exact(text);
+        self.index.reserve(more);
+    }
+
+    /// Takes a row at `position` of the list (the page's offset plus its index). A row that was
+    /// rejected changes nothing.
+    pub fn take(&mut self, row: &Row, position: u64) {
+        let Ok(endpoint) = &row.content else { return };
+        let EndpointList {
+            records,
+            texts,
+            application_names,
+        } = &mut self.list;
+        if let Some(application) = &endpoint.application
+            && let Some(name) = &application.name
+        {
+            // Rows may contradict each other, for example while an application is renamed. The
+            // smallest name is kept, so that the order of pages does not matter.
+            let known = application_names.entry(application.id.clone());
+            let known = known.or_insert_with(|| name.clone());
+            if name < known {
+                known.clone_from(name);
+            }
+        }
+        let record = Record::pack(endpoint, self.with_contacts, texts);
+        if let Some(&at) = self.index.get(&row.key) {
+            let at = at as usize;
+            if self.positions[at] != position {
+                self.repeated.insert(row.key);
+            }
+            records[at] = record;
+            self.positions[at] = position;
+        } else {
+            let at = u32::try_from(records.len()).unwrap_or(u32::MAX);
+            self.index.insert(row.key, at);
+            records.push(record);
+            self.positions.push(position);
+        }
+    }
+
+    /// Distinct endpoints so far.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Has it no endpoint so far?
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Ids at more than one position of the list: the list changed during the walk, or it really has
+    /// two rows with this id.
+    pub fn repeated(&self) -> &HashSet<RowKey> {
+        &self.repeated
+    }
+
+    /// The sorted list.
+    pub fn finish(self) -> EndpointList {
+        let mut list = self.list;
+        list.sort();
+        // Readers go through the texts in the order of records: memory is then read front to back.
+        let size = list.texts.unique.len();
+        let unordered = std::mem::replace(&mut list.texts.unique, String::with_capacity(size));
+        for record in &mut list.records {
+            record.move_texts(&unordered, &mut list.texts.unique);
+        }
+        list
+    }
+}
+
+/// Differences between a snapshot and the previous one; none for an account's first snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Endpoints that lost their registration.
+    pub lost: u64,
+    /// Endpoints that became registered.
+    pub gained: u64,
+    /// Endpoints that are new.
+    pub added: u64,
+    /// Endpoints that were removed.
+    pub removed: u64,
+    /// Endpoints whose application was attached, replaced or detached.
+    pub application: u64,
+    /// The first [`Changes::LISTED`] that were lost or gained, for the log.
+    pub transitions: Vec<Transition>,
+}
+
+impl Changes {
+    /// How many transitions are listed.
+    pub const LISTED: usize = 50;
+}
+
+/// An endpoint that lost its registration or became registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// `endpoint_id`.
+    pub id: String,
+    /// "" when unknown.
+    pub alias: String,
+    /// "" when unknown.
+    pub username: String,
+    /// Index of the configured group.
+    pub group: Option<u16>,
+    /// The new state.
+    pub registered: bool,
+    /// When the registration was lost, if known.
+    pub lost_at: Option<UnixMillis>,
+}
+
+/// Finds the configured group of an endpoint.
 type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 
 impl EndpointList {
-    /// Makes the next snapshot.
+    /// Builds the next snapshot.
     ///
-    /// `facts` describe the walk; its counts of retained endpoints and of values are filled in here.
-    /// `group_of` is asked only for endpoints that are new or look different than before.
+    /// `facts` describe the walk; the counts of retained endpoints and of values are filled in here.
+    /// `group_of` is called only for endpoints that are new or whose description changed.
     pub fn build(
-        self,
+        mut self,
         previous: Option<&Snapshot>,
         mut facts: WalkFacts,
         retention: Retention,
         group_of: GroupOf<'_>,
     ) -> (Snapshot, Changes) {
-        let Self {
-            mut records,
-            mut texts,
-            mut words,
-            mut application_names,
-            ..
-        } = self;
+        self.count_values(&mut facts);
         let mut changes = Changes::default();
-        let mut remembered = Arc::default();
-        count_values(&records, &mut facts);
-        if let Some(snapshot) = previous {
-            remembered = Arc::clone(&snapshot.removed);
-            let mut past = Past {
-                snapshot,
+        let mut removed = Arc::default();
+        if let Some(previous) = previous {
+            let mut merge = Merge {
+                previous,
                 facts: &facts,
                 group_of,
                 changes: &mut changes,
-                remembered: &mut remembered,
+                removed: Arc::clone(&previous.removed),
             };
-            let lacking = past.meet(&mut records, &mut texts, &words);
-            let (retained, removed) = retention.retained(lacking, snapshot, &facts);
-            changes.removed = removed.len() as u64;
+            let absent = merge.merge_previous(&mut self);
+            removed = merge.removed;
+            let passed = facts.ended.saturating_duration_since(previous.walk.ended);
+            let texts = &previous.list.texts;
+            let (retained, gone) = retention.divide(absent, passed);
+            changes.removed = gone.len() as u64;
             facts.retained = retained.len() as u64;
-            let removed = removed.into_iter().map(|old| (old, &*snapshot.texts));
-            Removed::add(&mut remembered, removed, facts.ended);
-            carry_names(&retained, snapshot, &mut application_names);
-            add(
-                &mut records,
-                retained,
-                (&snapshot.texts, &snapshot.words),
-                (&mut texts, &mut words),
-            );
+            Removed::add(&mut removed, &gone, texts, facts.ended);
+            self.add_retained(retained, &previous.list);
         } else {
-            for record in &mut records {
-                record.group = group_number(group_of(&record.view(&texts, &words)));
+            for record in &mut self.records {
+                record.group = group_number(group_of(&record.view(&self.texts)));
             }
         }
-        (
-            Snapshot {
-                records,
-                texts,
-                words,
-                application_names,
-                removed: remembered,
-                walk: facts,
-            },
-            changes,
-        )
+        let snapshot = Snapshot {
+            list: self,
+            removed,
+            walk: facts,
+        };
+        (snapshot, changes)
+    }
+
+    fn sort(&mut self) {
+        let texts = &self.texts;
+        self.records
+            .sort_unstable_by(|a, b| texts.get(a.id).cmp(texts.get(b.id)));
+    }
+
+    fn count_values(&self, facts: &mut WalkFacts) {
+        let count = |counts: &mut [u64; Field::ALL.len()], fields: Fields| {
+            if fields != Fields::default() {
+                for (count, field) in counts.iter_mut().zip(Field::ALL) {
+                    *count += u64::from(fields.contains(field));
+                }
+            }
+        };
+        for record in &self.records {
+            count(&mut facts.rejected_values, record.rejected);
+            count(&mut facts.assumed_values, record.assumed);
+        }
+    }
+
+    /// Adds retained records of another list, and the names of their applications.
+    fn add_retained(&mut self, retained: Vec<Record>, from: &Self) {
+        if retained.is_empty() {
+            return;
+        }
+        for record in retained {
+            if let Some(id) = from.texts.interned(record.application)
+                && !self.application_names.contains_key(id)
+                && let Some(name) = from.application_names.get(id)
+            {
+                self.application_names.insert(id.to_owned(), name.clone());
+            }
+            self.records
+                .push(record.moved(&from.texts, &mut self.texts));
+        }
+        self.sort();
     }
 }
 
-/// The snapshot before, as the new records meet it.
-struct Past<'a, 'b> {
-    snapshot: &'a Snapshot,
+/// The merge of new records with the previous snapshot.
+struct Merge<'a, 'b> {
+    previous: &'a Snapshot,
     facts: &'b WalkFacts,
     group_of: GroupOf<'b>,
     changes: &'b mut Changes,
-    /// What is remembered of endpoints that are not in the snapshot.
-    remembered: &'b mut Arc<Removed>,
+    /// Endpoints that were removed earlier.
+    removed: Arc<Removed>,
 }
 
-impl<'a> Past<'a, '_> {
-    /// Gives every new record its past; returns the old records that no new one continues.
-    fn meet(
-        &mut self,
-        records: &mut [Record],
-        texts: &mut String,
-        words: &Interner,
-    ) -> Vec<&'a Record> {
-        let snapshot = self.snapshot;
-        let mut left = Vec::new();
-        let mut old_records = snapshot.records.iter().peekable();
+impl<'a> Merge<'a, '_> {
+    /// Carries over what only previous records know. Returns previous records that are absent from
+    /// `list`.
+    fn merge_previous(&mut self, list: &mut EndpointList) -> Vec<&'a Record> {
+        let EndpointList { records, texts, .. } = list;
+        let old = &self.previous.list;
+        let id_of = |record: &Record| old.texts.get(record.id);
+        let mut absent = Vec::new();
+        let mut old_records = old.records.iter().peekable();
         for record in records {
-            let id = record.id.of(texts);
-            while let Some(gone) = old_records.next_if(|old| old.id.of(&snapshot.texts) < id) {
-                left.push(gone);
+            let id = texts.get(record.id);
+            while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
+                absent.push(gone);
             }
-            if let Some(old) = old_records.next_if(|old| old.id.of(&snapshot.texts) == id) {
-                self.go_on(record, old, texts, words);
+            if let Some(old) = old_records.next_if(|old| id_of(old) == id) {
+                self.merge(record, old, texts);
             } else {
                 self.changes.added += 1;
-                record.group = group_number((self.group_of)(&record.view(texts, words)));
-                if let Some(past) = Removed::take(self.remembered, id, self.facts.ended) {
-                    self.carry_state(record, past.last_known, past.lost_at, texts, words);
+                record.group = group_number((self.group_of)(&record.view(texts)));
+                if let Some(past) = Removed::take(&mut self.removed, id, self.facts.ended) {
+                    self.carry_state(record, past.last_known, past.lost_at, texts);
                 }
             }
         }
-        left.extend(old_records);
-        left
+        absent.extend(old_records);
+        absent
     }
 
-    /// Gives a record what only its past can tell, and notes what has changed.
-    fn go_on(&mut self, record: &mut Record, old: &Record, texts: &mut String, words: &Interner) {
-        let before = old.view(&self.snapshot.texts, &self.snapshot.words);
-        if record.username.of(texts).is_empty() {
-            record.username = TextRange::append(texts, before.username);
+    /// Carries over what only the previous record of this endpoint knows, and notes changes.
+    fn merge(&mut self, record: &mut Record, old: &Record, texts: &mut Texts) {
+        let before = old.view(&self.previous.list.texts);
+        if texts.get(record.username).is_empty() {
+            record.username = TextRange::append(&mut texts.unique, before.username);
         }
-        let now = record.view(texts, words);
-        let looks_the_same = now.alias == before.alias
-            && now.username == before.username
-            && now.application == before.application
-            && now.sub_account == before.sub_account;
-        let group = if looks_the_same {
+        let now = record.view(texts);
+        self.changes.application += u64::from(now.application != before.application);
+        record.group = if now.description() == before.description() {
             old.group
         } else {
             group_number((self.group_of)(&now))
         };
-        self.changes.application += u64::from(now.application != before.application);
-
-        record.group = group;
-        self.carry_state(record, old.last_known, old.lost_at, texts, words);
+        self.carry_state(record, old.last_known, old.lost_at.get(), texts);
     }
 
-    /// Gives a record the registration state that it had before, and notes a loss or a return.
+    /// Carries over the previous registration state, and notes a transition.
     fn carry_state(
         &mut self,
         record: &mut Record,
         last_known: Option<bool>,
-        mut lost_at: MaybeTime,
-        texts: &str,
-        words: &Interner,
+        mut lost_at: Option<UnixMillis>,
+        texts: &Texts,
     ) {
-        match (last_known, record.registered) {
-            (Some(true), Some(false)) => {
-                lost_at = Some(self.facts.started_at).into();
-                self.changes.lost += 1;
-                self.tell(&record.view(texts, words), record.group, lost_at);
-            }
-            (Some(false), Some(true)) => {
-                self.changes.gained += 1;
-                self.tell(&record.view(texts, words), record.group, lost_at);
-                lost_at = MaybeTime::UNKNOWN;
-            }
-            (_, Some(true)) => lost_at = MaybeTime::UNKNOWN,
-            (_, Some(false) | None) => {}
+        let has_changed = record
+            .registered
+            .is_some_and(|now| last_known == Some(!now));
+        let is_registered = record.registered == Some(true);
+        if has_changed && is_registered {
+            self.changes.gained += 1;
+        } else if has_changed {
+            self.changes.lost += 1;
+            lost_at = Some(self.facts.started_at);
         }
-        record.lost_at = lost_at;
-        // An unknown state is bridged: a phone that was registered, then unknown, then unregistered
-        // has been lost.
-        record.last_known = record.registered.or(last_known);
-    }
-
-    fn tell(&mut self, now: &EndpointView<'_>, group: u16, lost_at: MaybeTime) {
-        if self.changes.transitions.len() < Changes::LISTED {
+        if has_changed && self.changes.transitions.len() < Changes::LISTED {
+            let now = record.view(texts);
             self.changes.transitions.push(Transition {
                 id: now.id.to_owned(),
                 alias: now.alias.to_owned(),
                 username: now.username.to_owned(),
-                group: group.checked_sub(1),
-                registered: now.registered == Some(true),
-                lost_at: lost_at.get(),
+                group: now.group,
+                registered: is_registered,
+                lost_at,
             });
         }
-    }
-}
-
-/// Adds retained records, which keep their order among the others.
-fn add(
-    records: &mut Vec<Record>,
-    retained: Vec<Record>,
-    from: (&str, &Interner),
-    to: (&mut String, &mut Interner),
-) {
-    if retained.is_empty() {
-        return;
-    }
-    let ((old_texts, old_words), (texts, words)) = (from, to);
-    let retained = retained.into_iter();
-    records
-        .extend(retained.map(|record| record.moved(old_texts, texts).renumbered(old_words, words)));
-    records.sort_by(|a, b| a.id.of(texts).cmp(b.id.of(texts)));
-}
-
-/// Names the applications of retained records as before, where the new rows do not name them.
-fn carry_names(retained: &[Record], snapshot: &Snapshot, names: &mut BTreeMap<String, String>) {
-    for record in retained {
-        if let Some(id) = snapshot.words.word(record.application)
-            && !names.contains_key(id)
-            && let Some(name) = snapshot.application_names.get(id)
-        {
-            names.insert(id.to_owned(), name.clone());
-        }
+        record.lost_at = lost_at.filter(|_| !is_registered).into();
+        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
+        record.last_known = record.registered.or(last_known);
     }
 }
 
 fn group_number(group: Option<u16>) -> u16 {
     group.map_or(0, |index| index.saturating_add(1))
-}
-
-fn count_values(records: &[Record], facts: &mut WalkFacts) {
-    let count = |counts: &mut [u64; Field::ALL.len()], fields: Fields| {
-        if fields != Fields::default() {
-            for (count, field) in counts.iter_mut().zip(Field::ALL) {
-                *count += u64::from(fields.contains(field));
-            }
-        }
-    };
-    for record in records {
-        count(&mut facts.rejected_values, record.rejected);
-        count(&mut facts.assumed_values, record.assumed);
-    }
 }

@@ -1,33 +1,24 @@
-//! The gallery: one immutable snapshot per account, one writer, readers never wait.
+//! One immutable snapshot per account: one writer, and readers that never wait.
 //!
-//! A [`SnapshotBuilder`] collects the rows of one reading, [`SnapshotBuilder::finish`] sorts it, and [`EndpointList::build`]
-//! makes the [`Snapshot`] from it and the snapshot before: what only time can tell (when a
-//! registration was lost, what is retained, what has changed) is decided there and nowhere else. Beside
-//! the snapshot stand the [`Details`] that single endpoints told of themselves.
+//! A [`SnapshotBuilder`] collects the rows of a walk, [`SnapshotBuilder::finish`] sorts them, and
+//! [`EndpointList::build`] merges them with the previous snapshot. Only there is decided since when a
+//! registration is lost, which endpoints are retained, and what has changed. Beside the snapshot are
+//! the [`Details`] of single endpoints.
 
 mod build;
-mod builder;
-mod changes;
-mod details;
-mod list;
-mod model;
-mod packed;
-mod removed;
+mod records;
 mod retention;
-
+#[expect(clippy::module_inception, reason = "the file of the type `Snapshot`")]
+mod snapshot;
 mod state;
-mod tally;
 
-pub use builder::SnapshotBuilder;
-pub use changes::{Changes, Transition};
-pub use details::{Detail, Details};
-pub use list::EndpointList;
-pub use model::{EndpointView, Snapshot, WalkFacts};
+pub use build::{Changes, SnapshotBuilder, Transition};
+pub use records::EndpointView;
 pub use retention::Retention;
-pub use state::{AccountState, Publisher, Reader, Shown, channel};
-pub use tally::{Counts, Tallies};
+pub use snapshot::{Counts, EndpointList, Snapshot, SnapshotCounts, WalkFacts};
+pub use state::{AccountState, Detail, Details, Publisher, Reader, Shown, channel};
 
-/// The words that a snapshot is made from and described in, for whoever looks back only this far.
+/// Types of `api` in the interface of this module, for modules that import only this one.
 pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};
 
 #[cfg(test)]

@@ -1,29 +1,30 @@
-//! Which endpoints are shown although the last walk did not find them, and for how long.
+//! Endpoints that the last walk did not find: how long they are shown, and what is remembered.
 //!
 //! Ages are measured with Tokio's clock: a step of the wall clock changes none of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Snapshot, WalkFacts, packed::Record, removed::Removed};
+use super::records::{Record, Texts};
+use crate::clock::UnixMillis;
 
-/// What becomes of endpoints that the snapshot before had and this walk lacks.
+/// What happens to endpoints of the previous snapshot that are absent from this walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// The walk is complete, and every row of it was understood: they are removed.
+    /// The walk is complete, and no row was rejected: they are removed.
     Nothing,
-    /// The walk may lack existing endpoints: some stay.
+    /// The walk may lack existing endpoints: some are retained.
     UpTo {
-        /// Each stays until it was last seen this long ago.
+        /// Each until a walk last had it this long ago.
         max_age: Duration,
-        /// So many stay at most, those that are retained already before the others, then in the order
-        /// of ids; `None` for all of them.
+        /// At most so many: first those that are retained already, then by id. `None` for no limit.
         at_most: Option<u64>,
     },
-    /// The count is wrong by the same number in every walk: those stay that the walk before has found.
+    /// The API's count is wrong by the same number in every walk: those that the previous walk found
+    /// are retained.
     Once {
-        /// Each stays until it was last seen this long ago.
+        /// Each until a walk last had it this long ago.
         max_age: Duration,
         /// So many of those that are retained already stay, too.
         at_most: u64,
@@ -31,95 +32,103 @@ pub enum Retention {
 }
 
 impl Retention {
-    /// Of so many endpoints that the walk lacks, how many are removed. `again` of them are retained
-    /// already.
-    pub fn removed(self, lacking: u64, again: u64) -> u64 {
+    /// How many of `absent` endpoints are removed. `again` of them are retained already.
+    pub fn removed(self, absent: u64, again: u64) -> u64 {
         match self {
-            Self::Nothing => lacking,
-            Self::UpTo { at_most, .. } => lacking.saturating_sub(at_most.unwrap_or(lacking)),
+            Self::Nothing => absent,
+            Self::UpTo { at_most, .. } => absent.saturating_sub(at_most.unwrap_or(absent)),
             Self::Once { at_most, .. } => again.saturating_sub(at_most),
         }
     }
 
-    /// Of the records of `snapshot` that the walk lacks (in the order of ids), those that stay, and those
-    /// that are removed.
-    pub(super) fn retained<'a>(
+    /// Divides records that are absent from a walk into those that are retained and those that are
+    /// removed. The records are in the order of ids, and their walk ended `passed` before.
+    pub(super) fn divide(
         self,
-        lacking: Vec<&'a Record>,
-        snapshot: &Snapshot,
-        walk: &WalkFacts,
-    ) -> (Vec<Record>, Vec<&'a Record>) {
+        absent: Vec<&Record>,
+        passed: Duration,
+    ) -> (Vec<Record>, Vec<&Record>) {
         let (Self::UpTo { max_age, .. } | Self::Once { max_age, .. }) = self else {
-            return (Vec::new(), lacking);
+            return (Vec::new(), absent);
         };
-        let passed = snapshot.age(walk.ended);
         let is_young = |old: &&Record| old.unseen_for(passed) < max_age;
-        let (mut stay, mut removed): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_young);
-        let again = stay.iter().filter(|old| old.retained).count();
-        let most = match self {
-            Self::Once { at_most, .. } => Some((stay.len() - again) as u64 + at_most),
-            Self::UpTo { at_most, .. } => at_most,
-            Self::Nothing => Some(0),
+        let (mut stay, mut removed): (Vec<_>, Vec<_>) = absent.into_iter().partition(is_young);
+        let fresh = stay.iter().filter(|old| !old.retained).count() as u64;
+        // A stable sort, which keeps the order of ids. The last ones are removed.
+        let (limit, retained_last) = match self {
+            Self::Once { at_most, .. } => (fresh + at_most, true),
+            Self::UpTo { at_most, .. } => (at_most.unwrap_or(u64::MAX), false),
+            Self::Nothing => (0, false),
         };
-        if let Some(most) = most {
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            // A stable sort, so that ids stay in order on both sides. The last ones are removed.
-            let is_once = matches!(self, Self::Once { .. });
-            stay.sort_by_key(|old| old.retained == is_once);
-            removed.extend(stay.drain(most.min(stay.len())..));
-            stay.sort_by(|a, b| a.id.of(&snapshot.texts).cmp(b.id.of(&snapshot.texts)));
-        }
-        let retained = stay.into_iter().map(|old| Record {
-            retained: true,
-            unseen_millis: millis(old.unseen_for(passed)),
-            ..old.clone()
-        });
+        stay.sort_by_key(|old| old.retained == retained_last);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        removed.extend(stay.drain(limit.min(stay.len())..));
+        let retained = stay.into_iter().map(|old| old.retained(passed));
         (retained.collect(), removed)
     }
 }
 
-impl Record {
-    /// How long ago a walk had it, `passed` after its snapshot's walk.
-    fn unseen_for(&self, passed: Duration) -> Duration {
-        Duration::from_millis(self.unseen_millis).saturating_add(passed)
+/// How long a removed endpoint is remembered.
+const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// The latest removals that are remembered. An API with new ids in every response must not fill the
+/// memory.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// Endpoints that were removed, by id.
+///
+/// A list that was empty for a while must not cost the times of losses: an endpoint that returns
+/// within a day has its previous registration state.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
+
+/// The state of an endpoint at its removal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RemovedEndpoint {
+    /// The last state that was true or false.
+    pub(super) last_known: Option<bool>,
+    pub(super) lost_at: Option<UnixMillis>,
+    removed_at: Instant,
+}
+
+impl RemovedEndpoint {
+    fn is_expired(&self, now: Instant) -> bool {
+        now.duration_since(self.removed_at) >= REMEMBERED_FOR
     }
 }
 
-impl Snapshot {
-    /// This snapshot at `now` without those retained endpoints that were last seen `max_age` ago or
-    /// earlier; `None` if it has none of them and can stay as it is.
-    pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
-        let passed = self.age(now);
-        let overdue = |record: &Record| record.retained && record.unseen_for(passed) >= max_age;
-        let gone = self.records.iter().filter(|one| overdue(one)).count();
-        if gone == 0 {
+impl Removed {
+    /// Adds records that are removed `now`, and forgets expired ones. Copies nothing if nothing
+    /// changes.
+    pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
+        let known = records.iter().filter(|record| record.last_known.is_some());
+        let mut known = known.take(MAX_REMEMBERED).peekable();
+        if known.peek().is_none() && !this.0.values().any(|removed| removed.is_expired(now)) {
+            return;
+        }
+        let all = &mut Arc::make_mut(this).0;
+        all.retain(|_, removed| !removed.is_expired(now));
+        all.extend(known.map(|record| {
+            let removed = RemovedEndpoint {
+                last_known: record.last_known,
+                lost_at: record.lost_at.get(),
+                removed_at: now,
+            };
+            (texts.get(record.id).into(), removed)
+        }));
+        if let Some(excess) = all.len().checked_sub(MAX_REMEMBERED + 1) {
+            let mut times: Vec<_> = all.values().map(|removed| removed.removed_at).collect();
+            times.sort_unstable();
+            all.retain(|_, removed| removed.removed_at > times[excess]);
+        }
+    }
+
+    /// Removes and returns the state of an endpoint that returns `now`; `None` if it is expired.
+    pub(super) fn take(this: &mut Arc<Self>, id: &str, now: Instant) -> Option<RemovedEndpoint> {
+        if !this.0.contains_key(id) {
             return None;
         }
-        let mut removed = Arc::clone(&self.removed);
-        let leaving = self.records.iter().filter(|one| overdue(one));
-        Removed::add(&mut removed, leaving.map(|one| (one, &*self.texts)), now);
-        let stay = self.records.iter().filter(|one| !overdue(one));
-        let mut records = Vec::with_capacity(self.records.len() - gone);
-        records.extend(stay.cloned());
-        Some(Self {
-            records,
-            texts: self.texts.clone(),
-            words: self.words.clone(),
-            application_names: self.application_names.clone(),
-            removed,
-            walk: WalkFacts {
-                retained: self.walk.retained.saturating_sub(gone as u64),
-                ..self.walk.clone()
-            },
-        })
+        let removed = Arc::make_mut(this).0.remove(id);
+        removed.filter(|removed| !removed.is_expired(now))
     }
-
-    /// How long ago its walk ended.
-    fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.walk.ended)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

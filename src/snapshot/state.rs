@@ -1,21 +1,30 @@
-//! What a reader sees of one account, swapped as a whole after every walk.
+//! The published state of one account, replaced as a whole: its snapshot, and details beside it.
+//!
+//! Only the list decides whether an endpoint is registered. A detail adds what a row may lack: when
+//! the registration expires, the user agent, and the device's address.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{Details, Snapshot};
+use super::{records::EndpointView, snapshot::Snapshot};
+use crate::{api::Endpoint, clock::UnixMillis};
 
-/// One account as of its last finished walk (or as of its start).
+/// One account after its last finished walk (or at its start).
 #[derive(Debug, Clone)]
 pub struct AccountState {
     /// The `account` label.
     pub account: Arc<str>,
-    /// What the operator wants to see.
+    /// What is exported.
     pub shown: Arc<Shown>,
-    /// The last published snapshot; kept even when it is too old to be shown.
+    /// The last published snapshot; kept even when it is too old to be exported.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// What single endpoints told of themselves since.
+    /// The endpoints' own records.
     pub details: Arc<Details>,
     /// Details that are wanted and not fresh.
     pub details_pending: u64,
@@ -23,26 +32,26 @@ pub struct AccountState {
     pub up: Option<bool>,
     /// The last walk changed so much that a later one must agree before it is published.
     pub confirming: bool,
-    /// The vendor's `Date` minus our clock in seconds, from the last answer that had one.
+    /// The API's `Date` minus the local clock in seconds, from the last response with one.
     pub clock_offset: Option<f64>,
     /// Effective time between walks.
     pub poll_interval: Duration,
-    /// Effective time that a snapshot is shown without a new one.
+    /// Effective time that a snapshot is exported without a new one.
     pub max_age: Duration,
-    /// From this moment on, the snapshot is withheld; `None` without a snapshot.
+    /// The snapshot is withdrawn from this time on; `None` without a snapshot.
     pub withdraw_at: Option<Instant>,
-    /// Why the last walk failed (the `reason` label's value), for people; `None` after a good one.
+    /// The `reason` label of the last walk's failure; `None` after a good walk.
     pub failure: Option<&'static str>,
 }
 
-/// The part of the configuration that decides what a snapshot shows.
+/// The configuration of what is exported.
 #[derive(Debug, Clone, Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a switch of its own for the operator"
+    reason = "each is a setting of its own"
 )]
 pub struct Shown {
-    /// Usernames at all.
+    /// The label `username`.
     pub username: bool,
     /// `vobiz_endpoint_user_agent_info`.
     pub user_agent: bool,
@@ -52,14 +61,14 @@ pub struct Shown {
     pub permissions: bool,
     /// `vobiz_endpoint_contact_info`.
     pub contact: bool,
-    /// The operator's groups in order, for `vobiz_group_endpoints`: name and `watch` label.
-    /// An endpoint's [`group`](super::EndpointView::group) points into it.
+    /// The configured groups in order: name and `watch` label.
+    /// [`EndpointView::group`] is an index into it.
     pub groups: Vec<(String, &'static str)>,
     /// Configured application names by id.
     pub applications: BTreeMap<String, String>,
 }
 
-/// The writing side of one account; there is only one, because it cannot be cloned.
+/// The writing side of one account. There is only one, because it cannot be cloned.
 #[derive(Debug)]
 pub struct Publisher(watch::Sender<Arc<AccountState>>);
 
@@ -67,33 +76,159 @@ pub struct Publisher(watch::Sender<Arc<AccountState>>);
 #[derive(Debug, Clone)]
 pub struct Reader(watch::Receiver<Arc<AccountState>>);
 
-/// A gallery of one account, which starts with `state`.
+/// A channel of one account, with `state` as its first value.
 pub fn channel(state: AccountState) -> (Publisher, Reader) {
     let (sender, receiver) = watch::channel(Arc::new(state));
     (Publisher(sender), Reader(receiver))
 }
 
 impl Publisher {
-    /// The state that readers see now.
+    /// The published state.
     pub fn current(&self) -> Arc<AccountState> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Shows `state` to all readers at once.
+    /// Publishes `state` to all readers at once.
     pub fn publish(&mut self, state: AccountState) {
         self.0.send_replace(Arc::new(state));
     }
 }
 
 impl Reader {
-    /// The state now.
+    /// The published state.
     pub fn current(&self) -> Arc<AccountState> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Waits for a state that [`Self::next`] has not given yet; `None` when the writer is gone.
+    /// Waits for a state that [`Self::next`] has not returned yet; `None` without a publisher.
     pub async fn next(&mut self) -> Option<Arc<AccountState>> {
         self.0.changed().await.ok()?;
         Some(Arc::clone(&self.0.borrow_and_update()))
+    }
+}
+
+/// What an endpoint's own record adds to its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// Wall time of its retrieval; exported.
+    pub retrieved_at: UnixMillis,
+    /// The same moment by the monotonic clock, for ages.
+    pub retrieved: Instant,
+    /// `sip_registration.expires`, or `sip_expires`.
+    pub expires_at: Option<UnixMillis>,
+    user_agent: Option<Box<str>>,
+    contact: Option<Box<str>>,
+    received: Option<Box<str>>,
+    /// [`EndpointView::fingerprint`] of its row.
+    fingerprint: u64,
+}
+
+impl Detail {
+    /// What `endpoint`, retrieved now, adds to `row`. Unless `with_contact`, addresses of devices are
+    /// not stored.
+    pub fn new(
+        endpoint: Endpoint,
+        row: &EndpointView<'_>,
+        with_contact: bool,
+        retrieved_at: UnixMillis,
+    ) -> Self {
+        let address = |text: Option<String>| text.filter(|_| with_contact).map(Into::into);
+        Self {
+            retrieved_at,
+            retrieved: Instant::now(),
+            expires_at: endpoint.expires_at,
+            user_agent: endpoint.user_agent.map(Into::into),
+            contact: address(endpoint.contact),
+            received: address(endpoint.received),
+            fingerprint: row.fingerprint(),
+        }
+    }
+
+    /// Is the row, apart from its registration, the same as at the retrieval?
+    pub fn is_of(&self, row: &EndpointView<'_>) -> bool {
+        self.fingerprint == row.fingerprint()
+    }
+}
+
+/// The details of one account by endpoint id. Immutable, and cheap to copy with a few more.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Details(BTreeMap<Arc<str>, Arc<Detail>>);
+
+impl Details {
+    /// Number of details.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The detail of one endpoint.
+    pub fn get(&self, id: &str) -> Option<&Detail> {
+        self.0.get(id).map(|detail| &**detail)
+    }
+
+    /// These and `others`, which replace those of the same endpoint.
+    #[must_use]
+    pub fn with(&self, others: impl IntoIterator<Item = (Arc<str>, Detail)>) -> Self {
+        let others = others.into_iter();
+        let mut all = self.0.clone();
+        all.extend(others.map(|(id, detail)| (id, Arc::new(detail))));
+        Self(all)
+    }
+
+    /// Those for which `keep` is true.
+    #[must_use]
+    pub fn only(&self, mut keep: impl FnMut(&str, &Detail) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(id, detail)| keep(id, detail));
+        let kept = kept.map(|(id, detail)| (Arc::clone(id), Arc::clone(detail)));
+        Self(kept.collect())
+    }
+}
+
+impl<'a> EndpointView<'a> {
+    /// A hash of [`Self::description`], valid within one process.
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.description().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Adds what the row lacks. Of two expiries the one that was read later is valid.
+    fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
+        let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
+        let expires_at = if detail.retrieved_at >= walk_started {
+            expires_at.or(self.expires_at)
+        } else {
+            self.expires_at.or(expires_at)
+        };
+        Self {
+            expires_at,
+            user_agent: self.user_agent.or(detail.user_agent.as_deref()),
+            contact: self.contact.or(detail.contact.as_deref()),
+            received: self.received.or(detail.received.as_deref()),
+            detail_at: Some(detail.retrieved_at),
+            ..self
+        }
+    }
+}
+
+impl Snapshot {
+    /// Every endpoint in the order of ids, with what its detail adds.
+    pub fn endpoints_with<'a>(
+        &'a self,
+        details: &'a Details,
+    ) -> impl Iterator<Item = EndpointView<'a>> {
+        // Both are in the order of ids.
+        let mut details = details.0.iter().peekable();
+        self.endpoints().map(move |endpoint| {
+            while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}
+            match details.next_if(|(id, _)| &***id == endpoint.id) {
+                Some((_, detail)) => endpoint.with(detail, self.walk.started_at),
+                None => endpoint,
+            }
+        })
     }
 }

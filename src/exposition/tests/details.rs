@@ -1,28 +1,28 @@
-//! Details beside a snapshot: what is written anew, and what is shown.
+//! Details beside a snapshot: which families are rendered again, and what is exported.
 
 use std::sync::Arc;
 
 use super::{
+    fixtures::*,
     parser::{checked, value},
-    workshop::*,
 };
 use crate::{
     clock::UnixMillis,
-    exposition::{Format, account::Rendered, press::Press},
+    exposition::{Format, account::RenderedAccount, lines::FamilyWriter},
     snapshot::{AccountState, Detail, Details, Endpoint, Snapshot},
     telemetry::catalogue::{Metric, Part},
 };
 
-const FED_BY_DETAILS: [Metric; 4] = [
+const DETAIL_FAMILIES: [Metric; 4] = [
     Metric::EndpointRegistrationExpiration,
     Metric::EndpointUserAgentInfo,
     Metric::EndpointDetailTimestamp,
     Metric::EndpointContactInfo,
 ];
 
-/// What every endpoint of the snapshot says of itself.
+/// A detail of every endpoint of the snapshot.
 fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
-    let own = snapshot.endpoints().map(|row| {
+    let details = snapshot.endpoints().map(|row| {
         let record = Endpoint {
             id: row.id.to_owned(),
             registered: Some(true),
@@ -32,40 +32,40 @@ fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
         };
         (row.id.into(), Detail::new(record, &row, true, at(90)))
     });
-    Details::default().with(own)
+    Details::default().with(details)
 }
 
-/// An account whose list says nothing about registrations but that they are there.
-fn silent() -> (AccountState, Arc<Snapshot>) {
-    let bare = desks(200).map(|desk| Endpoint {
+/// An account whose list has neither expiries nor user agents.
+fn without_expiries() -> (AccountState, Arc<Snapshot>) {
+    let bare = phones(200).map(|phone| Endpoint {
         registered: Some(true),
         expires_at: None,
         user_agent: None,
-        ..desk
+        ..phone
     });
     let snapshot = snapshot(bare, None, facts(0));
     (good("main", Arc::clone(&snapshot)), snapshot)
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_that_arrive_write_only_their_own_families_anew() {
-    let (state, snapshot) = silent();
-    let mut press = Press::new();
-    let before = Rendered::new(&state, None, &mut press);
+async fn new_details_render_only_the_families_that_depend_on_them() {
+    let (state, snapshot) = without_expiries();
+    let mut writer = FamilyWriter::default();
+    let before = RenderedAccount::new(&state, None, &mut writer);
     let with = AccountState {
         details: Arc::new(details(&snapshot, at(120))),
         ..state.clone()
     };
-    let after = Rendered::new(&with, Some(&before), &mut press);
+    let after = RenderedAccount::new(&with, Some(&before), &mut writer);
     let now = tokio::time::Instant::now();
-    let place = |rendered: &Rendered, metric| {
-        let fragment = rendered.family(metric, now);
-        fragment.map(|fragment| fragment.bytes().as_ptr())
+    let place = |rendered: &RenderedAccount, metric| {
+        let chunk = rendered.chunk(metric, now);
+        chunk.map(|chunk| chunk.bytes.as_ptr())
     };
     let mut kept = 0;
     for metric in Metric::ALL {
         let (old, new) = (place(&before, *metric), place(&after, *metric));
-        if FED_BY_DETAILS.contains(metric) {
+        if DETAIL_FAMILIES.contains(metric) {
             assert!(new.is_none() || new != old, "{metric:?}");
         } else if metric.family().part == Part::Snapshot {
             assert_eq!(old, new, "{metric:?}");
@@ -73,8 +73,8 @@ async fn details_that_arrive_write_only_their_own_families_anew() {
         }
     }
     assert!(kept > 5);
-    let again = Rendered::new(&with, Some(&after), &mut press);
-    for metric in FED_BY_DETAILS {
+    let again = RenderedAccount::new(&with, Some(&after), &mut writer);
+    for metric in DETAIL_FAMILIES {
         assert_eq!(
             place(&after, metric),
             place(&again, metric),
@@ -84,30 +84,30 @@ async fn details_that_arrive_write_only_their_own_families_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_details_add_is_shown_counted_and_withheld_with_the_snapshot() {
-    let (state, snapshot) = silent();
+async fn detail_families_are_exported_counted_and_withdrawn_with_the_snapshot() {
+    let (state, snapshot) = without_expiries();
     let state = AccountState {
         details: Arc::new(details(&snapshot, at(120))),
         details_pending: 7,
         ..state
     };
     let (exposition, _publishers) = exposition([state]);
-    let samples = checked(&unpacked(&exposition, Format::OpenMetrics));
+    let samples = checked(&inflated(&exposition, Format::OpenMetrics));
     let series = |name: &str| samples.iter().filter(|sample| sample.name == name).count();
-    for metric in &FED_BY_DETAILS[..3] {
+    for metric in &DETAIL_FAMILIES[..3] {
         assert_eq!(series(metric.family().name), 200, "{metric:?}");
     }
     let main = [("account", "main")];
     assert_eq!(value(&samples, "vobiz_details_pending", &main), Some("7"));
-    let told = value(&samples, "vobiz_exporter_series", &main).unwrap();
+    let exported = value(&samples, "vobiz_exporter_series", &main).unwrap();
     let counted = samples.iter().filter(|sample| {
         let part = Metric::named(&sample.name).map(|metric| metric.family().part);
         matches!(part, Some(Part::Snapshot | Part::Walk))
     });
-    assert_eq!(told, counted.count().to_string());
+    assert_eq!(exported, counted.count().to_string());
 
     tokio::time::advance(MAX_AGE).await;
-    let samples = checked(&unpacked(&exposition, Format::Text));
+    let samples = checked(&inflated(&exposition, Format::Text));
     let any = samples
         .iter()
         .any(|sample| sample.name.contains("detail_timestamp"));

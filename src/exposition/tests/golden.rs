@@ -1,17 +1,15 @@
-//! Whole expositions of a small account with everything in it, kept as files.
-//!
-//! `UPDATE_GOLDEN=1` writes them anew.
+//! Whole expositions of a small account, compared with files. `UPDATE_GOLDEN=1` writes the files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use super::{parser::checked, workshop::*};
+use super::{fixtures::*, parser::checked};
 use crate::{
     exposition::{Exposition, Format, single_run},
     snapshot::{AccountState, Application, Endpoint, Field, Shown, channel},
     telemetry::{Instruments, Operation, ThrottleCause},
 };
 
-/// An account in which everything occurs that can.
+/// An account with every optional value and family.
 fn rich() -> AccountState {
     let application = |id: &str, name: Option<&str>| {
         Some(Application {
@@ -94,7 +92,7 @@ fn rich() -> AccountState {
 }
 
 /// The rich account beside one whose first walk is under way and one that never succeeded.
-fn scene() -> (Vec<AccountState>, Instruments) {
+fn accounts() -> (Vec<AccountState>, Instruments) {
     let instruments = Instruments::new();
     let main = instruments.account("main");
     main.walk_started();
@@ -121,8 +119,8 @@ fn scene() -> (Vec<AccountState>, Instruments) {
     (states, instruments)
 }
 
-/// Without what differs from machine to machine.
-fn steady(text: &str) -> String {
+/// Without the lines that differ between machines.
+fn comparable(text: &str) -> String {
     let lines = text.split_inclusive('\n');
     let keeps = |line: &&str| !line.starts_with("process_") && !line.contains("_build_info{");
     lines.filter(keeps).collect()
@@ -138,13 +136,13 @@ fn compare(file: &str, text: &str) {
     let golden = fs::read_to_string(&path).unwrap();
     assert!(
         golden == text,
-        "{file} differs; UPDATE_GOLDEN=1 writes it anew:\n{text}"
+        "{file} differs; UPDATE_GOLDEN=1 writes it:\n{text}"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_account_with_everything_in_it_reads_as_the_files_say() {
-    let (states, instruments) = scene();
+async fn the_exposition_of_an_account_with_all_features_is_the_golden_file() {
+    let (states, instruments) = accounts();
     let (_publishers, readers): (Vec<_>, Vec<_>) = states.into_iter().map(channel).unzip();
     let exposition = Exposition::new(readers, instruments);
     for (format, file) in [
@@ -153,13 +151,13 @@ async fn a_small_account_with_everything_in_it_reads_as_the_files_say() {
     ] {
         let text = text(&exposition, format);
         checked(&text);
-        compare(file, &steady(&text));
+        compare(file, &comparable(&text));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_single_run_tells_of_snapshots_and_walks_only() {
-    let (states, instruments) = scene();
+async fn a_single_run_has_metrics_of_snapshots_and_walks_only() {
+    let (states, instruments) = accounts();
     let states: Vec<_> = states.into_iter().map(Arc::new).collect();
     let pieces: Vec<_> = single_run(&states, &instruments).collect();
     let text = String::from_utf8(pieces.concat()).unwrap();

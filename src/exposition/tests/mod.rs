@@ -1,9 +1,9 @@
-//! Stories about what a scraper is told.
+//! What a client reads: content, changes over time, hostile text.
 
+mod content;
 mod details;
+mod fixtures;
 mod golden;
 mod parser;
 mod properties;
-mod stories;
 mod time;
-mod workshop;

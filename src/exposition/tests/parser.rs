@@ -1,4 +1,4 @@
-//! A small reader of both text formats, written from their descriptions and not from our writer.
+//! A small parser of both text formats, written from their specifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,7 @@ fn quoted(text: &str) -> (String, &str) {
     panic!("no closing quote in {text}");
 }
 
-/// The samples of a valid exposition: every family stands in one place below its own metadata and
+/// The samples of a valid exposition: every family is in one place below its own metadata and
 /// in the order of the catalogue, has no labels but the catalogue's, and no series stands twice.
 pub(super) fn checked(text: &str) -> Vec<Sample> {
     let mut last = None;

@@ -1,16 +1,16 @@
-//! Hostile text survives the way through an exposition.
+//! Hostile label values are read back unchanged.
 
 use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*};
 
 use super::{
+    fixtures::*,
     parser::{checked, value},
-    workshop::*,
 };
 use crate::{exposition::Format, snapshot::Endpoint};
 
-/// Text that is made to break things.
+/// Text with special characters of the formats.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\\".to_owned()),
@@ -45,7 +45,7 @@ proptest! {
         });
         let (exposition, _publishers) = exposition([good(&account, snapshot(rows, None, facts(0)))]);
         for format in [Format::Text, Format::OpenMetrics] {
-            let text = unpacked(&exposition, format);
+            let text = inflated(&exposition, format);
             let samples = checked(&text);
             for (id, (username, alias, agent)) in &given {
                 let who = [("account", account.as_str()), ("endpoint_id", id), ("username", username)];

@@ -12,17 +12,17 @@ use std::{
 use tokio::time::{advance, timeout};
 
 use super::{
+    fixtures::*,
     parser::{Sample, checked, value},
-    workshop::*,
 };
 use crate::{
-    exposition::{Encoding, Exposition, Format, account::Rendered, press::Press},
+    exposition::{Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter},
     snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
 };
 
 fn scrape(exposition: &Exposition) -> Vec<Sample> {
-    checked(&unpacked(exposition, Format::Text))
+    checked(&inflated(exposition, Format::Text))
 }
 
 fn of<'a>(samples: &'a [Sample], account: &str, name: &str) -> Option<&'a str> {
@@ -38,20 +38,20 @@ fn shows_snapshot(samples: &[Sample], account: &str) -> bool {
         .any(|metric| metric.family().part == Part::Snapshot)
 }
 
-fn words(exposition: &Exposition) -> Vec<String> {
+fn sentences(exposition: &Exposition) -> Vec<String> {
     let accounts = exposition.accounts().into_iter();
     accounts.map(|account| account.state).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_snapshot_is_withheld_to_the_moment_and_the_other_accounts_stay() {
-    let early = good("early", snapshot(desks(45), None, facts(0)));
+async fn an_old_snapshot_is_withdrawn_on_time_and_the_other_accounts_stay() {
+    let early = good("early", snapshot(phones(45), None, facts(0)));
     advance(Duration::from_secs(100)).await;
-    let late = good("late", snapshot(desks(45), None, facts(0)));
+    let late = good("late", snapshot(phones(45), None, facts(0)));
     let (exposition, _publishers) = exposition([failed(&early, "timeout"), late]);
     let series = |samples: &[Sample]| -> u64 {
-        let told = of(samples, "early", "vobiz_exporter_series");
-        told.unwrap().parse().unwrap()
+        let exported = of(samples, "early", "vobiz_exporter_series");
+        exported.unwrap().parse().unwrap()
     };
 
     advance(Duration::from_millis(199_999)).await;
@@ -64,7 +64,10 @@ async fn an_old_snapshot_is_withheld_to_the_moment_and_the_other_accounts_stay()
     let after = scrape(&exposition);
     assert_eq!(of(&after, "early", "vobiz_up"), Some("0"));
     assert_eq!(of(&after, "early", "vobiz_data_withdrawn"), Some("1"));
-    assert!(!shows_snapshot(&after, "early"), "counts are gone as well");
+    assert!(
+        !shows_snapshot(&after, "early"),
+        "counts are withdrawn, too"
+    );
     for stays in [
         "vobiz_walk_last_success_timestamp_seconds",
         "vobiz_walk_last_duration_seconds",
@@ -81,17 +84,17 @@ async fn an_old_snapshot_is_withheld_to_the_moment_and_the_other_accounts_stay()
 
     advance(Duration::from_secs(100)).await;
     let all = scrape(&exposition);
-    assert!(!shows_snapshot(&all, "late"), "its own time has come");
+    assert!(!shows_snapshot(&all, "late"), "its own age counts");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_walk_brings_a_withheld_account_back() {
-    let old = good("main", snapshot(desks(3), None, facts(0)));
+async fn a_good_walk_ends_a_withdrawal() {
+    let old = good("main", snapshot(phones(3), None, facts(0)));
     let (exposition, mut publishers) = exposition([old]);
     let run = tokio::spawn(exposition.clone().run());
     advance(MAX_AGE).await;
     assert!(!shows_snapshot(&scrape(&exposition), "main"));
-    publishers[0].publish(good("main", snapshot(desks(4), None, facts(300))));
+    publishers[0].publish(good("main", snapshot(phones(4), None, facts(300))));
     drop(publishers);
     run.await.unwrap();
     let samples = scrape(&exposition);
@@ -101,8 +104,8 @@ async fn a_good_walk_brings_a_withheld_account_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_says_in_words_how_it_stands() {
-    let walked = good("a", snapshot(desks(45), None, facts(0)));
+async fn the_summary_of_an_account_describes_its_state() {
+    let walked = good("a", snapshot(phones(45), None, facts(0)));
     let states = [
         walked.clone(),
         failed(&walked, "auth"),
@@ -112,7 +115,7 @@ async fn an_account_says_in_words_how_it_stands() {
     let (exposition, _publishers) = exposition(states);
     advance(Duration::from_secs(12)).await;
     assert_eq!(
-        words(&exposition),
+        sentences(&exposition),
         [
             "up: 45 endpoints, 30 registered, walked 12 s ago",
             "down (auth), last good walk 12 s ago",
@@ -122,7 +125,7 @@ async fn an_account_says_in_words_how_it_stands() {
     );
     advance(Duration::from_secs(7_500)).await;
     assert_eq!(
-        words(&exposition)[..2],
+        sentences(&exposition)[..2],
         [
             "withdrawn: up, last good walk 2 h 5 min ago",
             "withdrawn: down (auth), last good walk 2 h 5 min ago",
@@ -131,11 +134,11 @@ async fn an_account_says_in_words_how_it_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_when_every_first_walk_has_ended_and_stays_so() {
+async fn it_is_ready_when_every_first_walk_has_finished_and_stays_ready() {
     let (exposition, mut publishers) = exposition([fresh("a"), fresh("b")]);
     let run = tokio::spawn(exposition.clone().run());
     assert!(!exposition.is_ready());
-    let a = good("a", snapshot(desks(3), None, facts(0)));
+    let a = good("a", snapshot(phones(3), None, facts(0)));
     publishers[0].publish(a);
     while of(&scrape(&exposition), "a", "vobiz_up").is_none() {
         tokio::task::yield_now().await;
@@ -144,19 +147,19 @@ async fn it_is_ready_when_every_first_walk_has_ended_and_stays_so() {
     publishers[1].publish(failed(&fresh("b"), "auth"));
     drop(publishers);
     run.await.unwrap();
-    assert!(exposition.is_ready(), "a walk that ended badly has ended");
+    assert!(exposition.is_ready(), "a failed walk has finished, too");
     assert_eq!(of(&scrape(&exposition), "b", "vobiz_up"), Some("0"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_walk_uses_the_fragments_of_the_snapshot_again() {
-    let mut press = Press::new();
-    let state = good("main", snapshot(desks(45), None, facts(0)));
-    let first = Rendered::new(&state, None, &mut press);
-    let second = Rendered::new(&failed(&state, "timeout"), Some(&first), &mut press);
+async fn a_failed_walk_keeps_the_chunks_of_the_snapshot() {
+    let mut writer = FamilyWriter::default();
+    let state = good("main", snapshot(phones(45), None, facts(0)));
+    let first = RenderedAccount::new(&state, None, &mut writer);
+    let second = RenderedAccount::new(&failed(&state, "timeout"), Some(&first), &mut writer);
     let now = tokio::time::Instant::now();
     let place =
-        |rendered: &Rendered, metric| rendered.family(metric, now).unwrap().bytes().as_ptr();
+        |rendered: &RenderedAccount, metric| rendered.chunk(metric, now).unwrap().bytes.as_ptr();
     for metric in [
         Metric::EndpointInfo,
         Metric::EndpointRegistered,
@@ -164,8 +167,8 @@ async fn a_failed_walk_uses_the_fragments_of_the_snapshot_again() {
     ] {
         assert_eq!(place(&first, metric), place(&second, metric));
     }
-    let other = good("main", snapshot(desks(45), None, facts(0)));
-    let third = Rendered::new(&other, Some(&second), &mut press);
+    let other = good("main", snapshot(phones(45), None, facts(0)));
+    let third = RenderedAccount::new(&other, Some(&second), &mut writer);
     let metric = Metric::EndpointInfo;
     assert_ne!(
         place(&second, metric),
@@ -175,12 +178,12 @@ async fn a_failed_walk_uses_the_fragments_of_the_snapshot_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_family_of_one_account_is_answered_from_where_it_was_rendered() {
-    let state = good("main", snapshot(desks(20_000), None, facts(0)));
+async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
+    let state = good("main", snapshot(phones(20_000), None, facts(0)));
     let (exposition, mut publishers) = exposition([state.clone()]);
     let places = |exposition: &Exposition| -> Vec<_> {
-        let answer = exposition.answer(Format::Text, Encoding::Gzip);
-        let large = answer.body.filter(|piece| piece.len() > 16 * 1024);
+        let body = exposition.body(Format::Text, Encoding::Gzip);
+        let large = body.filter(|piece| piece.len() > 16 * 1024);
         large.map(|piece| piece.as_ptr()).collect()
     };
     let before = places(&exposition);
@@ -192,9 +195,9 @@ async fn a_large_family_of_one_account_is_answered_from_where_it_was_rendered() 
     assert_eq!(places(&exposition), before);
 }
 
-/// A snapshot in which every sample tells which walk it is of.
+/// A snapshot whose samples carry the number of their walk.
 fn walk(number: i64) -> AccountState {
-    let endpoints = desks(500).map(|mut endpoint| {
+    let endpoints = phones(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());
         endpoint.user_agent = Some(number.to_string());
         endpoint
@@ -203,7 +206,7 @@ fn walk(number: i64) -> AccountState {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_taken_while_publishing_never_mixes_two_walks() {
+async fn a_scrape_during_publishing_never_mixes_two_walks() {
     let (exposition, mut publishers) = exposition([walk(0)]);
     let run = tokio::spawn(exposition.clone().run());
     let enough = Arc::new(AtomicBool::new(false));
@@ -216,14 +219,14 @@ async fn an_answer_taken_while_publishing_never_mixes_two_walks() {
         }
         last
     });
-    let told = |samples: &[Sample]| {
+    let exported = |samples: &[Sample]| {
         let ended = of(samples, "main", "vobiz_walk_last_success_timestamp_seconds");
         ended.unwrap().parse::<i64>().unwrap() - at(0).0 / 1000
     };
     let mut seen = BTreeSet::new();
     while seen.len() < 5 {
-        let samples = checked(&unpacked(&exposition, Format::OpenMetrics));
-        let number = told(&samples);
+        let samples = checked(&inflated(&exposition, Format::OpenMetrics));
+        let number = exported(&samples);
         for label in ["alias", "user_agent"] {
             let with = samples
                 .iter()
@@ -237,14 +240,14 @@ async fn an_answer_taken_while_publishing_never_mixes_two_walks() {
     let last = writer.await.unwrap();
     run.await.unwrap();
     assert_eq!(
-        told(&scrape(&exposition)),
+        exported(&scrape(&exposition)),
         last,
-        "the last walk is not forgotten"
+        "the last walk is published"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn counters_are_encoded_anew_once_a_second_and_not_at_every_scrape() {
+async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
     let (publisher, reader) = crate::snapshot::channel(fresh("main"));
     let instruments = crate::telemetry::Instruments::new();
     let counted = instruments.account("main");
@@ -272,7 +275,7 @@ async fn counters_are_encoded_anew_once_a_second_and_not_at_every_scrape() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_for_people_is_an_endpoint_that_a_link_can_ask_for() {
+async fn the_example_of_a_summary_is_an_endpoint_whose_id_needs_no_escaping() {
     let named = |id: &str| Endpoint {
         id: id.to_owned(),
         ..Endpoint::default()

@@ -45,7 +45,7 @@ impl Run {
 /// Endpoints, and how many of them are registered.
 fn shown(state: &AccountState) -> (usize, u64) {
     let snapshot = state.snapshot.as_ref().unwrap();
-    (snapshot.len(), snapshot.tally(0).all.registered)
+    (snapshot.len(), snapshot.counts(0).all.registered)
 }
 
 fn lost_at(state: &AccountState, id: &str) -> Option<UnixMillis> {

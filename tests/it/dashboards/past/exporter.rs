@@ -64,8 +64,8 @@ impl Exporter {
 
     /// What a scrape would find now.
     pub fn text(&self) -> String {
-        let answer = (self.exposition).answer(Format::OpenMetrics, Encoding::Identity);
-        let text: Vec<_> = answer.body.flatten().collect();
+        let body = (self.exposition).body(Format::OpenMetrics, Encoding::Identity);
+        let text: Vec<_> = body.flatten().collect();
         String::from_utf8(text).unwrap()
     }
 }

@@ -1,21 +1,21 @@
-//! What is in an answer, for fleets of every size.
+//! The content of expositions, for fleets of every size.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
+    fixtures::*,
     parser::{checked, value},
-    workshop::*,
 };
 use crate::{
-    exposition::{Encoding, Format},
+    exposition::{Encoding, Format, account::RenderedAccount},
     snapshot::{AccountState, Application, Capability, Endpoint, Field, Rejection, Shown},
     telemetry::catalogue::{CAPABILITIES, FIELDS, REJECTED_ROWS},
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
-    let large = snapshot(desks(3_000), None, facts(0));
-    let small = snapshot(desks(45), None, facts(0));
+async fn a_gzip_body_inflates_to_the_plain_one_for_every_fleet() {
+    let large = snapshot(phones(3_000), None, facts(0));
+    let small = snapshot(phones(45), None, facts(0));
     let empty = snapshot([], None, facts(0));
     let fleets: Vec<Vec<AccountState>> = vec![
         vec![],
@@ -41,7 +41,7 @@ async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
         let (exposition, _publishers) = exposition(fleet);
         for format in [Format::Text, Format::OpenMetrics] {
             let plain = text(&exposition, format);
-            assert!(unpacked(&exposition, format) == plain);
+            assert!(inflated(&exposition, format) == plain);
             assert_eq!(plain.ends_with("# EOF\n"), format == Format::OpenMetrics);
             let samples = checked(&plain);
             let infos = samples
@@ -53,15 +53,15 @@ async fn a_gzip_answer_unpacks_to_exactly_the_plain_one_for_every_fleet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_has_few_pieces_whatever_the_fleet() {
-    let large = snapshot(desks(10_000), None, facts(0));
-    let small = snapshot(desks(45), None, facts(0));
+async fn a_gzip_body_has_few_pieces_for_every_fleet() {
+    let large = snapshot(phones(10_000), None, facts(0));
+    let small = snapshot(phones(45), None, facts(0));
     let many = (0..300).map(|number| good(&number.to_string(), Arc::clone(&small)));
     let (of_large, _publishers) = exposition([good("main", large)]);
     let (of_many, _publishers) = exposition(many);
     for exposition in [of_large, of_many] {
-        let answer = exposition.answer(Format::OpenMetrics, Encoding::Gzip);
-        let pieces = answer.body.count();
+        let body = exposition.body(Format::OpenMetrics, Encoding::Gzip);
+        let pieces = body.count();
         assert!((2..=25).contains(&pieces), "{pieces}");
     }
 }
@@ -69,7 +69,7 @@ async fn an_answer_has_few_pieces_whatever_the_fleet() {
 #[tokio::test(start_paused = true)]
 async fn the_counts_of_an_account_add_up_to_its_endpoints() {
     let (exposition, _publishers) =
-        exposition([good("main", snapshot(desks(100), None, facts(0)))]);
+        exposition([good("main", snapshot(phones(100), None, facts(0)))]);
     let samples = checked(&text(&exposition, Format::Text));
     for name in [
         "vobiz_endpoints",
@@ -88,8 +88,8 @@ async fn the_counts_of_an_account_add_up_to_its_endpoints() {
         .filter(|sample| sample.label("account") == "main")
         .filter(|sample| !sample.name.contains("_total") && !sample.name.contains("_request_"))
         .count();
-    let told = value(&samples, "vobiz_exporter_series", &[]);
-    assert_eq!(told, Some(gauges_of_account.to_string().as_str()));
+    let exported = value(&samples, "vobiz_exporter_series", &[]);
+    assert_eq!(exported, Some(gauges_of_account.to_string().as_str()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,12 +99,12 @@ async fn without_usernames_no_sample_has_the_label() {
             username: false,
             ..shown()
         }),
-        ..good("main", snapshot(desks(3), None, facts(0)))
+        ..good("main", snapshot(phones(3), None, facts(0)))
     };
     let (exposition, _publishers) = exposition([state]);
     let text = text(&exposition, Format::Text);
     assert!(!text.contains("username=\""), "{text}");
-    assert!(!text.contains("desk1\""), "{text}");
+    assert!(!text.contains("phone1\""), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +116,7 @@ async fn groups_of_one_name_are_one_series() {
                 .to_vec(),
             ..shown()
         }),
-        ..good("main", snapshot(desks(3), None, facts(0)))
+        ..good("main", snapshot(phones(3), None, facts(0)))
     };
     let (exposition, _publishers) = exposition([state]);
     let samples = checked(&text(&exposition, Format::Text));
@@ -167,25 +167,24 @@ async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
 }
 
 #[test]
-fn the_catalogue_knows_the_words_that_snapshots_are_described_in() {
+fn the_catalogue_has_the_labels_of_rejections_fields_and_capabilities() {
     assert_eq!(Rejection::ALL.map(Rejection::label), REJECTED_ROWS);
     assert_eq!(Field::ALL.map(Field::label), FIELDS);
     assert_eq!(Capability::ALL.map(Capability::label), CAPABILITIES);
 }
 
 #[test]
-fn an_answer_can_be_sent_from_any_thread() {
+fn a_body_can_be_sent_from_any_thread() {
     fn from_any_thread<T: Send + Unpin + 'static>() {}
-    from_any_thread::<crate::exposition::Answer>();
+    from_any_thread::<crate::exposition::EncodedBody>();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plain_answer_comes_in_small_portions_and_says_what_is_left() {
+async fn a_plain_body_comes_in_small_portions_and_knows_its_remaining_length() {
     let (exposition, _publishers) =
-        exposition([good("main", snapshot(desks(3_000), None, facts(0)))]);
-    let answer = exposition.answer(Format::Text, Encoding::Identity);
-    let mut left = answer.length;
-    let mut body = answer.body;
+        exposition([good("main", snapshot(phones(3_000), None, facts(0)))]);
+    let mut body = exposition.body(Format::Text, Encoding::Identity);
+    let mut left = body.content_length();
     while let Some(piece) = body.next() {
         assert!((1..=64 * 1024).contains(&piece.len()), "{}", piece.len());
         left -= piece.len() as u64;
@@ -196,22 +195,19 @@ async fn a_plain_answer_comes_in_small_portions_and_says_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_whose_rendering_panics_costs_no_other_account_of_the_burst() {
+async fn an_account_whose_rendering_panics_does_not_affect_the_others() {
     let names = ["a", "b", "c"];
     let empty = snapshot([], None, facts(0));
     let states = names.map(|name| good(name, Arc::clone(&empty)));
-    let (exposition, mut publishers) = exposition(states.clone());
-    let burst = publishers.iter_mut().zip(&states);
-    for (publisher, state) in burst {
-        let panics = &*state.account == "b";
-        publisher.publish(if panics {
-            failed(state, "rendering panics")
-        } else {
-            failed(state, "timeout")
-        });
-    }
-    drop(publishers);
-    exposition.clone().run().await;
+    let (exposition, _publishers) = exposition(states.clone());
+    let failed = states
+        .iter()
+        .map(|state| Arc::new(failed(state, "timeout")));
+    let batch = failed.enumerate().collect();
+    exposition.0.update(batch, |state, last, writer| {
+        assert_ne!(&*state.account, "b", "for this test");
+        RenderedAccount::new(state, last, writer)
+    });
     let samples = checked(&text(&exposition, Format::Text));
     let up = names.map(|name| value(&samples, "vobiz_up", &[("account", name)]));
     assert_eq!(up, [Some("0"), Some("1"), Some("0")]);

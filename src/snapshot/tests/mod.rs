@@ -1,4 +1,6 @@
-//! Stories about snapshots: what is remembered, retained, and forgotten.
+//! What snapshots remember, retain and forget.
+
+mod details;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -14,12 +16,25 @@ use crate::{
     clock::UnixMillis,
 };
 
-/// Minutes after the start of the story.
+/// Compares what is exported; positions in memory and [`WalkFacts::ended`] are not.
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        let walk = WalkFacts {
+            ended: other.walk.ended,
+            ..self.walk.clone()
+        };
+        walk == other.walk
+            && self.application_names() == other.application_names()
+            && self.endpoints().eq(other.endpoints())
+    }
+}
+
+/// Minutes after the start of the test, as wall time.
 fn minute(at: i64) -> UnixMillis {
     UnixMillis(1_700_000_000_000 + at * 60_000)
 }
 
-/// The same minutes by the clock that nobody sets.
+/// The same minutes by the monotonic clock.
 fn instant(at: i64) -> Instant {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     *START + Duration::from_secs(60 * at.unsigned_abs())
@@ -34,7 +49,7 @@ fn facts(at: i64) -> WalkFacts {
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Holds this many, each for five minutes.
+/// Retains this many, each for five minutes.
 fn retention(at_most: impl Into<Option<u64>>) -> Retention {
     Retention::UpTo {
         max_age: MAX_AGE,
@@ -123,7 +138,7 @@ fn a_lost_registration_keeps_its_time_until_it_returns() {
     assert_eq!(
         changes.transitions[0].lost_at,
         Some(minute(1)),
-        "the log can tell how long"
+        "the log shows how long"
     );
 }
 
@@ -206,7 +221,7 @@ fn additions_removals_and_another_application_are_counted() {
 }
 
 #[test]
-fn a_short_reading_holds_what_it_lacks_until_it_was_unseen_for_max_age() {
+fn an_incomplete_walk_retains_absent_endpoints_until_max_age() {
     let retention = retention(None);
     let all = || ["1", "2", "3"].map(|id| endpoint(id, Some(true)));
     let (first, _) = build(0, all(), None, Retention::Nothing);
@@ -236,9 +251,9 @@ fn a_short_reading_holds_what_it_lacks_until_it_was_unseen_for_max_age() {
     );
     let (back, changes) = build(5, all(), Some(&third), Retention::Nothing);
     assert!(!back.endpoint("2").unwrap().retained);
-    assert_eq!(changes.added, 0, "it never was away");
+    assert_eq!(changes.added, 0, "it was always in the snapshot");
     let (gone, _) = build(5, without_two(), Some(&third), Retention::Nothing);
-    assert_eq!(gone.len(), 2, "a proven walk ends it at once");
+    assert_eq!(gone.len(), 2, "a complete walk removes them at once");
 }
 
 #[test]
@@ -264,10 +279,10 @@ fn as_many_are_retained_as_rows_were_rejected_and_those_retained_already_come_fi
 }
 
 #[test]
-fn a_step_of_the_wall_clock_neither_ends_a_hold_nor_prolongs_it() {
+fn a_step_of_the_wall_clock_does_not_change_how_long_endpoints_are_retained() {
     let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::Nothing);
     for wall in [-10_000, 10_000] {
-        let short = |at: i64, previous: &Snapshot| {
+        let incomplete = |at: i64, previous: &Snapshot| {
             let facts = WalkFacts {
                 started_at: minute(wall),
                 ended_at: minute(wall),
@@ -277,14 +292,14 @@ fn a_step_of_the_wall_clock_neither_ends_a_hold_nor_prolongs_it() {
                 .build(Some(previous), facts, retention(None), &|_| None)
                 .0
         };
-        let second = short(4, &first);
+        let second = incomplete(4, &first);
         assert_eq!(retained(&second), ["1"], "four minutes are four minutes");
-        assert!(short(5, &second).is_empty(), "and five are five");
+        assert!(incomplete(5, &second).is_empty(), "and five are five");
     }
 }
 
 #[test]
-fn a_snapshot_parts_with_retained_endpoints_that_come_of_age_and_with_no_others() {
+fn only_retained_endpoints_expire_from_a_snapshot() {
     let ids = |ids: [&str; 2]| ids.map(|id| endpoint(id, Some(true)));
     let (first, _) = build(0, ids(["1", "2"]), None, Retention::Nothing);
     let (second, _) = build(3, ids(["2", "3"]), Some(&first), retention(None));
@@ -331,7 +346,7 @@ fn the_application_of_a_retained_endpoint_keeps_its_name() {
 #[test]
 fn a_username_once_seen_is_kept() {
     let named = Endpoint {
-        username: Some("desk".to_owned()),
+        username: Some("reception".to_owned()),
         ..endpoint("1", Some(true))
     };
     let (first, _) = build(0, [named], None, Retention::Nothing);
@@ -341,11 +356,11 @@ fn a_username_once_seen_is_kept() {
         Some(&first),
         Retention::Nothing,
     );
-    assert_eq!(second.endpoint("1").unwrap().username, "desk");
+    assert_eq!(second.endpoint("1").unwrap().username, "reception");
 }
 
 #[test]
-fn of_two_rows_with_one_id_the_later_wins_and_a_second_place_is_noticed() {
+fn of_two_rows_with_one_id_the_later_is_kept_and_a_second_position_is_noticed() {
     let mut builder = SnapshotBuilder::new(true);
     builder.take(&row(endpoint("1", Some(true))), 99);
     builder.take(&row(endpoint("1", Some(false))), 99);
@@ -408,7 +423,7 @@ fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
 }
 
 #[test]
-fn contradicting_names_of_an_application_do_not_depend_on_the_order_of_arrival() {
+fn contradicting_names_of_an_application_do_not_depend_on_the_order_of_rows() {
     let named = |id: &str, name: &str| Endpoint {
         application: Some(Application {
             id: "7".to_owned(),
@@ -423,7 +438,7 @@ fn contradicting_names_of_an_application_do_not_depend_on_the_order_of_arrival()
 }
 
 #[test]
-fn the_order_of_arrival_leaves_no_trace() {
+fn a_snapshot_does_not_depend_on_the_order_of_rows() {
     let rich = |n: u32| Endpoint {
         username: Some(format!("user{n}")),
         alias: Some(format!("Phone {n}")),
@@ -442,14 +457,14 @@ fn the_order_of_arrival_leaves_no_trace() {
 }
 
 #[test]
-fn groups_are_asked_for_only_when_an_endpoint_is_new_or_looks_different() {
+fn groups_are_matched_only_for_endpoints_that_are_new_or_changed() {
     let named = |id: &str, alias: &str| Endpoint {
         alias: Some(alias.to_owned()),
         ..endpoint(id, Some(true))
     };
-    let asked = std::cell::RefCell::new(Vec::new());
+    let matched = std::cell::RefCell::new(Vec::new());
     let group_of = |view: &EndpointView<'_>| {
-        asked.borrow_mut().push(view.id.to_owned());
+        matched.borrow_mut().push(view.id.to_owned());
         view.alias.starts_with("BLR").then_some(0)
     };
     let build = |endpoints: [Endpoint; 2], previous: Option<&Snapshot>| {
@@ -460,10 +475,10 @@ fn groups_are_asked_for_only_when_an_endpoint_is_new_or_looks_different() {
     };
     let first = build([named("1", "BLR-1"), named("2", "DEL-2")], None);
     let second = build([named("1", "BLR-1"), named("2", "BLR-2")], Some(&first));
-    assert_eq!(*asked.borrow(), ["1", "2", "2"]);
+    assert_eq!(*matched.borrow(), ["1", "2", "2"]);
     assert_eq!(second.endpoint("1").unwrap().group, Some(0));
     assert_eq!(second.endpoint("2").unwrap().group, Some(0));
-    assert_eq!(second.tally(1).groups[0].registered, 2);
+    assert_eq!(second.counts(1).groups[0].registered, 2);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Builders: snapshots, accounts, answers.
+//! Builders of snapshots and account states, and readers of bodies.
 
 use std::{io::Read, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::UnixMillis,
-    exposition::{Answer, Encoding, Exposition, Format},
+    exposition::{EncodedBody, Encoding, Exposition, Format},
     snapshot::{
         AccountState, Application, Endpoint, EndpointView, Publisher, Retention, Row, RowKey,
         Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Seconds after the start of the story.
+/// Seconds after the start of the test.
 pub(super) fn at(seconds: i64) -> UnixMillis {
     UnixMillis(1_732_200_000_000 + seconds * 1000)
 }
@@ -50,11 +50,11 @@ pub(super) fn snapshot(
 }
 
 /// `count` endpoints, every third of them unregistered.
-pub(super) fn desks(count: u64) -> impl Iterator<Item = Endpoint> {
+pub(super) fn phones(count: u64) -> impl Iterator<Item = Endpoint> {
     (0..count).map(|number| Endpoint {
         id: (9_007_199_254_740_993 + number).to_string(),
-        username: Some(format!("desk{number}")),
-        alias: Some(format!("Desk {number}")),
+        username: Some(format!("phone{number}")),
+        alias: Some(format!("Phone {number}")),
         registered: Some(number % 3 != 0),
         user_agent: Some(format!("Phone/{}", number % 4)),
         application: (number % 2 == 0).then(|| Application {
@@ -110,38 +110,37 @@ pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountStat
     }
 }
 
-/// An exposition of these accounts, with every instrument of theirs at 0.
+/// An exposition of these accounts, with their counters at 0.
 pub(super) fn exposition(
     states: impl IntoIterator<Item = AccountState>,
 ) -> (Exposition, Vec<Publisher>) {
     let instruments = Instruments::new();
-    let galleries = states.into_iter().map(|state| {
+    let channels = states.into_iter().map(|state| {
         instruments.account(&state.account);
         channel(state)
     });
-    let (publishers, readers): (Vec<_>, Vec<_>) = galleries.unzip();
+    let (publishers, readers): (Vec<_>, Vec<_>) = channels.unzip();
     (Exposition::new(readers, instruments), publishers)
 }
 
-/// The bytes of an answer, which are as many as it says.
-pub(super) fn bytes(answer: Answer) -> Vec<u8> {
-    let length = answer.length;
-    let pieces: Vec<_> = answer.body.collect();
+/// The bytes of a body, as many as its `Content-Length`.
+pub(super) fn bytes(body: EncodedBody) -> Vec<u8> {
+    let length = body.content_length();
+    let pieces: Vec<_> = body.collect();
     let bytes = pieces.concat();
     assert_eq!(bytes.len() as u64, length, "Content-Length");
     bytes
 }
 
-/// What a scraper reads that takes the answer without compression.
+/// What a client without compression reads.
 pub(super) fn text(exposition: &Exposition, format: Format) -> String {
-    String::from_utf8(bytes(exposition.answer(format, Encoding::Identity))).unwrap()
+    String::from_utf8(bytes(exposition.body(format, Encoding::Identity))).unwrap()
 }
 
-/// What a scraper reads that unpacks a gzip answer: one member with a right CRC and length, and
-/// nothing after it.
-pub(super) fn unpacked(exposition: &Exposition, format: Format) -> String {
-    let packed = bytes(exposition.answer(format, Encoding::Gzip));
-    let mut decoder = GzDecoder::new(&packed[..]);
+/// What a client with gzip reads: one member with a right CRC and length, and nothing after it.
+pub(super) fn inflated(exposition: &Exposition, format: Format) -> String {
+    let compressed = bytes(exposition.body(format, Encoding::Gzip));
+    let mut decoder = GzDecoder::new(&compressed[..]);
     let mut text = String::new();
     decoder.read_to_string(&mut text).unwrap();
     assert!(decoder.into_inner().is_empty(), "bytes after the member");

@@ -1,0 +1,288 @@
+//! The samples of every family: endpoints, counts, walks, and the exporter itself.
+
+use std::time::Duration;
+
+use super::lines::{FamilyWriter, Value, push_label};
+use crate::{
+    snapshot::{
+        AccountState, Capability, Counts, EndpointView, Field, Rejection, Shown, Snapshot,
+        SnapshotCounts, WalkFacts,
+    },
+    telemetry::{
+        Instruments,
+        catalogue::{Kind, Metric, REGISTRATIONS},
+    },
+};
+
+/// Writes the samples of one endpoint: calls its second argument with the labels beyond the
+/// endpoint's identity and the value. `None` writes no sample.
+type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
+
+/// Writes the endpoint families that depend on the list alone.
+pub(super) fn write_endpoints(
+    state: &AccountState,
+    snapshot: &Snapshot,
+    writer: &mut FamilyWriter,
+) {
+    let shown = &*state.shown;
+    let mut write = |metric, samples: Samples<'_>| {
+        write_family(state, metric, snapshot.endpoints(), samples, writer);
+    };
+    write(Metric::EndpointInfo, &|row, sample| {
+        let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
+        // Endpoints that match no configured group are watched as `notice`.
+        let (group, watch) = group.map_or(("", "notice"), |(name, watch)| (name, watch));
+        let labels = [
+            ("alias", row.alias),
+            ("sub_account", row.sub_account),
+            ("group", group),
+            ("watch", watch),
+        ];
+        sample(&labels, Some(Value::ONE));
+    });
+    write(Metric::EndpointRegistered, &|row, sample| {
+        sample(&[], row.registered.map(Value::flag));
+    });
+    write(Metric::EndpointRegistrationLost, &|row, sample| {
+        sample(&[], row.lost_at.map(Value::Time));
+    });
+    write(Metric::EndpointApplicationAssigned, &|row, sample| {
+        sample(&[], Some(Value::flag(row.application.is_some())));
+    });
+    write(Metric::EndpointApplicationInfo, &|row, sample| {
+        let id = row.application.unwrap_or("");
+        sample(&[("application_id", id)], Some(Value::ONE));
+    });
+    if shown.timestamps {
+        write(Metric::EndpointCreated, &|row, sample| {
+            sample(&[], row.created_at.map(Value::Time));
+        });
+        write(Metric::EndpointUpdated, &|row, sample| {
+            sample(&[], row.updated_at.map(Value::Time));
+        });
+    }
+    if shown.permissions {
+        write(Metric::EndpointAllowed, &|row, sample| {
+            for (capability, allowed) in Capability::ALL.into_iter().zip(row.allowed) {
+                let labels = [("capability", capability.label())];
+                sample(&labels, allowed.map(Value::flag));
+            }
+        });
+    }
+}
+
+/// Writes the endpoint families that depend on details, too.
+pub(super) fn write_endpoint_details(
+    state: &AccountState,
+    snapshot: &Snapshot,
+    writer: &mut FamilyWriter,
+) {
+    let shown = &*state.shown;
+    let mut write = |metric, samples: Samples<'_>| {
+        let endpoints = snapshot.endpoints_with(&state.details);
+        write_family(state, metric, endpoints, samples, writer);
+    };
+    write(Metric::EndpointRegistrationExpiration, &|row, sample| {
+        sample(&[], row.expires_at.map(Value::Time));
+    });
+    if shown.user_agent {
+        write(Metric::EndpointUserAgentInfo, &|row, sample| {
+            let user_agent = row.user_agent.unwrap_or("");
+            let value = row.user_agent.map(|_| Value::ONE);
+            sample(&[("user_agent", user_agent)], value);
+        });
+    }
+    write(Metric::EndpointDetailTimestamp, &|row, sample| {
+        sample(&[], row.detail_at.map(Value::Time));
+    });
+    if shown.contact {
+        write(Metric::EndpointContactInfo, &|row, sample| {
+            let labels = [
+                ("contact", address(row.contact, shown)),
+                ("received", address(row.received, shown)),
+            ];
+            let any = row.contact.or(row.received);
+            sample(&labels, any.map(|_| Value::ONE));
+        });
+    }
+}
+
+/// A device's URI. Without usernames it is reduced to the part after the user.
+fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
+    let uri = uri.unwrap_or("");
+    match uri.rsplit_once('@') {
+        Some((_, address)) if !shown.username => address,
+        _ => uri,
+    }
+}
+
+/// Writes a family with samples per endpoint. Nearly all time of rendering is spent here.
+fn write_family<'a>(
+    state: &AccountState,
+    metric: Metric,
+    endpoints: impl Iterator<Item = EndpointView<'a>>,
+    samples: Samples<'_>,
+    writer: &mut FamilyWriter,
+) {
+    let mut start = String::from(metric.family().name);
+    push_label(&mut start, '{', "account", &state.account);
+    for row in endpoints {
+        let identity = [("endpoint_id", row.id), ("username", row.username)];
+        let has_username = state.shown.username && !row.username.is_empty();
+        let identity = &identity[..=usize::from(has_username)];
+        samples(&row, &mut |labels, value| {
+            let Some(value) = value else { return };
+            let labels = identity.iter().chain(labels).copied();
+            writer.line(metric, &start, ',', labels, value);
+        });
+    }
+}
+
+/// Writes the counts of a snapshot's endpoints, and the names of its applications.
+pub(super) fn write_counts(
+    state: &AccountState,
+    snapshot: &Snapshot,
+    counts: &SnapshotCounts,
+    writer: &mut FamilyWriter,
+) {
+    let (account, shown) = (("account", &*state.account), &*state.shown);
+    let mut write = |metric: Metric, label: Option<(&str, &str)>, counts: Counts| {
+        let numbers = [counts.registered, counts.unregistered, counts.unknown];
+        for (registration, number) in REGISTRATIONS.into_iter().zip(numbers) {
+            let registration = Some(("registration", registration));
+            let labels = [Some(account), label, registration].into_iter().flatten();
+            let name = metric.family().name;
+            writer.line(metric, name, '{', labels, Value::Integer(number));
+        }
+    };
+    write(Metric::Endpoints, None, counts.all);
+    for (id, counts) in &counts.applications {
+        let label = Some(("application_id", &**id));
+        write(Metric::ApplicationEndpoints, label, *counts);
+    }
+    for (name, counts) in group_counts(shown, counts) {
+        write(Metric::GroupEndpoints, Some(("group", name)), counts);
+    }
+    for (name, counts) in &counts.sub_accounts {
+        let label = Some(("sub_account", &**name));
+        write(Metric::SubAccountEndpoints, label, *counts);
+    }
+    for (id, _) in counts.applications.iter().filter(|(id, _)| !id.is_empty()) {
+        let name = snapshot.application_names().get(id);
+        let name = name.or_else(|| shown.applications.get(id));
+        let labels = [
+            account,
+            ("application_id", id),
+            ("application_name", name.map_or("", String::as_str)),
+        ];
+        writer.sample(Metric::ApplicationInfo, &labels, Value::ONE);
+    }
+}
+
+/// Counts by name of group, in the configured order. Two groups of one name are one series; "" is
+/// for endpoints without a group.
+fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts) -> Vec<(&'a str, Counts)> {
+    let names = shown.groups.iter().map(|(name, _)| name.as_str());
+    let mut merged: Vec<(&str, Counts)> = Vec::new();
+    for (name, counts) in names.chain([""]).zip(&counts.groups) {
+        match merged.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += *counts,
+            None => merged.push((name, *counts)),
+        }
+    }
+    merged
+}
+
+/// Writes the families about the account's walks, which stay when the snapshot is withdrawn.
+///
+/// `snapshot_samples` is the number of samples of the snapshot, `None` if it is withdrawn.
+pub(super) fn write_walks(
+    state: &AccountState,
+    snapshot_samples: Option<u64>,
+    writer: &mut FamilyWriter,
+) {
+    let mut write = |metric, value: Option<Value>| {
+        if let Some(value) = value {
+            writer.sample(metric, &[("account", &state.account)], value);
+        }
+    };
+    let integer = |number| Some(Value::Integer(number));
+    let flag = |yes| Some(Value::flag(yes));
+    let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
+    write(Metric::Up, state.up.map(Value::flag));
+    write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
+    if let Some(walk) = state.snapshot.as_ref().map(|snapshot| &snapshot.walk) {
+        write(Metric::WalkLastSuccess, Some(Value::Time(walk.ended_at)));
+        write(Metric::WalkLastDuration, seconds(walk.duration));
+        write(Metric::WalkPages, integer(walk.pages));
+        write(
+            Metric::WalkReportedEndpoints,
+            walk.reported.and_then(integer),
+        );
+        write(Metric::WalkMissingEndpoints, integer(walk.missing));
+        write(Metric::WalkRetainedEndpoints, integer(walk.retained));
+    }
+    write(Metric::WalkConfirming, flag(state.confirming));
+    write(Metric::ApiClockOffset, state.clock_offset.map(Value::Float));
+    write(Metric::DetailsPending, integer(state.details_pending));
+    write(Metric::ExporterPollInterval, seconds(state.poll_interval));
+    write(Metric::ExporterMaxAge, seconds(state.max_age));
+    if let Some(snapshot) = &state.snapshot {
+        write_odd_rows(&state.account, &snapshot.walk, writer);
+    }
+    let series = snapshot_samples.unwrap_or(0) + writer.families.samples + 1;
+    let labels = [("account", &*state.account)];
+    writer.sample(Metric::ExporterSeries, &labels, Value::Integer(series));
+}
+
+/// Writes how many rows and values of the last walk were rejected or assumed.
+fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
+    let mut write = |metric, label, values: &[&str], counts: &[u64]| {
+        for (value, count) in values.iter().zip(counts) {
+            let labels = [("account", account), (label, *value)];
+            writer.sample(metric, &labels, Value::Integer(*count));
+        }
+    };
+    let (rows, reasons) = (&walk.rejected_rows, Rejection::ALL.map(Rejection::label));
+    write(Metric::WalkRejectedRows, "reason", &reasons, rows);
+    let fields = Field::ALL.map(Field::label);
+    let (rejected, assumed) = (&walk.rejected_values, &walk.assumed_values);
+    write(Metric::WalkRejectedValues, "field", &fields, rejected);
+    write(Metric::WalkAssumedValues, "field", &fields, assumed);
+}
+
+/// Writes the counters and histograms of the registry.
+pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyWriter) {
+    for family in instruments.gather() {
+        let Some(metric) = Metric::named(family.name()) else {
+            continue;
+        };
+        let name = metric.family().name;
+        let [bucket, sum, count] = ["bucket", "sum", "count"].map(|part| format!("{name}_{part}"));
+        for sample in family.get_metric() {
+            let mut write = |name: &str, bound: Option<&str>, value| {
+                let labels = sample.get_label().iter();
+                let labels = labels.map(|label| (label.name(), label.value()));
+                let labels = labels.chain(bound.map(|bound| ("le", bound)));
+                writer.line(metric, name, '{', labels, value);
+            };
+            match metric.family().kind {
+                Kind::Gauge => write(name, None, Value::Float(sample.get_gauge().get_value())),
+                Kind::Counter => write(name, None, Value::Float(sample.get_counter().get_value())),
+                Kind::Histogram => {
+                    let histogram = sample.get_histogram();
+                    for one in histogram.get_bucket() {
+                        // A whole number keeps its decimal: for Prometheus "1" and "1.0" are two series.
+                        let bound = format!("{:?}", one.upper_bound());
+                        let number = Value::Integer(one.cumulative_count());
+                        write(&bucket, Some(&bound), number);
+                    }
+                    let number = Value::Integer(histogram.get_sample_count());
+                    write(&bucket, Some("+Inf"), number);
+                    write(&sum, None, Value::Float(histogram.get_sample_sum()));
+                    write(&count, None, number);
+                }
+            }
+        }
+    }
+}

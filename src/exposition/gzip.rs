@@ -1,0 +1,353 @@
+//! Gzip members that are joined from chunks, and the bodies of responses that are made from them.
+//!
+//! A chunk is compressed once, when its data changes. Joining chunks copies bytes and combines
+//! checksums, so that a scrape compresses nothing: 1.97 times the responses per second of nginx with
+//! a ready file (docs/performance.md).
+
+use std::{
+    convert::Infallible,
+    io::{self, BufRead, Read},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes};
+use crc32fast::Hasher;
+use flate2::{Compress, Compression, FlushCompress, bufread::DeflateDecoder};
+use http_body::{Frame, SizeHint};
+
+/// Text is compressed in portions of this size, so that no large family is in memory as text.
+const TEXT_PORTION: usize = 64 * 1024;
+
+/// A chunk with at most this much text stays text until it is joined with its neighbours. Together
+/// they compress faster and smaller: 300 accounts of 45 endpoints are joined in about 17 ms.
+const PLAIN_UP_TO: usize = 1024;
+
+/// A chunk of at least this size becomes a piece of the body without a copy; smaller ones are copied
+/// together. A body of ten pieces is sent four times as fast as one of three thousand.
+const SHARED_FROM: usize = 16 * 1024;
+
+/// Level 6 takes three times as long as 2 and saves a twentieth of the bytes.
+const LEVEL: Compression = Compression::new(2);
+
+/// The start of a gzip member: deflate, no name, no time, unknown system.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// A deflate block that is final and empty.
+const FINAL_BLOCK: [u8; 2] = [3, 0];
+
+/// A body without compression is inflated in portions of this size.
+const IDENTITY_PORTION: usize = 32 * 1024;
+
+/// Some consecutive lines, which can be joined with other chunks. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    /// Text while it is short. Otherwise whole deflate blocks, none of them final: they start and
+    /// end at a byte boundary and refer to nothing before them.
+    pub(super) bytes: Bytes,
+    text_length: u64,
+    /// CRC-32 of the text; `None` if `bytes` is the text itself.
+    crc: Option<Hasher>,
+}
+
+/// The start of a gzip member that is finished later, perhaps in several ways.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GzipPrefix {
+    pieces: Vec<Bytes>,
+    crc: Hasher,
+    text_length: u64,
+}
+
+/// A complete gzip member. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct GzipMember {
+    pieces: Arc<[Bytes]>,
+    length: u64,
+    text_length: u64,
+}
+
+/// Takes text and chunks, and gives either a chunk or a gzip member.
+#[derive(Debug)]
+pub(super) struct GzipWriter {
+    deflate: Compress,
+    /// Text that is not compressed yet. Callers append whole lines.
+    pub(super) text: String,
+    /// The compressor has taken text since its last flush.
+    is_open: bool,
+    compressed: Vec<u8>,
+    /// Pieces before `compressed`; checksum and length of the text of both.
+    prefix: GzipPrefix,
+}
+
+impl Default for GzipWriter {
+    fn default() -> Self {
+        Self {
+            deflate: Compress::new(LEVEL, false),
+            text: String::new(),
+            is_open: false,
+            compressed: Vec::new(),
+            prefix: GzipPrefix::default(),
+        }
+    }
+}
+
+impl GzipWriter {
+    /// Compresses the text if there is enough of it.
+    pub(super) fn compress_portion(&mut self) {
+        if self.text.len() >= TEXT_PORTION {
+            self.compress(FlushCompress::None);
+        }
+    }
+
+    /// Appends a chunk. If `may_share`, a large one is not copied.
+    pub(super) fn append(&mut self, chunk: &Chunk, may_share: bool) {
+        let Some(crc) = &chunk.crc else {
+            let text = std::str::from_utf8(&chunk.bytes);
+            self.text
+                .push_str(text.expect("a chunk's text was a string"));
+            self.compress_portion();
+            return;
+        };
+        self.flush();
+        self.prefix.crc.combine(crc);
+        self.prefix.text_length += chunk.text_length;
+        if may_share && chunk.bytes.len() >= SHARED_FROM {
+            self.end_piece();
+            self.prefix.pieces.push(chunk.bytes.clone());
+        } else {
+            self.compressed.extend_from_slice(&chunk.bytes);
+        }
+    }
+
+    /// Everything since the last chunk, as one. The writer is empty afterwards.
+    pub(super) fn chunk(&mut self) -> Chunk {
+        let only_text = !self.is_open && self.compressed.is_empty();
+        if only_text && self.text.len() <= PLAIN_UP_TO {
+            let bytes = Bytes::copy_from_slice(self.text.as_bytes());
+            self.text.clear();
+            return Chunk {
+                text_length: bytes.len() as u64,
+                bytes,
+                crc: None,
+            };
+        }
+        self.flush();
+        // The copy has exactly the size it needs, and the buffer stays for the next chunk.
+        let bytes = Bytes::copy_from_slice(&self.compressed);
+        self.compressed.clear();
+        let text = mem::take(&mut self.prefix);
+        Chunk {
+            bytes,
+            text_length: text.text_length,
+            crc: Some(text.crc),
+        }
+    }
+
+    /// Begins a gzip member.
+    pub(super) fn begin_member(&mut self) {
+        self.compressed.extend_from_slice(&HEADER);
+    }
+
+    /// The member so far. The writer is empty afterwards.
+    pub(super) fn pause_member(&mut self) -> GzipPrefix {
+        self.flush();
+        self.end_piece();
+        mem::take(&mut self.prefix)
+    }
+
+    /// Continues the member that begins with `prefix`. The writer must be empty.
+    pub(super) fn resume_member(&mut self, prefix: &GzipPrefix) {
+        self.prefix.clone_from(prefix);
+    }
+
+    /// The complete member. The writer is empty afterwards.
+    pub(super) fn finish_member(&mut self) -> GzipMember {
+        self.flush();
+        self.compressed.extend_from_slice(&FINAL_BLOCK);
+        let crc = self.prefix.crc.clone().finalize().to_le_bytes();
+        self.compressed.extend_from_slice(&crc);
+        // The format stores the length modulo 2^32.
+        let length = &self.prefix.text_length.to_le_bytes()[..4];
+        self.compressed.extend_from_slice(length);
+        let member = self.pause_member();
+        GzipMember {
+            length: member.pieces.iter().map(|piece| piece.len() as u64).sum(),
+            text_length: member.text_length,
+            pieces: member.pieces.into(),
+        }
+    }
+
+    fn compress(&mut self, flush: FlushCompress) {
+        let mut text = self.text.as_bytes();
+        self.prefix.crc.update(text);
+        self.prefix.text_length += text.len() as u64;
+        loop {
+            self.compressed.reserve(text.len() / 8 + 4096);
+            let before = self.deflate.total_in();
+            self.deflate
+                .compress_vec(text, &mut self.compressed, flush)
+                .expect("the stream was never ended");
+            let taken = usize::try_from(self.deflate.total_in() - before).unwrap_or(text.len());
+            text = &text[taken..];
+            // Unused capacity means that the compressor holds back no output.
+            if text.is_empty() && self.compressed.len() < self.compressed.capacity() {
+                break;
+            }
+        }
+        self.text.clear();
+        self.is_open = true;
+    }
+
+    /// Ends the blocks at a byte boundary; what follows refers to nothing before it.
+    fn flush(&mut self) {
+        if self.is_open || !self.text.is_empty() {
+            self.compress(FlushCompress::Sync);
+            self.deflate.reset();
+            self.is_open = false;
+        }
+    }
+
+    fn end_piece(&mut self) {
+        if !self.compressed.is_empty() {
+            self.prefix
+                .pieces
+                .push(Bytes::copy_from_slice(&self.compressed));
+            self.compressed.clear();
+        }
+    }
+}
+
+/// The content encoding of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// No compression.
+    Identity,
+    /// One gzip member.
+    Gzip,
+}
+
+/// The bytes of a response: finished pieces, or text that is inflated from them in small portions
+/// while it is sent.
+#[derive(Debug)]
+pub struct EncodedBody {
+    source: Source,
+    remaining: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Gzip(Pieces),
+    Identity(DeflateDecoder<Pieces>),
+}
+
+impl GzipMember {
+    pub(super) fn body(&self, encoding: Encoding) -> EncodedBody {
+        let mut pieces = Pieces {
+            all: Arc::clone(&self.pieces),
+            next: 0,
+            current: Bytes::new(),
+        };
+        match encoding {
+            Encoding::Gzip => EncodedBody {
+                source: Source::Gzip(pieces),
+                remaining: self.length,
+            },
+            Encoding::Identity => {
+                pieces.current = pieces.next_piece().unwrap_or_default();
+                pieces.current.advance(HEADER.len());
+                EncodedBody {
+                    source: Source::Identity(DeflateDecoder::new(pieces)),
+                    remaining: self.text_length,
+                }
+            }
+        }
+    }
+}
+
+impl EncodedBody {
+    /// Bytes that are not returned yet. Before the first piece this is the `Content-Length`.
+    pub fn content_length(&self) -> u64 {
+        self.remaining
+    }
+}
+
+/// The body without asynchronous code.
+impl Iterator for EncodedBody {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let piece = match &mut self.source {
+            Source::Gzip(pieces) => pieces.next_piece()?,
+            Source::Identity(_) if self.remaining == 0 => return None,
+            Source::Identity(decoder) => {
+                let portion = usize::try_from(self.remaining).unwrap_or(IDENTITY_PORTION);
+                let mut text = vec![0; portion.min(IDENTITY_PORTION)];
+                // An error would be a fault of this file. The client detects it by the length.
+                decoder.read_exact(&mut text).ok()?;
+                text.into()
+            }
+        };
+        self.remaining -= piece.len() as u64;
+        Some(piece)
+    }
+}
+
+impl http_body::Body for EncodedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.next().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}
+
+/// Reads the pieces of a member one after another.
+#[derive(Debug)]
+struct Pieces {
+    all: Arc<[Bytes]>,
+    next: usize,
+    /// The unread rest of the piece before `next`, for readers of bytes.
+    current: Bytes,
+}
+
+impl Pieces {
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let piece = self.all.get(self.next)?;
+        self.next += 1;
+        Some(piece.clone())
+    }
+}
+
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.current.is_empty() {
+            self.current = self.next_piece().unwrap_or_default();
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.current.advance(amount);
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
+}

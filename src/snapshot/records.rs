@@ -1,0 +1,290 @@
+//! The packed form of endpoints in memory.
+//!
+//! Of 100,000 endpoints the snapshots are most of the memory, and two of them exist while a new one
+//! is built. A record of ten `String`s would take several hundred bytes besides its text. So
+//! unique texts are in one buffer, repeated texts are stored once, and a record has only numbers: the
+//! whole process then peaks at 64 MiB (docs/performance.md, decision 11).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::{
+    api::{Endpoint, Fields},
+    clock::UnixMillis,
+};
+
+/// One endpoint of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EndpointView<'a> {
+    /// `endpoint_id`.
+    pub id: &'a str,
+    /// `username`; "" when unknown.
+    pub username: &'a str,
+    /// `alias`; "" when unknown.
+    pub alias: &'a str,
+    /// `sub_account`; "" for the main account.
+    pub sub_account: &'a str,
+    /// Index into [`Shown::groups`](super::Shown::groups); `None` when no group matched.
+    pub group: Option<u16>,
+    /// `sip_registered`; `None` when neither true nor false.
+    pub registered: Option<bool>,
+    /// Start of the first walk that found it unregistered after one that found it registered;
+    /// only while unregistered.
+    pub lost_at: Option<UnixMillis>,
+    /// When the registration expires, by its row or its detail; only while registered.
+    pub expires_at: Option<UnixMillis>,
+    /// User agent of the SIP client.
+    pub user_agent: Option<&'a str>,
+    /// Id of the attached application; `None` for no application, "" for one without an id.
+    pub application: Option<&'a str>,
+    /// The device's address, as the device reports it.
+    pub contact: Option<&'a str>,
+    /// The device's address, as the registrar saw it.
+    pub received: Option<&'a str>,
+    /// `created_at`.
+    pub created_at: Option<UnixMillis>,
+    /// `updated_at`.
+    pub updated_at: Option<UnixMillis>,
+    /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
+    pub allowed: [Option<bool>; 7],
+    /// When the endpoint's detail was retrieved; `None` without one.
+    pub detail_at: Option<UnixMillis>,
+    /// Absent from the last walk, which was incomplete or had rejected rows.
+    pub retained: bool,
+}
+
+impl<'a> EndpointView<'a> {
+    /// What the list says about the endpoint, its registration aside. Groups are matched by it.
+    pub(super) fn description(&self) -> (&'a str, &'a str, Option<&'a str>, &'a str) {
+        (
+            self.alias,
+            self.username,
+            self.application,
+            self.sub_account,
+        )
+    }
+}
+
+/// A range of [`Texts::unique`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TextRange {
+    start: u32,
+    length: u16,
+}
+
+impl TextRange {
+    /// Appends `text` to the buffer. Text beyond the limit of 4 GiB becomes "".
+    pub(super) fn append(buffer: &mut String, text: &str) -> Self {
+        let (Ok(start), Ok(length)) = (u32::try_from(buffer.len()), u16::try_from(text.len()))
+        else {
+            return Self::default();
+        };
+        buffer.push_str(text);
+        Self { start, length }
+    }
+
+    fn of(self, buffer: &str) -> &str {
+        let start = self.start as usize;
+        &buffer[start..start + usize::from(self.length)]
+    }
+}
+
+/// The texts of records.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Texts {
+    /// Texts that differ between endpoints, one after another.
+    pub(super) unique: String,
+    /// Texts that repeat: user agents, applications, sub-accounts.
+    interned: Vec<Arc<str>>,
+    /// The position in `interned` plus one.
+    numbers: HashMap<Arc<str>, u32>,
+}
+
+impl Texts {
+    pub(super) fn get(&self, range: TextRange) -> &str {
+        range.of(&self.unique)
+    }
+
+    /// The number of a repeated text; 0 for none.
+    fn intern(&mut self, text: Option<&str>) -> u32 {
+        let Some(text) = text else { return 0 };
+        if let Some(&number) = self.numbers.get(text) {
+            return number;
+        }
+        let text: Arc<str> = text.into();
+        self.interned.push(Arc::clone(&text));
+        let number = u32::try_from(self.interned.len()).unwrap_or(0);
+        self.numbers.insert(text, number);
+        number
+    }
+
+    pub(super) fn interned(&self, number: u32) -> Option<&str> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.interned.get(at).map(|text| &**text)
+    }
+
+    /// How many numbers there are, 0 included.
+    pub(super) fn numbers(&self) -> usize {
+        self.interned.len() + 1
+    }
+}
+
+/// A time in 8 bytes; `i64::MIN` is unknown. An `Option` would take 16, four times in each record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MaybeTime(i64);
+
+impl MaybeTime {
+    pub(super) fn get(self) -> Option<UnixMillis> {
+        (self.0 != i64::MIN).then_some(UnixMillis(self.0))
+    }
+}
+
+impl From<Option<UnixMillis>> for MaybeTime {
+    fn from(time: Option<UnixMillis>) -> Self {
+        Self(time.map_or(i64::MIN, |time| time.0))
+    }
+}
+
+/// One packed endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    pub(super) id: TextRange,
+    pub(super) username: TextRange,
+    alias: TextRange,
+    contact: TextRange,
+    received: TextRange,
+    user_agent: u32,
+    pub(super) application: u32,
+    pub(super) sub_account: u32,
+    /// Index of the configured group plus one; 0 for none.
+    pub(super) group: u16,
+    /// Two bits for each capability: known, allowed.
+    allowed: u16,
+    pub(super) rejected: Fields,
+    pub(super) assumed: Fields,
+    pub(super) registered: Option<bool>,
+    /// The last state that was true or false, in this snapshot or an earlier one.
+    pub(super) last_known: Option<bool>,
+    pub(super) retained: bool,
+    pub(super) lost_at: MaybeTime,
+    expires_at: MaybeTime,
+    created_at: MaybeTime,
+    updated_at: MaybeTime,
+    /// Time between the last walk that had it and the snapshot's walk; 0 unless retained.
+    unseen_millis: u64,
+}
+
+impl Record {
+    pub(super) fn pack(endpoint: &Endpoint, with_contacts: bool, texts: &mut Texts) -> Self {
+        let unique = &mut texts.unique;
+        let mut text =
+            |text: &Option<String>| TextRange::append(unique, text.as_deref().unwrap_or(""));
+        let (username, alias) = (text(&endpoint.username), text(&endpoint.alias));
+        let (contact, received) = if with_contacts {
+            (text(&endpoint.contact), text(&endpoint.received))
+        } else {
+            Default::default()
+        };
+        let application = endpoint.application.as_ref();
+        Self {
+            id: TextRange::append(unique, &endpoint.id),
+            username,
+            alias,
+            contact,
+            received,
+            user_agent: texts.intern(endpoint.user_agent.as_deref()),
+            application: texts.intern(application.map(|application| &*application.id)),
+            sub_account: texts.intern(endpoint.sub_account.as_deref()),
+            group: 0,
+            allowed: pack_allowed(endpoint.allowed),
+            rejected: endpoint.rejected,
+            assumed: endpoint.assumed,
+            registered: endpoint.registered,
+            last_known: endpoint.registered,
+            retained: false,
+            lost_at: None.into(),
+            expires_at: endpoint.expires_at.into(),
+            created_at: endpoint.created_at.into(),
+            updated_at: endpoint.updated_at.into(),
+            unseen_millis: 0,
+        }
+    }
+
+    /// Moves the unique texts to another buffer.
+    pub(super) fn move_texts(&mut self, from: &str, to: &mut String) {
+        for range in [
+            &mut self.id,
+            &mut self.username,
+            &mut self.alias,
+            &mut self.contact,
+            &mut self.received,
+        ] {
+            *range = TextRange::append(to, range.of(from));
+        }
+    }
+
+    /// Moves all texts of the record.
+    pub(super) fn moved(mut self, from: &Texts, to: &mut Texts) -> Self {
+        self.move_texts(&from.unique, &mut to.unique);
+        for number in [
+            &mut self.user_agent,
+            &mut self.application,
+            &mut self.sub_account,
+        ] {
+            *number = to.intern(from.interned(*number));
+        }
+        self
+    }
+
+    pub(super) fn view<'a>(&self, texts: &'a Texts) -> EndpointView<'a> {
+        let address = |range| Some(texts.get(range)).filter(|text| !text.is_empty());
+        let while_state =
+            |time: MaybeTime, state| time.get().filter(|_| self.registered == Some(state));
+        EndpointView {
+            id: texts.get(self.id),
+            username: texts.get(self.username),
+            alias: texts.get(self.alias),
+            sub_account: texts.interned(self.sub_account).unwrap_or(""),
+            group: self.group.checked_sub(1),
+            registered: self.registered,
+            lost_at: while_state(self.lost_at, false),
+            expires_at: while_state(self.expires_at, true),
+            user_agent: texts.interned(self.user_agent),
+            application: texts.interned(self.application),
+            contact: address(self.contact),
+            received: address(self.received),
+            created_at: self.created_at.get(),
+            updated_at: self.updated_at.get(),
+            allowed: unpack_allowed(self.allowed),
+            detail_at: None,
+            retained: self.retained,
+        }
+    }
+
+    /// The record in a snapshot whose walk did not have it and ended `passed` later.
+    pub(super) fn retained(&self, passed: Duration) -> Self {
+        let unseen_millis = self.unseen_for(passed).as_millis();
+        Self {
+            retained: true,
+            unseen_millis: u64::try_from(unseen_millis).unwrap_or(u64::MAX),
+            ..self.clone()
+        }
+    }
+
+    /// Time since a walk had it, `passed` after its snapshot's walk.
+    pub(super) fn unseen_for(&self, passed: Duration) -> Duration {
+        Duration::from_millis(self.unseen_millis).saturating_add(passed)
+    }
+}
+
+fn pack_allowed(allowed: [Option<bool>; 7]) -> u16 {
+    let bits = |allowed: Option<bool>| allowed.map_or(0b00, |allowed| 0b10 | u16::from(allowed));
+    let allowed = allowed.into_iter().rev();
+    allowed.fold(0, |packed, one| packed << 2 | bits(one))
+}
+
+fn unpack_allowed(packed: u16) -> [Option<bool>; 7] {
+    std::array::from_fn(|at| {
+        let bits = packed >> (2 * at);
+        (bits & 0b10 != 0).then_some(bits & 0b01 != 0)
+    })
+}

@@ -1,0 +1,251 @@
+//! The snapshot: every endpoint of one account, sorted by id, and its counts.
+
+use std::{collections::BTreeMap, ops::AddAssign, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    records::{EndpointView, Record, Texts},
+    retention::Removed,
+};
+use crate::{
+    api::{Field, Rejection},
+    clock::UnixMillis,
+};
+
+/// The distinct endpoints of a list, sorted by id.
+#[derive(Debug, Clone, Default)]
+pub struct EndpointList {
+    pub(super) records: Vec<Record>,
+    pub(super) texts: Texts,
+    /// Names of applications in rows, by id.
+    pub(super) application_names: BTreeMap<String, String>,
+}
+
+impl EndpointList {
+    /// Number of endpoints.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Has it no endpoint?
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Id and `sip_registered` of every endpoint, in the order of ids.
+    pub fn registrations(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        let records = self.records.iter();
+        records.map(|record| (self.texts.get(record.id), record.registered))
+    }
+}
+
+/// One immutable snapshot of an account.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Endpoints of the walk, and retained ones.
+    pub(super) list: EndpointList,
+    /// Endpoints of earlier snapshots.
+    pub(super) removed: Arc<Removed>,
+    /// The walk that gave it.
+    pub walk: WalkFacts,
+}
+
+/// What is known about the walk of a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WalkFacts {
+    /// Wall time of its start.
+    pub started_at: UnixMillis,
+    /// Wall time of its end.
+    pub ended_at: UnixMillis,
+    /// Its end by the monotonic clock, for ages.
+    pub ended: Instant,
+    /// How long it took.
+    pub duration: Duration,
+    /// Pages received, repairs and repeated reads included.
+    pub pages: u64,
+    /// The list's `total_count`, if present.
+    pub reported: Option<u64>,
+    /// Endpoints that the count promises and the walk did not find; 0 when the walk is complete.
+    pub missing: u64,
+    /// Endpoints kept from an earlier snapshot; 0 when the walk is complete and no row was rejected.
+    pub retained: u64,
+    /// Rows that gave no record, in the order of [`Rejection::ALL`].
+    pub rejected_rows: [u64; Rejection::ALL.len()],
+    /// Values dropped from good rows, in the order of [`Field::ALL`].
+    pub rejected_values: [u64; Field::ALL.len()],
+    /// Values read under an assumption, in the order of [`Field::ALL`].
+    pub assumed_values: [u64; Field::ALL.len()],
+}
+
+impl WalkFacts {
+    /// A walk that ends now, without `total_count`, and with nothing missing, retained, rejected or
+    /// assumed. Both times are wall times.
+    pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
+        Self {
+            started_at,
+            ended_at,
+            ended: Instant::now(),
+            duration,
+            pages: 0,
+            reported: None,
+            missing: 0,
+            retained: 0,
+            rejected_rows: [0; Rejection::ALL.len()],
+            rejected_values: [0; Field::ALL.len()],
+            assumed_values: [0; Field::ALL.len()],
+        }
+    }
+}
+
+impl Snapshot {
+    /// Number of endpoints, retained ones included.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Has it no endpoint?
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Every endpoint, in the order of ids.
+    pub fn endpoints(&self) -> impl ExactSizeIterator<Item = EndpointView<'_>> {
+        let records = self.list.records.iter();
+        records.map(|record| record.view(&self.list.texts))
+    }
+
+    /// One endpoint by its id.
+    pub fn endpoint(&self, id: &str) -> Option<EndpointView<'_>> {
+        self.at(self.number(id)?)
+    }
+
+    /// The endpoint at this position in the order of ids.
+    pub fn at(&self, number: u32) -> Option<EndpointView<'_>> {
+        let record = self.list.records.get(usize::try_from(number).ok()?)?;
+        Some(record.view(&self.list.texts))
+    }
+
+    /// An endpoint's position in the order of ids.
+    pub fn number(&self, id: &str) -> Option<u32> {
+        let EndpointList { records, texts, .. } = &self.list;
+        let at = records.binary_search_by(|record| texts.get(record.id).cmp(id));
+        u32::try_from(at.ok()?).ok()
+    }
+
+    /// Names of applications in rows, by id.
+    pub fn application_names(&self) -> &BTreeMap<String, String> {
+        &self.list.application_names
+    }
+
+    /// This snapshot without retained endpoints that a walk last had `max_age` ago or earlier; `None`
+    /// if it has none of them.
+    pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
+        let passed = now.saturating_duration_since(self.walk.ended);
+        let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;
+        let EndpointList { records, texts, .. } = &self.list;
+        let expired: Vec<_> = records.iter().filter(is_expired).collect();
+        if expired.is_empty() {
+            return None;
+        }
+        let mut removed = Arc::clone(&self.removed);
+        Removed::add(&mut removed, &expired, texts, now);
+        let mut stay = Vec::with_capacity(records.len() - expired.len());
+        stay.extend(records.iter().filter(|one| !is_expired(one)).cloned());
+        Some(Self {
+            list: EndpointList {
+                records: stay,
+                texts: texts.clone(),
+                application_names: self.list.application_names.clone(),
+            },
+            removed,
+            walk: WalkFacts {
+                retained: self.walk.retained.saturating_sub(expired.len() as u64),
+                ..self.walk.clone()
+            },
+        })
+    }
+
+    /// Counts the endpoints. `groups` is the number of configured groups.
+    pub fn counts(&self, groups: usize) -> SnapshotCounts {
+        let mut all = Counts::default();
+        let mut applications = vec![Counts::default(); self.list.texts.numbers()];
+        let mut sub_accounts = applications.clone();
+        let mut by_group = vec![Counts::default(); groups + 1];
+        for record in &self.list.records {
+            let one = Counts::one(record.registered);
+            all += one;
+            applications[record.application as usize] += one;
+            sub_accounts[record.sub_account as usize] += one;
+            let group = record.group.checked_sub(1).map_or(groups, usize::from);
+            by_group[group.min(groups)] += one;
+        }
+        SnapshotCounts {
+            all,
+            applications: self.by_text(&applications),
+            sub_accounts: self.by_text(&sub_accounts),
+            groups: by_group,
+        }
+    }
+
+    /// Counts by interned number as a sorted list by text. "No text" and "" are one entry, which is
+    /// always present; other texts are present if an endpoint has them.
+    fn by_text(&self, counts: &[Counts]) -> Vec<(String, Counts)> {
+        let mut by_text = BTreeMap::from([("", Counts::default())]);
+        for (number, count) in (0..).zip(counts).filter(|(_, count)| count.total() > 0) {
+            let text = self.list.texts.interned(number).unwrap_or("");
+            *by_text.entry(text).or_default() += *count;
+        }
+        let by_text = by_text.into_iter();
+        by_text
+            .map(|(text, counts)| (text.to_owned(), counts))
+            .collect()
+    }
+}
+
+/// Every count of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SnapshotCounts {
+    /// The whole account.
+    pub all: Counts,
+    /// By application id, sorted; "" is for endpoints without one.
+    pub applications: Vec<(String, Counts)>,
+    /// By sub-account, sorted; "" is the main account.
+    pub sub_accounts: Vec<(String, Counts)>,
+    /// By index of the configured group; the last entry is for endpoints without a group.
+    pub groups: Vec<Counts>,
+}
+
+/// Endpoints by registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// `sip_registered` is true.
+    pub registered: u64,
+    /// `sip_registered` is false.
+    pub unregistered: u64,
+    /// `sip_registered` is neither.
+    pub unknown: u64,
+}
+
+impl Counts {
+    fn one(registered: Option<bool>) -> Self {
+        Self {
+            registered: u64::from(registered == Some(true)),
+            unregistered: u64::from(registered == Some(false)),
+            unknown: u64::from(registered.is_none()),
+        }
+    }
+
+    /// The sum.
+    pub fn total(&self) -> u64 {
+        self.registered + self.unregistered + self.unknown
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.registered += other.registered;
+        self.unregistered += other.unregistered;
+        self.unknown += other.unknown;
+    }
+}
