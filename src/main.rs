@@ -1,29 +1,29 @@
-//! The binary: arguments in, exit code out.
+//! The binary: parses the command line, runs it, and returns the exit code.
 
 use std::process::ExitCode;
 
-use vobiz_exporter::{app, cli::Arguments};
+use vobiz_exporter::{app, cli::Cli};
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args_os()) {
-        Ok(arguments) => arguments,
-        Err(help_or_wrong_usage) => help_or_wrong_usage.exit(),
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(help_or_usage_error) => help_or_usage_error.exit(),
     };
     let environment = environment();
-    match app::run(&arguments, &environment, &mut std::io::stdout()) {
+    match app::run(&cli, &environment, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            #[expect(clippy::print_stderr, reason = "the process's last word")]
-            if !failure.is_quiet() {
-                eprintln!("{failure}");
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the error message of the process")]
+            if !error.is_quiet() {
+                eprintln!("{error}");
             }
-            ExitCode::from(failure.code())
+            ExitCode::from(error.code())
         }
     }
 }
 
-/// The process's variables. What is not text in them becomes U+FFFD, by which the configuration
-/// knows one of ours that cannot be read.
+/// The environment variables. Invalid UTF-8 becomes U+FFFD, which the configuration reports for its
+/// own variables.
 fn environment() -> Vec<(String, String)> {
     let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
     std::env::vars_os()

@@ -63,21 +63,24 @@ impl Signals {
     /// second leaves at once. Runs beside everything else and never ends by itself; who drops it
     /// after the first signal gives up the second one's meaning. Where `shutdown` was cancelled
     /// by others, the first signal leaves at once.
-    pub async fn obey(mut self, shutdown: CancellationToken) -> Infallible {
+    pub async fn handle(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
             let signal = self.next().await;
             let name = signal.name();
             match signal {
                 Signal::HangUp => tracing::warn!(
                     signal = name,
-                    "a restart is needed to read the configuration again"
+                    "the signal is ignored: a restart is needed to reload the configuration"
                 ),
                 Signal::Terminate | Signal::Interrupt if shutdown.is_cancelled() => {
-                    tracing::warn!(signal = name, "leaving at once");
+                    tracing::warn!(signal = name, "exiting immediately");
                     std::process::exit(signal.exit_code());
                 }
                 Signal::Terminate | Signal::Interrupt => {
-                    tracing::info!(signal = name, "leaving, a second signal leaves at once");
+                    tracing::info!(
+                        signal = name,
+                        "shutting down, a second signal exits immediately"
+                    );
                     shutdown.cancel();
                 }
             }

@@ -59,7 +59,7 @@ async fn a_signal_ends_it_in_good_order_while_a_walk_hangs() {
             "{ended:?}"
         );
         assert!(
-            ended.err.trim_end().ends_with("\"left in good order\""),
+            ended.err.trim_end().ends_with("\"shutdown complete\""),
             "{ended:?}"
         );
         assert_eq!(ended.out, "");
@@ -91,13 +91,13 @@ async fn a_second_signal_leaves_at_once_with_the_code_of_a_killed_process() {
     let (_vendor, process, address) = large_exporter().await;
     let _reader = SlowReader::ask(&address, "/metrics").await;
     process.signal("TERM").await;
-    process.says("a second signal leaves at once").await;
+    process.says("a second signal exits immediately").await;
     let asked = Instant::now();
     process.signal("INT").await;
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(asked.elapsed() < Duration::from_secs(3), "{ended:?}");
-    assert!(!ended.err.contains("in good order"), "{ended:?}");
+    assert!(!ended.err.contains("shutdown complete"), "{ended:?}");
 }
 
 #[tokio::test]
