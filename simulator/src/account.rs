@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 
+use super::behaviour::Site;
 use super::endpoint::Endpoint;
-use super::life::Site;
 use super::shape::Shape;
 
 /// The order of an account's endpoints in its list.
@@ -129,7 +129,7 @@ impl Account {
         let Some(endpoint) = self.slot_mut(slot) else {
             return false;
         };
-        endpoint.life.freeze();
+        endpoint.simulation.freeze();
         change(endpoint);
         true
     }
@@ -137,7 +137,7 @@ impl Account {
     /// Changes every endpoint, as [`Account::edit`] changes one.
     pub fn edit_all(&mut self, mut change: impl FnMut(&mut Endpoint)) {
         for endpoint in self.slots.iter_mut().flatten() {
-            endpoint.life.freeze();
+            endpoint.simulation.freeze();
             change(endpoint);
         }
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::life::Life;
+use super::behaviour::Simulation;
 
 /// A SIP endpoint.
 ///
@@ -30,7 +30,7 @@ pub struct Endpoint {
     /// JSON in the list instead of the row of this endpoint; may be invalid.
     pub raw: Option<String>,
     pub(super) hidden: bool,
-    pub(super) life: Life,
+    pub(super) simulation: Simulation,
 }
 
 impl Endpoint {
@@ -49,7 +49,7 @@ impl Endpoint {
             updated: Timestamp::UNIX_EPOCH,
             raw: None,
             hidden: false,
-            life: Life::still(),
+            simulation: Simulation::still(),
             id,
         }
     }
@@ -96,7 +96,7 @@ impl Endpoint {
 
     /// The user agent of its device, registered or not.
     pub fn device(&self) -> &'static str {
-        self.life.device.user_agent
+        self.simulation.device.user_agent
     }
 
     /// True if the API shows it as registered.

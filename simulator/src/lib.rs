@@ -16,7 +16,9 @@
 //! This crate does not depend on the exporter.
 
 mod account;
+mod account_events;
 mod answer;
+mod behaviour;
 mod body;
 mod connection;
 mod credentials;
@@ -27,11 +29,9 @@ mod fault;
 mod handler;
 mod hostile;
 mod identity;
-mod life;
 mod list;
 mod log;
 mod names;
-mod operator;
 mod page_fault;
 mod plan;
 mod populate;

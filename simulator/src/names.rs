@@ -1,6 +1,6 @@
 //! Names, roles and devices of simulated endpoints.
 
-use super::life::Behaviour;
+use super::behaviour::Behaviour;
 
 /// The purpose of an endpoint. [`MIX`] contains each role with its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Account, Application, SubAccount};
+use super::behaviour::{Behaviour, Device, Simulation, Site, instant};
 use super::endpoint::Endpoint;
 use super::events::{EndpointRef, Event};
-use super::life::{Behaviour, Device, Life, Site, instant};
 use super::names::{APPLICATIONS, Role, SITES, role};
 use super::shape::Shape;
 use super::world::World;
@@ -218,7 +218,7 @@ impl World {
         endpoint.created = instant((self.now() - age).as_second());
         endpoint.updated = instant((endpoint.created + touched).as_second());
         endpoint.allowed[2] = number.is_multiple_of(3);
-        endpoint.life = Life {
+        endpoint.simulation = Simulation {
             behaviour: role.behaviour(),
             site: role.site(),
             lifetime: role.lifetime(),
@@ -269,12 +269,12 @@ impl World {
         let Some(endpoint) = owner.slot_mut(target.slot) else {
             return;
         };
-        endpoint.life.until = until;
+        endpoint.simulation.until = until;
         if registered {
-            endpoint.registration = Some(endpoint.life.registration(now - ago));
+            endpoint.registration = Some(endpoint.simulation.registration(now - ago));
         }
         if still {
-            endpoint.life.behaviour = Behaviour::Still;
+            endpoint.simulation.behaviour = Behaviour::Still;
             return;
         }
         match role.behaviour() {

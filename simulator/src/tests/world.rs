@@ -1,4 +1,4 @@
-//! The model alone: no sockets.
+//! The model without sockets.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn everything_happens_within_a_day_of_five_hundred_endpoints() {
 }
 
 #[test]
-fn a_day_keeps_the_shape_of_the_fleet() {
+fn a_day_keeps_the_proportions_of_the_fleet() {
     let mut world = World::demo(500, 3);
     let mut lowest = 1.0_f64;
     for _ in 0..24 * 12 {
@@ -106,7 +106,7 @@ fn share<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, of: impl Fn(&str) ->
 }
 
 #[test]
-fn agents_come_in_the_morning_and_go_at_night() {
+fn agents_register_for_their_shifts() {
     let mut world = World::demo(500, 5);
     let agents = |world: &World| {
         share(world.first().endpoints(), |alias| {
@@ -123,7 +123,7 @@ fn agents_come_in_the_morning_and_go_at_night() {
 }
 
 #[test]
-fn a_site_drops_at_once_and_comes_back() {
+fn a_site_loses_all_registrations_at_once_and_recovers() {
     let mut world = World::new(START, 2);
     world.settle(AccountPlan::of(TEST_ACCOUNT, 450));
     for outage in 1..=4 {
@@ -204,7 +204,7 @@ fn an_edited_endpoint_stays_as_it_was_set() {
 }
 
 #[test]
-fn edits_move_the_list_as_they_say() {
+fn edits_change_the_positions_in_the_list() {
     let mut world = World::new(START, 1);
     world.add(crate::Account::new("MA_X", "t"));
     let account = world.first_mut();

@@ -28,7 +28,7 @@ pub(super) enum Behaviour {
 
 /// The simulation state of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Life {
+pub(super) struct Simulation {
     pub(super) behaviour: Behaviour,
     /// The index of its site in the account.
     pub(super) site: Option<u8>,
@@ -67,7 +67,7 @@ const EXPIRY_DELAY: i64 = 15;
 /// One renewal in this many fails for an endpoint that is always on.
 const FAILURE_RATE: u32 = 400;
 
-impl Life {
+impl Simulation {
     /// A state without events.
     pub(super) fn still() -> Self {
         Self {
@@ -132,20 +132,20 @@ impl World {
     fn find(&mut self, target: EndpointRef) -> Option<&mut Endpoint> {
         let account = self.accounts.get_mut(target.account as usize)?;
         let endpoint = account.slot_mut(target.slot)?;
-        (endpoint.life.generation == target.generation).then_some(endpoint)
+        (endpoint.simulation.generation == target.generation).then_some(endpoint)
     }
 
     pub(super) fn register(&mut self, now: i64, target: EndpointRef) {
-        let Some(life) = self.find(target).map(|endpoint| endpoint.life) else {
+        let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
         };
-        if let Some(back) = self.site_restored_at(target.account, life, now) {
+        if let Some(back) = self.site_restored_at(target.account, simulation, now) {
             let at = back + self.rng.i64(0..180);
             self.events.plan(at, Event::Register(target));
             return;
         }
-        let mut until = life.until;
-        if let Behaviour::Shift(shift) = life.behaviour
+        let mut until = simulation.until;
+        if let Behaviour::Shift(shift) = simulation.behaviour
             && until <= now
         {
             let (start, end) = shift.around(now, self.zone);
@@ -162,18 +162,18 @@ impl World {
         let Some(endpoint) = self.find(target) else {
             return;
         };
-        endpoint.life.until = until;
-        endpoint.life.device.port = port;
-        endpoint.registration = Some(endpoint.life.registration(now));
+        endpoint.simulation.until = until;
+        endpoint.simulation.device.port = port;
+        endpoint.registration = Some(endpoint.simulation.registration(now));
         self.event_counts.registrations += 1;
         self.plan_refresh(now, target);
     }
 
     fn refresh(&mut self, now: i64, target: EndpointRef) {
-        let Some(life) = self.find(target).map(|endpoint| endpoint.life) else {
+        let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
         };
-        let stops_refreshing = match life.behaviour {
+        let stops_refreshing = match simulation.behaviour {
             Behaviour::Flapping => self.rng.u32(..100) < 35,
             Behaviour::AlwaysOn => self.rng.u32(..FAILURE_RATE) == 0,
             _ => false,
@@ -184,12 +184,12 @@ impl World {
         let Some(endpoint) = self.find(target) else {
             return;
         };
-        if life.behaviour == Behaviour::Shared {
-            endpoint.life.second = !life.second;
-            endpoint.registration = Some(endpoint.life.registration(now));
+        if simulation.behaviour == Behaviour::Shared {
+            endpoint.simulation.second = !simulation.second;
+            endpoint.registration = Some(endpoint.simulation.registration(now));
             self.event_counts.displacements += 1;
         } else if let Some(registration) = &mut endpoint.registration {
-            registration.expires = Some(instant(now + i64::from(life.lifetime)));
+            registration.expires = Some(instant(now + i64::from(simulation.lifetime)));
             self.event_counts.refreshes += 1;
         }
         self.plan_refresh(now, target);
@@ -197,18 +197,18 @@ impl World {
 
     /// Plans the next event of a registered device: renewal, or the end of the shift.
     pub(super) fn plan_refresh(&mut self, now: i64, target: EndpointRef) {
-        let Some(life) = self.find(target).map(|endpoint| endpoint.life) else {
+        let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
         };
-        let lifetime = i64::from(life.lifetime);
-        let wait = match life.behaviour {
+        let lifetime = i64::from(simulation.lifetime);
+        let wait = match simulation.behaviour {
             Behaviour::Shared => self.rng.i64(20..50),
             _ => lifetime * self.rng.i64(50..95) / 100,
         };
-        if matches!(life.behaviour, Behaviour::Shift(_)) && life.until <= now + wait {
+        if matches!(simulation.behaviour, Behaviour::Shift(_)) && simulation.until <= now + wait {
             if self.rng.bool() {
                 self.events
-                    .plan(life.until.max(now + 1), Event::SignOff(target));
+                    .plan(simulation.until.max(now + 1), Event::SignOff(target));
             } else {
                 self.stop_refreshing(now, target);
             }
@@ -232,14 +232,14 @@ impl World {
             return;
         };
         endpoint.registration = None;
-        let life = endpoint.life;
+        let simulation = endpoint.simulation;
         self.event_counts.lapses += 1;
-        let away = match life.behaviour {
+        let away = match simulation.behaviour {
             Behaviour::Flapping => {
                 self.event_counts.flaps += 1;
                 self.rng.i64(30..300)
             }
-            Behaviour::Shift(shift) if life.until <= now => {
+            Behaviour::Shift(shift) if simulation.until <= now => {
                 return self.plan_next_shift(now, target, shift);
             }
             _ => self.rng.i64(60..1500),
@@ -252,7 +252,7 @@ impl World {
             return;
         };
         endpoint.registration = None;
-        let behaviour = endpoint.life.behaviour;
+        let behaviour = endpoint.simulation.behaviour;
         self.event_counts.sign_offs += 1;
         if let Behaviour::Shift(shift) = behaviour {
             self.plan_next_shift(now, target, shift);
@@ -266,9 +266,9 @@ impl World {
     }
 
     /// The end of the outage of an endpoint's site, if there is one.
-    fn site_restored_at(&self, account: u32, life: Life, now: i64) -> Option<i64> {
+    fn site_restored_at(&self, account: u32, simulation: Simulation, now: i64) -> Option<i64> {
         let account = self.accounts.get(account as usize)?;
-        let site = account.sites.get(usize::from(life.site?))?;
+        let site = account.sites.get(usize::from(simulation.site?))?;
         (site.down_until > now).then_some(site.down_until)
     }
 }

@@ -1,7 +1,7 @@
 //! Events of an account: application changes, re-created endpoints, site outages.
 
+use super::behaviour::{Behaviour, instant};
 use super::events::{EndpointRef, Event};
-use super::life::{Behaviour, instant};
 use super::world::World;
 
 const HOUR: i64 = 3600;
@@ -63,8 +63,8 @@ impl World {
         endpoint.registration = None;
         endpoint.created = instant(now);
         endpoint.updated = instant(now);
-        endpoint.life.generation = 0;
-        let behaviour = endpoint.life.behaviour;
+        endpoint.simulation.generation = 0;
+        let behaviour = endpoint.simulation.behaviour;
         owner.push(endpoint);
         self.event_counts.recreations += 1;
         let Some(slot) = owner.slot_of(&id) else {
@@ -103,22 +103,22 @@ impl World {
                 continue;
             };
             let there = endpoint
-                .life
+                .simulation
                 .site
                 .is_some_and(|number| usize::from(number) == site);
             if !there
-                || endpoint.life.behaviour == Behaviour::Still
+                || endpoint.simulation.behaviour == Behaviour::Still
                 || endpoint.registration.is_none()
             {
                 continue;
             }
             endpoint.registration = None;
-            endpoint.life.generation += 1;
+            endpoint.simulation.generation += 1;
             losses += 1;
             let target = EndpointRef {
                 account,
                 slot,
-                generation: endpoint.life.generation,
+                generation: endpoint.simulation.generation,
             };
             self.events
                 .plan(back + self.rng.i64(0..180), Event::Register(target));
@@ -136,7 +136,7 @@ impl World {
         let slot = account.listed()[self.rng.usize(..account.len())];
         account
             .slot(slot)
-            .filter(|endpoint| endpoint.life.behaviour != Behaviour::Still)
+            .filter(|endpoint| endpoint.simulation.behaviour != Behaviour::Still)
             .map(|_| slot)
     }
 
