@@ -1,17 +1,17 @@
-//! The end of the process, as a value that is handed over.
+//! Signals, and the token that shuts down all tasks.
 //!
-//! SIGTERM and SIGINT ask for an orderly end: everybody who holds the [`CancellationToken`] finishes what is under
-//! way. A second one leaves at once, with the exit code that a shell gives to a process that the signal
-//! has killed: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
+//! The first SIGTERM or SIGINT cancels the [`CancellationToken`]: every task finishes its work in
+//! progress. The second one exits immediately, with the exit code that a shell reports for a process
+//! killed by the signal: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
 
 use std::{convert::Infallible, io};
 
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// Cloned into every task; cancelled once, when the process is asked to end.
+/// Cloned into every task; cancelled at shutdown.
 pub use tokio_util::sync::CancellationToken;
 
-/// The signals that this process listens to, from the moment this exists.
+/// Handlers of SIGTERM, SIGINT and SIGHUP.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Stream,
@@ -35,7 +35,7 @@ impl Signal {
         }
     }
 
-    /// 128 and the signal's number, as shells count.
+    /// 128 plus the number of the signal, as shells report it.
     fn exit_code(self) -> i32 {
         match self {
             Self::Terminate => 143,
@@ -46,7 +46,7 @@ impl Signal {
 }
 
 impl Signals {
-    /// Takes over SIGTERM, SIGINT and SIGHUP; must be called within a Tokio runtime.
+    /// Registers the handlers; must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -59,10 +59,8 @@ impl Signals {
         })
     }
 
-    /// Turns signals into the end of the process: the first SIGTERM or SIGINT cancels `shutdown`, the
-    /// second leaves at once. Runs beside everything else and never ends by itself; who drops it
-    /// after the first signal gives up the second one's meaning. Where `shutdown` was cancelled
-    /// by others, the first signal leaves at once.
+    /// The first SIGTERM or SIGINT cancels `shutdown`, the second exits immediately. If `shutdown` is
+    /// cancelled already, the first signal exits immediately. Never returns: spawn it as a task.
     pub async fn handle(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
             let signal = self.next().await;

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,13 +15,13 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ExitError, error::accounts_result, serve::AccountFactory};
+use super::{ExitError, error::accounts_result, serve::Accounts};
 use crate::{
     api::{ApplicationForm, Client, Endpoint, Error, Page, RowShape},
     cli::{ListenAddress, ServeArgs, WebArgs},
     config::{self, Account, Config},
     snapshot::{AccountState, Snapshot},
-    walk::{Poller, PollerDeps, Source},
+    walk::{Poller, Source},
 };
 
 const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The API reportedly does not \
@@ -68,27 +68,31 @@ pub(super) async fn check(
 
 /// Reads the lists of all accounts concurrently, and reports in the order of the configuration.
 async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitError> {
-    let mut factory = AccountFactory::new(config);
-    let mut walks = FuturesOrdered::new();
-    for account in &config.accounts {
-        let created = factory.create(account);
-        walks.push_back(async move {
-            let (client, deps) = created.map_err(|error| error.to_string())?;
-            ListReport::read(account, client, deps).await
-        });
-    }
+    let mut recorders = Vec::new();
+    let accounts = Accounts::build(config, Duration::ZERO, |_, client, _| {
+        let shape = Mutex::default();
+        let recorder = Arc::new(ShapeRecorder { client, shape });
+        recorders.push(Arc::clone(&recorder));
+        recorder
+    })?;
+    let mut pollers = accounts.pollers;
+    let mut walks: FuturesOrdered<_> = pollers.iter_mut().map(Poller::walk).collect();
     let mut failed = 0;
-    for account in &config.accounts {
-        match walks.next().await.expect("every account has a walk") {
-            Ok(report) => {
-                for line in report.lines(account) {
-                    writeln!(out, "{}: {line}", account.name)?;
-                }
-            }
-            Err(error) => {
+    let sources = accounts.readers.iter().zip(&recorders);
+    for (account, (reader, recorder)) in config.accounts.iter().zip(sources) {
+        let walked = walks.next().await.expect("every account has a walk");
+        let (state, shape) = (reader.current(), *lock(&recorder.shape));
+        let lines = match (walked, &state.snapshot) {
+            (Ok(()), Some(snapshot)) => report(account, &state, snapshot, shape),
+            (walked, _) => {
                 failed += 1;
-                writeln!(out, "{}: FAILED: {error}", account.name)?;
+                let error = walked.err().map(|error| error.to_string());
+                let error = error.unwrap_or_else(|| "the walk published no snapshot".to_owned());
+                vec![format!("FAILED: {error}")]
             }
+        };
+        for line in lines {
+            writeln!(out, "{}: {line}", account.name)?;
         }
     }
     accounts_result(failed, config.accounts.len())
@@ -96,14 +100,14 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
 
 /// The client, and the combined shape of all rows that it read: a snapshot does not contain it.
 struct ShapeRecorder {
-    client: Client,
+    client: Arc<Client>,
     shape: Mutex<RowShape>,
 }
 
 impl Source for ShapeRecorder {
     async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
         let page = self.client.list_page(offset, limit).await?;
-        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shape = lock(&self.shape);
         *shape = shape.and(page.shape);
         Ok(page)
     }
@@ -117,100 +121,76 @@ impl Source for ShapeRecorder {
     }
 }
 
-/// The result of one walk.
-struct ListReport {
-    state: Arc<AccountState>,
-    snapshot: Arc<Snapshot>,
-    shape: RowShape,
+fn lock(shape: &Mutex<RowShape>) -> MutexGuard<'_, RowShape> {
+    shape.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl ListReport {
-    /// Walks the list once, like the serving exporter.
-    async fn read(account: &Account, client: Client, deps: PollerDeps) -> Result<Self, String> {
-        let recorder = Arc::new(ShapeRecorder {
-            client,
-            shape: Mutex::default(),
-        });
-        let source = Arc::clone(&recorder);
-        let (mut poller, reader) = Poller::new(account.clone(), source, deps, Duration::ZERO);
-        poller.walk().await.map_err(|error| error.to_string())?;
-        let state = reader.current();
-        let snapshot = state.snapshot.clone();
-        let shape = *recorder
-            .shape
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Ok(Self {
-            snapshot: snapshot.ok_or("the walk published no snapshot")?,
-            state,
-            shape,
-        })
+/// What the list contains, and what is unusual about it.
+fn report(
+    account: &Account,
+    state: &AccountState,
+    snapshot: &Snapshot,
+    shape: RowShape,
+) -> Vec<String> {
+    let (all, walk) = (snapshot.len(), &snapshot.walk);
+    let tallies = snapshot.tally(account.groups.len());
+    let registered = tallies.all.registered;
+    let mut lines = vec![
+        "credentials accepted".to_owned(),
+        format!("endpoints: {all}, {registered} registered"),
+    ];
+    if walk.missing > 0 {
+        let missing = walk.missing;
+        lines.push(format!(
+            "the API counts {missing} more endpoints than it returned"
+        ));
     }
-
-    /// What the list contains, and what is unusual about it.
-    fn lines(&self, account: &Account) -> Vec<String> {
-        let (all, walk) = (self.snapshot.len(), &self.snapshot.walk);
-        let tallies = self.snapshot.tally(account.groups.len());
-        let registered = tallies.all.registered;
-        let mut lines = vec![
-            "credentials accepted".to_owned(),
-            format!("endpoints: {all}, {registered} registered"),
-        ];
-        if walk.missing > 0 {
-            let missing = walk.missing;
-            lines.push(format!(
-                "the API counts {missing} more endpoints than it returned"
-            ));
-        }
-        lines.push(format!("row shape: {}", self.shape_text()));
-        lines.extend(self.shape.application.map(|form| match form {
-            ApplicationForm::Object => "application: an object".to_owned(),
-            ApplicationForm::Path => "application: a path that ends in its id".to_owned(),
-            ApplicationForm::Id => "application: its id alone".to_owned(),
-        }));
-        let rejected: u64 = walk.rejected_rows.iter().sum();
-        if rejected > 0 {
-            lines.push(format!("{rejected} rows could not be read"));
-        }
-        let clock_offset = self.state.clock_offset;
-        if let Some(offset) = clock_offset.filter(|offset| offset.abs() >= 5.0) {
-            lines.push(format!(
-                "the clocks of the API and of this host are {offset:.0} s apart"
-            ));
-        }
-        for (group, counts) in account.groups.iter().zip(&tallies.groups) {
-            let (name, watch, matched) = (&group.name, group.watch.label(), counts.total());
-            lines.push(format!("group {name} (watch {watch}): {matched} matched"));
-        }
-        if all > 0 && registered == 0 {
-            lines.push(NONE_REGISTERED.to_owned());
-        }
-        lines
+    lines.push(format!("row shape: {}", shape_text(shape, snapshot)));
+    lines.extend(shape.application.map(|form| match form {
+        ApplicationForm::Object => "application: an object".to_owned(),
+        ApplicationForm::Path => "application: a path that ends in its id".to_owned(),
+        ApplicationForm::Id => "application: its id alone".to_owned(),
+    }));
+    let rejected: u64 = walk.rejected_rows.iter().sum();
+    if rejected > 0 {
+        lines.push(format!("{rejected} rows could not be read"));
     }
+    if let Some(offset) = state.clock_offset.filter(|offset| offset.abs() >= 5.0) {
+        lines.push(format!(
+            "the clocks of the API and of this host are {offset:.0} s apart"
+        ));
+    }
+    for (group, counts) in account.groups.iter().zip(&tallies.groups) {
+        let (name, watch, matched) = (&group.name, group.watch.label(), counts.total());
+        lines.push(format!("group {name} (watch {watch}): {matched} matched"));
+    }
+    if all > 0 && registered == 0 {
+        lines.push(NONE_REGISTERED.to_owned());
+    }
+    lines
+}
 
-    /// The documented row shape that the rows match.
-    fn shape_text(&self) -> &'static str {
-        let snapshot = &self.snapshot;
-        let has_details = snapshot.endpoints().any(|one| {
-            one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some()
-        });
-        let registered = snapshot.endpoints().any(|one| one.registered == Some(true));
-        match (self.shape.registration_keys, self.shape.narrative_keys) {
-            _ if snapshot.is_empty() => "unknown, the list has no rows",
-            (true, true) if has_details => "documented (registration details in rows)",
-            (true, true) if registered => "documented, registration details empty",
-            (true, true) => "documented, none registered",
-            (true, false) if has_details => "short, with registration details in rows",
-            (true, false) => "short, registration details empty",
-            (false, true) => {
-                "times and permissions, but no registration fields; expiry only by retrieving each \
+/// The documented row shape that the rows match.
+fn shape_text(shape: RowShape, snapshot: &Snapshot) -> &'static str {
+    let has_details = snapshot
+        .endpoints()
+        .any(|one| one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some());
+    let registered = snapshot.endpoints().any(|one| one.registered == Some(true));
+    match (shape.registration_keys, shape.narrative_keys) {
+        _ if snapshot.is_empty() => "unknown, the list has no rows",
+        (true, true) if has_details => "documented (registration details in rows)",
+        (true, true) if registered => "documented, registration details empty",
+        (true, true) => "documented, none registered",
+        (true, false) if has_details => "short, with registration details in rows",
+        (true, false) => "short, registration details empty",
+        (false, true) => {
+            "times and permissions, but no registration fields; expiry only by retrieving each \
                  endpoint"
-            }
-            (false, false) if registered => {
-                "short (no registration fields; expiry only by retrieving each endpoint)"
-            }
-            (false, false) => "short (no registration fields, none registered)",
         }
+        (false, false) if registered => {
+            "short (no registration fields; expiry only by retrieving each endpoint)"
+        }
+        (false, false) => "short (no registration fields, none registered)",
     }
 }
 
@@ -219,11 +199,8 @@ impl ListReport {
 /// # Errors
 /// Code 1: the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
-    let Some(listen) = web.listen_addresses.first() else {
-        return Err(ExitError::RunTime(
-            "not healthy: no listen address".to_owned(),
-        ));
-    };
+    // The flag has a default, so there is at least one address.
+    let listen = &web.listen_addresses[0];
     let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
     let limit = HEALTH_TIMEOUT.as_secs();
     let status = timeout(HEALTH_TIMEOUT, health_status(listen))

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{self, Write},
     path::{self, Path},
 };
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use url::Url;
 use vobiz_simulator::{
-    AccountPlan, DEMO_ACCOUNTS, Latency, Options, Pace, Shape, Vendor, World, identity,
+    AccountPlan, DEMO_ACCOUNTS, Latency, Login, Options, Pace, Shape, Vendor, World, identity,
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cli::{DemoArgs, RowShape, SimulateArgs},
     clock::Clock,
-    config::{self, Account, Config, Group, GroupMatch, Pattern, Watch},
+    config::{self, Config, Group, GroupMatch, Pattern, Watch},
     shutdown::CancellationToken,
 };
 
@@ -43,7 +43,9 @@ pub(super) async fn demo(
         pace: Pace::Running(1.0),
         ..Options::default()
     };
-    let vendor = Vendor::start(world, options).await.map_err(start_error)?;
+    let vendor = Vendor::start(world, options)
+        .await
+        .map_err(ExitError::context("cannot start the simulated API"))?;
     let config = demo_config(&vendor.base_url())?;
     let exporter = Exporter::bind(&config, &args.web).await?;
     let endpoint = vendor.edit(|world| world.first().at(0).map(|one| one.id().to_owned()));
@@ -69,55 +71,49 @@ pub(super) async fn demo(
     Ok(())
 }
 
-/// A configuration of both demo accounts.
+/// A configuration of both demo accounts. The environment configures one account, so each account is
+/// loaded alone.
 fn demo_config(base_url: &Url) -> Result<Config, ExitError> {
-    let load = |auth_id: &str, token: &str| {
+    let load = |login: Login, name: &str| {
         let variables = [
-            ("VOBIZ_AUTH_ID", auth_id),
-            ("VOBIZ_AUTH_TOKEN", token),
+            ("VOBIZ_AUTH_ID", login.auth_id),
+            ("VOBIZ_AUTH_TOKEN", login.token),
             ("VOBIZ_EXPORTER__API__BASE_URL", base_url.as_str()),
             ("VOBIZ_EXPORTER__POLL__INTERVAL", "15s"),
             ("VOBIZ_EXPORTER__PROBE__ENABLED", "true"),
         ];
         let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        config::load(None, &environment).map(|loaded| loaded.config)
+        config::load(None, &environment).map(|mut loaded| {
+            let account = &mut loaded.config.accounts[0];
+            name.clone_into(&mut account.name);
+            account.groups = demo_groups();
+            loaded.config
+        })
     };
-    // The environment configures one account, so each account is loaded alone.
-    let [first, second] = DEMO_ACCOUNTS;
-    let mut config = load(first.auth_id, first.token)?;
-    let branch = load(second.auth_id, second.token)?;
+    let mut config = load(DEMO_ACCOUNTS[0], DEMO_NAMES[0])?;
+    let branch = load(DEMO_ACCOUNTS[1], DEMO_NAMES[1])?;
     config.accounts.extend(branch.accounts);
-    let accounts = config.accounts.drain(..).zip(DEMO_NAMES);
-    let accounts = accounts.map(|(account, name)| Account {
-        name: name.to_owned(),
-        groups: demo_groups(),
-        ..account
-    });
-    let accounts = accounts.collect();
-    Ok(Config { accounts, ..config })
+    Ok(config)
 }
 
 fn demo_groups() -> Vec<Group> {
-    let group = |name: &str, matches, watch| Group {
+    let pattern = |text: &str| Pattern::new(text).expect("a constant pattern is valid");
+    let group = |name: &str, username: Option<&str>, alias: Option<&str>, watch| Group {
         name: name.to_owned(),
-        matches,
+        matches: GroupMatch {
+            username: username.map(pattern),
+            alias: alias.map(pattern),
+            ..GroupMatch::default()
+        },
         watch,
     };
-    let pattern = |text| Some(Pattern::new(text).expect("a constant pattern is valid"));
-    let alias = |text| GroupMatch {
-        alias: pattern(text),
-        ..GroupMatch::default()
-    };
-    let webrtc = GroupMatch {
-        username: pattern("web_.*"),
-        ..GroupMatch::default()
-    };
+    let reception = Some("(Reception|Front Desk).*");
     vec![
-        group("reception", alias("(Reception|Front Desk).*"), Watch::Page),
-        group("webrtc", webrtc, Watch::Ignore),
-        group("spare", alias("Spare.*"), Watch::Ignore),
-        group("bangalore", alias("BLR-.*"), Watch::Notice),
-        group("delhi", alias("DEL-.*"), Watch::Notice),
+        group("reception", None, reception, Watch::Page),
+        group("webrtc", Some("web_.*"), None, Watch::Ignore),
+        group("spare", None, Some("Spare.*"), Watch::Ignore),
+        group("bangalore", None, Some("BLR-.*"), Watch::Notice),
+        group("delhi", None, Some("DEL-.*"), Watch::Notice),
     ]
 }
 
@@ -131,16 +127,16 @@ pub(super) async fn simulate(
     let listener = listen(args).await?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let options = simulator_options(args)?;
-    let vendor = Vendor::over(listener, world(args, seed), options).map_err(start_error)?;
-    write!(out, "{}", printed_config(args, &vendor.base_url(), seed))?;
-    out.flush()?;
+    let vendor = Vendor::over(listener, world(args, seed), options)
+        .map_err(ExitError::context("cannot start the simulated API"))?;
+    print_config(args, &vendor.base_url(), seed, out)?;
     shutdown.cancelled().await;
     vendor.stop().await;
     Ok(())
 }
 
-/// The configuration of an exporter that polls this API.
-fn printed_config(args: &SimulateArgs, base_url: &Url, seed: u64) -> String {
+/// Prints the configuration of an exporter that polls this API.
+fn print_config(args: &SimulateArgs, url: &Url, seed: u64, out: &mut dyn Write) -> io::Result<()> {
     let (accounts, endpoints) = (args.accounts, args.endpoints);
     let ca_file = args.tls_cert_file.as_ref().map(|file| {
         // The exporter resolves a relative path against the directory of its configuration.
@@ -148,23 +144,24 @@ fn printed_config(args: &SimulateArgs, base_url: &Url, seed: u64) -> String {
         format!(", ca_file: {:?}", file.display().to_string())
     });
     let ca_file = ca_file.unwrap_or_default();
-    let mut lines = vec![
-        format!("# The simulated API answers at {base_url}"),
-        format!(
-            "# with {accounts} accounts of {endpoints} endpoints (seed {seed}). An exporter's --config.file for it:"
-        ),
-        format!("api: {{base_url: \"{base_url}\"{ca_file}}}"),
-        "accounts:".to_owned(),
-    ];
-    lines.extend((1..=accounts.min(PRINTED_ACCOUNTS)).map(|number| {
+    writeln!(
+        out,
+        "# The simulated API answers at {url}\n\
+         # with {accounts} accounts of {endpoints} endpoints (seed {seed}). An exporter's --config.file for it:\n\
+         api: {{base_url: \"{url}\"{ca_file}}}\n\
+         accounts:"
+    )?;
+    for number in 1..=accounts.min(PRINTED_ACCOUNTS) {
         let (auth_id, token) = (auth_id(number), token(number));
-        format!("  - {{name: sim-{number}, auth_id: {auth_id}, auth_token: {token}}}")
-    }));
-    if accounts > PRINTED_ACCOUNTS {
-        lines.push(format!("  # ... to {}", auth_id(accounts)));
+        writeln!(
+            out,
+            "  - {{name: sim-{number}, auth_id: {auth_id}, auth_token: {token}}}"
+        )?;
     }
-    lines.push(String::new());
-    lines.join("\n")
+    if accounts > PRINTED_ACCOUNTS {
+        writeln!(out, "  # ... to {}", auth_id(accounts))?;
+    }
+    out.flush()
 }
 
 fn world(args: &SimulateArgs, seed: u64) -> World {
@@ -209,13 +206,8 @@ fn simulator_options(args: &SimulateArgs) -> Result<Options, ExitError> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, ExitError> {
-    fs::read(file)
-        .map_err(|error| ExitError::RunTime(format!("cannot read {}: {error}", file.display())))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the form of `map_err`")]
-fn start_error(error: std::io::Error) -> ExitError {
-    ExitError::RunTime(format!("cannot start the simulated API: {error}"))
+    let action = format!("cannot read {}", file.display());
+    fs::read(file).map_err(ExitError::context(action))
 }
 
 /// The wall time as the start of a simulated world.

@@ -1,6 +1,6 @@
 //! Why the process exits with a code other than 0.
 
-use std::io;
+use std::{fmt::Display, io};
 
 use crate::config;
 
@@ -20,6 +20,11 @@ pub enum ExitError {
 }
 
 impl ExitError {
+    /// Converts an error into [`Self::RunTime`], with the failed action before its message.
+    pub(super) fn context<E: Display>(action: impl Display) -> impl FnOnce(E) -> Self {
+        move |error| Self::RunTime(format!("{action}: {error}"))
+    }
+
     /// 1 for a failure at run time, 2 for an invalid configuration.
     pub fn code(&self) -> u8 {
         match self {

@@ -1,10 +1,9 @@
 //! One walk of every account, and its exposition.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::Permissions,
     io::{self, Write},
-    iter::repeat_with,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::Path,
     time::Duration,
 };
@@ -24,9 +23,6 @@ use crate::{
     walk::Poller,
 };
 
-/// Random characters in the name of the temporary file.
-const RANDOM_CHARS: usize = 12;
-
 /// Walks every account once and writes the exposition to `--once.output`, or to `out`.
 ///
 /// After `shutdown` it prints the results so far: an account whose walk has not finished has no
@@ -41,27 +37,26 @@ pub(super) async fn once(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let config = load_config(args, environment)?;
-    let mut accounts = Accounts::build(&config, Duration::ZERO)?;
+    let mut accounts = Accounts::build(&config, Duration::ZERO, |_, client, _| client)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
     // Writing may block on a reader that stops reading: from here on, one signal ends the process.
     shutdown.cancel();
     let states: Vec<_> = accounts.readers.iter().map(Reader::current).collect();
-    let count = |up: bool| states.iter().filter(|state| state.up == Some(up)).count();
-    let (total, failed) = (states.len(), count(false));
-    let unfinished = total - count(true) - failed;
+    let count = |up| states.iter().filter(|state| state.up == up).count();
+    let (total, failed, unfinished) = (states.len(), count(Some(false)), count(None));
     let interrupted =
         format!("interrupted: {unfinished} of {total} accounts were not walked to the end");
     let exposition = single_run(&states, &accounts.instruments);
     match &args.once_output {
         Some(file) if unfinished > 0 => {
-            let file = file.display();
-            let message = format!("{interrupted}; {file} was not written");
-            return Err(ExitError::RunTime(message));
+            let not_written = format!("; {} was not written", file.display());
+            return Err(ExitError::RunTime(interrupted + &not_written));
         }
-        Some(file) => replace(file, exposition).map_err(|error| {
-            ExitError::RunTime(format!("cannot write {}: {error}", file.display()))
-        })?,
+        Some(file) => {
+            let action = format!("cannot write {}", file.display());
+            replace(file, exposition).map_err(ExitError::context(action))?;
+        }
         None => {
             for chunk in exposition {
                 out.write_all(&chunk)?;
@@ -80,31 +75,21 @@ pub(super) async fn once(
 /// The temporary file is in the same directory. Its name does not end in `.prom`, so the collector
 /// ignores it. Its name is random, so no other user can prepare a link of that name.
 fn replace(file: &Path, exposition: SingleRun) -> io::Result<()> {
-    let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let random: String = repeat_with(fastrand::alphanumeric)
-        .take(RANDOM_CHARS)
-        .collect();
-    let mut temporary_name = std::ffi::OsString::from(".");
-    temporary_name.push(name);
-    temporary_name.push(format!(".{random}.tmp"));
-    let temporary = file.with_file_name(temporary_name);
-    let handle = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let written = write(handle, exposition).and_then(|()| fs::rename(&temporary, file));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write(mut handle: File, exposition: SingleRun) -> io::Result<()> {
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".vobiz-exporter.")
+        .suffix(".tmp")
+        .tempfile_in(directory)?;
+    let handle = temporary.as_file_mut();
     // Readable by the user of the collector, whatever the umask is.
     handle.set_permissions(Permissions::from_mode(0o644))?;
     for chunk in exposition {
         handle.write_all(&chunk)?;
     }
-    handle.sync_all()
+    handle.sync_all()?;
+    temporary.persist(file)?;
+    Ok(())
 }

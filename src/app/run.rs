@@ -1,6 +1,6 @@
 //! Runs the selected command: memory, logging, runtime and signals.
 
-use std::{any::Any, io::Write, panic::PanicHookInfo};
+use std::{io::Write, panic::PanicHookInfo};
 
 use super::{
     ExitError,
@@ -55,12 +55,11 @@ pub fn run(
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .enable_all()
         .build()
-        .map_err(|error| ExitError::RunTime(format!("cannot start threads: {error}")))?;
+        .map_err(ExitError::context("cannot start threads"))?;
     let result = runtime.block_on(execute(cli, environment, out));
     // A read of a token file that hangs must not delay the exit.
     runtime.shutdown_background();
-    result?;
-    Ok(out.flush()?)
+    result.and(out.flush().map_err(ExitError::from))
 }
 
 async fn execute(
@@ -71,8 +70,7 @@ async fn execute(
     let shutdown = CancellationToken::new();
     // First, so that an early SIGHUP does not end the process. In a task of its own, so that a
     // second SIGTERM ends it even while this task blocks in a read or a write.
-    let signals = Signals::listen()
-        .map_err(|error| ExitError::RunTime(format!("cannot handle signals: {error}")))?;
+    let signals = Signals::listen().map_err(ExitError::context("cannot handle signals"))?;
     tokio::spawn(signals.handle(shutdown.clone()));
     let args = &cli.serve;
     match &cli.command {
@@ -128,20 +126,10 @@ fn return_large_buffers() {
     }
 }
 
-/// The panic hook: a panic is a bug, and is logged as one line like every other event.
+/// The panic hook: a panic is a bug, and is logged as one line, with its location and message, like
+/// every other event.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let location = panic.location().map(ToString::to_string);
-    tracing::error!(
-        location,
-        panic = panic_message(panic.payload()),
-        "internal error: please report this line as a bug"
-    );
-}
-
-fn panic_message(payload: &dyn Any) -> &str {
-    let literal = payload.downcast_ref::<&str>().copied();
-    let formatted = || payload.downcast_ref::<String>().map(String::as_str);
-    literal.or_else(formatted).unwrap_or("no message")
+    tracing::error!(%panic, "internal error: please report this line as a bug");
 }
 
 #[cfg(test)]
@@ -173,7 +161,7 @@ mod tests {
         let text = log.text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
-        for (line, message) in lines.iter().zip(["panic=plain", "7"]) {
+        for (line, message) in lines.iter().zip(["\\nplain\"", "\\n7\""]) {
             assert!(line.contains("level=error"), "{line}");
             assert!(line.contains("src/app/run.rs:"), "{line}");
             assert!(line.contains(message), "{line}");

@@ -7,9 +7,12 @@ use std::{
 use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{ExitError, systemd::Systemd};
+use super::{
+    ExitError,
+    systemd::{SEND_TIMEOUT, Systemd},
+};
 use crate::{
-    api::{Client, ClientError, Transports},
+    api::{Client, Transports},
     cli::{ListenAddress, ServeArgs, WebArgs},
     clock::Clock,
     config::{self, Account, Config},
@@ -19,7 +22,7 @@ use crate::{
     shutdown::CancellationToken,
     snapshot::Reader,
     telemetry::Instruments,
-    walk::{Poller, PollerDeps, RateLimiters},
+    walk::{Poller, PollerDeps, RateLimiters, Source},
 };
 
 /// Maximum time between the first walks of two accounts.
@@ -36,7 +39,8 @@ pub(super) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ExitError> {
     let systemd = Systemd::from_environment(environment, process::id());
-    systemd.notify("STATUS=reading the configuration").await;
+    let status = "STATUS=reading the configuration";
+    systemd.notify(SEND_TIMEOUT, status).await;
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.masked(), "configuration loaded");
     let exporter = Exporter::bind(&config, &args.web).await?;
@@ -67,18 +71,17 @@ pub(super) fn load_config(
 }
 
 /// Bound listeners and idle pollers.
-pub(super) struct Exporter<'a> {
-    config: &'a Config,
+pub(super) struct Exporter {
     bound: Bound,
-    accounts: Accounts,
+    accounts: Accounts<Client>,
 }
 
-impl<'a> Exporter<'a> {
+impl Exporter {
     /// Binds all listeners and builds all pollers. Sends no request to the API.
     ///
     /// # Errors
     /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
-    pub(super) async fn bind(config: &'a Config, web: &WebArgs) -> Result<Self, ExitError> {
+    pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
         let addresses: Vec<_> = web.listen_addresses.iter().map(http_address).collect();
         let settings = Settings {
             telemetry_path: web.telemetry_path.as_str().to_owned(),
@@ -88,8 +91,13 @@ impl<'a> Exporter<'a> {
         let bound = Bound::bind(&addresses, settings).await;
         let mut bound = bound
             .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
-        let mut accounts = Accounts::build(config, STAGGER_TOTAL)?;
-        if let Some(prober) = accounts.prober.take() {
+        let mut prober = Prober::new(config);
+        let accounts = Accounts::build(config, STAGGER_TOTAL, |account, client, deps| {
+            let (limiter, instruments) = (Arc::clone(&deps.limiter), deps.instruments.clone());
+            prober.add(account, Arc::clone(&client), limiter, instruments);
+            client
+        })?;
+        if config.probe.enabled {
             bound = bound.with_bell(Arc::new(prober));
             tracing::info!(
                 requests_per_second = config.probe.requests_per_second,
@@ -102,11 +110,7 @@ impl<'a> Exporter<'a> {
                 path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
             );
         }
-        Ok(Self {
-            config,
-            bound,
-            accounts,
-        })
+        Ok(Self { bound, accounts })
     }
 
     /// The bound addresses.
@@ -116,20 +120,19 @@ impl<'a> Exporter<'a> {
 
     /// Polls, renders and serves until `shutdown` and the end of all responses in progress.
     pub(super) async fn run(self, shutdown: CancellationToken) {
+        let (pollers, readers) = (self.accounts.pollers, self.accounts.readers);
         let instruments = self.accounts.instruments;
-        let exposition = Exposition::new(self.accounts.readers, instruments.clone());
         let mut tasks = JoinSet::new();
-        for (account, poller) in self.config.accounts.iter().zip(self.accounts.pollers) {
-            let poller = poller.run(shutdown.clone());
-            tasks.spawn(log_poller_panic(account.name.clone(), poller));
+        for (poller, reader) in pollers.into_iter().zip(&readers) {
+            let account = Arc::clone(&reader.current().account);
+            tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
         }
-        let (rendering, until) = (exposition.clone(), shutdown.clone());
-        tasks.spawn(restart_rendering(move || {
-            let (rendering, until) = (rendering.clone(), until.clone());
-            async move {
-                until.run_until_cancelled(rendering.run()).await;
-            }
-        }));
+        let exposition = Exposition::new(readers, instruments.clone());
+        let (rendered, until) = (exposition.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            let rendering = restart_rendering(|| rendered.clone().run());
+            until.run_until_cancelled(rendering).await;
+        });
         let exposition = Arc::new(exposition);
         self.bound.serve(exposition, instruments, shutdown).await;
         tasks.shutdown().await;
@@ -139,10 +142,10 @@ impl<'a> Exporter<'a> {
 
 /// A poller catches panics of its walks, so a panic here is a bug outside of them. The other pollers
 /// go on, and the snapshot of the account is withdrawn after its maximum age.
-async fn log_poller_panic(account: String, poller: impl Future<Output = ()>) {
+async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
     if AssertUnwindSafe(poller).catch_unwind().await.is_err() {
         tracing::error!(
-            account,
+            %account,
             "the poller panicked and its account is no longer polled: restart the exporter"
         );
     }
@@ -165,40 +168,53 @@ pub(super) fn http_address(listen: &ListenAddress) -> Address {
 }
 
 /// The pollers of all accounts and the readers of their snapshots, in the order of the configuration.
-pub(super) struct Accounts {
-    pub(super) pollers: Vec<Poller<Client>>,
+/// Accounts share connections, the limit on requests in flight and, where base URL and auth id are
+/// equal, the rate limiter.
+pub(super) struct Accounts<S> {
+    pub(super) pollers: Vec<Poller<S>>,
     pub(super) readers: Vec<Reader>,
     pub(super) instruments: Instruments,
-    /// The handler of `/probe`; `None` if probes are off.
-    prober: Option<Prober<Client>>,
 }
 
-impl Accounts {
+impl<S: Source> Accounts<S> {
     /// Builds all pollers and starts none. Their first walks are planned within `first_walks_within`.
+    /// `source` makes the source of a poller from the client of its account.
     ///
     /// # Errors
     /// A proxy or CA file that is not usable, with the name of the account.
-    pub(super) fn build(config: &Config, first_walks_within: Duration) -> Result<Self, ExitError> {
-        let mut factory = AccountFactory::new(config);
-        factory.instruments.config_loaded(Clock::system().now());
+    pub(super) fn build(
+        config: &Config,
+        first_walks_within: Duration,
+        mut source: impl FnMut(&Account, Arc<Client>, &PollerDeps) -> Arc<S>,
+    ) -> Result<Self, ExitError> {
+        let clock = Clock::system();
         let mut accounts = Self {
             pollers: Vec::new(),
             readers: Vec::new(),
-            instruments: factory.instruments.clone(),
-            prober: config.probe.enabled.then(|| Prober::new(config)),
+            instruments: Instruments::new(),
         };
+        accounts.instruments.config_loaded(clock.now());
+        let mut limiters = RateLimiters::new(config.max_concurrent_requests);
+        for account in &config.accounts {
+            let api = &account.api;
+            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
+        }
+        let mut transports = Transports::new();
         let stagger = stagger(config.accounts.len(), first_walks_within);
         let mut first_walk_in = Duration::ZERO;
         for account in &config.accounts {
-            let (client, deps) = factory.create(account).map_err(|error| {
+            let instruments = accounts.instruments.account(&account.name);
+            let client = transports.client(account, instruments.clone(), clock);
+            let client = client.map_err(|error| {
                 ExitError::Configuration(format!("account {}: {error}", account.name))
             })?;
-            let client = Arc::new(client);
-            if let Some(prober) = &mut accounts.prober {
-                let (limiter, instruments) = (Arc::clone(&deps.limiter), deps.instruments.clone());
-                prober.add(account, Arc::clone(&client), limiter, instruments);
-            }
-            let (poller, reader) = Poller::new(account.clone(), client, deps, first_walk_in);
+            let deps = PollerDeps {
+                clock,
+                instruments,
+                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+            };
+            let source = source(account, Arc::new(client), &deps);
+            let (poller, reader) = Poller::new(account.clone(), source, deps, first_walk_in);
             accounts.pollers.push(poller);
             accounts.readers.push(reader);
             first_walk_in += stagger;
@@ -211,49 +227,6 @@ impl Accounts {
 fn stagger(accounts: usize, total: Duration) -> Duration {
     let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
     STAGGER.min(total / accounts)
-}
-
-/// Creates the client and the poller dependencies of each account. Accounts share connections, the
-/// limit on requests in flight and, where base URL and auth id are equal, the rate limiter.
-pub(super) struct AccountFactory {
-    instruments: Instruments,
-    limiters: RateLimiters,
-    transports: Transports,
-}
-
-impl AccountFactory {
-    pub(super) fn new(config: &Config) -> Self {
-        let mut limiters = RateLimiters::new(config.max_concurrent_requests);
-        for account in &config.accounts {
-            let api = &account.api;
-            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
-        }
-        Self {
-            instruments: Instruments::new(),
-            limiters,
-            transports: Transports::new(),
-        }
-    }
-
-    /// # Errors
-    /// The proxy or the CA file of the account is not usable.
-    pub(super) fn create(
-        &mut self,
-        account: &Account,
-    ) -> Result<(Client, PollerDeps), ClientError> {
-        let (api, clock) = (&account.api, Clock::system());
-        let instruments = self.instruments.account(&account.name);
-        let client = self
-            .transports
-            .client(account, instruments.clone(), clock)?;
-        let limiter = self.limiters.limiter(&api.base_url, &account.auth_id);
-        let deps = PollerDeps {
-            clock,
-            instruments,
-            limiter,
-        };
-        Ok((client, deps))
-    }
 }
 
 #[cfg(test)]
@@ -279,13 +252,13 @@ mod tests {
         let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::Info, Format::Logfmt));
         let mut tasks = JoinSet::new();
         let broken = async { panic!("a bug, on purpose") };
-        tasks.spawn(log_poller_panic("broken".to_owned(), broken));
+        tasks.spawn(log_poller_panic("broken".into(), broken));
         let (done, other) = oneshot::channel();
         let good = async {
             sleep(Duration::from_secs(60)).await;
             done.send(()).unwrap();
         };
-        tasks.spawn(log_poller_panic("good".to_owned(), good));
+        tasks.spawn(log_poller_panic("good".into(), good));
         other.await.unwrap();
         let text = log.text();
         assert_eq!(text.lines().count(), 1, "{text}");

@@ -22,7 +22,7 @@ use crate::{shutdown::CancellationToken, snapshot::Reader};
 /// Time between two comparisons of the status with the last one sent.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Limit for a notification while systemd does not read from its socket.
-const SEND_TIMEOUT: Duration = Duration::from_millis(200);
+pub(super) const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 /// The same for `READY=1`: without it, systemd ends the service.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -62,10 +62,14 @@ impl Systemd {
         if self.socket.is_none() {
             return;
         }
-        let mut sent = status(&accounts);
+        let current = || {
+            let outcomes = accounts.iter().map(|account| account.current().up);
+            status(&outcomes.collect::<Vec<_>>())
+        };
+        let mut sent = current();
         let ready = format!("READY=1\nSTATUS={sent}");
         tokio::select! {
-            () = self.notify_within(READY_TIMEOUT, &ready) => {}
+            () = self.notify(READY_TIMEOUT, &ready) => {}
             () = stopped.cancelled() => {}
         }
         let mut status_ticks = every(STATUS_INTERVAL);
@@ -78,16 +82,16 @@ impl Systemd {
                 biased;
                 () = shutdown.cancelled(), if is_running => {
                     is_running = false;
-                    self.notify("STOPPING=1\nSTATUS=finishing answers under way").await;
+                    self.notify(SEND_TIMEOUT, "STOPPING=1\nSTATUS=finishing answers under way").await;
                 }
                 () = stopped.cancelled() => return,
                 _ = watchdog_ticks.tick(), if self.watchdog.is_some() => {
-                    self.notify("WATCHDOG=1").await;
+                    self.notify(SEND_TIMEOUT, "WATCHDOG=1").await;
                 }
                 _ = status_ticks.tick(), if is_running => {
-                    let now = status(&accounts);
+                    let now = current();
                     if now != sent {
-                        self.notify(&format!("STATUS={now}")).await;
+                        self.notify(SEND_TIMEOUT, &format!("STATUS={now}")).await;
                         sent = now;
                     }
                 }
@@ -95,13 +99,9 @@ impl Systemd {
         }
     }
 
-    /// Sends a notification if there is a socket.
-    pub(super) async fn notify(&self, text: &str) {
-        self.notify_within(SEND_TIMEOUT, text).await;
-    }
-
-    /// A failure is logged: the exporter works without systemd, too.
-    async fn notify_within(&self, limit: Duration, text: &str) {
+    /// Sends a notification if there is a socket. A failure is logged: the exporter works without
+    /// systemd, too.
+    pub(super) async fn notify(&self, limit: Duration, text: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = timeout(limit, send(socket, text)).await;
         if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
@@ -139,14 +139,9 @@ fn every(time: Duration) -> Interval {
     ticks
 }
 
-/// The state of the last walks, for `systemctl status`.
-fn status(accounts: &[Reader]) -> String {
-    let outcomes = accounts.iter().map(|account| account.current().up);
-    status_text(&outcomes.collect::<Vec<_>>())
-}
-
-/// `None` is an account whose first walk has not finished.
-fn status_text(outcomes: &[Option<bool>]) -> String {
+/// The outcomes of the last walks, for `systemctl status`. `None` is an account whose first walk has not
+/// finished.
+fn status(outcomes: &[Option<bool>]) -> String {
     let all = outcomes.len();
     let count = |wanted| outcomes.iter().filter(|one| **one == wanted).count();
     let (up, failed) = (count(Some(true)), count(Some(false)));
@@ -211,16 +206,16 @@ mod tests {
     fn the_status_names_first_walks_and_then_their_outcome() {
         let (up, failed) = (Some(true), Some(false));
         assert_eq!(
-            status_text(&[None]),
+            status(&[None]),
             "first walks: 0 of 1 account finished, 0 of them failed"
         );
         assert_eq!(
-            status_text(&[up, failed, None]),
+            status(&[up, failed, None]),
             "first walks: 2 of 3 accounts finished, 1 of them failed"
         );
-        assert_eq!(status_text(&[up]), "1 account, all up");
+        assert_eq!(status(&[up]), "1 account, all up");
         assert_eq!(
-            status_text(&[up, failed]),
+            status(&[up, failed]),
             "2 accounts: 1 up, 1 failed their last walk"
         );
     }

@@ -1,12 +1,22 @@
 //! The flags and commands, declared for clap. Their documentation comments are the help texts.
 
-use std::{ffi::OsString, path::PathBuf, sync::LazyLock, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use jiff::fmt::friendly::SpanParser;
 
 use super::values::{ListenAddress, TelemetryPath};
+
+/// Version, revision and compiler, as `--version` shows them after the name.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("VOBIZ_EXPORTER_REVISION"),
+    ", rustc ",
+    env!("VOBIZ_EXPORTER_RUSTVERSION"),
+    ")"
+);
 
 /// The end of `--help` and of the manual page.
 const AFTER_HELP: &str = "\
@@ -26,7 +36,7 @@ Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
 #[derive(Debug, Clone, PartialEq, Parser)]
 #[command(
     name = "vobiz-exporter",
-    version = version(),
+    version = VERSION,
     args_conflicts_with_subcommands = true,
     after_long_help = AFTER_HELP
 )]
@@ -250,10 +260,9 @@ impl Cli {
     /// # Errors
     /// Wrong usage (exit code 2), or the text of `--help` or `--version` (exit code 0). The error's
     /// `exit()` prints it and ends the process with that code.
-    pub fn read<Word>(words: impl IntoIterator<Item = Word>) -> Result<Self, clap::Error>
-    where
-        Word: Into<OsString> + Clone,
-    {
+    pub fn read(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
         Self::try_parse_from(words)
     }
 
@@ -274,22 +283,8 @@ impl ServeArgs {
     }
 }
 
-/// Version, revision and compiler, as `--version` shows them after the name.
-fn version() -> &'static str {
-    static VERSION: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "{} (revision {}, rustc {})",
-            env!("CARGO_PKG_VERSION"),
-            env!("VOBIZ_EXPORTER_REVISION"),
-            env!("VOBIZ_EXPORTER_RUSTVERSION"),
-        )
-    });
-    &VERSION
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
-    static PARSER: SpanParser = SpanParser::new();
-    let duration = PARSER.parse_unsigned_duration(text).ok();
+    let duration = SpanParser::new().parse_unsigned_duration(text).ok();
     duration
         .filter(|duration| *duration <= Duration::from_secs(3600))
         .ok_or_else(|| "must be a duration up to 1h with its unit, such as 20ms".to_owned())

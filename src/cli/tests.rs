@@ -121,7 +121,7 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
 }
 
 #[test]
-fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
+fn wrong_usage_exits_with_2_and_names_the_error() {
     for (words, kind) in [
         ("--once.output=x", ErrorKind::MissingRequiredArgument),
         ("--config.check --once", ErrorKind::ArgumentConflict),

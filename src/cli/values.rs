@@ -95,9 +95,3 @@ impl FromStr for TelemetryPath {
         }
     }
 }
-
-impl fmt::Display for TelemetryPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
