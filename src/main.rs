@@ -1,16 +1,16 @@
-//! The binary: arguments in, exit code out.
+//! The binary: parses the command line, runs it, and returns the exit code.
 
 use std::process::ExitCode;
 
-use vobiz_exporter::{app, cli::Arguments};
+use vobiz_exporter::{app, cli::Cli};
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::read(std::env::args_os()) {
-        Ok(arguments) => arguments,
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
         Err(help_or_usage_error) => help_or_usage_error.exit(),
     };
     let environment = environment();
-    match app::run(&arguments, &environment, &mut std::io::stdout()) {
+    match app::run(&cli, &environment, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the error message of the process")]
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The environment variables. Bytes that are not UTF-8 become U+FFFD, so that the configuration can
-/// report a setting with such bytes.
+/// The environment variables. Invalid UTF-8 becomes U+FFFD, which the configuration reports for its
+/// own variables.
 fn environment() -> Vec<(String, String)> {
     let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
     std::env::vars_os()

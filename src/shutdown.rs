@@ -1,30 +1,56 @@
-//! Signals and the shutdown of the process.
+//! Signals, and the token that shuts down all tasks.
 //!
-//! SIGTERM and SIGINT start an orderly shutdown: every holder of the [`CancellationToken`] finishes its
-//! work. A second signal ends the process at once. Its exit code is then the one that a shell gives to
-//! a killed process: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
+//! The first SIGTERM or SIGINT cancels the [`CancellationToken`]: every task finishes its work in
+//! progress. The second one exits immediately, with the exit code that a shell reports for a process
+//! killed by the signal: 143 for SIGTERM, 130 for SIGINT. SIGHUP never ends the process.
 
 use std::{convert::Infallible, io};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// Every task has a clone. It is cancelled once, at the start of the shutdown.
+/// Cloned into every task; cancelled at shutdown.
 pub use tokio_util::sync::CancellationToken;
 
-/// The handlers of the signals. They replace the default actions from their creation on.
+/// Handlers of SIGTERM, SIGINT and SIGHUP.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
+    terminate: Stream,
+    interrupt: Stream,
+    hang_up: Stream,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Signal {
+    Terminate,
+    Interrupt,
+    HangUp,
+}
+
+impl Signal {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+            Self::HangUp => "SIGHUP",
+        }
+    }
+
+    /// 128 plus the number of the signal, as shells report it.
+    fn exit_code(self) -> i32 {
+        match self {
+            Self::Terminate => 143,
+            Self::Interrupt => 130,
+            Self::HangUp => 129,
+        }
+    }
 }
 
 impl Signals {
-    /// Installs handlers for SIGTERM, SIGINT and SIGHUP. Requires a Tokio runtime.
+    /// Registers the handlers; must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// The operating system refuses to install a handler.
+    /// The operating system refused to register a handler.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -33,25 +59,37 @@ impl Signals {
         })
     }
 
-    /// Handles signals until it is dropped. The first SIGTERM or SIGINT cancels `shutdown`. The second
-    /// one exits the process, and so does the first one if `shutdown` is already cancelled.
+    /// The first SIGTERM or SIGINT cancels `shutdown`, the second exits immediately. If `shutdown` is
+    /// cancelled already, the first signal exits immediately. Never returns: spawn it as a task.
     pub async fn handle(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
-            let (signal, exit_code) = tokio::select! {
-                _ = self.terminate.recv() => ("SIGTERM", 143),
-                _ = self.interrupt.recv() => ("SIGINT", 130),
-                _ = self.hang_up.recv() => {
-                    let signal = "SIGHUP";
-                    tracing::warn!(signal, "a restart is needed to read the configuration again");
-                    continue;
+            let signal = self.next().await;
+            let name = signal.name();
+            match signal {
+                Signal::HangUp => tracing::warn!(
+                    signal = name,
+                    "the signal is ignored: a restart is needed to reload the configuration"
+                ),
+                Signal::Terminate | Signal::Interrupt if shutdown.is_cancelled() => {
+                    tracing::warn!(signal = name, "exiting immediately");
+                    std::process::exit(signal.exit_code());
                 }
-            };
-            if shutdown.is_cancelled() {
-                tracing::warn!(signal, "exiting at once");
-                std::process::exit(exit_code);
+                Signal::Terminate | Signal::Interrupt => {
+                    tracing::info!(
+                        signal = name,
+                        "shutting down, a second signal exits immediately"
+                    );
+                    shutdown.cancel();
+                }
             }
-            tracing::info!(signal, "shutting down; a second signal exits at once");
-            shutdown.cancel();
+        }
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = self.hang_up.recv() => Signal::HangUp,
         }
     }
 }

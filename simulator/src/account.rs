@@ -1,22 +1,22 @@
-//! One account: who may ask, what it owns, and its endpoints in the order of the list.
+//! One account: credentials, applications, and endpoints in the order of the list.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 
+use super::behaviour::Site;
 use super::endpoint::Endpoint;
-use super::life::Site;
 use super::shape::Shape;
 
-/// In which order the list shows an account's endpoints.
+/// The order of an account's endpoints in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
-    /// The first created stands first; new ones appear at the end.
+    /// By time of creation; new endpoints appear at the end.
     #[default]
     OldestFirst,
-    /// The last created stands first; new ones push all others down.
+    /// By reverse time of creation; a new endpoint moves all others one position further.
     NewestFirst,
-    /// Every request sees another order.
+    /// Every request gets another order.
     Shuffled,
 }
 
@@ -42,21 +42,21 @@ pub struct Application {
 pub struct Account {
     /// `auth_id`.
     pub auth_id: String,
-    /// The token that is accepted at present.
+    /// The valid token.
     pub token: String,
     /// Its sub-accounts.
     pub sub_accounts: Vec<SubAccount>,
     /// Its applications.
     pub applications: Vec<Application>,
-    /// The form of its rows.
+    /// The form of the rows.
     pub shape: Shape,
     /// The order of its list.
     pub order: Order,
-    /// The largest page it gets; a larger `limit` is clamped in silence.
+    /// The maximum page size; a larger `limit` is reduced to it without an error.
     pub max_limit: usize,
-    /// What `total_count` says instead of the truth, without filters.
+    /// A wrong `total_count` for lists without filters.
     pub total_count: Option<u64>,
-    /// Does the unfiltered list of the main account contain what its sub-accounts own?
+    /// True if the unfiltered list of the main account contains endpoints of sub-accounts.
     pub lists_sub_accounts: bool,
     slots: Vec<Option<Endpoint>>,
     /// Slot numbers, oldest first.
@@ -87,17 +87,17 @@ impl Account {
         }
     }
 
-    /// How many endpoints it has, hidden ones included.
+    /// Number of endpoints, including hidden ones.
     pub fn len(&self) -> usize {
         self.listed.len()
     }
 
-    /// Has it no endpoints?
+    /// True without endpoints.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// How many the API shows as registered.
+    /// Number of endpoints that the API shows as registered.
     pub fn registered(&self) -> usize {
         self.endpoints().filter(|row| row.registered()).count()
     }
@@ -111,7 +111,7 @@ impl Account {
         self.slot(*self.listed.get(index)?)
     }
 
-    /// All endpoints in the order of the list, hidden ones included.
+    /// All endpoints in the order of the list, including hidden ones.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         (0..self.listed.len()).filter_map(|position| self.at(position))
     }
@@ -121,7 +121,7 @@ impl Account {
         self.slot(*self.by_id.get(id)?)
     }
 
-    /// Changes one endpoint. From then on no event of life touches it. False if there is none.
+    /// Changes one endpoint, and ends its simulated events. False if there is none.
     pub fn edit(&mut self, id: &str, change: impl FnOnce(&mut Endpoint)) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -129,27 +129,27 @@ impl Account {
         let Some(endpoint) = self.slot_mut(slot) else {
             return false;
         };
-        endpoint.life.stand_still();
+        endpoint.simulation.freeze();
         change(endpoint);
         true
     }
 
-    /// Changes every endpoint, as [`Account::edit`] does one.
+    /// Changes every endpoint, as [`Account::edit`] changes one.
     pub fn edit_all(&mut self, mut change: impl FnMut(&mut Endpoint)) {
         for endpoint in self.slots.iter_mut().flatten() {
-            endpoint.life.stand_still();
+            endpoint.simulation.freeze();
             change(endpoint);
         }
     }
 
-    /// Adds an endpoint as the youngest. One of the same id is replaced where it stands.
+    /// Adds the newest endpoint. An endpoint of the same id is replaced in its position.
     pub fn push(&mut self, endpoint: Endpoint) {
         let index = self.listed.len();
         self.put(index, endpoint);
     }
 
-    /// Inserts an endpoint at a position of the list (at its end, if the list is shorter). One of
-    /// the same id is replaced where it stands.
+    /// Inserts an endpoint at a position of the list (at its end, if the list is shorter). An
+    /// endpoint of the same id is replaced in its position.
     pub fn insert(&mut self, position: usize, endpoint: Endpoint) {
         let length = self.listed.len();
         let index = match self.order {
@@ -169,7 +169,7 @@ impl Account {
         Some(endpoint)
     }
 
-    /// Puts another endpoint, with another id, where the one of this id stood.
+    /// Replaces the endpoint of this id by one with another id, in the same position.
     pub fn replace(&mut self, id: &str, endpoint: Endpoint) -> Option<Endpoint> {
         let slot = *self.by_id.get(id)?;
         let index = self.listed.iter().position(|listed| *listed == slot)?;
@@ -178,8 +178,8 @@ impl Account {
         Some(old)
     }
 
-    /// Leaves an endpoint out of the lists, though it is counted and can be retrieved; or shows it
-    /// again. False if there is none of this id.
+    /// Hides an endpoint from lists, or shows it again. A hidden endpoint is counted and can be
+    /// retrieved. False if there is none of this id.
     pub fn hide(&mut self, id: &str, hidden: bool) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -192,7 +192,7 @@ impl Account {
         true
     }
 
-    /// Sorts the list for good; the least stands where the oldest did.
+    /// Sorts the list permanently; the least endpoint takes the position of the oldest.
     pub fn reorder(&mut self, mut by: impl FnMut(&Endpoint, &Endpoint) -> Ordering) {
         let slots = &self.slots;
         self.listed
@@ -236,8 +236,7 @@ impl Account {
             self.hidden -= usize::from(old.is_some_and(|old| old.hidden));
             return;
         }
-        // Slots are not used twice, so that an event planned for a deleted endpoint cannot meet
-        // its successor.
+        // Slots are not reused: an event planned for a deleted endpoint must not apply to another.
         let slot = u32::try_from(self.slots.len()).expect("memory ends before 2^32 endpoints");
         self.by_id.insert(endpoint.id.clone(), slot);
         self.slots.push(Some(endpoint));
@@ -247,7 +246,7 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the token nor a hundred thousand endpoints.
+        // Without the token and the endpoints.
         formatter
             .debug_struct("Account")
             .field("auth_id", &self.auth_id)

@@ -1,19 +1,19 @@
-//! From a request to the answer that the vendor's documents promise.
+//! From a request to the response that the vendor's documents describe.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::credentials::{self, Refusal};
+use super::credentials::{self, AuthError};
 use super::error_body::ErrorBody;
 use super::fault::Operation;
-use super::list::Asked;
+use super::list::ListRequest;
 use super::page_fault::PageFault;
 use super::populate::Login;
 use super::query::{BadParameter, ListQuery};
 use super::retrieve::retrieve;
 use super::world::World;
 
-/// The parts of a request that decide its answer.
+/// The parts of a request that determine the response.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
     pub(super) get: bool,
@@ -23,7 +23,7 @@ pub(super) struct Request {
     pub(super) token: Option<String>,
 }
 
-/// Which resource a path names. The vendor is strict about case and the final slash.
+/// The resource of a path. The vendor is strict about case and the final slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// `/api/v1/Account/{account}/Endpoint/`.
@@ -34,7 +34,7 @@ pub(super) enum Route {
     Unknown,
 }
 
-/// An answer before anything goes wrong with it.
+/// A response before any fault is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -44,7 +44,7 @@ pub(super) struct Answer {
 }
 
 impl Route {
-    /// Reads a path.
+    /// Parses a path.
     pub(super) fn of(path: &str) -> Self {
         let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let parts: Vec<&str> = path.split('/').collect();
@@ -69,7 +69,7 @@ impl Route {
         }
     }
 
-    /// What it is called in counters and faults.
+    /// The operation in counters and faults.
     pub(super) fn operation(&self) -> Operation {
         match self {
             Self::List { .. } => Operation::ListEndpoints,
@@ -88,7 +88,7 @@ impl Route {
 }
 
 impl Answer {
-    /// An answer in JSON.
+    /// A JSON response.
     pub(super) fn json(status: u16, body: Vec<u8>) -> Self {
         let content_type = Some("application/json".to_owned());
         Self {
@@ -110,15 +110,15 @@ impl Answer {
         }
     }
 
-    fn refused(refusal: Refusal, world: &World) -> Self {
+    fn refused(refusal: AuthError, world: &World) -> Self {
         match refusal {
-            Refusal::Missing(header) => {
+            AuthError::Missing(header) => {
                 let body = json!({"error": format!("Missing required header: {header}")});
                 Self::json(401, body.to_string().into_bytes())
             }
-            Refusal::Wrong => Self::error(401, &ErrorBody::Object, world),
-            Refusal::NoSuchAccount => Self::error(401, &ErrorBody::Plain, world),
-            Refusal::NotYours => Self::error(403, &ErrorBody::Message, world),
+            AuthError::Wrong => Self::error(401, &ErrorBody::Object, world),
+            AuthError::NoSuchAccount => Self::error(401, &ErrorBody::Plain, world),
+            AuthError::OtherAccount => Self::error(403, &ErrorBody::Message, world),
         }
     }
 
@@ -141,11 +141,11 @@ impl Answer {
         Self::json(*status, body.to_string().into_bytes())
     }
 
-    /// Answers a request from the world's present state.
+    /// The response from the current state of the world.
     pub(super) fn to(request: &Request, world: &mut World, faults: &[&PageFault]) -> Self {
         let route = Route::of(&request.path);
         let Some(path_account) = route.account() else {
-            // A wrong path is reported to answer like wrong credentials, and in plain text.
+            // Reportedly, an unknown path gets the status of wrong credentials, in plain text.
             return Self {
                 status: 401,
                 content_type: Some("text/plain; charset=utf-8".to_owned()),
@@ -170,7 +170,7 @@ impl Answer {
             _ => match ListQuery::parse(&request.query, account.max_limit) {
                 Err(bad) => Self::bad_parameter(&bad),
                 Ok(query) => {
-                    let asked = Asked {
+                    let asked = ListRequest {
                         account,
                         owner,
                         query: &query,
@@ -184,7 +184,7 @@ impl Answer {
 }
 
 impl World {
-    /// Answers a request without any socket: `path` as in `/api/v1/Account/MA_1/Endpoint/?limit=2`.
+    /// Responds to a request without a socket: `path` as in `/api/v1/Account/MA_1/Endpoint/?limit=2`.
     /// Returns the status and the body.
     pub fn ask(&mut self, path: &str, login: Login) -> (u16, Vec<u8>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));

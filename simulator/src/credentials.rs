@@ -1,38 +1,38 @@
-//! Who is asking, and may they?
+//! Authentication and authorization of a request.
 
 use super::world::World;
 
-/// What a request showed of credentials; the credentials themselves are not kept.
+/// The credentials of a request, without their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Presented {
-    /// Was there an `X-Auth-ID`?
+pub struct PresentedCredentials {
+    /// True with an `X-Auth-ID` header.
     pub auth_id: bool,
-    /// Was there an `X-Auth-Token`?
+    /// True with an `X-Auth-Token` header.
     pub token: bool,
-    /// Do they belong together and to the account of the path?
+    /// True if both are valid for the account of the path.
     pub accepted: bool,
 }
 
-/// On whose behalf a request is answered.
+/// The authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// The main account's number.
+    /// The index of the main account.
     pub(super) account: usize,
-    /// The sub-account, when it asks for itself.
+    /// The sub-account whose credentials were used.
     pub(super) owner: Option<String>,
 }
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum AuthError {
     /// This header is missing.
     Missing(&'static str),
-    /// Auth id and token do not belong together.
+    /// The token is not the one of the auth id.
     Wrong,
-    /// The path names an account that nobody has.
+    /// The account of the path does not exist.
     NoSuchAccount,
-    /// The path names somebody else's account.
-    NotYours,
+    /// The path names the account of another customer.
+    OtherAccount,
 }
 
 /// Compares the credentials of a request with the account of its path.
@@ -41,24 +41,24 @@ pub(super) fn check(
     path: &str,
     auth_id: Option<&str>,
     token: Option<&str>,
-) -> Result<Caller, Refusal> {
-    let auth_id = auth_id.ok_or(Refusal::Missing("X-Auth-ID"))?;
-    let token = token.ok_or(Refusal::Missing("X-Auth-Token"))?;
-    let (caller, expected) = find(world, auth_id).ok_or(Refusal::Wrong)?;
+) -> Result<Caller, AuthError> {
+    let auth_id = auth_id.ok_or(AuthError::Missing("X-Auth-ID"))?;
+    let token = token.ok_or(AuthError::Missing("X-Auth-Token"))?;
+    let (caller, expected) = find(world, auth_id).ok_or(AuthError::Wrong)?;
     if expected != token {
-        return Err(Refusal::Wrong);
+        return Err(AuthError::Wrong);
     }
     if path == auth_id {
         return Ok(caller);
     }
     Err(if find(world, path).is_some() {
-        Refusal::NotYours
+        AuthError::OtherAccount
     } else {
-        Refusal::NoSuchAccount
+        AuthError::NoSuchAccount
     })
 }
 
-/// The holder of an auth id, and the token that belongs to it.
+/// The caller of an auth id, and its token.
 fn find<'a>(world: &'a World, auth_id: &str) -> Option<(Caller, &'a str)> {
     world
         .accounts()

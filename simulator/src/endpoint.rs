@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::life::Life;
+use super::behaviour::Simulation;
 
-/// A SIP endpoint as the vendor keeps it.
+/// A SIP endpoint.
 ///
-/// The public fields may be changed at will through [`Account::edit`](super::Account::edit); the
-/// id belongs to the list it stands in.
+/// [`Account::edit`](super::Account::edit) changes the public fields. The id is fixed, because the list
+/// is indexed by it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     pub(super) id: String,
@@ -19,7 +19,7 @@ pub struct Endpoint {
     pub application: Option<String>,
     /// The auth id of the sub-account that owns it; `None` for the main account.
     pub sub_account: Option<String>,
-    /// The registration that the API admits to; `None` reads as `"false"`.
+    /// The registration that the API shows; `None` is shown as `"false"`.
     pub registration: Option<Registration>,
     /// `allow_voice`, `_message`, `_video`, `_same_domain`, `_other_domains`, `_phones`, `_apps`.
     pub allowed: [bool; 7],
@@ -27,15 +27,15 @@ pub struct Endpoint {
     pub created: Timestamp,
     /// `updated_at`.
     pub updated: Timestamp,
-    /// JSON that stands in the list instead of this endpoint's row, whatever it is.
+    /// JSON in the list instead of the row of this endpoint; may be invalid.
     pub raw: Option<String>,
     pub(super) hidden: bool,
-    pub(super) life: Life,
+    pub(super) simulation: Simulation,
 }
 
 impl Endpoint {
-    /// An unregistered endpoint without an application, of the main account, that no event of
-    /// life will touch.
+    /// An unregistered endpoint of the main account, without an application and without simulated
+    /// events.
     pub fn new(id: impl Into<String>) -> Self {
         let id = id.into();
         Self {
@@ -49,7 +49,7 @@ impl Endpoint {
             updated: Timestamp::UNIX_EPOCH,
             raw: None,
             hidden: false,
-            life: Life::still(),
+            simulation: Simulation::still(),
             id,
         }
     }
@@ -82,7 +82,7 @@ impl Endpoint {
         self
     }
 
-    /// The same with `json` in the place of its row.
+    /// The same with `json` instead of its row.
     #[must_use]
     pub fn raw(mut self, json: impl Into<String>) -> Self {
         self.raw = Some(json.into());
@@ -94,17 +94,17 @@ impl Endpoint {
         &self.id
     }
 
-    /// What its own device calls itself, registered or not.
+    /// The user agent of its device, registered or not.
     pub fn device(&self) -> &'static str {
-        self.life.device.user_agent
+        self.simulation.device.user_agent
     }
 
-    /// Does the API show it as registered?
+    /// True if the API shows it as registered.
     pub fn registered(&self) -> bool {
         self.registration.is_some()
     }
 
-    /// Registers it for an hour from `now` (a registration it already has is kept), or ends its
+    /// Registers it for an hour from `now` (an existing registration is kept), or ends its
     /// registration.
     pub fn set_registered(&mut self, registered: bool, now: Timestamp) {
         if !registered {
@@ -118,16 +118,16 @@ impl Endpoint {
     }
 }
 
-/// What the registrar knows of a registered device.
+/// The registration of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// `sip_contact`: address and port as the device wrote them.
+    /// `sip_contact`: address and port as the device sent them.
     pub contact: String,
     /// `sip_expires`; `None` is written as null.
     pub expires: Option<Timestamp>,
     /// `sip_user_agent`.
     pub user_agent: String,
-    /// `received`: the public address, as the registrar saw it.
+    /// `received`: the public source address.
     pub received: String,
 }
 

@@ -1,9 +1,9 @@
-//! The forms in which the vendor, or something in front of it, says no.
+//! Error bodies and the `Retry-After` header, of the vendor and of gateways in front of it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-/// The body of an error answer.
+/// The body of an error response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ErrorBody {
     /// `{"status": "error", "error": {"code", "message"}, "timestamp", "requestId"}`.
@@ -23,11 +23,11 @@ pub enum ErrorBody {
     Empty,
     /// `{}`.
     EmptyObject,
-    /// A word of plain text.
+    /// A message in plain text.
     Plain,
-    /// A gateway's page.
+    /// An HTML page of a gateway.
     Html,
-    /// The string form with a text of so many bytes.
+    /// The form of [`Self::Text`] with a message of this many bytes.
     Long(usize),
     /// These bytes, as JSON.
     Raw(String),
@@ -36,16 +36,16 @@ pub enum ErrorBody {
 /// The `Retry-After` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So many seconds; may be 0.
+    /// A number of seconds; may be 0.
     Seconds(u64),
-    /// An HTTP date, so long after the vendor's present time.
+    /// An HTTP date, this long after the vendor's current time.
     Date(SignedDuration),
     /// Any text.
     Text(String),
 }
 
 impl ErrorBody {
-    /// The content type, if there is one, and the bytes.
+    /// The content type, if any, and the body.
     pub(super) fn render(&self, status: u16, now: Timestamp) -> (Option<&'static str>, Vec<u8>) {
         const JSON: Option<&str> = Some("application/json");
         let (code, message) = words(status);
@@ -91,7 +91,7 @@ impl ErrorBody {
 }
 
 impl RetryAfter {
-    /// The header's value at this time of the vendor.
+    /// The value of the header at this time.
     pub(super) fn render(&self, now: Timestamp) -> String {
         match self {
             Self::Seconds(seconds) => seconds.to_string(),

@@ -1,4 +1,4 @@
-//! Faults on order: which requests are concerned, and what goes wrong with them.
+//! Planned faults: which requests they match, and their effects.
 
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
@@ -11,23 +11,23 @@ use super::error_body::{ErrorBody, RetryAfter};
 use super::page_fault::PageFault;
 use super::world::World;
 
-/// What a request asks for.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// The list of endpoints.
     ListEndpoints,
     /// One endpoint.
     RetrieveEndpoint,
-    /// A path that is neither.
+    /// Any other path.
     Other,
 }
 
-/// A complete answer that replaces the vendor's.
+/// A complete response that replaces the vendor's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// `Content-Type`; `None`: without.
+    /// `Content-Type`; `None` sends no such header.
     pub content_type: Option<String>,
     /// More headers.
     pub headers: Vec<(String, String)>,
@@ -35,63 +35,63 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// What goes wrong.
+/// The effect of a fault.
 #[derive(Debug)]
 pub enum Effect {
-    /// An error answer, or, with status 200, an error posing as success.
+    /// An error response; with status 200, an error body with a success status.
     Error {
         /// The status.
         status: u16,
-        /// The body's form.
+        /// The form of the body.
         body: ErrorBody,
         /// The `Retry-After` header.
         retry_after: Option<RetryAfter>,
     },
-    /// This answer and no other.
+    /// This response.
     Reply(Reply),
     /// A redirect.
     Redirect {
-        /// A status of the 300s.
+        /// A 3xx status.
         status: u16,
         /// `Location`.
         location: String,
     },
-    /// No answer, and the connection stays open.
+    /// No response; the connection stays open.
     Hang,
-    /// The connection is reset before the first byte of an answer.
+    /// The connection is reset before the first byte of a response.
     Reset,
-    /// The connection is reset after the headers and so many bytes of the body.
+    /// The connection is reset after the headers and this many bytes of the body.
     ResetAfter(usize),
-    /// `Content-Length` promises the whole body; the connection is closed after so many bytes.
+    /// `Content-Length` is the one of the whole body; the connection is closed after this many bytes.
     Truncate(usize),
-    /// The body stops after so many bytes and the connection stays open.
+    /// The body stops after this many bytes; the connection stays open.
     StallAfter(usize),
-    /// The body comes in pieces of so many bytes, each this long after the one before.
+    /// The body is sent in parts of this many bytes, with this delay before each.
     Drip(usize, Duration),
-    /// A whole answer whose body ends after so many bytes of its JSON.
+    /// A complete response whose JSON is cut after this many bytes.
     Partial(usize),
-    /// So many bytes of white space, of unannounced length, before the body.
+    /// This many bytes of white space before the body, without a `Content-Length`.
     Oversized(u64),
-    /// The same, compressed to a thousandth, announced as gzip.
+    /// The same, gzip-compressed to a thousandth.
     GzipBomb(u64),
-    /// The right body under another `Content-Type`, or none.
+    /// The correct body with another `Content-Type`, or none.
     ContentType(Option<String>),
-    /// The `Date` header is off by this much.
+    /// The `Date` header is wrong by this much.
     Clock(SignedDuration),
-    /// The answer comes this much later.
+    /// The response is delayed by this much.
     Delay(Duration),
-    /// Something is wrong with a page of the list.
+    /// A page of the list is wrong.
     Page(PageFault),
-    /// Once the answer is written down, and before any later request is, the world is changed.
+    /// The world is changed after the response is built, and before the next one is.
     Edit(Edit),
 }
 
-/// A change of the world that happens between two requests.
+/// A change of the world between two requests.
 pub struct Edit(Mutex<Box<Change>>);
 
 type Change = dyn FnMut(&mut World) + Send;
 
-/// A rule: what goes wrong, with which requests, how often.
+/// An effect, the requests that it matches, and how often it applies.
 #[derive(Debug)]
 pub struct Fault {
     pub(super) effect: Effect,
@@ -103,7 +103,7 @@ pub struct Fault {
     pub(super) times: u64,
 }
 
-/// What a rule looks at.
+/// The properties of a request that a fault matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject<'a> {
     pub(super) operation: Operation,
@@ -113,7 +113,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl Fault {
-    /// This effect on every request, for ever.
+    /// This effect on every request, without end.
     pub fn new(effect: Effect) -> Self {
         Self {
             effect,
@@ -126,12 +126,12 @@ impl Fault {
         }
     }
 
-    /// An error answer in the object form.
+    /// An error response with [`ErrorBody::Object`].
     pub fn status(status: u16) -> Self {
         Self::error(status, ErrorBody::Object)
     }
 
-    /// An error answer in this form.
+    /// An error response with this body.
     pub fn error(status: u16, body: ErrorBody) -> Self {
         Self::new(Effect::Error {
             status,
@@ -140,7 +140,7 @@ impl Fault {
         })
     }
 
-    /// 429 with this header.
+    /// Status 429 with this header.
     pub fn throttled(retry_after: RetryAfter) -> Self {
         let body = ErrorBody::Object;
         Self::new(Effect::Error {
@@ -150,7 +150,7 @@ impl Fault {
         })
     }
 
-    /// 200 with these bytes, announced as JSON.
+    /// Status 200 with these bytes and the content type of JSON.
     pub fn body(body: impl Into<Vec<u8>>) -> Self {
         let content_type = Some("application/json".to_owned());
         let headers = Vec::new();
@@ -162,12 +162,12 @@ impl Fault {
         }))
     }
 
-    /// Something wrong with pages of the list.
+    /// Wrong pages of the list.
     pub fn page(fault: PageFault) -> Self {
         Self::new(Effect::Page(fault)).on(Operation::ListEndpoints)
     }
 
-    /// The world is changed each time such a request was answered.
+    /// The world is changed after each response to a matching request.
     pub fn edit(change: impl FnMut(&mut World) + Send + 'static) -> Self {
         Self::new(Effect::Edit(Edit(Mutex::new(Box::new(change)))))
     }
@@ -186,28 +186,28 @@ impl Fault {
         self
     }
 
-    /// Only retrieves of this endpoint.
+    /// Only retrieve requests of this endpoint.
     #[must_use]
     pub fn for_endpoint(mut self, id: impl Into<String>) -> Self {
         self.endpoint = Some(id.into());
         self.on(Operation::RetrieveEndpoint)
     }
 
-    /// Only list requests whose `offset` lies in this range.
+    /// Only list requests with an `offset` in this range.
     #[must_use]
     pub fn at_offsets(mut self, offsets: impl RangeBounds<usize>) -> Self {
         self.offsets = (offsets.start_bound().cloned(), offsets.end_bound().cloned());
         self.on(Operation::ListEndpoints)
     }
 
-    /// Only after so many matching requests went well.
+    /// Only after this many matching requests without the effect.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;
         self
     }
 
-    /// So many times, and never again.
+    /// At most this many times.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
@@ -220,7 +220,7 @@ impl Fault {
         self.times(1)
     }
 
-    pub(super) fn concerns(&self, subject: &Subject<'_>) -> bool {
+    pub(super) fn matches(&self, subject: &Subject<'_>) -> bool {
         self.operation
             .is_none_or(|operation| operation == subject.operation)
             && self
@@ -235,14 +235,14 @@ impl Fault {
     }
 }
 
-/// One request suffers at most one effect of each of the first two kinds.
+/// A request has at most one effect of each of the first two kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Something comes instead of the answer.
-    Instead,
-    /// The answer is carried badly.
-    Carriage,
-    /// Anything else; these add up.
+    /// Replaces the response.
+    Replacement,
+    /// Changes how the body is sent.
+    Transfer,
+    /// Anything else; any number of these apply.
     Other,
 }
 
@@ -253,14 +253,14 @@ impl Effect {
             | Self::Reply(_)
             | Self::Redirect { .. }
             | Self::Hang
-            | Self::Reset => Kind::Instead,
+            | Self::Reset => Kind::Replacement,
             Self::ResetAfter(_)
             | Self::Truncate(_)
             | Self::StallAfter(_)
             | Self::Drip(..)
             | Self::Partial(_)
             | Self::Oversized(_)
-            | Self::GzipBomb(_) => Kind::Carriage,
+            | Self::GzipBomb(_) => Kind::Transfer,
             Self::ContentType(_)
             | Self::Clock(_)
             | Self::Delay(_)

@@ -1,24 +1,24 @@
-//! Rows that the vendor should not send, and might.
+//! Invalid and unusual rows.
 
-/// A row that tries a reader's patience.
+/// An invalid or unusual row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostileRow {
-    /// What is odd about it, in one phrase.
+    /// A description.
     pub what: &'static str,
-    /// The row: well-formed, but not always what a parser takes.
+    /// The row: well-formed JSON, but not always accepted by a parser.
     pub json: String,
-    /// What a tolerant reader makes of it.
+    /// The expected result of a tolerant parser.
     pub reading: Reading,
 }
 
-/// What a tolerant reader makes of a row.
+/// The expected result of a tolerant parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// An endpoint of this id.
+    /// An endpoint with this id.
     Kept(String),
-    /// A rejected row, which costs no other row.
+    /// The row is rejected; all others are kept.
     Rejected,
-    /// Either of them, at the cost of no other row.
+    /// Either of them; all other rows are kept.
     Either,
 }
 
@@ -73,7 +73,7 @@ fn plain((what, kept_as, json): &Plain) -> HostileRow {
     }
 }
 
-/// What, the id under which it is kept, the row.
+/// The description, the expected id (`None`: rejected), the row.
 type Plain = (&'static str, Option<&'static str>, &'static str);
 
 const ROWS: &[Plain] = &[

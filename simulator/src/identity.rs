@@ -1,4 +1,4 @@
-//! Who the simulated vendor is to a client that speaks TLS.
+//! The TLS identity of the simulated vendor.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-/// TLS settings for [`Options::tls`](super::Options::tls), from the PEM texts of a certificate (its
-/// own first, then those above it) and of its key.
+/// TLS settings for [`Options::tls`](super::Options::tls), from the PEM texts of a certificate chain
+/// (the server certificate first) and of its key.
 ///
 /// # Errors
-/// One of the texts holds nothing usable, or the key is another certificate's; the message says
-/// which, without a word of the texts.
+/// One of the texts is invalid, or the key does not match the certificate. The message names the text
+/// without its content.
 pub fn identity(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let certificates = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<Vec<_>, _>>()

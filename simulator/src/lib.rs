@@ -1,52 +1,52 @@
 //! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
-//! [`World`] is the model itself: accounts, their endpoints and what happens to them as time goes
-//! on. It is plain and synchronous, knows no socket and no real clock, and is decided by a seed:
-//! [`World::advance`] to the same instant always leads to the same state, in one step or in many.
+//! [`World`] is the model itself: accounts, their endpoints and the events over time. It is
+//! synchronous, has no socket and no real clock, and is deterministic for a seed: [`World::advance`] to
+//! the same instant gives the same state, in one step or in many.
 //!
-//! [`Vendor`] puts a world behind an HTTP listener that answers as the vendor's documents say, or,
-//! where a [`Fault`] was planned, as the vendor should not.
+//! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, or as a planned
+//! [`Fault`] says.
 //!
 //! ```text
-//! AccountPlan -> World (Account, Endpoint) --advance--> life: registrations, shifts, outages
+//! AccountPlan -> World (Account, Endpoint) --advance--> events: registrations, shifts, outages
 //!                  |
-//! request -> route -> list | retrieve -> Answer -> fault -> bytes on the wire
+//! request -> route -> list | retrieve -> Answer -> fault -> bytes on the connection
 //! ```
 //!
-//! Nothing of the exporter is used here.
+//! This crate does not depend on the exporter.
 
 mod account;
-mod agenda;
+mod account_events;
 mod answer;
+mod behaviour;
+mod body;
+mod connection;
 mod credentials;
 mod endpoint;
 mod error_body;
-mod exchange;
+mod events;
 mod fault;
+mod handler;
 mod hostile;
 mod identity;
-mod life;
 mod list;
 mod log;
 mod names;
-mod operator;
 mod page_fault;
 mod plan;
 mod populate;
 mod query;
 mod retrieve;
-mod script;
 mod server;
 mod shape;
 mod shift;
 mod state;
-mod transport;
+mod transfer;
 mod vendor;
-mod wire;
 mod world;
 
 pub use account::{Account, Application, Order, SubAccount};
-pub use credentials::Presented;
+pub use credentials::PresentedCredentials;
 pub use endpoint::{Endpoint, Registration};
 pub use error_body::{ErrorBody, RetryAfter};
 pub use fault::{Edit, Effect, Fault, Operation, Reply};
@@ -60,7 +60,7 @@ pub use populate::{
 };
 pub use shape::Shape;
 pub use vendor::{Latency, Options, Pace, Vendor};
-pub use world::{Happened, World};
+pub use world::{EventCounts, World};
 
 #[cfg(test)]
 mod tests;

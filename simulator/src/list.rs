@@ -1,4 +1,4 @@
-//! The answer to a list request: the envelope and its rows.
+//! The response to a list request: the envelope and its rows.
 
 use std::io::Write as _;
 
@@ -8,31 +8,31 @@ use super::query::{ListQuery, Selection};
 use super::shape;
 use super::world::api_id;
 
-/// A page about to be written, where a fault can still reach it.
+/// A page before it is written, for page faults to change.
 pub(super) struct Page {
     pub(super) answer: u64,
     pub(super) total: u64,
-    /// The member `total_count` with its comma.
+    /// The JSON member `total_count` with a leading comma.
     pub(super) count: String,
     pub(super) next: String,
     pub(super) meta: bool,
-    /// JSON in the place of the rows; `None`: no `objects`.
+    /// JSON instead of the rows; `None` for no `objects`.
     pub(super) objects: Option<String>,
     pub(super) rows: Vec<Vec<u8>>,
 }
 
-/// Who asks for which rows.
-pub(super) struct Asked<'a> {
+/// A list request with its caller.
+pub(super) struct ListRequest<'a> {
     pub(super) account: &'a Account,
     /// The sub-account whose credentials were used.
     pub(super) owner: Option<&'a str>,
     pub(super) query: &'a ListQuery,
-    /// The number of this answer.
+    /// The running number of the response.
     pub(super) answer: u64,
 }
 
-impl Asked<'_> {
-    /// Writes the answer's body.
+impl ListRequest<'_> {
+    /// The body of the response.
     pub(super) fn body(&self, faults: &[&PageFault]) -> Vec<u8> {
         let ListQuery {
             limit,
@@ -42,7 +42,7 @@ impl Asked<'_> {
         let mut range = (offset, limit);
         let mut shown_limit = limit;
         for fault in faults {
-            fault.ask(&mut range, &mut shown_limit);
+            fault.change_range(&mut range, &mut shown_limit);
         }
         let selection = Selection::of(self.account, self.owner, filter, range, self.answer);
         let claimed = self.account.total_count;
@@ -79,7 +79,7 @@ impl Asked<'_> {
                 .collect(),
         };
         for fault in faults {
-            fault.spoil(&mut page);
+            fault.change_page(&mut page);
         }
         if page.meta {
             self.head(&mut out, shown_limit, &page.count, &(page.next, links.1));

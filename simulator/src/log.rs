@@ -1,25 +1,25 @@
-//! What the vendor remembers of requests.
+//! The log of requests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::credentials::Presented;
+use super::credentials::PresentedCredentials;
 use super::fault::Operation;
 
-/// One request, as far as a test may want to know it. Credentials are not kept.
+/// One request, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
     /// Running number, from 1.
     pub number: u64,
     /// Running number of its connection, from 1.
     pub connection: u64,
-    /// The world's time of its arrival.
+    /// The world's time at its arrival.
     pub time: Timestamp,
     /// Real time between the vendor's start and its arrival.
     pub since_start: Duration,
-    /// What it asks for.
+    /// The operation.
     pub operation: Operation,
     /// The method.
     pub method: String,
@@ -35,15 +35,15 @@ pub struct RequestRecord {
     pub accept: Option<String>,
     /// `Accept-Encoding`.
     pub accept_encoding: Option<String>,
-    /// `Authorization`: was there one? The vendor's clients send none.
+    /// True with an `Authorization` header, which clients of the vendor do not send.
     pub authorization: bool,
-    /// What it showed of credentials.
-    pub presented: Presented,
-    /// The answer's status; `None` while there is none.
+    /// Its credentials, without their values.
+    pub presented: PresentedCredentials,
+    /// The status of the response; `None` before it.
     pub status: Option<u16>,
 }
 
-/// Numbers since the start.
+/// Counts since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// All requests.
@@ -54,19 +54,19 @@ pub struct Counts {
     pub retrieve_endpoint: u64,
     /// Requests of any other path.
     pub other: u64,
-    /// Answers begun.
+    /// Responses started.
     pub answered: u64,
-    /// Answers begun whose status was below 300.
+    /// Responses started with a status below 300.
     pub successes: u64,
-    /// Requests whose answer is not complete.
+    /// Requests without a complete response.
     pub in_flight: u64,
-    /// The most there ever were of those.
+    /// The maximum of `in_flight`.
     pub peak_in_flight: u64,
     /// Connections accepted.
     pub connections: u64,
 }
 
-/// The last requests, and numbers about all.
+/// The last requests, and counts of all.
 #[derive(Debug)]
 pub(super) struct Log {
     records: VecDeque<RequestRecord>,
@@ -75,7 +75,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// An empty log of at most so many records.
+    /// An empty log of at most this many records.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             records: VecDeque::new(),
@@ -84,7 +84,7 @@ impl Log {
         }
     }
 
-    /// Takes down a request and gives it its number.
+    /// Adds a request and returns its number.
     pub(super) fn arrive(&mut self, mut record: RequestRecord) -> u64 {
         let counts = &mut self.counts;
         counts.requests += 1;
@@ -104,7 +104,7 @@ impl Log {
         number
     }
 
-    /// Notes the answer to a request.
+    /// Records the status of a response.
     pub(super) fn answered(&mut self, number: u64, status: u16) {
         self.counts.answered += 1;
         self.counts.successes += u64::from(status < 300);
@@ -117,7 +117,7 @@ impl Log {
         }
     }
 
-    /// Notes that the last byte of an answer was taken, or that the client left.
+    /// Records the end of a response, complete or aborted by the client.
     pub(super) fn done(&mut self) {
         self.counts.in_flight -= 1;
     }

@@ -1,38 +1,38 @@
-//! Believable names, roles and devices.
+//! Names, roles and devices of simulated endpoints.
 
-use super::life::Habit;
+use super::behaviour::Behaviour;
 
-/// What an endpoint is for. The share of each role is its share of [`MIX`].
+/// The purpose of an endpoint. [`MIX`] contains each role with its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// A desk phone at one of [`SITES`].
     Site(u8),
     /// An agent of a call centre, by shift.
     Agent(Shift),
-    /// Somebody's desk phone.
+    /// A softphone on a desktop computer.
     Desktop,
-    /// Somebody's mobile.
+    /// A softphone on a mobile phone.
     Mobile,
-    /// A reception: always there.
+    /// A phone at a reception, always registered.
     Reception,
     /// A cordless phone at the edge of its range.
     Cordless,
     /// An endpoint that two devices use.
     Shared,
-    /// A browser client, whose registration the API never shows.
+    /// A WebRTC client, whose registration the API never shows.
     Web,
-    /// A spare that nobody ever plugged in.
+    /// An unused endpoint without a device.
     Spare,
 }
 
 /// Working hours, in Indian Standard Time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shift {
-    /// From nine to six.
+    /// 09:00 to 18:00.
     Morning,
-    /// From one to ten.
+    /// 13:00 to 22:00.
     Evening,
-    /// From nine in the evening to six.
+    /// 21:00 to 06:00.
     Night,
 }
 
@@ -119,7 +119,7 @@ const CITIES: [&str; 8] = [
     "Kochi",
 ];
 
-/// The name of each application, in the order in which accounts get them.
+/// The names of the applications of every account, in order.
 pub(super) const APPLICATIONS: [&str; 4] = ["Support", "Sales Dialer", "IVR Main", "Voicemail"];
 
 /// The role of the endpoint with this running number.
@@ -128,7 +128,7 @@ pub(super) fn role(number: usize) -> Role {
 }
 
 impl Role {
-    /// The human name; `number` is the endpoint's running number in its account.
+    /// The alias; `number` is the endpoint's running number in its account.
     pub(super) fn alias(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()];
         match self {
@@ -146,7 +146,7 @@ impl Role {
         }
     }
 
-    /// What the customer asked for as username; the vendor appends digits.
+    /// The requested username; the vendor appends digits.
     pub(super) fn username(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()].to_lowercase();
         match self {
@@ -164,18 +164,18 @@ impl Role {
         }
     }
 
-    /// How its days pass.
-    pub(super) fn habit(self) -> Habit {
+    /// The pattern of its registrations.
+    pub(super) fn behaviour(self) -> Behaviour {
         match self {
-            Self::Site(_) | Self::Desktop | Self::Mobile | Self::Reception => Habit::AlwaysOn,
-            Self::Agent(shift) => Habit::Shift(shift),
-            Self::Cordless => Habit::Flapping,
-            Self::Shared => Habit::Shared,
-            Self::Web | Self::Spare => Habit::Never,
+            Self::Site(_) | Self::Desktop | Self::Mobile | Self::Reception => Behaviour::AlwaysOn,
+            Self::Agent(shift) => Behaviour::Shift(shift),
+            Self::Cordless => Behaviour::Flapping,
+            Self::Shared => Behaviour::Shared,
+            Self::Web | Self::Spare => Behaviour::Never,
         }
     }
 
-    /// The site it stands at.
+    /// Its site, if any.
     pub(super) fn site(self) -> Option<u8> {
         match self {
             Self::Site(site) => Some(site),
@@ -194,7 +194,7 @@ impl Role {
         }
     }
 
-    /// What its device calls itself.
+    /// The user agent of its device.
     pub(super) fn user_agent(self, number: usize) -> &'static str {
         let choice: &[&str] = match self {
             Self::Site(_) | Self::Spare | Self::Reception => &[

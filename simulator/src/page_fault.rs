@@ -1,19 +1,19 @@
-//! Ways in which a list answer can be wrong although it is an answer.
+//! Faults in the content of a list page.
 
 use super::list::Page;
 
-/// Something wrong with a page.
+/// A fault in a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageFault {
-    /// The first rows again, whatever `offset` was asked for; `meta.offset` claims otherwise.
+    /// Always the first rows; `meta.offset` is the requested offset.
     IgnoreOffset,
-    /// All rows from the offset on, whatever `limit` was asked for.
+    /// All rows from the offset on, whatever the requested `limit` is.
     IgnoreLimit,
-    /// At most so many rows, which `meta.limit` admits.
+    /// At most this many rows; `meta.limit` shows it.
     ClampLimit(usize),
-    /// At most so many rows, though `meta.limit` echoes what was asked for.
+    /// At most this many rows; `meta.limit` is the requested limit.
     ShortPage(usize),
-    /// Something wrong with `total_count`.
+    /// A fault in `total_count`.
     TotalCount(Count),
     /// No `meta` at all.
     NoMeta,
@@ -21,21 +21,21 @@ pub enum PageFault {
     NoObjects,
     /// `objects` is null.
     NullObjects,
-    /// `objects` is empty, though the count is as ever.
+    /// `objects` is empty; the count is unchanged.
     EmptyObjects,
-    /// No row of the page can be used.
+    /// Every row of the page is invalid.
     BrokenRows,
-    /// Every row says that it is unregistered.
+    /// Every row is unregistered.
     Unregistered,
-    /// This JSON stands at this place of the page, besides its rows.
+    /// An additional row with this JSON at this position.
     ExtraRow(usize, String),
-    /// The row at this place of the page is missing, and no other takes its place.
+    /// The row at this position is missing.
     MissingRow(usize),
     /// `meta.next` is this JSON.
     Next(String),
 }
 
-/// Something wrong with `total_count`.
+/// A fault in `total_count`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Count {
     /// The key is absent.
@@ -46,11 +46,11 @@ pub enum Count {
     Text,
     /// The key is `total`.
     Renamed,
-    /// This number.
+    /// A fixed number.
     Exactly(u64),
-    /// So many more (or less) than there are.
+    /// The correct number plus this offset.
     Off(i64),
-    /// Another number for each answer: up to four more than there are.
+    /// A different number in each response: the correct one plus 0 to 4.
     Wandering,
 }
 
@@ -64,8 +64,8 @@ const BROKEN: [&str; 6] = [
 ];
 
 impl PageFault {
-    /// Spoils what is going to be asked for.
-    pub(super) fn ask(&self, range: &mut (usize, usize), shown_limit: &mut usize) {
+    /// Changes the selected rows and the shown limit.
+    pub(super) fn change_range(&self, range: &mut (usize, usize), shown_limit: &mut usize) {
         match self {
             Self::IgnoreOffset => range.0 = 0,
             Self::IgnoreLimit => range.1 = usize::MAX,
@@ -78,8 +78,8 @@ impl PageFault {
         }
     }
 
-    /// Spoils what is going to be written.
-    pub(super) fn spoil(&self, page: &mut Page) {
+    /// Changes the page before it is written.
+    pub(super) fn change_page(&self, page: &mut Page) {
         match self {
             Self::TotalCount(count) => page.count = count.json(page.total, page.answer),
             Self::NoMeta => page.meta = false,

@@ -1,4 +1,4 @@
-//! The faults that are planned, and whose turn it is.
+//! The planned faults, and their selection for a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::fault::{Effect, Fault, Kind, Subject};
 use super::page_fault::PageFault;
 
-/// Names a planned fault, so that it can be taken back.
+/// The id of a planned fault, for its removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultId(u64);
 
@@ -28,7 +28,7 @@ struct Rule {
     done: u64,
 }
 
-/// The effects that one request suffers.
+/// The effects on one request.
 #[derive(Debug, Default)]
 pub(super) struct Decision(Vec<Arc<Effect>>);
 
@@ -37,7 +37,7 @@ impl Plan {
     pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
         self.named += 1;
         let id = FaultId(self.named);
-        // The rule keeps everything but the effect, which its victims share.
+        // All matching requests share the effect, so the rule keeps it apart from the fault.
         let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
         self.rules.push(Rule {
             id,
@@ -49,25 +49,25 @@ impl Plan {
         id
     }
 
-    /// Takes a fault back. False if it is not planned.
+    /// Removes a fault. False if it is not planned.
     pub(super) fn cancel(&mut self, id: FaultId) -> bool {
         let before = self.rules.len();
         self.rules.retain(|rule| rule.id != id);
         self.rules.len() < before
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub(super) fn clear(&mut self) {
         self.rules.clear();
     }
 
-    /// Decides what goes wrong with a request. Faults that have run their course are forgotten.
+    /// Selects the effects on a request, and removes faults that have reached their limit.
     pub(super) fn decide(&mut self, subject: &Subject<'_>) -> Decision {
         let mut chosen: Vec<Arc<Effect>> = Vec::new();
         for rule in self
             .rules
             .iter_mut()
-            .filter(|rule| rule.fault.concerns(subject))
+            .filter(|rule| rule.fault.matches(subject))
         {
             let kind = rule.effect.kind();
             let taken = kind != Kind::Other && chosen.iter().any(|effect| effect.kind() == kind);
@@ -86,14 +86,14 @@ impl Plan {
 }
 
 impl Decision {
-    /// What comes instead of the answer.
-    pub(super) fn instead(&self) -> Option<&Effect> {
-        self.of(Kind::Instead)
+    /// The effect that replaces the response.
+    pub(super) fn replacement(&self) -> Option<&Effect> {
+        self.of(Kind::Replacement)
     }
 
-    /// How the answer is carried.
-    pub(super) fn carriage(&self) -> Option<&Effect> {
-        self.of(Kind::Carriage)
+    /// The effect on how the body is sent.
+    pub(super) fn transfer(&self) -> Option<&Effect> {
+        self.of(Kind::Transfer)
     }
 
     fn of(&self, kind: Kind) -> Option<&Effect> {
@@ -108,7 +108,7 @@ impl Decision {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// What is wrong with the page.
+    /// The faults of the page.
     pub(super) fn page_faults(&self) -> Vec<&PageFault> {
         let mut faults = Vec::new();
         for effect in self.effects() {
@@ -119,7 +119,7 @@ impl Decision {
         faults
     }
 
-    /// How much later the answer comes.
+    /// The additional delay of the response.
     pub(super) fn delay(&self) -> Duration {
         let delay = |effect: &Effect| match effect {
             Effect::Delay(delay) => *delay,
@@ -128,7 +128,7 @@ impl Decision {
         self.effects().map(delay).sum()
     }
 
-    /// How wrong the clock is.
+    /// The total error of the `Date` header.
     pub(super) fn clock(&self) -> SignedDuration {
         let clock = |effect: &Effect| match effect {
             Effect::Clock(skew) => *skew,

@@ -1,16 +1,16 @@
-//! Filling a world: who lives in it at the start.
+//! The initial accounts and endpoints of a world.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Account, Application, SubAccount};
-use super::agenda::{Event, Whom};
+use super::behaviour::{Behaviour, Device, Simulation, Site, instant};
 use super::endpoint::Endpoint;
-use super::life::{Device, Habit, Life, Site, instant};
+use super::events::{EndpointRef, Event};
 use super::names::{APPLICATIONS, Role, SITES, role};
 use super::shape::Shape;
 use super::world::World;
 
-/// Credentials; all of them are made up.
+/// Credentials of a simulated account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Login {
     /// `X-Auth-ID`.
@@ -45,13 +45,13 @@ pub const TEST_SUB_ACCOUNT: Login = Login {
     auth_id: "SA_TEST0001",
     token: "sub-test-token-not-a-secret",
 };
-/// When worlds begin whose caller names no instant: Monday 2 March 2026, 10:00 in India.
+/// The default start of a world: Monday 2 March 2026, 10:00 in India.
 pub const START: Timestamp = Timestamp::constant(1_772_425_800, 0);
 
-/// One endpoint in so many belongs to the sub-account, where there is one.
+/// One endpoint in this many belongs to the sub-account, if there is one.
 const SUB_ACCOUNT_SHARE: usize = 8;
 
-/// What an account should look like at the start.
+/// The initial state of an account.
 #[derive(Debug, Clone)]
 pub struct AccountPlan {
     auth_id: String,
@@ -63,7 +63,7 @@ pub struct AccountPlan {
 }
 
 impl AccountPlan {
-    /// A lively account with so many endpoints.
+    /// An account with this many endpoints and simulated events.
     pub fn new(auth_id: impl Into<String>, token: impl Into<String>, endpoints: usize) -> Self {
         Self {
             auth_id: auth_id.into(),
@@ -80,7 +80,7 @@ impl AccountPlan {
         Self::new(login.auth_id, login.token, endpoints)
     }
 
-    /// The same, one endpoint of eight being owned by this sub-account.
+    /// The same; one endpoint in eight belongs to this sub-account.
     #[must_use]
     pub fn sub_account(mut self, login: Login) -> Self {
         self.sub_account = Some(SubAccount {
@@ -97,7 +97,7 @@ impl AccountPlan {
         self
     }
 
-    /// The same, but nothing ever happens: all changes are made by the caller.
+    /// The same without simulated events: the caller makes all changes.
     #[must_use]
     pub fn still(mut self) -> Self {
         self.still = true;
@@ -106,13 +106,13 @@ impl AccountPlan {
 }
 
 impl World {
-    /// The world of the demonstration: `endpoints` of them in two lively accounts
+    /// The world of the demonstration: `endpoints` endpoints in two accounts with events
     /// ([`DEMO_ACCOUNTS`]), nine of ten in the first, which also has [`DEMO_SUB_ACCOUNT`].
     pub fn demo(endpoints: usize, seed: u64) -> Self {
         Self::demo_at(endpoints, seed, START)
     }
 
-    /// The same, beginning at an instant of the caller's choice.
+    /// The same with this start.
     pub fn demo_at(endpoints: usize, seed: u64, start: Timestamp) -> Self {
         let [large, small] = DEMO_ACCOUNTS;
         let few = endpoints / 10;
@@ -122,12 +122,12 @@ impl World {
         world
     }
 
-    /// One account ([`TEST_ACCOUNT`], with [`TEST_SUB_ACCOUNT`]) in which nothing happens.
+    /// One account ([`TEST_ACCOUNT`], with [`TEST_SUB_ACCOUNT`]) without simulated events.
     pub fn still(endpoints: usize, seed: u64) -> Self {
         Self::still_at(endpoints, seed, START)
     }
 
-    /// The same, at an instant of the caller's choice.
+    /// The same with this start.
     pub fn still_at(endpoints: usize, seed: u64, start: Timestamp) -> Self {
         let mut world = Self::new(start, seed);
         world.settle(
@@ -138,7 +138,7 @@ impl World {
         world
     }
 
-    /// Adds an account and everything in it, as it may be found at the world's present time.
+    /// Adds an account with its endpoints, in a plausible state for the world's current time.
     pub fn settle(&mut self, plan: AccountPlan) {
         let mut account = Account::new(plan.auth_id, plan.token);
         account.shape = plan.shape;
@@ -162,39 +162,39 @@ impl World {
             .position(|known| known.auth_id == auth_id);
         let found = found.expect("it was added just now");
         let number = u32::try_from(found).expect("memory ends before 2^32 accounts");
-        self.grow(number, plan.endpoints, plan.still);
+        self.add_endpoints(number, plan.endpoints, plan.still);
         if !plan.still {
-            // The first of each comes early, so that a short demonstration has something to show.
+            // The first event of each kind is early, so that a short demonstration shows it.
             let now = self.now().as_second();
             let soon = [
                 self.rng.i64(300..1800),
                 self.rng.i64(600..2700),
                 self.rng.i64(240..540),
             ];
-            self.agenda
+            self.events
                 .plan(now + soon[0], Event::SwapApplication { account: number });
-            self.agenda
+            self.events
                 .plan(now + soon[1], Event::Recreate { account: number });
-            self.agenda
+            self.events
                 .plan(now + soon[2], Event::SiteOutage { account: number });
         }
     }
 
-    fn grow(&mut self, account: u32, endpoints: usize, still: bool) {
+    fn add_endpoints(&mut self, account: u32, endpoints: usize, still: bool) {
         for number in 1..=endpoints {
             let role = role(number - 1);
             let id = self.fresh_id(account as usize);
-            let endpoint = self.invent(account as usize, id.clone(), role, number);
+            let endpoint = self.new_endpoint(account as usize, id.clone(), role, number);
             let owner = &mut self.accounts[account as usize];
             owner.push(endpoint);
             let Some(slot) = owner.slot_of(&id) else {
                 continue;
             };
-            self.begin(
-                Whom {
+            self.initialise(
+                EndpointRef {
                     account,
                     slot,
-                    turn: 0,
+                    generation: 0,
                 },
                 role,
                 number,
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    fn invent(&mut self, account: usize, id: String, role: Role, number: usize) -> Endpoint {
+    fn new_endpoint(&mut self, account: usize, id: String, role: Role, number: usize) -> Endpoint {
         let digits = self.rng.u64(1_000_000_000..9_999_999_999);
         let age = SignedDuration::from_secs(self.rng.i64(86_400..400 * 86_400));
         let touched = SignedDuration::from_secs(self.rng.i64(0..86_400));
@@ -218,11 +218,11 @@ impl World {
         endpoint.created = instant((self.now() - age).as_second());
         endpoint.updated = instant((endpoint.created + touched).as_second());
         endpoint.allowed[2] = number.is_multiple_of(3);
-        endpoint.life = Life {
-            habit: role.habit(),
+        endpoint.simulation = Simulation {
+            behaviour: role.behaviour(),
             site: role.site(),
             lifetime: role.lifetime(),
-            turn: 0,
+            generation: 0,
             until: 0,
             device: Device {
                 user_agent: role.user_agent(number),
@@ -243,15 +243,15 @@ impl World {
         endpoint
     }
 
-    /// Puts a new endpoint in the state in which it may be found at the present time.
-    fn begin(&mut self, whom: Whom, role: Role, number: usize, still: bool) {
+    /// Gives a new endpoint a plausible state for the current time, and plans its first event.
+    fn initialise(&mut self, target: EndpointRef, role: Role, number: usize, still: bool) {
         let now = self.now().as_second();
         let lifetime = i64::from(role.lifetime());
-        // Somewhere between two renewals.
+        // A random time between two renewals.
         let ago = self.rng.i64(0..lifetime / 2);
-        let (registered, until) = match role.habit() {
-            Habit::Never => (false, 0),
-            Habit::Shift(shift) if !still => {
+        let (registered, until) = match role.behaviour() {
+            Behaviour::Never => (false, 0),
+            Behaviour::Shift(shift) if !still => {
                 let (start, end) = shift.around(now, self.zone);
                 let there = start <= now && self.rng.u32(..100) >= shift.absence(start, self.zone);
                 (
@@ -265,28 +265,28 @@ impl World {
             }
             _ => (!number.is_multiple_of(9), 0),
         };
-        let owner = &mut self.accounts[whom.account as usize];
-        let Some(endpoint) = owner.slot_mut(whom.slot) else {
+        let owner = &mut self.accounts[target.account as usize];
+        let Some(endpoint) = owner.slot_mut(target.slot) else {
             return;
         };
-        endpoint.life.until = until;
+        endpoint.simulation.until = until;
         if registered {
-            endpoint.registration = Some(endpoint.life.registration(now - ago));
+            endpoint.registration = Some(endpoint.simulation.registration(now - ago));
         }
         if still {
-            endpoint.life.habit = Habit::Still;
+            endpoint.simulation.behaviour = Behaviour::Still;
             return;
         }
-        match role.habit() {
-            Habit::Never | Habit::Still => {}
+        match role.behaviour() {
+            Behaviour::Never | Behaviour::Still => {}
             _ if registered => {
                 let refresh = now + lifetime / 2 - ago + self.rng.i64(0..lifetime * 2 / 5);
-                self.agenda.plan(refresh, Event::Refresh(whom));
+                self.events.plan(refresh, Event::Refresh(target));
             }
-            Habit::Shift(shift) => self.come_next_shift(now, whom, shift),
+            Behaviour::Shift(shift) => self.plan_next_shift(now, target, shift),
             _ => self
-                .agenda
-                .plan(now + self.rng.i64(30..900), Event::Register(whom)),
+                .events
+                .plan(now + self.rng.i64(30..900), Event::Register(target)),
         }
     }
 }

@@ -1,21 +1,21 @@
-//! What a list request asks for.
+//! The parameters of a list request, and the rows that they select.
 
 use url::form_urlencoded;
 
 use super::account::Account;
 use super::endpoint::Endpoint;
 
-/// The parameters of a list request, understood.
+/// The parsed parameters of a list request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListQuery {
-    /// `limit`, clamped.
+    /// `limit`, at most the maximum of the account.
     pub(super) limit: usize,
     /// `offset`.
     pub(super) offset: usize,
     pub(super) filter: Filter,
 }
 
-/// The filters of the vendor's document; all that are given must match.
+/// The documented filters; all given ones must match.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Filter {
     username_contains: Option<String>,
@@ -26,11 +26,11 @@ pub(super) struct Filter {
     application_exact: Option<String>,
     application_isnull: Option<bool>,
     sub_account: Option<String>,
-    /// The same as text, for links.
+    /// The filters as a query string, for links.
     pub(super) encoded: String,
 }
 
-/// A parameter that makes no sense.
+/// An invalid parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadParameter {
     pub(super) status: u16,
@@ -41,7 +41,7 @@ pub(super) struct BadParameter {
 const DEFAULT_LIMIT: usize = 20;
 
 impl ListQuery {
-    /// Reads a query string. Unknown parameters mean nothing.
+    /// Parses a query string. Unknown parameters are ignored.
     pub(super) fn parse(query: &str, max_limit: usize) -> Result<Self, BadParameter> {
         let mut limit = DEFAULT_LIMIT;
         let mut offset = 0;
@@ -114,12 +114,12 @@ impl Filter {
         Ok(())
     }
 
-    /// Does it let everything pass?
+    /// True without any filter.
     pub(super) fn is_empty(&self) -> bool {
         self.encoded.is_empty()
     }
 
-    /// Does this endpoint pass? Text is compared as it stands, upper and lower case apart.
+    /// True if the endpoint matches. Text comparison is case-sensitive.
     pub(super) fn admits(&self, endpoint: &Endpoint) -> bool {
         fn ok(wanted: Option<&String>, test: impl FnOnce(&str) -> bool) -> bool {
             wanted.is_none_or(|wanted| test(wanted))
@@ -146,7 +146,7 @@ impl Filter {
     }
 }
 
-/// The rows that one request sees: slots of the page, and how many there are in all.
+/// The rows of a request: the slots of the page, and the total number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) slots: Vec<u32>,
@@ -154,10 +154,10 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Picks `limit` rows from `offset` on. Without filters this costs no more than the page.
+    /// Selects `limit` rows from `offset` on. Without filters the cost depends on the page only.
     ///
-    /// `owner` is the sub-account that asks with its own credentials; `shuffle` seeds the order of
-    /// a list whose order is not stable.
+    /// `owner` is the sub-account whose credentials were used; `shuffle` is the seed for the order of a
+    /// list without a stable order.
     pub(super) fn of(
         account: &Account,
         owner: Option<&str>,
@@ -191,7 +191,7 @@ impl Selection {
                 page(shuffled.iter(), offset, limit)
             }
         };
-        // What is hidden is owed: it is counted, but not shown.
+        // Hidden rows are counted, but not returned.
         let hidden = if account.hides_some() && filter.is_empty() && owner.is_none() {
             account
                 .endpoints()

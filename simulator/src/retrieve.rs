@@ -1,4 +1,4 @@
-//! The answer to a retrieve request.
+//! The response to a retrieve request.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::shape;
 use super::world::api_id;
 
-/// One endpoint, or the 404 of the vendor's document. A sub-account (`owner`) sees only its own.
+/// One endpoint, or the documented 404. A sub-account (`owner`) sees its own endpoints only.
 pub(super) fn retrieve(account: &Account, owner: Option<&str>, id: &str, answer: u64) -> Answer {
     let endpoint = account
         .endpoint(id)

@@ -14,14 +14,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use super::exchange::exchange;
+use super::connection::Connection;
+use super::handler::handle;
 use super::state::State;
-use super::wire::Wire;
 
-/// After a failed accept (no file descriptors, say) the next waits a little.
+/// Pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Starts accepting connections, until the sender speaks or is dropped.
+/// Accepts connections until the sender sends or is dropped.
 pub(super) fn start(
     listener: TcpListener,
     state: Arc<State>,
@@ -30,7 +30,7 @@ pub(super) fn start(
     (stop, tokio::spawn(serve(listener, state, stopped)))
 }
 
-/// Accepts connections until `stopped` is told or dropped, then ends them all.
+/// Accepts connections until `stopped`, then ends them all.
 async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::Receiver<()>) {
     let tls = state.options().tls.clone().map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
@@ -39,7 +39,7 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, tls.clone(), Arc::clone(&state)));
+                    connections.spawn(serve_connection(stream, tls.clone(), Arc::clone(&state)));
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },
@@ -50,30 +50,29 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
     connections.shutdown().await;
 }
 
-/// Serves one connection to its end. Whatever ends it early is the client's business.
-async fn converse(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
+/// Serves one connection to its end, and ignores its errors.
+async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let number = state.note(|log| {
         log.counts.connections += 1;
         log.counts.connections
     });
-    // Without this, small answers could wait for the client's acknowledgement of earlier ones.
+    // Without this, a small response could wait for the acknowledgement of an earlier one.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
-    let wire = match tls {
-        None => Wire::plain(stream, Arc::clone(&reset)),
+    let stream = match tls {
+        None => Connection::plain(stream, Arc::clone(&reset)),
         Some(acceptor) => match acceptor.accept(stream).await {
-            Ok(stream) => Wire::tls(stream, Arc::clone(&reset)),
+            Ok(stream) => Connection::tls(stream, Arc::clone(&reset)),
             Err(_) => return,
         },
     };
     let keep_alive = state.options().keep_alive;
-    let service = service_fn(move |request| {
-        exchange(Arc::clone(&state), number, Arc::clone(&reset), request)
-    });
+    let service =
+        service_fn(move |request| handle(Arc::clone(&state), number, Arc::clone(&reset), request));
     let served = http1::Builder::new()
         .auto_date_header(false)
         .keep_alive(keep_alive)
-        .serve_connection(TokioIo::new(wire), service)
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     served.map_or_else(drop, identity);
 }

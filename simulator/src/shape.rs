@@ -1,4 +1,4 @@
-//! An endpoint as JSON. Written directly, without a tree of values in between.
+//! An endpoint as JSON, written directly.
 
 use std::io::Write as _;
 
@@ -7,16 +7,17 @@ use jiff::Timestamp;
 use super::account::Account;
 use super::endpoint::Endpoint;
 
-/// Which of the vendor's contradicting documents the rows follow.
+/// The form of the rows: the vendor's documents contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Shape {
-    /// The narrative part: `sip_*` fields that are null when unregistered, the application as an
+    /// The description: `sip_*` fields that are null when unregistered, the application as an
     /// object, permissions and timestamps.
     #[default]
     Documented,
-    /// The captured samples of the specification: eight keys, the application as a URI.
+    /// The sample responses of the specification: eight keys, the application as a URI.
     Captured,
-    /// Plivo's: eight keys, to which a registered row adds three; times have a space and no zone.
+    /// Plivo's documents: eight keys, and three more in a registered row; times have a space and no
+    /// zone.
     Plivo,
 }
 
@@ -30,7 +31,7 @@ const CAPABILITIES: [&str; 7] = [
     "allow_apps",
 ];
 
-/// Appends one row of a list. `unregistered`: whatever the endpoint's state is.
+/// Appends one row of a list. `unregistered` hides the registration.
 pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unregistered: bool) {
     if let Some(raw) = &endpoint.raw {
         out.extend_from_slice(raw.as_bytes());
@@ -40,8 +41,8 @@ pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unr
     out.push(b'{');
     match account.shape {
         Shape::Documented => {
-            names(out, endpoint);
-            flag(out, registration.is_some());
+            name_fields(out, endpoint);
+            registered_field(out, registration.is_some());
             out.extend_from_slice(b",\"sip_contact\":");
             text_or_null(out, registration.map(|known| known.contact.as_str()));
             out.extend_from_slice(b",\"sip_expires\":");
@@ -51,11 +52,11 @@ pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unr
             out.extend_from_slice(b",\"application\":");
             application_object(out, account, endpoint, false);
             out.push(b',');
-            tail(out, account, endpoint);
+            last_fields(out, account, endpoint);
         }
-        Shape::Captured => eight(out, account, endpoint, registration.is_some()),
+        Shape::Captured => captured_fields(out, account, endpoint, registration.is_some()),
         Shape::Plivo => {
-            eight(out, account, endpoint, registration.is_some());
+            captured_fields(out, account, endpoint, registration.is_some());
             if let Some(known) = registration {
                 out.extend_from_slice(b",\"sip_contact\":\"sip:");
                 escaped(out, &endpoint.username);
@@ -71,7 +72,7 @@ pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unr
     out.push(b'}');
 }
 
-/// Appends the answer to a retrieve: the row with `sip_registration` when registered.
+/// Appends the body of a retrieve response: the row with `sip_registration` when registered.
 pub(super) fn detail(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, api_id: &str) {
     if endpoint.raw.is_some() || account.shape == Shape::Plivo {
         return row(out, account, endpoint, false);
@@ -81,21 +82,21 @@ pub(super) fn detail(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, 
         out.extend_from_slice(b"\"api_id\":");
         text(out, api_id);
         out.push(b',');
-        names(out, endpoint);
-        flag(out, endpoint.registered());
+        name_fields(out, endpoint);
+        registered_field(out, endpoint.registered());
         registration_object(out, endpoint);
         out.extend_from_slice(b",\"application\":");
         application_object(out, account, endpoint, true);
         out.push(b',');
-        tail(out, account, endpoint);
+        last_fields(out, account, endpoint);
     } else {
-        eight(out, account, endpoint, endpoint.registered());
+        captured_fields(out, account, endpoint, endpoint.registered());
         registration_object(out, endpoint);
     }
     out.push(b'}');
 }
 
-fn names(out: &mut Vec<u8>, endpoint: &Endpoint) {
+fn name_fields(out: &mut Vec<u8>, endpoint: &Endpoint) {
     out.extend_from_slice(b"\"endpoint_id\":");
     text(out, &endpoint.id);
     out.extend_from_slice(b",\"username\":");
@@ -107,7 +108,7 @@ fn names(out: &mut Vec<u8>, endpoint: &Endpoint) {
     out.push(b',');
 }
 
-fn eight(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, registered: bool) {
+fn captured_fields(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, registered: bool) {
     out.extend_from_slice(b"\"alias\":");
     text(out, &endpoint.alias);
     out.extend_from_slice(b",\"application\":");
@@ -126,7 +127,7 @@ fn eight(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, registered: 
     out.push(b',');
     resource_uri(out, account, endpoint);
     out.push(b',');
-    flag(out, registered);
+    registered_field(out, registered);
     out.push(b',');
     sip_uri(out, endpoint);
     out.extend_from_slice(b",\"sub_account\":");
@@ -135,7 +136,7 @@ fn eight(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, registered: 
     text(out, &endpoint.username);
 }
 
-fn flag(out: &mut Vec<u8>, registered: bool) {
+fn registered_field(out: &mut Vec<u8>, registered: bool) {
     let word: &[u8] = if registered { b"true" } else { b"false" };
     out.extend_from_slice(b"\"sip_registered\":\"");
     out.extend_from_slice(word);
@@ -188,7 +189,7 @@ fn registration_object(out: &mut Vec<u8>, endpoint: &Endpoint) {
     out.extend_from_slice(b",\"path\":null}");
 }
 
-fn tail(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint) {
+fn last_fields(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint) {
     for (key, allowed) in CAPABILITIES.iter().zip(endpoint.allowed) {
         out.push(b'"');
         out.extend_from_slice(key.as_bytes());
@@ -218,7 +219,7 @@ fn text_or_null(out: &mut Vec<u8>, value: Option<&str>) {
     }
 }
 
-/// Appends the inside of a JSON string.
+/// Appends the content of a JSON string, without quotes.
 fn escaped(out: &mut Vec<u8>, value: &str) {
     let plain = value
         .bytes()
@@ -241,7 +242,7 @@ fn time_or_null(out: &mut Vec<u8>, time: Option<Timestamp>) {
 fn spaced_time(out: &mut Vec<u8>, time: Option<Timestamp>) {
     let start = out.len();
     time_or_null(out, time);
-    // "2026-03-02T04:30:00Z" loses its letters.
+    // "2026-03-02T04:30:00Z" becomes "2026-03-02 04:30:00".
     if time.is_some() {
         out.truncate(start + 20);
         out[start + 11] = b' ';

@@ -24,7 +24,7 @@ impl Shift {
         if today > now { today } else { today + DAY }
     }
 
-    /// The shift that is under way or, within an hour of its end, the next one.
+    /// Start and end of the current shift or, in its last hour and after it, of the next one.
     pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
         let next = self.next_start(now, zone);
@@ -36,14 +36,14 @@ impl Shift {
         (start, start + length)
     }
 
-    /// How many agents of a hundred stay at home when the shift starts at this instant.
+    /// Percentage of agents that are absent from the shift that starts at this instant.
     pub(super) fn absence(self, start: i64, zone: i64) -> u32 {
         // The first day of 1970 was a Thursday.
         let weekday = ((start + zone).div_euclid(DAY) + 4).rem_euclid(7);
         let weekend = weekday == 0 || weekday == 6;
         match self {
             _ if !weekend => 6,
-            // Customers abroad have another weekend.
+            // Night shifts serve countries with another weekend.
             Self::Night => 40,
             Self::Morning | Self::Evening => 70,
         }

@@ -1,4 +1,4 @@
-//! What all connections of a vendor share.
+//! The shared state of all connections of a vendor.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::plan::Plan;
 use super::vendor::{Latency, Options, Pace};
 use super::world::World;
 
-/// The world, the faults, the log and the options. No lock is held across an await, nor two at a
-/// time.
+/// The world, the faults, the log and the options. No lock is held across an await, and no two locks
+/// at the same time.
 #[derive(Debug)]
 pub(super) struct State {
     world: Mutex<World>,
@@ -24,7 +24,7 @@ pub(super) struct State {
     started: Instant,
     /// The world's time at the start.
     base: Timestamp,
-    /// Told whenever the log's numbers have changed.
+    /// Notified when the counts of the log have changed.
     changed: watch::Sender<()>,
 }
 
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// The world at its present time.
+    /// Calls `look` with the world at its current time.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
         let mut world = lock(&self.world);
         if let Pace::Running(speed) = self.pace {
@@ -52,7 +52,7 @@ impl State {
         look(&mut world)
     }
 
-    /// The world itself; an empty one stays behind.
+    /// Takes the world and leaves an empty one.
     pub(super) fn take_world(&self) -> World {
         self.with_world(|world| {
             let empty = World::new(world.now(), 0);
@@ -68,7 +68,7 @@ impl State {
         lock(&self.log)
     }
 
-    /// Changes the log and tells whoever waits for it.
+    /// Changes the log and notifies its subscribers.
     pub(super) fn note<T>(&self, change: impl FnOnce(&mut Log) -> T) -> T {
         let result = change(&mut self.log());
         self.changed.send_replace(());
@@ -87,7 +87,7 @@ impl State {
         self.started.elapsed()
     }
 
-    /// How long the next answer takes.
+    /// The latency of the next response.
     pub(super) fn latency(&self) -> Duration {
         match self.options().latency {
             Latency::None => Duration::ZERO,
@@ -101,7 +101,7 @@ impl State {
     }
 }
 
-/// A caller's edit that panicked has spoilt its own test; the lock is good for the others.
+/// Ignores poisoning: a panic in an edit fails its own test, and the data stays usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The simulated vendor as its users hold it.
+//! The simulated vendor: options, and the handle of a running one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,38 +19,38 @@ use super::server;
 use super::state::State;
 use super::world::World;
 
-/// How long each answer takes, counted from the arrival of its request.
+/// Time from the arrival of a request to the start of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Latency {
-    /// No longer than the work does.
+    /// No additional time.
     #[default]
     None,
-    /// Always so long: at most a millisecond less, and on an idle machine as little more.
+    /// A fixed time, to within a millisecond on an idle machine.
     Fixed(Duration),
-    /// Drawn evenly from a range.
+    /// Uniformly distributed in a range.
     Between(Duration, Duration),
 }
 
-/// How the world's time passes.
+/// The speed of the world's time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Pace {
     /// Only when [`World::advance`] is called.
     #[default]
     Manual,
-    /// With the real one, so many times as fast; from the world's time at the vendor's start.
+    /// With real time, multiplied by this factor, from the world's time at the vendor's start.
     Running(f64),
 }
 
-/// How the vendor is set up. All but `listen` and `tls` may be changed later by [`Vendor::set`].
+/// The options of a vendor. [`Vendor::set`] changes all but the ones that are fixed at the start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to listen; port 0 lets the system choose.
+    /// Listen address; port 0 lets the system choose. Fixed at the start.
     pub listen: SocketAddr,
-    /// Speak TLS.
+    /// TLS settings. Fixed at the start.
     pub tls: Option<Arc<ServerConfig>>,
-    /// How long answers take.
+    /// The latency of responses.
     pub latency: Latency,
-    /// How time passes; fixed at the start.
+    /// The speed of time. Fixed at the start.
     pub pace: Pace,
     /// Compress for clients that accept gzip.
     pub gzip: bool,
@@ -58,9 +58,9 @@ pub struct Options {
     pub keep_alive: bool,
     /// Send a `Date` header.
     pub date: bool,
-    /// How far that header is ahead of the world's time.
+    /// Difference between that header and the world's time.
     pub clock_skew: SignedDuration,
-    /// How many requests the log keeps; fixed at the start.
+    /// Maximum number of requests in the log. Fixed at the start.
     pub log_capacity: usize,
 }
 
@@ -80,8 +80,8 @@ impl Default for Options {
     }
 }
 
-/// A running vendor. When it is dropped, its port closes and its tasks end soon after;
-/// [`Vendor::stop`] waits for that.
+/// A running vendor. Dropping it closes its port and ends its tasks; [`Vendor::stop`] waits for the
+/// end.
 #[derive(Debug)]
 pub struct Vendor {
     state: Arc<State>,
@@ -92,7 +92,7 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// Starts answering for a world.
+    /// Starts to serve a world.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Vendor {
         Self::over(listener, world, options)
     }
 
-    /// The same on a socket that listens already; `options.listen` is not used. Must be called
+    /// The same on an existing listener; `options.listen` is not used. Must be called
     /// within a Tokio runtime.
     ///
     /// # Errors
@@ -127,8 +127,8 @@ impl Vendor {
         self.address
     }
 
-    /// The base of all paths, such as `http://127.0.0.1:40123/api/v1`. A vendor that listens
-    /// everywhere is reached by loopback; one that speaks TLS by the name `localhost`.
+    /// The base of all paths, such as `http://127.0.0.1:40123/api/v1`. The host is a
+    /// loopback address for a wildcard address, and the name `localhost` with TLS.
     pub fn base_url(&self) -> Url {
         let port = self.address.port();
         let host = match self.address.ip() {
@@ -142,7 +142,7 @@ impl Vendor {
         url.parse().expect("an address and a port make a URL")
     }
 
-    /// Looks at the world, or changes it, at its present time, between two requests.
+    /// Reads or changes the world at its current time, between two requests.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         self.state.with_world(change)
     }
@@ -152,12 +152,12 @@ impl Vendor {
         self.state.plan().add(fault)
     }
 
-    /// Takes a fault back. False if it had run its course.
+    /// Removes a fault. False if it had reached its limit.
     pub fn cancel(&self, id: FaultId) -> bool {
         self.state.plan().cancel(id)
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub fn heal(&self) {
         self.state.plan().clear();
     }
@@ -172,27 +172,27 @@ impl Vendor {
         self.state.log().records()
     }
 
-    /// Numbers since the start.
+    /// Counts since the start.
     pub fn counts(&self) -> Counts {
         self.state.log().counts
     }
 
-    /// Waits until the numbers satisfy a condition.
+    /// Waits until the counts satisfy a condition.
     pub async fn until(&self, condition: impl Fn(&Counts) -> bool) -> Counts {
         let mut changes = self.state.changes();
         loop {
             let counts = self.counts();
-            // The channel cannot close: this vendor's state holds its other end.
+            // The channel cannot close: the state of this vendor holds the sender.
             if condition(&counts) || changes.changed().await.is_err() {
                 return counts;
             }
         }
     }
 
-    /// Closes the port and every connection, and hands the world back: a vendor started with it on
-    /// the same address is the same vendor after an outage.
+    /// Closes the port and every connection, and returns the world: a vendor started with it on the
+    /// same address simulates the end of an outage.
     pub async fn stop(self) -> World {
-        // An error would mean that the server has ended already.
+        // An error means that the server has ended already.
         let _ = self.stop.send(());
         let _ = self.server.await;
         self.state.take_world()

@@ -1,4 +1,4 @@
-//! The model: accounts, a clock that can be set, and what happens as it moves.
+//! The model: accounts, simulated time, and events.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,44 +7,44 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::Account;
-use super::agenda::Agenda;
+use super::events::EventQueue;
 use super::shift::INDIA;
 
-/// How often each kind of thing has happened so far.
+/// Counts of simulated events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Happened {
+pub struct EventCounts {
     /// Devices that registered, for the first time or again.
     pub registrations: u64,
     /// Registrations renewed; each moves the expiry.
     pub refreshes: u64,
-    /// Registrations that ended because nobody renewed them.
+    /// Registrations that expired without renewal.
     pub lapses: u64,
-    /// The same, of endpoints that do it every few minutes.
+    /// The same, of flapping endpoints.
     pub flaps: u64,
-    /// A second device taking over a registration.
+    /// Registrations replaced by a second device.
     pub displacements: u64,
     /// Agents that logged out at the end of their shift.
     pub sign_offs: u64,
     /// Endpoints attached to another application.
     pub application_swaps: u64,
-    /// Endpoints deleted and made anew under another id.
+    /// Endpoints deleted and created again with another id.
     pub recreations: u64,
-    /// Sites that lost their line.
+    /// Outages of sites.
     pub site_outages: u64,
     /// Registrations lost in such outages.
     pub site_losses: u64,
 }
 
-/// The vendor's state at one instant. It changes by [`World::advance`] and by direct edits only.
+/// The vendor's state at one instant. Only [`World::advance`] and direct edits change it.
 #[derive(Debug)]
 pub struct World {
     now: Timestamp,
-    /// Seconds that its clocks are ahead of UTC.
+    /// Local time minus UTC, in seconds.
     pub(super) zone: i64,
     pub(super) accounts: Vec<Account>,
     pub(super) rng: Rng,
-    pub(super) agenda: Agenda,
-    pub(super) happened: Happened,
+    pub(super) events: EventQueue,
+    pub(super) event_counts: EventCounts,
     answers: u64,
 }
 
@@ -56,14 +56,13 @@ impl World {
             zone: INDIA,
             accounts: Vec::new(),
             rng: Rng::with_seed(seed),
-            agenda: Agenda::default(),
-            happened: Happened::default(),
+            events: EventQueue::default(),
+            event_counts: EventCounts::default(),
             answers: 0,
         }
     }
 
-    /// The same where clocks are ahead of UTC by this much. It may be days: so the weekday can be chosen
-    /// as well as the hour.
+    /// The same with local time ahead of UTC by this much. Whole days are valid: they move the weekday.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
@@ -75,25 +74,25 @@ impl World {
         self.now
     }
 
-    /// Lives until `to`. Time never runs backwards: an earlier instant changes nothing.
+    /// Advances to `to`. An earlier instant changes nothing.
     pub fn advance(&mut self, to: Timestamp) {
         if to <= self.now {
             return;
         }
-        while let Some((at, event)) = self.agenda.next(to.as_second()) {
-            self.live(at, event);
+        while let Some((at, event)) = self.events.next(to.as_second()) {
+            self.apply(at, event);
         }
         self.now = to;
     }
 
-    /// Lives for a while.
+    /// Advances by `span`.
     pub fn advance_by(&mut self, span: Duration) {
         self.advance(self.now.saturating_add(span).unwrap_or(Timestamp::MAX));
     }
 
-    /// What has happened since the start.
-    pub fn happened(&self) -> Happened {
-        self.happened
+    /// Counts of events since the start.
+    pub fn event_counts(&self) -> EventCounts {
+        self.event_counts
     }
 
     /// Adds an account, or replaces the one of the same auth id.
@@ -120,7 +119,7 @@ impl World {
             .find(|account| account.auth_id == auth_id)
     }
 
-    /// The account of this auth id, to be changed.
+    /// The account of this auth id, mutable.
     pub fn account_mut(&mut self, auth_id: &str) -> Option<&mut Account> {
         self.accounts
             .iter_mut()
@@ -136,7 +135,7 @@ impl World {
         self.accounts.first().expect("a world with an account")
     }
 
-    /// The first account, to be changed.
+    /// The first account, mutable.
     ///
     /// # Panics
     ///
@@ -145,14 +144,14 @@ impl World {
         self.accounts.first_mut().expect("a world with an account")
     }
 
-    /// A number that no other answer has, for `api_id` and for shuffling.
+    /// The running number of the next response, for `api_id` and for shuffling.
     pub(super) fn next_answer(&mut self) -> u64 {
         self.answers += 1;
         self.answers
     }
 }
 
-/// An `api_id`: the shape of a UUID, another one for every answer.
+/// An `api_id`: a UUID, different for every response.
 pub(super) fn api_id(answer: u64) -> String {
     let mut rng = Rng::with_seed(answer);
     let mut id = String::with_capacity(36);

@@ -1,146 +1,114 @@
-//! Checking a configuration, on its own or against the vendor.
+//! Checks: of the configuration, of every account at the API, and of a serving exporter.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use secrecy::SecretString;
-
-use super::{ExitError, end::Print};
-use crate::{
-    api::{ApplicationForm, Client, Endpoint, Error, Page, RowShape, Transports},
-    cli::{Arguments, Check},
-    clock::Clock,
-    config::{self, Account, Config},
-    snapshot::{AccountState, Snapshot},
-    telemetry::Instruments,
-    walk::{Poller, PollerDeps, RateLimiters, Source},
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
 };
 
-/// Loads the configuration and tells of it; with [`Check::Live`], reads every account's list.
+use super::{ExitError, error::accounts_result, serve::Accounts};
+use crate::{
+    api::{ApplicationForm, Client, Endpoint, Error, Page, RowShape},
+    cli::{ListenAddress, ServeArgs, WebArgs},
+    config::{self, Account, Config},
+    snapshot::{AccountState, Snapshot},
+    walk::{Poller, Source},
+};
+
+const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The API reportedly does not \
+    show registrations over WebSocket; give such endpoints a group with `watch: ignore`";
+
+/// Limit for a health check, name resolution included.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+const HEALTH_REQUEST: &[u8] = b"GET /-/healthy HTTP/1.0\r\nHost: localhost\r\n\r\n";
+/// Length of the start of a response, up to its status.
+const STATUS_LENGTH: usize = "HTTP/1.x 200".len();
+
+/// Loads the configuration, without token files for `--config.check.no-secrets`, and prints a
+/// summary. Reads the list of every account for `--config.check.live`.
 ///
 /// # Errors
-/// Code 2 with every mistake of the configuration; code 1 when an account did not answer well.
+/// Code 2 with every error of the configuration; code 1 when the list of an account cannot be read.
 pub(super) async fn check(
-    arguments: &Arguments,
+    args: &ServeArgs,
     environment: &[(String, String)],
-    check: Check,
-    out: &mut Print<'_>,
+    out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let load = match check {
-        Check::WithoutSecrets => config::load_without_secrets,
-        Check::Whole | Check::Live => config::load,
+    let load = if args.config_check_no_secrets {
+        config::load_without_secrets
+    } else {
+        config::load
     };
-    let loaded = load(arguments.config_file.as_deref(), environment)?;
+    let loaded = load(args.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         writeln!(out, "warning: {warning}")?;
     }
     let accounts = &loaded.config.accounts;
     let names: Vec<_> = accounts.iter().map(|one| one.name.as_str()).collect();
-    let noun = if names.len() == 1 {
-        "account"
-    } else {
-        "accounts"
-    };
-    writeln!(
-        out,
-        "configuration is valid: {} {noun} ({})",
-        names.len(),
-        names.join(", ")
-    )?;
-    match check {
-        Check::Whole => Ok(()),
-        Check::WithoutSecrets => {
-            writeln!(out, "token files were not read")?;
-            Ok(())
-        }
-        Check::Live => live(&loaded.config, out).await,
+    let (count, names) = (names.len(), names.join(", "));
+    let noun = if count == 1 { "account" } else { "accounts" };
+    writeln!(out, "configuration is valid: {count} {noun} ({names})")?;
+    if args.config_check_no_secrets {
+        writeln!(out, "token files were not read")?;
     }
-}
-
-/// Reads the lists of all accounts side by side, and tells of them in the configuration's order.
-async fn live(config: &Config, out: &mut Print<'_>) -> Result<(), ExitError> {
-    let mut transports = Transports::default();
-    let instruments = Instruments::new();
-    let clock = Clock::system();
-    let mut limiters = RateLimiters::new(config.max_concurrent_requests);
-    for account in &config.accounts {
-        let api = &account.api;
-        limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
-    }
-    let mut lists = FuturesOrdered::new();
-    for account in &config.accounts {
-        let deps = PollerDeps {
-            clock,
-            instruments: instruments.account(&account.name),
-            limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
-        };
-        let client = transports.client(account, deps.instruments.clone(), clock);
-        lists.push_back(async move {
-            let client = client.map_err(|error| error.to_string())?;
-            List::read(account, client, deps).await
-        });
-    }
-    let (mut accounts, mut failed) = (config.accounts.iter(), 0);
-    while let Some((list, account)) = lists.next().await.zip(accounts.next()) {
-        match list {
-            Ok(list) => describe(account, &list, out)?,
-            Err(error) => {
-                failed += 1;
-                writeln!(out, "{}: FAILED: {error}", account.name)?;
-            }
-        }
-    }
-    if failed > 0 {
-        let all = config.accounts.len();
-        return Err(ExitError::at_run_time(format!(
-            "{failed} of {all} accounts failed"
-        )));
+    if args.config_check_live {
+        check_live(&loaded.config, out).await?;
     }
     Ok(())
 }
 
-/// What a walk found.
-struct List {
-    state: Arc<AccountState>,
-    snapshot: Arc<Snapshot>,
-    shape: RowShape,
-}
-
-impl List {
-    /// One walk, as the exporter does it.
-    async fn read(account: &Account, client: Client, deps: PollerDeps) -> Result<Self, String> {
-        let source = Arc::new(Shapes {
-            client,
-            seen: Mutex::default(),
-        });
-        let walked = Arc::clone(&source);
-        let (mut poller, reader) = Poller::new(account.clone(), walked, deps, Duration::ZERO);
-        poller.walk().await.map_err(|failure| failure.to_string())?;
-        let state = reader.current();
-        let snapshot = state.snapshot.clone();
-        let shape = *source.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self {
-            snapshot: snapshot.ok_or("the walk gave no snapshot")?,
-            state,
-            shape,
-        })
+/// Reads the lists of all accounts concurrently, and reports in the order of the configuration.
+async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitError> {
+    let mut recorders = Vec::new();
+    let accounts = Accounts::build(config, Duration::ZERO, |_, client, _| {
+        let shape = Mutex::default();
+        let recorder = Arc::new(ShapeRecorder { client, shape });
+        recorders.push(Arc::clone(&recorder));
+        recorder
+    })?;
+    let mut pollers = accounts.pollers;
+    let mut walks: FuturesOrdered<_> = pollers.iter_mut().map(Poller::walk).collect();
+    let mut failed = 0;
+    let sources = accounts.readers.iter().zip(&recorders);
+    for (account, (reader, recorder)) in config.accounts.iter().zip(sources) {
+        let walked = walks.next().await.expect("every account has a walk");
+        let (state, shape) = (reader.current(), *lock(&recorder.shape));
+        let lines = match (walked, &state.snapshot) {
+            (Ok(()), Some(snapshot)) => report(account, &state, snapshot, shape),
+            (walked, _) => {
+                failed += 1;
+                let error = walked.err().map(|error| error.to_string());
+                let error = error.unwrap_or_else(|| "the walk published no snapshot".to_owned());
+                vec![format!("FAILED: {error}")]
+            }
+        };
+        for line in lines {
+            writeln!(out, "{}: {line}", account.name)?;
+        }
     }
+    accounts_result(failed, config.accounts.len())
 }
 
-/// The client, and the shapes of all rows that it read: a snapshot does not tell them.
-struct Shapes {
-    client: Client,
-    seen: Mutex<RowShape>,
+/// The client, and the combined shape of all rows that it read: a snapshot does not contain it.
+struct ShapeRecorder {
+    client: Arc<Client>,
+    shape: Mutex<RowShape>,
 }
 
-impl Source for Shapes {
+impl Source for ShapeRecorder {
     async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
         let page = self.client.list_page(offset, limit).await?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        *seen = seen.and(page.shape);
+        let mut shape = lock(&self.shape);
+        *shape = shape.and(page.shape);
         Ok(page)
     }
 
@@ -153,61 +121,63 @@ impl Source for Shapes {
     }
 }
 
-/// What the list tells about an account and the settings for it.
-fn describe(account: &Account, list: &List, out: &mut Print<'_>) -> Result<(), ExitError> {
-    let name = &account.name;
-    let (snapshot, walk) = (&*list.snapshot, &list.snapshot.walk);
-    let (all, counts) = (snapshot.len(), snapshot.counts(account.groups.len()));
-    let registered = counts.all.registered;
-    writeln!(out, "{name}: credentials accepted")?;
-    writeln!(out, "{name}: endpoints: {all}, {registered} registered")?;
-    if walk.missing > 0 {
-        let missing = walk.missing;
-        writeln!(
-            out,
-            "{name}: the list counts {missing} more than it returned"
-        )?;
-    }
-    writeln!(out, "{name}: row shape: {}", shape(list.shape, snapshot))?;
-    if let Some(form) = list.shape.application {
-        writeln!(out, "{name}: application: {}", words(form))?;
-    }
-    let broken: u64 = walk.rejected_rows.iter().sum();
-    if broken > 0 {
-        writeln!(out, "{name}: {broken} rows could not be read")?;
-    }
-    if let Some(offset) = list.state.clock_offset.filter(|offset| offset.abs() >= 5.0) {
-        writeln!(
-            out,
-            "{name}: the vendor's clock and ours are {offset:.0} s apart"
-        )?;
-    }
-    for (group, counts) in account.groups.iter().zip(&counts.groups) {
-        let (name_of, matched) = (&group.name, counts.total());
-        writeln!(
-            out,
-            "{name}: group {name_of} (watch {}): {matched} matched",
-            group.watch.label()
-        )?;
-    }
-    if all > 0 && registered == 0 {
-        writeln!(
-            out,
-            "{name}: none registered: are these WebRTC endpoints? The API is reported not to show \
-             registrations over WebSocket; give such endpoints a group with `watch: ignore`"
-        )?;
-    }
-    Ok(())
+fn lock(shape: &Mutex<RowShape>) -> MutexGuard<'_, RowShape> {
+    shape.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Which of the documented shapes the rows came in, in words.
-fn shape(seen: RowShape, snapshot: &Snapshot) -> &'static str {
+/// What the list contains, and what is unusual about it.
+fn report(
+    account: &Account,
+    state: &AccountState,
+    snapshot: &Snapshot,
+    shape: RowShape,
+) -> Vec<String> {
+    let (all, walk) = (snapshot.len(), &snapshot.walk);
+    let tallies = snapshot.counts(account.groups.len());
+    let registered = tallies.all.registered;
+    let mut lines = vec![
+        "credentials accepted".to_owned(),
+        format!("endpoints: {all}, {registered} registered"),
+    ];
+    if walk.missing > 0 {
+        let missing = walk.missing;
+        lines.push(format!(
+            "the API counts {missing} more endpoints than it returned"
+        ));
+    }
+    lines.push(format!("row shape: {}", shape_text(shape, snapshot)));
+    lines.extend(shape.application.map(|form| match form {
+        ApplicationForm::Object => "application: an object".to_owned(),
+        ApplicationForm::Path => "application: a path that ends in its id".to_owned(),
+        ApplicationForm::Id => "application: its id alone".to_owned(),
+    }));
+    let rejected: u64 = walk.rejected_rows.iter().sum();
+    if rejected > 0 {
+        lines.push(format!("{rejected} rows could not be read"));
+    }
+    if let Some(offset) = state.clock_offset.filter(|offset| offset.abs() >= 5.0) {
+        lines.push(format!(
+            "the clocks of the API and of this host are {offset:.0} s apart"
+        ));
+    }
+    for (group, counts) in account.groups.iter().zip(&tallies.groups) {
+        let (name, watch, matched) = (&group.name, group.watch.label(), counts.total());
+        lines.push(format!("group {name} (watch {watch}): {matched} matched"));
+    }
+    if all > 0 && registered == 0 {
+        lines.push(NONE_REGISTERED.to_owned());
+    }
+    lines
+}
+
+/// The documented row shape that the rows match.
+fn shape_text(shape: RowShape, snapshot: &Snapshot) -> &'static str {
     let has_details = snapshot
         .endpoints()
         .any(|one| one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some());
     let registered = snapshot.endpoints().any(|one| one.registered == Some(true));
-    match (seen.registration_keys, seen.narrative_keys) {
-        _ if snapshot.is_empty() => "no rows to tell by",
+    match (shape.registration_keys, shape.narrative_keys) {
+        _ if snapshot.is_empty() => "unknown, the list has no rows",
         (true, true) if has_details => "documented (registration details in rows)",
         (true, true) if registered => "documented, registration details empty",
         (true, true) => "documented, none registered",
@@ -215,7 +185,7 @@ fn shape(seen: RowShape, snapshot: &Snapshot) -> &'static str {
         (true, false) => "short, registration details empty",
         (false, true) => {
             "times and permissions, but no registration fields; expiry only by retrieving each \
-             endpoint"
+                 endpoint"
         }
         (false, false) if registered => {
             "short (no registration fields; expiry only by retrieving each endpoint)"
@@ -224,10 +194,39 @@ fn shape(seen: RowShape, snapshot: &Snapshot) -> &'static str {
     }
 }
 
-fn words(form: ApplicationForm) -> &'static str {
-    match form {
-        ApplicationForm::Object => "an object",
-        ApplicationForm::Path => "a path that ends in its id",
-        ApplicationForm::Id => "its id alone",
+/// Asks the exporter at the first listen address for its health, for a container without a shell.
+///
+/// # Errors
+/// Code 1: the exporter is not reachable, does not respond in time, or is not healthy.
+pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
+    // The flag has a default, so there is at least one address.
+    let listen = &web.listen_addresses[0];
+    let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
+    let limit = HEALTH_TIMEOUT.as_secs();
+    let status = timeout(HEALTH_TIMEOUT, health_status(listen))
+        .await
+        .map_err(|_| unhealthy(format!("no response within {limit} s")))?
+        .map_err(|error| unhealthy(error.to_string()))?;
+    if status.starts_with(b"HTTP/1.") && status.ends_with(b" 200") {
+        return Ok(writeln!(out, "healthy")?);
     }
+    let status = String::from_utf8_lossy(&status);
+    Err(unhealthy(format!("the response starts with {status:?}")))
+}
+
+/// The first bytes of the response.
+async fn health_status(listen: &ListenAddress) -> io::Result<[u8; STATUS_LENGTH]> {
+    let mut stream = match listen {
+        // A wildcard address includes loopback, and an empty container may not resolve names.
+        ListenAddress::Everywhere(port) => {
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let loopback = loopback.map(|address: IpAddr| SocketAddr::from((address, *port)));
+            TcpStream::connect(&loopback[..]).await?
+        }
+        ListenAddress::Host(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
+    };
+    stream.write_all(HEALTH_REQUEST).await?;
+    let mut status = [0; STATUS_LENGTH];
+    stream.read_exact(&mut status).await?;
+    Ok(status)
 }

@@ -1,108 +1,275 @@
-//! Serving: pollers, exposition and front door until a signal.
+//! Serving: the pollers of all accounts, rendering and the HTTP server, until a signal.
 
-use std::sync::Arc;
-
-use super::{ExitError, accounts::Accounts, service::Service, tasks::Tasks};
-use crate::{
-    cli::{Arguments, Web},
-    config::{self, Config},
-    exposition::Exposition,
-    http::{Bound, Settings},
-    shutdown::CancellationToken,
-    snapshot::Reader,
+use std::{
+    future::Future, net::SocketAddr, panic::AssertUnwindSafe, process, sync::Arc, time::Duration,
 };
 
-/// Loads the configuration and serves until `shutdown`; the service manager hears of it, if there
-/// is one.
+use futures_util::FutureExt;
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{
+    ExitError,
+    systemd::{SEND_TIMEOUT, Systemd},
+};
+use crate::{
+    api::{Client, Transports},
+    cli::{ServeArgs, WebArgs},
+    clock::Clock,
+    config::{self, Account, Config},
+    exposition::Exposition,
+    http::{Bound, Settings},
+    probe::Prober,
+    shutdown::CancellationToken,
+    snapshot::Reader,
+    telemetry::Instruments,
+    walk::{Poller, PollerDeps, RateLimiters, Source},
+};
+
+/// Maximum time between the first walks of two accounts.
+const STAGGER: Duration = Duration::from_secs(2);
+/// Maximum time until the last first walk starts.
+const STAGGER_TOTAL: Duration = Duration::from_secs(10);
+/// Pause before rendering starts again after a panic.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Loads the configuration and serves until `shutdown`. Notifies systemd where it asks for that.
 pub(super) async fn serve(
-    arguments: &Arguments,
+    args: &ServeArgs,
     environment: &[(String, String)],
     shutdown: CancellationToken,
 ) -> Result<(), ExitError> {
-    let service = Service::of(environment, std::process::id());
-    service.tell("STATUS=reading the configuration").await;
-    let loaded = config::load(arguments.config_file.as_deref(), environment)?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    tracing::debug!(configuration = %loaded.config.redacted(), "loaded");
-    let (closed, until) = (CancellationToken::new(), shutdown.clone());
-    let mut companion = None;
-    let announce = |_: &Bound, accounts: &[Reader]| {
-        // A task of its own on the runtime: when the runtime no longer runs tasks, the manager's
-        // watchdog notices.
-        let accompany = service.accompany(accounts.to_vec(), until, closed.clone());
-        companion = Some(tokio::spawn(accompany));
-        Ok(())
-    };
-    let served = open(&loaded.config, &arguments.web, shutdown, announce).await;
-    closed.cancel();
-    if let Some(companion) = companion {
-        // It waits for nothing but the manager's ear, and now only for a moment.
-        let _ = companion.await;
-    }
-    served
-}
-
-/// Opens the house: everything is bound before anything is asked, and `announce` hears where, and
-/// gets the reading ends of all accounts.
-pub(super) async fn open(
-    config: &Config,
-    web: &Web,
-    shutdown: CancellationToken,
-    announce: impl FnOnce(&Bound, &[Reader]) -> Result<(), ExitError>,
-) -> Result<(), ExitError> {
-    let mut bound = bind(web).await?;
-    let accounts = Accounts::build(config, true)?;
-    if let Some(prober) = accounts.prober {
-        bound = bound.with_probe_handler(Arc::new(prober));
-        tracing::info!(
-            requests_per_second = config.probe.requests_per_second,
-            "probes are on: whoever reaches this port may spend requests of every account"
-        );
-    }
-    for address in bound.local_addrs() {
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"), %address,
-            path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
-        );
-    }
-    announce(&bound, &accounts.readers)?;
-
-    let instruments = accounts.instruments;
-    let exposition = Exposition::new(accounts.readers, instruments.clone());
-    let mut tasks = Tasks::default();
-    for (account, poller) in config.accounts.iter().zip(accounts.pollers) {
-        tasks.poll(&account.name, poller.run(shutdown.clone()));
-    }
-    let rendering = exposition.clone();
-    let until = shutdown.clone();
-    tasks.keep(move || {
-        let (rendering, until) = (rendering.clone(), until.clone());
-        async move {
-            until.run_until_cancelled(rendering.run()).await;
-        }
-    });
-    tokio::select! {
-        () = bound.serve(Arc::new(exposition), instruments, shutdown) => {}
-        never = tasks.watch() => match never {},
-    }
-    tasks.end().await;
-    tracing::info!("left in good order");
+    let systemd = Systemd::from_environment(environment, process::id());
+    let status = "STATUS=reading the configuration";
+    systemd.notify(SEND_TIMEOUT, status).await;
+    let config = load_config(args, environment)?;
+    tracing::debug!(configuration = %config.redacted(), "configuration loaded");
+    let exporter = Exporter::bind(&config, &args.web).await?;
+    let stopped = CancellationToken::new();
+    // A task of its own on the runtime: if the runtime no longer runs tasks, the watchdog expires.
+    let notifications = tokio::spawn(systemd.notify_loop(
+        exporter.accounts.readers.clone(),
+        shutdown.clone(),
+        stopped.clone(),
+    ));
+    exporter.run(shutdown).await;
+    stopped.cancel();
+    // It waits for systemd only, and at most for one send timeout.
+    let _ = notifications.await;
     Ok(())
 }
 
-async fn bind(web: &Web) -> Result<Bound, ExitError> {
-    let addresses: Vec<_> = web
-        .listen_addresses
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let settings = Settings {
-        telemetry_path: web.telemetry_path.as_str().to_owned(),
-        max_requests: web.max_requests,
-        ..Settings::default()
-    };
-    let bound = Bound::bind(&addresses, settings).await;
-    bound.map_err(|error| ExitError::at_run_time(format!("{error}; see --web.listen-address")))
+/// Loads the configuration and logs its warnings.
+pub(super) fn load_config(
+    args: &ServeArgs,
+    environment: &[(String, String)],
+) -> Result<Config, ExitError> {
+    let loaded = config::load(args.config_file.as_deref(), environment)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.config)
+}
+
+/// Bound listeners and idle pollers.
+pub(super) struct Exporter {
+    bound: Bound,
+    accounts: Accounts<Client>,
+}
+
+impl Exporter {
+    /// Binds all listeners and builds all pollers. Sends no request to the API.
+    ///
+    /// # Errors
+    /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
+    pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
+        let addresses = web.listen_addresses.iter().map(ToString::to_string);
+        let addresses: Vec<_> = addresses.collect();
+        let settings = Settings {
+            telemetry_path: web.telemetry_path.as_str().to_owned(),
+            max_requests: web.max_requests,
+            ..Settings::default()
+        };
+        let bound = Bound::bind(&addresses, settings).await;
+        let mut bound = bound
+            .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
+        let mut prober = Prober::new(config);
+        let accounts = Accounts::build(config, STAGGER_TOTAL, |account, client, deps| {
+            let (limiter, instruments) = (Arc::clone(&deps.limiter), deps.instruments.clone());
+            prober.add(account, Arc::clone(&client), limiter, instruments);
+            client
+        })?;
+        if config.probe.enabled {
+            bound = bound.with_probe_handler(Arc::new(prober));
+            tracing::info!(
+                requests_per_second = config.probe.requests_per_second,
+                "probes are on: every client of this port can spend API requests of every account"
+            );
+        }
+        for address in bound.local_addrs() {
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"), %address,
+                path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
+            );
+        }
+        Ok(Self { bound, accounts })
+    }
+
+    /// The bound addresses.
+    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
+        self.bound.local_addrs()
+    }
+
+    /// Polls, renders and serves until `shutdown` and the end of all responses in progress.
+    pub(super) async fn run(self, shutdown: CancellationToken) {
+        let (pollers, readers) = (self.accounts.pollers, self.accounts.readers);
+        let instruments = self.accounts.instruments;
+        let mut tasks = JoinSet::new();
+        for (poller, reader) in pollers.into_iter().zip(&readers) {
+            let account = Arc::clone(&reader.current().account);
+            tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
+        }
+        let exposition = Exposition::new(readers, instruments.clone());
+        let (rendered, until) = (exposition.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            let rendering = restart_rendering(|| rendered.clone().run());
+            until.run_until_cancelled(rendering).await;
+        });
+        let exposition = Arc::new(exposition);
+        self.bound.serve(exposition, instruments, shutdown).await;
+        tasks.shutdown().await;
+        tracing::info!("shutdown complete");
+    }
+}
+
+/// A poller catches panics of its walks, so a panic here is a bug outside of them. The other pollers
+/// go on, and the snapshot of the account is withdrawn after its maximum age.
+async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
+    if AssertUnwindSafe(poller).catch_unwind().await.is_err() {
+        tracing::error!(
+            %account,
+            "the poller panicked and its account is no longer polled: restart the exporter"
+        );
+    }
+}
+
+/// Rendering serves all accounts, so it starts again after a panic.
+async fn restart_rendering<F: Future<Output = ()>>(mut render: impl FnMut() -> F) {
+    while AssertUnwindSafe(render()).catch_unwind().await.is_err() {
+        tracing::error!("rendering of the metrics panicked and is started again");
+        sleep(RESTART_PAUSE).await;
+    }
+}
+
+/// The pollers of all accounts and the readers of their snapshots, in the order of the configuration.
+/// Accounts share connections, the limit on requests in flight and, where base URL and auth id are
+/// equal, the rate limiter.
+pub(super) struct Accounts<S> {
+    pub(super) pollers: Vec<Poller<S>>,
+    pub(super) readers: Vec<Reader>,
+    pub(super) instruments: Instruments,
+}
+
+impl<S: Source> Accounts<S> {
+    /// Builds all pollers and starts none. Their first walks are planned within `first_walks_within`.
+    /// `source` makes the source of a poller from the client of its account.
+    ///
+    /// # Errors
+    /// A proxy or CA file that is not usable, with the name of the account.
+    pub(super) fn build(
+        config: &Config,
+        first_walks_within: Duration,
+        mut source: impl FnMut(&Account, Arc<Client>, &PollerDeps) -> Arc<S>,
+    ) -> Result<Self, ExitError> {
+        let clock = Clock::system();
+        let mut accounts = Self {
+            pollers: Vec::new(),
+            readers: Vec::new(),
+            instruments: Instruments::new(),
+        };
+        accounts.instruments.config_loaded(clock.now());
+        let mut limiters = RateLimiters::new(config.max_concurrent_requests);
+        for account in &config.accounts {
+            let api = &account.api;
+            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
+        }
+        let mut transports = Transports::default();
+        let stagger = stagger(config.accounts.len(), first_walks_within);
+        let mut first_walk_in = Duration::ZERO;
+        for account in &config.accounts {
+            let instruments = accounts.instruments.account(&account.name);
+            let client = transports.client(account, instruments.clone(), clock);
+            let client = client.map_err(|error| {
+                ExitError::Configuration(format!("account {}: {error}", account.name))
+            })?;
+            let deps = PollerDeps {
+                clock,
+                instruments,
+                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+            };
+            let source = source(account, Arc::new(client), &deps);
+            let (poller, reader) = Poller::new(account.clone(), source, deps, first_walk_in);
+            accounts.pollers.push(poller);
+            accounts.readers.push(reader);
+            first_walk_in += stagger;
+        }
+        Ok(accounts)
+    }
+}
+
+/// Time between the first walks of two of `accounts` accounts.
+fn stagger(accounts: usize, total: Duration) -> Duration {
+    let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
+    STAGGER.min(total / accounts)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::telemetry::logs::{Captured, Format, Level};
+
+    #[test]
+    fn first_walks_are_two_seconds_apart_but_all_within_ten() {
+        assert_eq!(stagger(1, STAGGER_TOTAL), STAGGER);
+        assert_eq!(stagger(4, STAGGER_TOTAL), STAGGER);
+        assert!(stagger(300, STAGGER_TOTAL) * 300 <= STAGGER_TOTAL);
+        assert_eq!(stagger(300, Duration::ZERO), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poller_that_panics_is_logged_with_its_account_and_the_others_go_on() {
+        let log = Captured::default();
+        let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::INFO, Format::Logfmt));
+        let mut tasks = JoinSet::new();
+        let broken = async { panic!("a bug, on purpose") };
+        tasks.spawn(log_poller_panic("broken".into(), broken));
+        let (done, other) = oneshot::channel();
+        let good = async {
+            sleep(Duration::from_secs(60)).await;
+            done.send(()).unwrap();
+        };
+        tasks.spawn(log_poller_panic("good".into(), good));
+        other.await.unwrap();
+        let text = log.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(
+            text.contains("level=error") && text.contains("account=broken"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rendering_starts_again_after_a_panic() {
+        let (done, rendered) = oneshot::channel();
+        let (started, mut done) = (AtomicU32::new(0), Some(done));
+        tokio::spawn(restart_rendering(move || {
+            let is_first = started.fetch_add(1, Ordering::Relaxed) == 0;
+            let done = if is_first { None } else { done.take() };
+            async move { done.expect("a bug, on purpose").send(()).unwrap() }
+        }));
+        rendered.await.unwrap();
+    }
 }

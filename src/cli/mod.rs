@@ -1,21 +1,17 @@
-//! The command line: flags in the house style of Prometheus, read into one value.
+//! The command line: flags in the naming style of Prometheus.
 //!
-//! Nothing here prints or leaves the process. [`Arguments::read`] gives what was asked for, or clap's
-//! own error, whose `exit()` prints and leaves (2 for wrong usage, 0 for `--help` and `--version`);
-//! [`completion`] and [`manual`] give bytes to print.
+//! Nothing here prints or ends the process. [`Cli::read`] returns the parsed flags, or clap's own
+//! error. [`completion`] and [`manual`] return bytes to print.
 
-mod arguments;
-mod line;
-mod listen;
-mod pages;
-mod telemetry_path;
+mod args;
+mod values;
 
-pub use arguments::{Arguments, Check, Task};
+pub use args::{
+    Cli, Command, DemoArgs, LogArgs, LogFormat, LogLevel, RowShape, ServeArgs, SimulateArgs,
+    WebArgs, completion, manual,
+};
 pub use clap_complete::Shell;
-pub use line::{Demo, Log, LogFormat, LogLevel, RowShape, Simulate, Web};
-pub use listen::ListenAddress;
-pub use pages::{completion, manual};
-pub use telemetry_path::TelemetryPath;
+pub use values::{ListenAddress, TelemetryPath};
 
 #[cfg(test)]
 mod tests;

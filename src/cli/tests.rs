@@ -2,10 +2,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{CommandFactory, error::ErrorKind};
 
-use super::{line::Line, *};
+use super::*;
 
-fn read(words: &str) -> Result<Arguments, clap::Error> {
-    Arguments::read(std::iter::once("vobiz-exporter").chain(words.split_whitespace()))
+fn read(words: &str) -> Result<Cli, clap::Error> {
+    Cli::read(std::iter::once("vobiz-exporter").chain(words.split_whitespace()))
 }
 
 fn refused(words: &str) -> (ErrorKind, String) {
@@ -15,48 +15,51 @@ fn refused(words: &str) -> (ErrorKind, String) {
 }
 
 #[test]
-fn the_declaration_is_sound() {
-    Line::command().debug_assert();
+fn the_declaration_is_consistent() {
+    Cli::command().debug_assert();
 }
 
 #[test]
 fn without_flags_it_serves_on_10059() {
-    let arguments = read("").unwrap();
-    assert_eq!(arguments.task, Task::Serve);
-    assert_eq!(arguments.config_file, None);
+    let cli = read("").unwrap();
+    assert_eq!(cli.command, None);
+    assert_eq!(cli.serve.config_file, None);
     assert_eq!(
-        arguments.web.listen_addresses,
+        cli.serve.web.listen_addresses,
         [ListenAddress::Everywhere(10059)]
     );
-    assert_eq!(arguments.web.telemetry_path.as_str(), "/metrics");
-    assert_eq!(arguments.web.max_requests, 40);
+    assert_eq!(cli.serve.web.telemetry_path.as_str(), "/metrics");
+    assert_eq!(cli.serve.web.max_requests, 40);
     assert_eq!(
-        arguments.log,
-        Log {
+        cli.log(),
+        LogArgs {
             level: LogLevel::Info,
             format: LogFormat::Logfmt
         }
     );
+    let serve = cli.serve;
+    assert!(!serve.once && !serve.healthcheck && !serve.config_check);
+    assert!(!serve.config_check_live && !serve.config_check_no_secrets);
 }
 
 #[test]
 fn flags_take_their_value_after_an_equals_sign_or_a_space() {
     let with_equals = "--config.file=a.yaml --web.listen-address=:1 --web.listen-address=[::1]:2 \
                        --web.telemetry-path=/m --web.max-requests=0 --log.level=debug --log.format=json";
-    let arguments = read(with_equals).unwrap();
-    assert_eq!(arguments, read(&with_equals.replace('=', " ")).unwrap());
-    assert_eq!(arguments.config_file, Some(PathBuf::from("a.yaml")));
+    let cli = read(with_equals).unwrap();
+    assert_eq!(cli, read(&with_equals.replace('=', " ")).unwrap());
+    assert_eq!(cli.serve.config_file, Some(PathBuf::from("a.yaml")));
     assert_eq!(
-        arguments.web.listen_addresses,
+        cli.serve.web.listen_addresses,
         [
             ListenAddress::Everywhere(1),
             ListenAddress::Host("::1".to_owned(), 2)
         ]
     );
-    assert_eq!(arguments.web.max_requests, 0);
+    assert_eq!(cli.serve.web.max_requests, 0);
     assert_eq!(
-        arguments.log,
-        Log {
+        cli.log(),
+        LogArgs {
             level: LogLevel::Debug,
             format: LogFormat::Json
         }
@@ -65,47 +68,46 @@ fn flags_take_their_value_after_an_equals_sign_or_a_space() {
 
 #[test]
 fn every_task_has_its_flag_or_command() {
-    for (words, task) in [
-        ("--config.check", Task::Check(Check::Whole)),
-        ("--config.check.live", Task::Check(Check::Live)),
+    assert!(read("--config.check").unwrap().serve.config_check);
+    let both = read("--config.check --config.check.live").unwrap().serve;
+    assert!(both.config_check && both.config_check_live);
+    let both = read("--config.check --config.check.no-secrets").unwrap();
+    assert!(both.serve.config_check_no_secrets);
+    assert!(read("--healthcheck").unwrap().serve.healthcheck);
+    let once = read("--once").unwrap().serve;
+    assert_eq!((once.once, once.once_output), (true, None));
+    let once = read("--once --once.output=/x/vobiz.prom").unwrap().serve;
+    assert_eq!(once.once_output, Some(PathBuf::from("/x/vobiz.prom")));
+    for (words, command) in [
         (
-            "--config.check --config.check.live",
-            Task::Check(Check::Live),
+            "completion bash",
+            Command::Completion { shell: Shell::Bash },
         ),
+        ("man", Command::Man { command: None }),
         (
-            "--config.check --config.check.no-secrets",
-            Task::Check(Check::WithoutSecrets),
-        ),
-        ("--once", Task::Once { output: None }),
-        (
-            "--once --once.output=/x/vobiz.prom",
-            Task::Once {
-                output: Some("/x/vobiz.prom".into()),
+            "man demo",
+            Command::Man {
+                command: Some("demo".to_owned()),
             },
         ),
-        ("--healthcheck", Task::Healthcheck),
-        ("--config.file=a.yaml --healthcheck", Task::Healthcheck),
-        ("completion bash", Task::Completion(Shell::Bash)),
-        ("man", Task::Manual(None)),
-        ("man demo", Task::Manual(Some("demo".to_owned()))),
     ] {
-        assert_eq!(read(words).unwrap().task, task, "{words}");
+        assert_eq!(read(words).unwrap().command, Some(command), "{words}");
     }
 }
 
 #[test]
 fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
-    let arguments =
+    let cli =
         read("demo --endpoints=50 --seed 7 --web.listen-address=:0 --log.level=warn").unwrap();
-    assert_eq!(arguments.log.level, LogLevel::Warn);
-    let Task::Demo(demo) = arguments.task else {
+    assert_eq!(cli.log().level, LogLevel::Warn);
+    let Some(Command::Demo(demo)) = cli.command else {
         panic!("a demo")
     };
     assert_eq!((demo.endpoints, demo.seed), (50, Some(7)));
     assert_eq!(demo.web.listen_addresses, [ListenAddress::Everywhere(0)]);
 
     let words = "simulate --accounts=3 --latency=20ms --row-shape=captured --speed=60 --listen-address=[::1]:9";
-    let Task::Simulate(simulate) = read(words).unwrap().task else {
+    let Some(Command::Simulate(simulate)) = read(words).unwrap().command else {
         panic!("a simulation")
     };
     assert_eq!(
@@ -119,7 +121,7 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
 }
 
 #[test]
-fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
+fn wrong_usage_exits_with_2_and_names_the_error() {
     for (words, kind) in [
         ("--once.output=x", ErrorKind::MissingRequiredArgument),
         ("--config.check --once", ErrorKind::ArgumentConflict),
@@ -202,13 +204,14 @@ fn completion_and_manual_know_every_flag() {
 
 #[test]
 fn every_command_has_a_manual_page_that_can_be_asked_for() {
-    for command in Line::command().get_subcommands() {
+    for command in Cli::command().get_subcommands() {
         let name = command.get_name();
         let words = format!("man {name}");
-        assert_eq!(
-            read(&words).unwrap().task,
-            Task::Manual(Some(name.to_owned()))
-        );
+        let parsed = read(&words).unwrap().command;
+        let expected = Command::Man {
+            command: Some(name.to_owned()),
+        };
+        assert_eq!(parsed, Some(expected));
         let page = String::from_utf8(manual(Some(name))).unwrap();
         assert!(
             page.contains(&format!(".TH vobiz-exporter-{name} 1")),
@@ -216,4 +219,63 @@ fn every_command_has_a_manual_page_that_can_be_asked_for() {
         );
     }
     assert_eq!(refused("man help").0, ErrorKind::InvalidValue);
+}
+
+#[test]
+fn every_form_of_an_address_is_parsed_and_formatted_again() {
+    for text in [
+        ":10059",
+        "0.0.0.0:80",
+        "localhost:0",
+        "[::1]:65535",
+        "my-host.test:9",
+    ] {
+        assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
+    }
+    assert_eq!(":9".parse(), Ok(ListenAddress::Everywhere(9)));
+    assert_eq!(
+        "[::1]:9".parse(),
+        Ok(ListenAddress::Host("::1".to_owned(), 9))
+    );
+}
+
+#[test]
+fn an_invalid_address_is_refused_and_the_error_names_the_valid_forms() {
+    for text in [
+        "10059",
+        "",
+        ":",
+        ":65536",
+        ":+80",
+        "::1:80",
+        "[::1]",
+        "[x]:80",
+        "a b:80",
+        "http://a:80",
+    ] {
+        let said = text.parse::<ListenAddress>().expect_err(text);
+        assert!(said.contains(":PORT"), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_path_may_not_hide_another_page() {
+    for path in ["/metrics", "/probe/metrics", "/-metrics"] {
+        assert_eq!(path.parse::<TelemetryPath>().unwrap().as_str(), path);
+    }
+    for path in [
+        "",
+        "metrics",
+        "/",
+        "/-/healthy",
+        "/-/reload",
+        "/healthz",
+        "/readyz",
+        "/probe",
+        "/m?x",
+        "/m m",
+        "/m\n",
+    ] {
+        assert!(path.parse::<TelemetryPath>().is_err(), "{path}");
+    }
 }

@@ -1,4 +1,4 @@
-//! The command line: what each task prints, and the code it leaves with.
+//! The command line: output and exit code of each command.
 
 use tokio::net::TcpListener;
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
@@ -15,7 +15,7 @@ async fn run(arguments: &[&str]) -> Ended {
 }
 
 #[tokio::test]
-async fn it_tells_its_version_and_its_usage() {
+async fn version_and_help_are_printed() {
     let version = run(&["--version"]).await;
     assert_eq!((version.code, version.err.as_str()), (Some(0), ""));
     let begins = concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION"), " (revision ");
@@ -46,7 +46,7 @@ async fn it_tells_its_version_and_its_usage() {
 }
 
 #[tokio::test]
-async fn it_prints_its_manual_and_completion_for_three_shells() {
+async fn manual_and_completion_scripts_are_printed() {
     let manual = run(&["man"]).await;
     assert_eq!((manual.code, manual.err.as_str()), (Some(0), ""));
     assert!(
@@ -68,8 +68,8 @@ async fn it_prints_its_manual_and_completion_for_three_shells() {
 }
 
 #[tokio::test]
-async fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
-    for (arguments, words) in [
+async fn wrong_usage_exits_with_2_and_names_the_error() {
+    for (arguments, message) in [
         (&["--unknown"][..], "--unknown"),
         (&["serve"], "serve"),
         (&["--config.check", "--once"], "--once"),
@@ -84,12 +84,12 @@ async fn wrong_usage_leaves_with_2_and_says_what_is_wrong() {
     ] {
         let ended = run(arguments).await;
         assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");
-        assert!(ended.err.contains(words), "{words} in {ended:?}");
+        assert!(ended.err.contains(message), "{message} in {ended:?}");
     }
 }
 
 #[tokio::test]
-async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
+async fn a_check_reports_a_valid_configuration_or_all_errors_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exporter.yaml");
     let good = "accounts: [{name: main, auth_id: MA_1, auth_token: abc}]\n";
@@ -101,9 +101,9 @@ async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
         &[&joined, "--config.check"],
     ] {
         let checked = run(arguments).await;
-        let said = (checked.code, checked.out.as_str(), checked.err.as_str());
+        let printed = (checked.code, checked.out.as_str(), checked.err.as_str());
         let expected = "configuration is valid: 1 account (main)\n";
-        assert_eq!(said, (Some(0), expected, ""));
+        assert_eq!(printed, (Some(0), expected, ""));
     }
 
     let bad = "poll: {interval: 1s}\n\
@@ -121,14 +121,18 @@ async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
             (Some(2), ""),
             "{checked:?}"
         );
-        for words in [
+        for message in [
             "exporter.yaml:1: poll.interval: ",
             "exporter.yaml:2: api.page_size: ",
             "exporter.yaml:2: api.colour: ",
             "exporter.yaml:3: accounts[0].auth_id: must be text",
             "exporter.yaml:3: accounts[0].auth_token_file: token file",
         ] {
-            assert!(checked.err.contains(words), "{words} in {}", checked.err);
+            assert!(
+                checked.err.contains(message),
+                "{message} in {}",
+                checked.err
+            );
         }
         assert_eq!(checked.err.lines().count(), 5, "{}", checked.err);
     }
@@ -136,13 +140,13 @@ async fn a_check_tells_that_all_is_well_or_every_mistake_at_once() {
     let missing = run(&["--config.check", "--config.file=/nowhere.yaml"]).await;
     assert_eq!(missing.code, Some(2));
     assert!(missing.err.contains("/nowhere.yaml"), "{missing:?}");
-    let nobody = run(&["--config.check"]).await;
-    assert_eq!(nobody.code, Some(2));
-    assert!(nobody.err.contains("VOBIZ_AUTH_ID"), "{nobody:?}");
+    let no_account = run(&["--config.check"]).await;
+    assert_eq!(no_account.code, Some(2));
+    assert!(no_account.err.contains("VOBIZ_AUTH_ID"), "{no_account:?}");
 }
 
 #[tokio::test]
-async fn output_that_cannot_be_written_is_named_and_a_closed_pipe_is_no_news() {
+async fn a_write_error_of_standard_output_is_reported_and_a_closed_pipe_is_not() {
     let vendor = vendor_of(50).await;
     let text = configuration(&vendor, "");
     for arguments in [
@@ -162,10 +166,10 @@ async fn output_that_cannot_be_written_is_named_and_a_closed_pipe_is_no_news() {
         let full = Program::configured(text, arguments).after("exec >/dev/full");
         let ended = full.run().await;
         assert_eq!(ended.code, Some(1), "{arguments:?}: {ended:?}");
-        let words = "cannot write to standard output: No space left";
-        assert!(ended.err.contains(words), "{arguments:?}: {ended:?}");
+        let message = "cannot write to standard output: No space left";
+        assert!(ended.err.contains(message), "{arguments:?}: {ended:?}");
 
-        // Nobody reads: the pipe's other end is closed before the first byte.
+        // The read end of the pipe is closed before the first byte.
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         let closed = format!("mkfifo {0}; exec 3<>{0} >{0} 3<&-", pipe.display());
@@ -179,7 +183,7 @@ async fn output_that_cannot_be_written_is_named_and_a_closed_pipe_is_no_news() {
 }
 
 #[tokio::test]
-async fn one_account_needs_no_file_only_the_environment() {
+async fn one_account_can_be_configured_by_environment_variables_alone() {
     let vendor = vendor_of(45).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{}\n", TEST_ACCOUNT.token)).unwrap();
@@ -202,7 +206,7 @@ async fn one_account_needs_no_file_only_the_environment() {
     assert_eq!(half.code, Some(2), "{half:?}");
     assert!(half.err.contains("VOBIZ_AUTH_ID"), "{half:?}");
 
-    // A configuration with accounts of its own is not mixed with it.
+    // A configuration with accounts ignores these variables.
     let text = configuration(&vendor, "");
     let both = Program::configured(&text, &["--once"])
         .set("VOBIZ_AUTH_ID", "MA_OTHER")
@@ -250,7 +254,7 @@ async fn a_variable_overrides_the_file() {
 }
 
 #[tokio::test]
-async fn a_taken_address_ends_it_with_1_before_anything_is_asked() {
+async fn an_address_in_use_exits_with_1_before_any_api_request() {
     let vendor = vendor_of(5).await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -276,7 +280,7 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
         "info",
     ];
     let process = Program::configured(&configuration(&vendor, ""), &arguments).start();
-    // `localhost` may stand for two addresses; all of them are bound before the first walk ends.
+    // `localhost` may resolve to two addresses; all are bound before the first walk ends.
     process.says("walk published").await;
     let log = process.err();
     let listening = log.lines().filter(|line| line.contains("listening"));
@@ -305,7 +309,7 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
 }
 
 #[tokio::test]
-async fn scrapes_above_the_limit_are_sent_away_and_health_is_never() {
+async fn scrapes_above_the_limit_get_503_and_health_checks_do_not() {
     let vendor = vendor_of(3_000).await;
     let text = configuration(
         &vendor,
@@ -327,7 +331,7 @@ async fn scrapes_above_the_limit_are_sent_away_and_health_is_never() {
     assert_eq!(get(&address, "/-/healthy").await.status, 200);
     assert_eq!(get(&address, "/-/ready").await.status, 200);
     assert_eq!(reader.finish().await.status, 200);
-    until("the permit is back", || async {
+    until("the permit is released", || async {
         (get(&address, "/metrics").await.status == 200).then_some(())
     })
     .await;

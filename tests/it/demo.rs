@@ -1,11 +1,11 @@
-//! Trying the exporter without an account: the demonstration, and the simulated vendor alone.
+//! The commands `demo` and `simulate`.
 
 use tokio::net::TcpListener;
 
 use crate::harness::{Program, Scrape, get, until};
 
 #[tokio::test]
-async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
+async fn the_demo_serves_the_printed_links_and_ends_on_ctrl_c() {
     let arguments = [
         "demo",
         "--endpoints=30",
@@ -13,10 +13,10 @@ async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
         "--web.listen-address=127.0.0.1:0",
     ];
     let demo = Program::new(&arguments).start();
-    let links = until("what to open", || async {
+    let links = until("the printed links", || async {
         let out = demo.out();
-        let words = out.contains("Ctrl-C").then(|| out.split_whitespace());
-        let links = words?.filter(|word| word.starts_with("http://localhost:"));
+        let output = out.contains("Ctrl-C").then(|| out.split_whitespace());
+        let links = output?.filter(|word| word.starts_with("http://localhost:"));
         Some(links.map(str::to_owned).collect::<Vec<_>>())
     })
     .await;
@@ -44,15 +44,15 @@ async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
         (scrape.up("main"), scrape.up("branch")),
         (Some(1.0), Some(1.0))
     );
-    // The second account's list does not tell when a registration expires.
+    // The list of the second account has no expiry, so details are retrieved.
     until("a detail", || async {
         let scrape = Scrape::read(&opened(&links[1]).await.text());
         let details = "vobiz_endpoint_detail_timestamp_seconds";
         (scrape.count(details, &["account=\"branch\""]) > 0).then_some(())
     })
     .await;
-    let phone = opened(&links[2]).await.text();
-    assert!(phone.contains("probe_success 1"), "{phone}");
+    let probe = opened(&links[2]).await.text();
+    assert!(probe.contains("probe_success 1"), "{probe}");
 
     demo.signal("INT").await;
     let ended = demo.ended().await;
@@ -61,7 +61,7 @@ async fn the_demo_serves_what_it_prints_and_ends_on_ctrl_c() {
 }
 
 #[tokio::test]
-async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed() {
+async fn the_printed_configuration_works_with_the_simulated_api() {
     let arguments = [
         "simulate",
         "--listen-address=127.0.0.1:0",
@@ -80,7 +80,7 @@ async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed()
         printed.contains("2 accounts of 250 endpoints (seed 7)"),
         "{printed}"
     );
-    // The whole output is the file of an exporter.
+    // The whole output is a configuration file.
     let once = Program::configured(&printed, &["--once"])
         .set("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0");
     let ended = once.run().await;
@@ -94,14 +94,14 @@ async fn the_simulated_vendor_answers_an_exporter_that_is_told_what_it_printed()
 }
 
 #[tokio::test]
-async fn the_simulated_vendor_names_the_address_that_it_cannot_have() {
+async fn simulate_reports_an_address_that_it_cannot_bind() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let retained = holder.local_addr().unwrap().to_string();
     for (address, reason) in [
         (retained.as_str(), "in use"),
         ("nosuch.invalid:1", "does not resolve"),
     ] {
-        // So many that filling the world first would outlast the story's patience.
+        // So many that building the world first would exceed the time limit of the test.
         let listen = format!("--listen-address={address}");
         let many = [
             "simulate",
@@ -111,14 +111,14 @@ async fn the_simulated_vendor_names_the_address_that_it_cannot_have() {
         ];
         let ended = Program::new(&many).run().await;
         assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
-        let words = format!("cannot listen on {address}: ");
-        assert!(ended.err.contains(&words), "{ended:?}");
+        let message = format!("cannot listen on {address}: ");
+        assert!(ended.err.contains(&message), "{ended:?}");
         assert!(ended.err.contains(reason), "{ended:?}");
     }
 }
 
 #[tokio::test]
-async fn a_simulated_vendor_without_a_host_is_reached_by_both_families() {
+async fn simulate_without_a_host_listens_on_ipv4_and_ipv6() {
     let arguments = ["simulate", "--listen-address=:0", "--endpoints=1"];
     let vendor = Program::new(&arguments).start();
     let port = until("its port", || async {
@@ -128,7 +128,7 @@ async fn a_simulated_vendor_without_a_host_is_reached_by_both_families() {
     })
     .await;
     assert_eq!(get(&format!("127.0.0.1:{port}"), "/").await.status, 401);
-    // A host without IPv6 has only the one.
+    // A host without IPv6 listens on IPv4 only.
     if TcpListener::bind("[::1]:0").await.is_ok() {
         assert_eq!(get(&format!("[::1]:{port}"), "/").await.status, 401);
     }
@@ -137,7 +137,7 @@ async fn a_simulated_vendor_without_a_host_is_reached_by_both_families() {
 }
 
 #[tokio::test]
-async fn a_simulated_vendor_speaks_tls_with_the_certificate_of_a_file() {
+async fn simulate_serves_tls_with_a_certificate_file() {
     let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();

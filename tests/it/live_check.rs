@@ -1,4 +1,4 @@
-//! The check against the vendor: the list of every account, and what it tells.
+//! `--config.check.live`: the report about the list of every account.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ async fn vendor_of(endpoints: usize) -> Vendor {
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// The configuration for `vendor` with a token that it does not know.
+/// The configuration for `vendor` with a wrong token.
 fn with_a_wrong_token(vendor: &Vendor) -> String {
     configuration(vendor, "").replace(TEST_ACCOUNT.token, "wrong-token")
 }
 
 #[tokio::test]
-async fn a_live_check_tells_what_came_and_which_groups_matched() {
+async fn a_live_check_reports_endpoints_and_matching_groups() {
     let vendor = vendor_of(300).await;
     let last = vendor.edit(|world| world.first().at(299).unwrap().username.clone());
     let text = configuration(&vendor, "").replace(
         "auth_token: test-token-not-a-secret",
         "auth_token: test-token-not-a-secret, groups: [\
          {name: last, match: {username: \"LAST\"}}, \
-         {name: everybody, match: {username: \".+\"}, watch: page}, \
-         {name: nobody, match: {alias: \"no such alias\"}}]",
+         {name: all, match: {username: \".+\"}, watch: page}, \
+         {name: none, match: {alias: \"no such alias\"}}]",
     );
     let text = text.replace("LAST", &last);
     let checked = Program::configured(&text, &["--config.check.live"])
@@ -40,8 +40,8 @@ async fn a_live_check_tells_what_came_and_which_groups_matched() {
         "main: row shape: documented (registration details in rows)\n",
         "main: application: an object\n",
         "main: group last (watch notice): 1 matched",
-        "main: group everybody (watch page): 299 matched",
-        "main: group nobody (watch notice): 0 matched",
+        "main: group all (watch page): 299 matched",
+        "main: group none (watch notice): 0 matched",
     ] {
         assert!(checked.out.contains(line), "{line} in {}", checked.out);
     }
@@ -66,7 +66,7 @@ async fn a_live_check_tells_what_came_and_which_groups_matched() {
 }
 
 #[tokio::test]
-async fn a_live_check_tells_which_of_the_documented_shapes_rows_have() {
+async fn a_live_check_reports_the_documented_shape_of_the_rows() {
     for (shape, expected) in [
         (
             Shape::Captured,
@@ -87,7 +87,7 @@ async fn a_live_check_tells_which_of_the_documented_shapes_rows_have() {
 }
 
 #[tokio::test]
-async fn a_live_check_fails_with_1_when_credentials_are_refused() {
+async fn a_live_check_exits_with_1_when_credentials_are_refused() {
     let vendor = vendor_of(5).await;
     let text = with_a_wrong_token(&vendor);
     let checked = Program::configured(&text, &["--config.check.live"])
@@ -105,12 +105,12 @@ async fn a_live_check_fails_with_1_when_credentials_are_refused() {
     assert_eq!(
         valid.code,
         Some(0),
-        "only the live check can know: {valid:?}"
+        "only the live check uses the token: {valid:?}"
     );
 }
 
 #[tokio::test]
-async fn accounts_are_read_side_by_side_and_told_in_their_order() {
+async fn accounts_are_read_concurrently_and_reported_in_their_order() {
     let names = ["slow", "refused", "well"];
     let vendor = harness::vendor(names.map(|name| (name, 150))).await;
     let slow = Effect::Drip(10_000, Duration::from_millis(50));
@@ -121,11 +121,11 @@ async fn accounts_are_read_side_by_side_and_told_in_their_order() {
         .run()
         .await;
     assert_eq!(checked.code, Some(1), "{checked:?}");
-    let told: Vec<_> = (checked.out.lines())
+    let reported: Vec<_> = (checked.out.lines())
         .filter(|line| line.contains("endpoints: ") || line.contains("FAILED"))
         .map(|line| line.split(':').next().unwrap())
         .collect();
-    assert_eq!(told, names);
+    assert_eq!(reported, names);
     assert!(
         checked.err.ends_with("1 of 3 accounts failed\n"),
         "{checked:?}"

@@ -1,4 +1,4 @@
-//! How the process ends: on request, in good order, and soon.
+//! Shutdown on signals.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::harness::{
     is_closed, until,
 };
 
-/// An orderly end takes no longer.
-const SOON: Duration = Duration::from_secs(10);
+/// Maximum duration of a shutdown.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// An exporter and its address. `more` are further lines of its configuration.
+/// An exporter and its address. `more` is additional configuration.
 async fn exporter(vendor: &Vendor, more: &str) -> (Process, String) {
     let arguments = ["--web.listen-address=127.0.0.1:0"];
     let process = Program::configured(&configuration(vendor, more), &arguments).start();
@@ -26,7 +26,7 @@ async fn exporter(vendor: &Vendor, more: &str) -> (Process, String) {
     (process, address)
 }
 
-/// An exporter that shows more than the sockets between it and a slow reader hold.
+/// An exporter with a response larger than the socket buffers.
 async fn large_exporter() -> (Vendor, Process, String) {
     let vendor = vendor_of(3_000).await;
     let groups = "metrics: {groups: [timestamps, permissions, contact]}";
@@ -41,7 +41,7 @@ async fn large_exporter() -> (Vendor, Process, String) {
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_in_good_order_while_a_walk_hangs() {
+async fn a_signal_shuts_down_while_a_walk_hangs() {
     for signal in ["TERM", "INT"] {
         let vendor = vendor_of(45).await;
         vendor.plan(Fault::new(Effect::Hang));
@@ -52,14 +52,14 @@ async fn a_signal_ends_it_in_good_order_while_a_walk_hangs() {
         let asked = Instant::now();
         process.signal(signal).await;
         let ended = process.ended().await;
-        assert!(asked.elapsed() < SOON, "{ended:?}");
+        assert!(asked.elapsed() < SHUTDOWN_LIMIT, "{ended:?}");
         assert_eq!(ended.code, Some(0), "{ended:?}");
         assert!(
             ended.err.contains(&format!("signal=SIG{signal}")),
             "{ended:?}"
         );
         assert!(
-            ended.err.trim_end().ends_with("\"left in good order\""),
+            ended.err.trim_end().ends_with("\"shutdown complete\""),
             "{ended:?}"
         );
         assert_eq!(ended.out, "");
@@ -68,7 +68,7 @@ async fn a_signal_ends_it_in_good_order_while_a_walk_hangs() {
 }
 
 #[tokio::test]
-async fn a_scrape_under_way_is_answered_whole_and_no_new_one_is_taken() {
+async fn a_scrape_in_progress_is_completed_and_no_new_one_is_accepted() {
     let (_vendor, process, address) = large_exporter().await;
     let reader = SlowReader::ask(&address, "/metrics").await;
     process.signal("TERM").await;
@@ -79,34 +79,34 @@ async fn a_scrape_under_way_is_answered_whole_and_no_new_one_is_taken() {
 
     let answer = reader.finish().await;
     assert_eq!(answer.status, 200);
-    let promised = answer.header("content-length").unwrap();
-    assert_eq!(answer.body.len().to_string(), promised);
+    let announced = answer.header("content-length").unwrap();
+    assert_eq!(answer.body.len().to_string(), announced);
     assert!(answer.text().contains("vobiz_up{account=\"main\"} 1\n"));
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_second_signal_leaves_at_once_with_the_code_of_a_killed_process() {
+async fn a_second_signal_exits_at_once_with_the_code_of_a_killed_process() {
     let (_vendor, process, address) = large_exporter().await;
     let _reader = SlowReader::ask(&address, "/metrics").await;
     process.signal("TERM").await;
-    process.says("a second signal exits at once").await;
+    process.says("a second signal exits immediately").await;
     let asked = Instant::now();
     process.signal("INT").await;
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(130), "{ended:?}");
     assert!(asked.elapsed() < Duration::from_secs(3), "{ended:?}");
-    assert!(!ended.err.contains("in good order"), "{ended:?}");
+    assert!(!ended.err.contains("shutdown complete"), "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_hang_up_never_ends_it_and_is_answered_in_the_log() {
+async fn sighup_is_logged_and_does_not_end_the_process() {
     let vendor = vendor_of(45).await;
     let (process, address) = exporter(&vendor, "").await;
     for times in 1..=2 {
         process.signal("HUP").await;
-        until("the answer", || async {
+        until("the log line", || async {
             let log = process.err();
             let lines = log.lines().filter(|line| line.contains("signal=SIGHUP"));
             let answers = lines.filter(|line| line.contains("a restart is needed"));
@@ -120,7 +120,7 @@ async fn a_hang_up_never_ends_it_and_is_answered_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_single_run_that_is_interrupted_says_so_and_leaves_the_file_as_it_was() {
+async fn an_interrupted_single_run_reports_it_and_keeps_the_old_file() {
     let vendor = vendor_of(45).await;
     vendor.plan(Fault::new(Effect::Hang));
     let folder = tempfile::tempdir().unwrap();
@@ -135,8 +135,8 @@ async fn a_single_run_that_is_interrupted_says_so_and_leaves_the_file_as_it_was(
     process.signal("TERM").await;
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let words = "interrupted: 1 of 1 accounts were not walked to the end; ";
-    assert!(ended.err.contains(words), "{ended:?}");
+    let message = "interrupted: 1 of 1 accounts were not walked to the end; ";
+    assert!(ended.err.contains(message), "{ended:?}");
     assert!(
         ended.err.contains("vobiz.prom was not written"),
         "{ended:?}"
@@ -147,7 +147,7 @@ async fn a_single_run_that_is_interrupted_says_so_and_leaves_the_file_as_it_was(
 }
 
 #[tokio::test]
-async fn a_single_run_that_is_interrupted_prints_the_accounts_that_were_walked() {
+async fn an_interrupted_single_run_prints_the_finished_accounts() {
     let vendor = harness::vendor([("quick", 45), ("stuck", 45)]).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("stuck")));
     let text = accounts_config(&vendor, "", [("quick", ""), ("stuck", "")]);
@@ -157,15 +157,15 @@ async fn a_single_run_that_is_interrupted_prints_the_accounts_that_were_walked()
     process.signal("TERM").await;
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let words = "interrupted: 1 of 2 accounts were not walked to the end\n";
-    assert!(ended.err.ends_with(words), "{ended:?}");
+    let message = "interrupted: 1 of 2 accounts were not walked to the end\n";
+    assert!(ended.err.ends_with(message), "{ended:?}");
     let scrape = Scrape::read(&ended.out);
     assert_eq!((scrape.up("quick"), scrape.up("stuck")), (Some(1.0), None));
     assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
 }
 
 #[tokio::test]
-async fn a_hang_up_ends_no_live_check_and_a_signal_does() {
+async fn sighup_does_not_end_a_live_check_and_sigterm_does() {
     let vendor = vendor_of(45).await;
     vendor.plan(Fault::new(Effect::Hang));
     let text = configuration(&vendor, "");

@@ -1,4 +1,4 @@
-//! One walk of every account, printed or written to a file, for those who run it by a timer.
+//! `--once`: one walk of every account, printed or written to a file.
 
 use std::{io::Read, os::unix::fs::PermissionsExt, path::Path};
 
@@ -14,7 +14,7 @@ async fn vendor_of(endpoints: usize) -> Vendor {
 }
 
 #[tokio::test]
-async fn a_single_run_prints_snapshots_and_walks_and_nothing_of_its_own_process() {
+async fn a_single_run_prints_snapshot_and_walk_metrics_but_no_process_metrics() {
     let vendor = vendor_of(120).await;
     let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
         .run()
@@ -49,7 +49,7 @@ async fn a_single_run_prints_snapshots_and_walks_and_nothing_of_its_own_process(
 }
 
 #[tokio::test]
-async fn a_single_run_of_which_an_account_fails_leaves_with_1_and_shows_it_down() {
+async fn a_single_run_with_a_failed_account_exits_with_1_and_shows_it_down() {
     let vendor = vendor_of(5).await;
     vendor.plan(Fault::status(403));
     let ended = Program::configured(&configuration(&vendor, ""), &["--once"])
@@ -75,7 +75,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() {
+async fn the_output_file_is_replaced_atomically_and_readable_by_all() {
     let vendor = vendor_of(120).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("vobiz.prom");
@@ -89,10 +89,7 @@ async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() 
 
     let mut seen = String::new();
     collector.read_to_string(&mut seen).unwrap();
-    assert_eq!(
-        seen, "old\n",
-        "who reads it meanwhile reads the old one to its end"
-    );
+    assert_eq!(seen, "old\n", "an open file keeps its old content");
     let mode = file.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
     let written = std::fs::read_to_string(&file).unwrap();
@@ -113,7 +110,7 @@ async fn a_file_of_a_single_run_is_replaced_as_a_whole_and_can_be_read_by_all() 
 }
 
 #[tokio::test]
-async fn a_link_that_was_planted_beside_the_file_is_not_followed() {
+async fn a_prepared_link_beside_the_file_is_not_followed() {
     let vendor = vendor_of(5).await;
     let folder = tempfile::tempdir().unwrap();
     let (file, other) = (
@@ -122,7 +119,7 @@ async fn a_link_that_was_planted_beside_the_file_is_not_followed() {
     );
     std::fs::write(&other, "precious\n").unwrap();
     let output = format!("--once.output={}", file.display());
-    // The shell's own number is that of the program it turns into.
+    // `exec` keeps the process id of the shell.
     let planted = format!(
         "ln -s {} {}/.vobiz.prom.$$.tmp",
         other.display(),
@@ -136,7 +133,7 @@ async fn a_link_that_was_planted_beside_the_file_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_named_and_nothing_is_left_behind() {
+async fn a_file_that_cannot_be_written_is_reported_and_no_temporary_file_remains() {
     let vendor = vendor_of(5).await;
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("vobiz.prom");
@@ -147,8 +144,8 @@ async fn a_file_that_cannot_be_written_is_named_and_nothing_is_left_behind() {
         let text = configuration(&vendor, "");
         let ended = Program::configured(&text, &["--once", &output]).run().await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let words = format!("cannot write {}: ", file.display());
-        assert!(ended.err.contains(&words), "{ended:?}");
+        let message = format!("cannot write {}: ", file.display());
+        assert!(ended.err.contains(&message), "{ended:?}");
         assert_eq!(names_in(folder.path()), ["vobiz.prom"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the system and its environment do to the exporter.
+//! Limits and environment variables of the host.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use vobiz_simulator::{Options, Vendor, World};
 use crate::harness::{Program, Wire, configuration, get};
 
 #[tokio::test]
-async fn running_out_of_file_descriptors_ends_neither_the_server_nor_its_probes() {
+async fn exhausted_file_descriptors_stop_neither_the_server_nor_health_checks() {
     let vendor = Vendor::start(World::still(45, 7), Options::default())
         .await
         .unwrap();
@@ -23,18 +23,18 @@ async fn running_out_of_file_descriptors_ends_neither_the_server_nor_its_probes(
         idle.push(TcpStream::connect(&address).await.unwrap());
     }
     assert_eq!(get(&address, "/healthz").await.status, 200);
-    // There was no descriptor for so many, so the oldest have been closed.
+    // The descriptors do not suffice, so the oldest connections are closed.
     let end = timeout(Duration::from_secs(20), idle[0].read(&mut [0])).await;
     assert_eq!(end.expect("it is closed").unwrap(), 0);
     assert_eq!(get(&address, "/metrics").await.status, 200);
 }
 
 #[tokio::test]
-async fn without_a_configured_proxy_the_environment_decides() {
+async fn without_a_configured_proxy_the_environment_variables_apply() {
     let vendor = Vendor::start(World::still(1, 7), Options::default())
         .await
         .unwrap();
-    // An address of this machine that is no loopback address, and where nobody listens.
+    // A local address that is not a loopback address, without a listener.
     let far = configuration(&vendor, "")
         .replace(vendor.base_url().as_str(), "https://0.0.0.0:1/api/v1")
         .replace(

@@ -1,13 +1,13 @@
-//! Who may ask what, and what a wrong path looks like.
+//! Authentication, authorization and unknown paths.
 
-use super::{Story, see};
+use super::{Setup, receive};
 use crate::{AccountPlan, Login, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World};
 
 const PATH: &str = "/Account/MA_TEST0001/Endpoint/";
 
 #[tokio::test]
 async fn a_wrongly_spelled_path_is_refused_like_a_wrong_token() {
-    let story = Story::of(World::still(1, 1)).await;
+    let setup = Setup::of(World::still(1, 1)).await;
     for path in [
         "/account/MA_TEST0001/Endpoint/",
         "/Account/MA_TEST0001/endpoint/",
@@ -16,7 +16,7 @@ async fn a_wrongly_spelled_path_is_refused_like_a_wrong_token() {
         "/Account/MA_TEST0001/",
         "",
     ] {
-        let seen = story.get(path).await;
+        let seen = setup.get(path).await;
         assert_eq!(
             (seen.status, seen.text().as_str()),
             (401, "Unauthorised"),
@@ -28,31 +28,31 @@ async fn a_wrongly_spelled_path_is_refused_like_a_wrong_token() {
 
 #[tokio::test]
 async fn a_missing_header_is_named() {
-    let story = Story::of(World::still(1, 1)).await;
-    let url = format!("{}{PATH}", story.vendor.base_url());
-    let none = see(story.client.get(&url)).await.unwrap();
+    let setup = Setup::of(World::still(1, 1)).await;
+    let url = format!("{}{PATH}", setup.vendor.base_url());
+    let none = receive(setup.client.get(&url)).await.unwrap();
     assert_eq!(none.status, 401);
     assert!(none.text().contains("X-Auth-ID"));
-    let id = story
+    let id = setup
         .client
         .get(&url)
         .header("X-Auth-ID", TEST_ACCOUNT.auth_id);
-    assert!(see(id).await.unwrap().text().contains("X-Auth-Token"));
-    let presented = story.vendor.requests()[1].presented;
+    assert!(receive(id).await.unwrap().text().contains("X-Auth-Token"));
+    let presented = setup.vendor.requests()[1].presented;
     assert!(presented.auth_id && !presented.token && !presented.accepted);
 }
 
 #[tokio::test]
-async fn a_rotated_token_dies_at_once() {
-    let story = Story::of(World::still(1, 1)).await;
-    assert_eq!(story.get(PATH).await.status, 200);
-    story
+async fn a_replaced_token_is_invalid_at_once() {
+    let setup = Setup::of(World::still(1, 1)).await;
+    assert_eq!(setup.get(PATH).await.status, 200);
+    setup
         .vendor
         .edit(|world| world.first_mut().token = "rotated".to_owned());
-    let seen = story.get(PATH).await;
+    let seen = setup.get(PATH).await;
     assert_eq!(seen.status, 401);
     assert_eq!(seen.json()["error"]["code"], "INVALID_CREDENTIALS");
-    let accepted: Vec<_> = story
+    let accepted: Vec<_> = setup
         .vendor
         .requests()
         .iter()
@@ -62,12 +62,12 @@ async fn a_rotated_token_dies_at_once() {
 }
 
 #[tokio::test]
-async fn nobody_sees_the_account_of_somebody_else() {
+async fn an_account_is_not_accessible_with_credentials_of_another() {
     let mut world = World::still(1, 1);
     world.settle(AccountPlan::new("MA_OTHER", "other", 3).still());
-    let story = Story::of(world).await;
+    let setup = Setup::of(world).await;
     let status =
-        async |path: &str, login: Login| see(story.request(path, login)).await.unwrap().status;
+        async |path: &str, login: Login| receive(setup.request(path, login)).await.unwrap().status;
     let other = Login {
         auth_id: "MA_OTHER",
         token: "other",
@@ -95,12 +95,12 @@ async fn nobody_sees_the_account_of_somebody_else() {
 
 #[tokio::test]
 async fn only_reading_is_allowed() {
-    let story = Story::of(World::still(1, 1)).await;
-    let url = format!("{}{PATH}", story.vendor.base_url());
-    let post = story
+    let setup = Setup::of(World::still(1, 1)).await;
+    let url = format!("{}{PATH}", setup.vendor.base_url());
+    let post = setup
         .client
         .post(url)
         .header("X-Auth-ID", TEST_ACCOUNT.auth_id)
         .header("X-Auth-Token", TEST_ACCOUNT.token);
-    assert_eq!(see(post).await.unwrap().status, 405);
+    assert_eq!(receive(post).await.unwrap().status, 405);
 }

@@ -1,4 +1,4 @@
-//! Answers that are no answers, and answers that are carried badly.
+//! Faults in responses and in how they are sent.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Story, list_path};
+use super::{Setup, list_path};
 use crate::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
 
 /// Longer than any answer takes, short enough to wait for nothing.
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn an_error_can_take_every_form() {
     let body = async |body| {
-        let story = Story::faulty(1, Fault::error(503, body)).await;
-        let seen = story.list("").await;
+        let setup = Setup::faulty(1, Fault::error(503, body)).await;
+        let seen = setup.list("").await;
         assert_eq!(seen.status, 503);
         seen
     };
@@ -56,10 +56,10 @@ async fn an_error_can_take_every_form() {
 }
 
 #[tokio::test]
-async fn a_throttled_client_is_told_when_to_come_back() {
+async fn a_throttled_response_has_retry_after() {
     let header = async |retry_after| {
-        let story = Story::faulty(1, Fault::throttled(retry_after)).await;
-        let seen = story.list("").await;
+        let setup = Setup::faulty(1, Fault::throttled(retry_after)).await;
+        let seen = setup.list("").await;
         assert_eq!(seen.status, 429);
         seen.header("retry-after").map(ToOwned::to_owned)
     };
@@ -72,29 +72,29 @@ async fn a_throttled_client_is_told_when_to_come_back() {
         header(RetryAfter::Text("soon".to_owned())).await.unwrap(),
         "soon"
     );
-    let story = Story::faulty(1, Fault::status(429)).await;
-    assert_eq!(story.list("").await.header("retry-after"), None);
+    let setup = Setup::faulty(1, Fault::status(429)).await;
+    assert_eq!(setup.list("").await.header("retry-after"), None);
 }
 
 #[tokio::test]
-async fn success_can_be_an_error_in_disguise() {
-    let story = Story::faulty(1, Fault::error(200, ErrorBody::Object)).await;
-    let seen = story.list("").await;
+async fn an_error_body_can_have_a_success_status() {
+    let setup = Setup::faulty(1, Fault::error(200, ErrorBody::Object)).await;
+    let seen = setup.list("").await;
     assert_eq!(
         (seen.status, &seen.json()["status"]),
         (200, &"error".into())
     );
-    story.vendor.heal();
-    story.vendor.plan(Fault::body("not json"));
-    assert_eq!(story.list("").await.text(), "not json");
-    story.vendor.heal();
-    story.vendor.plan(Fault::new(Effect::Reply(Reply {
+    setup.vendor.heal();
+    setup.vendor.plan(Fault::body("not json"));
+    assert_eq!(setup.list("").await.text(), "not json");
+    setup.vendor.heal();
+    setup.vendor.plan(Fault::new(Effect::Reply(Reply {
         status: 200,
         content_type: None,
         headers: vec![("X-Request-Id".to_owned(), "r1".to_owned())],
         body: Vec::new(),
     })));
-    let seen = story.list("").await;
+    let seen = setup.list("").await;
     assert_eq!(
         (seen.header("content-type"), seen.header("x-request-id")),
         (None, Some("r1"))
@@ -104,7 +104,7 @@ async fn success_can_be_an_error_in_disguise() {
 #[tokio::test]
 async fn a_redirect_names_its_target() {
     let location = "http://other.example/steal".to_owned();
-    let story = Story::faulty(
+    let setup = Setup::faulty(
         1,
         Fault::new(Effect::Redirect {
             status: 302,
@@ -112,7 +112,7 @@ async fn a_redirect_names_its_target() {
         }),
     )
     .await;
-    let seen = story.list("").await;
+    let seen = setup.list("").await;
     assert_eq!(
         (seen.status, seen.header("location")),
         (302, Some(location.as_str()))
@@ -120,18 +120,18 @@ async fn a_redirect_names_its_target() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_counts_as_in_flight_until_the_client_leaves() {
-    let story = Story::faulty(1, Fault::new(Effect::Hang).once()).await;
-    assert!(timeout(PATIENCE, story.try_list("")).await.is_err());
-    let counts = story.vendor.until(|counts| counts.in_flight == 0).await;
+async fn a_hanging_request_counts_as_in_flight_until_the_client_disconnects() {
+    let setup = Setup::faulty(1, Fault::new(Effect::Hang).once()).await;
+    assert!(timeout(PATIENCE, setup.try_list("")).await.is_err());
+    let counts = setup.vendor.until(|counts| counts.in_flight == 0).await;
     assert_eq!((counts.requests, counts.answered), (1, 0));
-    assert_eq!(story.vendor.requests()[0].status, None);
-    assert_eq!(story.list("").await.status, 200);
+    assert_eq!(setup.vendor.requests()[0].status, None);
+    assert_eq!(setup.list("").await.status, 200);
 }
 
 /// Sends one list request by hand and returns what came back, and how it ended.
-async fn by_hand(story: &Story) -> (String, std::io::Result<()>) {
-    let mut stream = TcpStream::connect(story.vendor.address()).await.unwrap();
+async fn by_hand(setup: &Setup) -> (String, std::io::Result<()>) {
+    let mut stream = TcpStream::connect(setup.vendor.address()).await.unwrap();
     let request = format!(
         "GET /api/v1{} HTTP/1.1\r\nHost: vendor\r\nX-Auth-ID: {}\r\nX-Auth-Token: {}\r\n\r\n",
         list_path("limit=1"),
@@ -152,16 +152,16 @@ async fn by_hand(story: &Story) -> (String, std::io::Result<()>) {
 
 #[tokio::test]
 async fn a_connection_can_be_reset_before_the_headers() {
-    let story = Story::faulty(3, Fault::new(Effect::Reset)).await;
-    let (seen, end) = by_hand(&story).await;
+    let setup = Setup::faulty(3, Fault::new(Effect::Reset)).await;
+    let (seen, end) = by_hand(&setup).await;
     assert_eq!(seen, "");
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
 async fn a_connection_can_be_reset_within_the_body() {
-    let story = Story::faulty(3, Fault::new(Effect::ResetAfter(10))).await;
-    let (seen, end) = by_hand(&story).await;
+    let setup = Setup::faulty(3, Fault::new(Effect::ResetAfter(10))).await;
+    let (seen, end) = by_hand(&setup).await;
     assert!(seen.starts_with("HTTP/1.1 200 OK"), "{seen}");
     assert_eq!(seen.split("\r\n\r\n").nth(1).unwrap().len(), 10);
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
@@ -169,38 +169,38 @@ async fn a_connection_can_be_reset_within_the_body() {
 
 #[tokio::test]
 async fn a_truncated_body_ends_before_its_announced_length() {
-    let story = Story::faulty(3, Fault::new(Effect::Truncate(10))).await;
-    let (seen, end) = by_hand(&story).await;
+    let setup = Setup::faulty(3, Fault::new(Effect::Truncate(10))).await;
+    let (seen, end) = by_hand(&setup).await;
     let (head, body) = seen.split_once("\r\n\r\n").unwrap();
     assert_eq!(body.len(), 10);
     assert!(!head.contains("content-length: 10\r"), "{head}");
     assert!(head.contains("content-length: "), "{head}");
     assert!(end.is_ok());
-    assert!(story.try_list("").await.is_err());
+    assert!(setup.try_list("").await.is_err());
 }
 
 #[tokio::test]
-async fn a_partial_body_is_a_whole_answer_of_half_a_page() {
-    let story = Story::faulty(3, Fault::new(Effect::Partial(100))).await;
-    let seen = story.list("").await;
+async fn a_partial_body_is_a_complete_response_with_half_a_page() {
+    let setup = Setup::faulty(3, Fault::new(Effect::Partial(100))).await;
+    let seen = setup.list("").await;
     assert_eq!((seen.status, seen.body.len()), (200, 100));
     assert!(serde_json::from_slice::<serde_json::Value>(&seen.body).is_err());
 }
 
 #[tokio::test]
 async fn a_stalled_body_never_ends() {
-    let story = Story::faulty(3, Fault::new(Effect::StallAfter(10)).once()).await;
-    assert!(timeout(PATIENCE, story.try_list("")).await.is_err());
-    let counts = story.vendor.until(|counts| counts.in_flight == 0).await;
+    let setup = Setup::faulty(3, Fault::new(Effect::StallAfter(10)).once()).await;
+    assert!(timeout(PATIENCE, setup.try_list("")).await.is_err());
+    let counts = setup.vendor.until(|counts| counts.in_flight == 0).await;
     assert_eq!(counts.answered, 1);
 }
 
 #[tokio::test]
 async fn a_dripping_body_arrives_slowly_and_whole() {
     let drip = Effect::Drip(400, Duration::from_millis(10));
-    let story = Story::faulty(3, Fault::new(drip)).await;
+    let setup = Setup::faulty(3, Fault::new(drip)).await;
     let begun = tokio::time::Instant::now();
-    let seen = story.list("").await;
+    let seen = setup.list("").await;
     assert_eq!(seen.rows().len(), 3);
     let pieces = seen.body.len().div_ceil(400);
     assert!(begun.elapsed() >= Duration::from_millis(9) * u32::try_from(pieces).unwrap());
@@ -208,17 +208,17 @@ async fn a_dripping_body_arrives_slowly_and_whole() {
 
 #[tokio::test]
 async fn an_oversized_body_announces_no_length_and_is_valid() {
-    let story = Story::faulty(3, Fault::new(Effect::Oversized(3_000_000))).await;
-    let seen = story.list("").await;
+    let setup = Setup::faulty(3, Fault::new(Effect::Oversized(3_000_000))).await;
+    let seen = setup.list("").await;
     assert_eq!(seen.header("content-length"), None);
     assert!(seen.body.len() > 3_000_000);
     assert_eq!(seen.rows().len(), 3);
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_small_on_the_wire_and_valid() {
-    let story = Story::faulty(3, Fault::new(Effect::GzipBomb(50_000_000))).await;
-    let mut seen = story.list("").await;
+async fn a_gzip_bomb_is_small_and_valid() {
+    let setup = Setup::faulty(3, Fault::new(Effect::GzipBomb(50_000_000))).await;
+    let mut seen = setup.list("").await;
     assert_eq!(seen.header("content-encoding"), Some("gzip"));
     assert!(seen.body.len() < 100_000, "{}", seen.body.len());
     let mut inflated = Vec::new();
@@ -231,22 +231,22 @@ async fn a_gzip_bomb_is_small_on_the_wire_and_valid() {
 }
 
 #[tokio::test]
-async fn clock_content_type_and_delay_are_wrong_on_order() {
-    let story = Story::faulty(3, Fault::new(Effect::ContentType(None))).await;
-    assert_eq!(story.list("").await.header("content-type"), None);
-    story
+async fn clock_content_type_and_delay_faults_apply() {
+    let setup = Setup::faulty(3, Fault::new(Effect::ContentType(None))).await;
+    assert_eq!(setup.list("").await.header("content-type"), None);
+    setup
         .vendor
         .plan(Fault::new(Effect::Clock(SignedDuration::from_hours(1))));
-    story
+    setup
         .vendor
         .set(|options| options.clock_skew = SignedDuration::from_secs(5));
-    let date = story.list("").await;
+    let date = setup.list("").await;
     assert_eq!(date.header("date"), Some("Mon, 02 Mar 2026 05:30:05 GMT"));
-    story.vendor.heal();
-    story.vendor.set(|options| options.date = false);
-    assert_eq!(story.list("").await.header("date"), None);
-    story
+    setup.vendor.heal();
+    setup.vendor.set(|options| options.date = false);
+    assert_eq!(setup.list("").await.header("date"), None);
+    setup
         .vendor
         .plan(Fault::new(Effect::Delay(Duration::from_secs(3600))));
-    assert!(timeout(PATIENCE, story.try_list("")).await.is_err());
+    assert!(timeout(PATIENCE, setup.try_list("")).await.is_err());
 }

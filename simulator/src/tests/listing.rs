@@ -1,10 +1,10 @@
-//! Lists and single endpoints, as the vendor's documents promise them.
+//! Lists and single endpoints, as documented by the vendor.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Story, ids, see};
+use super::{Setup, ids, receive};
 use crate::{
     Account, Endpoint, Order, START, Shape, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World, hostile_rows,
 };
@@ -33,8 +33,8 @@ fn small() -> World {
 }
 
 #[tokio::test]
-async fn every_filter_of_the_document_filters() {
-    let story = Story::of(small()).await;
+async fn every_documented_filter_works() {
+    let setup = Setup::of(small()).await;
     for (query, expected) in [
         ("", "123"),
         ("username__contains=desk", "123"),
@@ -53,7 +53,7 @@ async fn every_filter_of_the_document_filters() {
         ("username__contains=desk&alias__contains=Hall", "2"),
         ("colour=green", "123"),
     ] {
-        let seen = story.list(query).await;
+        let seen = setup.list(query).await;
         assert_eq!(seen.ids().concat(), expected, "{query}");
         assert_eq!(seen.total(), expected.len() as u64, "{query}");
     }
@@ -61,7 +61,7 @@ async fn every_filter_of_the_document_filters() {
 
 #[tokio::test]
 async fn bad_parameters_are_refused() {
-    let story = Story::of(small()).await;
+    let setup = Setup::of(small()).await;
     for (query, status) in [
         ("limit=0", 422),
         ("limit=ten", 422),
@@ -71,26 +71,26 @@ async fn bad_parameters_are_refused() {
         ("application_id__exact=abc", 400),
         ("application_id__isnull=perhaps", 400),
     ] {
-        assert_eq!(story.list(query).await.status, status, "{query}");
+        assert_eq!(setup.list(query).await.status, status, "{query}");
     }
-    let seen = story.list("limit=0").await.json();
+    let seen = setup.list("limit=0").await.json();
     assert_eq!(seen["error"]["code"], "VALIDATION_ERROR");
     assert_eq!(seen["error"]["details"]["errors"][0]["field"], "limit");
 }
 
 #[tokio::test]
 async fn pages_cover_the_list_once_and_end() {
-    let story = Story::of(World::still(45, 1)).await;
-    let everything = story.vendor.edit(|world| ids(world));
-    let first = story.list("").await;
+    let setup = Setup::of(World::still(45, 1)).await;
+    let everything = setup.vendor.edit(|world| ids(world));
+    let first = setup.list("").await;
     assert_eq!(first.ids(), everything[..20]);
     assert_eq!(first.total(), 45);
     let mut found = Vec::new();
     for offset in [0, 20, 40, 45, 1000] {
-        found.extend(story.list(&format!("limit=20&offset={offset}")).await.ids());
+        found.extend(setup.list(&format!("limit=20&offset={offset}")).await.ids());
     }
     assert_eq!(found, everything);
-    let past = story.list("limit=20&offset=1000").await.json();
+    let past = setup.list("limit=20&offset=1000").await.json();
     assert_eq!(past["objects"], json!([]));
     assert_eq!(past["meta"]["total_count"], 45);
     assert_eq!(past["meta"]["next"], Value::Null);
@@ -98,24 +98,24 @@ async fn pages_cover_the_list_once_and_end() {
 
 #[tokio::test]
 async fn the_limit_is_clamped_to_what_the_account_allows() {
-    let story = Story::of(World::still(250, 1)).await;
-    let seen = story.list("limit=1000").await;
+    let setup = Setup::of(World::still(250, 1)).await;
+    let seen = setup.list("limit=1000").await;
     assert_eq!(seen.rows().len(), 100);
     assert_eq!(seen.json()["meta"]["limit"], 100);
-    story.vendor.edit(|world| world.first_mut().max_limit = 20);
-    assert_eq!(story.list("limit=100").await.rows().len(), 20);
+    setup.vendor.edit(|world| world.first_mut().max_limit = 20);
+    assert_eq!(setup.list("limit=100").await.rows().len(), 20);
 }
 
 #[tokio::test]
 async fn links_are_relative_to_a_path_that_does_not_work() {
-    let story = Story::of(World::still(45, 1)).await;
-    let meta = &story
+    let setup = Setup::of(World::still(45, 1)).await;
+    let meta = &setup
         .list("limit=20&offset=20&username__contains=e")
         .await
         .json()["meta"];
     let link = "/v1/Account/MA_TEST0001/Endpoint/?limit=20&offset=0&username__contains=e";
     assert_eq!(meta["previous"], link);
-    let meta = &story.list("limit=20").await.json()["meta"];
+    let meta = &setup.list("limit=20").await.json()["meta"];
     assert_eq!(
         meta["next"],
         "/v1/Account/MA_TEST0001/Endpoint/?limit=20&offset=20"
@@ -125,8 +125,8 @@ async fn links_are_relative_to_a_path_that_does_not_work() {
 
 #[tokio::test]
 async fn documented_rows_have_every_field_of_the_document() {
-    let story = Story::of(small()).await;
-    let rows = story.list("").await.rows();
+    let setup = Setup::of(small()).await;
+    let rows = setup.list("").await.rows();
     assert_eq!(rows[1]["sip_registered"], "true");
     assert_eq!(rows[1]["sip_contact"], "192.168.1.100:5060");
     assert_eq!(rows[1]["sip_expires"], START.to_string());
@@ -143,8 +143,8 @@ async fn documented_rows_have_every_field_of_the_document() {
 async fn captured_rows_have_eight_keys() {
     let mut world = small();
     world.first_mut().shape = Shape::Captured;
-    let story = Story::of(world).await;
-    let rows = story.list("").await.rows();
+    let setup = Setup::of(world).await;
+    let rows = setup.list("").await.rows();
     let keys: BTreeSet<_> = rows[1]
         .as_object()
         .unwrap()
@@ -170,36 +170,36 @@ async fn captured_rows_have_eight_keys() {
 }
 
 #[tokio::test]
-async fn plivo_rows_leave_out_what_is_unknown() {
+async fn plivo_rows_omit_unknown_fields() {
     let mut world = small();
     world.first_mut().shape = Shape::Plivo;
-    let story = Story::of(world).await;
-    let rows = story.list("").await.rows();
+    let setup = Setup::of(world).await;
+    let rows = setup.list("").await.rows();
     assert_eq!(rows[1]["sip_expires"], "2026-03-02 04:30:00");
     assert!(rows[0].get("sip_expires").is_none());
 }
 
 #[tokio::test]
 async fn a_retrieve_adds_the_registration_of_a_registered_endpoint() {
-    let story = Story::of(small()).await;
+    let setup = Setup::of(small()).await;
     let path = |id: &str| format!("/Account/MA_TEST0001/Endpoint/{id}/");
-    let two = story.get(&path("2")).await.json();
+    let two = setup.get(&path("2")).await.json();
     assert_eq!(two["sip_registration"]["expires"], START.to_string());
     assert_eq!(two["sip_registration"]["received"], "203.0.113.42:5060");
     assert!(two.get("sip_contact").is_none());
-    let one = story.get(&path("1")).await.json();
+    let one = setup.get(&path("1")).await.json();
     assert!(one.get("sip_registration").is_none());
     assert_eq!(one["application"]["answer_method"], "POST");
-    let none = story.get(&path("99999999")).await;
+    let none = setup.get(&path("99999999")).await;
     assert_eq!(none.status, 404);
     assert_eq!(
         none.json(),
         json!({"error": "Endpoint not found", "endpoint_id": "99999999"})
     );
-    story
+    setup
         .vendor
         .edit(|world| world.first_mut().shape = Shape::Captured);
-    let two = story.get(&path("2")).await.json();
+    let two = setup.get(&path("2")).await.json();
     assert_eq!(
         two["sip_registration"]["user_agent"],
         "Yealink SIP-T46U 108.86.0.20"
@@ -208,22 +208,24 @@ async fn a_retrieve_adds_the_registration_of_a_registered_endpoint() {
 
 #[tokio::test]
 async fn a_sub_account_sees_its_own_endpoints_and_no_others() {
-    let story = Story::of(World::still(64, 1)).await;
+    let setup = Setup::of(World::still(64, 1)).await;
     let path = "/Account/SA_TEST0001/Endpoint/?limit=100";
-    let own = see(story.request(path, TEST_SUB_ACCOUNT)).await.unwrap();
+    let own = receive(setup.request(path, TEST_SUB_ACCOUNT))
+        .await
+        .unwrap();
     assert_eq!(own.total(), 8);
-    let filtered = story.list("limit=100&sub_account=SA_TEST0001").await;
+    let filtered = setup.list("limit=100&sub_account=SA_TEST0001").await;
     assert_eq!(own.ids(), filtered.ids());
-    assert_eq!(story.list("").await.total(), 64);
-    story
+    assert_eq!(setup.list("").await.total(), 64);
+    setup
         .vendor
         .edit(|world| world.first_mut().lists_sub_accounts = false);
-    assert_eq!(story.list("").await.total(), 56);
-    assert_eq!(story.list("sub_account=SA_TEST0001").await.total(), 8);
-    let foreign = story.vendor.edit(|world| ids(world)[0].clone());
+    assert_eq!(setup.list("").await.total(), 56);
+    assert_eq!(setup.list("sub_account=SA_TEST0001").await.total(), 8);
+    let foreign = setup.vendor.edit(|world| ids(world)[0].clone());
     let path = format!("/Account/SA_TEST0001/Endpoint/{foreign}/");
     assert_eq!(
-        see(story.request(&path, TEST_SUB_ACCOUNT))
+        receive(setup.request(&path, TEST_SUB_ACCOUNT))
             .await
             .unwrap()
             .status,
@@ -233,59 +235,59 @@ async fn a_sub_account_sees_its_own_endpoints_and_no_others() {
 
 #[tokio::test]
 async fn a_hidden_endpoint_is_counted_but_not_shown() {
-    let story = Story::of(World::still(10, 1)).await;
-    let hidden = story.vendor.edit(|world| {
+    let setup = Setup::of(World::still(10, 1)).await;
+    let hidden = setup.vendor.edit(|world| {
         let id = ids(world)[3].clone();
         assert!(world.first_mut().hide(&id, true));
         id
     });
-    let seen = story.list("").await;
+    let seen = setup.list("").await;
     assert_eq!((seen.total(), seen.rows().len()), (10, 9));
     assert!(!seen.ids().contains(&hidden));
-    story
+    setup
         .vendor
         .edit(|world| world.first_mut().hide(&hidden, false));
-    assert_eq!(story.list("").await.rows().len(), 10);
-    story
+    assert_eq!(setup.list("").await.rows().len(), 10);
+    setup
         .vendor
         .edit(|world| world.first_mut().total_count = Some(12));
-    assert_eq!(story.list("").await.total(), 12);
+    assert_eq!(setup.list("").await.total(), 12);
 }
 
 #[tokio::test]
 async fn a_shuffled_list_has_another_order_for_each_request() {
-    let story = Story::of(World::still(50, 1)).await;
-    story
+    let setup = Setup::of(World::still(50, 1)).await;
+    setup
         .vendor
         .edit(|world| world.first_mut().order = Order::Shuffled);
     let (one, other) = (
-        story.list("limit=50").await.ids(),
-        story.list("limit=50").await.ids(),
+        setup.list("limit=50").await.ids(),
+        setup.list("limit=50").await.ids(),
     );
     assert_ne!(one, other);
     assert_eq!(BTreeSet::from_iter(one), BTreeSet::from_iter(other));
 }
 
 #[tokio::test]
-async fn hostile_text_and_hostile_rows_arrive_as_they_were_put() {
+async fn hostile_text_and_hostile_rows_are_returned_unchanged() {
     let alias = "a\"b\\c\nd\u{0}\u{7f}é☎";
     let mut world = World::new(START, 1);
     world.add(Account::new(TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token));
     world
         .first_mut()
         .push(Endpoint::new("1").alias(alias).username("u\"x"));
-    let story = Story::of(world).await;
-    let seen = story.list("").await;
+    let setup = Setup::of(world).await;
+    let seen = setup.list("").await;
     assert_eq!(seen.each("alias"), [alias]);
     assert_eq!(seen.each("sip_uri"), ["sip:u\"x@registrar.vobiz.ai"]);
-    story.vendor.edit(|world| {
+    setup.vendor.edit(|world| {
         for (number, row) in hostile_rows().into_iter().enumerate() {
             world
                 .first_mut()
                 .push(Endpoint::new(format!("raw{number}")).raw(row.json));
         }
     });
-    let body = story.list("limit=100").await.text();
+    let body = setup.list("limit=100").await.text();
     for row in hostile_rows() {
         assert!(body.contains(&row.json), "{}", row.what);
     }

@@ -1,4 +1,4 @@
-//! Stories about the simulated vendor, told through an ordinary client.
+//! Tests of the simulated vendor with an HTTP client.
 
 mod credentials;
 mod faults;
@@ -13,21 +13,21 @@ use serde_json::Value;
 
 use super::{Fault, Login, Options, TEST_ACCOUNT, Vendor, World};
 
-/// A vendor and a client that knows its address.
-struct Story {
+/// A vendor and a client for it.
+struct Setup {
     vendor: Vendor,
     client: reqwest::Client,
 }
 
-/// What a client saw of an answer.
+/// A response as a client receives it.
 #[derive(Debug)]
-struct Seen {
+struct ReceivedResponse {
     status: u16,
     headers: reqwest::header::HeaderMap,
     body: Vec<u8>,
 }
 
-/// A client that follows no redirect and inflates nothing.
+/// A client without redirects and decompression.
 fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
@@ -41,7 +41,7 @@ fn client() -> reqwest::Client {
         .unwrap()
 }
 
-impl Story {
+impl Setup {
     async fn of(world: World) -> Self {
         Self::with(world, Options::default()).await
     }
@@ -54,11 +54,11 @@ impl Story {
         }
     }
 
-    /// A still account of so many endpoints, and this fault.
+    /// An account with this many endpoints and without events, and this fault.
     async fn faulty(endpoints: usize, fault: Fault) -> Self {
-        let story = Self::of(World::still(endpoints, 1)).await;
-        story.vendor.plan(fault);
-        story
+        let setup = Self::of(World::still(endpoints, 1)).await;
+        setup.vendor.plan(fault);
+        setup
     }
 
     fn request(&self, path: &str, login: Login) -> reqwest::RequestBuilder {
@@ -68,20 +68,20 @@ impl Story {
             .header("X-Auth-Token", login.token)
     }
 
-    async fn get(&self, path: &str) -> Seen {
+    async fn get(&self, path: &str) -> ReceivedResponse {
         self.try_get(path).await.unwrap()
     }
 
-    async fn try_get(&self, path: &str) -> reqwest::Result<Seen> {
-        see(self.request(path, TEST_ACCOUNT)).await
+    async fn try_get(&self, path: &str) -> reqwest::Result<ReceivedResponse> {
+        receive(self.request(path, TEST_ACCOUNT)).await
     }
 
     /// The list of the test account with this query.
-    async fn list(&self, query: &str) -> Seen {
+    async fn list(&self, query: &str) -> ReceivedResponse {
         self.get(&list_path(query)).await
     }
 
-    async fn try_list(&self, query: &str) -> reqwest::Result<Seen> {
+    async fn try_list(&self, query: &str) -> reqwest::Result<ReceivedResponse> {
         self.try_get(&list_path(query)).await
     }
 }
@@ -90,19 +90,19 @@ fn list_path(query: &str) -> String {
     format!("/Account/{}/Endpoint/?{query}", TEST_ACCOUNT.auth_id)
 }
 
-async fn see(request: reqwest::RequestBuilder) -> reqwest::Result<Seen> {
+async fn receive(request: reqwest::RequestBuilder) -> reqwest::Result<ReceivedResponse> {
     let response = request.send().await?;
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let body = response.bytes().await?.to_vec();
-    Ok(Seen {
+    Ok(ReceivedResponse {
         status,
         headers,
         body,
     })
 }
 
-impl Seen {
+impl ReceivedResponse {
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }

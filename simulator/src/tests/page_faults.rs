@@ -1,26 +1,26 @@
-//! Pages that are wrong although they are answers.
+//! Page faults.
 
 use serde_json::{Value, json};
 
-use super::{Story, ids};
+use super::{Setup, ids};
 use crate::{Count, Endpoint, Fault, PageFault, World};
 
 #[tokio::test]
 async fn an_ignored_offset_gives_the_first_rows_again() {
-    let story = Story::faulty(45, Fault::page(PageFault::IgnoreOffset)).await;
+    let setup = Setup::faulty(45, Fault::page(PageFault::IgnoreOffset)).await;
     let (first, second) = (
-        story.list("limit=20").await,
-        story.list("limit=20&offset=20").await,
+        setup.list("limit=20").await,
+        setup.list("limit=20&offset=20").await,
     );
     assert_eq!(first.ids(), second.ids());
     assert_eq!(second.json()["meta"]["offset"], 20);
 }
 
 #[tokio::test]
-async fn limits_are_ignored_clamped_or_undercut_on_order() {
+async fn limit_faults_ignore_clamp_or_shorten_pages() {
     let rows = async |fault| {
-        let story = Story::faulty(45, Fault::page(fault)).await;
-        let seen = story.list("limit=30").await;
+        let setup = Setup::faulty(45, Fault::page(fault)).await;
+        let seen = setup.list("limit=30").await;
         (
             seen.rows().len(),
             seen.json()["meta"]["limit"].as_u64().unwrap(),
@@ -34,10 +34,10 @@ async fn limits_are_ignored_clamped_or_undercut_on_order() {
 #[tokio::test]
 async fn the_count_can_be_wrong_in_every_way() {
     let meta = async |count| {
-        let story = Story::faulty(45, Fault::page(PageFault::TotalCount(count))).await;
+        let setup = Setup::faulty(45, Fault::page(PageFault::TotalCount(count))).await;
         (
-            story.list("").await.json()["meta"].clone(),
-            story.list("").await.json()["meta"].clone(),
+            setup.list("").await.json()["meta"].clone(),
+            setup.list("").await.json()["meta"].clone(),
         )
     };
     assert_eq!(meta(Count::Missing).await.0.get("total_count"), None);
@@ -57,8 +57,8 @@ async fn the_count_can_be_wrong_in_every_way() {
 #[tokio::test]
 async fn objects_can_be_missing_null_or_empty() {
     let body = async |fault| {
-        let story = Story::faulty(3, Fault::page(fault)).await;
-        story.list("").await.json()
+        let setup = Setup::faulty(3, Fault::page(fault)).await;
+        setup.list("").await.json()
     };
     assert_eq!(body(PageFault::NoObjects).await.get("objects"), None);
     assert_eq!(body(PageFault::NullObjects).await["objects"], Value::Null);
@@ -77,9 +77,9 @@ async fn objects_can_be_missing_null_or_empty() {
 #[tokio::test]
 async fn rows_can_be_broken_added_or_left_out() {
     let text = async |fault| {
-        let story = Story::faulty(3, Fault::page(fault)).await;
-        let known = story.vendor.edit(|world| ids(world));
-        (story.list("").await, known)
+        let setup = Setup::faulty(3, Fault::page(fault)).await;
+        let known = setup.vendor.edit(|world| ids(world));
+        (setup.list("").await, known)
     };
     let (broken, known) = text(PageFault::BrokenRows).await;
     assert!(known.iter().all(|id| !broken.text().contains(id.as_str())));
@@ -93,20 +93,20 @@ async fn rows_can_be_broken_added_or_left_out() {
 }
 
 #[tokio::test]
-async fn a_glitch_shows_everybody_unregistered_for_one_request() {
-    let story = Story::faulty(20, Fault::page(PageFault::Unregistered).once()).await;
-    let flags = story.list("").await.each("sip_registered");
+async fn an_unregistered_fault_applies_to_one_request() {
+    let setup = Setup::faulty(20, Fault::page(PageFault::Unregistered).once()).await;
+    let flags = setup.list("").await.each("sip_registered");
     assert!(flags.iter().all(|flag| flag == "false"));
-    let flags = story.list("").await.each("sip_registered");
+    let flags = setup.list("").await.each("sip_registered");
     assert!(flags.iter().any(|flag| flag == "true"));
 }
 
 #[tokio::test]
 async fn rows_shift_between_two_pages() {
-    let story = Story::of(World::still(45, 1)).await;
-    let known = story.vendor.edit(|world| ids(world));
+    let setup = Setup::of(World::still(45, 1)).await;
+    let known = setup.vendor.edit(|world| ids(world));
     let first = known[0].clone();
-    story.vendor.plan(
+    setup.vendor.plan(
         Fault::edit(move |world| {
             world.first_mut().remove(&first);
             world.first_mut().push(Endpoint::new("new"));
@@ -114,38 +114,38 @@ async fn rows_shift_between_two_pages() {
         .at_offsets(..20)
         .once(),
     );
-    let mut seen = story.list("limit=20").await.ids();
-    seen.extend(story.list("limit=20&offset=20").await.ids());
-    seen.extend(story.list("limit=20&offset=40").await.ids());
+    let mut seen = setup.list("limit=20").await.ids();
+    seen.extend(setup.list("limit=20&offset=20").await.ids());
+    seen.extend(setup.list("limit=20&offset=40").await.ids());
     assert!(
         !seen.contains(&known[20]),
         "the row at the border was never shown"
     );
     assert!(seen.contains(&known[0]) && seen.contains(&"new".to_owned()));
-    assert_eq!(story.list("").await.total(), 45);
+    assert_eq!(setup.list("").await.total(), 45);
 }
 
 #[tokio::test]
-async fn faults_concern_only_the_requests_they_name() {
-    let story = Story::of(World::still(45, 1)).await;
-    let id = story.vendor.edit(|world| ids(world)[0].clone());
+async fn faults_match_only_the_selected_requests() {
+    let setup = Setup::of(World::still(45, 1)).await;
+    let id = setup.vendor.edit(|world| ids(world)[0].clone());
     let detail = format!("/Account/MA_TEST0001/Endpoint/{id}/");
-    let by_offset = story.vendor.plan(Fault::status(500).at_offsets(20..40));
+    let by_offset = setup.vendor.plan(Fault::status(500).at_offsets(20..40));
     let statuses = async || {
-        let first = story.list("offset=0").await.status;
-        let second = story.list("offset=20").await.status;
-        (first, second, story.get(&detail).await.status)
+        let first = setup.list("offset=0").await.status;
+        let second = setup.list("offset=20").await.status;
+        (first, second, setup.get(&detail).await.status)
     };
     assert_eq!(statuses().await, (200, 500, 200));
-    assert!(story.vendor.cancel(by_offset));
-    assert!(!story.vendor.cancel(by_offset));
-    story.vendor.plan(Fault::status(502).for_endpoint(&id));
+    assert!(setup.vendor.cancel(by_offset));
+    assert!(!setup.vendor.cancel(by_offset));
+    setup.vendor.plan(Fault::status(502).for_endpoint(&id));
     assert_eq!(statuses().await, (200, 200, 502));
-    story
+    setup
         .vendor
         .plan(Fault::status(503).for_account("MA_OTHER"));
-    story.vendor.heal();
-    story.vendor.plan(Fault::status(504).after(1).times(1));
+    setup.vendor.heal();
+    setup.vendor.plan(Fault::status(504).after(1).times(1));
     assert_eq!(statuses().await, (200, 504, 200));
     assert_eq!(statuses().await, (200, 200, 200));
 }

@@ -1,4 +1,4 @@
-//! The vendor as a server: time, logs, connections, compression, TLS, and its end.
+//! The vendor as a server: time, log, connections, compression, TLS, shutdown.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use super::{Story, client, list_path, see};
+use super::{Setup, client, list_path, receive};
 use crate::{Latency, Operation, Options, Pace, START, TEST_ACCOUNT, Vendor, World};
 
 #[tokio::test]
 async fn requests_are_logged_without_their_secrets() {
-    let story = Story::of(World::still(3, 1)).await;
-    let request = story
+    let setup = Setup::of(World::still(3, 1)).await;
+    let request = setup
         .request(&list_path("limit=2&offset=1"), TEST_ACCOUNT)
-        .header("User-Agent", "story/1")
+        .header("User-Agent", "setup/1")
         .header("Accept", "application/json");
-    see(request).await.unwrap();
-    story.get("/Account/MA_TEST0001/Endpoint/1/").await;
-    let log = story.vendor.requests();
+    receive(request).await.unwrap();
+    setup.get("/Account/MA_TEST0001/Endpoint/1/").await;
+    let log = setup.vendor.requests();
     assert_eq!(log[0].operation, Operation::ListEndpoints);
     assert_eq!(log[0].path, "/api/v1/Account/MA_TEST0001/Endpoint/");
     assert_eq!(log[0].query, "limit=2&offset=1");
-    assert_eq!(log[0].user_agent.as_deref(), Some("story/1"));
+    assert_eq!(log[0].user_agent.as_deref(), Some("setup/1"));
     assert_eq!(log[0].accept.as_deref(), Some("application/json"));
     assert_eq!((log[0].status, log[0].time), (Some(200), START));
     assert!(log[0].presented.accepted && !log[0].authorization);
@@ -37,7 +37,7 @@ async fn requests_are_logged_without_their_secrets() {
         "the connection is used again"
     );
     assert!(!format!("{log:?}").contains(TEST_ACCOUNT.token));
-    let counts = story.vendor.counts();
+    let counts = setup.vendor.counts();
     assert_eq!(
         (
             counts.list_endpoints,
@@ -54,17 +54,17 @@ async fn the_log_forgets_the_oldest() {
         log_capacity: 2,
         ..Options::default()
     };
-    let story = Story::with(World::still(1, 1), options).await;
+    let setup = Setup::with(World::still(1, 1), options).await;
     for _ in 0..5 {
-        story.list("").await;
+        setup.list("").await;
     }
-    let log = story.vendor.requests();
+    let log = setup.vendor.requests();
     assert_eq!(
         log.iter().map(|record| record.number).collect::<Vec<_>>(),
         [4, 5]
     );
     assert!(log.iter().all(|record| record.status == Some(200)));
-    assert_eq!(story.vendor.counts().requests, 5);
+    assert_eq!(setup.vendor.counts().requests, 5);
 }
 
 #[tokio::test]
@@ -73,22 +73,22 @@ async fn without_keep_alive_each_request_needs_a_connection() {
         keep_alive: false,
         ..Options::default()
     };
-    let story = Story::with(World::still(1, 1), options).await;
+    let setup = Setup::with(World::still(1, 1), options).await;
     for _ in 0..3 {
-        story.list("").await;
+        setup.list("").await;
     }
-    assert_eq!(story.vendor.counts().connections, 3);
+    assert_eq!(setup.vendor.counts().connections, 3);
 }
 
 #[tokio::test]
 async fn a_client_that_takes_gzip_gets_gzip_unless_it_is_off() {
-    let story = Story::of(World::still(20, 1)).await;
+    let setup = Setup::of(World::still(20, 1)).await;
     let ask = || {
-        story
+        setup
             .request(&list_path(""), TEST_ACCOUNT)
             .header("Accept-Encoding", "gzip")
     };
-    let mut seen = see(ask()).await.unwrap();
+    let mut seen = receive(ask()).await.unwrap();
     assert_eq!(seen.header("content-encoding"), Some("gzip"));
     let mut inflated = Vec::new();
     flate2::read::GzDecoder::new(&seen.body[..])
@@ -96,16 +96,19 @@ async fn a_client_that_takes_gzip_gets_gzip_unless_it_is_off() {
         .unwrap();
     seen.body = inflated;
     assert_eq!(seen.rows().len(), 20);
-    assert_eq!(story.list("").await.header("content-encoding"), None);
-    story.vendor.set(|options| options.gzip = false);
-    assert_eq!(see(ask()).await.unwrap().header("content-encoding"), None);
+    assert_eq!(setup.list("").await.header("content-encoding"), None);
+    setup.vendor.set(|options| options.gzip = false);
+    assert_eq!(
+        receive(ask()).await.unwrap().header("content-encoding"),
+        None
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn latency_is_kept_for_eight_requests_at_a_time() {
     let latency = Latency::Fixed(Duration::from_millis(20));
-    let story = Arc::new(
-        Story::with(
+    let setup = Arc::new(
+        Setup::with(
             World::still(1, 1),
             Options {
                 latency,
@@ -117,10 +120,10 @@ async fn latency_is_kept_for_eight_requests_at_a_time() {
     let begun = Instant::now();
     let walkers: Vec<_> = (0..8)
         .map(|_| {
-            let story = Arc::clone(&story);
+            let setup = Arc::clone(&setup);
             tokio::spawn(async move {
                 for _ in 0..10 {
-                    story.list("").await;
+                    setup.list("").await;
                 }
             })
         })
@@ -130,7 +133,7 @@ async fn latency_is_kept_for_eight_requests_at_a_time() {
     }
     let elapsed = begun.elapsed();
     assert!(elapsed >= Duration::from_millis(190), "{elapsed:?}");
-    assert_eq!(story.vendor.counts().peak_in_flight, 8);
+    assert_eq!(setup.vendor.counts().peak_in_flight, 8);
 }
 
 #[tokio::test]
@@ -140,23 +143,23 @@ async fn a_range_of_latency_stays_within_it() {
         latency: Latency::Between(least, most),
         ..Options::default()
     };
-    let story = Story::with(World::still(1, 1), options).await;
+    let setup = Setup::with(World::still(1, 1), options).await;
     for _ in 0..5 {
         let begun = Instant::now();
-        story.list("").await;
+        setup.list("").await;
         assert!(begun.elapsed() >= Duration::from_millis(4));
     }
 }
 
 #[tokio::test]
-async fn time_stands_still_or_runs_as_it_was_told() {
-    let story = Story::of(World::demo(10, 1)).await;
-    assert_eq!(story.vendor.edit(|world| world.now()), START);
-    story
+async fn time_stands_still_or_runs_as_configured() {
+    let setup = Setup::of(World::demo(10, 1)).await;
+    assert_eq!(setup.vendor.edit(|world| world.now()), START);
+    setup
         .vendor
         .edit(|world| world.advance_by(Duration::from_secs(60)));
     assert_eq!(
-        story.vendor.edit(|world| world.now()).as_second(),
+        setup.vendor.edit(|world| world.now()).as_second(),
         START.as_second() + 60
     );
 
@@ -164,22 +167,22 @@ async fn time_stands_still_or_runs_as_it_was_told() {
         pace: Pace::Running(3600.0),
         ..Options::default()
     };
-    let story = Story::with(World::demo(10, 1), options).await;
-    let one = story.vendor.edit(|world| world.now());
+    let setup = Setup::with(World::demo(10, 1), options).await;
+    let one = setup.vendor.edit(|world| world.now());
     let begun = Instant::now();
-    while story.vendor.edit(|world| world.now()).as_second() < one.as_second() + 60 {
+    while setup.vendor.edit(|world| world.now()).as_second() < one.as_second() + 60 {
         tokio::task::yield_now().await;
     }
     assert!(begun.elapsed() >= Duration::from_millis(15));
 }
 
 #[tokio::test]
-async fn a_stopped_vendor_frees_its_port_and_can_come_back_with_its_world() {
-    let story = Story::of(World::still(5, 1)).await;
-    let before = story.list("").await.ids();
-    let address = story.vendor.address();
+async fn a_stopped_vendor_frees_its_port_and_its_world_can_be_served_again() {
+    let setup = Setup::of(World::still(5, 1)).await;
+    let before = setup.list("").await.ids();
+    let address = setup.vendor.address();
     let mut open = TcpStream::connect(address).await.unwrap();
-    let Story { vendor, client } = story;
+    let Setup { vendor, client } = setup;
     let world = vendor.stop().await;
     assert!(TcpStream::connect(address).await.is_err());
     let end = tokio::io::AsyncReadExt::read(&mut open, &mut [0; 1]).await;
@@ -189,8 +192,8 @@ async fn a_stopped_vendor_frees_its_port_and_can_come_back_with_its_world() {
         ..Options::default()
     };
     let vendor = Vendor::start(world, options).await.unwrap();
-    let story = Story { vendor, client };
-    assert_eq!(story.list("").await.ids(), before);
+    let setup = Setup { vendor, client };
+    assert_eq!(setup.list("").await.ids(), before);
 }
 
 #[tokio::test]
@@ -211,7 +214,7 @@ async fn a_dropped_vendor_frees_its_port() {
 }
 
 #[tokio::test]
-async fn it_speaks_tls_under_a_private_authority() {
+async fn it_serves_tls_with_a_private_authority() {
     client();
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
@@ -231,13 +234,13 @@ async fn it_speaks_tls_under_a_private_authority() {
         .tls_certs_only([root])
         .build()
         .unwrap();
-    let story = Story {
+    let setup = Setup {
         vendor,
         client: trusting,
     };
-    assert_eq!(story.list("").await.ids().len(), 3);
-    let stranger = Story {
-        vendor: story.vendor,
+    assert_eq!(setup.list("").await.ids().len(), 3);
+    let stranger = Setup {
+        vendor: setup.vendor,
         client: client(),
     };
     assert!(stranger.try_list("").await.is_err());

@@ -1,4 +1,4 @@
-//! The model alone: no sockets.
+//! The model without sockets.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn the_same_seed_leads_to_the_same_day_in_one_step_or_in_many() {
         many.advance_by(Duration::from_secs(15));
     }
     assert_eq!(picture(&once), picture(&many));
-    assert_eq!(once.happened(), many.happened());
+    assert_eq!(once.event_counts(), many.event_counts());
     assert_ne!(picture(&once), picture(&other));
 }
 
@@ -45,22 +45,25 @@ fn everything_happens_within_a_day_of_five_hundred_endpoints() {
     for seed in 0..3 {
         let mut world = World::demo(500, seed);
         world.advance_by(DAY);
-        let happened = world.happened();
-        assert!(happened.registrations > 500, "{happened:?}");
-        assert!(happened.refreshes > 20_000, "{happened:?}");
-        assert!(happened.lapses > happened.flaps + 50, "{happened:?}");
-        assert!(happened.flaps > 500, "{happened:?}");
-        assert!(happened.displacements > 5_000, "{happened:?}");
-        assert!(happened.sign_offs > 30, "{happened:?}");
-        assert!(happened.application_swaps >= 5, "{happened:?}");
-        assert!(happened.recreations >= 4, "{happened:?}");
-        assert!(happened.site_outages >= 3, "{happened:?}");
-        assert!(happened.site_losses >= 30, "{happened:?}");
+        let event_counts = world.event_counts();
+        assert!(event_counts.registrations > 500, "{event_counts:?}");
+        assert!(event_counts.refreshes > 20_000, "{event_counts:?}");
+        assert!(
+            event_counts.lapses > event_counts.flaps + 50,
+            "{event_counts:?}"
+        );
+        assert!(event_counts.flaps > 500, "{event_counts:?}");
+        assert!(event_counts.displacements > 5_000, "{event_counts:?}");
+        assert!(event_counts.sign_offs > 30, "{event_counts:?}");
+        assert!(event_counts.application_swaps >= 5, "{event_counts:?}");
+        assert!(event_counts.recreations >= 4, "{event_counts:?}");
+        assert!(event_counts.site_outages >= 3, "{event_counts:?}");
+        assert!(event_counts.site_losses >= 30, "{event_counts:?}");
     }
 }
 
 #[test]
-fn a_day_keeps_the_shape_of_the_fleet() {
+fn a_day_keeps_the_proportions_of_the_fleet() {
     let mut world = World::demo(500, 3);
     let mut lowest = 1.0_f64;
     for _ in 0..24 * 12 {
@@ -103,7 +106,7 @@ fn share<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, of: impl Fn(&str) ->
 }
 
 #[test]
-fn agents_come_in_the_morning_and_go_at_night() {
+fn agents_register_for_their_shifts() {
     let mut world = World::demo(500, 5);
     let agents = |world: &World| {
         share(world.first().endpoints(), |alias| {
@@ -120,12 +123,12 @@ fn agents_come_in_the_morning_and_go_at_night() {
 }
 
 #[test]
-fn a_site_drops_at_once_and_comes_back() {
+fn a_site_loses_all_registrations_at_once_and_recovers() {
     let mut world = World::new(START, 2);
     world.settle(AccountPlan::of(TEST_ACCOUNT, 450));
     for outage in 1..=4 {
         let mut before = sites(&world);
-        while world.happened().site_outages < outage {
+        while world.event_counts().site_outages < outage {
             before = sites(&world);
             world.advance_by(Duration::from_secs(5));
         }
@@ -147,7 +150,7 @@ fn sites(world: &World) -> [f64; 3] {
 fn a_recreated_endpoint_keeps_its_alias_and_gets_a_new_id_and_username() {
     let mut world = World::demo(100, 4);
     let before = everyone(&world);
-    while world.happened().recreations == 0 {
+    while world.event_counts().recreations == 0 {
         world.advance_by(Duration::from_secs(60));
     }
     let made = everyone(&world)
@@ -201,7 +204,7 @@ fn an_edited_endpoint_stays_as_it_was_set() {
 }
 
 #[test]
-fn edits_move_the_list_as_they_say() {
+fn edits_change_the_positions_in_the_list() {
     let mut world = World::new(START, 1);
     world.add(crate::Account::new("MA_X", "t"));
     let account = world.first_mut();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use tempfile::TempDir;
-use vobiz_exporter::cli::{Arguments, Task};
+use vobiz_exporter::cli::{Cli, Command};
 use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{run, shipped, text};
@@ -124,8 +124,8 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
 async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
     let services = services();
     let simulate = command(&services, "vendor");
-    let parsed = Arguments::read([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
-    assert!(matches!(parsed.task, Task::Simulate(_)));
+    let parsed = Cli::read([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
+    assert!(matches!(parsed.command, Some(Command::Simulate(_))));
     let here = simulate.iter().map(|word| {
         if word.starts_with("--listen") {
             "--listen-address=127.0.0.1:0"

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 use vobiz_simulator::{Options, Vendor, World};
 
-use vobiz_exporter::cli::{Arguments, ListenAddress, Task};
+use vobiz_exporter::cli::{Cli, ListenAddress};
 
 use super::{derived::derive, program, run, shipped, text};
 use crate::harness::{Ended, Program, configuration, get, judge, until};
@@ -211,14 +211,16 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     let container = &of_kind(&all, "Deployment")["spec"]["template"]["spec"]["containers"][0];
     let arguments = container["args"].as_array().unwrap();
     let arguments = arguments.iter().map(|word| word.as_str().unwrap());
-    let arguments = Arguments::read(["vobiz-exporter"].into_iter().chain(arguments)).unwrap();
-    assert_eq!(arguments.task, Task::Serve);
+    let cli = Cli::read(["vobiz-exporter"].into_iter().chain(arguments)).unwrap();
+    assert_eq!(cli.command, None);
+    let serve = cli.serve;
+    assert!(!serve.once && !serve.healthcheck && !serve.is_check());
     assert_eq!(
-        arguments.config_file.unwrap().to_str(),
+        serve.config_file.unwrap().to_str(),
         Some("/etc/vobiz-exporter/exporter.yaml")
     );
     assert_eq!(
-        arguments.web.listen_addresses,
+        serve.web.listen_addresses,
         [ListenAddress::Everywhere(10_059)]
     );
     assert_eq!(container["ports"][0]["containerPort"], 10_059);

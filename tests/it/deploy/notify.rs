@@ -197,7 +197,7 @@ async fn a_manager_that_is_gone_does_not_keep_the_exporter_from_its_work() {
         exporter.signal("TERM").await;
         let ended = exporter.ended().await;
         assert_eq!(ended.code, Some(0));
-        let is_told = ended.err.contains("the service manager cannot be told");
+        let is_told = ended.err.contains("cannot notify the service manager");
         assert_eq!(is_told, socket != "nonsense", "{}", ended.err);
     }
 }

@@ -1,4 +1,4 @@
-//! A body that is played step by step, so that it can go wrong half way.
+//! A response body in steps, for faults in the middle of it.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,11 +18,11 @@ use tokio::time::{Sleep, sleep};
 pub(super) enum Step {
     /// These bytes.
     Data(Bytes),
-    /// These bytes so many times.
+    /// These bytes this many times.
     Repeat(Bytes, u64),
-    /// Nothing for a while. What was sent before leaves the house meanwhile.
+    /// A pause, in which the connection sends the bytes before it.
     Wait(Duration),
-    /// Nothing any more.
+    /// No further bytes; the connection stays open.
     Stall,
     /// The connection is closed.
     Close,
@@ -30,34 +30,34 @@ pub(super) enum Step {
     Reset,
 }
 
-/// The body of an answer. It keeps its ticket until the last byte is taken.
-pub(super) struct Script<T> {
+/// The body of a response. It holds its guard until the last byte is read.
+pub(super) struct StepBody<T> {
     steps: VecDeque<Step>,
-    /// What `Content-Length` promises; `None`: nothing, the body is chunked.
+    /// The `Content-Length`; `None` for a chunked body.
     length: Option<u64>,
     pause: Option<Pin<Box<Sleep>>>,
     reset: Arc<AtomicBool>,
-    _ticket: T,
+    _guard: T,
 }
 
-impl<T> Script<T> {
+impl<T> StepBody<T> {
     pub(super) fn new(
         steps: Vec<Step>,
         length: Option<u64>,
         reset: Arc<AtomicBool>,
-        ticket: T,
+        guard: T,
     ) -> Self {
         Self {
             steps: steps.into(),
             length,
             pause: None,
             reset,
-            _ticket: ticket,
+            _guard: guard,
         }
     }
 }
 
-impl<T: Unpin> Body for Script<T> {
+impl<T: Unpin> Body for StepBody<T> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -81,7 +81,7 @@ impl<T: Unpin> Body for Script<T> {
                 }
                 Some(Step::Wait(span)) => this.pause = Some(Box::pin(sleep(span))),
                 Some(Step::Stall) => {
-                    // Nobody wakes this body again; the connection ends when the client leaves.
+                    // Nothing wakes this body again; the connection ends when the client closes it.
                     this.steps.push_front(Step::Stall);
                     return Poll::Pending;
                 }

@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A TCP or TLS connection. If its flag is up when it is dropped, the client sees a reset instead
-/// of an orderly end.
-pub(super) struct Wire {
+/// A TCP or TLS connection. If its flag is set when it is dropped, the client gets a reset instead of
+/// a regular close.
+pub(super) struct Connection {
     stream: Stream,
     reset: Arc<AtomicBool>,
 }
@@ -22,7 +22,7 @@ enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-impl Wire {
+impl Connection {
     pub(super) fn plain(stream: TcpStream, reset: Arc<AtomicBool>) -> Self {
         Self {
             stream: Stream::Plain(stream),
@@ -38,20 +38,20 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for Connection {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Relaxed) {
             let stream = match &self.stream {
                 Stream::Plain(stream) => stream,
                 Stream::Tls(stream) => stream.get_ref().0,
             };
-            // Where the system refuses, the client sees an early end, which serves as well.
+            // If the system refuses, the client gets an early close, which is sufficient.
             let _ = stream.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! From an answer to the bytes that carry it, well or badly.
+//! From a response body to the steps in which it is sent, with faults.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -7,26 +7,26 @@ use bytes::Bytes;
 use flate2::write::DeflateEncoder;
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
+use super::body::Step;
 use super::fault::Effect;
-use super::script::Step;
 
-/// How a body travels.
+/// The steps and the encoding of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Carriage {
+pub(super) struct Transfer {
     pub(super) steps: Vec<Step>,
-    /// What `Content-Length` promises.
+    /// The `Content-Length`.
     pub(super) length: Option<u64>,
-    /// Is it announced as gzip?
+    /// True with `Content-Encoding: gzip`.
     pub(super) gzip: bool,
 }
 
 const PIECE: usize = 64 * 1024;
 const BOMB_PIECE: usize = 1024 * 1024;
-/// Long enough for the bytes before to leave; an error in the body would overtake them.
+/// Time for the connection to send the previous bytes: an error in the body discards unsent ones.
 const FLUSH: Duration = Duration::from_millis(5);
 
-impl Carriage {
-    /// Plans the journey of a body. `gzip`: the client takes it and the server would give it.
+impl Transfer {
+    /// Builds the steps of a body. `gzip` is true if client and server accept gzip.
     pub(super) fn of(body: Vec<u8>, gzip: bool, effect: Option<&Effect>) -> Self {
         match effect {
             Some(Effect::Oversized(size)) => return Self::oversized(body, *size),
@@ -124,7 +124,7 @@ fn deflated(body: &[u8]) -> Vec<u8> {
         .expect("memory takes all that is written")
 }
 
-/// A piece of a deflate stream that refers to nothing before it and ends at a byte.
+/// A part of a deflate stream without references to earlier data, that ends at a byte boundary.
 fn fragment(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() / 100 + 1024);
     let mut compress = Compress::new(Compression::best(), false);

@@ -1,56 +1,55 @@
-//! What is going to happen, in the order of time.
+//! Planned events in the order of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Something that happens to an account or to one of its endpoints.
+/// An event of an account or of one of its endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     /// A device registers, for the first time or again.
-    Register(Whom),
+    Register(EndpointRef),
     /// A registered device renews its registration.
-    Refresh(Whom),
+    Refresh(EndpointRef),
     /// A device logs out.
-    SignOff(Whom),
-    /// The registrar clears away a registration that was not renewed.
-    Lapse(Whom),
+    SignOff(EndpointRef),
+    /// The registrar removes a registration that was not renewed.
+    Lapse(EndpointRef),
     /// An operator attaches an endpoint to another application.
     SwapApplication {
-        /// The account's number.
+        /// The index of the account.
         account: u32,
     },
-    /// An operator deletes an endpoint and makes it anew.
+    /// An operator deletes an endpoint and creates it again.
     Recreate {
-        /// The account's number.
+        /// The index of the account.
         account: u32,
     },
-    /// A site loses its line.
+    /// A site loses its network.
     SiteOutage {
-        /// The account's number.
+        /// The index of the account.
         account: u32,
     },
 }
 
-/// An endpoint and the turn of its life for which the event was planned: an event of an earlier
-/// turn is void.
+/// The endpoint of an event. The event is void if the generation of the endpoint has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Whom {
-    /// The account's number.
+pub(super) struct EndpointRef {
+    /// The index of the account.
     pub(super) account: u32,
     /// The endpoint's slot in the account.
     pub(super) slot: u32,
-    /// The turn.
-    pub(super) turn: u32,
+    /// The generation for which the event was planned.
+    pub(super) generation: u32,
 }
 
 /// A queue of events: by time in Unix seconds, then in the order they were planned.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct EventQueue {
     heap: BinaryHeap<Reverse<(i64, u64, Event)>>,
     planned: u64,
 }
 
-impl Agenda {
+impl EventQueue {
     /// Plans an event.
     pub(super) fn plan(&mut self, at: i64, event: Event) {
         self.planned += 1;

@@ -1,7 +1,7 @@
-//! What operators and the weather do to an account: swaps, re-creations, outages.
+//! Events of an account: application changes, re-created endpoints, site outages.
 
-use super::agenda::{Event, Whom};
-use super::life::{Habit, instant};
+use super::behaviour::{Behaviour, instant};
+use super::events::{EndpointRef, Event};
 use super::world::World;
 
 const HOUR: i64 = 3600;
@@ -10,8 +10,8 @@ impl World {
     /// Attaches one endpoint to another application, and plans the next swap.
     pub(super) fn swap_application(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(HOUR..4 * HOUR);
-        self.agenda.plan(next, Event::SwapApplication { account });
-        let Some(slot) = self.draw(account) else {
+        self.events.plan(next, Event::SwapApplication { account });
+        let Some(slot) = self.random_endpoint(account) else {
             return;
         };
         let Some(owner) = self.accounts.get_mut(account as usize) else {
@@ -32,16 +32,16 @@ impl World {
         if let Some(endpoint) = owner.slot_mut(slot) {
             endpoint.application = Some(chosen);
             endpoint.updated = instant(now);
-            self.happened.application_swaps += 1;
+            self.event_counts.application_swaps += 1;
         }
     }
 
-    /// Deletes one endpoint and makes it anew: same alias, another id, other digits in the
-    /// username. Its device finds it a few minutes later.
+    /// Deletes one endpoint and creates it again: same alias, another id, other digits in the
+    /// username. Its device registers a few minutes later.
     pub(super) fn recreate(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(2 * HOUR..5 * HOUR);
-        self.agenda.plan(next, Event::Recreate { account });
-        let Some(slot) = self.draw(account) else {
+        self.events.plan(next, Event::Recreate { account });
+        let Some(slot) = self.random_endpoint(account) else {
             return;
         };
         let id = self.fresh_id(account as usize);
@@ -63,31 +63,31 @@ impl World {
         endpoint.registration = None;
         endpoint.created = instant(now);
         endpoint.updated = instant(now);
-        endpoint.life.turn = 0;
-        let habit = endpoint.life.habit;
+        endpoint.simulation.generation = 0;
+        let behaviour = endpoint.simulation.behaviour;
         owner.push(endpoint);
-        self.happened.recreations += 1;
+        self.event_counts.recreations += 1;
         let Some(slot) = owner.slot_of(&id) else {
             return;
         };
-        let whom = Whom {
+        let target = EndpointRef {
             account,
             slot,
-            turn: 0,
+            generation: 0,
         };
-        match habit {
-            Habit::Never | Habit::Still => {}
+        match behaviour {
+            Behaviour::Never | Behaviour::Still => {}
             _ => self
-                .agenda
-                .plan(now + self.rng.i64(60..300), Event::Register(whom)),
+                .events
+                .plan(now + self.rng.i64(60..300), Event::Register(target)),
         }
     }
 
-    /// One site loses its line: all its phones are unregistered at once, and come back within
-    /// minutes after the line.
+    /// One site loses its network: all its endpoints lose their registration at once, and register
+    /// within minutes after the outage.
     pub(super) fn site_outage(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(4 * HOUR..10 * HOUR);
-        self.agenda.plan(next, Event::SiteOutage { account });
+        self.events.plan(next, Event::SiteOutage { account });
         let back = now + self.rng.i64(300..2400);
         let Some(owner) = self.accounts.get_mut(account as usize) else {
             return;
@@ -103,29 +103,32 @@ impl World {
                 continue;
             };
             let there = endpoint
-                .life
+                .simulation
                 .site
                 .is_some_and(|number| usize::from(number) == site);
-            if !there || endpoint.life.habit == Habit::Still || endpoint.registration.is_none() {
+            if !there
+                || endpoint.simulation.behaviour == Behaviour::Still
+                || endpoint.registration.is_none()
+            {
                 continue;
             }
             endpoint.registration = None;
-            endpoint.life.turn += 1;
+            endpoint.simulation.generation += 1;
             losses += 1;
-            let whom = Whom {
+            let target = EndpointRef {
                 account,
                 slot,
-                turn: endpoint.life.turn,
+                generation: endpoint.simulation.generation,
             };
-            self.agenda
-                .plan(back + self.rng.i64(0..180), Event::Register(whom));
+            self.events
+                .plan(back + self.rng.i64(0..180), Event::Register(target));
         }
-        self.happened.site_outages += 1;
-        self.happened.site_losses += losses;
+        self.event_counts.site_outages += 1;
+        self.event_counts.site_losses += losses;
     }
 
-    /// Any endpoint of the account that lives.
-    fn draw(&mut self, account: u32) -> Option<u32> {
+    /// The slot of a random endpoint, unless it has no events.
+    fn random_endpoint(&mut self, account: u32) -> Option<u32> {
         let account = self.accounts.get(account as usize)?;
         if account.is_empty() {
             return None;
@@ -133,7 +136,7 @@ impl World {
         let slot = account.listed()[self.rng.usize(..account.len())];
         account
             .slot(slot)
-            .filter(|endpoint| endpoint.life.habit != Habit::Still)
+            .filter(|endpoint| endpoint.simulation.behaviour != Behaviour::Still)
             .map(|_| slot)
     }
 

@@ -1,8 +1,9 @@
-//! Where to listen, as people write it.
+//! Flag values with a syntax of their own.
 
 use std::{fmt, str::FromStr};
 
-/// An address to listen on. Shown as it is written: `:10059`, `localhost:10059`, `[::1]:10059`.
+/// An address to listen on. Its text form is the one of the flag: `:10059`, `localhost:10059`,
+/// `[::1]:10059`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `:PORT`: every address of this host, IPv6 and IPv4.
@@ -33,7 +34,7 @@ impl FromStr for ListenAddress {
             Some(address) => {
                 let address: std::net::Ipv6Addr = address
                     .parse()
-                    .map_err(|_| format!("holds no IPv6 address; {FORMS}"))?;
+                    .map_err(|_| format!("its brackets contain no IPv6 address; {FORMS}"))?;
                 return Ok(Self::Host(address.to_string(), port));
             }
             None if host.contains(':') => {
@@ -62,44 +63,35 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The path of the metrics. It begins with a slash and is not the path of another page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryPath(String);
 
-    #[test]
-    fn every_form_of_an_address_is_read_and_shown_again() {
-        for text in [
-            ":10059",
-            "0.0.0.0:80",
-            "localhost:0",
-            "[::1]:65535",
-            "my-host.test:9",
-        ] {
-            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
-        }
-        assert_eq!(":9".parse(), Ok(ListenAddress::Everywhere(9)));
-        assert_eq!(
-            "[::1]:9".parse(),
-            Ok(ListenAddress::Host("::1".to_owned(), 9))
-        );
+impl TelemetryPath {
+    /// The path as given on the command line.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
+}
 
-    #[test]
-    fn what_is_no_address_is_refused_with_the_forms_there_are() {
-        for text in [
-            "10059",
-            "",
-            ":",
-            ":65536",
-            ":+80",
-            "::1:80",
-            "[::1]",
-            "[x]:80",
-            "a b:80",
-            "http://a:80",
-        ] {
-            let said = text.parse::<ListenAddress>().expect_err(text);
-            assert!(said.contains(":PORT"), "{text}: {said}");
+impl FromStr for TelemetryPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
+        if !text.starts_with('/') {
+            Err("must begin with a slash, such as /metrics")
+        } else if text == "/" {
+            Err("is the start page; choose another, such as /metrics")
+        } else if text == "/-" || text.starts_with("/-/") || matches!(text, "/healthz" | "/readyz")
+        {
+            Err("is reserved for health and administration; choose another, such as /metrics")
+        } else if text == "/probe" {
+            Err("is reserved for probes; choose another, such as /metrics")
+        } else if !text.bytes().all(is_plain) {
+            Err("must be plain: no spaces, no query, no escapes")
+        } else {
+            Ok(Self(text.to_owned()))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The life of one request: taken down, delayed, answered, and carried home well or badly.
+//! The handler of a request: records it, applies latency and faults, and responds.
 
 use std::future::pending;
 use std::io;
@@ -14,45 +14,46 @@ use tokio::time::{Instant, sleep_until};
 use url::form_urlencoded;
 
 use super::answer::{Answer, Request, Route};
-use super::credentials::{self, Presented};
+use super::body::StepBody;
+use super::credentials::{self, PresentedCredentials};
 use super::error_body::http_date;
 use super::fault::{Effect, Subject};
 use super::log::RequestRecord;
 use super::plan::Decision;
-use super::script::Script;
 use super::state::State;
-use super::transport::Carriage;
+use super::transfer::Transfer;
 
-/// Tokio's timer rounds up to whole milliseconds, and waking up takes its time too. Aiming one
-/// millisecond early makes the average right to a third of one, which measurements rely on.
+/// Tokio's timer rounds up to whole milliseconds, and waking up takes time, too. Sleeping one
+/// millisecond less makes the average latency accurate to a third of a millisecond, which
+/// measurements need.
 const ROUNDING: Duration = Duration::from_millis(1);
 
-/// Counts a request as being in flight.
-pub(super) struct Ticket(Arc<State>);
+/// Counts a request as in flight until it is dropped.
+pub(super) struct InFlightGuard(Arc<State>);
 
-impl Drop for Ticket {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.note(super::log::Log::done);
     }
 }
 
-/// Answers one request. An error makes the connection end without an answer.
-pub(super) async fn exchange(
+/// Handles one request. An error ends the connection without a response.
+pub(super) async fn handle(
     state: Arc<State>,
     connection: u64,
     reset: Arc<AtomicBool>,
     request: hyper::Request<Incoming>,
-) -> io::Result<Response<Script<Ticket>>> {
+) -> io::Result<Response<StepBody<InFlightGuard>>> {
     let arrival = Instant::now();
     let asked = read(&request);
-    let (number, decision) = take_down(&state, connection, &request, &asked);
-    let ticket = Ticket(Arc::clone(&state));
+    let (number, decision) = record_request(&state, connection, &request, &asked);
+    let guard = InFlightGuard(Arc::clone(&state));
 
     let wait = state.latency() + decision.delay();
     if !wait.is_zero() {
         sleep_until(arrival + wait.saturating_sub(ROUNDING)).await;
     }
-    match decision.instead() {
+    match decision.replacement() {
         Some(Effect::Hang) => return pending().await,
         Some(Effect::Reset) => {
             reset.store(true, Ordering::Relaxed);
@@ -62,8 +63,8 @@ pub(super) async fn exchange(
     }
 
     let (answer, now) = state.with_world(|world| {
-        let answer = match decision.instead() {
-            Some(instead) => replaced(instead, world.now()),
+        let answer = match decision.replacement() {
+            Some(instead) => replacement_response(instead, world.now()),
             None => Answer::to(&asked, world, &decision.page_faults()),
         };
         for effect in decision.effects() {
@@ -75,7 +76,7 @@ pub(super) async fn exchange(
     });
     state.note(|log| log.answered(number, answer.status));
     Ok(respond(
-        &state, &request, answer, &decision, now, reset, ticket,
+        &state, &request, answer, &decision, now, reset, guard,
     ))
 }
 
@@ -95,8 +96,8 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// Writes the request into the log and decides what will go wrong with it.
-fn take_down(
+/// Adds the request to the log and selects its faults.
+fn record_request(
     state: &State,
     connection: u64,
     request: &hyper::Request<Incoming>,
@@ -126,7 +127,7 @@ fn take_down(
         accept: text(headers, "accept"),
         accept_encoding: text(headers, "accept-encoding"),
         authorization: headers.contains_key(header::AUTHORIZATION),
-        presented: Presented {
+        presented: PresentedCredentials {
             auth_id: auth_id.is_some(),
             token: token.is_some(),
             accepted,
@@ -151,8 +152,8 @@ fn take_down(
     (number, decision)
 }
 
-/// What comes instead of an answer.
-fn replaced(instead: &Effect, now: Timestamp) -> Answer {
+/// The response that replaces the vendor's.
+fn replacement_response(instead: &Effect, now: Timestamp) -> Answer {
     let mut answer = Answer::json(200, Vec::new());
     match instead {
         Effect::Error {
@@ -196,8 +197,8 @@ fn respond(
     decision: &Decision,
     now: Timestamp,
     reset: Arc<AtomicBool>,
-    ticket: Ticket,
-) -> Response<Script<Ticket>> {
+    guard: InFlightGuard,
+) -> Response<StepBody<InFlightGuard>> {
     let (gzip, date, skew) = {
         let options = state.options();
         (options.gzip, options.date, options.clock_skew)
@@ -209,17 +210,17 @@ fn respond(
     }
     let accepted = text(request.headers(), "accept-encoding");
     let accepted = accepted.is_some_and(|codings| codings.to_ascii_lowercase().contains("gzip"));
-    let carriage = Carriage::of(answer.body, gzip && accepted, decision.carriage());
-    let script = Script::new(carriage.steps, carriage.length, reset, ticket);
-    let mut response = Response::new(script);
-    // A status that HTTP cannot carry is a mistake of the test that ordered it.
+    let transfer = Transfer::of(answer.body, gzip && accepted, decision.transfer());
+    let body = StepBody::new(transfer.steps, transfer.length, reset, guard);
+    let mut response = Response::new(body);
+    // A status outside of HTTP's range is an error in the test that planned it.
     *response.status_mut() = answer.status.try_into().unwrap_or_default();
     if date {
         let skew = skew.saturating_add(decision.clock());
         let shown = now.saturating_add(skew).unwrap_or(now);
         answer.headers.push(("date".to_owned(), http_date(shown)));
     }
-    if carriage.gzip {
+    if transfer.gzip {
         answer
             .headers
             .push(("content-encoding".to_owned(), "gzip".to_owned()));

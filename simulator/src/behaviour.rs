@@ -1,0 +1,279 @@
+//! Simulated behaviour of endpoints: registration, renewal, expiry.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+
+use super::endpoint::{Endpoint, Registration};
+use super::events::{EndpointRef, Event};
+use super::names::Shift;
+use super::world::World;
+
+/// The pattern of an endpoint's registrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    /// No events.
+    Still,
+    /// Always registered, except for rare network failures.
+    AlwaysOn,
+    /// Registered during the shift of an agent.
+    Shift(Shift),
+    /// Loses its registration every few minutes.
+    Flapping,
+    /// Two devices replace each other's registration.
+    Shared,
+    /// The API never shows it as registered.
+    Never,
+}
+
+/// The simulation state of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Simulation {
+    pub(super) behaviour: Behaviour,
+    /// The index of its site in the account.
+    pub(super) site: Option<u8>,
+    /// Lifetime of a registration, in seconds.
+    pub(super) lifetime: u16,
+    /// Events of another generation are void.
+    pub(super) generation: u32,
+    /// When its agent's shift ends, in Unix seconds; 0 before the first.
+    pub(super) until: i64,
+    pub(super) device: Device,
+    /// True while the second device is the registered one.
+    pub(super) second: bool,
+}
+
+/// A device with its user agent and addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) user_agent: &'static str,
+    pub(super) private: [u8; 4],
+    pub(super) public: [u8; 4],
+    pub(super) port: u16,
+}
+
+/// Endpoints that share a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Site {
+    /// Down until this instant, in Unix seconds.
+    pub(super) down_until: i64,
+}
+
+/// Agents log in at most this many seconds before their shift.
+const EARLIEST_LOGIN: i64 = 600;
+const SECOND_DEVICE: &str = "LinphoneiOS/5.2.3 (iPhone 15)";
+/// The registrar removes a registration at most this many seconds after its expiry.
+const EXPIRY_DELAY: i64 = 15;
+/// One renewal in this many fails for an endpoint that is always on.
+const FAILURE_RATE: u32 = 400;
+
+impl Simulation {
+    /// A state without events.
+    pub(super) fn still() -> Self {
+        Self {
+            behaviour: Behaviour::Still,
+            site: None,
+            lifetime: 300,
+            generation: 0,
+            until: 0,
+            device: Device {
+                user_agent: "Yealink SIP-T46U 108.86.0.20",
+                private: [192, 168, 1, 100],
+                public: [203, 0, 113, 42],
+                port: 5060,
+            },
+            second: false,
+        }
+    }
+
+    /// Makes all planned events void.
+    pub(super) fn freeze(&mut self) {
+        self.behaviour = Behaviour::Still;
+        self.generation += 1;
+    }
+
+    /// The registration of its current device at `now`.
+    pub(super) fn registration(&self, now: i64) -> Registration {
+        let mut device = self.device;
+        if self.second {
+            device.user_agent = SECOND_DEVICE;
+            device.private[3] ^= 1;
+            device.port ^= 1;
+        }
+        let Device {
+            user_agent,
+            private,
+            public,
+            port,
+        } = device;
+        Registration {
+            contact: format!("{}:{port}", Ipv4Addr::from(private)),
+            expires: Some(instant(now + i64::from(self.lifetime))),
+            user_agent: user_agent.to_owned(),
+            received: format!("{}:{port}", Ipv4Addr::from(public)),
+        }
+    }
+}
+
+impl World {
+    /// Applies one event.
+    pub(super) fn apply(&mut self, now: i64, event: Event) {
+        match event {
+            Event::Register(target) => self.register(now, target),
+            Event::Refresh(target) => self.refresh(now, target),
+            Event::SignOff(target) => self.sign_off(now, target),
+            Event::Lapse(target) => self.lapse(now, target),
+            Event::SwapApplication { account } => self.swap_application(now, account),
+            Event::Recreate { account } => self.recreate(now, account),
+            Event::SiteOutage { account } => self.site_outage(now, account),
+        }
+    }
+
+    fn find(&mut self, target: EndpointRef) -> Option<&mut Endpoint> {
+        let account = self.accounts.get_mut(target.account as usize)?;
+        let endpoint = account.slot_mut(target.slot)?;
+        (endpoint.simulation.generation == target.generation).then_some(endpoint)
+    }
+
+    pub(super) fn register(&mut self, now: i64, target: EndpointRef) {
+        let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
+            return;
+        };
+        if let Some(back) = self.site_restored_at(target.account, simulation, now) {
+            let at = back + self.rng.i64(0..180);
+            self.events.plan(at, Event::Register(target));
+            return;
+        }
+        let mut until = simulation.until;
+        if let Behaviour::Shift(shift) = simulation.behaviour
+            && until <= now
+        {
+            let (start, end) = shift.around(now, self.zone);
+            if start > now + EARLIEST_LOGIN {
+                return self.plan_next_shift(now, target, shift);
+            }
+            if self.rng.u32(..100) < shift.absence(start, self.zone) {
+                return self.plan_next_shift(end, target, shift);
+            }
+            until = end + self.rng.i64(-600..900);
+        }
+        // The router assigns another port with each registration.
+        let port = self.rng.u16(20_000..60_000);
+        let Some(endpoint) = self.find(target) else {
+            return;
+        };
+        endpoint.simulation.until = until;
+        endpoint.simulation.device.port = port;
+        endpoint.registration = Some(endpoint.simulation.registration(now));
+        self.event_counts.registrations += 1;
+        self.plan_refresh(now, target);
+    }
+
+    fn refresh(&mut self, now: i64, target: EndpointRef) {
+        let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
+            return;
+        };
+        let stops_refreshing = match simulation.behaviour {
+            Behaviour::Flapping => self.rng.u32(..100) < 35,
+            Behaviour::AlwaysOn => self.rng.u32(..FAILURE_RATE) == 0,
+            _ => false,
+        };
+        if stops_refreshing {
+            return self.stop_refreshing(now, target);
+        }
+        let Some(endpoint) = self.find(target) else {
+            return;
+        };
+        if simulation.behaviour == Behaviour::Shared {
+            endpoint.simulation.second = !simulation.second;
+            endpoint.registration = Some(endpoint.simulation.registration(now));
+            self.event_counts.displacements += 1;
+        } else if let Some(registration) = &mut endpoint.registration {
+            registration.expires = Some(instant(now + i64::from(simulation.lifetime)));
+            self.event_counts.refreshes += 1;
+        }
+        self.plan_refresh(now, target);
+    }
+
+    /// Plans the next event of a registered device: renewal, or the end of the shift.
+    pub(super) fn plan_refresh(&mut self, now: i64, target: EndpointRef) {
+        let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
+            return;
+        };
+        let lifetime = i64::from(simulation.lifetime);
+        let wait = match simulation.behaviour {
+            Behaviour::Shared => self.rng.i64(20..50),
+            _ => lifetime * self.rng.i64(50..95) / 100,
+        };
+        if matches!(simulation.behaviour, Behaviour::Shift(_)) && simulation.until <= now + wait {
+            if self.rng.bool() {
+                self.events
+                    .plan(simulation.until.max(now + 1), Event::SignOff(target));
+            } else {
+                self.stop_refreshing(now, target);
+            }
+            return;
+        }
+        self.events.plan(now + wait, Event::Refresh(target));
+    }
+
+    /// The device stops renewing: its registration remains until shortly after its expiry.
+    fn stop_refreshing(&mut self, now: i64, target: EndpointRef) {
+        let expires = self
+            .find(target)
+            .and_then(|endpoint| endpoint.registration.as_ref()?.expires);
+        let expires = expires.map_or(now, Timestamp::as_second);
+        let at = expires.max(now) + self.rng.i64(0..EXPIRY_DELAY);
+        self.events.plan(at, Event::Lapse(target));
+    }
+
+    fn lapse(&mut self, now: i64, target: EndpointRef) {
+        let Some(endpoint) = self.find(target) else {
+            return;
+        };
+        endpoint.registration = None;
+        let simulation = endpoint.simulation;
+        self.event_counts.lapses += 1;
+        let away = match simulation.behaviour {
+            Behaviour::Flapping => {
+                self.event_counts.flaps += 1;
+                self.rng.i64(30..300)
+            }
+            Behaviour::Shift(shift) if simulation.until <= now => {
+                return self.plan_next_shift(now, target, shift);
+            }
+            _ => self.rng.i64(60..1500),
+        };
+        self.events.plan(now + away, Event::Register(target));
+    }
+
+    fn sign_off(&mut self, now: i64, target: EndpointRef) {
+        let Some(endpoint) = self.find(target) else {
+            return;
+        };
+        endpoint.registration = None;
+        let behaviour = endpoint.simulation.behaviour;
+        self.event_counts.sign_offs += 1;
+        if let Behaviour::Shift(shift) = behaviour {
+            self.plan_next_shift(now, target, shift);
+        }
+    }
+
+    /// Plans the registration at the first shift that starts after `now`.
+    pub(super) fn plan_next_shift(&mut self, now: i64, target: EndpointRef, shift: Shift) {
+        let at = shift.next_start(now, self.zone) + self.rng.i64(-600..900);
+        self.events.plan(at.max(now + 1), Event::Register(target));
+    }
+
+    /// The end of the outage of an endpoint's site, if there is one.
+    fn site_restored_at(&self, account: u32, simulation: Simulation, now: i64) -> Option<i64> {
+        let account = self.accounts.get(account as usize)?;
+        let site = account.sites.get(usize::from(simulation.site?))?;
+        (site.down_until > now).then_some(site.down_until)
+    }
+}
+
+/// A timestamp from Unix seconds.
+pub(super) fn instant(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,170 @@
+//! Runs the selected command: memory, logging, runtime and signals.
+
+use std::{io::Write, panic::PanicHookInfo};
+
+use super::{
+    ExitError,
+    check::{check, healthcheck},
+    demo::{demo, simulate},
+    once::once,
+    serve::serve,
+};
+use crate::{
+    cli::{self, Cli, Command, LogFormat, LogLevel},
+    shutdown::{CancellationToken, Signals},
+    telemetry::logs,
+};
+
+/// A token file on an unresponsive file system blocks one thread per account for as long as the file
+/// system does. Name resolution and rendering need a thread nevertheless, so the limit is above any
+/// number of accounts. The runtime starts a thread only when it is needed.
+const MAX_BLOCKING_THREADS: usize = 4_096;
+
+/// From this size in bytes on, an allocation gets memory pages of its own.
+#[cfg(target_env = "gnu")]
+const MMAP_THRESHOLD: i32 = 256 * 1024;
+
+/// Executes the command line.
+///
+/// `environment` holds the variables of the process; `out` receives documents and expositions. Logs
+/// go to standard error.
+///
+/// # Errors
+/// An [`ExitError`] with the message to print and the exit code.
+pub fn run(
+    cli: &Cli,
+    environment: &[(String, String)],
+    out: &mut dyn Write,
+) -> Result<(), ExitError> {
+    let document = match &cli.command {
+        Some(Command::Completion { shell }) => Some(cli::completion(*shell)),
+        Some(Command::Man { command }) => Some(cli::manual(command.as_deref())),
+        _ => None,
+    };
+    if let Some(document) = document {
+        out.write_all(&document)?;
+        return Ok(out.flush()?);
+    }
+    return_large_buffers();
+    init_logs(cli)?;
+    std::panic::set_hook(Box::new(log_panic));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Two threads serve a walk and scrapes concurrently. The work is prepared, so more threads
+        // would only cost memory on large machines.
+        .worker_threads(2)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(ExitError::context("cannot start threads"))?;
+    let result = runtime.block_on(execute(cli, environment, out));
+    // A read of a token file that hangs must not delay the exit.
+    runtime.shutdown_background();
+    result.and(out.flush().map_err(ExitError::from))
+}
+
+async fn execute(
+    cli: &Cli,
+    environment: &[(String, String)],
+    out: &mut dyn Write,
+) -> Result<(), ExitError> {
+    let shutdown = CancellationToken::new();
+    // First, so that an early SIGHUP does not end the process. In a task of its own, so that a
+    // second SIGTERM ends it even while this task blocks in a read or a write.
+    let signals = Signals::listen().map_err(ExitError::context("cannot handle signals"))?;
+    tokio::spawn(signals.handle(shutdown.clone()));
+    let args = &cli.serve;
+    match &cli.command {
+        Some(Command::Demo(args)) => demo(args, shutdown, out).await,
+        Some(Command::Simulate(args)) => simulate(args, shutdown, out).await,
+        // `run` has printed the document.
+        Some(Command::Completion { .. } | Command::Man { .. }) => Ok(()),
+        None if args.healthcheck => healthcheck(&args.web, out).await,
+        None if args.once => once(args, environment, shutdown, out).await,
+        None if args.is_check() => {
+            let check = check(args, environment, out);
+            let checked = shutdown.run_until_cancelled(check).await;
+            checked.unwrap_or_else(|| Err(ExitError::RunTime("interrupted".to_owned())))
+        }
+        None => serve(args, environment, shutdown).await,
+    }
+}
+
+fn init_logs(cli: &Cli) -> Result<(), ExitError> {
+    let args = cli.log();
+    let level = match args.level {
+        LogLevel::Trace => logs::Level::TRACE,
+        LogLevel::Debug => logs::Level::DEBUG,
+        LogLevel::Info => logs::Level::INFO,
+        LogLevel::Warn => logs::Level::WARN,
+        LogLevel::Error => logs::Level::ERROR,
+    };
+    let format = match args.format {
+        LogFormat::Logfmt => logs::Format::Logfmt,
+        LogFormat::Json => logs::Format::Json,
+    };
+    logs::init(level, format).map_err(|error| ExitError::RunTime(error.to_string()))
+}
+
+/// Makes glibc's allocator return every large buffer to the system when it is freed.
+///
+/// Every walk replaces a snapshot and its compressed chunks, which are a few large buffers. By
+/// default, glibc raises its threshold after the first of them and keeps the others on its heap,
+/// where they leave holes. With 100,000 endpoints the process then grows by half over a few walks.
+/// Other C libraries have no such threshold.
+fn return_large_buffers() {
+    #[cfg(target_env = "gnu")]
+    {
+        #[expect(
+            unsafe_code,
+            reason = "a C function of two integers; no maintained crate wraps it"
+        )]
+        // SAFETY: the call accesses no memory of this program, and no other thread runs yet.
+        let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD) };
+        if set != 1 {
+            tracing::debug!("the allocator refused the threshold for large buffers");
+        }
+    }
+}
+
+/// The panic hook: a panic is a bug, and is logged as one line, with its location and message, like
+/// every other event.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    tracing::error!(%panic, "internal error: please report this line as a bug");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{panic, thread};
+
+    use super::*;
+    use crate::telemetry::logs::{Captured, Format, Level};
+
+    #[test]
+    fn a_panic_is_one_log_line_with_its_location_and_message() {
+        // The hook is global: other tests keep theirs.
+        let (this_thread, previous) = (thread::current().id(), panic::take_hook());
+        panic::set_hook(Box::new(move |panic| {
+            if thread::current().id() == this_thread {
+                log_panic(panic);
+            } else {
+                previous(panic);
+            }
+        }));
+        let log = Captured::default();
+        let dispatch = log.dispatch(Level::INFO, Format::Logfmt);
+        let number = 7;
+        tracing::dispatcher::with_default(&dispatch, || {
+            for broken in [|_| panic!("plain"), |number| panic!("line\n{number}")] {
+                panic::catch_unwind(|| broken(number)).unwrap_err();
+            }
+        });
+        let text = log.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        for (line, message) in lines.iter().zip(["\\nplain\"", "\\n7\""]) {
+            assert!(line.contains("level=error"), "{line}");
+            assert!(line.contains("src/app/run.rs:"), "{line}");
+            assert!(line.contains(message), "{line}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Notifications to systemd: readiness, status and watchdog, as `sd_notify(3)` describes them.
+//!
+//! A notification is a datagram of `KEY=value` lines to the socket in `NOTIFY_SOCKET`. Without that
+//! variable, nothing is sent.
+
+use std::{
+    io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixDatagram as StdDatagram},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::UnixDatagram,
+    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+};
+
+use crate::{shutdown::CancellationToken, snapshot::Reader};
+
+/// Time between two comparisons of the status with the last one sent.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// Limit for a notification while systemd does not read from its socket.
+pub(super) const SEND_TIMEOUT: Duration = Duration::from_millis(200);
+/// The same for `READY=1`: without it, systemd ends the service.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The notification socket and the watchdog of this process.
+#[derive(Debug)]
+pub(super) struct Systemd {
+    socket: Option<SocketAddr>,
+    /// Systemd ends a process that sends no `WATCHDOG=1` for this long.
+    watchdog: Option<Duration>,
+}
+
+impl Systemd {
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. `pid` is the id of this process.
+    pub(super) fn from_environment(environment: &[(String, String)], pid: u32) -> Self {
+        let value = |key: &str| {
+            let mut set = environment.iter().filter(|(name, _)| name == key);
+            set.next().map(|(_, value)| value.as_str())
+        };
+        // Variables are inherited: the watchdog may belong to the parent process.
+        let is_ours = value("WATCHDOG_PID").is_none_or(|of| of.parse() == Ok(pid));
+        let microseconds = value("WATCHDOG_USEC").and_then(|text| text.parse().ok());
+        let watchdog = microseconds.filter(|time| is_ours && *time > 0);
+        Self {
+            socket: value("NOTIFY_SOCKET").and_then(socket_address),
+            watchdog: watchdog.map(Duration::from_micros),
+        }
+    }
+
+    /// Sends READY, then every change of the status, and STOPPING at `shutdown`. Sends watchdog
+    /// notifications until `stopped`.
+    pub(super) async fn notify_loop(
+        self,
+        accounts: Vec<Reader>,
+        shutdown: CancellationToken,
+        stopped: CancellationToken,
+    ) {
+        if self.socket.is_none() {
+            return;
+        }
+        let current = || {
+            let outcomes = accounts.iter().map(|account| account.current().up);
+            status(&outcomes.collect::<Vec<_>>())
+        };
+        let mut sent = current();
+        let ready = format!("READY=1\nSTATUS={sent}");
+        tokio::select! {
+            () = self.notify(READY_TIMEOUT, &ready) => {}
+            () = stopped.cancelled() => {}
+        }
+        let mut status_ticks = every(STATUS_INTERVAL);
+        // Half of the time, so that one notification may be late.
+        let mut watchdog_ticks = every(self.watchdog.map_or(STATUS_INTERVAL, |time| time / 2));
+        let mut is_running = true;
+        loop {
+            tokio::select! {
+                // In this order: STOPPING is sent even if `stopped` follows `shutdown` at once.
+                biased;
+                () = shutdown.cancelled(), if is_running => {
+                    is_running = false;
+                    self.notify(SEND_TIMEOUT, "STOPPING=1\nSTATUS=finishing answers under way").await;
+                }
+                () = stopped.cancelled() => return,
+                _ = watchdog_ticks.tick(), if self.watchdog.is_some() => {
+                    self.notify(SEND_TIMEOUT, "WATCHDOG=1").await;
+                }
+                _ = status_ticks.tick(), if is_running => {
+                    let now = current();
+                    if now != sent {
+                        self.notify(SEND_TIMEOUT, &format!("STATUS={now}")).await;
+                        sent = now;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a notification if there is a socket. A failure is logged: the exporter works without
+    /// systemd, too.
+    pub(super) async fn notify(&self, limit: Duration, text: &str) {
+        let Some(socket) = &self.socket else { return };
+        let sent = timeout(limit, send(socket, text)).await;
+        if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            tracing::warn!(%error, "cannot notify the service manager at NOTIFY_SOCKET");
+        }
+    }
+}
+
+/// A path, or after an `@` a name in the abstract namespace.
+fn socket_address(socket: &str) -> Option<SocketAddr> {
+    let address = match socket.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None if socket.starts_with('/') => SocketAddr::from_pathname(socket),
+        None => return None,
+    };
+    address.ok()
+}
+
+/// Opens a socket for every message, so that a restart of systemd needs no reconnection.
+async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
+    let socket = StdDatagram::unbound()?;
+    socket.connect_addr(address)?;
+    socket.set_nonblocking(true)?;
+    let sent = UnixDatagram::from_std(socket)?
+        .send(text.as_bytes())
+        .await?;
+    debug_assert_eq!(sent, text.len(), "a datagram is sent whole");
+    Ok(())
+}
+
+fn every(time: Duration) -> Interval {
+    // After a suspension, one notification is enough, not one for every missed tick.
+    let mut ticks = interval_at(Instant::now() + time, time);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The outcomes of the last walks, for `systemctl status`. `None` is an account whose first walk has not
+/// finished.
+fn status(outcomes: &[Option<bool>]) -> String {
+    let all = outcomes.len();
+    let count = |wanted| outcomes.iter().filter(|one| **one == wanted).count();
+    let (up, failed) = (count(Some(true)), count(Some(false)));
+    let noun = if all == 1 { "account" } else { "accounts" };
+    if up + failed < all {
+        let done = up + failed;
+        format!("first walks: {done} of {all} {noun} finished, {failed} of them failed")
+    } else if failed == 0 {
+        format!("{all} {noun}, all up")
+    } else {
+        format!("{all} {noun}: {up} up, {failed} failed their last walk")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn systemd(variables: &[(&str, &str)]) -> Systemd {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Systemd::from_environment(&variables.iter().map(owned).collect::<Vec<_>>(), 7)
+    }
+
+    #[test]
+    fn the_socket_is_a_path_or_an_abstract_name_and_nothing_else() {
+        let by_path = systemd(&[("NOTIFY_SOCKET", "/run/notify")]).socket.unwrap();
+        assert_eq!(by_path.as_pathname().unwrap().to_str(), Some("/run/notify"));
+        let by_name = systemd(&[("NOTIFY_SOCKET", "@org/notify")]).socket.unwrap();
+        assert_eq!(by_name.as_abstract_name(), Some(&b"org/notify"[..]));
+        let too_long = format!("/{}", "x".repeat(200));
+        for invalid in ["", "run/notify", "vsock:2:1234", &too_long] {
+            assert!(
+                systemd(&[("NOTIFY_SOCKET", invalid)]).socket.is_none(),
+                "{invalid}"
+            );
+        }
+        assert!(systemd(&[]).socket.is_none());
+    }
+
+    #[test]
+    fn a_watchdog_counts_only_if_it_watches_this_process() {
+        let usec = ("WATCHDOG_USEC", "30000000");
+        let half_a_minute = Some(Duration::from_secs(30));
+        assert_eq!(systemd(&[usec]).watchdog, half_a_minute);
+        assert_eq!(
+            systemd(&[usec, ("WATCHDOG_PID", "7")]).watchdog,
+            half_a_minute
+        );
+        for other in ["8", "", "seven"] {
+            assert_eq!(
+                systemd(&[usec, ("WATCHDOG_PID", other)]).watchdog,
+                None,
+                "{other}"
+            );
+        }
+        for off in ["0", "", "-1", "30s"] {
+            assert_eq!(systemd(&[("WATCHDOG_USEC", off)]).watchdog, None, "{off}");
+        }
+    }
+
+    #[test]
+    fn the_status_names_first_walks_and_then_their_outcome() {
+        let (up, failed) = (Some(true), Some(false));
+        assert_eq!(
+            status(&[None]),
+            "first walks: 0 of 1 account finished, 0 of them failed"
+        );
+        assert_eq!(
+            status(&[up, failed, None]),
+            "first walks: 2 of 3 accounts finished, 1 of them failed"
+        );
+        assert_eq!(status(&[up]), "1 account, all up");
+        assert_eq!(
+            status(&[up, failed]),
+            "2 accounts: 1 up, 1 failed their last walk"
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! The flags and commands, declared for clap. Their documentation comments are the help texts.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use jiff::fmt::friendly::SpanParser;
+
+use super::values::{ListenAddress, TelemetryPath};
+
+/// Version, revision and compiler, as `--version` shows them after the name.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("VOBIZ_EXPORTER_REVISION"),
+    ", rustc ",
+    env!("VOBIZ_EXPORTER_RUSTVERSION"),
+    ")"
+);
+
+/// The end of `--help` and of the manual page.
+const AFTER_HELP: &str = "\
+Environment:
+  VOBIZ_AUTH_ID           with VOBIZ_AUTH_TOKEN_FILE or VOBIZ_AUTH_TOKEN: the account `default`,
+                          when the configuration lists none
+  VOBIZ_EXPORTER__KEY     sets KEY of the configuration, such as VOBIZ_EXPORTER__POLL__INTERVAL=30s
+
+The commands have flags of their own: see `vobiz-exporter demo --help`.
+
+Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
+
+/// Prometheus metrics for the SIP endpoints of Vobiz accounts.
+///
+/// Polls the Vobiz API on a schedule and serves the last complete snapshot of every account. Without
+/// a command it serves until SIGTERM or SIGINT.
+#[derive(Debug, Clone, PartialEq, Parser)]
+#[command(
+    name = "vobiz-exporter",
+    version = VERSION,
+    args_conflicts_with_subcommands = true,
+    after_long_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// Flags of the exporter itself; defaults when a command is given.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+
+    /// `None`: serve, or what a flag of [`ServeArgs`] selects.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The flags without a command.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+pub struct ServeArgs {
+    /// Configuration file: YAML, or TOML if its name ends in .toml. A single account needs no
+    /// file: environment variables are enough.
+    #[arg(long = "config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config_file: Option<PathBuf>,
+
+    /// Check the configuration, print every error at once, and exit.
+    #[arg(long = "config.check", conflicts_with = "once")]
+    pub config_check: bool,
+
+    /// Like --config.check, but read no token file: for a pipeline that has no secrets.
+    #[arg(long = "config.check.no-secrets", conflicts_with_all = ["once", "config_check_live"])]
+    pub config_check_no_secrets: bool,
+
+    /// Like --config.check, then read the list of every account once and report the result.
+    #[arg(long = "config.check.live", conflicts_with = "once")]
+    pub config_check_live: bool,
+
+    /// Where and how metrics are served.
+    #[command(flatten)]
+    pub web: WebArgs,
+
+    /// Log level and format.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// Walk every account once, print its metrics, and exit; 1 if an account failed.
+    #[arg(long = "once")]
+    pub once: bool,
+
+    /// Write the metrics of --once to this file instead, for the textfile collector of
+    /// Prometheus's node exporter. The file is replaced atomically.
+    #[arg(long = "once.output", value_name = "FILE", requires = "once", value_hint = ValueHint::FilePath)]
+    pub once_output: Option<PathBuf>,
+
+    /// Ask the exporter that serves at --web.listen-address (the first, if there are several) whether
+    /// it is healthy, and exit: 0 if it is, 1 if not.
+    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live"])]
+    pub healthcheck: bool,
+}
+
+/// Where and how metrics are served.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WebArgs {
+    /// Address to listen on; may be repeated. `:PORT` is every address of this host, IPv6 and IPv4.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":10059"
+    )]
+    pub listen_addresses: Vec<ListenAddress>,
+
+    /// Path of the metrics.
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics"
+    )]
+    pub telemetry_path: TelemetryPath,
+
+    /// Maximum number of concurrent scrapes; further scrapes get status 503. 0 is no limit.
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
+    pub max_requests: usize,
+}
+
+/// Log level and format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct LogArgs {
+    /// Lowest level that is logged.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    pub level: LogLevel,
+
+    /// Format of the log lines on standard error.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    pub format: LogFormat,
+}
+
+/// The lowest level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Everything.
+    Trace,
+    /// Details for troubleshooting.
+    Debug,
+    /// Normal events.
+    Info,
+    /// Conditions that need attention.
+    Warn,
+    /// Failures.
+    Error,
+}
+
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A command instead of serving.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Run the exporter without an account, against a simulated API.
+    Demo(DemoArgs),
+    /// Serve the simulated API alone.
+    Simulate(SimulateArgs),
+    /// Print a completion script for a shell.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print a manual page, for man(1).
+    Man {
+        /// The command to document; the program itself if none is given.
+        #[arg(value_parser = ["demo", "simulate", "completion", "man"])]
+        command: Option<String>,
+    },
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DemoArgs {
+    /// Number of endpoints of the two simulated accounts together.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub endpoints: u32,
+
+    /// Seed of the simulated events; random if not given.
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// Where and how the metrics are served.
+    #[command(flatten)]
+    pub web: WebArgs,
+
+    /// Log level and format.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Flags of `simulate`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct SimulateArgs {
+    /// Address of the simulated API; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10060")]
+    pub listen_address: ListenAddress,
+
+    /// Number of endpoints of every account.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub endpoints: u32,
+
+    /// Number of accounts.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub accounts: u32,
+
+    /// Seed of the simulated events; random if not given.
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// Latency of every response, with its unit, such as 20ms.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub latency: Duration,
+
+    /// Form of the list rows: the vendor documents two.
+    #[arg(long, value_name = "SHAPE", default_value = "documented")]
+    pub row_shape: RowShape,
+
+    /// Never compress responses.
+    #[arg(long)]
+    pub no_gzip: bool,
+
+    /// Serve TLS with the certificate chain of this PEM file, the server certificate first.
+    #[arg(long = "tls.cert-file", value_name = "FILE", requires = "tls_key_file", value_hint = ValueHint::FilePath)]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// PEM file of the private key of the certificate.
+    #[arg(long = "tls.key-file", value_name = "FILE", requires = "tls_cert_file", value_hint = ValueHint::FilePath)]
+    pub tls_key_file: Option<PathBuf>,
+
+    /// Speed of the simulated time as a multiple of real time; 0 stops it.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+
+    /// Log level and format.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The form of simulated rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowShape {
+    /// As in the vendor's description: all fields, the application as an object.
+    Documented,
+    /// As in the vendor's sample responses: eight fields, the application as a path.
+    Captured,
+}
+
+impl Cli {
+    /// Parses a command line; the first word is the program's name.
+    ///
+    /// # Errors
+    /// Wrong usage (exit code 2), or the text of `--help` or `--version` (exit code 0). The error's
+    /// `exit()` prints it and ends the process with that code.
+    pub fn read(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words)
+    }
+
+    /// The log flags of the command, or of the exporter itself.
+    pub fn log(&self) -> LogArgs {
+        match &self.command {
+            Some(Command::Demo(demo)) => demo.log,
+            Some(Command::Simulate(simulate)) => simulate.log,
+            _ => self.serve.log,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// True for `--config.check` and its variants.
+    pub fn is_check(&self) -> bool {
+        self.config_check || self.config_check_no_secrets || self.config_check_live
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = SpanParser::new().parse_unsigned_duration(text).ok();
+    duration
+        .filter(|duration| *duration <= Duration::from_secs(3600))
+        .ok_or_else(|| "must be a duration up to 1h with its unit, such as 20ms".to_owned())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text
+        .parse()
+        .ok()
+        .filter(|speed| (0.0..=100_000.0).contains(speed));
+    speed.ok_or_else(|| "must be a number from 0 to 100000".to_owned())
+}
+
+/// The completion script for `shell`.
+pub fn completion(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    let mut command = Cli::command();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    script
+}
+
+/// The manual page in roff, for man(1): of the program, or of one of its commands.
+pub fn manual(command: Option<&str>) -> Vec<u8> {
+    // `vobiz-exporter help` repeats `--help` and needs no page.
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let documented = match command {
+        None => program,
+        Some(name) => {
+            let found = program.find_subcommand(name);
+            found
+                .expect("the parser accepts known commands only")
+                .clone()
+        }
+    };
+    let man = clap_mangen::Man::new(documented)
+        .manual("Prometheus exporters")
+        // Only name and number: the footer has little space.
+        .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));
+    let mut page = Vec::new();
+    man.render(&mut page)
+        .expect("writing to memory cannot fail");
+    page
+}
