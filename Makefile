@@ -39,9 +39,10 @@ test-container: ## Run the image, and the unit and the package under systemd, in
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
 	$(CARGO) test --locked --test it -- --ignored deploy::
 
-check: ## Formatting, imports, clippy and rustdoc; warnings are errors
+check: ## Formatting, imports, words, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
-	scripts/imports.py --modules
+	scripts/imports.py
+	scripts/vocabulary.sh
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 

@@ -147,7 +147,7 @@ impl Client {
         Err(Error::of_body(ErrorKind::Malformed, status, message, &body))
     }
 
-    /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id masked. An id
+    /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id replaced. An id
     /// that cannot be a segment of a path is not shown.
     pub fn describe_retrieve(&self, id: &str) -> String {
         let mut url = self.endpoints.clone();

@@ -22,7 +22,7 @@ async fn an_account_that_is_ill_delays_no_other_and_one_that_is_refused_backs_of
     let vendor = vendor(names.map(|name| (name, 45))).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("hanging")));
     vendor.plan(Fault::status(401).for_account(auth_id("refused")));
-    // Only one page of one walk is in flight: whoever hangs would hold up everybody.
+    // Only one page of one walk is in flight: a request that hangs would hold up all others.
     let refused = "poll: {max_age: 40s}";
     let accounts = [("well", ""), ("hanging", ""), ("refused", refused)];
     let exporter = Exporter::start(&accounts_config(&vendor, "retries: 1", accounts)).await;

@@ -186,11 +186,11 @@ async fn a_variable_of_ours_that_is_not_text_is_refused_and_not_dropped() {
             .run()
             .await;
         let said = format!("environment variable {name}: is not UTF-8 text");
-        let mistakes = ended
+        let errors = ended
             .err
             .lines()
             .filter(|line| !line.starts_with("warning: "));
-        assert_eq!(mistakes.collect::<Vec<_>>(), [said]);
+        assert_eq!(errors.collect::<Vec<_>>(), [said]);
         assert_eq!(ended.code, Some(2));
     }
 }

@@ -105,7 +105,7 @@ impl Walked {
         assert_eq!(Some(counted), Some(shown), "the sum of {name}'s states");
     }
 
-    /// Whoever lived from before the walk until after it is shown, and nobody who never lived.
+    /// Every endpoint that existed throughout the walk is shown, and none that never existed.
     fn has_all_who_lived_throughout(&self, name: &str) {
         let reasons = self
             .scrape

@@ -56,7 +56,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         )
         .await;
 
-    // Within its five minutes of patience an instant query would still find a series that had only
+    // For five minutes, an instant query would still find a series that had only
     // been missed; this one has ended.
     for family in ["vobiz_endpoint_info", "vobiz_endpoint_registered"] {
         prometheus

@@ -12,7 +12,7 @@ use super::{Setup, list_path};
 use crate::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
 
 /// Longer than any answer takes, short enough to wait for nothing.
-const PATIENCE: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn an_error_can_take_every_form() {
@@ -122,7 +122,7 @@ async fn a_redirect_names_its_target() {
 #[tokio::test]
 async fn a_hanging_request_counts_as_in_flight_until_the_client_disconnects() {
     let setup = Setup::faulty(1, Fault::new(Effect::Hang).once()).await;
-    assert!(timeout(PATIENCE, setup.try_list("")).await.is_err());
+    assert!(timeout(TIMEOUT, setup.try_list("")).await.is_err());
     let counts = setup.vendor.until(|counts| counts.in_flight == 0).await;
     assert_eq!((counts.requests, counts.answered), (1, 0));
     assert_eq!(setup.vendor.requests()[0].status, None);
@@ -190,7 +190,7 @@ async fn a_partial_body_is_a_complete_response_with_half_a_page() {
 #[tokio::test]
 async fn a_stalled_body_never_ends() {
     let setup = Setup::faulty(3, Fault::new(Effect::StallAfter(10)).once()).await;
-    assert!(timeout(PATIENCE, setup.try_list("")).await.is_err());
+    assert!(timeout(TIMEOUT, setup.try_list("")).await.is_err());
     let counts = setup.vendor.until(|counts| counts.in_flight == 0).await;
     assert_eq!(counts.answered, 1);
 }
@@ -248,5 +248,5 @@ async fn clock_content_type_and_delay_faults_apply() {
     setup
         .vendor
         .plan(Fault::new(Effect::Delay(Duration::from_secs(3600))));
-    assert!(timeout(PATIENCE, setup.try_list("")).await.is_err());
+    assert!(timeout(TIMEOUT, setup.try_list("")).await.is_err());
 }

@@ -9,7 +9,7 @@ use crate::{AccountPlan, DEMO_ACCOUNTS, Endpoint, Order, START, TEST_ACCOUNT, Wo
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Everything there is to see of a world.
-fn picture(world: &World) -> Vec<(Timestamp, Vec<Endpoint>)> {
+fn state_of(world: &World) -> Vec<(Timestamp, Vec<Endpoint>)> {
     let accounts = world.accounts().iter();
     accounts
         .map(|account| (world.now(), account.endpoints().cloned().collect()))
@@ -26,18 +26,18 @@ fn the_same_seed_leads_to_the_same_day_in_one_step_or_in_many() {
     for _ in 0..24 * 60 * 4 {
         many.advance_by(Duration::from_secs(15));
     }
-    assert_eq!(picture(&once), picture(&many));
+    assert_eq!(state_of(&once), state_of(&many));
     assert_eq!(once.event_counts(), many.event_counts());
-    assert_ne!(picture(&once), picture(&other));
+    assert_ne!(state_of(&once), state_of(&other));
 }
 
 #[test]
 fn time_never_runs_backwards() {
     let mut world = World::demo(20, 1);
     world.advance_by(DAY);
-    let before = picture(&world);
+    let before = state_of(&world);
     world.advance(START);
-    assert_eq!(picture(&world), before);
+    assert_eq!(state_of(&world), before);
 }
 
 #[test]

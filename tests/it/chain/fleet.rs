@@ -1,4 +1,4 @@
-//! Whom the story is about.
+//! The fleet of the story.
 
 use jiff::Timestamp;
 use vobiz_simulator::{Account, Endpoint, Options, Vendor, World};

@@ -45,7 +45,7 @@ impl Message {
         }
     }
 
-    /// Whom it tells of which account: `pager main`, or `pager` where it is about no account.
+    /// The receiver and the account: `pager main`, or `pager` where it is about no account.
     pub fn about(&self) -> String {
         let account = self.group_labels.get("account");
         let account = account.map(|account| format!(" {account}"));

@@ -27,7 +27,7 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 pub const STEP: Duration = Duration::from_secs(120);
 /// So long before and after the present hour, last week is known; the stories take minutes.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
-/// Aliases of those of `main` to whom something certain happens.
+/// Aliases of the endpoints of `main` with planned events.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
 pub const BARE: &str = "BLR-0011";

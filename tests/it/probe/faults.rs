@@ -180,7 +180,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         vendor.cancel(planned);
         if name == "too-often" {
             let scrape = exporter
-                .until("a walk that heeds the pause", |scrape| {
+                .until("a walk that keeps the pause", |scrape| {
                     scrape.up(name) == Some(0.0)
                 })
                 .await;

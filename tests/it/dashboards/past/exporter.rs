@@ -71,7 +71,7 @@ impl Exporter {
 }
 
 /// The real client, for which time stands still while an answer is on its way: a clock that waits for
-/// nobody would jump to the end of the request's patience. What the answer takes is added by hand.
+/// nobody would jump to the end of the request's time-out. What the answer takes is added by hand.
 #[derive(Debug)]
 struct Patient(Client);
 
