@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use vobiz_simulator::{
-    Endpoint, Fault, FaultId, Login, Registration, RetryAfter, Shape, Vendor, World,
+    Endpoint, Fault, FaultId, Login, PageFault, Registration, RetryAfter, Shape, Vendor, World,
 };
 
 use super::{local::zone, past::Past};
@@ -131,6 +131,11 @@ impl Day {
             240 => {
                 let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
                 vendor.plan(throttled.for_account(main()));
+            }
+            // A second page that repeats the first: the list is read again by counting.
+            270 => {
+                let ignored = Fault::page(PageFault::IgnoreOffset).times(2);
+                vendor.plan(ignored.for_account(main()));
             }
             294 => drop(self.fault.take().map(|fault| vendor.cancel(fault))),
             210 => fs::rename(&self.token, self.token.with_extension("away")).unwrap(),
