@@ -19,7 +19,7 @@
 //! - [`http`]: the HTTP server;
 //! - [`cli`] and [`app`]: the command line, and the composition of all modules.
 //!
-//! A module imports only modules before it in the direction of the data. `tests/it/layering.rs` tests
+//! A module imports only modules before it in the direction of the data. `scripts/imports.py` checks
 //! this.
 
 pub mod config;
