@@ -146,7 +146,7 @@ def _walks(board):
         lines(
             (
                 "Pages",
-                "Pages that the last good walk received, repairs and second readings included; the dozen highest.",
+                "Pages that the last good walk received, those that were read again included; the dozen highest.",
             ),
             [_worst("vobiz_walk_pages")],
         ),
