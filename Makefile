@@ -71,7 +71,7 @@ demo: ## Run the exporter in front of a simulated vendor
 demo-stack: ## Run the whole chain: simulated vendor, exporter, Prometheus, Alertmanager
 	@scripts/setup.sh demo
 	$(CARGO) test --locked --test it -- --ignored --exact --nocapture \
-		chain::demonstration::a_person_can_look_at_the_whole_chain
+		chain::demonstration::the_whole_chain_runs_until_ctrl_c
 
 package: build ## Build the Debian package: target/debian/
 	@scripts/setup.sh package

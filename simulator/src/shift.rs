@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn days_of_another_zone_move_the_weekday_with_them() {
+    fn events_of_another_time_zone_have_its_weekday() {
         assert!(Shift::Morning.absence(MONDAY_AT_TEN, INDIA - DAY) > 50);
         let (start, _) = Shift::Morning.around(MONDAY_AT_TEN, INDIA - 3600);
         assert_eq!(start, MONDAY_AT_TEN, "it is nine there");

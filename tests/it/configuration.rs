@@ -149,7 +149,7 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn every_good_file_is_accepted_and_every_bad_one_refused_with_its_words() {
+async fn valid_files_are_accepted_and_invalid_ones_refused_with_their_messages() {
     for file in fixtures("ok") {
         let arguments = ["--config.check", "--config.file", file.to_str().unwrap()];
         let ended = Program::new(&arguments).run().await;
@@ -196,7 +196,7 @@ async fn a_variable_of_ours_that_is_not_text_is_refused_and_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_fills_does_not_hold_the_exporter_up() {
+async fn a_pipe_without_a_writer_does_not_block_the_exporter() {
     let check = ConfigCheck::new();
     let pipe = check.folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
@@ -230,7 +230,7 @@ async fn a_proxy_variable_that_is_no_proxy_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_pipeline_without_secrets_checks_what_is_shipped() {
+async fn the_shipped_configuration_can_be_checked_without_secrets() {
     for file in ["deploy/exporter.yaml", "deploy/systemd/exporter.yaml"] {
         let file = format!("--config.file={file}");
         let with = Program::new(&["--config.check", &file]).run().await;
@@ -243,7 +243,7 @@ async fn a_pipeline_without_secrets_checks_what_is_shipped() {
 }
 
 #[tokio::test]
-async fn without_secrets_every_other_mistake_is_told() {
+async fn without_secrets_every_other_error_is_reported() {
     let text = std::fs::read_to_string("deploy/exporter.yaml").unwrap();
     let text = text.replace("watch: page", "watch: pge");
     let checked = Program::configured(&text, &["--config.check.no-secrets"]);

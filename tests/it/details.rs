@@ -69,7 +69,7 @@ fn series(scrape: &Scrape, name: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_fleet_whose_list_is_silent_gets_its_expiries_within_the_budget_and_newcomers_at_once() {
+async fn a_list_without_expiries_gets_them_within_the_budget_and_new_registrations_at_once() {
     let vendor = vendor(2_000, 1_500).await;
     let settings = "poll: {interval: 10s, max_age: 60s, deadline: 8s}, \
                     api: {requests_per_second: 20}, details: {requests_per_minute: 600}";
@@ -120,7 +120,7 @@ async fn a_fleet_whose_list_is_silent_gets_its_expiries_within_the_budget_and_ne
 }
 
 #[tokio::test]
-async fn whatever_the_vendor_answers_to_a_retrieve_is_no_fault_of_the_walk_or_the_phone() {
+async fn a_failed_retrieval_fails_neither_the_walk_nor_the_endpoint() {
     let faults = [
         ("gone", Fault::status(404)),
         ("broken", Fault::status(500)),
@@ -161,7 +161,7 @@ async fn whatever_the_vendor_answers_to_a_retrieve_is_no_fault_of_the_walk_or_th
 }
 
 #[tokio::test]
-async fn a_budget_that_cannot_keep_up_is_told_once() {
+async fn a_detail_budget_that_is_too_small_is_logged_once() {
     let vendor = vendor(20, 20).await;
     let settings = "details: {requests_per_minute: 60, max_age: 10s}";
     let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", settings)])).await;

@@ -226,7 +226,7 @@ async fn every_client_gets_the_best_format_that_it_reads() {
 }
 
 #[tokio::test]
-async fn both_formats_hold_the_same_samples_and_no_series_stands_twice() {
+async fn both_formats_hold_the_same_samples_and_no_series_twice() {
     let rich = Rich::start().await;
     let samples = |answer: &Answer| -> Vec<String> {
         let families = Family::read(&answer.text()).into_iter();
@@ -250,7 +250,7 @@ async fn both_formats_hold_the_same_samples_and_no_series_stands_twice() {
 }
 
 #[tokio::test]
-async fn a_scrape_shows_what_the_catalogue_and_the_documents_say_and_nothing_else() {
+async fn a_scrape_shows_the_documented_metrics_and_no_others() {
     let rich = Rich::start().await;
     rich.vendor.edit(|world| {
         let now = world.now();

@@ -74,7 +74,7 @@ async fn names_cannot_forge_a_line_of_the_log_or_a_metric() {
 }
 
 #[tokio::test]
-async fn usernames_that_are_not_wanted_stand_nowhere() {
+async fn disabled_usernames_appear_nowhere() {
     tokio::join!(
         without_usernames(Shape::Documented),
         without_usernames(Shape::Captured),

@@ -106,7 +106,7 @@ impl Walked {
     }
 
     /// Every endpoint that existed throughout the walk is shown, and none that never existed.
-    fn has_all_who_lived_throughout(&self, name: &str) {
+    fn has_every_endpoint_of_the_whole_walk(&self, name: &str) {
         let reasons = self
             .scrape
             .counted("vobiz_walk_failures_total", name, "reason");
@@ -149,7 +149,7 @@ fn count(number: usize) -> f64 {
 }
 
 #[tokio::test]
-async fn a_fleet_is_shown_whole_and_as_the_list_says() {
+async fn every_endpoint_of_the_list_is_shown_with_its_values() {
     let mut lists = Vec::new();
     for endpoints in [0, 1, 2, 19, 20, 21, 45, 99, 100, 101, 199, 200, 1_000] {
         lists.push(list(format!("of-{endpoints}"), endpoints));
@@ -191,7 +191,7 @@ async fn the_first_walk_of_a_serving_exporter_shows_what_the_list_says() {
 }
 
 #[tokio::test]
-async fn pages_smaller_than_asked_for_are_noticed() {
+async fn pages_smaller_than_requested_are_detected() {
     let mut lists = Vec::new();
     for limit in [1, 2, 3, 7, 20, 50, 99] {
         lists.push(list(format!("admitted-{limit}"), 120).wrong(PageFault::ClampLimit(limit)));
@@ -236,7 +236,7 @@ async fn no_count_and_a_strange_count_cost_no_endpoint() {
 }
 
 #[tokio::test]
-async fn a_count_that_promises_more_marks_the_walk_short_and_hides_nobody() {
+async fn a_count_that_is_too_high_marks_the_walk_incomplete_and_hides_no_endpoint() {
     let walked = walk(vec![
         list("by-three", 250).wrong(PageFault::TotalCount(Count::Off(3))),
         list("by-hundreds", 45).wrong(PageFault::TotalCount(Count::Off(900))),
@@ -297,7 +297,7 @@ async fn the_link_to_the_next_page_is_never_followed_nor_believed() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_read_whole_is_not_shown() {
+async fn a_list_that_cannot_be_read_completely_is_not_shown() {
     let walked = walk(vec![
         list("all-at-once", 250).wrong(PageFault::IgnoreLimit),
         list("offset-ignored", 250).wrong(PageFault::IgnoreOffset),
@@ -329,7 +329,7 @@ async fn a_list_that_cannot_be_read_whole_is_not_shown() {
 }
 
 #[tokio::test]
-async fn whoever_lives_through_a_walk_is_shown_while_others_come_and_go() {
+async fn an_endpoint_of_the_whole_walk_is_shown_while_others_come_and_go() {
     let mut lists = Vec::new();
     for (order, order_name) in [
         (None, "oldest"),
@@ -372,7 +372,7 @@ async fn whoever_lives_through_a_walk_is_shown_while_others_come_and_go() {
     let names: Vec<_> = lists.iter().map(|list| list.name.clone()).collect();
     let walked = walk(lists).await;
     for name in names {
-        walked.has_all_who_lived_throughout(&name);
+        walked.has_every_endpoint_of_the_whole_walk(&name);
     }
 }
 

@@ -93,7 +93,7 @@ fn first_queries() -> Vec<String> {
 
 /// `watch: ignore` is for spares, which never register, and for WebRTC clients, which never seem to.
 #[tokio::test]
-async fn the_first_queries_tell_hours_and_leave_out_what_is_ignored() {
+async fn the_queries_of_the_readme_show_hours_and_leave_out_ignored_endpoints() {
     let queries = first_queries();
     let [lost, share] = &queries[..] else {
         panic!("{queries:?}")

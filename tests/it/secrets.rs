@@ -45,7 +45,7 @@ fn assert_discreet(what: &str, text: &str) {
 }
 
 /// Everything that a vendor may say to give away the token that it was shown, by account name.
-fn indiscretions() -> BTreeMap<&'static str, Fault> {
+fn echoed_secrets() -> BTreeMap<&'static str, Fault> {
     let raw = |status: u16, body: String| Fault::error(status, ErrorBody::Raw(body));
     let reply = |status: u16, content_type: &str, headers: &[(&str, &str)], body: &str| {
         let headers = headers.iter();
@@ -129,7 +129,7 @@ fn indiscretions() -> BTreeMap<&'static str, Fault> {
 }
 
 /// A proxy that refuses everything with this status and repeats what it was told.
-async fn indiscreet_proxy(status: &'static str) -> String {
+async fn echoing_proxy(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -190,7 +190,7 @@ fn misspelled() -> BTreeMap<String, Fault> {
 
 /// Both, by account name.
 fn faults() -> BTreeMap<String, Fault> {
-    let plain = indiscretions().into_iter();
+    let plain = echoed_secrets().into_iter();
     plain
         .map(|(name, fault)| (name.to_owned(), fault))
         .chain(misspelled())
@@ -198,7 +198,7 @@ fn faults() -> BTreeMap<String, Fault> {
 }
 
 /// A vendor that is indiscreet to all but one account, and the exporter's configuration for it.
-async fn indiscreet_vendor() -> (Vendor, String) {
+async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();
     let faults = faults();
@@ -216,7 +216,7 @@ async fn indiscreet_vendor() -> (Vendor, String) {
         vendor.plan(fault.for_account(format!("MA_{}", name.replace('-', "_"))));
     }
     for (number, status) in PROXY_STATUSES.iter().enumerate() {
-        let proxy = indiscreet_proxy(status).await;
+        let proxy = echoing_proxy(status).await;
         for scheme in ["http", "https"] {
             writeln!(
                 accounts,
@@ -239,7 +239,7 @@ async fn indiscreet_vendor() -> (Vendor, String) {
 
 #[tokio::test]
 async fn no_answer_of_a_vendor_or_proxy_brings_a_token_into_logs_or_metrics() {
-    let (vendor, text) = indiscreet_vendor().await;
+    let (vendor, text) = echoing_vendor().await;
     let failing = faults().len() + 2 * PROXY_STATUSES.len();
     for format in ["logfmt", "json"] {
         let arguments = ["--once", "--log.level=trace", "--log.format", format];
@@ -278,8 +278,8 @@ async fn no_answer_of_a_vendor_or_proxy_brings_a_token_into_logs_or_metrics() {
 }
 
 #[tokio::test]
-async fn no_page_tells_a_token() {
-    let (_vendor, text) = indiscreet_vendor().await;
+async fn no_page_shows_a_token() {
+    let (_vendor, text) = echoing_vendor().await;
     let arguments = [
         "--web.listen-address=127.0.0.1:0",
         "--log.level=trace",
@@ -327,7 +327,7 @@ async fn no_page_tells_a_token() {
 }
 
 #[tokio::test]
-async fn no_mistake_of_a_configuration_tells_a_secret() {
+async fn no_error_of_a_configuration_shows_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("two-lines"),
@@ -419,7 +419,7 @@ async fn no_mistake_of_a_configuration_tells_a_secret() {
 }
 
 #[tokio::test]
-async fn no_description_of_a_configuration_tells_a_secret() {
+async fn no_description_of_a_configuration_shows_a_secret() {
     let folder = tempfile::tempdir().unwrap();
     let account = "accounts: [{name: main, auth_id: MA_1, auth_token: ";
     let file = folder.path().join("good.yaml");

@@ -109,7 +109,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_shows_its_authority_as_its_own_certificate_is_told_what_to_do() {
+async fn an_authority_used_as_a_server_certificate_is_explained() {
     let key = KeyPair::generate().unwrap();
     let certificate = authority("localhost").self_signed(&key).unwrap();
     let vendor = vendor(&certificate, &key).await;

@@ -152,7 +152,7 @@ async fn a_range_of_latency_stays_within_it() {
 }
 
 #[tokio::test]
-async fn time_stands_still_or_runs_as_configured() {
+async fn time_stops_or_runs_as_configured() {
     let setup = Setup::of(World::demo(10, 1)).await;
     assert_eq!(setup.vendor.edit(|world| world.now()), START);
     setup

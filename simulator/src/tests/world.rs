@@ -17,7 +17,7 @@ fn state_of(world: &World) -> Vec<(Timestamp, Vec<Endpoint>)> {
 }
 
 #[test]
-fn the_same_seed_leads_to_the_same_day_in_one_step_or_in_many() {
+fn one_seed_gives_one_day_in_one_step_or_in_many() {
     let mut once = World::demo(200, 7);
     let mut many = World::demo(200, 7);
     let mut other = World::demo(200, 8);
@@ -41,7 +41,7 @@ fn time_never_runs_backwards() {
 }
 
 #[test]
-fn everything_happens_within_a_day_of_five_hundred_endpoints() {
+fn a_day_of_five_hundred_endpoints_has_every_kind_of_event() {
     for seed in 0..3 {
         let mut world = World::demo(500, seed);
         world.advance_by(DAY);

@@ -13,7 +13,7 @@ const ENDPOINTS: usize = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it ends when somebody presses Ctrl-C: `make demo-stack`"]
-async fn a_person_can_look_at_the_whole_chain() {
+async fn the_whole_chain_runs_until_ctrl_c() {
     let world = World::demo_at(ENDPOINTS, 7, jiff::Timestamp::now());
     let options = Options {
         pace: Pace::Running(1.0),

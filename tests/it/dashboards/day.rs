@@ -306,7 +306,7 @@ fn a_kind_that_is_lost_stays_lost_at_every_hour_of_the_week() {
 }
 
 #[test]
-fn no_minute_of_a_day_is_skipped_by_a_clock_that_is_a_little_late() {
+fn a_late_clock_skips_no_minute_of_a_day() {
     let end: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
     for minutes in [1440, 200, 120, 20, 2, 0] {
         let at = end - SignedDuration::from_mins(minutes);

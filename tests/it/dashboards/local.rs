@@ -47,7 +47,7 @@ fn seconds_of_week(text: &str) -> Option<i64> {
 }
 
 #[test]
-fn the_local_time_at_the_end_of_a_day_is_the_same_whenever_it_is_lived() {
+fn a_simulated_day_ends_at_the_same_local_time_at_every_hour() {
     let monday_at_ten: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
     let mut hour = SignedDuration::ZERO;
     let local = |end: Timestamp| (end + zone(end)).as_second().rem_euclid(WEEK);

@@ -13,14 +13,14 @@ pub async fn the_day_is_told_as_it_was(
     day: &Day,
     rules: bool,
 ) {
-    everybody_counted_once(fleet, day).await;
+    every_endpoint_counted_once(fleet, day).await;
     the_lost_one_has_its_moment(endpoint, day, rules).await;
     the_lost_kind_is_remembered(fleet, day).await;
 }
 
 /// At each minute of the day, and at those of last week that are known, as many are registered as the
 /// vendor told during the walk that was shown then.
-async fn everybody_counted_once(fleet: &Look<'_>, day: &Day) {
+async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     let step = i64::try_from(STEP.as_secs()).unwrap();
     let end = day.end.as_second();
     let counts = day.counts.lock().unwrap().clone();

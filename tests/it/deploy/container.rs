@@ -77,7 +77,7 @@ async fn name_server() {
 
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
-async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
+async fn in_an_empty_image_without_root_it_resolves_names_and_speaks_tls() {
     let engine = Engine::new();
     build(&engine).await;
     let given = engine.folder().join("given");
@@ -174,7 +174,7 @@ async fn in_an_empty_image_as_nobody_it_resolves_names_and_speaks_tls() {
 
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
-async fn the_image_holds_one_program_which_tells_its_own_health_without_any_network() {
+async fn the_image_holds_one_program_whose_health_check_needs_no_network() {
     let engine = Engine::new();
     build(&engine).await;
     let options = ["--network", "none", "--env", "VOBIZ_AUTH_ID=MA_1", "--env"];

@@ -38,7 +38,7 @@ fn groups(folder: &Path) -> Vec<Yaml> {
 }
 
 #[tokio::test]
-async fn derived_files_are_what_their_sources_make_of_them_now() {
+async fn derived_files_match_their_sources() {
     let folder = tempfile::tempdir().unwrap();
     derive(folder.path(), None).await;
     for file in [

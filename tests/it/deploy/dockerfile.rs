@@ -14,7 +14,7 @@ async fn the_dockerfile_gives_hadolint_nothing_to_say() {
 }
 
 #[test]
-fn what_is_copied_into_the_build_is_not_ignored() {
+fn files_copied_into_the_image_build_are_not_ignored() {
     let ignored = text(".dockerignore");
     let kept: Vec<_> = ignored
         .lines()

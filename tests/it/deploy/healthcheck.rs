@@ -40,7 +40,7 @@ async fn an_exporter_is_healthy_by_every_form_of_its_address_whatever_the_vendor
 }
 
 #[tokio::test]
-async fn whoever_answers_something_else_or_nothing_is_not_healthy() {
+async fn a_server_with_another_response_or_none_is_not_healthy() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ended = healthcheck(&silent.local_addr().unwrap().to_string()).await;
     assert_eq!(ended.code, Some(1));

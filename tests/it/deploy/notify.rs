@@ -101,7 +101,7 @@ async fn hanging() -> (TcpListener, String) {
 }
 
 #[tokio::test]
-async fn the_manager_hears_of_readiness_progress_and_the_end() {
+async fn systemd_receives_readiness_progress_and_the_end() {
     for manager in [Manager::by_path(), Manager::by_name()] {
         let vendor = Vendor::start(World::still(5, 7), Options::default())
             .await
@@ -162,7 +162,7 @@ async fn a_vendor_that_hangs_delays_neither_readiness_nor_a_sign_of_life() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_is_never_said_to_be_ready() {
+async fn a_failed_start_never_reports_readiness() {
     let manager = Manager::by_path();
     let (vendor, text) = hanging().await;
     let taken = format!("--web.listen-address={}", vendor.local_addr().unwrap());
@@ -203,7 +203,7 @@ async fn a_manager_that_is_gone_does_not_keep_the_exporter_from_its_work() {
 }
 
 #[tokio::test]
-async fn a_manager_that_is_busy_hears_of_readiness_once_it_listens_and_holds_nothing_up() {
+async fn a_busy_manager_receives_readiness_later_and_delays_nothing() {
     let vendor = Vendor::start(World::still(5, 7), Options::default())
         .await
         .unwrap();

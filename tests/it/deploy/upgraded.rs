@@ -59,7 +59,7 @@ async fn install(system: &System, package: &str) {
 
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
-async fn an_upgrade_keeps_what_was_changed_and_restarts_what_runs_and_nothing_else() {
+async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
     let system = system().await;
     install(&system, "first").await;
     system.until_it_shows("UnitFileState", "disabled").await;

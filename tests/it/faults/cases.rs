@@ -149,7 +149,7 @@ fn carriage() -> Vec<Case> {
 }
 
 /// Answers of status 200 that are no list.
-fn misunderstandings() -> Vec<Case> {
+fn confusing_responses() -> Vec<Case> {
     let said = |body: &str| [Fault::body(body)];
     let page = |fault| [Fault::page(fault)];
     let html = Reply {
@@ -263,7 +263,7 @@ pub fn all(elsewhere: SocketAddr) -> Vec<Case> {
     let mut cases = refusals();
     cases.extend(throttles());
     cases.extend(carriage());
-    cases.extend(misunderstandings());
+    cases.extend(confusing_responses());
     cases.extend(glitches());
     cases.extend(redirects(elsewhere));
     cases

@@ -176,7 +176,7 @@ fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_is_told_by_one_reason_and_leaves_the_last_snapshot_until_it_is_over() {
+async fn every_fault_has_one_reason_and_leaves_the_last_snapshot() {
     let (other_host, visitors) = elsewhere().await;
     let mut cases = cases::all(other_host);
     let mut world = World::new(START, 7);

@@ -115,7 +115,7 @@ async fn a_hostile_row_costs_itself_at_most() {
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_measured_and_an_expiry_in_the_past_is_told_as_it_is() {
+async fn a_wrong_clock_is_measured_and_an_expiry_in_the_past_is_shown_unchanged() {
     let now = jiff::Timestamp::now();
     let hour = SignedDuration::from_hours(1);
     let mut world = World::new(now, 7);

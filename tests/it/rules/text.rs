@@ -69,7 +69,7 @@ fn spans_are_scaled_wherever_they_stand_and_nothing_else_is() {
 }
 
 #[test]
-fn a_cluster_labels_what_was_scraped_and_nothing_else() {
+fn a_cluster_adds_its_labels_to_scraped_samples_only() {
     let cases = "series: 'up{job=\"j\", instance=\"a\"}'\nseries: 'job:up:max{job=\"j\", instance=\"a\"}'\n\
                  exp_labels: {instance: a}";
     assert_eq!(

@@ -75,7 +75,7 @@ const SHOWN: [(&str, &str, &str); 14] = [
 #[tokio::test]
 async fn every_command_of_a_runbook_shows_what_the_runbook_promises_or_has_a_known_form() {
     let stage = Stage::set().await;
-    stage.lose_the_token_for_a_moment().await;
+    stage.refuse_the_token_for_a_short_time().await;
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
     // Silences have a story of their own.

@@ -153,7 +153,7 @@ impl Stage {
     }
 
     /// Takes the file of the token away until that is noticed.
-    pub async fn lose_the_token_for_a_moment(&self) {
+    pub async fn refuse_the_token_for_a_short_time(&self) {
         let (file, away) = (self.path("token"), self.path("away"));
         fs::rename(&file, &away).unwrap();
         self.exporter.says("keeping the token in use").await;
