@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""The size of the exporter without its tests: lines, files, and the longest of each.
+
+Counts every line of src/ except test files and modules under #[cfg(test)].
+Relies on rustfmt: a block ends at the first closing brace with the indent of its first line.
+With -v, lists every file. Fails when a limit is exceeded.
+"""
+
+import pathlib
+import re
+import sys
+
+LIMITS = {"lines": 12_500, "files": 75, "file": 600, "function": 60}
+TEST_MODULE = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?mod \w+( \{|;)$")
+FUNCTION = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |extern \"C\" )*fn (\w+)")
+
+
+def block_end(lines, start, indent):
+    """The index of the line that closes the block which begins at `start`."""
+    for end in range(start, len(lines)):
+        if lines[end].startswith(indent + "}") or (end == start and lines[end].endswith("}")):
+            return end
+    raise ValueError(f"a block without an end: {lines[start]}")
+
+
+def without_tests(lines):
+    """The lines of a file that are not part of a module under #[cfg(test)]."""
+    kept, at = [], 0
+    while at < len(lines):
+        following = at + 1
+        while following < len(lines) and lines[following].strip().startswith("#["):
+            following += 1
+        module = following < len(lines) and TEST_MODULE.match(lines[following])
+        if lines[at].strip() == "#[cfg(test)]" and module:
+            ends = following if module[2] == ";" else block_end(lines, following, module[1])
+            at = ends + 1
+        else:
+            kept.append(lines[at])
+            at += 1
+    return kept
+
+
+def functions(lines):
+    """Name and length of every function."""
+    for at, line in enumerate(lines):
+        match = FUNCTION.match(line)
+        if match:
+            body = at
+            while not lines[body].rstrip().endswith(("{", "}", ";")):
+                body += 1
+            if not lines[body].rstrip().endswith(";"):
+                yield match[2], block_end(lines, body, match[1]) - at + 1
+
+
+def main():
+    source = pathlib.Path(__file__).resolve().parent.parent / "src"
+    files, longest = {}, (0, "", "")
+    for path in sorted(source.rglob("*.rs")):
+        name = path.relative_to(source.parent)
+        if "tests" in name.parts or path.stem == "tests" or path.stem.endswith("_tests"):
+            continue
+        lines = without_tests(path.read_text().splitlines())
+        files[str(name)] = len(lines)
+        for function, length in functions(lines):
+            longest = max(longest, (length, function, str(name)))
+    if "-v" in sys.argv:
+        modules = {}
+        for name, count in files.items():
+            print(f"{count:6} {name}")
+            module = modules.setdefault(name.split("/")[1], [0, 0])
+            module[0] += count
+            module[1] += 1
+        for module, (count, number) in sorted(modules.items()):
+            print(f"{count:6} in {number:2}: {module}")
+    largest = max(files, key=files.get)
+    found = {
+        "lines": (sum(files.values()), "src"),
+        "files": (len(files), "src"),
+        "file": (files[largest], largest),
+        "function": (longest[0], f"{longest[1]} in {longest[2]}"),
+    }
+    failed = False
+    for what, (count, where) in found.items():
+        over = count > LIMITS[what]
+        failed |= over
+        print(f"{what}: {count} of at most {LIMITS[what]} ({where}){' TOO MANY' if over else ''}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
