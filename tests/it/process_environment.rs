@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use vobiz_simulator::{Options, Vendor, World};
 
-use crate::harness::{Program, Wire, configuration, get};
+use crate::harness::{Program, RecordingProxy, configuration, get};
 
 #[tokio::test]
 async fn exhausted_file_descriptors_stop_neither_the_server_nor_health_checks() {
@@ -42,19 +42,19 @@ async fn without_a_configured_proxy_the_environment_variables_apply() {
             "requests_per_second: 0, retries: 0",
         );
     for (no_proxy, is_asked) in [("vendor.invalid", true), ("0.0.0.0", false)] {
-        let proxy = Wire::to(&vendor.address().to_string()).await;
+        let proxy = RecordingProxy::to(&vendor.address().to_string()).await;
         let ended = Program::configured(&far, &["--once"])
             .set("HTTPS_PROXY", format!("http://{}", proxy.address()))
             .set("NO_PROXY", no_proxy)
             .run()
             .await;
         assert_eq!(ended.code, Some(1), "there is no vendor: {}", ended.err);
-        let heard = proxy.heard();
+        let recorded = proxy.recorded();
         assert_eq!(
-            heard.contains("connect 0.0.0.0:1 http/1.1"),
+            recorded.contains("connect 0.0.0.0:1 http/1.1"),
             is_asked,
-            "{heard}"
+            "{recorded}"
         );
-        assert!(!heard.contains("x-auth-token"), "{heard}");
+        assert!(!recorded.contains("x-auth-token"), "{recorded}");
     }
 }

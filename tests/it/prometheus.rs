@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
-use crate::harness::{Exporter, Generation, Prometheus, Wire, configuration};
+use crate::harness::{Exporter, Generation, Prometheus, RecordingProxy, configuration};
 
 #[tokio::test]
 async fn prometheus_sees_the_fleet_and_everything_that_happens_to_it() {
@@ -149,8 +149,8 @@ async fn openmetrics_is_negotiated_by(generation: Generation) {
         .await
         .unwrap();
     let exporter = Exporter::start(&configuration(&vendor, "")).await;
-    let wire = Wire::to(exporter.address()).await;
-    let prometheus = Prometheus::scraping(generation, wire.address()).await;
+    let proxy = RecordingProxy::to(exporter.address()).await;
+    let prometheus = Prometheus::scraping(generation, proxy.address()).await;
     prometheus.until_is("up", 1.0).await;
     prometheus
         .until_is(
@@ -159,15 +159,15 @@ async fn openmetrics_is_negotiated_by(generation: Generation) {
         )
         .await;
 
-    let heard = wire.heard();
+    let recorded = proxy.recorded();
     for line in [
         "accept-encoding: gzip",
         "content-encoding: gzip",
         "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8",
     ] {
-        assert!(heard.contains(line), "{line} in {heard}");
+        assert!(recorded.contains(line), "{line} in {recorded}");
     }
-    assert!(!heard.contains("content-type: text/plain"), "{heard}");
+    assert!(!recorded.contains("content-type: text/plain"), "{recorded}");
 
     // Only OpenMetrics names a counter without its ending and tells units.
     for (family, kind, unit) in [

@@ -17,7 +17,7 @@ struct Case {
     /// Each of these by itself keeps the quiet ones back.
     sources: &'static [&'static str],
     quiet: &'static [&'static str],
-    heard: &'static [&'static str],
+    expected: &'static [&'static str],
 }
 
 /// In the order of the example. What is quiet in a case keeps back nothing else there.
@@ -29,7 +29,7 @@ const CASES: [Case; 7] = [
             "VobizFleetDropped account=b",
             "VobizWatchedEndpointLost account=b endpoint_id=1 watch=page",
         ],
-        heard: &[
+        expected: &[
             "VobizRestartLoop",
             "VobizFleetDropped account=a job=elsewhere",
         ],
@@ -46,7 +46,7 @@ const CASES: [Case; 7] = [
             "VobizApplicationDropped account=a application=x",
             "VobizWatchedEndpointLost account=a endpoint_id=1 watch=page",
         ],
-        heard: &["VobizClockOff account=a", "VobizFleetDropped account=b"],
+        expected: &["VobizClockOff account=a", "VobizFleetDropped account=b"],
     },
     Case {
         sources: &["VobizFleetDropped account=a"],
@@ -54,7 +54,7 @@ const CASES: [Case; 7] = [
             "VobizEndpointLost account=a endpoint_id=1 watch=notice",
             "VobizEndpointFlapping account=a endpoint_id=1 watch=notice",
         ],
-        heard: &[
+        expected: &[
             "VobizWatchedEndpointLost account=a endpoint_id=2 watch=page",
             "VobizEndpointLost account=b endpoint_id=3 watch=notice",
         ],
@@ -66,7 +66,7 @@ const CASES: [Case; 7] = [
             "VobizApplicationDropped account=a application=x",
             "VobizFleetBelowUsual account=a",
         ],
-        heard: &[
+        expected: &[
             "VobizWatchedGroupDropped account=a group=h watch=page",
             "VobizGroupDropped account=b group=g watch=notice",
         ],
@@ -74,7 +74,7 @@ const CASES: [Case; 7] = [
     Case {
         sources: &["VobizGroupDropped account=a group=g watch=notice"],
         quiet: &["VobizEndpointLost account=a endpoint_id=1 group=g watch=notice"],
-        heard: &[
+        expected: &[
             "VobizEndpointLost account=a endpoint_id=2 group=h watch=notice",
             "VobizWatchedEndpointLost account=a endpoint_id=3 group=g watch=page",
         ],
@@ -82,7 +82,7 @@ const CASES: [Case; 7] = [
     Case {
         sources: &["VobizEndpointNotReturned account=a endpoint_id=1 watch=notice"],
         quiet: &["VobizEndpointLost account=a endpoint_id=1 watch=notice"],
-        heard: &[
+        expected: &[
             "VobizEndpointLost account=a endpoint_id=2 watch=notice",
             "VobizWatchedEndpointLost account=a endpoint_id=1 watch=page",
         ],
@@ -93,7 +93,7 @@ const CASES: [Case; 7] = [
             "VobizEndpointsShrank account=a",
         ],
         quiet: &["VobizEndpointDisappeared account=a endpoint_id=1 watch=notice"],
-        heard: &[
+        expected: &[
             "VobizEndpointLost account=a endpoint_id=1 watch=notice",
             "VobizEndpointDisappeared account=b endpoint_id=1 watch=notice",
         ],
@@ -180,7 +180,7 @@ async fn whoever_receives_it_a_group_is_one_account_of_one_job() {
 /// The alerts of a case, with one of its sources as the first, then what is quiet.
 fn fire(case: &Case, place: usize, source: usize) -> Vec<Value> {
     let alerts = [case.sources[source]];
-    let alerts = alerts.iter().chain(case.quiet).chain(case.heard);
+    let alerts = alerts.iter().chain(case.quiet).chain(case.expected);
     alerts
         .map(|alert| labels(alert, &format!("job-{place}-{source}")))
         .collect()

@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use vobiz_simulator::{Options, Vendor, World};
 
-use crate::harness::{Ended, Program, Wire, configuration};
+use crate::harness::{Ended, Program, RecordingProxy, configuration};
 
 async fn healthcheck(address: &str) -> Ended {
     let listen = format!("--web.listen-address={address}");
@@ -50,16 +50,16 @@ async fn a_server_with_another_response_or_none_is_not_healthy() {
     let vendor = Vendor::start(World::still(1, 7), Options::default())
         .await
         .unwrap();
-    let wire = Wire::to(&vendor.address().to_string()).await;
-    let ended = healthcheck(wire.address()).await;
+    let proxy = RecordingProxy::to(&vendor.address().to_string()).await;
+    let ended = healthcheck(proxy.address()).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(
         ended.err.contains("the response starts with \"HTTP/1.0 4"),
         "{ended:?}"
     );
     assert!(
-        wire.heard().contains("get /-/healthy http/1.0"),
+        proxy.recorded().contains("get /-/healthy http/1.0"),
         "{}",
-        wire.heard()
+        proxy.recorded()
     );
 }

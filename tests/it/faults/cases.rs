@@ -1,4 +1,4 @@
-//! The faults, and how each must be told.
+//! The faults, and how each must be outcome.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,33 +9,37 @@ use super::PAGES;
 
 /// What Prometheus must see of a fault.
 #[derive(Debug, Clone, Copy)]
-pub enum Told {
-    /// The account is down for this one reason, and its last snapshot stays.
-    As(&'static str),
+pub enum Outcome {
+    /// The account is down for this reason, and its last snapshot stays.
+    Down(&'static str),
     /// One walk fails for this reason, and the next is good; the snapshot stays.
-    Passing(&'static str),
-    /// A request is made again; the account stays up.
+    FailedOnce(&'static str),
+    /// A request is repeated; the account stays up.
     Retried,
-    /// The walk awaits one that agrees; the account stays up.
+    /// The walk waits for a confirmation; the account stays up.
     Confirming,
-    /// Nothing at all.
-    NotAtAll,
+    /// No effect.
+    Unaffected,
 }
 
-use Told::{As, Confirming, NotAtAll, Passing, Retried};
+use Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected};
 
-/// A fault, told by an account of its own.
+/// A fault, on an account of its own.
 pub struct Case {
     pub name: String,
-    pub told: Told,
-    /// Planned together; empty: the vendor goes away altogether.
+    pub outcome: Outcome,
+    /// Active at the same time; empty: the vendor stops.
     pub faults: Vec<Fault>,
 }
 
-fn case(name: impl Into<String>, told: Told, faults: impl IntoIterator<Item = Fault>) -> Case {
+fn case(
+    name: impl Into<String>,
+    outcome: Outcome,
+    faults: impl IntoIterator<Item = Fault>,
+) -> Case {
     Case {
         name: name.into(),
-        told,
+        outcome,
         faults: faults.into_iter().collect(),
     }
 }
@@ -44,8 +48,8 @@ fn effect(effect: Effect) -> [Fault; 1] {
     [Fault::new(effect)]
 }
 
-/// Answers that are no success, by their status and the form of their body.
-fn refusals() -> Vec<Case> {
+/// Responses with an error status, in every form of body.
+fn error_statuses() -> Vec<Case> {
     let forms = [
         ("object", ErrorBody::Object),
         ("text", ErrorBody::Text),
@@ -77,12 +81,12 @@ fn refusals() -> Vec<Case> {
     for (status, reason) in statuses {
         for (form, body) in &forms {
             let fault = Fault::error(status, body.clone());
-            cases.push(case(format!("{status}-{form}"), As(reason), [fault]));
+            cases.push(case(format!("{status}-{form}"), Down(reason), [fault]));
         }
     }
     cases.push(case(
         "500-on-one-page",
-        As("server_error"),
+        Down("server_error"),
         [Fault::status(500).at_offsets(8..)],
     ));
     cases.push(case("500-once", Retried, [Fault::status(500).once()]));
@@ -109,48 +113,60 @@ fn throttles() -> Vec<Case> {
         case("retry-in-the-body", Retried, [in_body(1).once()]),
         case(
             "retry-after-the-walk",
-            As("rate_limited"),
+            Down("rate_limited"),
             often(RetryAfter::Seconds(6)),
         ),
-        case("retry-at-a-later-date", As("rate_limited"), often(date(6))),
-        case("retry-later-in-the-body", As("rate_limited"), [in_body(6)]),
+        case(
+            "retry-at-a-later-date",
+            Down("rate_limited"),
+            often(date(6)),
+        ),
+        case(
+            "retry-later-in-the-body",
+            Down("rate_limited"),
+            [in_body(6)],
+        ),
     ]
 }
 
-/// Answers that come late, broken or not at all.
-fn carriage() -> Vec<Case> {
+/// Responses that are late, incomplete or missing.
+fn transport() -> Vec<Case> {
     let second = Duration::from_secs(1);
     vec![
-        case("hang", As("timeout"), effect(Effect::Hang)),
-        case("delay", As("timeout"), effect(Effect::Delay(4 * second))),
-        case("drip", As("timeout"), effect(Effect::Drip(10, second / 5))),
-        case("stall", As("timeout"), effect(Effect::StallAfter(100))),
-        case("reset", As("network"), effect(Effect::Reset)),
+        case("hang", Down("timeout"), effect(Effect::Hang)),
+        case("delay", Down("timeout"), effect(Effect::Delay(4 * second))),
+        case(
+            "drip",
+            Down("timeout"),
+            effect(Effect::Drip(10, second / 5)),
+        ),
+        case("stall", Down("timeout"), effect(Effect::StallAfter(100))),
+        case("reset", Down("network"), effect(Effect::Reset)),
         // Every connection has been idle: the next one is tried at once.
-        case("reset-once", NotAtAll, [Fault::new(Effect::Reset).once()]),
+        case("reset-once", Unaffected, [Fault::new(Effect::Reset).once()]),
         case(
             "reset-midway",
-            As("network"),
+            Down("network"),
             effect(Effect::ResetAfter(100)),
         ),
-        case("truncated", As("network"), effect(Effect::Truncate(100))),
-        case("gone", As("network"), []),
+        case("truncated", Down("network"), effect(Effect::Truncate(100))),
+        case("gone", Down("network"), []),
         case(
             "oversized",
-            As("too_large"),
+            Down("too_large"),
             effect(Effect::Oversized(1 << 20)),
         ),
         case(
             "gzip-bomb",
-            As("too_large"),
+            Down("too_large"),
             effect(Effect::GzipBomb(1 << 28)),
         ),
     ]
 }
 
-/// Answers of status 200 that are no list.
+/// Responses of status 200 without a list.
 fn confusing_responses() -> Vec<Case> {
-    let said = |body: &str| [Fault::body(body)];
+    let body = |text: &str| [Fault::body(text)];
     let page = |fault| [Fault::page(fault)];
     let html = Reply {
         status: 200,
@@ -159,36 +175,36 @@ fn confusing_responses() -> Vec<Case> {
         body: b"<html><body>Maintenance</body></html>".to_vec(),
     };
     let mut cases = vec![
-        case("no-body", As("malformed"), said("")),
-        case("brace", As("malformed"), said("{")),
-        case("null", As("malformed"), said("null")),
-        case("array", As("malformed"), said("[]")),
-        case("no-list", As("malformed"), said("{\"api_id\":\"1\"}")),
-        case("html", As("malformed"), effect(Effect::Reply(html))),
-        case("partial", As("malformed"), effect(Effect::Partial(300))),
+        case("no-body", Down("malformed"), body("")),
+        case("brace", Down("malformed"), body("{")),
+        case("null", Down("malformed"), body("null")),
+        case("array", Down("malformed"), body("[]")),
+        case("no-list", Down("malformed"), body("{\"api_id\":\"1\"}")),
+        case("html", Down("malformed"), effect(Effect::Reply(html))),
+        case("partial", Down("malformed"), effect(Effect::Partial(300))),
         case(
             "objects-missing",
-            As("malformed"),
+            Down("malformed"),
             page(PageFault::NoObjects),
         ),
         case(
             "objects-null",
-            As("malformed"),
+            Down("malformed"),
             page(PageFault::NullObjects),
         ),
         case(
             "empty-list",
-            As("inconsistent"),
+            Down("inconsistent"),
             page(PageFault::EmptyObjects),
         ),
         case(
             "rows-all-broken",
-            As("inconsistent"),
+            Down("inconsistent"),
             page(PageFault::BrokenRows),
         ),
         case(
             "offset-ignored",
-            As("inconsistent"),
+            Down("inconsistent"),
             page(PageFault::IgnoreOffset),
         ),
     ];
@@ -198,13 +214,13 @@ fn confusing_responses() -> Vec<Case> {
         ("200-generic", ErrorBody::Generic),
         ("200-status-message", ErrorBody::StatusMessage),
     ] {
-        cases.push(case(name, As("malformed"), [Fault::error(200, body)]));
+        cases.push(case(name, Down("malformed"), [Fault::error(200, body)]));
     }
     cases
 }
 
-/// Lists that are whole and not to be believed at once, or not to be doubted at all.
-fn glitches() -> Vec<Case> {
+/// Complete lists that need a confirmation, and odd ones that need none.
+fn odd_lists() -> Vec<Case> {
     let unregistered = || Fault::page(PageFault::Unregistered);
     let nothing = r#"{"meta":{"limit":5,"offset":0,"total_count":0},"objects":[]}"#;
     vec![
@@ -216,7 +232,7 @@ fn glitches() -> Vec<Case> {
         case("emptied-once", Confirming, [Fault::body(nothing).once()]),
         case(
             "all-unregistered-and-then-an-error",
-            Passing("server_error"),
+            FailedOnce("server_error"),
             [
                 unregistered().times(PAGES),
                 // The next walk, and its only retry.
@@ -225,46 +241,46 @@ fn glitches() -> Vec<Case> {
         ),
         case(
             "content-type-html",
-            NotAtAll,
+            Unaffected,
             effect(Effect::ContentType(Some("text/html".to_owned()))),
         ),
         case(
             "content-type-none",
-            NotAtAll,
+            Unaffected,
             effect(Effect::ContentType(None)),
         ),
         case(
             "count-as-text",
-            NotAtAll,
+            Unaffected,
             [Fault::page(PageFault::TotalCount(Count::Text))],
         ),
     ]
 }
 
 /// Redirects to another host and to this one.
-fn redirects(elsewhere: SocketAddr) -> Vec<Case> {
+fn redirects(other_host: SocketAddr) -> Vec<Case> {
     let location = |host: &str| format!("{host}/api/v1/Account/MA_X/Endpoint");
     let redirect = |status, location| effect(Effect::Redirect { status, location });
     let mut cases = vec![case(
         "308-to-the-same-host",
-        As("redirect"),
+        Down("redirect"),
         redirect(308, location("")),
     )];
     for status in [301, 302, 303, 307, 308] {
         let name = format!("{status}-to-another-host");
-        let there = location(&format!("http://{elsewhere}"));
-        cases.push(case(name, As("redirect"), redirect(status, there)));
+        let there = location(&format!("http://{other_host}"));
+        cases.push(case(name, Down("redirect"), redirect(status, there)));
     }
     cases
 }
 
-/// All of them; redirects lead `elsewhere`.
-pub fn all(elsewhere: SocketAddr) -> Vec<Case> {
-    let mut cases = refusals();
+/// All cases; the redirects lead to `other_host`.
+pub fn all(other_host: SocketAddr) -> Vec<Case> {
+    let mut cases = error_statuses();
     cases.extend(throttles());
-    cases.extend(carriage());
+    cases.extend(transport());
     cases.extend(confusing_responses());
-    cases.extend(glitches());
-    cases.extend(redirects(elsewhere));
+    cases.extend(odd_lists());
+    cases.extend(redirects(other_host));
     cases
 }

@@ -1,5 +1,5 @@
-//! Every fault the vendor may show: the metrics that tell it, the last good snapshot kept, and
-//! recovery at the first good walk.
+//! Every fault of the vendor: its metrics, the snapshot that stays, and the recovery after the next
+//! good walk.
 
 mod cases;
 mod rows;
@@ -20,7 +20,7 @@ use vobiz_simulator::{FaultId, Options, START, Vendor, World};
 
 use self::cases::{
     Case,
-    Told::{As, Confirming, NotAtAll, Passing, Retried},
+    Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected},
 };
 use crate::harness::{Exporter, Scrape, accounts_config, auth_id, listed, once, plan, vendor};
 
@@ -30,54 +30,54 @@ const ENDPOINTS: usize = 12;
 const PAGES: u64 = 3;
 const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 3s, \
                         max_page_bytes: 64KiB, max_concurrent_requests: 200";
-/// Nothing is withdrawn while a busy machine looks elsewhere.
-const UNHURRIED: &str = "poll: {max_age: 60s}";
-/// The whole table takes no longer.
+/// Long, so that no data is withdrawn on a busy machine.
+const LONG_MAX_AGE: &str = "poll: {max_age: 60s}";
+/// Limit for all cases.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Another host, which must never be asked for anything.
-async fn elsewhere() -> (SocketAddr, Arc<AtomicUsize>) {
+/// Another host, which must never receive a connection, and its number of connections.
+async fn other_host() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound");
-    let visitors = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&visitors);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
     tokio::spawn(async move {
         while listener.accept().await.is_ok() {
             counted.fetch_add(1, Ordering::Relaxed);
         }
     });
-    (address, visitors)
+    (address, connections)
 }
 
-/// How far an account is in its story.
-enum Stage {
-    /// Its first walk has not been seen.
-    Fresh,
-    /// The fault is planned; what was seen before it.
-    Ill {
+/// The progress of a case.
+enum Phase {
+    /// Before the first walk.
+    Start,
+    /// The fault is active; `before` is the scrape before it.
+    Faulty {
         before: Scrape,
         planned: Vec<FaultId>,
     },
-    /// It was healed after being down.
-    Healed { before: Scrape },
-    /// Its story is over.
-    Well,
+    /// The fault has ended, and the account was down.
+    Repaired { before: Scrape },
+    /// The case has ended.
+    Done,
 }
 
-/// The clinic: the vendor, and what accounts go through there.
-struct Clinic {
+/// The simulated vendors of all accounts.
+struct Vendors {
     vendor: Vendor,
-    /// The vendor of the account whose vendor goes away; `Err` while it is away.
+    /// The vendor of the account whose vendor stops; `Err` while it is stopped.
     second: Result<Vendor, (SocketAddr, World)>,
 }
 
-impl Clinic {
-    async fn make_ill(&mut self, case: &mut Case) -> Vec<FaultId> {
+impl Vendors {
+    async fn start_faults(&mut self, case: &mut Case) -> Vec<FaultId> {
         if case.faults.is_empty() {
             let address = (self.second.as_ref()).map_or_else(|(away, _)| *away, Vendor::address);
-            let nobody = Err((address, World::new(START, 0)));
-            if let Ok(vendor) = std::mem::replace(&mut self.second, nobody) {
+            let stopped = Err((address, World::new(START, 0)));
+            if let Ok(vendor) = std::mem::replace(&mut self.second, stopped) {
                 self.second = Err((address, vendor.stop().await));
             }
         }
@@ -88,7 +88,7 @@ impl Clinic {
             .collect()
     }
 
-    async fn heal(&mut self, planned: &[FaultId]) {
+    async fn end_faults(&mut self, planned: &[FaultId]) {
         for fault in planned {
             self.vendor.cancel(*fault);
         }
@@ -107,7 +107,7 @@ impl Clinic {
     }
 }
 
-/// The label values of a counter of the account that have grown.
+/// The label values of a counter that have grown for the account.
 fn grown<'a>(
     name: &str,
     by: &str,
@@ -123,23 +123,23 @@ fn grown<'a>(
         .collect()
 }
 
-/// Is it certain that no walk of the account is under way, nor will be for two seconds? One that has
-/// begun would suffer half of a fault, and could still end well.
-fn rests(account: &str, now: &Scrape) -> bool {
+/// Whether no walk of the account is active now or within two seconds. A fault that starts during a walk
+/// might not fail it.
+fn is_between_walks(account: &str, now: &Scrape) -> bool {
     let walked = now.last_success(account).expect("a good walk");
     let age = Clock::system().now().as_seconds() - walked;
     now.up(account) == Some(1.0) && age < 2.5
 }
 
-/// Has the account told its fault? Panics when it tells it wrongly.
-fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
+/// Whether the scrape shows the outcome of the case. Panics on a wrong one.
+fn shows_outcome(case: &Case, before: &Scrape, now: &Scrape) -> bool {
     let account = case.name.as_str();
     let failures = grown("vobiz_walk_failures_total", "reason", account, before, now);
     let rereads = grown("vobiz_walk_rereads_total", "reason", account, before, now);
     let retries = grown("vobiz_api_retries_total", "operation", account, before, now);
     let walked = now.last_success(account) > before.last_success(account);
-    let told = match case.told {
-        As(reason) => {
+    let outcome = match case.outcome {
+        Down(reason) => {
             if now.up(account) != Some(0.0) {
                 return false;
             }
@@ -151,7 +151,7 @@ fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
             );
             true
         }
-        Passing(reason) => {
+        FailedOnce(reason) => {
             let confirming = now.only("vobiz_walk_confirming", account);
             assert!(
                 now.up(account) == Some(1.0) || confirming == Some(1.0),
@@ -161,23 +161,23 @@ fn has_told(case: &Case, before: &Scrape, now: &Scrape) -> bool {
         }
         Retried => walked && retries == ["list_endpoints"],
         Confirming => now.only("vobiz_walk_confirming", account) == Some(1.0),
-        NotAtAll => walked,
+        Unaffected => walked,
     };
-    if !matches!(case.told, As(_) | Passing(_)) {
+    if !matches!(case.outcome, Down(_) | FailedOnce(_)) {
         assert_eq!(now.up(account), Some(1.0), "{account}: {failures:?}");
         assert_eq!(failures, [""; 0], "{account}");
     }
-    if matches!(case.told, NotAtAll) {
+    if matches!(case.outcome, Unaffected) {
         assert_eq!((retries, rereads), (vec![], vec![]), "{account}");
     }
     let same = now.snapshot(account) == before.snapshot(account);
     assert!(same, "{account} keeps the last good snapshot");
-    told
+    outcome
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_has_one_reason_and_leaves_the_last_snapshot() {
-    let (other_host, visitors) = elsewhere().await;
+    let (other_host, connections) = other_host().await;
     let mut cases = cases::all(other_host);
     let mut world = World::new(START, 7);
     let mut second = World::new(START, 7);
@@ -189,36 +189,36 @@ async fn every_fault_has_one_reason_and_leaves_the_last_snapshot() {
         };
         world.settle(plan(&case.name, ENDPOINTS));
     }
-    let mut clinic = Clinic {
+    let mut vendors = Vendors {
         vendor: Vendor::start(world, Options::default()).await.unwrap(),
         second: Ok(Vendor::start(second, Options::default()).await.unwrap()),
     };
-    let there = clinic.second.as_ref().map(Vendor::base_url).unwrap();
-    let there = format!("{UNHURRIED}, api: {{base_url: '{there}'}}");
+    let there = vendors.second.as_ref().map(Vendor::base_url).unwrap();
+    let there = format!("{LONG_MAX_AGE}, api: {{base_url: '{there}'}}");
     let accounts = cases.iter().map(|case| {
         let more = if case.faults.is_empty() {
             there.as_str()
         } else {
-            UNHURRIED
+            LONG_MAX_AGE
         };
         (case.name.as_str(), more)
     });
-    let exporter = Exporter::start(&accounts_config(&clinic.vendor, SETTINGS, accounts)).await;
+    let exporter = Exporter::start(&accounts_config(&vendors.vendor, SETTINGS, accounts)).await;
 
-    let mut stages: Vec<_> = cases.iter().map(|_| Stage::Fresh).collect();
+    let mut phases: Vec<_> = cases.iter().map(|_| Phase::Start).collect();
     let mut fresh: BTreeMap<String, _> = BTreeMap::new();
     for case in cases.iter().filter(|case| !case.faults.is_empty()) {
         fresh.insert(
             case.name.clone(),
-            listed(&clinic.vendor, &auth_id(&case.name)),
+            listed(&vendors.vendor, &auth_id(&case.name)),
         );
     }
     let deadline = Instant::now() + TIMEOUT;
-    while !stages.iter().all(|stage| matches!(stage, Stage::Well)) {
+    while !phases.iter().all(|phase| matches!(phase, Phase::Done)) {
         let under_way = || {
-            let stages = cases.iter().zip(&stages);
-            stages
-                .filter(|(_, stage)| !matches!(stage, Stage::Well))
+            let phases = cases.iter().zip(&phases);
+            phases
+                .filter(|(_, phase)| !matches!(phase, Phase::Done))
                 .map(|(case, _)| &case.name)
         };
         assert!(
@@ -227,35 +227,37 @@ async fn every_fault_has_one_reason_and_leaves_the_last_snapshot() {
             under_way().collect::<Vec<_>>()
         );
         let mut scrapes = exporter.scrape().await.by_account();
-        for (case, stage) in cases.iter_mut().zip(&mut stages) {
+        for (case, phase) in cases.iter_mut().zip(&mut phases) {
             let account = case.name.clone();
             let Some(scrape) = scrapes.remove(&account) else {
                 continue;
             };
-            match stage {
-                Stage::Fresh if scrape.up(&account).is_some() && rests(&account, &scrape) => {
+            match phase {
+                Phase::Start
+                    if scrape.up(&account).is_some() && is_between_walks(&account, &scrape) =>
+                {
                     if let Some(list) = fresh.get(&account) {
                         assert_eq!(&scrape.endpoints(&account), list, "{account}");
                     }
-                    let planned = clinic.make_ill(case).await;
+                    let planned = vendors.start_faults(case).await;
                     let before = scrape;
-                    *stage = Stage::Ill { before, planned };
+                    *phase = Phase::Faulty { before, planned };
                 }
-                Stage::Ill { before, planned } if has_told(case, before, &scrape) => {
-                    clinic.heal(planned).await;
-                    *stage = match case.told {
-                        As(_) => Stage::Healed {
+                Phase::Faulty { before, planned } if shows_outcome(case, before, &scrape) => {
+                    vendors.end_faults(planned).await;
+                    *phase = match case.outcome {
+                        Down(_) => Phase::Repaired {
                             before: before.clone(),
                         },
-                        _ => Stage::Well,
+                        _ => Phase::Done,
                     };
                 }
-                Stage::Healed { before } if scrape.up(&account) == Some(1.0) => {
+                Phase::Repaired { before } if scrape.up(&account) == Some(1.0) => {
                     assert!(scrape.last_success(&account) > before.last_success(&account));
                     let same = scrape.snapshot(&account) == before.snapshot(&account);
                     assert!(same, "{account} shows what it has shown before");
                     assert_eq!(scrape.only("vobiz_walk_confirming", &account), Some(0.0));
-                    *stage = Stage::Well;
+                    *phase = Phase::Done;
                 }
                 _ => {}
             }
@@ -263,7 +265,7 @@ async fn every_fault_has_one_reason_and_leaves_the_last_snapshot() {
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
     assert_eq!(
-        visitors.load(Ordering::Relaxed),
+        connections.load(Ordering::Relaxed),
         0,
         "another host was asked"
     );
@@ -289,7 +291,7 @@ async fn an_account_that_never_succeeded_has_a_reason_and_nothing_else() {
             at(format!("https://127.0.0.1:{port}/api/v1")),
             &["network"],
         ),
-        // Where no name server answers, the time for connecting ends first.
+        // Without a name server, the time for connecting ends first.
         (
             "no-such-name",
             at("http://nonexistent.invalid/api/v1".to_owned()),
@@ -308,12 +310,12 @@ async fn an_account_that_never_succeeded_has_a_reason_and_nothing_else() {
         assert_eq!(scrape.up(name), Some(0.0), "{name}");
         assert_eq!(scrape.last_success(name), None, "{name}");
         assert!(scrape.snapshot(name).is_empty(), "{name}");
-        let told: Vec<_> = (scrape.counted("vobiz_walk_failures_total", name, "reason"))
+        let outcome: Vec<_> = (scrape.counted("vobiz_walk_failures_total", name, "reason"))
             .into_iter()
             .collect();
         assert!(
-            matches!(told[..], [(reason, 1.0)] if reasons.contains(&reason)),
-            "{name}: {told:?}"
+            matches!(outcome[..], [(reason, 1.0)] if reasons.contains(&reason)),
+            "{name}: {outcome:?}"
         );
     }
 }

@@ -6,18 +6,18 @@ mod exporter;
 mod family;
 mod program;
 mod prometheus;
+mod recording_proxy;
 mod scrape;
 mod tool;
-mod wire;
 
 pub use ask::{Answer, SlowReader, ask, get, is_closed};
 pub use exporter::{Exporter, Finished, run};
 pub use family::Family;
 pub use program::{Ended, Process, Program, Written, signal};
 pub use prometheus::{Prometheus, Sample};
+pub use recording_proxy::RecordingProxy;
 pub use scrape::{Scrape, label};
 pub use tool::{Generation, judge, promtool_accepts, python, tool};
-pub use wire::Wire;
 
 use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration};
 

@@ -1,0 +1,60 @@
+//! A TCP proxy that records requests and responses.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+/// Forwards every connection to another address and records the start of each read, which is enough
+/// for the heads of requests and responses.
+pub struct RecordingProxy {
+    address: String,
+    recorded: Arc<Mutex<String>>,
+}
+
+impl RecordingProxy {
+    /// A proxy that forwards to `target`.
+    pub async fn to(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it is bound").to_string();
+        let recorded = Arc::new(Mutex::new(String::new()));
+        let (target, shared) = (target.to_owned(), Arc::clone(&recorded));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(&target).await else {
+                    continue;
+                };
+                let (client, server) = (client.into_split(), server.into_split());
+                tokio::spawn(forward(client.0, server.1, Arc::clone(&shared)));
+                tokio::spawn(forward(server.0, client.1, Arc::clone(&shared)));
+            }
+        });
+        Self { address, recorded }
+    }
+
+    /// The address of the proxy, as `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Everything recorded so far, in lower case.
+    pub fn recorded(&self) -> String {
+        self.recorded.lock().unwrap().to_lowercase()
+    }
+}
+
+async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, recorded: Arc<Mutex<String>>) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        let start = String::from_utf8_lossy(&bytes[..read.min(1024)]).into_owned();
+        recorded.lock().unwrap().push_str(&start);
+        if to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
