@@ -20,6 +20,7 @@ mod account_events;
 mod answer;
 mod behaviour;
 mod body;
+mod command;
 mod connection;
 mod credentials;
 mod endpoint;
@@ -46,6 +47,7 @@ mod vendor;
 mod world;
 
 pub use account::{Account, Application, Order, SubAccount};
+pub use command::{SimulateArgs, simulate};
 pub use credentials::PresentedCredentials;
 pub use endpoint::{Endpoint, Registration};
 pub use error_body::{ErrorBody, RetryAfter};

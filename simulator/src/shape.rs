@@ -8,7 +8,7 @@ use super::account::Account;
 use super::endpoint::Endpoint;
 
 /// The form of the rows: the vendor's documents contradict each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
     /// The description: `sip_*` fields that are null when unregistered, the application as an
     /// object, permissions and timestamps.
@@ -18,6 +18,7 @@ pub enum Shape {
     Captured,
     /// Plivo's documents: eight keys, and three more in a registered row; times have a space and no
     /// zone.
+    #[value(skip)]
     Plivo,
 }
 

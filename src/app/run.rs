@@ -75,7 +75,7 @@ async fn execute(
     let args = &cli.serve;
     match &cli.command {
         Some(Command::Demo(args)) => demo(args, shutdown, out).await,
-        Some(Command::Simulate(args)) => simulate(args, shutdown, out).await,
+        Some(Command::Simulate { api, .. }) => simulate(api, shutdown, out).await,
         // `run` has printed the document.
         Some(Command::Completion { .. } | Command::Man { .. }) => Ok(()),
         None if args.healthcheck => healthcheck(&args.web, out).await,

@@ -1,10 +1,10 @@
 //! The flags and commands, declared for clap. Their documentation comments are the help texts.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use jiff::fmt::friendly::SpanParser;
+use vobiz_simulator::SimulateArgs;
 
 use super::values::{ListenAddress, TelemetryPath};
 
@@ -163,7 +163,14 @@ pub enum Command {
     /// Run the exporter without an account, against a simulated API.
     Demo(DemoArgs),
     /// Serve the simulated API alone.
-    Simulate(SimulateArgs),
+    Simulate {
+        /// Flags of the simulated API.
+        #[command(flatten)]
+        api: SimulateArgs,
+        /// Log level and format.
+        #[command(flatten)]
+        log: LogArgs,
+    },
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -197,63 +204,6 @@ pub struct DemoArgs {
     pub log: LogArgs,
 }
 
-/// Flags of `simulate`.
-#[derive(Debug, Clone, PartialEq, Args)]
-pub struct SimulateArgs {
-    /// Address of the simulated API; port 0 lets the system choose.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10060")]
-    pub listen_address: ListenAddress,
-
-    /// Number of endpoints of every account.
-    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    pub endpoints: u32,
-
-    /// Number of accounts.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub accounts: u32,
-
-    /// Seed of the simulated events; random if not given.
-    #[arg(long, value_name = "NUMBER")]
-    pub seed: Option<u64>,
-
-    /// Latency of every response, with its unit, such as 20ms.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
-    pub latency: Duration,
-
-    /// Form of the list rows: the vendor documents two.
-    #[arg(long, value_name = "SHAPE", default_value = "documented")]
-    pub row_shape: RowShape,
-
-    /// Never compress responses.
-    #[arg(long)]
-    pub no_gzip: bool,
-
-    /// Serve TLS with the certificate chain of this PEM file, the server certificate first.
-    #[arg(long = "tls.cert-file", value_name = "FILE", requires = "tls_key_file", value_hint = ValueHint::FilePath)]
-    pub tls_cert_file: Option<PathBuf>,
-
-    /// PEM file of the private key of the certificate.
-    #[arg(long = "tls.key-file", value_name = "FILE", requires = "tls_cert_file", value_hint = ValueHint::FilePath)]
-    pub tls_key_file: Option<PathBuf>,
-
-    /// Speed of the simulated time as a multiple of real time; 0 stops it.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
-    pub speed: f64,
-
-    /// Log level and format.
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-/// The form of simulated rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RowShape {
-    /// As in the vendor's description: all fields, the application as an object.
-    Documented,
-    /// As in the vendor's sample responses: eight fields, the application as a path.
-    Captured,
-}
-
 impl Cli {
     /// Parses a command line; the first word is the program's name.
     ///
@@ -270,7 +220,7 @@ impl Cli {
     pub fn log(&self) -> LogArgs {
         match &self.command {
             Some(Command::Demo(demo)) => demo.log,
-            Some(Command::Simulate(simulate)) => simulate.log,
+            Some(Command::Simulate { log, .. }) => *log,
             _ => self.serve.log,
         }
     }
@@ -281,21 +231,6 @@ impl ServeArgs {
     pub fn is_check(&self) -> bool {
         self.config_check || self.config_check_no_secrets || self.config_check_live
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = SpanParser::new().parse_unsigned_duration(text).ok();
-    duration
-        .filter(|duration| *duration <= Duration::from_secs(3600))
-        .ok_or_else(|| "must be a duration up to 1h with its unit, such as 20ms".to_owned())
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    let speed = text
-        .parse()
-        .ok()
-        .filter(|speed| (0.0..=100_000.0).contains(speed));
-    speed.ok_or_else(|| "must be a number from 0 to 100000".to_owned())
 }
 
 /// The completion script for `shell`.

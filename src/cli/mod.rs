@@ -7,8 +7,7 @@ mod args;
 mod values;
 
 pub use args::{
-    Cli, Command, DemoArgs, LogArgs, LogFormat, LogLevel, RowShape, ServeArgs, SimulateArgs,
-    WebArgs, completion, manual,
+    Cli, Command, DemoArgs, LogArgs, LogFormat, LogLevel, ServeArgs, WebArgs, completion, manual,
 };
 pub use clap_complete::Shell;
 pub use values::{ListenAddress, TelemetryPath};

@@ -107,7 +107,7 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
     assert_eq!(demo.web.listen_addresses, [ListenAddress::Everywhere(0)]);
 
     let words = "simulate --accounts=3 --latency=20ms --row-shape=captured --speed=60 --listen-address=[::1]:9";
-    let Some(Command::Simulate(simulate)) = read(words).unwrap().command else {
+    let Some(Command::Simulate { api: simulate, .. }) = read(words).unwrap().command else {
         panic!("a simulation")
     };
     assert_eq!(
@@ -115,9 +115,9 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
         (200, 3, None)
     );
     assert_eq!(simulate.latency, Duration::from_millis(20));
-    assert_eq!(simulate.row_shape, RowShape::Captured);
+    assert_eq!(simulate.row_shape, vobiz_simulator::Shape::Captured);
     assert!((simulate.speed - 60.0).abs() < f64::EPSILON);
-    assert_eq!(simulate.listen_address.to_string(), "[::1]:9");
+    assert_eq!(simulate.listen_address, "[::1]:9");
 }
 
 #[test]

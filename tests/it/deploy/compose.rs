@@ -125,7 +125,7 @@ async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
     let services = services();
     let simulate = command(&services, "vendor");
     let parsed = Cli::read([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
-    assert!(matches!(parsed.command, Some(Command::Simulate(_))));
+    assert!(matches!(parsed.command, Some(Command::Simulate { .. })));
     let here = simulate.iter().map(|word| {
         if word.starts_with("--listen") {
             "--listen-address=127.0.0.1:0"
