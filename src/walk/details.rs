@@ -115,7 +115,7 @@ impl<S: Source> DetailFetcher<S> {
         self.queue.start(snapshot, before, &details);
         self.retry.succeeded();
         let wanted = self.queue.wanted;
-        if let Some(warning) = (self.note).too_many(wanted, self.rate, self.granted, limiter) {
+        if let Some(warning) = (self.note).too_many(wanted, self.rate) {
             tracing::warn!(account = %self.account, "{warning}");
         }
         details

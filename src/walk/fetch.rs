@@ -10,7 +10,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::rate_limit::{Paused, Permit, RateLimiter, Retry, RetryPolicy, Waited};
+use super::rate_limit::{Paused, Permit, RateLimiter, Retry, RetryPolicy};
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind, Page},
     clock::Clock,
@@ -158,10 +158,6 @@ pub(super) struct Work {
     pub(super) pages: u64,
     /// Requests sent, retries included.
     pub(super) requests: u64,
-    /// The sum of the times that requests took.
-    pub(super) request_time: Duration,
-    /// The sum of the times that requests waited.
-    pub(super) waited: Waited,
 }
 
 #[derive(Debug, Default)]
@@ -291,13 +287,11 @@ impl<S: Source> PageFetcher<S> {
             )
         })?;
         permit.waited.count(&self.instruments);
-        lock(&self.progress).work.waited += permit.waited;
         Ok(permit)
     }
 
     /// One attempt; the outer error is a walk that has reached one of its limits.
     async fn request(&self, offset: u64, permit: Permit) -> Result<Result<Page, Error>, WalkError> {
-        let begun = Instant::now();
         // Boxed, because many places of a walk hold this future and a process may have hundreds
         // of walks.
         let response = Box::pin(self.source.page(offset, self.page_size));
@@ -305,7 +299,6 @@ impl<S: Source> PageFetcher<S> {
         drop(permit);
         let mut progress = lock(&self.progress);
         progress.work.requests += 1;
-        progress.work.request_time += begun.elapsed();
         if let Ok(Ok(_)) = response {
             progress.work.pages += 1;
             progress.last_completed = progress.under_way();

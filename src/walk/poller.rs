@@ -78,7 +78,7 @@ impl<S: Source> Poller<S> {
             confirmation: Confirmation::new(poll),
             shortfalls: Shortfalls::default(),
             duplicates: HashSet::new(),
-            interval_note: IntervalNote::new(&account),
+            interval_note: IntervalNote::new(poll.interval),
             account,
             source,
             deps,
@@ -224,8 +224,7 @@ impl<S: Source> Poller<S> {
         let skipped = self.schedule.succeeded(now, took, confirm_at);
         self.deps.instruments.walks_skipped(skipped);
         let effective = self.schedule.effective_interval();
-        let rate = self.deps.limiter.rate();
-        if let Some(warning) = (self.interval_note).warning(work, took, effective, rate) {
+        if let Some(warning) = (self.interval_note).warning(work.requests, took, effective) {
             tracing::warn!(account = %self.account.name, "{warning}");
         }
         if let Some(unconfirmed) = unconfirmed {

@@ -90,10 +90,8 @@ pub struct Permit {
 /// Time that requests waited before they were sent, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Waited {
-    /// For the rate limiter, and for requests before this one.
+    /// For the rate limiter, requests before this one, and the limit on requests in flight.
     pub limiter: Duration,
-    /// For one of the requests that the process may have in flight.
-    pub in_flight: Duration,
     /// For the end of a pause that the vendor asked for.
     pub vendor: Duration,
 }
@@ -101,16 +99,8 @@ pub struct Waited {
 impl Waited {
     /// Counts these times for `vobiz_api_throttle_seconds_total`.
     pub fn count(&self, instruments: &AccountInstruments) {
-        instruments.throttled(ThrottleCause::Limiter, self.limiter + self.in_flight);
+        instruments.throttled(ThrottleCause::Limiter, self.limiter);
         instruments.throttled(ThrottleCause::Vendor, self.vendor);
-    }
-}
-
-impl std::ops::AddAssign for Waited {
-    fn add_assign(&mut self, more: Self) {
-        self.limiter += more.limiter;
-        self.in_flight += more.in_flight;
-        self.vendor += more.vendor;
     }
 }
 
@@ -165,10 +155,8 @@ impl RateLimiter {
             }
             let mut next = self.next.lock().await;
             sleep_until(*next).await;
-            waited.limiter += begun.elapsed();
-            let allowed = Instant::now();
             let permit = in_flight(&self.in_flight.all).await;
-            waited.in_flight += allowed.elapsed();
+            waited.limiter += begun.elapsed();
             // A pause may have begun during the wait.
             if self.pause().is_some() {
                 continue;
