@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{
     endpoint::Endpoint,
-    error::{self, ClientError, Error, ErrorKind},
+    error::{self, ClientError, Error},
     json::pick,
     page::{Page, read_page},
     row::read_row,
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{Account, ApiToken},
-    telemetry::{AccountInstruments, Operation},
+    telemetry::{AccountInstruments, ErrorKind, Operation},
 };
 
 const X_AUTH_ID: HeaderName = HeaderName::from_static("x-auth-id");

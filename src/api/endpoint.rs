@@ -1,26 +1,6 @@
 //! The record of one endpoint, as every other module sees it.
 
-use crate::clock::UnixMillis;
-
-/// Declares an enum whose variants are the values of a label, in the order of the documentation.
-macro_rules! label_values {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $(#[doc = concat!("`", $label, "`")] $(#[$doc])* $variant,)* }
-
-        impl $name {
-            /// All values, in the order of the documentation.
-            pub const ALL: [Self; [$($label),*].len()] = [$(Self::$variant),*];
-
-            /// The value of the label.
-            pub fn label(self) -> &'static str {
-                match self { $(Self::$variant => $label,)* }
-            }
-        }
-    };
-}
-pub(super) use label_values;
+use crate::{clock::UnixMillis, telemetry::Field};
 
 /// One endpoint, as a row of the list or a single retrieval gives it.
 ///
@@ -69,37 +49,6 @@ pub struct Application {
     pub id: String,
     /// `app_name`, where the row has it.
     pub name: Option<String>,
-}
-
-label_values! {
-    /// A permission of an endpoint; the `capability` label. The API field is `allow_` and the label.
-    pub enum Capability {
-        Voice = "voice",
-        Message = "message",
-        Video = "video",
-        SameDomain = "same_domain",
-        OtherDomains = "other_domains",
-        Phones = "phones",
-        Apps = "apps",
-    }
-}
-
-label_values! {
-    /// A field of a row that can be rejected or assumed; the `field` label. `Allow` is any of `allow_*`.
-    pub enum Field {
-        Username = "username",
-        Alias = "alias",
-        SipRegistered = "sip_registered",
-        SipExpires = "sip_expires",
-        SipUserAgent = "sip_user_agent",
-        SipContact = "sip_contact",
-        SipReceived = "sip_received",
-        Application = "application",
-        SubAccount = "sub_account",
-        CreatedAt = "created_at",
-        UpdatedAt = "updated_at",
-        Allow = "allow",
-    }
 }
 
 /// A small set of [`Field`]s.

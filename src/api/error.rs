@@ -16,11 +16,8 @@ use reqwest::{
 };
 use rustls::CertificateError;
 
-use super::{
-    endpoint::label_values,
-    json::{Json, pick},
-};
-use crate::clock::UnixMillis;
+use super::json::{Json, pick};
+use crate::{clock::UnixMillis, telemetry::ErrorKind};
 
 /// The longest wait that is believed, in seconds; a longer one is cut to this.
 const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
@@ -39,36 +36,6 @@ pub struct Error {
     /// The connection broke before a response began, and it may have been an idle one that the server or
     /// a load balancer had closed: the same request is worth one more attempt at once.
     pub stale_connection: bool,
-}
-
-label_values! {
-    /// The kinds of [`Error`]; each is a value of the `reason` label.
-    pub enum ErrorKind {
-        /// 401: also the response to a wrong path or auth id.
-        Auth = "auth",
-        /// 402.
-        PaymentRequired = "payment_required",
-        /// 403: inactive account, refused source address, resource of another account.
-        Forbidden = "forbidden",
-        /// 404.
-        NotFound = "not_found",
-        /// 429.
-        RateLimited = "rate_limited",
-        /// 408, or no response within the request's time.
-        Timeout = "timeout",
-        /// DNS, TCP, TLS, reset, truncated body.
-        Network = "network",
-        /// 5xx.
-        ServerError = "server_error",
-        /// 3xx: never followed, because the token's headers must not reach another host.
-        Redirect = "redirect",
-        /// Any other 4xx.
-        ClientError = "client_error",
-        /// 200 without a readable list: an error's body, bad JSON, no `objects`.
-        Malformed = "malformed",
-        /// The body is larger than allowed.
-        TooLarge = "too_large",
-    }
 }
 
 impl ErrorKind {

@@ -15,8 +15,10 @@ mod tests;
 mod transport;
 
 pub use client::Client;
-pub use endpoint::{Application, Capability, Endpoint, Field, Fields};
-pub use error::{ClientError, Error, ErrorKind};
+pub use endpoint::{Application, Endpoint, Fields};
+pub use error::{ClientError, Error};
 pub use page::Page;
-pub use row::{ApplicationForm, Rejection, Row, RowKey, RowShape};
+pub use row::{ApplicationForm, Row, RowKey, RowShape};
 pub use transport::Transports;
+
+pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

@@ -9,10 +9,11 @@ use serde::{
 use serde_json::{error::Category, value::RawValue};
 
 use super::{
-    error::{self, ErrorKind},
+    error,
     json::{Json, is_integer, pick},
     row::{Row, RowShape, read_row},
 };
+use crate::telemetry::ErrorKind;
 
 /// A page may hold fewer than this many rows more than were asked for. Pages without end would fill the
 /// memory.

@@ -11,10 +11,13 @@ use std::{
 use jiff::{fmt::temporal::DateTimeParser, tz::Offset};
 
 use super::{
-    endpoint::{Application, Endpoint, Field, Fields, label_values},
+    endpoint::{Application, Endpoint, Fields},
     json::{Json, is_integer, pick},
 };
-use crate::clock::UnixMillis;
+use crate::{
+    clock::UnixMillis,
+    telemetry::{Field, Rejection},
+};
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 128;
@@ -62,22 +65,6 @@ pub struct Row {
 /// The hash of a row: 64 bits of its endpoint id, or of its bytes if it has no usable id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey(pub u64);
-
-label_values! {
-    /// Why a row gave no record; the `reason` label of `vobiz_walk_rejected_rows`.
-    pub enum Rejection {
-        /// The row is not a JSON object.
-        NotAnObject = "not_an_object",
-        /// No `endpoint_id`, or one that is neither text nor an integer, or empty.
-        NoId = "no_id",
-        /// An `endpoint_id` of more than 128 bytes.
-        IdTooLong = "id_too_long",
-        /// Not decodable: a lone surrogate, absurd nesting.
-        Undecodable = "undecodable",
-        /// Two successive walks returned two rows with this id; the newest row was kept.
-        Duplicate = "duplicate",
-    }
-}
 
 impl From<serde_json::Error> for Rejection {
     fn from(_: serde_json::Error) -> Self {

@@ -10,7 +10,8 @@ use crate::{
     },
     telemetry::{
         Instruments,
-        catalogue::{Kind, Metric, REGISTRATIONS},
+        catalogue::{Kind, Metric},
+        labels::REGISTRATIONS,
     },
 };
 

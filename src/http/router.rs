@@ -22,7 +22,7 @@ use super::{
 use crate::{
     exposition::{AccountSummary, Encoding, Exposition, Format},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
-    telemetry::{Instruments, catalogue::closed_label},
+    telemetry::{Instruments, labels::Route},
 };
 
 /// The content of the responses. Tests replace it. No method waits.
@@ -61,24 +61,6 @@ pub trait ProbeHandler: Send + Sync + 'static {
 impl<R: Retrieve> ProbeHandler for Prober<R> {
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
         async move { Prober::probe(&self, &asked).await }.boxed()
-    }
-}
-
-closed_label! {
-    /// The meaning of a path; the `handler` label.
-    Route {
-        /// The telemetry path.
-        Metrics = "metrics",
-        /// The start page.
-        Index = "index",
-        /// `/probe`.
-        Probe = "probe",
-        /// `/-/healthy` and `/healthz`.
-        Healthy = "healthy",
-        /// `/-/ready` and `/readyz`.
-        Ready = "ready",
-        /// Any other path.
-        Other = "other",
     }
 }
 

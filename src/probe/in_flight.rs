@@ -18,9 +18,6 @@ use crate::api::{Endpoint, Error, ErrorKind};
 /// The endpoint's record and the status of the response, or why there is none.
 pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 
-/// The reason of a probe whose request was not sent because of a limit of this program.
-pub(super) const THROTTLED: &str = "throttled";
-
 /// Why a probe has no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProbeError {
@@ -96,7 +93,7 @@ impl InFlightMap {
                 let reason = ErrorKind::Malformed.label();
                 Err(ProbeError::without_response(reason, message))
             });
-            watched.enter(Stage::Done, Duration::ZERO);
+            watched.enter(Stage::Done);
             Arc::new(outcome)
         };
         let request = Arc::new(InFlight {
@@ -140,21 +137,25 @@ pub(super) enum Stage {
     Done,
 }
 
-/// The stage of a request and the time spent in each stage, for the debug text and for the reason of a
-/// probe whose deadline passes.
+/// The progress of a request, for the debug text and for the reason of a probe whose deadline passes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
     pub(super) stage: Stage,
-    since: Instant,
-    spent: [Duration; 4],
-    /// The part of the wait for the limiter that was a pause of the API; known when the wait ends.
-    pub(super) pause: Duration,
+    begun: Instant,
+    sent: Option<Instant>,
+    ended: Option<Instant>,
 }
 
 impl Times {
-    /// Time spent in a stage, without pauses of the API.
-    pub(super) fn spent(&self, stage: Stage) -> Duration {
-        self.spent[stage as usize]
+    /// Time before the request was sent, so far.
+    pub(super) fn waited(&self) -> Duration {
+        self.sent.unwrap_or_else(Instant::now) - self.begun
+    }
+
+    /// Time since the request was sent, up to its end.
+    pub(super) fn request(&self) -> Duration {
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        self.sent.map_or(Duration::ZERO, |sent| ended - sent)
     }
 }
 
@@ -165,27 +166,24 @@ impl Progress {
     fn new() -> Self {
         Self(Mutex::new(Times {
             stage: Stage::Share,
-            since: Instant::now(),
-            spent: [Duration::ZERO; 4],
-            pause: Duration::ZERO,
+            begun: Instant::now(),
+            sent: None,
+            ended: None,
         }))
     }
 
-    /// The present stage ends, and this one begins. `pause` of the present stage was a pause of the API.
-    pub(super) fn enter(&self, stage: Stage, pause: Duration) {
-        let mut times = self.now();
-        let spent = &mut times.spent[times.stage as usize];
-        *spent = spent.saturating_sub(pause);
-        times.pause += pause;
+    /// The next stage begins.
+    pub(super) fn enter(&self, stage: Stage) {
+        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         times.stage = stage;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = times;
+        match stage {
+            Stage::Share | Stage::Limiter => {}
+            Stage::Sent => times.sent = Some(Instant::now()),
+            Stage::Done => times.ended = Some(Instant::now()),
+        }
     }
 
-    /// The stage and the times up to now.
     pub(super) fn now(&self) -> Times {
-        let mut times = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.spent[times.stage as usize] += times.since.elapsed();
-        times.since = Instant::now();
-        times
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

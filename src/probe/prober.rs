@@ -20,14 +20,14 @@ use tokio::{
 use url::form_urlencoded;
 
 use super::{
-    in_flight::{InFlightMap, Outcome, ProbeError, Progress, Stage, THROTTLED, Times},
+    in_flight::{InFlightMap, Outcome, ProbeError, Progress, Stage, Times},
     report::Report,
 };
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Config, Metrics},
     exposition::{Encoding, Format},
-    telemetry::AccountInstruments,
+    telemetry::{AccountInstruments, labels::THROTTLED},
     walk::{RateLimiter, Retry, RetryPolicy},
 };
 
@@ -270,12 +270,11 @@ impl<R: Retrieve> AccountProber<R> {
         id: &str,
         progress: &Progress,
     ) -> Result<Result<(Endpoint, u16), Error>, ProbeError> {
-        progress.enter(Stage::Limiter, Duration::ZERO);
+        progress.enter(Stage::Limiter);
         let permit = self.limiter.acquire(NO_DEADLINE).await;
         let permit = permit.map_err(|_| paused())?;
-        let waited = permit.waited;
-        progress.enter(Stage::Sent, waited.vendor);
-        waited.count(&self.instruments);
+        progress.enter(Stage::Sent);
+        permit.waited.count(&self.instruments);
         let sent = Instant::now();
         let result = self.source.retrieve(id).await;
         let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);

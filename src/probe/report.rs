@@ -15,7 +15,7 @@ use crate::{
     clock::UnixMillis,
     config::{Metrics, Optional},
     exposition::{Encoding, FamilyWriter, Format, Value},
-    telemetry::catalogue::{Metric, PROBE_FAILURE_REASONS},
+    telemetry::{catalogue::Metric, labels::PROBE_FAILURE_REASONS},
 };
 
 /// The result of one probe. Its `Display` is the debug text.
@@ -113,25 +113,26 @@ impl Report<'_> {
         }
         writeln!(f, "\ntimes")?;
         let times = self.progress.map(|(times, _)| times);
-        let spent = |stage| times.map_or(Duration::ZERO, |times| times.spent(stage));
-        let pause = times.map_or(Duration::ZERO, |times| times.pause);
         for (name, time) in [
-            ("waited for probe.requests_per_second", spent(Stage::Share)),
-            ("waited for api.requests_per_second", spent(Stage::Limiter)),
-            ("waited for the API's pause", pause),
-            ("request", spent(Stage::Sent)),
+            (
+                "waited",
+                times.map_or(Duration::ZERO, |times| times.waited()),
+            ),
+            (
+                "request",
+                times.map_or(Duration::ZERO, |times| times.request()),
+            ),
             ("this probe", self.took),
             ("this probe may take", self.timeout),
         ] {
-            writeln!(f, "  {name:<38} {:.3} s", time.as_secs_f64())?;
+            writeln!(f, "  {name:<20} {:.3} s", time.as_secs_f64())?;
         }
         Ok(())
     }
 
     fn write_endpoint(&self, f: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
-        writeln!(f, "  success\n\nfields, and their samples")?;
-        let (id, label) = (&endpoint.id, "endpoint_id");
-        writeln!(f, "  {label:<15} {id} -> {}", info(label))?;
+        writeln!(f, "  success\n\nfields")?;
+        writeln!(f, "  {:<15} {}", "endpoint_id", endpoint.id)?;
         for field in Field::ALL {
             let value = self.value(endpoint, field);
             let value = value.unwrap_or_else(|| "absent".to_owned());
@@ -142,10 +143,7 @@ impl Report<'_> {
             if endpoint.assumed.contains(field) {
                 write!(f, " (assumed to be UTC)")?;
             }
-            match self.sample(endpoint, field) {
-                Some(sample) => writeln!(f, " -> {sample}")?,
-                None => writeln!(f)?,
-            }
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -171,24 +169,6 @@ impl Report<'_> {
         let address = (is_device && self.shows(Optional::Contact)).then(|| address(text));
         let length = || format!("text of {} bytes", text.len());
         Some(address.flatten().unwrap_or_else(length))
-    }
-
-    /// The sample that a field became, if any.
-    fn sample(&self, endpoint: &Endpoint, field: Field) -> Option<String> {
-        let name = |metric: Metric| metric.family().name.to_owned();
-        let expires_at = expiration(endpoint);
-        let registered = endpoint.registered;
-        let has_username = endpoint.username.is_some() && self.metrics.username;
-        match field {
-            Field::SipRegistered => registered.map(|_| name(Metric::ProbeEndpointRegistered)),
-            Field::SipExpires => expires_at.map(|_| name(Metric::ProbeRegistrationExpiration)),
-            Field::Username if has_username => Some(info("username")),
-            Field::Alias => Some(info("alias")),
-            Field::SipUserAgent if self.shows(Optional::UserAgent) => Some(info("user_agent")),
-            Field::Application => Some(info("application_id")),
-            Field::SubAccount => Some(info("sub_account")),
-            _ => None,
-        }
     }
 }
 
@@ -220,11 +200,6 @@ impl fmt::Display for Report<'_> {
 pub(super) fn expiration(endpoint: &Endpoint) -> Option<UnixMillis> {
     let expires_at = endpoint.expires_at;
     expires_at.filter(|_| endpoint.registered == Some(true))
-}
-
-/// A label of the info series.
-fn info(label: &str) -> String {
-    format!("{}{{{label}}}", Metric::ProbeEndpointInfo.family().name)
 }
 
 fn rfc_3339(time: UnixMillis) -> String {

@@ -3,11 +3,15 @@
 //! Names, types and labels are an interface. Code that writes a sample takes them from this table. A
 //! test compares the table with `docs/metrics.md`.
 //!
-//! The values of other closed labels are enums of `api`, `walk` and `probe`, which this module must
-//! not import. It repeats those values as constants, and tests compare them with the enums.
+//! [`labels`](super::labels) has the values of closed labels.
 
 use Kind::{Counter, Gauge, Histogram};
 use Part::{Instruments, Probe, Process, Snapshot, Walk};
+
+use super::labels::{
+    Capability, ENDPOINT_CHANGES, Field, Operation, PROBE_FAILURE_REASONS, REGISTRATION_CHANGES,
+    REGISTRATIONS, Rejection, RereadReason, ThrottleCause, WALK_FAILURE_REASONS,
+};
 
 /// The description of one metric family: everything in an exposition except the samples.
 #[derive(Debug)]
@@ -104,112 +108,15 @@ impl Metric {
     }
 }
 
-/// Defines the enum of a closed label: its variants with their label values.
-macro_rules! closed_label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$about])* $variant,)+
-        }
-
-        impl $name {
-            /// Every label value.
-            pub const LABELS: &[&str] = &[$($value,)+];
-
-            /// The label value.
-            pub fn label(self) -> &'static str {
-                Self::LABELS[self as usize]
-            }
-        }
-    };
-}
-
-pub(crate) use closed_label;
-
-closed_label! {
-    /// An operation of the API; the `operation` label.
-    Operation {
-        /// `GET .../Endpoint/`.
-        ListEndpoints = "list_endpoints",
-        /// `GET .../Endpoint/{endpoint_id}/`.
-        RetrieveEndpoint = "retrieve_endpoint",
-    }
-}
-
-closed_label! {
-    /// Why a request waited; the `cause` label.
-    ThrottleCause {
-        /// The exporter's rate limiter.
-        Limiter = "limiter",
-        /// The API's `Retry-After`.
-        Vendor = "vendor",
-    }
-}
-
-closed_label! {
-    /// Why a walk reads a part of the list again; `reason` in `vobiz_walk_rereads_total`.
-    RereadReason {
-        /// A page without its anchor.
-        Anchor = "anchor",
-        /// A whole list that only counting can prove complete.
-        Count = "count",
-    }
-}
-
-/// The values of the `registration` label.
-pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];
-
-/// The values of the `capability` label, in the order of the API's fields.
-#[rustfmt::skip]
-pub const CAPABILITIES: [&str; 7] = [
-    "voice", "message", "video", "same_domain", "other_domains", "phones", "apps",
-];
-
-/// The values of `reason` in `vobiz_walk_rejected_rows`.
-#[rustfmt::skip]
-pub const REJECTED_ROWS: [&str; 5] = [
-    "not_an_object", "no_id", "id_too_long", "undecodable", "duplicate",
-];
-
-/// The values of `field` in `vobiz_walk_rejected_values` and `vobiz_walk_assumed_values`.
-#[rustfmt::skip]
-pub const FIELDS: [&str; 12] = [
-    "username", "alias", "sip_registered", "sip_expires", "sip_user_agent", "sip_contact",
-    "sip_received", "application", "sub_account", "created_at", "updated_at", "allow",
-];
-
-/// The kinds of API errors, followed by further reasons of one metric.
-macro_rules! api_errors_and {
-    ($($more:literal),+) => {
-        [
-            "auth", "payment_required", "forbidden", "not_found", "rate_limited", "timeout",
-            "network", "server_error", "redirect", "client_error", "malformed", "too_large", $($more),+
-        ]
-    };
-}
-
-/// The values of `reason` in `vobiz_walk_failures_total`.
-pub const WALK_FAILURE_REASONS: [&str; 14] = api_errors_and!("inconsistent", "deadline");
-
-/// The values of `reason` in `vobiz_probe_failure`.
-pub const PROBE_FAILURE_REASONS: [&str; 13] = api_errors_and!("throttled");
-
-/// The values of `change` in `vobiz_registration_changes_total`.
-pub(super) const REGISTRATION_CHANGES: [&str; 2] = ["lost", "gained"];
-
-/// The values of `change` in `vobiz_endpoint_changes_total`.
-pub(super) const ENDPOINT_CHANGES: [&str; 3] = ["added", "removed", "application"];
-
 /// The only possible values of this label of this metric; `None` for a label with open values.
 pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static str]> {
     Some(match (metric, label) {
         (_, "registration") => &REGISTRATIONS,
-        (_, "capability") => &CAPABILITIES,
-        (_, "field") => &FIELDS,
+        (_, "capability") => Capability::LABELS,
+        (_, "field") => Field::LABELS,
         (_, "operation") => Operation::LABELS,
         (_, "cause") => ThrottleCause::LABELS,
-        (Metric::WalkRejectedRows, "reason") => &REJECTED_ROWS,
+        (Metric::WalkRejectedRows, "reason") => Rejection::LABELS,
         (Metric::WalkFailures, "reason") => &WALK_FAILURE_REASONS,
         (Metric::WalkRereads, "reason") => RereadReason::LABELS,
         (Metric::ProbeFailure, "reason") => &PROBE_FAILURE_REASONS,

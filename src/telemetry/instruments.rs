@@ -11,10 +11,8 @@ use prometheus::{
 };
 
 use super::{
-    catalogue::{
-        ENDPOINT_CHANGES, Kind, Metric, Operation, Part, REGISTRATION_CHANGES, RereadReason,
-        ThrottleCause, closed_values,
-    },
+    catalogue::{Kind, Metric, Part, closed_values},
+    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, RereadReason, ThrottleCause},
     process::ProcessCollector,
 };
 use crate::clock::UnixMillis;
@@ -177,7 +175,7 @@ impl AccountInstruments {
         self.counter(Metric::WalksSkipped, &[]).inc_by(ticks);
     }
 
-    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::catalogue::WALK_FAILURE_REASONS).
+    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::labels::WALK_FAILURE_REASONS).
     pub fn walk_failed(&self, reason: &'static str) {
         self.counter(Metric::WalkFailures, &[reason]).inc();
     }

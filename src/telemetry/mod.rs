@@ -2,10 +2,11 @@
 
 pub mod catalogue;
 mod instruments;
+pub mod labels;
 pub mod logs;
 mod process;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{Operation, RereadReason, ThrottleCause};
 pub use instruments::{AccountInstruments, Instruments};
+pub use labels::{Capability, ErrorKind, Field, Operation, Rejection, RereadReason, ThrottleCause};

@@ -15,7 +15,10 @@ use crate::{
     api::{Client, Endpoint, Error, ErrorKind, Page},
     clock::Clock,
     config::{Account, Optional},
-    telemetry::{AccountInstruments, Operation},
+    telemetry::{
+        AccountInstruments, Operation,
+        labels::{DEADLINE, INCONSISTENT},
+    },
 };
 
 /// The API, as walks use it: [`Client`] in the program, a list in memory in tests with a paused clock.
@@ -71,8 +74,8 @@ impl Reason {
     pub fn label(self) -> &'static str {
         match self {
             Self::Request(kind) => kind.label(),
-            Self::Inconsistent => "inconsistent",
-            Self::Deadline => "deadline",
+            Self::Inconsistent => INCONSISTENT,
+            Self::Deadline => DEADLINE,
         }
     }
 }

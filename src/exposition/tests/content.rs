@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     exposition::{Encoding, Format, account::RenderedAccount},
-    snapshot::{AccountState, Application, Capability, Endpoint, Field, Rejection, Shown},
-    telemetry::catalogue::{CAPABILITIES, FIELDS, REJECTED_ROWS},
+    snapshot::{AccountState, Application, Endpoint, Shown},
 };
 
 #[tokio::test(start_paused = true)]
@@ -164,13 +163,6 @@ async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
         })
         .collect();
     assert_eq!(named, [("7", "Support")]);
-}
-
-#[test]
-fn the_catalogue_has_the_labels_of_rejections_fields_and_capabilities() {
-    assert_eq!(Rejection::ALL.map(Rejection::label), REJECTED_ROWS);
-    assert_eq!(Field::ALL.map(Field::label), FIELDS);
-    assert_eq!(Capability::ALL.map(Capability::label), CAPABILITIES);
 }
 
 #[test]

@@ -14,13 +14,13 @@ use std::{
 
 use tokio::time::sleep;
 
-use super::{ProbeRequest, ProbeResponse, Prober, Retrieve, in_flight::THROTTLED};
+use super::{ProbeRequest, ProbeResponse, Prober, Retrieve};
 use crate::{
     api::{Endpoint, Error, ErrorKind, Field},
     clock::UnixMillis,
     config::{self, Config},
     exposition::{Encoding, Format},
-    telemetry::{Instruments, catalogue::PROBE_FAILURE_REASONS},
+    telemetry::Instruments,
     walk::RateLimiter,
 };
 
@@ -175,13 +175,6 @@ impl Fixture {
     fn takes(&self, seconds: u64) {
         *self.fake.takes.lock().unwrap() = Duration::from_secs(seconds);
     }
-}
-
-#[test]
-fn every_kind_of_error_is_a_reason_in_the_catalogue() {
-    let mut reasons = ErrorKind::ALL.map(ErrorKind::label).to_vec();
-    reasons.push(THROTTLED);
-    assert_eq!(reasons, PROBE_FAILURE_REASONS);
 }
 
 fn failed(samples: &str) -> Option<&str> {

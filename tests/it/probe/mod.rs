@@ -8,7 +8,7 @@ mod responses;
 
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
-use vobiz_exporter::telemetry::catalogue::PROBE_FAILURE_REASONS;
+use vobiz_exporter::telemetry::labels::PROBE_FAILURE_REASONS;
 
 use crate::harness::{Answer, Exporter, Scrape, ask, configuration};
 
