@@ -5,18 +5,14 @@
 //! a ready file (docs/performance.md).
 
 use std::{
-    convert::Infallible,
     io::{self, BufRead, Read},
     mem,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
 };
 
 use bytes::{Buf, Bytes};
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress, bufread::DeflateDecoder};
-use http_body::{Frame, SizeHint};
 
 /// Text is compressed in portions of this size, so that no large family is in memory as text.
 const TEXT_PORTION: usize = 64 * 1024;
@@ -273,7 +269,6 @@ impl EncodedBody {
     }
 }
 
-/// The body without asynchronous code.
 impl Iterator for EncodedBody {
     type Item = Bytes;
 
@@ -291,26 +286,6 @@ impl Iterator for EncodedBody {
         };
         self.remaining -= piece.len() as u64;
         Some(piece)
-    }
-}
-
-impl http_body::Body for EncodedBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.next().map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.remaining == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
     }
 }
 

@@ -307,7 +307,7 @@ struct History {
 /// The endpoints of one account whose records are wanted, in the order in which they are retrieved.
 ///
 /// An endpoint is in `ready` or `waiting`, unless its request is in flight or has failed since the last
-/// walk. A fresh record may be in both: as a [`Rank::Renewal`], and for the time when it is too old.
+/// walk.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
@@ -321,10 +321,8 @@ struct DetailQueue {
     wanted: u64,
     /// Endpoints that may be retrieved now.
     ready: BTreeSet<(Rank, u32)>,
-    /// Endpoints that get ready, or get another rank, at some time.
+    /// Endpoints that become ready at some time.
     waiting: BTreeSet<(Instant, Rank, u32)>,
-    /// Until when known records are fresh.
-    fresh_until: HashMap<u32, Instant>,
     /// Only endpoints of which there is something to remember.
     histories: HashMap<Arc<str>, History>,
 }
@@ -340,7 +338,6 @@ impl DetailQueue {
             wanted: 0,
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            fresh_until: HashMap::new(),
             histories: HashMap::new(),
         }
     }
@@ -348,21 +345,24 @@ impl DetailQueue {
     /// Endpoints whose record is wanted, and is missing or too old.
     fn pending(&self) -> u64 {
         let now = Instant::now();
-        let fresh = self.fresh_until.values().filter(|until| **until > now);
-        self.wanted.saturating_sub(fresh.count() as u64)
+        let waiting = self.waiting.iter();
+        let waiting =
+            waiting.filter(|(due, rank, _)| *due > now && !matches!(rank, Rank::Failed(_)));
+        let renewals = self.ready.iter().rev();
+        let renewals = renewals.take_while(|(rank, _)| matches!(rank, Rank::Renewal(_)));
+        let fresh = waiting.count() + renewals.count();
+        self.wanted.saturating_sub(fresh as u64)
     }
 
     /// No endpoint is retrieved before the next snapshot.
     fn stop(&mut self) {
         self.snapshot = None;
-        self.ready.clear();
-        self.waiting.clear();
     }
 
     /// Begins anew with a snapshot, the one before it, and the known `details`.
     fn start(&mut self, snapshot: &Arc<Snapshot>, before: Option<&Snapshot>, details: &Details) {
-        self.stop();
-        self.fresh_until.clear();
+        self.ready.clear();
+        self.waiting.clear();
         self.snapshot = Some(Arc::clone(snapshot));
         self.wanted = 0;
         let mut known = std::mem::take(&mut self.histories);
@@ -407,14 +407,11 @@ impl DetailQueue {
 
     /// Gives an endpoint its rank, now or for later.
     fn place(&mut self, number: u32, id: &str, detail: Option<&Detail>) {
-        let known = detail.map(|detail| (detail, detail.retrieved + self.max_age));
-        let fresh_until = known.map(|(_, until)| (number, until));
-        self.fresh_until.extend(fresh_until);
         let history = self.histories.get(id).copied().unwrap_or_default();
         if history.is_in_flight {
             return;
         }
-        let rank = match (history.last_miss, known) {
+        let rank = match (history.last_miss, detail) {
             _ if history.is_newly_registered => Rank::NewlyRegistered,
             // An endpoint that never gives a usable record must not use up the budget.
             (Some((_, at)), _) if history.misses > 1 => {
@@ -423,33 +420,34 @@ impl DetailQueue {
                 return;
             }
             (Some((Miss::Disagreed, _)), _) => Rank::Disagreed,
-            (_, Some((detail, until))) => return self.place_known(number, detail, until),
+            (_, Some(detail)) => {
+                let (due, rank) = self.next_retrieval(detail);
+                self.waiting.insert((due, rank, number));
+                return;
+            }
             (Some((Miss::Failed, at)), None) => Rank::Failed(at),
             (None, None) => Rank::Unknown,
         };
         self.ready.insert((rank, number));
     }
 
-    /// Gives an endpoint the rank that its record will have when it is no longer fresh.
-    fn place_known(&mut self, number: u32, detail: &Detail, until: Instant) {
+    /// When a record is retrieved again, and with which rank.
+    fn next_retrieval(&self, detail: &Detail) -> (Instant, Rank) {
+        let old_at = detail.retrieved + self.max_age;
         // An expiry that had passed when it was read says nothing about the next.
-        let usable = |expiry: &UnixMillis| *expiry > detail.retrieved_at;
-        let Some(expiry) = detail.expires_at.filter(usable) else {
-            let rank = Rank::Old(detail.retrieved_at);
-            self.waiting.insert((until, rank, number));
-            return;
+        let Some(expiry) = (detail.expires_at).filter(|at| *at > detail.retrieved_at) else {
+            return (old_at, Rank::Old(detail.retrieved_at));
         };
-        self.waiting.insert((until, Rank::Expiring(expiry), number));
         let lasts = expiry.since(detail.retrieved_at).max(self.least_age);
-        let renew_at = detail.retrieved + lasts;
-        if renew_at < until {
-            let rank = Rank::Renewal(expiry);
-            self.waiting.insert((renew_at, rank, number));
+        if lasts < self.max_age && Instant::now() < old_at {
+            return (detail.retrieved + lasts, Rank::Renewal(expiry));
         }
+        (old_at, Rank::Expiring(expiry))
     }
 
     /// When the next endpoint may be retrieved, perhaps already; `None` if there is none.
     fn next(&self) -> Option<Instant> {
+        self.snapshot.as_ref()?;
         if !self.ready.is_empty() {
             return Some(Instant::now());
         }
@@ -463,18 +461,11 @@ impl DetailQueue {
             && due <= now
         {
             self.waiting.pop_first();
-            if let Rank::Expiring(expiry) = rank {
-                self.ready.remove(&(Rank::Renewal(expiry), number));
-            }
             self.ready.insert((rank, number));
         }
-        let (rank, number) = self.ready.pop_first()?;
-        if let Rank::Renewal(expiry) = rank {
-            let until = self.fresh_until[&number];
-            self.waiting
-                .remove(&(until, Rank::Expiring(expiry), number));
-        }
-        let id: Arc<str> = self.snapshot.as_ref()?.at(number)?.id.into();
+        let snapshot = self.snapshot.as_ref()?;
+        let (_, number) = self.ready.pop_first()?;
+        let id: Arc<str> = snapshot.at(number)?.id.into();
         let history = self.histories.entry(Arc::clone(&id)).or_default();
         history.is_in_flight = true;
         Some(id)
