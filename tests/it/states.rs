@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use vobiz_simulator::{Account, Effect, Endpoint, Fault, FaultId, Vendor};
+use futures_util::future::join_all;
+use vobiz_simulator::{Account, Effect, Endpoint, Fault, FaultId, RetryAfter, Vendor};
 
 use crate::harness::{Exporter, Scrape, accounts_config, auth_id, label, listed, vendor};
 
@@ -335,4 +336,33 @@ async fn an_endpoint_that_is_deleted_or_changed_leaves_no_series_behind() {
         after.count("vobiz_endpoint_application_info", &[&of_rebound]),
         1
     );
+}
+
+#[tokio::test]
+async fn scrapes_and_health_checks_are_answered_while_walks_hang_fail_or_wait() {
+    let vendor = vendor([("main", 45)]).await;
+    // A walk that hangs is under way for far longer than the scrapes below need.
+    let times = "poll: {max_age: 10m, interval: 5s}, api: {request_timeout: 5m, retries: 0}";
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", times)])).await;
+    let list = listed(&vendor, &auth_id("main"));
+    exporter
+        .until("the first walk", |scrape| scrape.up("main") == Some(1.0))
+        .await;
+    let pause = RetryAfter::Seconds(1);
+    for fault in [
+        Fault::status(500),
+        Fault::throttled(pause),
+        Fault::new(Effect::Hang),
+    ] {
+        let requests = vendor.counts().requests;
+        let planned = vendor.plan(fault);
+        vendor.until(|counts| counts.requests > requests).await;
+        let scrapes = join_all((0..30).map(|_| exporter.scrape())).await;
+        for scrape in scrapes {
+            assert_eq!(scrape.endpoints("main"), list);
+        }
+        assert_eq!(exporter.get("/-/healthy").await.0, 200);
+        vendor.cancel(planned);
+    }
+    assert_eq!(vendor.counts().in_flight, 1, "the last walk still hangs");
 }
