@@ -42,7 +42,7 @@ test-container: ## Run the image, and the unit and the package under systemd, in
 check: ## Formatting, imports, words, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
 	scripts/imports.py
-	scripts/vocabulary.sh
+	scripts/vocabulary.py
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 

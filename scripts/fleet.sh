@@ -31,7 +31,7 @@ within() {
     shift
     until "$@"; do
         left=$((left - 1))
-        [ "$left" -gt 0 ] || { echo "waited in vain for: $*" >&2; exit 1; }
+        [ "$left" -gt 0 ] || { echo "timed out: $*" >&2; exit 1; }
         sleep 1
     done
 }

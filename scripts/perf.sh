@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Measures what docs/performance.md tells, on this machine, against the simulated vendor in a
-# process of its own. Prints Markdown tables; a copy stays in target/perf/report.md.
+# Measures the figures of docs/performance.md against the simulated API in a process of its own. Prints Markdown tables; a copy stays in target/perf/report.md.
 #
 # usage: scripts/perf.sh [scrapes] [fleets] [walks]     (all three unless some are named)
-#   scrapes  answers per second, side by side with nginx serving the same bytes from a file
+#   scrapes  responses per second, alternating with nginx that serves the same bytes from a file
 #   fleets   memory and CPU time with 45, 10,000 and 100,000 endpoints
-#   walks    the duration of a walk whose every request takes 20 ms
+#   walks    the duration of a walk with 20 ms per request
 # BINARY=path   measure this one instead of building target/release/vobiz-exporter
 # ROUNDS=5      rounds of scrapes
 #
@@ -13,13 +12,13 @@
 # and lies below target/perf; every process that is started here is ended here, also on Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Numbers are written with a point, and nginx is not on everybody's path.
+# The decimal point does not depend on the locale. nginx is in /usr/sbin.
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 readonly ROUNDS=${ROUNDS:-5} ROUND=5s
 readonly NAME=perf HOME_DIR=$PWD/target/perf
-# shellcheck source=scripts/stage.sh
-. scripts/stage.sh
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 
 # --- scrapes -------------------------------------------------------------------------------------
 
@@ -34,12 +33,12 @@ start_nginx() {
     printf 'listen %s;\n' "$nginx" >"$prefix/listen.conf"
     cp "$1" "$prefix/files/metrics.gz"
     gzip -dc "$1" >"$prefix/files/metrics"
-    # Root's nginx would give its worker to somebody who may not read this folder.
+    # Started by root, nginx would run its worker as a user that cannot read this folder.
     [ "$(id -u)" != 0 ] || flags=(-g "user root root;")
     nginx -p "$prefix" -c "$prefix/nginx.conf" -e error.log "${flags[@]}" >"$prefix/out.log" 2>&1 &
     nginx_pid=$!
     running+=("$nginx_pid")
-    until_true 10 "nginx" nginx_answers
+    wait_for 10 "nginx" nginx_answers
     curl -sf --max-time 10 -H 'Accept-Encoding: gzip' "http://$nginx/metrics" | cmp - "$1" ||
         die "nginx does not serve the exporter's bytes"
 }
@@ -49,8 +48,8 @@ nginx_answers() {
     curl -sf --max-time 5 -o "$HOME_DIR/nginx/probe" "http://$nginx/metrics"
 }
 
-# answers_per_second ADDRESS DURATION
-answers_per_second() {
+# responses_per_second ADDRESS DURATION
+responses_per_second() {
     local out=$HOME_DIR/wrk.log
     timeout --foreground 60 wrk -t1 -c4 -d"$2" -H 'Accept-Encoding: gzip' "http://$1/metrics" >"$out" ||
         die "wrk failed: $(tail -n 3 "$out")"
@@ -60,38 +59,38 @@ answers_per_second() {
 
 # measure_scrapes ENDPOINTS ACCOUNTS
 measure_scrapes() {
-    local page=$HOME_DIR/page.gz round theirs ours ratio ratios='' series
-    say "scrapes: $2 x $1 endpoints"
+    local page=$HOME_DIR/page.gz round nginx_rate exporter_rate ratio ratios='' series
+    log "scrapes: $2 x $1 endpoints"
     start_vendor "$1" "$2"
     # One walk is enough here: an hour passes before the next.
     start_exporter "$2" 1h user_agent
-    until_true 120 "the first walk" is_ready
+    wait_for 120 "the first walk" is_ready
     settle
     scrape "$page"
     gzip -t "$page"
     series=$(gzip -dc "$page" | grep -c '^vobiz_endpoint_registered{')
     [ "$series" = $(($1 * $2)) ] || die "$series endpoints are shown, not $(($1 * $2))"
     start_nginx "$page"
-    answers_per_second "$nginx" 1s >/dev/null
-    answers_per_second "$exporter" 1s >/dev/null
-    tell '' "### Scrapes: $2 x $1 endpoints ($(stat -c %s "$page") bytes of gzip, $(gzip -dc "$page" | wc -c) of text)" '' \
-        '| round | nginx, answers/s | vobiz-exporter, answers/s | ratio |' '|---|---|---|---|'
+    responses_per_second "$nginx" 1s >/dev/null
+    responses_per_second "$exporter" 1s >/dev/null
+    report '' "### Scrapes: $2 x $1 endpoints ($(stat -c %s "$page") bytes of gzip, $(gzip -dc "$page" | wc -c) of text)" '' \
+        '| round | nginx, responses/s | vobiz-exporter, responses/s | ratio |' '|---|---|---|---|'
     for ((round = 1; round <= ROUNDS; round++)); do
-        # The first one has the cooler machine, so they alternate.
+        # They alternate, because the first of a pair may run on a cooler machine.
         if ((round % 2)); then
-            theirs=$(answers_per_second "$nginx" $ROUND)
-            ours=$(answers_per_second "$exporter" $ROUND)
+            nginx_rate=$(responses_per_second "$nginx" $ROUND)
+            exporter_rate=$(responses_per_second "$exporter" $ROUND)
         else
-            ours=$(answers_per_second "$exporter" $ROUND)
-            theirs=$(answers_per_second "$nginx" $ROUND)
+            exporter_rate=$(responses_per_second "$exporter" $ROUND)
+            nginx_rate=$(responses_per_second "$nginx" $ROUND)
         fi
-        ratio=$(calc "$ours / $theirs")
+        ratio=$(calc "$exporter_rate / $nginx_rate")
         ratios+=$ratio$'\n'
-        tell "| $round | $theirs | $ours | $ratio |"
+        report "| $round | $nginx_rate | $exporter_rate | $ratio |"
     done
     ratio=$(printf '%s' "$ratios" | median)
-    tell "| median | | | **$ratio** (wanted: 1.00, hoped for: 1.20; $(verdict "$ratio >= 1")) |"
-    finish_all
+    report "| median | | | **$ratio** (wanted: 1.00, hoped for: 1.20; $(verdict "$ratio >= 1")) |"
+    stop_all
 }
 
 # --- fleets --------------------------------------------------------------------------------------
@@ -101,28 +100,28 @@ fleet_cpu='' fleet_peak=''
 # so many after the first), and the peak of resident memory in MiB after at least three walks and ten
 # scrapes, five of which fall into a walk.
 measure_fleet() {
-    local begun walks=$3 number
-    say "fleet: $1 endpoints"
+    local started walks=$3 number
+    log "fleet: $1 endpoints"
     start_vendor "$1" 1
     start_exporter 1 "$2" "user_agent, timestamps"
-    until_true 120 "walk 1" has_published 1
+    wait_for 120 "walk 1" has_published 1
     settle
-    begun=$(cpu_ticks "$exporter_pid")
-    until_true 180 "walk $((walks + 1))" has_published $((walks + 1))
+    started=$(cpu_ticks "$exporter_pid")
+    wait_for 180 "walk $((walks + 1))" has_published $((walks + 1))
     settle
-    fleet_cpu=$(awk "BEGIN { printf \"%.3f\", ($(cpu_ticks "$exporter_pid") - $begun) / $TICKS / $walks }")
-    say "peak memory after $((walks + 1)) walks without a scrape: $(peak) MiB"
-    begun=$(cpu_ticks "$exporter_pid")
-    until_true 60 "the next walk" works_since "$begun"
+    fleet_cpu=$(awk "BEGIN { printf \"%.3f\", ($(cpu_ticks "$exporter_pid") - $started) / $TICKS / $walks }")
+    log "peak memory after $((walks + 1)) walks without a scrape: $(peak) MiB"
+    started=$(cpu_ticks "$exporter_pid")
+    wait_for 60 "the next walk" works_since "$started"
     for number in {1..5}; do scrape "$HOME_DIR/scrape-$number.gz"; done
-    until_true 120 "the last walk" has_published $((walks + 2))
+    wait_for 120 "the last walk" has_published $((walks + 2))
     settle
     for number in {6..10}; do scrape "$HOME_DIR/scrape-$number.gz"; done
     number=$(gzip -dc "$HOME_DIR/scrape-10.gz" | grep -c '^vobiz_endpoint_info{')
-    [ "$number" = "$1" ] || say "note: $number endpoints at the end; some were created or deleted"
+    [ "$number" = "$1" ] || log "note: $number endpoints at the end; some were created or deleted"
     fleet_peak=$(peak)
-    say "peak memory at the end: $fleet_peak MiB"
-    finish_all
+    log "peak memory at the end: $fleet_peak MiB"
+    stop_all
     rm -f "$HOME_DIR"/scrape-*.gz
 }
 
@@ -136,7 +135,7 @@ measure_fleets() {
     measure_fleet 100000 25s 1
     growth_cpu=$(calc "$fleet_cpu / $medium_cpu")
     growth_peak=$(calc "$fleet_peak / $medium_peak")
-    tell '' '### Memory and CPU time' '' \
+    report '' '### Memory and CPU time' '' \
         'From the start through the third walk (at least) and ten gzip scrapes; documented row shape, pages' \
         'uncompressed, groups user_agent and timestamps, limiter off. CPU: one walk and its publication.' '' \
         '| endpoints | peak resident memory, MiB | wanted | CPU per walk, s | wanted |' '|---|---|---|---|---|' \
@@ -150,10 +149,10 @@ measure_fleets() {
 
 measure_walks() {
     local latency=0.020 concurrency=8 round pages took least ratio
-    say "walks: 100,000 endpoints at 20 ms"
+    log "walks: 100,000 endpoints at 20 ms"
     start_vendor 100000 1 --latency=20ms --speed=0
     write_settings 1 60s $concurrency user_agent
-    tell '' "### Walks: 100,000 endpoints, 20 ms per request, concurrency $concurrency, limiter off" '' \
+    report '' "### Walks: 100,000 endpoints, 20 ms per request, concurrency $concurrency, limiter off" '' \
         '| walk | pages | duration, s | pages x latency / concurrency, s | ratio (wanted: at most 1.15) |' '|---|---|---|---|---|'
     for round in 1 2 3; do
         timeout --foreground 120 "$BINARY" --once --config.file="$SETTINGS" \
@@ -162,9 +161,9 @@ measure_walks() {
         took=$(value_of vobiz_walk_last_duration_seconds)
         least=$(calc "$pages * $latency / $concurrency")
         ratio=$(calc "$took / ($pages * $latency / $concurrency)")
-        tell "| $round | $pages | $(calc "$took") | $least | $ratio ($(verdict "$ratio <= 1.15")) |"
+        report "| $round | $pages | $(calc "$took") | $least | $ratio ($(verdict "$ratio <= 1.15")) |"
     done
-    finish_all
+    stop_all
 }
 
 # value_of METRIC: the value of its only sample.
@@ -191,4 +190,4 @@ if wanted scrapes; then
 fi
 if wanted fleets; then measure_fleets; fi
 if wanted walks; then measure_walks; fi
-say "the tables are in $REPORT"
+log "the tables are in $REPORT"

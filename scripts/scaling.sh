@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Measures what docs/scaling.md tells beyond docs/performance.md, on this machine, against the simulated
-# vendor in a process of its own. Prints Markdown tables; a copy stays in target/scaling/report.md.
+# Measures the figures of docs/scaling.md against the simulated API in a process of its own. Prints Markdown tables; a copy stays in target/scaling/report.md.
 #
 # usage: scripts/scaling.sh [walks] [accounts] [details]     (all three unless some are named)
-#   walks     the duration of a walk at the default pace with 1,000, 10,000 and 29,000 endpoints
+#   walks     the duration of a walk at the default rate with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
-#   details   the same with 10,000 endpoints whose list is silent, without details and with all of them
+#   details   the same with 10,000 endpoints whose list lacks expiries, without details and with all
 # BINARY=path   measure this one instead of building target/release/vobiz-exporter
 #
 # Takes about fourteen minutes once it is built. Everything listens on loopback and lies below
@@ -15,15 +14,15 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 readonly NAME=scaling HOME_DIR=$PWD/target/scaling
-# shellcheck source=scripts/stage.sh
-. scripts/stage.sh
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 
 # cpu_for SECONDS: CPU seconds that the exporter uses meanwhile.
 cpu_for() {
-    local begun
-    begun=$(cpu_ticks "$exporter_pid")
+    local started
+    started=$(cpu_ticks "$exporter_pid")
     sleep "$1"
-    calc "($(cpu_ticks "$exporter_pid") - $begun) / $TICKS"
+    calc "($(cpu_ticks "$exporter_pid") - $started) / $TICKS"
 }
 
 # sum_of METRIC: of its samples in a scrape of now.
@@ -40,53 +39,53 @@ value_of() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$HOME_DIR/o
 
 measure_walks() {
     local endpoints
-    tell '' '### Walks at the default pace of five requests a second' '' \
+    report '' '### Walks at the default pace of five requests a second' '' \
         '| endpoints | pages | walk, s |' '|---|---|---|'
     for endpoints in 1000 10000 29000; do
-        say "a walk over $endpoints endpoints"
+        log "a walk over $endpoints endpoints"
         start_vendor "$endpoints" 1 --speed=0
         write_settings 1 60s 2 user_agent
         VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND=5 timeout --foreground 300 \
             "$BINARY" --once --config.file="$SETTINGS" >"$HOME_DIR/once.prom" 2>"$exporter_log" ||
             die "a walk failed: $(tail -n 3 "$exporter_log")"
-        tell "| $endpoints | $(value_of vobiz_walk_pages) | $(calc "$(value_of vobiz_walk_last_duration_seconds)") |"
-        finish_all
+        report "| $endpoints | $(value_of vobiz_walk_pages) | $(calc "$(value_of vobiz_walk_last_duration_seconds)") |"
+        stop_all
     done
 }
 
 measure_accounts() {
     local accounts cpu
-    tell '' '### Accounts of 45 endpoints, one walk of each a minute' '' \
+    report '' '### Accounts of 45 endpoints, one walk of each a minute' '' \
         '| accounts | endpoints | peak resident memory, MiB | CPU per minute, s |' '|---|---|---|---|'
     for accounts in 100 300 1000; do
-        say "$accounts accounts"
+        log "$accounts accounts"
         start_vendor 45 "$accounts" --speed=0
         start_exporter "$accounts" 60s user_agent
-        until_true 120 "the first walks" is_ready
-        until_true 30 "their publication" is "$accounts" vobiz_up
-        # The second walks, with all that is held twice while they run.
+        wait_for 120 "the first walks" is_ready
+        wait_for 30 "their publication" is "$accounts" vobiz_up
+        # During the second walks, two snapshots of each account exist.
         cpu=$(cpu_for 120)
         scrape "$HOME_DIR/page.gz"
-        tell "| $accounts | $((accounts * 45)) | $(peak) | $(calc "$cpu / 2") |"
-        finish_all
+        report "| $accounts | $((accounts * 45)) | $(peak) | $(calc "$cpu / 2") |"
+        stop_all
     done
 }
 
 # measure_details MODE
 measure_details() {
-    local begun=$SECONDS took cpu shown rest
-    say "10,000 endpoints, details: $1"
+    local started=$SECONDS took cpu shown rest
+    log "10,000 endpoints, details: $1"
     start_vendor 10000 1 --speed=0
     start_exporter 1 60s user_agent "details: {mode: $1, requests_per_minute: 6000, max_age: 1h}"
-    until_true 60 "the first walk" is_ready
-    [ "$1" = never ] || until_true 300 "every detail" is 0 vobiz_details_pending
-    took=$((SECONDS - begun))
+    wait_for 60 "the first walk" is_ready
+    [ "$1" = never ] || wait_for 300 "every detail" is 0 vobiz_details_pending
+    took=$((SECONDS - started))
     cpu=$(calc "$(cpu_ticks "$exporter_pid") / $TICKS")
     scrape "$HOME_DIR/page.gz"
     shown=$(gzip -dc "$HOME_DIR/page.gz" | grep -c '^vobiz_endpoint_detail_timestamp_seconds{' || true)
     rest=$(cpu_for 120)
-    tell "| $1 | $shown | $took | $cpu | $(calc "$rest / 2") | $(peak) |"
-    finish_all
+    report "| $1 | $shown | $took | $cpu | $(calc "$rest / 2") | $(peak) |"
+    stop_all
 }
 
 for part in "$@"; do
@@ -106,10 +105,10 @@ if wanted walks; then measure_walks; fi
 if wanted accounts; then measure_accounts; fi
 if wanted details; then
     shape=captured
-    tell '' '### 10,000 endpoints whose list is silent, 6,000 details a minute' '' \
+    report '' '### 10,000 endpoints whose list is silent, 6,000 details a minute' '' \
         '| details | retrieved | until all are there, s | CPU until then, s | CPU per minute afterwards, s | peak resident memory, MiB |' \
         '|---|---|---|---|---|---|'
     measure_details never
     measure_details auto
 fi
-say "the tables are in $REPORT"
+log "the tables are in $REPORT"

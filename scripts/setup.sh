@@ -165,7 +165,7 @@ node_packages() {
     [ -n "$missing" ] || return 0
     say "installing$missing into target/npm"
     mkdir -p target/npm
-    # All of them: npm removes what it is not told of.
+    # All of them in one command: npm removes packages that a command does not name.
     # shellcheck disable=SC2086 # one word per package
     npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error $NODE_PACKAGES >&2 ||
         die "npm could not install$missing (is there a network?)"

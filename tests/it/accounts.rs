@@ -17,7 +17,7 @@ fn asked(requests: &[RequestRecord], auth_id: &str) -> Vec<f64> {
 }
 
 #[tokio::test]
-async fn an_account_that_is_ill_delays_no_other_and_one_that_is_refused_backs_off() {
+async fn a_failing_account_delays_no_other_and_a_refused_one_backs_off() {
     let names = ["well", "hanging", "refused"];
     let vendor = vendor(names.map(|name| (name, 45))).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("hanging")));
@@ -214,8 +214,8 @@ async fn token_files_that_would_hang_stop_no_account() {
         })
         .await;
 
-    let (ill, _) = names.split_at(8);
-    for name in ill {
+    let (failing, _) = names.split_at(8);
+    for name in failing {
         let file = folder.path().join(name);
         std::fs::remove_file(&file).unwrap();
         let made = std::process::Command::new("mkfifo").arg(&file).status();
@@ -229,7 +229,9 @@ async fn token_files_that_would_hang_stop_no_account() {
     };
     exporter
         .until("two failed looks of each", |scrape| {
-            ill.iter().all(|name| failures(scrape, name) >= Some(2.0))
+            failing
+                .iter()
+                .all(|name| failures(scrape, name) >= Some(2.0))
         })
         .await;
     let before = exporter.scrape().await;

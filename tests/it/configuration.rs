@@ -167,7 +167,7 @@ async fn valid_files_are_accepted_and_invalid_ones_refused_with_their_messages()
 }
 
 #[tokio::test]
-async fn a_file_nested_without_end_is_refused_as_any_other_mistake() {
+async fn a_file_nested_without_end_is_refused_like_any_other_error() {
     let deep = "- ".repeat(100_000);
     let ended = ConfigCheck::new().check("deep.yaml", &deep).run().await;
     assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");

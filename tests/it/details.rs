@@ -171,8 +171,9 @@ async fn a_detail_budget_that_is_too_small_is_logged_once() {
         })
         .await;
     let log = exporter.log();
-    let told = log.matches("20 endpoints want details, but 60.0 requests per minute beside walks");
-    assert_eq!(told.count(), 1, "{log}");
+    let warnings =
+        log.matches("20 endpoints want details, but 60.0 requests per minute beside walks");
+    assert_eq!(warnings.count(), 1, "{log}");
 }
 
 #[tokio::test]

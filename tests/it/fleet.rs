@@ -13,8 +13,8 @@ async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
         ..Options::default()
     };
     let vendor = Vendor::start(world, options).await.unwrap();
-    let patient = "poll: {interval: 60s, max_age: 5m, deadline: 50s}";
-    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", patient)])).await;
+    let times = "poll: {interval: 60s, max_age: 5m, deadline: 50s}";
+    let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", times)])).await;
     // The landing page tells it without a scrape of ninety megabytes.
     until("the first walk", || async {
         let (.., landing) = exporter.get("/").await;

@@ -120,7 +120,7 @@ async fn without_usernames(shape: Shape) {
     ];
     let Finished { code, log } = exporter.terminate().await;
     assert_eq!(code, Some(0), "{log}");
-    let told = [
+    let outputs = [
         log,
         format!(
             "{:?}",
@@ -132,7 +132,7 @@ async fn without_usernames(shape: Shape) {
     let scrape = Scrape::read(&pages[0]);
     assert_eq!(scrape.count("vobiz_endpoint_info", &[]), 45);
     assert!(scrape.count("vobiz_endpoint_contact_info", &[]) > 0);
-    for text in pages.into_iter().chain(told) {
+    for text in pages.into_iter().chain(outputs) {
         assert!(!text.contains("username=\""), "{text}");
         for username in &usernames {
             assert!(!text.contains(username), "{username} stands in {text}");

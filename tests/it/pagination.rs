@@ -315,7 +315,7 @@ async fn a_list_that_cannot_be_read_completely_is_not_shown() {
     walked.is_refused("offset-ignored", "inconsistent");
     walked.is_refused("offset-ignored-and-endless", "inconsistent");
     walked.is_refused("emptied", "inconsistent");
-    // Chance may link some pages, but it cannot find everybody.
+    // Chance may link some pages, but it cannot find every endpoint.
     assert!(
         walked.rereads("shuffled").contains_key("anchor"),
         "counting was tried, too"

@@ -128,27 +128,27 @@ fn echoed_secrets() -> BTreeMap<&'static str, Fault> {
     ])
 }
 
-/// A proxy that refuses everything with this status and repeats what it was told.
+/// A proxy that refuses everything with this status and repeats the request.
 async fn echoing_proxy(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut told = vec![0; 4096];
-            let read = stream.read(&mut told).await.unwrap_or(0);
-            let told = String::from_utf8_lossy(&told[..read]);
+            let mut echoed = vec![0; 4096];
+            let read = stream.read(&mut echoed).await.unwrap_or(0);
+            let echoed = String::from_utf8_lossy(&echoed[..read]);
             // The secrets first: what is said is cut somewhere.
             let (mut secrets, rest): (Vec<_>, Vec<_>) =
-                (told.lines()).partition(|line| line.contains("XYZZY") || line.contains(ENCODED));
+                (echoed.lines()).partition(|line| line.contains("XYZZY") || line.contains(ENCODED));
             secrets.extend(rest);
-            let mut told = secrets.join(" ");
+            let mut echoed = secrets.join(" ");
             if status.starts_with("407") {
-                told.insert_str(0, PASSWORD);
+                echoed.insert_str(0, PASSWORD);
             }
-            let length = told.len();
+            let length = echoed.len();
             let answer = format!(
                 "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
-                 Connection: close\r\n\r\n{told}"
+                 Connection: close\r\n\r\n{echoed}"
             );
             let _ = stream.write_all(answer.as_bytes()).await;
         }
@@ -197,7 +197,7 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor that is indiscreet to all but one account, and the exporter's configuration for it.
+/// A vendor that echoes secrets to all but one account, and the exporter's configuration for it.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();
@@ -294,10 +294,10 @@ async fn no_page_shows_a_token() {
     .await;
     for name in faults().keys() {
         let path = format!("/probe?account={name}&endpoint_id=1&debug=true");
-        let told = ask(&address, "GET", &path, &[]).await;
-        assert_eq!(told.status, 200, "{name}");
-        assert!(told.text().contains("failure, "), "{}", told.text());
-        assert_discreet(&path, &told.text());
+        let echoed = ask(&address, "GET", &path, &[]).await;
+        assert_eq!(echoed.status, 200, "{name}");
+        assert!(echoed.text().contains("failure, "), "{}", echoed.text());
+        assert_discreet(&path, &echoed.text());
     }
     let secret = format!("/{TOKEN}?token={TOKEN}");
     for (method, path, headers, status) in [

@@ -282,11 +282,11 @@ async fn an_endpoint_keeps_the_time_of_its_loss_until_it_is_back() {
     let both = [("gained".to_owned(), 1.0), ("lost".to_owned(), 1.0)];
     assert_eq!(changes(&back, REGISTRATIONS), both);
     let log = exporter.terminate().await.log;
-    for told in [
+    for line in [
         "endpoint lost its registration",
         "endpoint registered again",
     ] {
-        assert_eq!(log.matches(told).count(), 1, "{told}: {log}");
+        assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
     }
 }
 

@@ -128,7 +128,7 @@ async fn an_authority_used_as_a_server_certificate_is_explained() {
 }
 
 #[tokio::test]
-async fn authorities_of_the_environment_that_cannot_be_read_are_a_mistake() {
+async fn authorities_of_the_environment_that_cannot_be_read_are_an_error() {
     for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
         let arguments = ["--config.check"];
         let checked = Program::new(&arguments)
@@ -143,7 +143,7 @@ async fn authorities_of_the_environment_that_cannot_be_read_are_a_mistake() {
 }
 
 #[tokio::test]
-async fn a_file_of_authorities_that_holds_none_is_a_mistake_of_the_configuration() {
+async fn a_file_of_authorities_that_holds_none_is_an_error_of_the_configuration() {
     let (vendor, _) = private_vendor("localhost").await;
     for arguments in [&[][..], &["--config.check"], &["--once"]] {
         let ended = Program::configured(&trusting(&vendor, "absent.pem"), arguments)

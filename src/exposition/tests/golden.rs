@@ -112,10 +112,10 @@ fn accounts() -> (Vec<AccountState>, Instruments) {
         ThrottleCause::Limiter,
         std::time::Duration::from_millis(200),
     );
-    instruments.account("ill").walk_failed("auth");
+    instruments.account("down").walk_failed("auth");
     instruments.config_loaded(at(-10));
     instruments.http_request("metrics", 200);
-    let states = vec![rich(), fresh("new"), failed(&fresh("ill"), "auth")];
+    let states = vec![rich(), fresh("new"), failed(&fresh("down"), "auth")];
     (states, instruments)
 }
 

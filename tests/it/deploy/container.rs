@@ -200,8 +200,8 @@ async fn the_image_holds_one_program_whose_health_check_needs_no_network() {
     let health: Vec<_> = ["exec", "exporter"].into_iter().chain(health).collect();
     assert_eq!(done(&mut engine.podman(&health)).await.out, "healthy\n");
     let other = [&health[..], &["--web.listen-address=:10058"]].concat();
-    let ill = Ended::from(engine.podman(&other).output().await.unwrap());
-    assert_eq!(ill.code, Some(1), "{ill:?}");
+    let unhealthy = Ended::from(engine.podman(&other).output().await.unwrap());
+    assert_eq!(unhealthy.code, Some(1), "{unhealthy:?}");
 
     let files = engine.folder().join("files.tar");
     done(&mut engine.podman(&["export", "--output", files.to_str().unwrap(), "exporter"])).await;

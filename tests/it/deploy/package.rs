@@ -62,7 +62,7 @@ impl Installation {
         self.folder.path().join("root").join(path)
     }
 
-    async fn dpkg(&self, deed: &str, what: &Path) {
+    async fn dpkg(&self, action: &str, what: &Path) {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
         let folders = [self.folder.path().join("stubs")]
@@ -78,13 +78,13 @@ impl Installation {
                 "--force-script-chrootless",
                 "--force-not-root",
             ])
-            .arg(deed)
+            .arg(action)
             .arg(what)
             .env("PATH", std::env::join_paths(folders).unwrap())
             .output()
             .await
             .unwrap();
-        assert!(output.status.success(), "{deed}: {output:?}");
+        assert!(output.status.success(), "{action}: {output:?}");
     }
 
     /// Follows what the manual page of the program refers to.

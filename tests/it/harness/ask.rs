@@ -69,7 +69,7 @@ impl Answer {
                     "one member and nothing behind it"
                 );
             }
-            Some(other) => panic!("nobody asked for {other}"),
+            Some(other) => panic!("unexpected encoding {other}"),
         }
         text
     }
@@ -84,7 +84,7 @@ pub async fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str
     Answer::read(&answer)
 }
 
-/// `GET` without any wishes.
+/// `GET` without further headers.
 pub async fn get(address: &str, path: &str) -> Answer {
     ask(address, "GET", path, &[]).await
 }

@@ -20,7 +20,7 @@ pub struct Exporter {
     log: Written,
 }
 
-/// How an exporter that was told to end has ended.
+/// The exit code and the log of an exporter that was stopped.
 pub struct Finished {
     pub code: Option<i32>,
     pub log: String,

@@ -1,5 +1,5 @@
-//! The stand on which stories are told: the simulated vendor in this process, the exporter as the
-//! binary that users run, and what Prometheus would see of it.
+//! The harness of all tests: the simulated vendor in this process, the exporter as the binary that
+//! users run, and what Prometheus would see of it.
 
 mod ask;
 mod exporter;
@@ -47,7 +47,7 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(
     };
     tokio::time::timeout(timeout, asking)
         .await
-        .unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+        .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
 /// A configuration with one account, `main`, on this vendor, walked as often as is allowed.

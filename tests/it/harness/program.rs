@@ -62,11 +62,11 @@ impl Program {
     }
 
     /// Started by a shell that has done this first, such as `umask 077`.
-    pub fn after(mut self, deed: &str) -> Self {
+    pub fn after(mut self, setup: &str) -> Self {
         let plain = self.command.as_std();
         let mut shell = Command::new("/bin/sh");
         shell
-            .args(["-c", &format!(r#"{deed}; exec "$0" "$@""#)])
+            .args(["-c", &format!(r#"{setup}; exec "$0" "$@""#)])
             .arg(plain.get_program())
             .args(plain.get_args())
             .env_clear()

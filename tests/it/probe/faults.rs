@@ -20,22 +20,22 @@ const MARK: &str = "XYZZY";
 /// Name of the account, fault, reason, status.
 type Case = (&'static str, Fault, &'static str, Option<f64>);
 
-fn cases(elsewhere: &str) -> Vec<Case> {
+fn cases(other_host: &str) -> Vec<Case> {
     let status = |status| Fault::error(status, ErrorBody::Raw(format!("{{\"error\":\"{MARK}\"}}")));
     let redirect = Fault::new(Effect::Redirect {
         status: 302,
-        location: format!("http://{elsewhere}/{MARK}"),
+        location: format!("http://{other_host}/{MARK}"),
     });
     let found = Some(200.0);
     vec![
         ("auth", status(401), "auth", Some(401.0)),
         (
-            "indiscreet",
+            "echoing",
             Fault::error(
                 401,
                 ErrorBody::Raw(format!(
-                    "{{\"error\":\"no token-of-indiscreet of {}\"}}",
-                    auth_id("indiscreet")
+                    "{{\"error\":\"no token-of-echoing of {}\"}}",
+                    auth_id("echoing")
                 )),
             ),
             "auth",
@@ -115,22 +115,22 @@ fn cases(elsewhere: &str) -> Vec<Case> {
 }
 
 /// Another host, and the number of its requests.
-async fn elsewhere() -> (String, Arc<AtomicUsize>) {
+async fn listen_as_other_host() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let visitors = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&visitors);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
     tokio::spawn(async move {
         while listener.accept().await.is_ok() {
             counted.fetch_add(1, Ordering::Relaxed);
         }
     });
-    (address, visitors)
+    (address, connections)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
-    let (other_host, visitors) = elsewhere().await;
+    let (other_host, connections) = listen_as_other_host().await;
     let cases = cases(&other_host);
     let vendor = vendor(cases.iter().map(|case| (case.0, 3))).await;
     let accounts = cases.iter().map(|case| (case.0, ""));
@@ -165,7 +165,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         assert_eq!(registered(&scrape), None, "{name}");
         assert!(!scrape.text.contains(MARK), "{name}: {}", scrape.text);
         // A debug probe is a new request, which would last until the deadline if the API hangs.
-        let told = if status.is_some() {
+        let text_of_debug = if status.is_some() {
             let words = format!("{}&debug=true", path(name, id));
             get(exporter.address(), &words).await.text()
         } else {
@@ -173,8 +173,8 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         };
         for secret in [auth_id(name), format!("token-of-{name}")] {
             assert!(
-                !scrape.text.contains(&secret) && !told.contains(&secret),
-                "{name}: {told}"
+                !scrape.text.contains(&secret) && !text_of_debug.contains(&secret),
+                "{name}: {text_of_debug}"
             );
         }
         vendor.cancel(planned);
@@ -199,7 +199,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         );
     }
     assert_eq!(
-        visitors.load(Ordering::Relaxed),
+        connections.load(Ordering::Relaxed),
         0,
         "another host was asked"
     );

@@ -181,17 +181,17 @@ async fn the_debug_text_has_the_samples_and_no_secrets() {
     let (vendor, exporter) = exporter_of(20).await;
     let id = phone(&vendor, true);
     for id in [id.as_str(), "999"] {
-        let told = get(
+        let debug = get(
             exporter.address(),
             &format!("{}&debug=true", path("main", id)),
         )
         .await;
-        assert_eq!(told.status, 200);
+        assert_eq!(debug.status, 200);
         assert_eq!(
-            told.header("content-type"),
+            debug.header("content-type"),
             Some("text/plain; charset=utf-8")
         );
-        let text = told.text();
+        let text = debug.text();
         let request = format!("/api/v1/Account/***/Endpoint/{id}/\n");
         assert!(text.contains(&request), "{text}");
         for secret in [
@@ -241,8 +241,8 @@ async fn a_probe_that_hangs_does_not_delay_the_shutdown() {
     let process = Program::configured(&text, &["--web.listen-address=127.0.0.1:0"]).start();
     let address = process.listens(1).await.remove(0);
     let path = path("main", "1");
-    let patient = [("X-Prometheus-Scrape-Timeout-Seconds", "100")];
-    let hanging = tokio::spawn(async move { read_all(&address, &path, &patient).await });
+    let long_timeout = [("X-Prometheus-Scrape-Timeout-Seconds", "100")];
+    let hanging = tokio::spawn(async move { read_all(&address, &path, &long_timeout).await });
     vendor.until(|counts| counts.retrieve_endpoint > 0).await;
     until("the first walk", || async {
         process.err().contains("walk published").then_some(())

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The stage on which the exporter is measured: the simulated vendor and the exporter as processes of
-# their own, and what /proc tells of them. Read by scripts/perf.sh and scripts/scaling.sh, which set
-# NAME (whose words these are) and HOME_DIR (where everything lies). BINARY=path names the binary that
-# is measured; without it, target/release/vobiz-exporter is built.
+# Functions of scripts/perf.sh and scripts/scaling.sh: they start the simulated API and the exporter as
+# processes, and read their use of memory and CPU from /proc. The caller sets NAME, the prefix of log lines,
+# and HOME_DIR, the folder of all files. BINARY=path names the binary to measure; without it,
+# target/release/vobiz-exporter is built.
 # shellcheck disable=SC2034,SC2317
 
 readonly REPORT=$HOME_DIR/report.md SETTINGS=$HOME_DIR/settings.yaml
@@ -10,12 +10,12 @@ readonly REPORT=$HOME_DIR/report.md SETTINGS=$HOME_DIR/settings.yaml
 TICKS=$(getconf CLK_TCK)
 readonly TICKS
 
-say() { printf '%s: %s\n' "$NAME" "$*" >&2; }
+log() { printf '%s: %s\n' "$NAME" "$*" >&2; }
 die() {
-    say "$*"
+    log "$*"
     exit 1
 }
-tell() { printf '%s\n' "$@" | tee -a "$REPORT"; }
+report() { printf '%s\n' "$@" | tee -a "$REPORT"; }
 # calc EXPRESSION: its value with two decimals.
 calc() { awk "BEGIN { printf \"%.2f\", $1 }"; }
 verdict() { awk "BEGIN { print ($1) ? \"met\" : \"missed\" }"; }
@@ -23,11 +23,11 @@ median() { sort -n | awk '{ all[NR] = $1 } END { print (NR % 2) ? all[(NR + 1) /
 
 # --- processes -----------------------------------------------------------------------------------
 
-# The ids of the processes that are ours and may still run.
+# The ids of the processes that this script started and that may still run.
 running=()
 
-# finish PID: asks it to end, and makes it end if it does not within five seconds.
-finish() {
+# stop PID: sends SIGTERM, and SIGKILL after five seconds.
+stop() {
     local pid=$1 other left=() tries=50
     kill -TERM "$pid" 2>/dev/null || true
     while kill -0 "$pid" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
@@ -39,34 +39,34 @@ finish() {
     running=("${left[@]+"${left[@]}"}")
 }
 
-finish_all() {
-    while [ ${#running[@]} -gt 0 ]; do finish "${running[-1]}"; done
+stop_all() {
+    while [ ${#running[@]} -gt 0 ]; do stop "${running[-1]}"; done
 }
-trap finish_all EXIT
+trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# until_true SECONDS WHAT COMMAND...: waits until the command succeeds.
-until_true() {
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds.
+wait_for() {
     local end=$((SECONDS + $1)) what=$2
     shift 2
     until "$@"; do
-        [ $SECONDS -lt $end ] || die "gave up waiting for $what"
+        [ $SECONDS -lt $end ] || die "timed out: $what"
         sleep 0.1
     done
 }
 
-# says PID FILE PATTERN: is the pattern in the file? Fails for good if the process has ended.
-says() {
+# log_has PID FILE PATTERN: whether the pattern is in the file. Ends the script if the process has ended.
+log_has() {
     grep -qE "$3" "$2" && return 0
     kill -0 "$1" 2>/dev/null || die "a process has ended: $(tail -n 3 "$2")"
     return 1
 }
 
-# The first address on loopback that a file names.
+# The first loopback address in a file.
 address_in() { grep -oE -m 1 '127\.0\.0\.1:[1-9][0-9]*' "$1" | head -n 1; }
 
-# A port on loopback that nobody listens on.
+# A free port on loopback.
 free_port() {
     local port
     for port in {19460..19499}; do
@@ -79,18 +79,18 @@ free_port() {
 }
 
 vendor_pid='' vendor=''
-# start_vendor ENDPOINTS ACCOUNTS [FLAG...]: rows in the documented shape, unless shape says otherwise.
+# start_vendor ENDPOINTS ACCOUNTS [FLAG...]: rows in the documented shape, unless shape log_has otherwise.
 shape=documented
 start_vendor() {
     local endpoints=$1 accounts=$2 log=$HOME_DIR/vendor.log
     shift 2
-    # Emptied before, not by the redirection: what the last one said must not be found in it.
+    # Emptied here: lines of an earlier process must not be found.
     : >"$log"
     "$BINARY" simulate --listen-address=127.0.0.1:0 --endpoints="$endpoints" \
         --accounts="$accounts" --seed=1 --row-shape="$shape" --no-gzip "$@" >>"$log" 2>&1 &
     vendor_pid=$!
     running+=("$vendor_pid")
-    until_true 60 "the simulated vendor" says "$vendor_pid" "$log" 'answers at'
+    wait_for 60 "the simulated vendor" log_has "$vendor_pid" "$log" 'answers at'
     vendor=$(address_in "$log")
 }
 
@@ -121,40 +121,40 @@ start_exporter() {
         >>"$exporter_log" 2>&1 &
     exporter_pid=$!
     running+=("$exporter_pid")
-    until_true 30 "the exporter" says "$exporter_pid" "$exporter_log" 'listening.*127\.0\.0\.1:|127\.0\.0\.1:.*listening'
+    wait_for 30 "the exporter" log_has "$exporter_pid" "$exporter_log" 'listening.*127\.0\.0\.1:|127\.0\.0\.1:.*listening'
     exporter=$(grep -m 1 listening "$exporter_log" | grep -oE '127\.0\.0\.1:[0-9]+' | head -n 1)
 }
 
 is_ready() {
-    says "$exporter_pid" "$exporter_log" listening
+    log_has "$exporter_pid" "$exporter_log" listening
     curl -sf --max-time 5 -o "$HOME_DIR/ready" "http://$exporter/-/ready"
 }
 
-# has_published COUNT: has the log told of so many published walks?
+# has_published COUNT: whether the log has so many published walks.
 has_published() {
     kill -0 "$exporter_pid" 2>/dev/null || die "the exporter has ended: $(tail -n 3 "$exporter_log")"
     ! grep -m 1 'walk failed' "$exporter_log" >&2 || die "a walk has failed"
     [ "$(grep -c 'walk published' "$exporter_log")" -ge "$1" ]
 }
 
-# scrape FILE: as Prometheus does it, compressed.
+# scrape FILE: a compressed scrape, as Prometheus makes it.
 scrape() {
     curl -sf --max-time 30 -H 'Accept-Encoding: gzip' -o "$1" "http://$exporter/metrics" ||
         die "a scrape failed"
 }
 
-# CPU time of a process so far, in ticks. The name before the last ")" may hold anything.
+# CPU time of a process so far, in ticks. The program name before the last ")" may contain spaces.
 cpu_ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
-# The most resident memory that the exporter has had so far, in MiB.
+# Peak of the exporter's resident memory so far, in MiB.
 peak() { awk '/^VmHWM:/ { printf "%.1f", $2 / 1024 }' "/proc/$exporter_pid/status"; }
 
-# Waits until a second passes in which the exporter does next to nothing.
+# Waits for a second in which the exporter uses at most one tick of CPU time.
 settle() {
     local before now end=$((SECONDS + 60))
     now=$(cpu_ticks "$exporter_pid")
     while :; do
-        [ $SECONDS -lt $end ] || die "the exporter does not come to rest"
+        [ $SECONDS -lt $end ] || die "the exporter stays busy"
         before=$now
         sleep 1
         now=$(cpu_ticks "$exporter_pid")
@@ -162,10 +162,10 @@ settle() {
     done
 }
 
-# Has the exporter begun to work, seen from so many ticks?
+# Whether the exporter has used CPU time since so many ticks.
 works_since() { [ $(($(cpu_ticks "$exporter_pid") - $1)) -gt 2 ] || has_published 3; }
 
-# begin_report WORDS: sees to the binary, and begins the report with the machine.
+# begin_report TEXT: builds the binary if necessary, and starts the report with the machine.
 begin_report() {
     mkdir -p "$HOME_DIR"
     if [ -z "${BINARY:-}" ]; then
@@ -174,5 +174,5 @@ begin_report() {
     fi
     [ -x "$BINARY" ] || die "$BINARY cannot be run"
     : >"$REPORT"
-    tell "$("$BINARY" --version | head -n 1), $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r)${1:+, $1}"
+    report "$("$BINARY" --version | head -n 1), $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), Linux $(uname -r)${1:+, $1}"
 }

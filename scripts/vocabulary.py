@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Searches the tree for words of a private vocabulary that standard terms have replaced.
+
+Compares every part of an identifier, too: `has_told` and `HasTold` hold the word `told`. CHANGELOG.md lists
+old names and is exempt. Rules, runbooks and dashboards have texts of their own.
+
+usage: scripts/vocabulary.py [FILE OR FOLDER]...
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORDS = set(
+    """
+    letterbox landlord household doormat gallery galleries garden cellar stairs doorbell picture pictures
+    draft drafts sealed paint painted asker heed heeds agenda suspicion suspect surroundings weave woven
+    patience impatient patient pulse newcomer newcomers shortage misunderstood
+    mistake mistakes masked obey obeys workshop ledger debt debts owes owed whoever whom
+    told telling hears heard ear ears clinic ill healed vain deed indiscreet indiscretion
+    indiscretions glitch glitches unhurried
+    """.split()
+)
+EXEMPT = (
+    "CHANGELOG.md",
+    "LICENSE",
+    "scripts/vocabulary.py",
+    "docs/dashboards.md",
+    "docs/images/",
+    "docs/runbooks/",
+    "deploy/alertmanager/",
+    "deploy/prometheus/",
+    "deploy/kubernetes/prometheusrule.yaml",
+    "grafana/",
+    "tests/it/rules/",
+    "tests/it/runbooks/",
+    "tests/it/dashboards/",
+    "tests/it/chain/",
+)
+PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def main():
+    listed = subprocess.run(
+        ["git", "ls-files", "--", *sys.argv[1:]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = 0
+    for name in listed.stdout.splitlines():
+        if name.startswith(EXEMPT):
+            continue
+        try:
+            lines = (ROOT / name).read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        for number, line in enumerate(lines, 1):
+            words = {part.lower() for part in PART.findall(line)} & WORDS
+            if words:
+                found += 1
+                print(f"{name}:{number}: {', '.join(sorted(words))}: {line.strip()[:100]}")
+    if found:
+        sys.exit(f"vocabulary: {found} lines hold words that have a standard term")
+    print("vocabulary: in order")
+
+
+if __name__ == "__main__":
+    main()
