@@ -155,7 +155,7 @@ fn configuration(args: &SimulateArgs, vendor: &Vendor, seed: u64) -> String {
         writeln!(text, "  - {account}").expect("a string takes every write");
     }
     if accounts > PRINTED_ACCOUNTS {
-        text += &format!("  # ... to {}\n", auth_id(accounts));
+        writeln!(text, "  # ... to {}", auth_id(accounts)).expect("a string takes every write");
     }
     text
 }

@@ -61,7 +61,7 @@ impl Fields {
         self.0 |= 1 << field as u8;
     }
 
-    /// Is the field in the set?
+    /// Whether the field is in the set.
     pub fn contains(self, field: Field) -> bool {
         self.0 & (1 << field as u8) != 0
     }

@@ -39,7 +39,7 @@ pub struct Error {
 }
 
 impl ErrorKind {
-    /// May the same request succeed if it is made again? 408, 429, 5xx and faults of the network.
+    /// Whether the same request may succeed later: 408, 429, 5xx and faults of the network.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -207,7 +207,7 @@ fn wait(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_WAIT)))
 }
 
-/// Do these raw values of a body's `error` and `status` announce an error? Empty ones do not.
+/// Whether these raw values of a body's `error` and `status` announce an error. Empty ones do not.
 pub(super) fn is_error_body(error: Option<&str>, status: Option<&str>) -> bool {
     let is_error = |status: &str| status.eq_ignore_ascii_case("error");
     matches!(Json::read(status), Ok(Json::Text(status)) if is_error(&status))

@@ -41,7 +41,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Is the number an integer? `1e5` and `1.0` are not: no id is written so.
+/// Whether the number is an integer. `1e5` and `1.0` are not: no id is written so.
 pub(super) fn is_integer(number: &str) -> bool {
     let digits = number.strip_prefix('-').unwrap_or(number);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())

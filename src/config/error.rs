@@ -142,7 +142,7 @@ impl Diagnostics {
         self.errors.borrow().len()
     }
 
-    /// Is the operator's file TOML? Its name ends in `.toml` then.
+    /// Whether the operator's file is TOML: its name ends in `.toml`.
     pub(super) fn is_toml(&self) -> bool {
         let extension = Path::new(&self.file).extension();
         extension.is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
@@ -183,7 +183,7 @@ pub(super) fn variable_place(name: &str) -> String {
     format!("{VARIABLE}{}", shown_variable(name))
 }
 
-/// Is this value set by the environment?
+/// Whether this value is set by the environment.
 pub(super) fn is_from_environment(value: &Value) -> bool {
     value
         .origin()

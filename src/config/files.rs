@@ -159,7 +159,7 @@ pub(super) fn suspicious_form(token: &SecretString) -> Option<&'static str> {
     }
 }
 
-/// Is `text` of the form `KEY=value`? The padding of base64 does not make it one.
+/// Whether `text` has the form `KEY=value`. The padding of base64 does not make it one.
 fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(key, value)| {
         key.starts_with(|c: char| !c.is_ascii_digit())
@@ -168,7 +168,7 @@ fn is_assignment(text: &str) -> bool {
     })
 }
 
-/// Can `text` be a header's value without quotes and spaces?
+/// Whether `text` can be a header's value without quotes and spaces.
 pub(super) fn is_header_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }

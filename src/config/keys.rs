@@ -110,12 +110,12 @@ pub(super) static ROOT: Shape = table! {
 };
 
 impl Shape {
-    /// Is `name` a key of this table?
+    /// Whether `name` is a key of this table.
     pub(super) fn has_key(&self, name: &str) -> bool {
         matches!(self, Table(keys) if keys.iter().any(|key| key.0 == name))
     }
 
-    /// Is `name` a key here or below?
+    /// Whether `name` is a key here or below.
     pub(super) fn contains(&self, name: &str) -> bool {
         match self {
             Table(keys) => keys.iter().any(|key| key.0 == name || key.1.contains(name)),
@@ -285,7 +285,7 @@ impl<'t> Node<'t> {
         Some(self.child(key)).filter(|child| *child.kind() != ValueKind::Nil)
     }
 
-    /// Is the key written? Its value may be `null`.
+    /// Whether the key is written. Its value may be `null`.
     pub(super) fn has(&self, key: &str) -> bool {
         self.child(key).value.is_some()
     }

@@ -385,7 +385,7 @@ fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Di
     }
 }
 
-/// Is `value` a proxy's URL? The default scheme is `http`.
+/// Whether `value` is a proxy's URL. The default scheme is `http`.
 fn is_proxy(value: &str) -> bool {
     let url = if value.contains("://") {
         Url::parse(value)

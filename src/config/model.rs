@@ -36,7 +36,7 @@ pub struct Config {
 /// `probe`: requests for single endpoints.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Probe {
-    /// Does the server answer `/probe`?
+    /// Whether the server answers `/probe`.
     pub enabled: bool,
     /// Requests per second and (base URL, auth id) that probes may make; above 0.
     pub requests_per_second: f64,
@@ -308,7 +308,7 @@ impl Pattern {
         Self::within(text, MAX_COMPILED)
     }
 
-    /// Does the expression match the whole of `text`?
+    /// Whether the expression matches the whole of `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }

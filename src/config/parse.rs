@@ -279,7 +279,7 @@ impl YamlReader<'_> {
         Ok(value.kind.clone())
     }
 
-    /// Is a scalar text, whatever it looks like? Quotes and the tag `!!str` make it one.
+    /// Whether a scalar is text: it has quotes or the tag `!!str`.
     fn is_text(&self, style: TScalarStyle, tag: Option<&Tag>, at: Place<'_>) -> bool {
         let is_text =
             tag.is_some_and(|tag| tag.handle == "tag:yaml.org,2002:" && tag.suffix == "str");

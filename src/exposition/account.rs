@@ -21,8 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct RenderedAccount {
     pub(super) status: AccountStatus,
-    /// What `listed` and `detailed` were rendered from. A weak pointer keeps no endpoint in memory,
-    /// and its address is not used again.
+    /// The source of `listed` and `detailed`. Weak: a replaced snapshot must not stay in memory. The
+    /// allocation itself stays, so its address identifies the snapshot.
     snapshot: Weak<Snapshot>,
     shown: Arc<Shown>,
     details: Weak<Details>,

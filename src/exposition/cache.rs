@@ -96,8 +96,7 @@ impl Exposition {
         self.0.fresh().members[format as usize].body(encoding)
     }
 
-    /// Has every account finished its first walk, well or badly, and is that published? Once true, it
-    /// stays true.
+    /// Whether every account has finished its first walk, and that is published. Once true, it stays true.
     pub fn is_ready(&self) -> bool {
         let statuses = &self.0.published().joined.statuses;
         statuses.iter().all(|status| status.up.is_some())

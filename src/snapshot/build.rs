@@ -94,7 +94,7 @@ impl SnapshotBuilder {
         self.list.len()
     }
 
-    /// Has it no endpoint so far?
+    /// Whether it has no endpoint so far.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -152,7 +152,7 @@ pub struct Transition {
     pub username: String,
     /// Index of the configured group.
     pub group: Option<u16>,
-    /// The new state.
+    /// Whether it is registered now.
     pub registered: bool,
     /// When the registration was lost, if known.
     pub lost_at: Option<UnixMillis>,

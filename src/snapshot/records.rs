@@ -260,7 +260,7 @@ impl Record {
         }
     }
 
-    /// The record in a snapshot whose walk did not have it and ended `passed` later.
+    /// The record as retained by the next walk, which ended `passed` later and did not find it.
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {

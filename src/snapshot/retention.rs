@@ -26,7 +26,7 @@ pub enum Retention {
     Once {
         /// Each until a walk last had it this long ago.
         max_age: Duration,
-        /// So many of those that are retained already stay, too.
+        /// The number of endpoints that are retained already and stay retained.
         at_most: u64,
     },
 }

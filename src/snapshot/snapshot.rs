@@ -28,7 +28,7 @@ impl EndpointList {
         self.records.len()
     }
 
-    /// Has it no endpoint?
+    /// Whether it has no endpoint.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -104,7 +104,7 @@ impl Snapshot {
         self.list.len()
     }
 
-    /// Has it no endpoint?
+    /// Whether it has no endpoint.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -28,7 +28,7 @@ pub struct AccountState {
     pub details: Arc<Details>,
     /// Details that are wanted and not fresh.
     pub details_pending: u64,
-    /// Did the last finished walk succeed? `None` until the first has finished.
+    /// Whether the last finished walk succeeded; `None` until the first has finished.
     pub up: Option<bool>,
     /// The last walk changed so much that a later one must agree before it is published.
     pub confirming: bool,
@@ -144,7 +144,7 @@ impl Detail {
         }
     }
 
-    /// Is the row, apart from its registration, the same as at the retrieval?
+    /// Whether the row, apart from its registration, is the same as at the retrieval.
     pub fn is_of(&self, row: &EndpointView<'_>) -> bool {
         self.fingerprint == row.fingerprint()
     }
@@ -160,7 +160,7 @@ impl Details {
         self.0.len()
     }
 
-    /// Is there none?
+    /// Whether there are no details.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -13,9 +13,9 @@ use crate::{
     snapshot::{EndpointList, Retention, Snapshot},
 };
 
-/// The confirming walk starts no sooner than this after the walk that it confirms,
+/// Minimum time between a walk and the walk that confirms it.
 const LEAST_DELAY: Duration = Duration::from_secs(10);
-/// and no sooner than this part of the interval.
+/// That time is also at least the interval divided by this.
 const INTERVAL_PARTS: u32 = 4;
 /// In a smaller snapshot, a share of endpoints means nothing.
 const FEWEST_ENDPOINTS: u64 = 2;

@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// Records are published together, this long after the first, because a publication renders whole
-/// families anew;
+/// families anew.
 const GATHER: Duration = Duration::from_secs(2);
-/// and this much later for every endpoint: with 100,000 endpoints, five seconds after the first.
+/// Added to [`GATHER`] for every endpoint: with 100,000 endpoints, five seconds in all.
 const GATHER_EACH: Duration = Duration::from_micros(30);
 /// Requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;

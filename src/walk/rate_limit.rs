@@ -27,9 +27,9 @@ use crate::{
 
 /// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// The first wait before a retry, without jitter,
+/// The first wait before a retry, without jitter.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// and the longest.
+/// The longest wait before a retry.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -166,9 +166,9 @@ fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
 
-    // PROPTEST_CASES asks for more cases. Without ids on two rows: the proof assumes that a row is known by its id. Where such an id is
-    // the anchor, a list that shrinks by just the distance of its rows deceives the proof, about
-    // once in five thousand of these cases.
+    // PROPTEST_CASES sets the number of cases. No id stands on two rows, because the proof identifies
+    // a row by its id: if such an id is an anchor and the list shrinks by the distance of its two
+    // rows, a walk can miss the rows between (docs/architecture.md, odd rows).
     #[test]
     fn a_whole_reading_never_lost_an_endpoint_that_lived_throughout(
         size in 0_u64..700,

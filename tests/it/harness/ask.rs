@@ -89,7 +89,7 @@ pub async fn get(address: &str, path: &str) -> Answer {
     ask(address, "GET", path, &[]).await
 }
 
-/// Does nobody listen there?
+/// Whether the port is closed.
 pub async fn is_closed(address: &str) -> bool {
     TcpStream::connect(address).await.is_err()
 }

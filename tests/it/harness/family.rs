@@ -65,7 +65,7 @@ impl Family {
         }
     }
 
-    /// May a sample of this name stand here, in either format?
+    /// Whether a sample of this name may stand here, in either format.
     fn owns(&self, sample: &str) -> bool {
         let suffix = sample.strip_prefix(self.name.as_str());
         match self.kind.as_str() {
