@@ -12,6 +12,7 @@ use crate::{
         Instruments,
         catalogue::{Kind, Metric},
         labels::REGISTRATIONS,
+        process,
     },
 };
 
@@ -252,8 +253,11 @@ fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
     write(Metric::WalkAssumedValues, "field", &fields, assumed);
 }
 
-/// Writes the counters and histograms of the registry.
+/// Writes the counters and histograms of the registry, and the metrics of the process.
 pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyWriter) {
+    for (metric, value) in process::values() {
+        writer.sample(metric, &[], Value::Float(value));
+    }
     for family in instruments.gather() {
         let Some(metric) = Metric::named(family.name()) else {
             continue;

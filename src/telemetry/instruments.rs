@@ -13,7 +13,6 @@ use prometheus::{
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
     labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, RereadReason, ThrottleCause},
-    process::ProcessCollector,
 };
 use crate::clock::UnixMillis;
 
@@ -55,10 +54,9 @@ impl Default for Instruments {
 }
 
 impl Instruments {
-    /// A new registry with every family, including `process_*`.
+    /// A new registry with every family of counters and histograms.
     pub fn new() -> Self {
         let registry = Registry::new();
-        register(&registry, Ok(ProcessCollector::new()));
         let counter = |metric: Metric| {
             let (options, labels) = description(metric);
             (
