@@ -12,6 +12,7 @@ use crate::{
         Instruments,
         catalogue::{Kind, Metric},
         labels::REGISTRATIONS,
+        process,
     },
 };
 
@@ -244,16 +245,18 @@ fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
             writer.sample(metric, &labels, Value::Integer(*count));
         }
     };
-    let (rows, reasons) = (&walk.rejected_rows, Rejection::ALL.map(Rejection::label));
-    write(Metric::WalkRejectedRows, "reason", &reasons, rows);
-    let fields = Field::ALL.map(Field::label);
+    let rows = &walk.rejected_rows;
+    write(Metric::WalkRejectedRows, "reason", Rejection::LABELS, rows);
     let (rejected, assumed) = (&walk.rejected_values, &walk.assumed_values);
-    write(Metric::WalkRejectedValues, "field", &fields, rejected);
-    write(Metric::WalkAssumedValues, "field", &fields, assumed);
+    write(Metric::WalkRejectedValues, "field", Field::LABELS, rejected);
+    write(Metric::WalkAssumedValues, "field", Field::LABELS, assumed);
 }
 
-/// Writes the counters and histograms of the registry.
+/// Writes the counters and histograms of the registry, and the metrics of the process.
 pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyWriter) {
+    for (metric, value) in process::values() {
+        writer.sample(metric, &[], Value::Float(value));
+    }
     for family in instruments.gather() {
         let Some(metric) = Metric::named(family.name()) else {
             continue;

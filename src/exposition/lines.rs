@@ -61,18 +61,16 @@ pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: 
     let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
     // Few values need an escape, so all bytes are compared without a branch.
     if value.bytes().fold(false, |any, byte| any | special(byte)) {
-        for character in value.chars() {
-            match character {
-                '\\' => line.push_str("\\\\"),
-                '"' => line.push_str("\\\""),
-                '\n' => line.push_str("\\n"),
-                other => line.push(other),
-            }
-        }
+        line.push_str(&escaped(value).replace('"', "\\\""));
     } else {
         line.push_str(value);
     }
     line.push('"');
+}
+
+/// The text with backslash and line feed escaped.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n")
 }
 
 /// Compressed samples by family, in the order of the catalogue.
@@ -160,7 +158,7 @@ impl Format {
 
     /// Appends the metadata lines of a family.
     fn push_metadata(self, family: &Family, text: &mut String) {
-        let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
+        let help = escaped(family.help);
         let (name, kind) = (family.name, family.kind.word());
         // Writing to a string cannot fail.
         let _ = match self {

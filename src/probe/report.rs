@@ -49,7 +49,7 @@ impl Report<'_> {
             self.endpoint_samples(&mut writer, endpoint);
         }
         let failure = self.outcome.as_ref().err();
-        for reason in PROBE_FAILURE_REASONS {
+        for &reason in PROBE_FAILURE_REASONS.iter() {
             let is_it = Value::flag(failure.is_some_and(|error| error.reason == reason));
             writer.sample(Metric::ProbeFailure, &[("reason", reason)], is_it);
         }

@@ -6,14 +6,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
-    CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
-    core::Collector, proto::MetricFamily,
+    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, core::Collector,
+    proto::MetricFamily,
 };
 
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
     labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, RereadReason, ThrottleCause},
-    process::ProcessCollector,
 };
 use crate::clock::UnixMillis;
 
@@ -34,10 +33,9 @@ const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20
 #[derive(Debug, Clone)]
 pub struct Instruments {
     registry: Registry,
-    /// Every integer counter of the catalogue.
-    counters: Arc<BTreeMap<Metric, IntCounterVec>>,
+    /// Every counter of the catalogue except those of the process.
+    counters: Arc<BTreeMap<Metric, CounterVec>>,
     api_request_duration: HistogramVec,
-    api_throttle: CounterVec,
     reload_success: GaugeVec,
 }
 
@@ -55,15 +53,14 @@ impl Default for Instruments {
 }
 
 impl Instruments {
-    /// A new registry with every family, including `process_*`.
+    /// A new registry with every family of counters and histograms.
     pub fn new() -> Self {
         let registry = Registry::new();
-        register(&registry, Ok(ProcessCollector::new()));
         let counter = |metric: Metric| {
             let (options, labels) = description(metric);
             (
                 metric,
-                register(&registry, IntCounterVec::new(options, labels)),
+                register(&registry, CounterVec::new(options, labels)),
             )
         };
         let gauge = |metric| {
@@ -76,19 +73,14 @@ impl Instruments {
         let (options, labels) = description(Metric::ApiRequestDuration);
         let options = HistogramOpts::from(options).buckets(DURATION_BOUNDS.to_vec());
         let durations = HistogramVec::new(options, labels);
-        let (options, labels) = description(Metric::ApiThrottle);
-        let throttle = CounterVec::new(options, labels);
-        let is_integer_counter = |metric: &Metric| {
+        let is_counter = |metric: &Metric| {
             let family = metric.family();
-            family.part == Part::Instruments
-                && family.kind == Kind::Counter
-                && *metric != Metric::ApiThrottle
+            family.part == Part::Instruments && family.kind == Kind::Counter
         };
-        let counters = Metric::ALL.iter().copied().filter(is_integer_counter);
+        let counters = Metric::ALL.iter().copied().filter(is_counter);
         Self {
             counters: Arc::new(counters.map(counter).collect()),
             api_request_duration: register(&registry, durations),
-            api_throttle: register(&registry, throttle),
             reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
         }
@@ -112,9 +104,6 @@ impl Instruments {
         for operation in Operation::LABELS {
             let labels = [name, operation];
             self.api_request_duration.with_label_values(&labels);
-        }
-        for cause in ThrottleCause::LABELS {
-            self.api_throttle.with_label_values(&[name, cause]);
         }
         AccountInstruments {
             account: name.into(),
@@ -161,8 +150,16 @@ where
 
 impl AccountInstruments {
     /// The account's counter with these further label values.
-    fn counter(&self, metric: Metric, labels: &[&str]) -> IntCounter {
+    fn counter(&self, metric: Metric, labels: &[&str]) -> Counter {
         self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counters are floats for Prometheus, too"
+    )]
+    fn add(&self, metric: Metric, labels: &[&str], number: u64) {
+        self.counter(metric, labels).inc_by(number as f64);
     }
 
     /// Counts a started walk.
@@ -172,7 +169,7 @@ impl AccountInstruments {
 
     /// Counts scheduled walks that were skipped because the previous walk was still running.
     pub fn walks_skipped(&self, ticks: u64) {
-        self.counter(Metric::WalksSkipped, &[]).inc_by(ticks);
+        self.add(Metric::WalksSkipped, &[], ticks);
     }
 
     /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::labels::WALK_FAILURE_REASONS).
@@ -188,16 +185,14 @@ impl AccountInstruments {
     /// Counts endpoints that lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
-            self.counter(Metric::RegistrationChanges, &[change])
-                .inc_by(number);
+            self.add(Metric::RegistrationChanges, &[change], number);
         }
     }
 
     /// Counts endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
-            self.counter(Metric::EndpointChanges, &[change])
-                .inc_by(number);
+            self.add(Metric::EndpointChanges, &[change], number);
         }
     }
 
@@ -229,9 +224,7 @@ impl AccountInstruments {
 
     /// Adds the time that a request waited.
     pub fn throttled(&self, cause: ThrottleCause, waited: Duration) {
-        self.all
-            .api_throttle
-            .with_label_values(&[&*self.account, cause.label()])
+        self.counter(Metric::ApiThrottle, &[cause.label()])
             .inc_by(waited.as_secs_f64());
     }
 }

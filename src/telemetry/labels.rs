@@ -1,12 +1,14 @@
 //! The values of every label whose values are a closed set.
 
+use std::sync::LazyLock;
+
 /// Defines the enum of a closed label: its variants with their label values.
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
-            $($(#[$about])* $variant,)+
+            $(#[doc = concat!("`", $value, "`.")] $(#[$about])* $variant,)+
         }
 
         impl $name {
@@ -22,6 +24,7 @@ macro_rules! closed_label {
         }
     };
 }
+
 closed_label! {
     /// An operation of the API; the `operation` label.
     Operation {
@@ -101,29 +104,17 @@ closed_label! {
 closed_label! {
     /// A field of a row that can be rejected or assumed; the `field` label. `Allow` is any of `allow_*`.
     Field {
-        /// `username`.
         Username = "username",
-        /// `alias`.
         Alias = "alias",
-        /// `sip_registered`.
         SipRegistered = "sip_registered",
-        /// `sip_expires`.
         SipExpires = "sip_expires",
-        /// `sip_user_agent`.
         SipUserAgent = "sip_user_agent",
-        /// `sip_contact`.
         SipContact = "sip_contact",
-        /// `sip_received`.
         SipReceived = "sip_received",
-        /// `application`.
         Application = "application",
-        /// `sub_account`.
         SubAccount = "sub_account",
-        /// `created_at`.
         CreatedAt = "created_at",
-        /// `updated_at`.
         UpdatedAt = "updated_at",
-        /// `allow`.
         Allow = "allow",
     }
 }
@@ -131,19 +122,12 @@ closed_label! {
 closed_label! {
     /// A permission of an endpoint; the `capability` label. The API field is `allow_` and the label.
     Capability {
-        /// `voice`.
         Voice = "voice",
-        /// `message`.
         Message = "message",
-        /// `video`.
         Video = "video",
-        /// `same_domain`.
         SameDomain = "same_domain",
-        /// `other_domains`.
         OtherDomains = "other_domains",
-        /// `phones`.
         Phones = "phones",
-        /// `apps`.
         Apps = "apps",
     }
 }
@@ -174,27 +158,11 @@ pub const DEADLINE: &str = "deadline";
 pub const THROTTLED: &str = "throttled";
 
 /// The values of `reason` in `vobiz_walk_failures_total`.
-pub const WALK_FAILURE_REASONS: [&str; ErrorKind::LABELS.len() + 2] =
-    errors_and([INCONSISTENT, DEADLINE]);
+pub static WALK_FAILURE_REASONS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| [ErrorKind::LABELS, &[INCONSISTENT, DEADLINE]].concat());
 /// The values of `reason` in `vobiz_probe_failure`.
-pub const PROBE_FAILURE_REASONS: [&str; ErrorKind::LABELS.len() + 1] = errors_and([THROTTLED]);
-
-/// The kinds of errors of the API, then `more`; `N` values in all.
-const fn errors_and<const N: usize, const M: usize>(more: [&'static str; M]) -> [&'static str; N] {
-    let kinds = ErrorKind::LABELS;
-    let mut reasons = [""; N];
-    let mut at = 0;
-    while at < N {
-        reasons[at] = if at < kinds.len() {
-            kinds[at]
-        } else {
-            more[at - kinds.len()]
-        };
-        at += 1;
-    }
-    reasons
-}
-
+pub static PROBE_FAILURE_REASONS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| [ErrorKind::LABELS, &[THROTTLED]].concat());
 /// The values of the `registration` label.
 pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];
 /// The values of `change` in `vobiz_registration_changes_total`.

@@ -4,7 +4,7 @@ pub mod catalogue;
 mod instruments;
 pub mod labels;
 pub mod logs;
-mod process;
+pub mod process;
 #[cfg(test)]
 mod tests;
 

@@ -3,70 +3,19 @@
 //! The collector of the `prometheus` crate counts CPU time in whole seconds and lacks the limit of
 //! virtual memory. On a system without `/proc` there are no samples.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{fs, path::Path};
 
-use prometheus::{
-    Counter, Gauge,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
-
-use super::catalogue::{Kind, Metric, Part};
+use super::catalogue::Metric;
 
 /// Clock ticks a second in `/proc`. Linux reports 100 on every architecture of the releases,
 /// independent of the kernel's own tick. The exact call would need the C library.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Reads `/proc` at every collection.
-#[derive(Debug, Clone)]
-pub(super) struct ProcessCollector {
-    descriptions: Vec<Desc>,
+/// The value of every `process_*` metric that can be read.
+pub fn values() -> Vec<(Metric, f64)> {
+    read(Path::new("/proc"))
 }
 
-impl ProcessCollector {
-    pub(super) fn new() -> Self {
-        let families = Metric::ALL.iter().map(|metric| metric.family());
-        let describe = |name: &str, help: &str| {
-            Desc::new(name.to_owned(), help.to_owned(), Vec::new(), HashMap::new())
-                .expect("names in the catalogue are valid")
-        };
-        Self {
-            descriptions: families
-                .filter(|family| family.part == Part::Process)
-                .map(|family| describe(family.name, family.help))
-                .collect(),
-        }
-    }
-}
-
-impl Collector for ProcessCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let values = read(Path::new("/proc")).into_iter();
-        values
-            .flat_map(|(metric, value)| sample(metric, value))
-            .collect()
-    }
-}
-
-fn sample(metric: Metric, value: f64) -> Vec<MetricFamily> {
-    let family = metric.family();
-    let valid = "names in the catalogue are valid";
-    if family.kind == Kind::Counter {
-        let counter = Counter::new(family.name, family.help).expect(valid);
-        counter.inc_by(value);
-        counter.collect()
-    } else {
-        let gauge = Gauge::new(family.name, family.help).expect(valid);
-        gauge.set(value);
-        gauge.collect()
-    }
-}
-
-/// Every value that can be read; an unreadable one is left out.
 fn read(proc: &Path) -> Vec<(Metric, f64)> {
     let own = proc.join("self");
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
