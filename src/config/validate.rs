@@ -469,7 +469,7 @@ fn file_token(node: &Node<'_>, folder: &Path) -> Option<ApiToken> {
         Ok(initial) => {
             if let Some(form) = suspicious_form(&initial) {
                 node.diagnostics.warn(format!(
-                    "{}: what token file {} holds looks like {form}; it must hold the token alone",
+                    "{}: the content of token file {} looks like {form}; it must be the token alone",
                     node.path,
                     path.display()
                 ));

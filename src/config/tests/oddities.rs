@@ -147,8 +147,8 @@ fn a_token_in_the_form_of_something_else_gives_a_warning() {
         assert_eq!(
             warnings(content, "auth_token_file: token"),
             format!(
-                "accounts[0].auth_token_file: what token file FOLDER/token holds looks like {what}; it \
-                 must hold the token alone"
+                "accounts[0].auth_token_file: the content of token file FOLDER/token looks like {what}; \
+                 it must be the token alone"
             )
         );
     }
