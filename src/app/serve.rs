@@ -82,14 +82,12 @@ impl Exporter {
     /// # Errors
     /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
     pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
-        let addresses = web.listen_addresses.iter().map(ToString::to_string);
-        let addresses: Vec<_> = addresses.collect();
         let settings = Settings {
             telemetry_path: web.telemetry_path.as_str().to_owned(),
             max_requests: web.max_requests,
             ..Settings::default()
         };
-        let bound = Bound::bind(&addresses, settings).await;
+        let bound = Bound::bind(&web.listen_addresses, settings).await;
         let mut bound = bound
             .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
         let mut prober = Prober::new(config);

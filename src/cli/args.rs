@@ -6,7 +6,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use vobiz_simulator::SimulateArgs;
 
-use super::values::{ListenAddress, TelemetryPath};
+use super::values::TelemetryPath;
+use crate::http::ListenAddress;
 
 /// Version, revision and compiler, as `--version` shows them after the name.
 const VERSION: &str = concat!(

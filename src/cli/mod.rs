@@ -10,7 +10,9 @@ pub use args::{
     Cli, Command, DemoArgs, LogArgs, LogFormat, LogLevel, ServeArgs, WebArgs, completion, manual,
 };
 pub use clap_complete::Shell;
-pub use values::{ListenAddress, TelemetryPath};
+pub use values::TelemetryPath;
+
+pub use crate::http::ListenAddress;
 
 #[cfg(test)]
 mod tests;

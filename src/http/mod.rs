@@ -14,6 +14,7 @@
 //! Each client is limited: in connections, in the size and duration of a request head, in idle time, in
 //! the time without reading, and in concurrent scrapes and probes. See [`Settings`].
 
+mod address;
 mod connection;
 mod negotiation;
 mod pages;
@@ -22,6 +23,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use address::ListenAddress;
 pub use connection::{Chunks, Settings};
 pub use router::{DataSource, ProbeHandler};
-pub use server::{Bound, listen};
+pub use server::Bound;

@@ -82,6 +82,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use tokio_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
     use super::*;
@@ -93,23 +94,7 @@ mod tests {
             .expect("the suite is one of TLS 1.3")
             .common
             .hash_provider;
-        let hash = base64(sha256.hash(STYLE.as_bytes()).as_ref());
+        let hash = STANDARD.encode(sha256.hash(STYLE.as_bytes()));
         assert!(POLICY.contains(&format!("'sha256-{hash}'")), "{hash}");
-    }
-
-    fn base64(bytes: &[u8]) -> String {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut out = String::new();
-        for group in bytes.chunks(3) {
-            let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
-            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            for digit in 0..=group.len() {
-                let index = bits >> (18 - 6 * digit) & 63;
-                out.push(char::from(DIGITS[index as usize]));
-            }
-            out.push_str(&"=".repeat(3 - group.len()));
-        }
-        out
     }
 }

@@ -1,13 +1,7 @@
-//! The listening side: bind, accept connections, limit them, shut down.
+//! The server: accepts connections, limits them, shuts down.
 
 use std::{
-    convert::Infallible,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    pin::pin,
-    sync::Arc,
-    task::Context,
-    time::Duration,
+    convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, task::Context, time::Duration,
 };
 
 use futures_util::{
@@ -16,21 +10,18 @@ use futures_util::{
 };
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     task::{Id, JoinSet},
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
+    address::ListenAddress,
     connection::{Activity, ResponseGuard, Settings, TimeoutStream},
     router::{DataSource, ProbeHandler, Router},
 };
 use crate::{shutdown::CancellationToken, telemetry::Instruments};
-
-/// Connections that may wait for `accept`; the system reduces it to its own limit.
-const BACKLOG: u32 = 1024;
 
 /// Time without `accept` after an accept error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -41,82 +32,6 @@ const EVICT_PAUSE: Duration = Duration::from_millis(100);
 /// Time between two log lines about accept errors.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// Opens the sockets of an address, at least one. `:PORT` is every address of this host, IPv6 and IPv4.
-/// `HOST:PORT` is every address of that name, resolved once; `[::]:PORT` includes IPv4.
-///
-/// # Errors
-///
-/// The name does not resolve, or the operating system refuses an address. The message has the address.
-pub async fn listen(address: &str) -> io::Result<Vec<TcpListener>> {
-    let opened = match resolve(address).await {
-        Ok(found) => open_all(found),
-        Err(error) => Err(error),
-    };
-    opened.map_err(|error| with_context(&format!("cannot listen on {address}"), &error))
-}
-
-async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
-    if address.starts_with(':') {
-        let parsed = ["[::]", "0.0.0.0"].map(|ip| format!("{ip}{address}").parse());
-        let parsed = parsed.into_iter().collect::<Result<_, _>>();
-        return parsed.map_err(io::Error::other);
-    }
-    let found = tokio::net::lookup_host(address).await;
-    let found = found.map_err(|error| with_context("the host name does not resolve", &error))?;
-    Ok(found.collect())
-}
-
-fn with_context(context: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{context}: {error}"))
-}
-
-/// Opens a socket for every address. A name often has an IPv6 address that this host lacks (`localhost`
-/// in many containers). Such an address is skipped if another one works.
-pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
-    // Resolvers repeat an address once per socket type.
-    found.dedup();
-    let mut listeners = Vec::new();
-    let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in found {
-        if address.ip() == Ipv4Addr::UNSPECIFIED && !listeners.is_empty() {
-            // The socket of `[::]` accepts IPv4 too.
-            continue;
-        }
-        match open(address) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if is_missing_address(&error) => missing = error,
-            Err(error) => return Err(error),
-        }
-    }
-    if listeners.is_empty() {
-        return Err(missing);
-    }
-    Ok(listeners)
-}
-
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        let socket = TcpSocket::new_v6()?;
-        // The default differs between hosts.
-        SockRef::from(&socket).set_only_v6(false)?;
-        socket
-    };
-    // Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
-/// Whether this host lacks the address or its whole family.
-fn is_missing_address(error: &io::Error) -> bool {
-    /// `EAFNOSUPPORT` of Linux; the standard library has no stable kind for it.
-    const FAMILY_NOT_SUPPORTED: i32 = 97;
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(FAMILY_NOT_SUPPORTED)
-}
-
 /// A server with open sockets. Clients can connect, but responses start with [`Bound::serve`].
 pub struct Bound {
     listeners: Vec<TcpListener>,
@@ -126,15 +41,15 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Listens on every address of `addresses` (see [`listen`]).
+    /// Listens on every address of `addresses`.
     ///
     /// # Errors
     ///
     /// The first address that fails, with the reason. Then no socket stays open.
-    pub async fn bind(addresses: &[String], settings: Settings) -> io::Result<Self> {
+    pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
-            listeners.extend(listen(address).await?);
+            listeners.extend(address.listen().await?);
         }
         if listeners.is_empty() {
             return Err(io::Error::other("no address to listen on"));

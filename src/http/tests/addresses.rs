@@ -6,13 +6,15 @@ use std::{
 
 use super::{client::Client, harness::FakeData};
 use crate::{
-    http::{Bound, Settings, server::open_all},
+    http::{Bound, Settings, address::open_all},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
 
 async fn bind(addresses: &[&str]) -> io::Result<Bound> {
-    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let addresses = addresses.iter().map(|text| text.parse());
+    let addresses = addresses.collect::<Result<Vec<_>, _>>();
+    let addresses = addresses.map_err(io::Error::other)?;
     Bound::bind(&addresses, Settings::default()).await
 }
 

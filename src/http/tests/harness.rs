@@ -41,7 +41,7 @@ impl Harness {
         settings: Settings,
         handler: Option<Arc<dyn ProbeHandler>>,
     ) -> Self {
-        let loopback = "127.0.0.1:0".to_owned();
+        let loopback = "127.0.0.1:0".parse().unwrap();
         let mut bound = Bound::bind(&[loopback], settings).await.unwrap();
         if let Some(handler) = handler {
             bound = bound.with_probe_handler(handler);
