@@ -412,13 +412,12 @@ impl<'t> Node<'t> {
         self.reject(format!("must be {must_be}{quoted}{hint}"))
     }
 
-    /// The setting that `word`, which is part of this value, means.
-    pub(super) fn find<T: Copy>(&self, word: &str, known: &[(&str, T)]) -> Option<T> {
-        let found = known.iter().find(|(name, _)| *name == word);
+    /// The one of `all` whose label is `word`, which is part of this value.
+    pub(super) fn find<T: Copy>(&self, word: &str, labels: &[&str], all: &[T]) -> Option<T> {
+        let found = labels.iter().zip(all).find(|(label, _)| **label == word);
         found.map(|(_, setting)| *setting).or_else(|| {
-            let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-            let hint = suggestion(word, names.iter().copied());
-            self.mismatch(&names.join(", "), word, &hint)
+            let hint = suggestion(word, labels.iter().copied());
+            self.mismatch(&labels.join(", "), word, &hint)
         })
     }
 

@@ -17,9 +17,10 @@ use regex_syntax::{
     hir::{Hir, Look},
 };
 use secrecy::SecretString;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::{Host, Url};
+
+use crate::telemetry::labels::closed_label;
 
 /// Everything the process needs to know.
 #[derive(Debug, Clone)]
@@ -155,29 +156,19 @@ pub struct Details {
     pub max_age: Duration,
 }
 
-/// Which registered endpoints' own records are retrieved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DetailMode {
-    /// Those whose list row has no expiry.
-    #[default]
-    Auto,
-    /// All.
-    Always,
-    /// None.
-    Never,
+closed_label! {
+    /// Which registered endpoints' own records are retrieved.
+    #[derive(Default)]
+    DetailMode {
+        /// Those whose list row has no expiry.
+        #[default]
+        Auto = "auto",
+        /// All.
+        Always = "always",
+        /// None.
+        Never = "never",
+    }
 }
-
-impl DetailMode {
-    pub(super) const WORDS: Words<Self, 3> = [
-        ("auto", Self::Auto),
-        ("always", Self::Always),
-        ("never", Self::Never),
-    ];
-}
-
-/// The values of a setting and their words in the configuration, in the order of the documentation.
-type Words<T, const N: usize> = [(&'static str, T); N];
 
 /// `metrics`: what is exported beyond the fixed families.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -188,27 +179,18 @@ pub struct Metrics {
     pub username: bool,
 }
 
-/// An optional set of families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Optional {
-    /// `vobiz_endpoint_user_agent_info`; on by default.
-    UserAgent,
-    /// Created and updated times.
-    Timestamps,
-    /// `vobiz_endpoint_allowed`.
-    Permissions,
-    /// `vobiz_endpoint_contact_info`: addresses of people's devices.
-    Contact,
-}
-
-impl Optional {
-    pub(super) const WORDS: Words<Self, 4> = [
-        ("user_agent", Self::UserAgent),
-        ("timestamps", Self::Timestamps),
-        ("permissions", Self::Permissions),
-        ("contact", Self::Contact),
-    ];
+closed_label! {
+    /// An optional set of families.
+    Optional {
+        /// `vobiz_endpoint_user_agent_info`; on by default.
+        UserAgent = "user_agent",
+        /// Created and updated times.
+        Timestamps = "timestamps",
+        /// `vobiz_endpoint_allowed`.
+        Permissions = "permissions",
+        /// `vobiz_endpoint_contact_info`: addresses of people's devices.
+        Contact = "contact",
+    }
 }
 
 /// A group of endpoints, defined by the operator.
@@ -235,32 +217,17 @@ pub struct GroupMatch {
     pub sub_account: Option<Pattern>,
 }
 
-/// How much an endpoint matters to the operator; the `watch` label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub enum Watch {
-    /// An alert needs attention at once.
-    Page,
-    /// An alert can wait for working hours.
-    #[default]
-    Notice,
-    /// No alert.
-    Ignore,
-}
-
-impl Watch {
-    pub(super) const WORDS: Words<Self, 3> = [
-        ("page", Self::Page),
-        ("notice", Self::Notice),
-        ("ignore", Self::Ignore),
-    ];
-
-    /// The label's value, which is also the word in the configuration.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Page => "page",
-            Self::Notice => "notice",
-            Self::Ignore => "ignore",
-        }
+closed_label! {
+    /// How much an endpoint matters to the operator; the `watch` label.
+    #[derive(Default)]
+    Watch {
+        /// An alert needs attention at once.
+        Page = "page",
+        /// An alert can wait for working hours.
+        #[default]
+        Notice = "notice",
+        /// No alert.
+        Ignore = "ignore",
     }
 }
 
@@ -451,11 +418,14 @@ impl Account {
             },
             "api": self.api.redacted(),
             "details": {
-                "mode": self.details.mode,
+                "mode": self.details.mode.label(),
                 "requests_per_minute": self.details.requests_per_minute,
                 "max_age": format_duration(self.details.max_age),
             },
-            "metrics": {"groups": self.metrics.groups, "username": self.metrics.username},
+            "metrics": {
+                "groups": self.metrics.groups.iter().map(|group| group.label()).collect::<Vec<_>>(),
+                "username": self.metrics.username,
+            },
             "groups": self.groups.iter().map(Group::redacted).collect::<Vec<_>>(),
             "applications": self.applications,
         })

@@ -158,7 +158,7 @@ impl Settings {
         let rate = number(must_be, 0.1..=6000.0);
         let age = duration(10 * SECOND..=MONTH);
         node.read("mode", &mut details.mode, |value| {
-            value.find(value.text()?, &DetailMode::WORDS)
+            value.find(value.text()?, DetailMode::LABELS, &DetailMode::ALL)
         });
         let per_minute = &mut details.requests_per_minute;
         node.read("requests_per_minute", per_minute, rate);
@@ -168,7 +168,7 @@ impl Settings {
         node.read("groups", &mut metrics.groups, |value| {
             let mut groups = BTreeSet::new();
             value.each_word(|place, word| {
-                groups.extend(place.find(word, &Optional::WORDS));
+                groups.extend(place.find(word, Optional::LABELS, &Optional::ALL));
             });
             Some(groups)
         });
@@ -528,7 +528,7 @@ fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
         let matches = matches(&node.child("match"), patterns);
         let mut watch = Watch::default();
         node.read("watch", &mut watch, |value| {
-            value.find(value.text()?, &Watch::WORDS)
+            value.find(value.text()?, Watch::LABELS, &Watch::ALL)
         });
         Some(Group {
             name: name?,

@@ -1,12 +1,13 @@
-//! The values of every label whose values are a closed set.
+//! The values of every label whose values are a closed set. Settings with such values use the same macro.
 
 use std::sync::LazyLock;
 
-/// Defines the enum of a closed label: its variants with their label values.
+/// Defines the enum of a closed set: its variants with their label values, or their words in a
+/// configuration.
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $(#[doc = concat!("`", $value, "`.")] $(#[$about])* $variant,)+
         }
@@ -24,6 +25,7 @@ macro_rules! closed_label {
         }
     };
 }
+pub(crate) use closed_label;
 
 closed_label! {
     /// An operation of the API; the `operation` label.
