@@ -18,7 +18,7 @@ pub use client::Client;
 pub use endpoint::{Application, Endpoint, Fields};
 pub use error::{ClientError, Error};
 pub use page::Page;
-pub use row::{ApplicationForm, Row, RowKey, RowShape};
+pub use row::{Row, RowKey, RowShape};
 pub use transport::Transports;
 
 pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

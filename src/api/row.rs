@@ -79,8 +79,6 @@ pub struct RowShape {
     pub registration_keys: bool,
     /// A row has `created_at`, `updated_at` or one of `allow_*`, as the narrative documents have it.
     pub narrative_keys: bool,
-    /// How the first row that is attached to an application names it; `None` where none is.
-    pub application: Option<ApplicationForm>,
 }
 
 impl RowShape {
@@ -90,31 +88,6 @@ impl RowShape {
         Self {
             registration_keys: self.registration_keys || other.registration_keys,
             narrative_keys: self.narrative_keys || other.narrative_keys,
-            application: self.application.or(other.application),
-        }
-    }
-}
-
-/// How a row names its application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApplicationForm {
-    /// An object with `app_id`, and perhaps `app_name`.
-    Object,
-    /// A path that ends in the id.
-    Path,
-    /// The id alone, as text or as a number.
-    Id,
-}
-
-impl ApplicationForm {
-    /// The form of a raw value; `None` where the value names no application.
-    fn of(raw: &str) -> Option<Self> {
-        match raw.as_bytes() {
-            [b'{', ..] => Some(Self::Object),
-            b"\"\"" => None,
-            [b'"', text @ ..] if text.contains(&b'/') => Some(Self::Path),
-            [b'"' | b'-' | b'0'..=b'9', ..] => Some(Self::Id),
-            _ => None,
         }
     }
 }
@@ -156,7 +129,6 @@ fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
     let shape = RowShape {
         registration_keys: any(&[contact, expires, user_agent, registration]),
         narrative_keys: any(&allowed) || any(&[created_at, updated_at]),
-        application: application.and_then(ApplicationForm::of),
     };
     let id = endpoint_id(id)?;
     let nested_keys = ["expires", "user_agent", "contact", "received"];

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{ExitError, error::accounts_result, serve::Accounts};
 use crate::{
-    api::{ApplicationForm, Client, Endpoint, Error, Page, RowShape},
+    api::{Client, Endpoint, Error, Page, RowShape},
     cli::{ListenAddress, ServeArgs, WebArgs},
     config::{self, Account, Config},
     snapshot::{AccountState, Snapshot},
@@ -146,11 +146,6 @@ fn report(
         ));
     }
     lines.push(format!("row shape: {}", shape_text(shape, snapshot)));
-    lines.extend(shape.application.map(|form| match form {
-        ApplicationForm::Object => "application: an object".to_owned(),
-        ApplicationForm::Path => "application: a path that ends in its id".to_owned(),
-        ApplicationForm::Id => "application: its id alone".to_owned(),
-    }));
     let rejected: u64 = walk.rejected_rows.iter().sum();
     if rejected > 0 {
         lines.push(format!("{rejected} rows could not be read"));

@@ -38,7 +38,6 @@ async fn a_live_check_reports_endpoints_and_matching_groups() {
         "main: credentials accepted",
         "main: endpoints: 300, ",
         "main: row shape: documented (registration details in rows)\n",
-        "main: application: an object\n",
         "main: group last (watch notice): 1 matched",
         "main: group all (watch page): 299 matched",
         "main: group none (watch notice): 0 matched",
@@ -70,8 +69,7 @@ async fn a_live_check_reports_the_documented_shape_of_the_rows() {
     for (shape, expected) in [
         (
             Shape::Captured,
-            "short (no registration fields; expiry only by retrieving each endpoint)\n\
-             main: application: a path that ends in its id\n",
+            "short (no registration fields; expiry only by retrieving each endpoint)\n",
         ),
         (Shape::Plivo, "short, with registration details in rows\n"),
     ] {

@@ -3,9 +3,7 @@
 use proptest::prelude::*;
 use reqwest::StatusCode;
 
-use crate::api::{
-    ApplicationForm, Error, ErrorKind, Page, Rejection, Row, RowShape, page::read_page,
-};
+use crate::api::{Error, ErrorKind, Page, Rejection, Row, RowShape, page::read_page};
 
 /// The page that the response to a request for a hundred rows gives.
 fn page(body: &str) -> Result<Page, (ErrorKind, String)> {
@@ -270,22 +268,5 @@ fn the_shape_of_a_page_combines_its_rows() {
     for key in ["created_at", "updated_at", "allow_voice", "allow_apps"] {
         let seen = shape(&format!(r#"[{{"endpoint_id":1,"{key}":null}}]"#));
         assert!(seen.narrative_keys && !seen.registration_keys, "{key}");
-    }
-    for (application, expected) in [
-        ("null", None),
-        (r#""""#, None),
-        (r#"{"app_id":"1"}"#, Some(ApplicationForm::Object)),
-        (
-            r#""/v1/Account/MA_1/Application/1/""#,
-            Some(ApplicationForm::Path),
-        ),
-        (r#""1""#, Some(ApplicationForm::Id)),
-        ("1", Some(ApplicationForm::Id)),
-    ] {
-        let row = format!(r#"{{"endpoint_id":2,"application":{application}}}"#);
-        let seen = shape(&format!(
-            r#"[{{"endpoint_id":1,"application":null}},{row}]"#
-        ));
-        assert_eq!(seen.application, expected, "{application}");
     }
 }
