@@ -39,10 +39,11 @@ test-container: ## Run the image, and the unit and the package under systemd, in
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
 	$(CARGO) test --locked --test it -- --ignored deploy::
 
-check: ## Formatting, imports, words, clippy and rustdoc; warnings are errors
+check: ## Formatting, imports, words, sizes, clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
 	scripts/imports.py
 	scripts/vocabulary.py
+	scripts/size.py
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 

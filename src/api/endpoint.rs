@@ -34,7 +34,7 @@ pub struct Endpoint {
     pub created_at: Option<UnixMillis>,
     /// `updated_at`.
     pub updated_at: Option<UnixMillis>,
-    /// `allow_*`, in the order of [`Capability::ALL`]; `None` where absent.
+    /// `allow_*`, in the order of [`Capability::ALL`](crate::telemetry::Capability::ALL); `None` where absent.
     pub allowed: [Option<bool>; 7],
     /// Values that were present but dropped or cut.
     pub rejected: Fields,

@@ -21,7 +21,8 @@ pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 /// Why a probe has no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProbeError {
-    /// The `reason` label of `vobiz_probe_failure`: the label of an [`ErrorKind`], or [`THROTTLED`].
+    /// The `reason` label of `vobiz_probe_failure`: one of
+    /// [`PROBE_FAILURE_REASONS`](crate::telemetry::labels::PROBE_FAILURE_REASONS).
     pub(super) reason: &'static str,
     /// HTTP status, where a response came.
     pub(super) status: Option<u16>,
