@@ -12,10 +12,7 @@ use url::Url;
 
 use super::{
     error::{Diagnostics, UNNAMED_FILE, shown_file},
-    files::{
-        TokenFault, TokenFileError, ca_file, is_header_word, parse_token, read_token_file,
-        suspicious_form,
-    },
+    files::{TokenFault, ca_file, is_header_word, parse_token, read_token_file, suspicious_form},
     keys::{FILTERS, Node, duration, number, size, whole},
     model::{
         Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
@@ -476,9 +473,10 @@ fn file_token(node: &Node<'_>, folder: &Path) -> Option<ApiToken> {
             }
             Some(ApiToken::File { path, initial })
         }
-        Err(TokenFileError::Unreadable { source, .. }) if name == UNNAMED_FILE => node.reject(
-            format!("{name} cannot be read: {source}; a token itself belongs in `auth_token`"),
-        ),
+        Err(error) if name == UNNAMED_FILE => node.reject(format!(
+            "{name} {}; a token itself belongs in `auth_token`",
+            error.reason()
+        )),
         Err(error) => node.reject(error.to_string()),
     }
 }

@@ -13,17 +13,6 @@ use crate::config::{self, TokenFileError};
 /// A walk waits so long for the token file, which may be on a network share that does not respond.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why the file gave no token.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
-    #[error(transparent)]
-    File(#[from] TokenFileError),
-    #[error("token file {} cannot be read: the system does not answer", .0.display())]
-    Hanging(PathBuf),
-    #[error("token file {} cannot be read: the read was aborted", .0.display())]
-    Broken(PathBuf),
-}
-
 type Read = Result<SecretString, TokenFileError>;
 
 /// The source of the token, and the token in use.
@@ -56,7 +45,7 @@ impl TokenFile {
     ///
     /// # Errors
     /// The file gave no token; the one in use stays.
-    pub(super) async fn reload(&mut self) -> Result<Option<SecretString>, Unreadable> {
+    pub(super) async fn reload(&mut self) -> Result<Option<SecretString>, TokenFileError> {
         let Some(path) = self.path.clone() else {
             return Ok(None);
         };
@@ -68,10 +57,11 @@ impl TokenFile {
         Ok(Some(token))
     }
 
-    async fn read_file(&mut self, path: PathBuf) -> Result<SecretString, Unreadable> {
+    async fn read_file(&mut self, path: PathBuf) -> Read {
+        let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
         // The result of a read that timed out is dropped: it may be long out of date.
         if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
-            return Err(Unreadable::Hanging(path));
+            return Err(hangs());
         }
         let (read, of) = (self.read, path.clone());
         let task = tokio::task::spawn_blocking(move || read(&of));
@@ -80,9 +70,10 @@ impl TokenFile {
         match timeout(READ_TIMEOUT, task).await {
             Ok(read) => {
                 self.hanging = None;
-                Ok(read.map_err(|_| Unreadable::Broken(path))??)
+                let aborted = "cannot be read: the read was aborted";
+                read.map_err(|_| TokenFileError::new(&path, aborted))?
             }
-            Err(_) => Err(Unreadable::Hanging(path)),
+            Err(_) => Err(hangs()),
         }
     }
 }
@@ -103,11 +94,9 @@ mod tests {
     /// Reads even a pipe, which hangs until another process writes into it.
     fn read(path: &Path) -> Read {
         READS.fetch_add(1, Ordering::Relaxed);
-        let unreadable = |source| TokenFileError::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        Ok(fs::read_to_string(path).map_err(unreadable)?.into())
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| TokenFileError::new(path, error.to_string()))?;
+        Ok(text.into())
     }
 
     #[tokio::test(start_paused = true)]
@@ -133,7 +122,8 @@ mod tests {
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {
-            assert!(matches!(read, Err(Unreadable::Hanging(_))), "{read:?}");
+            let error = read.unwrap_err().to_string();
+            assert!(error.ends_with("the system does not answer"), "{error}");
         }
         assert_eq!(waited, Duration::ZERO);
         assert_eq!(READS.load(Ordering::Relaxed), 1);
