@@ -12,7 +12,7 @@
 //! - [`telemetry`]: the metric catalogue, counters and histograms about the exporter, logs;
 //! - [`clock`], [`shutdown`]: wall time; signals and the end of the process;
 //! - [`api`]: the API client: typed records from responses, or a typed error;
-//! - [`snapshot`]: one immutable snapshot per account, with one writer and readers without locks;
+//! - [`snapshot`]: one immutable snapshot per account, with one writer and readers that wait for no walk;
 //! - [`walk`]: the schedule, the walks, and the proof that a walk is complete;
 //! - [`exposition`]: the sample lines of a snapshot, compressed once;
 //! - [`probe`]: one endpoint, retrieved on request, independent of the walks;

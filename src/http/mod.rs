@@ -9,7 +9,8 @@
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
 //! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe
-//! waits for the API. All other responses are ready at once and take no lock.
+//! waits for the API. A scrape may wait for a short time while another one encodes the counters of the
+//! exporter, or while a publication joins chunks.
 //!
 //! Each client is limited: in connections, in the size and duration of a request head, in idle time, in
 //! the time without reading, and in concurrent scrapes and probes. See [`Settings`].

@@ -25,7 +25,7 @@ use crate::{
     telemetry::{Instruments, labels::Route},
 };
 
-/// The content of the responses. Tests replace it. No method waits.
+/// The content of the responses. Tests replace it. No method waits for the API or the disk.
 pub trait DataSource: Send + Sync + 'static {
     /// The exact length of a scrape in bytes, and its chunks.
     fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks);

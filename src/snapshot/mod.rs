@@ -1,4 +1,4 @@
-//! One immutable snapshot per account: one writer, and readers that never wait.
+//! One immutable snapshot per account: one writer, and readers that wait for no walk.
 //!
 //! A [`SnapshotBuilder`] collects the rows of a walk, [`SnapshotBuilder::finish`] sorts them, and
 //! [`EndpointList::build`] merges them with the previous snapshot. Only there is decided since when a
