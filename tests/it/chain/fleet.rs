@@ -73,7 +73,12 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    let mut text = accounts_config(vendor, "", ACCOUNTS.map(|name| (name, groups)));
+    // A shift changes the whole account. Its confirmation takes ten seconds, two intervals of this test, so
+    // its data could become old on a busy machine.
+    let at_once = format!("{groups}, poll: {{flip_share: 1}}");
+    let settings = [groups, groups, at_once.as_str()];
+    let accounts = ACCOUNTS.into_iter().zip(settings);
+    let mut text = accounts_config(vendor, "", accounts);
     let token = format!("auth_token_file: '{}'", token.display());
     for (from, to) in [
         ("max_age: 15s, deadline: 5s", "max_age: 28s, deadline: 5s"),
