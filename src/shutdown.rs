@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, io};
 
-use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Cloned into every task; cancelled at shutdown.
 pub use tokio_util::sync::CancellationToken;
@@ -14,35 +14,9 @@ pub use tokio_util::sync::CancellationToken;
 /// Handlers of SIGTERM, SIGINT and SIGHUP.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: Stream,
-    interrupt: Stream,
-    hang_up: Stream,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Signal {
-    Terminate,
-    Interrupt,
-    HangUp,
-}
-
-impl Signal {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Terminate => "SIGTERM",
-            Self::Interrupt => "SIGINT",
-            Self::HangUp => "SIGHUP",
-        }
-    }
-
-    /// 128 plus the number of the signal, as shells report it.
-    fn exit_code(self) -> i32 {
-        match self {
-            Self::Terminate => 143,
-            Self::Interrupt => 130,
-            Self::HangUp => 129,
-        }
-    }
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -63,33 +37,24 @@ impl Signals {
     /// cancelled already, the first signal exits immediately. Never returns: spawn it as a task.
     pub async fn handle(mut self, shutdown: CancellationToken) -> Infallible {
         loop {
-            let signal = self.next().await;
-            let name = signal.name();
-            match signal {
-                Signal::HangUp => tracing::warn!(
-                    signal = name,
-                    "the signal is ignored: a restart is needed to reload the configuration"
-                ),
-                Signal::Terminate | Signal::Interrupt if shutdown.is_cancelled() => {
-                    tracing::warn!(signal = name, "exiting immediately");
-                    std::process::exit(signal.exit_code());
-                }
-                Signal::Terminate | Signal::Interrupt => {
-                    tracing::info!(
-                        signal = name,
-                        "shutting down, a second signal exits immediately"
+            // The code is 128 plus the number of the signal, as shells report it.
+            let (signal, exit_code) = tokio::select! {
+                _ = self.terminate.recv() => ("SIGTERM", 143),
+                _ = self.interrupt.recv() => ("SIGINT", 130),
+                _ = self.hang_up.recv() => {
+                    tracing::warn!(
+                        signal = "SIGHUP",
+                        "the signal is ignored: a restart is needed to reload the configuration"
                     );
-                    shutdown.cancel();
+                    continue;
                 }
+            };
+            if shutdown.is_cancelled() {
+                tracing::warn!(signal, "exiting immediately");
+                std::process::exit(exit_code);
             }
-        }
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.interrupt.recv() => Signal::Interrupt,
-            _ = self.hang_up.recv() => Signal::HangUp,
+            tracing::info!(signal, "shutting down, a second signal exits immediately");
+            shutdown.cancel();
         }
     }
 }

@@ -13,11 +13,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    endpoint::Endpoint,
     error::{self, ClientError, Error},
     json::pick,
     page::{Page, read_page},
-    row::read_row,
+    row::{Endpoint, read_row},
     transport::{Http, Transports},
 };
 use crate::{

@@ -163,9 +163,6 @@ pub enum ClientError {
     /// The auth id cannot stand in a path or a header.
     #[error("auth_id cannot be sent: it is empty, dots only, or holds control characters")]
     AuthId,
-    /// The TLS library refuses its own settings.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
     /// The HTTP library refuses its settings.
     #[error("the HTTP client cannot be set up")]
     Build(#[source] reqwest::Error),

@@ -5,7 +5,6 @@
 //! exactly one attempt per call: its caller decides about another one.
 
 mod client;
-mod endpoint;
 mod error;
 mod json;
 mod page;
@@ -15,10 +14,9 @@ mod tests;
 mod transport;
 
 pub use client::Client;
-pub use endpoint::{Application, Endpoint, Fields};
 pub use error::{ClientError, Error};
 pub use page::Page;
-pub use row::{Row, RowKey, RowShape};
+pub use row::{Application, Endpoint, Fields, Row, RowKey, RowShape};
 pub use transport::Transports;
 
 pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

@@ -124,7 +124,7 @@ impl Transports {
 fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, ClientError> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(ClientError::Tls)?
+        .expect("ring supports the default versions of TLS")
         .with_root_certificates(authorities)
         .with_no_client_auth();
     let accept = (ACCEPT, HeaderValue::from_static("application/json"));

@@ -11,7 +11,7 @@ use super::{ExitError, serve::Exporter};
 use crate::{
     cli::DemoArgs,
     clock::Clock,
-    config::{self, Config, Group, GroupMatch, Pattern, Watch},
+    config::{self, Account, ApiToken, Config, Group, GroupMatch, Pattern, Watch},
     shutdown::CancellationToken,
 };
 
@@ -58,28 +58,29 @@ pub(super) async fn demo(
     Ok(())
 }
 
-/// A configuration of both demo accounts. The environment configures one account, so each account is
-/// loaded alone.
+/// A configuration of both demo accounts, which differ in name and credentials.
 fn demo_config(base_url: &Url) -> Result<Config, ExitError> {
-    let load = |login: Login, name: &str| {
-        let variables = [
-            ("VOBIZ_AUTH_ID", login.auth_id),
-            ("VOBIZ_AUTH_TOKEN", login.token),
-            ("VOBIZ_EXPORTER__API__BASE_URL", base_url.as_str()),
-            ("VOBIZ_EXPORTER__POLL__INTERVAL", "15s"),
-            ("VOBIZ_EXPORTER__PROBE__ENABLED", "true"),
-        ];
-        let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        config::load(None, &environment).map(|mut loaded| {
-            let account = &mut loaded.config.accounts[0];
-            name.clone_into(&mut account.name);
-            account.groups = demo_groups();
-            loaded.config
-        })
+    let variables = [
+        ("VOBIZ_AUTH_ID", DEMO_ACCOUNTS[0].auth_id),
+        ("VOBIZ_AUTH_TOKEN", DEMO_ACCOUNTS[0].token),
+        ("VOBIZ_EXPORTER__API__BASE_URL", base_url.as_str()),
+        ("VOBIZ_EXPORTER__POLL__INTERVAL", "15s"),
+        ("VOBIZ_EXPORTER__PROBE__ENABLED", "true"),
+    ];
+    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut config = config::load(None, &environment)?.config;
+    let account = |(name, login): (&str, Login)| Account {
+        name: name.to_owned(),
+        auth_id: login.auth_id.to_owned(),
+        token: ApiToken::Inline(login.token.into()),
+        groups: demo_groups(),
+        ..config.accounts[0].clone()
     };
-    let mut config = load(DEMO_ACCOUNTS[0], DEMO_NAMES[0])?;
-    let branch = load(DEMO_ACCOUNTS[1], DEMO_NAMES[1])?;
-    config.accounts.extend(branch.accounts);
+    config.accounts = DEMO_NAMES
+        .into_iter()
+        .zip(DEMO_ACCOUNTS)
+        .map(account)
+        .collect();
     Ok(config)
 }
 

@@ -10,7 +10,7 @@ use super::{
     serve::serve,
 };
 use crate::{
-    cli::{self, Cli, Command, LogFormat, LogLevel},
+    cli::{self, Cli, Command},
     shutdown::{CancellationToken, Signals},
     telemetry::logs,
 };
@@ -46,7 +46,8 @@ pub fn run(
         return Ok(out.flush()?);
     }
     return_large_buffers();
-    init_logs(cli)?;
+    let log = cli.log();
+    logs::init(log.level, log.format).map_err(|error| ExitError::RunTime(error.to_string()))?;
     std::panic::set_hook(Box::new(log_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two threads serve a walk and scrapes concurrently. The work is prepared, so more threads
@@ -87,22 +88,6 @@ async fn execute(
         }
         None => serve(args, environment, shutdown).await,
     }
-}
-
-fn init_logs(cli: &Cli) -> Result<(), ExitError> {
-    let args = cli.log();
-    let level = match args.level {
-        LogLevel::Trace => logs::Level::TRACE,
-        LogLevel::Debug => logs::Level::DEBUG,
-        LogLevel::Info => logs::Level::INFO,
-        LogLevel::Warn => logs::Level::WARN,
-        LogLevel::Error => logs::Level::ERROR,
-    };
-    let format = match args.format {
-        LogFormat::Logfmt => logs::Format::Logfmt,
-        LogFormat::Json => logs::Format::Json,
-    };
-    logs::init(level, format).map_err(|error| ExitError::RunTime(error.to_string()))
 }
 
 /// Makes glibc's allocator return every large buffer to the system when it is freed.

@@ -1,18 +1,306 @@
-//! The command line: flags in the naming style of Prometheus.
+//! The command line: flags in the naming style of Prometheus, declared for clap.
 //!
-//! Nothing here prints or ends the process. [`Cli::read`] returns the parsed flags, or clap's own
-//! error. [`completion`] and [`manual`] return bytes to print.
+//! The documentation comments of flags and commands are their help texts. Nothing here prints or ends
+//! the process: [`Cli::read`] returns clap's own error, [`completion`] and [`manual`] return bytes.
 
-mod args;
-mod values;
+use std::{ffi::OsString, path::PathBuf, str::FromStr};
 
-pub use args::{
-    Cli, Command, DemoArgs, LogArgs, LogFormat, LogLevel, ServeArgs, WebArgs, completion, manual,
+use clap::{
+    Args, CommandFactory, Parser, Subcommand, ValueHint,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 pub use clap_complete::Shell;
-pub use values::TelemetryPath;
+use vobiz_simulator::SimulateArgs;
 
 pub use crate::http::ListenAddress;
+use crate::telemetry::logs::{Format, Level};
 
 #[cfg(test)]
 mod tests;
+
+/// Version, revision and compiler, as `--version` shows them after the name.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("VOBIZ_EXPORTER_REVISION"),
+    ", rustc ",
+    env!("VOBIZ_EXPORTER_RUSTVERSION"),
+    ")"
+);
+
+/// The end of `--help` and of the manual page.
+const AFTER_HELP: &str = "\
+Environment:
+  VOBIZ_AUTH_ID           with VOBIZ_AUTH_TOKEN_FILE or VOBIZ_AUTH_TOKEN: the account `default`,
+                          when the configuration lists none
+  VOBIZ_EXPORTER__KEY     sets KEY of the configuration, such as VOBIZ_EXPORTER__POLL__INTERVAL=30s
+
+The commands have flags of their own: see `vobiz-exporter demo --help`.
+
+Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
+
+/// Prometheus metrics for the SIP endpoints of Vobiz accounts.
+///
+/// Polls the Vobiz API on a schedule and serves the last complete snapshot of every account. Without
+/// a command it serves until SIGTERM or SIGINT.
+#[derive(Debug, Clone, PartialEq, Parser)]
+#[command(
+    name = "vobiz-exporter",
+    version = VERSION,
+    args_conflicts_with_subcommands = true,
+    after_long_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// Flags of the exporter itself; defaults when a command is given.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+
+    /// `None`: serve, or what a flag of [`ServeArgs`] selects.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The flags without a command.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+pub struct ServeArgs {
+    /// Configuration file: YAML, or TOML if its name ends in .toml. A single account needs no
+    /// file: environment variables are enough.
+    #[arg(long = "config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config_file: Option<PathBuf>,
+
+    /// Check the configuration, print every error at once, and exit.
+    #[arg(long = "config.check", conflicts_with = "once")]
+    pub config_check: bool,
+
+    /// Like --config.check, but read no token file: for a pipeline that has no secrets.
+    #[arg(long = "config.check.no-secrets", conflicts_with_all = ["once", "config_check_live"])]
+    pub config_check_no_secrets: bool,
+
+    /// Like --config.check, then read the list of every account once and report the result.
+    #[arg(long = "config.check.live", conflicts_with = "once")]
+    pub config_check_live: bool,
+
+    /// Where and how metrics are served.
+    #[command(flatten)]
+    pub web: WebArgs,
+
+    /// Log level and format.
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// Walk every account once, print its metrics, and exit; 1 if an account failed.
+    #[arg(long = "once")]
+    pub once: bool,
+
+    /// Write the metrics of --once to this file instead, for the textfile collector of
+    /// Prometheus's node exporter. The file is replaced atomically.
+    #[arg(long = "once.output", value_name = "FILE", requires = "once", value_hint = ValueHint::FilePath)]
+    pub once_output: Option<PathBuf>,
+
+    /// Ask the exporter that serves at --web.listen-address (the first, if there are several) whether
+    /// it is healthy, and exit: 0 if it is, 1 if not.
+    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live"])]
+    pub healthcheck: bool,
+}
+
+/// Where and how metrics are served.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WebArgs {
+    /// Address to listen on; may be repeated. `:PORT` is every address of this host, IPv6 and IPv4.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":10059"
+    )]
+    pub listen_addresses: Vec<ListenAddress>,
+
+    /// Path of the metrics.
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics"
+    )]
+    pub telemetry_path: TelemetryPath,
+
+    /// Maximum number of concurrent scrapes; further scrapes get status 503. 0 is no limit.
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
+    pub max_requests: usize,
+}
+
+/// The path of the metrics. It begins with a slash and is not the path of another page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryPath(String);
+
+impl TelemetryPath {
+    /// The path as given on the command line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TelemetryPath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
+        if !text.starts_with('/') {
+            Err("must begin with a slash, such as /metrics")
+        } else if text == "/" {
+            Err("is the start page; choose another, such as /metrics")
+        } else if text == "/-" || text.starts_with("/-/") || matches!(text, "/healthz" | "/readyz")
+        {
+            Err("is reserved for health and administration; choose another, such as /metrics")
+        } else if text == "/probe" {
+            Err("is reserved for probes; choose another, such as /metrics")
+        } else if !text.bytes().all(is_plain) {
+            Err("must be plain: no spaces, no query, no escapes")
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+/// Log level and format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct LogArgs {
+    /// Lowest level that is logged.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level_parser())]
+    pub level: Level,
+
+    /// Format of the log lines on standard error.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = format_parser())]
+    pub format: Format,
+}
+
+fn level_parser() -> impl TypedValueParser<Value = Level> {
+    PossibleValuesParser::new([
+        PossibleValue::new("trace").help("Everything"),
+        PossibleValue::new("debug").help("Details for troubleshooting"),
+        PossibleValue::new("info").help("Normal events"),
+        PossibleValue::new("warn").help("Conditions that need attention"),
+        PossibleValue::new("error").help("Failures"),
+    ])
+    .try_map(|name| name.parse())
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new([
+        PossibleValue::new("logfmt").help("`key=value` pairs"),
+        PossibleValue::new("json").help("One JSON object per line"),
+    ])
+    .map(|name| match name.as_str() {
+        "json" => Format::Json,
+        _ => Format::Logfmt,
+    })
+}
+
+/// A command instead of serving.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Run the exporter without an account, against a simulated API.
+    Demo(DemoArgs),
+    /// Serve the simulated API alone.
+    Simulate {
+        /// Flags of the simulated API.
+        #[command(flatten)]
+        api: SimulateArgs,
+        /// Log level and format.
+        #[command(flatten)]
+        log: LogArgs,
+    },
+    /// Print a completion script for a shell.
+    Completion {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print a manual page, for man(1).
+    Man {
+        /// The command to document; the program itself if none is given.
+        #[arg(value_parser = ["demo", "simulate", "completion", "man"])]
+        command: Option<String>,
+    },
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DemoArgs {
+    /// Number of endpoints of the two simulated accounts together.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub endpoints: u32,
+
+    /// Seed of the simulated events; random if not given.
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// Where and how the metrics are served.
+    #[command(flatten)]
+    pub web: WebArgs,
+
+    /// Log level and format.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+impl Cli {
+    /// Parses a command line; the first word is the program's name.
+    ///
+    /// # Errors
+    /// Wrong usage (exit code 2), or the text of `--help` or `--version` (exit code 0). The error's
+    /// `exit()` prints it and ends the process with that code.
+    pub fn read(
+        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words)
+    }
+
+    /// The log flags of the command, or of the exporter itself.
+    pub fn log(&self) -> LogArgs {
+        match &self.command {
+            Some(Command::Demo(demo)) => demo.log,
+            Some(Command::Simulate { log, .. }) => *log,
+            _ => self.serve.log,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// True for `--config.check` and its variants.
+    pub fn is_check(&self) -> bool {
+        self.config_check || self.config_check_no_secrets || self.config_check_live
+    }
+}
+
+/// The completion script for `shell`.
+pub fn completion(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "vobiz-exporter", &mut script);
+    script
+}
+
+/// The manual page in roff, for man(1): of the program, or of one of its commands.
+pub fn manual(command: Option<&str>) -> Vec<u8> {
+    // `vobiz-exporter help` repeats `--help` and needs no page.
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    let documented = match command {
+        None => program,
+        Some(name) => {
+            let found = program.find_subcommand(name);
+            found
+                .expect("the parser accepts known commands only")
+                .clone()
+        }
+    };
+    let man = clap_mangen::Man::new(documented)
+        .manual("Prometheus exporters")
+        // Only name and number: the footer has little space.
+        .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));
+    let mut page = Vec::new();
+    man.render(&mut page)
+        .expect("writing to memory cannot fail");
+    page
+}

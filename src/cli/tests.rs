@@ -33,8 +33,8 @@ fn without_flags_it_serves_on_10059() {
     assert_eq!(
         cli.log(),
         LogArgs {
-            level: LogLevel::Info,
-            format: LogFormat::Logfmt
+            level: Level::INFO,
+            format: Format::Logfmt
         }
     );
     let serve = cli.serve;
@@ -60,8 +60,8 @@ fn flags_take_their_value_after_an_equals_sign_or_a_space() {
     assert_eq!(
         cli.log(),
         LogArgs {
-            level: LogLevel::Debug,
-            format: LogFormat::Json
+            level: Level::DEBUG,
+            format: Format::Json
         }
     );
 }
@@ -99,7 +99,7 @@ fn every_task_has_its_flag_or_command() {
 fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
     let cli =
         read("demo --endpoints=50 --seed 7 --web.listen-address=:0 --log.level=warn").unwrap();
-    assert_eq!(cli.log().level, LogLevel::Warn);
+    assert_eq!(cli.log().level, Level::WARN);
     let Some(Command::Demo(demo)) = cli.command else {
         panic!("a demo")
     };
