@@ -52,7 +52,7 @@ def main():
             continue
         try:
             lines = (ROOT / name).read_text().splitlines()
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, FileNotFoundError):  # an image, or a deleted file
             continue
         for number, line in enumerate(lines, 1):
             words = {part.lower() for part in PART.findall(line)} & WORDS

@@ -13,9 +13,10 @@ use super::{
     DEFAULT_YAML,
     error::{Diagnostics, Errors, nearest, shown_variable, suggestion, variable_place},
     files::{check_system_authorities, is_header_word, read_configuration},
+    formats,
     keys::{Key, Node, ROOT, Shape},
     model::{Account, Config, is_loopback},
-    parse, validate,
+    validate,
 };
 
 const PREFIX: &str = "VOBIZ_EXPORTER__";
@@ -80,7 +81,7 @@ fn load_with(
 
 /// The tree of all layers. A layer that cannot be read is reported and left out.
 fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics) -> Value {
-    let default = parse::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
+    let default = formats::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
     let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
     if let Some(account) = environment_account(variables, operator.get("accounts"), diagnostics) {
         let place = account.origin().map(str::to_owned);
@@ -123,9 +124,9 @@ fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     };
     let errors = diagnostics.error_count();
     let table = if diagnostics.is_toml() {
-        parse::toml(&text, &diagnostics.file, diagnostics)
+        formats::toml(&text, &diagnostics.file, diagnostics)
     } else {
-        parse::yaml(&text, &diagnostics.file, diagnostics)
+        formats::yaml(&text, &diagnostics.file, diagnostics)
     };
     let is_incomplete = diagnostics.error_count() > errors;
     diagnostics.incomplete.set(is_incomplete);

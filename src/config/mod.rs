@@ -5,23 +5,25 @@
 //! because all errors are collected, each with its place and its key, and no value is altered
 //! (`auth_id: 0123` is an error with a hint, not the number 123).
 //!
-//! [`load()`] reads the configuration; [`read_token_file`] reads a token again before each walk.
+//! [`load()`] reads the configuration; [`TokenFile`] reads a token again before each walk.
 
 mod error;
 mod files;
+mod formats;
 mod keys;
 mod load;
 mod model;
-mod parse;
+mod token;
 mod validate;
+mod values;
 
 pub use error::{ConfigError, Errors};
-pub use files::{TokenFileError, read_token_file};
 pub use load::{Loaded, load, load_without_secrets};
 pub use model::{
     Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
     Optional, Pattern, PatternError, Poll, Probe, Watch, is_loopback,
 };
+pub use token::{TokenFile, TokenFileError};
 
 /// The embedded default file: every key with its meaning, its default and its unit.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");

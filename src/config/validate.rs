@@ -12,12 +12,14 @@ use url::Url;
 
 use super::{
     error::{Diagnostics, UNNAMED_FILE, shown_file},
-    files::{TokenFault, ca_file, is_header_word, parse_token, read_token_file, suspicious_form},
-    keys::{FILTERS, Node, duration, number, size, whole},
+    files::{ca_file, is_header_word},
+    keys::{FILTERS, Node},
     model::{
         Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
         Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
     },
+    token::{TokenFault, parse_token, read_token_file, suspicious_form},
+    values::{duration, number, size, whole},
 };
 
 /// Shown when neither the file nor the environment gives an account.

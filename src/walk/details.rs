@@ -18,8 +18,9 @@ use tokio::{
 
 use super::{
     fetch::{PollerDeps, Source},
-    rate_limit::{Permit, RequestBudget, Retry, RetryPolicy, rate_beside},
+    rate_limit::{Permit, RequestBudget, rate_beside},
     report::DetailsNote,
+    retry::{Retry, RetryPolicy},
 };
 use crate::{
     api::{Endpoint, Error, ErrorKind},

@@ -10,7 +10,10 @@ use std::{
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::rate_limit::{Paused, Permit, RateLimiter, Retry, RetryPolicy};
+use super::{
+    rate_limit::{Paused, Permit, RateLimiter},
+    retry::{Retry, RetryPolicy},
+};
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind, Page},
     clock::Clock,

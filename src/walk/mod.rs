@@ -15,12 +15,13 @@ mod overlap;
 mod poller;
 mod rate_limit;
 mod report;
+mod retry;
 mod schedule;
-mod token_file;
 
 pub use fetch::{PollerDeps, Reason, Source, WalkError};
 pub use poller::Poller;
-pub use rate_limit::{RateLimiter, RateLimiters, Retry, RetryPolicy};
+pub use rate_limit::{RateLimiter, RateLimiters};
+pub use retry::{Retry, RetryPolicy};
 
 #[cfg(test)]
 mod tests;

@@ -14,12 +14,11 @@ use super::{
     list::{self, CompleteList},
     report::{self, IntervalNote},
     schedule::Schedule,
-    token_file::TokenFile,
 };
 use crate::{
     api::RowKey,
     clock::UnixMillis,
-    config::{Account, Group, Optional, Pattern},
+    config::{Account, Group, Optional, Pattern, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
         self, AccountState, EndpointView, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts,

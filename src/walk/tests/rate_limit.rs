@@ -11,7 +11,7 @@ use url::Url;
 use super::list::fault;
 use crate::{
     api::{Error, ErrorKind},
-    walk::rate_limit::*,
+    walk::{rate_limit::*, retry::*},
 };
 
 /// Longer than any pause here.

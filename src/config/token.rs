@@ -1,0 +1,312 @@
+//! The token of an account: its form, and its file, which may be replaced at any time.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{task::JoinHandle, time::timeout};
+
+use super::{
+    files::{ReadError, is_header_word, read_regular},
+    model::ApiToken,
+};
+
+/// A token file, in bytes. A token is a header value.
+const MAX_TOKEN: u64 = 16 << 10;
+/// A walk waits so long for the token file, which may be on a network share that does not respond.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why a token file gives no token. The text names the file, never its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("token file {} {reason}", path.display())]
+pub struct TokenFileError {
+    path: PathBuf,
+    reason: String,
+}
+
+impl TokenFileError {
+    /// `reason` follows the name of the file in a sentence.
+    fn new(path: &Path, reason: impl Into<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The part of the text after the name of the file.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// The token in the regular file at `path`, without surrounding white space. Follows symbolic links.
+///
+/// Blocks while it reads at most 16 KiB. On a network share, that may take unlimited time.
+pub(super) fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
+    let token = match read_regular(path, MAX_TOKEN) {
+        Err(ReadError::Io(source)) => {
+            return Err(TokenFileError::new(
+                path,
+                format!("cannot be read: {source}"),
+            ));
+        }
+        Err(ReadError::NotRegular) => {
+            return Err(TokenFileError::new(path, "is not a regular file"));
+        }
+        Err(ReadError::TooLarge(_)) => Err(TokenFault::Unfit),
+        Ok(bytes) => std::str::from_utf8(&bytes).map_or(Err(TokenFault::Unfit), parse_token),
+    };
+    token.map_err(|fault| {
+        let reason = match fault {
+            TokenFault::Empty => "is empty",
+            TokenFault::Unfit => {
+                "holds something that is not a token (one line of printable ASCII without spaces)"
+            }
+        };
+        TokenFileError::new(path, reason)
+    })
+}
+
+/// Why a text is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenFault {
+    Empty,
+    Unfit,
+}
+
+/// The token in `text`, without surrounding white space.
+pub(super) fn parse_token(text: &str) -> Result<SecretString, TokenFault> {
+    match text.trim() {
+        "" => Err(TokenFault::Empty),
+        token if is_header_word(token) => Ok(SecretString::from(token)),
+        _ => Err(TokenFault::Unfit),
+    }
+}
+
+/// A form that a token should not have, such as JSON. The token is used in any case.
+pub(super) fn suspicious_form(token: &SecretString) -> Option<&'static str> {
+    let token = token.expose_secret();
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
+    if token.contains("${") {
+        Some("a placeholder")
+    } else if token.starts_with(['{', '[']) {
+        Some("JSON")
+    } else if token.starts_with(is_quote) || token.ends_with(is_quote) {
+        Some("a text in quotes")
+    } else {
+        is_assignment(token).then_some("KEY=value")
+    }
+}
+
+/// Whether `text` has the form `KEY=value`. The padding of base64 does not make it one.
+fn is_assignment(text: &str) -> bool {
+    text.split_once('=').is_some_and(|(key, value)| {
+        key.starts_with(|c: char| !c.is_ascii_digit())
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !value.trim_start_matches('=').is_empty()
+    })
+}
+
+type Read = Result<SecretString, TokenFileError>;
+
+/// The source of the token, and the token in use.
+#[derive(Debug)]
+pub struct TokenFile {
+    path: Option<PathBuf>,
+    token: SecretString,
+    /// Blocking; given by tests.
+    read: fn(&Path) -> Read,
+    /// A read that timed out. It cannot be cancelled and occupies a thread, so there is one at most.
+    hanging: Option<JoinHandle<Read>>,
+}
+
+impl TokenFile {
+    /// The token of the configuration.
+    pub fn new(token: &ApiToken) -> Self {
+        let (path, token) = match token {
+            ApiToken::Inline(token) => (None, token),
+            ApiToken::File { path, initial } => (Some(path.clone()), initial),
+        };
+        Self {
+            path,
+            token: token.clone(),
+            read: read_token_file,
+            hanging: None,
+        }
+    }
+
+    /// Reads the file again, and gives up after [`READ_TIMEOUT`]. Returns a token that differs from the one
+    /// in use, and uses it from now on.
+    ///
+    /// # Errors
+    /// The file gave no token; the one in use stays.
+    pub async fn reload(&mut self) -> Result<Option<SecretString>, TokenFileError> {
+        let Some(path) = self.path.clone() else {
+            return Ok(None);
+        };
+        let token = self.read_file(path).await?;
+        if token.expose_secret() == self.token.expose_secret() {
+            return Ok(None);
+        }
+        self.token = token.clone();
+        Ok(Some(token))
+    }
+
+    async fn read_file(&mut self, path: PathBuf) -> Read {
+        let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
+        // The result of a read that timed out is dropped: it may be long out of date.
+        if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
+            return Err(hangs());
+        }
+        let (read, of) = (self.read, path.clone());
+        let task = tokio::task::spawn_blocking(move || read(&of));
+        // Stored before the wait, because the wait may be cancelled.
+        let task = self.hanging.insert(task);
+        match timeout(READ_TIMEOUT, task).await {
+            Ok(read) => {
+                self.hanging = None;
+                let aborted = "cannot be read: the read was aborted";
+                read.map_err(|_| TokenFileError::new(&path, aborted))?
+            }
+            Err(_) => Err(hangs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+
+    static READS: AtomicU32 = AtomicU32::new(0);
+
+    /// Reads even a pipe, which hangs until another process writes into it.
+    fn read(path: &Path) -> Read {
+        READS.fetch_add(1, Ordering::Relaxed);
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| TokenFileError::new(path, error.to_string()))?;
+        Ok(text.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_hangs_is_given_up_and_not_read_a_second_time_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let mut token = TokenFile {
+            read,
+            ..TokenFile::new(&ApiToken::File {
+                path: path.clone(),
+                initial: "old".to_owned().into(),
+            })
+        };
+
+        // A paused clock stands still while a thread reads: it is moved by hand.
+        let (first, ()) = tokio::join!(token.reload(), advance(READ_TIMEOUT));
+        let begun = Instant::now();
+        let second = token.reload().await;
+        let waited = begun.elapsed();
+        // Ends the read, for which the test's runtime waits, before an assertion can fail.
+        fs::write(&path, "late").unwrap();
+
+        for read in [first, second] {
+            let error = read.unwrap_err().to_string();
+            assert!(error.ends_with("the system does not answer"), "{error}");
+        }
+        assert_eq!(waited, Duration::ZERO);
+        assert_eq!(READS.load(Ordering::Relaxed), 1);
+
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "new").unwrap();
+        while token.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        let new = token.reload().await.unwrap();
+        assert_eq!(new.unwrap().expose_secret(), "new");
+    }
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn white_space_around_a_token_is_trimmed() {
+        let file = file(b"  s3cret-token\r\n\n");
+        assert_eq!(
+            read_token_file(file.path()).unwrap().expose_secret(),
+            "s3cret-token"
+        );
+    }
+
+    #[test]
+    fn every_error_names_the_file_and_none_shows_its_content() {
+        let missing = Path::new("/nowhere/at/all");
+        let missing = read_token_file(missing).unwrap_err().to_string();
+        assert!(
+            missing.starts_with("token file /nowhere/at/all cannot be read: "),
+            "{missing}"
+        );
+
+        let empty = file(b" \n");
+        let error = read_token_file(empty.path()).unwrap_err();
+        assert_eq!(error.reason(), "is empty");
+
+        let long = vec![b'x'; 20_000];
+        for content in [
+            &b"s3cret\ntoken"[..],
+            b"s3cret\x00",
+            "s3cret\u{e9}".as_bytes(),
+            b"s3cret\xff",
+            &long,
+        ] {
+            let unfit = file(content);
+            let error = read_token_file(unfit.path()).unwrap_err();
+            assert!(error.reason().contains("is not a token"), "{error}");
+            let shown = format!("{error} {error:?}");
+            assert!(
+                shown.contains(&unfit.path().display().to_string()),
+                "{shown}"
+            );
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn folders_pipes_and_devices_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [folder.path(), &pipe, Path::new("/dev/zero")] {
+            let error = read_token_file(path).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("token file {} is not a regular file", path.display())
+            );
+        }
+    }
+
+    #[test]
+    fn links_to_a_file_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("..2024")).unwrap();
+        std::fs::write(at("..2024").join("token"), "s3cret").unwrap();
+        // As Kubernetes mounts a secret: a link to a file below a linked folder.
+        std::os::unix::fs::symlink("..2024", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/token", at("token")).unwrap();
+        let token = read_token_file(&at("token")).unwrap();
+        assert_eq!(token.expose_secret(), "s3cret");
+    }
+}

@@ -1,0 +1,176 @@
+//! The values of a configuration: conversion to types, with an error that names what is right.
+
+use std::{
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use config::ValueKind;
+use jiff::fmt::friendly::SpanParser;
+
+use super::{
+    error::{quoted, suggestion},
+    keys::Node,
+    model::format_duration,
+};
+
+impl<'t> Node<'t> {
+    /// A text that is not empty, exactly as written.
+    pub(super) fn text(&self) -> Option<&'t str> {
+        let found = match self.kind() {
+            ValueKind::String(text) if text.is_empty() => return self.reject("must not be empty"),
+            ValueKind::String(text) => return Some(text),
+            ValueKind::Boolean(_) => "true or false",
+            ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => return None,
+            _ => "a number",
+        };
+        self.reject(format!(
+            "must be text, but reads as {found}; write the value in quotes"
+        ))
+    }
+
+    /// A label's value that people type.
+    pub(super) fn name(&self) -> Option<&'t str> {
+        let name = self.text()?;
+        let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
+        if name.trim() != name || name.len() > 128 || name.contains(is_odd) {
+            return self.reject(
+                "must be one line of at most 128 bytes, without white space at its ends and without \
+                 bidirectional control characters",
+            );
+        }
+        Some(name)
+    }
+
+    /// Reports that the value must be `must_be`, and quotes `text`, except in an account, where it may
+    /// be a token.
+    fn mismatch<T>(&self, must_be: &str, text: &str, hint: &str) -> Option<T> {
+        let quoted = if self.path.starts_with("accounts") {
+            String::new()
+        } else {
+            format!(", not {}", quoted(text))
+        };
+        self.reject(format!("must be {must_be}{quoted}{hint}"))
+    }
+
+    /// The one of `all` whose label is `word`, which is part of this value.
+    pub(super) fn find<T: Copy>(&self, word: &str, labels: &[&str], all: &[T]) -> Option<T> {
+        let found = labels.iter().zip(all).find(|(label, _)| **label == word);
+        found.map(|(_, setting)| *setting).or_else(|| {
+            let hint = suggestion(word, labels.iter().copied());
+            self.mismatch(&labels.join(", "), word, &hint)
+        })
+    }
+
+    /// A value of another type. Text is converted, whichever layer it is from (`page_size: "50"`).
+    /// Other values never become text, because YAML has altered them (`0123`, `1e5`).
+    pub(super) fn convert<T>(
+        &self,
+        must_be: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = match self.kind() {
+            ValueKind::String(text) => text.trim().to_owned(),
+            ValueKind::Table(_) | ValueKind::Array(_) | ValueKind::Nil => return None,
+            other => other.to_string(),
+        };
+        parse(&text).or_else(|| self.mismatch(must_be, &text, ""))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self) -> Option<bool> {
+        self.convert("true or false", |text| text.parse().ok())
+    }
+
+    /// A path. In the file, a relative one starts from the file's `folder`.
+    pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
+        let text = self.text()?;
+        Some(if self.is_from_environment() {
+            PathBuf::from(text)
+        } else {
+            folder.join(text)
+        })
+    }
+
+    /// Passes on every word with its node: the items of a list, or a text split at commas.
+    pub(super) fn each_word(&self, mut take: impl FnMut(&Self, &str)) {
+        match self.kind() {
+            ValueKind::Array(_) => {
+                for item in self.children() {
+                    if let Some(word) = item.text() {
+                        take(&item, word);
+                    }
+                }
+            }
+            ValueKind::String(text) => {
+                let words = text.split(',').map(str::trim);
+                words
+                    .filter(|word| !word.is_empty())
+                    .for_each(|word| take(self, word));
+            }
+            _ => _ = self.text(),
+        }
+    }
+}
+
+/// Converts a value that `parse` accepts and that is in `range`.
+fn bounded<T: PartialOrd>(
+    must_be: String,
+    range: RangeInclusive<T>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> impl FnOnce(&Node<'_>) -> Option<T> {
+    let parse = move |text: &str| parse(text).filter(|value| range.contains(value));
+    move |node| node.convert(&must_be, parse)
+}
+
+/// Converts a whole number in `range`.
+pub(super) fn whole<T: FromStr + PartialOrd + Display>(
+    range: RangeInclusive<T>,
+) -> impl FnOnce(&Node<'_>) -> Option<T> {
+    let must_be = format!("a whole number from {} to {}", range.start(), range.end());
+    bounded(must_be, range, |text| text.parse().ok())
+}
+
+/// Converts a number in `range`, which `must_be` describes.
+pub(super) fn number(
+    must_be: &str,
+    range: RangeInclusive<f64>,
+) -> impl FnOnce(&Node<'_>) -> Option<f64> {
+    bounded(must_be.to_owned(), range, |text| text.parse().ok())
+}
+
+/// Converts a duration with units in `range`.
+pub(super) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
+    static PARSER: SpanParser = SpanParser::new();
+    let (least, most) = range.clone().into_inner();
+    let (least, most) = (format_duration(least), format_duration(most));
+    let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
+    bounded(must_be, range, |text| {
+        // The parser also accepts `00:01:30`, `60,5s` and signs.
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
+        let text = Some(text).filter(|text| text.chars().all(is_usual))?;
+        PARSER.parse_unsigned_duration(text).ok()
+    })
+}
+
+/// Converts a number of bytes with its unit in `range`.
+pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Option<u64> {
+    let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
+    let must_be = format!("a size with its unit, such as 8MiB, from {least} to {most}");
+    bounded(must_be, range, |text| {
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        let size = text.parse::<ByteSize>().ok().filter(|_| has_unit)?;
+        Some(size.0)
+    })
+}
+
+/// Characters that reorder a line, so that one name can look like another.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
