@@ -12,7 +12,7 @@ use tokio::{runtime, time::Instant};
 use vobiz_exporter::{
     api::{Application, Endpoint, Row, RowKey},
     clock::UnixMillis,
-    exposition::{Encoding, Exposition, Format},
+    exposition::{DataSource, Encoding, Exposition, Format},
     snapshot::{
         AccountState, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder, WalkFacts,
         channel,
@@ -113,7 +113,7 @@ fn render(criterion: &mut Criterion) {
         let exposition = Exposition::new(vec![reader.clone()], Instruments::new());
         for encoding in [Encoding::Gzip, Encoding::Identity] {
             let body = exposition.body(Format::Text, encoding);
-            let (length, pieces) = (body.content_length(), body.count());
+            let (length, pieces) = (body.length, body.pieces.count());
             eprintln!("{endpoints} endpoints, {encoding:?}: {length} bytes, {pieces} pieces");
         }
     }
@@ -174,7 +174,7 @@ fn scrape(criterion: &mut Criterion) {
         group.bench_function(format!("10000, {encoding:?}"), |bencher| {
             bencher.iter(|| {
                 let body = exposition.body(Format::Text, encoding);
-                body.for_each(|piece| drop(black_box(piece)));
+                body.pieces.for_each(|piece| drop(black_box(piece)));
             });
         });
     }
@@ -183,11 +183,11 @@ fn scrape(criterion: &mut Criterion) {
     group.bench_function("300x45, Gzip", |bencher| {
         bencher.iter(|| {
             let body = exposition.body(Format::Text, Encoding::Gzip);
-            body.for_each(|piece| drop(black_box(piece)));
+            body.pieces.for_each(|piece| drop(black_box(piece)));
         });
     });
     let body = exposition.body(Format::Text, Encoding::Gzip);
-    let (length, pieces) = (body.content_length(), body.count());
+    let (length, pieces) = (body.length, body.pieces.count());
     eprintln!("300x45: {length} bytes, {pieces} pieces");
     group.finish();
 }

@@ -58,8 +58,8 @@ pub(super) async fn once(
             replace(file, exposition).map_err(ExitError::context(action))?;
         }
         None => {
-            for chunk in exposition {
-                out.write_all(&chunk)?;
+            for piece in exposition.pieces {
+                out.write_all(&piece)?;
             }
             out.flush()?;
         }
@@ -86,8 +86,8 @@ fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
     let handle = temporary.as_file_mut();
     // Readable by the user of the collector, whatever the umask is.
     handle.set_permissions(Permissions::from_mode(0o644))?;
-    for chunk in exposition {
-        handle.write_all(&chunk)?;
+    for piece in exposition.pieces {
+        handle.write_all(&piece)?;
     }
     handle.sync_all()?;
     temporary.persist(file)?;

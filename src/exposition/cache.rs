@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     account::{AccountStatus, AccountSummary, RenderedAccount},
@@ -45,7 +45,7 @@ pub(super) struct Cache {
     /// exposition never replaces a newer one. It is not held while an account is rendered.
     accounts: Mutex<Vec<Arc<RenderedAccount>>>,
     /// Locked only to read or to replace the pointer.
-    published: RwLock<Arc<Published>>,
+    published: watch::Sender<Arc<Published>>,
 }
 
 impl Exposition {
@@ -61,7 +61,7 @@ impl Exposition {
             readers,
             instruments,
             accounts: Mutex::new(accounts),
-            published: RwLock::new(Arc::new(published)),
+            published: watch::Sender::new(Arc::new(published)),
         }))
     }
 
@@ -90,58 +90,61 @@ impl Exposition {
             }
         }
     }
+}
 
+/// The content of the responses of the HTTP server, whose tests replace it. No method waits for the API
+/// or the disk.
+pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
-    pub fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
-        self.0.fresh().members[format as usize].body(encoding)
-    }
+    fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
 
     /// Whether every account has finished its first walk, and that is published. Once true, it stays true.
-    pub fn is_ready(&self) -> bool {
-        let statuses = &self.0.published().joined.statuses;
-        statuses.iter().all(|status| status.up.is_some())
-    }
+    fn is_ready(&self) -> bool;
 
     /// The summary of every account, in the configured order.
-    pub fn accounts(&self) -> Vec<AccountSummary> {
+    fn accounts(&self) -> Vec<AccountSummary>;
+}
+
+impl DataSource for Exposition {
+    fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
+        let mut published = Arc::clone(&self.0.published.borrow());
+        if Instant::now() >= published.fresh_until {
+            published = self.0.renew();
+        }
+        published.members[format as usize].body(encoding)
+    }
+
+    fn is_ready(&self) -> bool {
+        let joined = Arc::clone(&self.0.published.borrow().joined);
+        joined.statuses.iter().all(|status| status.up.is_some())
+    }
+
+    fn accounts(&self) -> Vec<AccountSummary> {
         let now = Instant::now();
-        let statuses = &self.0.published().joined.statuses;
-        statuses.iter().map(|status| status.summary(now)).collect()
+        let joined = Arc::clone(&self.0.published.borrow().joined);
+        let statuses = joined.statuses.iter();
+        statuses.map(|status| status.summary(now)).collect()
     }
 }
 
 impl Cache {
-    fn published(&self) -> Arc<Published> {
-        let published = self.published.read();
-        Arc::clone(&published.unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn accounts(&self) -> MutexGuard<'_, Vec<Arc<RenderedAccount>>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, joined: Arc<Joined>, now: Instant) -> Arc<Published> {
         let new = Arc::new(Published::new(joined, &self.instruments, now));
-        let current = self.published.write();
-        let mut current = current.unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, Arc::clone(&new));
-        // Freeing much memory takes time: not while readers wait.
-        drop(current);
-        drop(old);
+        // The old exposition is dropped after the replacement: to free much memory takes time.
+        drop(self.published.send_replace(Arc::clone(&new)));
         new
     }
 
-    /// The published exposition, renewed if it is too old.
-    fn fresh(&self) -> Arc<Published> {
-        let published = self.published();
-        if Instant::now() < published.fresh_until {
-            return published;
-        }
-        drop(published);
+    /// The published exposition, renewed unless another scrape has just done it.
+    fn renew(&self) -> Arc<Published> {
         let accounts = self.accounts();
         // Waiting for the lock took time, and its last owner may have done the work.
         let now = Instant::now();
-        let published = self.published();
+        let published = Arc::clone(&self.published.borrow());
         if now < published.fresh_until {
             return published;
         }

@@ -6,7 +6,7 @@
 
 use std::{
     io::{self, BufRead, Read},
-    mem,
+    iter, mem,
     sync::Arc,
 };
 
@@ -224,92 +224,66 @@ pub enum Encoding {
     Gzip,
 }
 
-/// The bytes of a response: finished pieces, or text that is inflated from them in small portions
-/// while it is sent.
-#[derive(Debug)]
+/// The bytes of a response.
 pub struct EncodedBody {
-    source: Source,
-    remaining: u64,
+    /// The number of all bytes: the `Content-Length`.
+    pub length: u64,
+    /// Finished pieces, or text that is inflated from them in small portions while it is sent.
+    pub pieces: Box<dyn Iterator<Item = Bytes> + Send>,
 }
 
-#[derive(Debug)]
-enum Source {
-    Gzip(Pieces),
-    Identity(DeflateDecoder<Pieces>),
-}
-
-impl GzipMember {
-    pub(super) fn body(&self, encoding: Encoding) -> EncodedBody {
-        let mut pieces = Pieces {
-            all: Arc::clone(&self.pieces),
-            next: 0,
-            current: Bytes::new(),
-        };
-        match encoding {
-            Encoding::Gzip => EncodedBody {
-                source: Source::Gzip(pieces),
-                remaining: self.length,
-            },
-            Encoding::Identity => {
-                pieces.current = pieces.next_piece().unwrap_or_default();
-                pieces.current.advance(HEADER.len());
-                EncodedBody {
-                    source: Source::Identity(DeflateDecoder::new(pieces)),
-                    remaining: self.text_length,
-                }
-            }
+impl From<Bytes> for EncodedBody {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            length: bytes.len() as u64,
+            pieces: Box::new(iter::once(bytes)),
         }
     }
 }
 
-impl EncodedBody {
-    /// Bytes that are not returned yet. Before the first piece this is the `Content-Length`.
-    pub fn content_length(&self) -> u64 {
-        self.remaining
+impl GzipMember {
+    pub(super) fn body(&self, encoding: Encoding) -> EncodedBody {
+        let pieces = Arc::clone(&self.pieces);
+        let mut pieces = (0..pieces.len()).map(move |at| pieces[at].clone());
+        if encoding == Encoding::Gzip {
+            return EncodedBody {
+                length: self.length,
+                pieces: Box::new(pieces),
+            };
+        }
+        let mut first = pieces.next().unwrap_or_default();
+        first.advance(HEADER.len());
+        let mut decoder = DeflateDecoder::new(PieceReader {
+            pieces,
+            current: first,
+        });
+        let mut remaining = self.text_length;
+        let portions = iter::from_fn(move || {
+            let portion = usize::try_from(remaining).unwrap_or(IDENTITY_PORTION);
+            let mut text = vec![0; portion.min(IDENTITY_PORTION)];
+            // An error would be a fault of this file. The client detects it by the length.
+            decoder.read_exact(&mut text).ok()?;
+            remaining -= text.len() as u64;
+            (!text.is_empty()).then(|| text.into())
+        });
+        EncodedBody {
+            length: self.text_length,
+            pieces: Box::new(portions),
+        }
     }
 }
 
-impl Iterator for EncodedBody {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        let piece = match &mut self.source {
-            Source::Gzip(pieces) => pieces.next_piece()?,
-            Source::Identity(_) if self.remaining == 0 => return None,
-            Source::Identity(decoder) => {
-                let portion = usize::try_from(self.remaining).unwrap_or(IDENTITY_PORTION);
-                let mut text = vec![0; portion.min(IDENTITY_PORTION)];
-                // An error would be a fault of this file. The client detects it by the length.
-                decoder.read_exact(&mut text).ok()?;
-                text.into()
-            }
-        };
-        self.remaining -= piece.len() as u64;
-        Some(piece)
-    }
-}
-
-/// Reads the pieces of a member one after another.
-#[derive(Debug)]
-struct Pieces {
-    all: Arc<[Bytes]>,
-    next: usize,
-    /// The unread rest of the piece before `next`, for readers of bytes.
+/// Reads the bytes of pieces.
+struct PieceReader<I> {
+    pieces: I,
+    /// The unread rest of the current piece.
     current: Bytes,
 }
 
-impl Pieces {
-    fn next_piece(&mut self) -> Option<Bytes> {
-        let piece = self.all.get(self.next)?;
-        self.next += 1;
-        Some(piece.clone())
-    }
-}
-
-impl BufRead for Pieces {
+impl<I: Iterator<Item = Bytes>> BufRead for PieceReader<I> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.current.is_empty() {
-            self.current = self.next_piece().unwrap_or_default();
+            self.current = self.pieces.next().unwrap_or_default();
         }
         Ok(&self.current)
     }
@@ -319,7 +293,7 @@ impl BufRead for Pieces {
     }
 }
 
-impl Read for Pieces {
+impl<I: Iterator<Item = Bytes>> Read for PieceReader<I> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.fill_buf()?.read(buffer)?;
         self.consume(length);

@@ -133,7 +133,9 @@ impl FamilyWriter {
     /// The whole exposition.
     pub fn encode(mut self, format: Format, encoding: Encoding) -> Bytes {
         let families = self.finish().chunks;
-        let pieces: Vec<_> = body(&families, format, encoding, &mut self.gzip).collect();
+        let pieces: Vec<_> = body(&families, format, encoding, &mut self.gzip)
+            .pieces
+            .collect();
         pieces.concat().into()
     }
 

@@ -8,7 +8,7 @@
 //! 2. `cache` joins the chunks of all accounts in the order of the catalogue, once per format. In
 //!    an exposition all samples of a family are consecutive.
 //! 3. `cache` appends the exporter's own counters and histograms, at most once a second.
-//! 4. [`Exposition::body`] returns the finished bytes.
+//! 4. [`DataSource::body`] returns the finished bytes.
 //!
 //! Both text formats and both encodings use the same chunks. Only metadata lines differ between the
 //! formats, and a body without compression is inflated while it is sent.
@@ -20,7 +20,7 @@ mod gzip;
 mod lines;
 
 pub use account::AccountSummary;
-pub use cache::{Exposition, single_run};
+pub use cache::{DataSource, Exposition, single_run};
 pub use gzip::{EncodedBody, Encoding};
 pub use lines::{FamilyWriter, Format, Value};
 

@@ -15,16 +15,15 @@
 //! Each client is limited: in connections, in the size and duration of a request head, in idle time, in
 //! the time without reading, and in concurrent scrapes and probes. See [`Settings`].
 
-mod address;
 mod connection;
 mod negotiation;
 mod pages;
 mod router;
 mod server;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use address::ListenAddress;
-pub use connection::{Chunks, Settings};
-pub use router::{DataSource, ProbeHandler};
+pub use router::ProbeHandler;
 pub use server::Bound;
+pub use settings::{ListenAddress, Settings};

@@ -1,56 +1,33 @@
 //! The router: finds the route of a request and builds the response.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::{
+    future::{BoxFuture, FutureExt},
+    stream,
+};
+use http_body_util::StreamBody;
 use hyper::{
     HeaderMap, Method, Response, StatusCode,
+    body::Frame,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
         CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{
-    connection::{Chunks, ResponseBody, ResponseGuard, Settings},
-    negotiation::{self, MediaType},
-    pages,
-};
+use super::{negotiation, pages, settings::Settings};
 use crate::{
-    exposition::{AccountSummary, Encoding, Exposition, Format},
+    exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
     telemetry::{Instruments, labels::Route},
 };
-
-/// The content of the responses. Tests replace it. No method waits for the API or the disk.
-pub trait DataSource: Send + Sync + 'static {
-    /// The exact length of a scrape in bytes, and its chunks.
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks);
-
-    /// Whether every account has finished its first walk. Once true, it stays true.
-    fn is_ready(&self) -> bool;
-
-    /// The name and the state of every account.
-    fn accounts(&self) -> Vec<AccountSummary>;
-}
-
-impl DataSource for Exposition {
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
-        let body = self.body(format, encoding);
-        (body.content_length(), Box::new(body))
-    }
-
-    fn is_ready(&self) -> bool {
-        self.is_ready()
-    }
-
-    fn accounts(&self) -> Vec<AccountSummary> {
-        self.accounts()
-    }
-}
 
 /// The handler of `/probe`. Tests replace it. It waits at most as long as the request allows.
 pub trait ProbeHandler: Send + Sync + 'static {
@@ -61,6 +38,27 @@ pub trait ProbeHandler: Send + Sync + 'static {
 impl<R: Retrieve> ProbeHandler for Prober<R> {
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
         async move { Prober::probe(&self, &asked).await }.boxed()
+    }
+}
+
+/// The permit of a scrape or of a probe.
+type Permit = Option<OwnedSemaphorePermit>;
+
+type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
+
+/// The body of a response, as hyper reads it.
+pub(super) type ResponseBody = StreamBody<stream::Iter<Frames>>;
+
+/// Bytes of a response that is in progress. hyper reads a body to its end before the socket has taken
+/// it, but drops each piece only then.
+struct ResponseBytes {
+    bytes: Bytes,
+    _response: Arc<(Weak<()>, Permit)>,
+}
+
+impl AsRef<[u8]> for ResponseBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -97,24 +95,32 @@ impl Router {
         }
     }
 
-    /// Responds to one request. Only a probe waits.
+    /// Responds to one request. Only a probe waits. `in_progress` and the permit of a scrape or of a
+    /// probe are kept until the socket has taken the last byte of the response.
     pub(super) async fn respond(
         &self,
         request: Parts,
-        mut guard: ResponseGuard,
+        in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
-        let is_head = request.method == Method::HEAD;
-        let route = self.route(request.uri.path());
+        let route = match request.uri.path() {
+            // First, because the operator may choose any path.
+            path if path == self.telemetry_path => Route::Metrics,
+            "/" => Route::Index,
+            "/probe" => Route::Probe,
+            "/-/healthy" | "/healthz" => Route::Healthy,
+            "/-/ready" | "/readyz" => Route::Ready,
+            _ => Route::Other,
+        };
+        let mut permit = None;
         let mut response = match route {
             Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
-            _ if !is_head && request.method != Method::GET => {
-                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-                insert(&mut response, ALLOW, "GET, HEAD");
-                response
+            _ if !matches!(request.method, Method::GET | Method::HEAD) => {
+                let response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+                with(response, ALLOW, "GET, HEAD")
             }
-            Route::Metrics => self.metrics(&request.headers, &mut guard),
+            Route::Metrics => self.metrics(&request.headers, &mut permit),
             Route::Index => self.index(),
-            Route::Probe => self.probe(&request, &mut guard).await,
+            Route::Probe => self.probe(&request, &mut permit).await,
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
             Route::Ready if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
             Route::Ready => {
@@ -122,74 +128,68 @@ impl Router {
                 text(StatusCode::SERVICE_UNAVAILABLE, reason)
             }
         };
-        insert(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
-        let code = response.status().as_u16();
-        self.instruments.http_request(route.label(), code);
-        if is_head {
-            let length = response.body_mut().clear();
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-        }
-        response.body_mut().set_guard(guard);
-        response
+        self.instruments
+            .http_request(route.label(), response.status().as_u16());
+        let length = response.body().length.into();
+        let headers = response.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(CONTENT_LENGTH, length);
+        let in_progress = Arc::new((in_progress, permit));
+        response.map(|body| {
+            let frames = body.pieces.map(move |bytes| {
+                let piece = ResponseBytes {
+                    bytes,
+                    _response: Arc::clone(&in_progress),
+                };
+                Ok(Frame::data(Bytes::from_owner(piece)))
+            });
+            StreamBody::new(stream::iter(Box::new(frames) as Frames))
+        })
     }
 
-    fn route(&self, path: &str) -> Route {
-        match path {
-            // First, because the operator may choose any path.
-            _ if path == self.telemetry_path => Route::Metrics,
-            "/" => Route::Index,
-            "/probe" => Route::Probe,
-            "/-/healthy" | "/healthz" => Route::Healthy,
-            "/-/ready" | "/readyz" => Route::Ready,
-            _ => Route::Other,
+    fn metrics(&self, headers: &HeaderMap, permit: &mut Permit) -> Response<EncodedBody> {
+        *permit = Arc::clone(&self.scrapes).try_acquire_owned().ok();
+        if permit.is_none() {
+            return too_many("too many scrapes at the same time (see --web.max-requests)\n");
         }
-    }
-
-    fn metrics(&self, headers: &HeaderMap, guard: &mut ResponseGuard) -> Response<ResponseBody> {
-        if !guard.acquire(&self.scrapes) {
-            let reason = "too many scrapes at the same time (see --web.max-requests)\n";
-            return too_many(reason);
-        }
-        let media_type = negotiation::media_type(headers);
+        let (format, content_type) = negotiation::format(headers);
         let encoding = negotiation::encoding(headers);
-        let (length, chunks) = self.data.metrics(media_type.format(), encoding);
-        exposition(ResponseBody::new(length, chunks), media_type, encoding)
+        exposition(self.data.body(format, encoding), content_type, encoding)
     }
 
-    async fn probe(&self, request: &Parts, guard: &mut ResponseGuard) -> Response<ResponseBody> {
+    async fn probe(&self, request: &Parts, permit: &mut Permit) -> Response<EncodedBody> {
         let Some(handler) = &self.probe_handler else {
             let reason = "probing is off (see probe.enabled in the configuration)\n";
             return text(StatusCode::NOT_FOUND, reason);
         };
-        if !guard.acquire(&self.probes) {
+        *permit = Arc::clone(&self.probes).try_acquire_owned().ok();
+        if permit.is_none() {
             return too_many("too many probes at the same time\n");
         }
-        let media_type = negotiation::media_type(&request.headers);
+        let (format, content_type) = negotiation::format(&request.headers);
         let encoding = negotiation::encoding(&request.headers);
         let asked = ProbeRequest {
             query: request.uri.query().unwrap_or_default().to_owned(),
             timeout: scrape_timeout(&request.headers),
-            format: media_type.format(),
+            format,
             encoding,
         };
         match Arc::clone(handler).probe(asked).await {
             ProbeResponse::BadRequest(reason) => text(StatusCode::BAD_REQUEST, reason),
             ProbeResponse::DebugText(words) => text(StatusCode::OK, words),
             ProbeResponse::Samples(samples) => {
-                let mut response = exposition(samples.into(), media_type, encoding);
-                insert(&mut response, CACHE_CONTROL, "no-store");
-                response
+                let response = exposition(samples.into(), content_type, encoding);
+                with(response, CACHE_CONTROL, "no-store")
             }
         }
     }
 
-    fn index(&self) -> Response<ResponseBody> {
+    fn index(&self) -> Response<EncodedBody> {
         let (probes, accounts) = (self.probe_handler.is_some(), self.data.accounts());
         let page = pages::start_page(&self.telemetry_path, probes, &accounts);
-        let mut response = text(StatusCode::OK, page);
-        insert(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
-        insert(&mut response, CONTENT_SECURITY_POLICY, pages::POLICY);
-        response
+        let response = text(StatusCode::OK, page);
+        let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
+        with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
     }
 }
 
@@ -205,40 +205,42 @@ fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     (!values.is_empty()).then(|| values.join(","))
 }
 
-fn insert(response: &mut Response<ResponseBody>, name: HeaderName, value: &'static str) {
+/// The response with this header.
+fn with(
+    mut response: Response<EncodedBody>,
+    name: HeaderName,
+    value: &'static str,
+) -> Response<EncodedBody> {
+    let value = HeaderValue::from_static(value);
+    response.headers_mut().insert(name, value);
     response
-        .headers_mut()
-        .insert(name, HeaderValue::from_static(value));
 }
 
 /// A plain text response. It is valid only now, so caches must not store it.
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<ResponseBody> {
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<EncodedBody> {
     let mut response = Response::new(text.into().into());
     *response.status_mut() = status;
-    insert(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
-    insert(&mut response, CACHE_CONTROL, "no-store");
-    response
+    let response = with(response, CONTENT_TYPE, "text/plain; charset=utf-8");
+    with(response, CACHE_CONTROL, "no-store")
 }
 
-fn too_many(reason: &'static str) -> Response<ResponseBody> {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
-    insert(&mut response, RETRY_AFTER, "1");
-    response
+fn too_many(reason: &'static str) -> Response<EncodedBody> {
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    with(response, RETRY_AFTER, "1")
 }
 
-/// A response in the negotiated media type and encoding.
+/// A response in the negotiated format and encoding.
 fn exposition(
-    body: ResponseBody,
-    media_type: MediaType,
+    body: EncodedBody,
+    content_type: &'static str,
     encoding: Encoding,
-) -> Response<ResponseBody> {
+) -> Response<EncodedBody> {
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, media_type.content_type());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     if encoding == Encoding::Gzip {
-        insert(&mut response, CONTENT_ENCODING, "gzip");
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    insert(&mut response, VARY, "Accept, Accept-Encoding");
     response
 }

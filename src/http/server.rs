@@ -1,27 +1,33 @@
 //! The server: accepts connections, limits them, shuts down.
 
 use std::{
-    convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, task::Context, time::Duration,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    task::Context,
+    time::Duration,
 };
 
 use futures_util::{
-    FutureExt, StreamExt,
+    StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     task::{Id, JoinSet},
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
-    address::ListenAddress,
-    connection::{Activity, ResponseGuard, Settings, TimeoutStream},
-    router::{DataSource, ProbeHandler, Router},
+    connection,
+    router::{ProbeHandler, Router},
+    settings::{ListenAddress, Settings},
 };
-use crate::{shutdown::CancellationToken, telemetry::Instruments};
+use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};
+
+/// Connections that may wait for `accept`; the system reduces it to its own limit.
+const BACKLOG: u32 = 1024;
 
 /// Time without `accept` after an accept error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -49,7 +55,10 @@ impl Bound {
     pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
-            listeners.extend(address.listen().await?);
+            let opened = listen(address)
+                .await
+                .map_err(|error| with_context(&format!("cannot listen on {address}"), &error))?;
+            listeners.extend(opened);
         }
         if listeners.is_empty() {
             return Err(io::Error::other("no address to listen on"));
@@ -127,6 +136,74 @@ impl Bound {
     }
 }
 
+/// Opens a socket for each address of this name, resolved once; at least one. `[::]` includes IPv4.
+async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
+    let found = match address {
+        ListenAddress::Everywhere(port) => vec![
+            (Ipv6Addr::UNSPECIFIED, *port).into(),
+            (Ipv4Addr::UNSPECIFIED, *port).into(),
+        ],
+        ListenAddress::Host(host, port) => {
+            let found = lookup_host((host.as_str(), *port)).await;
+            found
+                .map_err(|error| with_context("the host name does not resolve", &error))?
+                .collect()
+        }
+    };
+    open_all(found)
+}
+
+fn with_context(context: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{context}: {error}"))
+}
+
+/// Opens a socket for every address. A name often has an IPv6 address that this host lacks (`localhost`
+/// in many containers). Such an address is skipped if another one works.
+pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
+    // Resolvers repeat an address once per socket type.
+    found.dedup();
+    let mut listeners = Vec::new();
+    let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in found {
+        if address.ip() == Ipv4Addr::UNSPECIFIED && !listeners.is_empty() {
+            // The socket of `[::]` accepts IPv4 too.
+            continue;
+        }
+        match open(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_missing_address(&error) => missing = error,
+            Err(error) => return Err(error),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(missing);
+    }
+    Ok(listeners)
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        let socket = TcpSocket::new_v6()?;
+        // The default differs between hosts.
+        SockRef::from(&socket).set_only_v6(false)?;
+        socket
+    };
+    // Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether this host lacks the address or its whole family.
+fn is_missing_address(error: &io::Error) -> bool {
+    /// `EAFNOSUPPORT` of Linux; the standard library has no stable kind for it.
+    const FAMILY_NOT_SUPPORTED: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(FAMILY_NOT_SUPPORTED)
+}
+
 /// All listeners.
 struct Listeners {
     /// It is fair: many clients of one listener do not delay the clients of the others.
@@ -183,7 +260,8 @@ struct Connections {
 
 struct Open {
     id: Id,
-    activity: Arc<Activity>,
+    /// Each response in progress has a `Weak` of it.
+    responses: Arc<()>,
     close: CancellationToken,
 }
 
@@ -193,19 +271,19 @@ impl Connections {
     }
 
     fn start(&mut self, stream: TcpStream) {
-        let activity = Arc::new(Activity::default());
+        let responses = Arc::new(());
         let close = self.shutdown.child_token();
-        let task = self.tasks.spawn(serve_connection(
+        let task = self.tasks.spawn(connection::serve(
             stream,
             Arc::clone(&self.router),
             Arc::clone(&self.settings),
-            Arc::clone(&activity),
+            Arc::clone(&responses),
             close.clone(),
         ));
         let id = task.id();
         self.open.push(Open {
             id,
-            activity,
+            responses,
             close,
         });
     }
@@ -225,7 +303,7 @@ impl Connections {
 
     /// Closes the oldest idle connection, unless an earlier eviction has not ended yet.
     fn evict_idle(&self) {
-        let is_idle = |one: &&Open| !one.activity.is_responding();
+        let is_idle = |one: &&Open| Arc::weak_count(&one.responses) == 0;
         let mut idle = self.open.iter().filter(is_idle);
         let Some(oldest) = idle.next() else {
             return;
@@ -247,46 +325,5 @@ impl Connections {
             );
             self.tasks.shutdown().await;
         }
-    }
-}
-
-/// Serves one connection until either side ends it. After `close`, it finishes a response in progress
-/// and does not wait for the rest of a request head.
-async fn serve_connection(
-    stream: TcpStream,
-    router: Arc<Router>,
-    settings: Arc<Settings>,
-    activity: Arc<Activity>,
-    close: CancellationToken,
-) {
-    // Otherwise the end of a response can wait for an acknowledgement of the client. An error means a
-    // broken socket, which the first read reports.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        // The body of a request has no meaning here, so it is dropped unread.
-        let (request, _) = request.into_parts();
-        let response = router.respond(request, ResponseGuard::new(&activity));
-        response.map(Ok::<_, Infallible>)
-    });
-    let mut protocol = http1::Builder::new();
-    protocol
-        .writev(true)
-        .half_close(true)
-        .max_header_size(settings.max_head_bytes)
-        .header_read_timeout(None);
-    let stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
-
-    // An error of a connection (reset, invalid head, timeout) concerns only its client. The connection
-    // is polled first, so that a request that has arrived gets its response before the close.
-    tokio::select! {
-        biased;
-        _ = connection.as_mut() => return,
-        () = close.cancelled() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let ended = connection.as_mut().now_or_never();
-    if ended.is_none() && activity.is_responding() {
-        let _ = connection.await;
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::UnixMillis,
-    exposition::{EncodedBody, Encoding, Exposition, Format},
+    exposition::{DataSource, EncodedBody, Encoding, Exposition, Format},
     snapshot::{
         AccountState, Application, Endpoint, EndpointView, Publisher, Retention, Row, RowKey,
         Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
@@ -125,8 +125,8 @@ pub(super) fn exposition(
 
 /// The bytes of a body, as many as its `Content-Length`.
 pub(super) fn bytes(body: EncodedBody) -> Vec<u8> {
-    let length = body.content_length();
-    let pieces: Vec<_> = body.collect();
+    let length = body.length;
+    let pieces: Vec<_> = body.pieces.collect();
     let bytes = pieces.concat();
     assert_eq!(bytes.len() as u64, length, "Content-Length");
     bytes

@@ -159,7 +159,7 @@ async fn the_exposition_of_an_account_with_all_features_is_the_golden_file() {
 async fn a_single_run_has_metrics_of_snapshots_and_walks_only() {
     let (states, instruments) = accounts();
     let states: Vec<_> = states.into_iter().map(Arc::new).collect();
-    let pieces: Vec<_> = single_run(&states, &instruments).collect();
+    let pieces: Vec<_> = single_run(&states, &instruments).pieces.collect();
     let text = String::from_utf8(pieces.concat()).unwrap();
     let samples = checked(&text);
     assert!(

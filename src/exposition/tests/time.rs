@@ -16,7 +16,9 @@ use super::{
     parser::{Sample, checked, value},
 };
 use crate::{
-    exposition::{Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter},
+    exposition::{
+        DataSource, Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter,
+    },
     snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
 };
@@ -183,7 +185,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     let (exposition, mut publishers) = exposition([state.clone()]);
     let places = |exposition: &Exposition| -> Vec<_> {
         let body = exposition.body(Format::Text, Encoding::Gzip);
-        let large = body.filter(|piece| piece.len() > 16 * 1024);
+        let large = body.pieces.filter(|piece| piece.len() > 16 * 1024);
         large.map(|piece| piece.as_ptr()).collect()
     };
     let before = places(&exposition);

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 
 use super::client::{Client, soon};
 use crate::{
-    exposition::{AccountSummary, Encoding, Format},
-    http::{Bound, Chunks, DataSource, ProbeHandler, Settings},
+    exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
+    http::{Bound, ProbeHandler, Settings},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
@@ -109,11 +109,13 @@ impl FakeData {
 }
 
 impl DataSource for FakeData {
-    fn metrics(&self, format: Format, encoding: Encoding) -> (u64, Chunks) {
+    fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
         self.requests.lock().unwrap().push((format, encoding));
         let chunks = self.chunks.lock().unwrap().clone();
-        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        (length, Box::new(chunks.into_iter()))
+        EncodedBody {
+            length: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
+            pieces: Box::new(chunks.into_iter()),
+        }
     }
 
     fn is_ready(&self) -> bool {

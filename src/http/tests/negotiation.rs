@@ -4,19 +4,27 @@ use hyper::{
 };
 
 use crate::{
-    exposition::Encoding,
-    http::negotiation::{MediaType, encoding, media_type},
+    exposition::{Encoding, Format},
+    http::negotiation::{encoding, format},
 };
 
-const OPEN_METRICS: MediaType = MediaType::OpenMetrics("underscores");
-const OPEN_METRICS_UTF8: MediaType = MediaType::OpenMetrics("allow-utf-8");
+type FormatAndType = (Format, &'static str);
+const TEXT: FormatAndType = (Format::Text, "text/plain; version=0.0.4; charset=utf-8");
+const OPEN_METRICS: FormatAndType = (
+    Format::OpenMetrics,
+    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+);
+const OPEN_METRICS_UTF8: FormatAndType = (
+    Format::OpenMetrics,
+    "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+);
 
-fn accepting(lines: &[&str]) -> MediaType {
+fn accepting(lines: &[&str]) -> FormatAndType {
     let mut headers = HeaderMap::new();
     for line in lines {
         headers.append(ACCEPT, HeaderValue::from_str(line).unwrap());
     }
-    media_type(&headers)
+    format(&headers)
 }
 
 fn accepting_encoding(lines: &[&str]) -> Encoding {
@@ -39,7 +47,7 @@ fn every_prometheus_version_gets_its_preferred_format() {
         (
             "2.30 and older",
             "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-            MediaType::Text,
+            TEXT,
         ),
         (
             "3 by default",
@@ -65,7 +73,7 @@ fn every_prometheus_version_gets_its_preferred_format() {
         (
             "3 configured for text only",
             "text/plain;version=0.0.4;q=0.3,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.2,*/*;q=0.1",
-            MediaType::Text,
+            TEXT,
         ),
     ];
     for (version, accept, expected) in cases {
@@ -87,21 +95,21 @@ fn an_unsupported_format_is_answered_with_text() {
         "text/plain;version=1.0.0",
         "text/plain;q=0",
     ] {
-        assert_eq!(accepting(&[accept]), MediaType::Text, "{accept}");
+        assert_eq!(accepting(&[accept]), TEXT, "{accept}");
     }
-    assert_eq!(accepting(&[]), MediaType::Text);
+    assert_eq!(accepting(&[]), TEXT);
 }
 
 #[test]
 fn the_larger_weight_or_the_first_of_equal_ones_wins() {
     let open = "application/openmetrics-text;version=1.0.0";
     let cases = [
-        (format!("{open};q=0.4, text/plain;q=0.5"), MediaType::Text),
+        (format!("{open};q=0.4, text/plain;q=0.5"), TEXT),
         (format!("{open};q=0.5, text/plain;q=0.4"), OPEN_METRICS),
         (format!("{open}, text/plain"), OPEN_METRICS),
-        (format!("text/plain, {open}"), MediaType::Text),
+        (format!("text/plain, {open}"), TEXT),
         (format!("*/*, {open}"), OPEN_METRICS),
-        (format!("{open};q=0.2, */*;q=0.9"), MediaType::Text),
+        (format!("{open};q=0.2, */*;q=0.9"), TEXT),
         // The most specific range gives the weight of text.
         (
             format!("{open};q=0.2, text/plain;version=0.0.4;q=0.1, */*;q=0.9"),
@@ -150,14 +158,14 @@ fn a_known_escaping_is_echoed_and_an_unknown_one_is_underscores() {
     ] {
         let accept = format!("application/openmetrics-text;version=1.0.0;escaping={value}");
         assert_eq!(
-            accepting(&[&accept]).content_type(),
+            accepting(&[&accept]).1,
             format!(
                 "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping={expected}"
             )
         );
     }
     assert_eq!(
-        accepting(&["text/plain;escaping=dots"]).content_type(),
+        accepting(&["text/plain;escaping=dots"]).1,
         "text/plain; version=0.0.4; charset=utf-8"
     );
 }
@@ -222,7 +230,7 @@ fn invalid_headers_count_as_absent() {
         "text/plain;\"",
         "*/",
     ] {
-        assert_eq!(accepting(&[value]), MediaType::Text);
+        assert_eq!(accepting(&[value]), TEXT);
         assert_eq!(accepting_encoding(&[value]), Encoding::Identity);
     }
 
@@ -233,7 +241,7 @@ fn invalid_headers_count_as_absent() {
         HeaderValue::from_static("application/openmetrics-text;version=1.0.0"),
     );
     assert_eq!(
-        media_type(&headers),
+        format(&headers),
         OPEN_METRICS,
         "a header with invalid bytes hides no other header"
     );

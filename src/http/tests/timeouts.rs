@@ -5,7 +5,7 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use crate::http::connection::{Activity, ResponseGuard, Settings, TimeoutStream};
+use crate::http::{Settings, connection::TimeoutStream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -13,17 +13,18 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Connection {
     server: TimeoutStream<DuplexStream>,
     client: DuplexStream,
-    activity: Arc<Activity>,
+    responses: Arc<()>,
 }
 
 fn connection() -> Connection {
     let (client, stream) = duplex(64);
-    let activity = Arc::new(Activity::default());
-    let server = TimeoutStream::new(stream, Arc::clone(&activity), Arc::new(Settings::default()));
+    let responses = Arc::new(());
+    let settings = Arc::new(Settings::default());
+    let server = TimeoutStream::new(stream, Arc::clone(&responses), settings);
     Connection {
         server,
         client,
-        activity,
+        responses,
     }
 }
 
@@ -70,12 +71,12 @@ async fn a_connection_may_be_idle_for_minutes_between_requests() {
     let Connection {
         mut server,
         mut client,
-        activity,
+        ..
     } = connection();
     for _ in 0..3 {
         client.write_all(b"head").await.unwrap();
         server.read_exact(&mut [0; 4]).await.unwrap();
-        drop(ResponseGuard::new(&activity));
+        server.write_all(b"response").await.unwrap();
         // The idle time starts here.
         let read = timeout(5 * 60 * SECOND, server.read_u8()).await;
         assert!(read.is_err(), "no timeout yet");
@@ -93,18 +94,19 @@ async fn a_connection_may_be_idle_for_minutes_between_requests() {
 #[tokio::test(start_paused = true)]
 async fn no_read_timeout_during_a_response() {
     let mut connection = connection();
-    let guard = ResponseGuard::new(&connection.activity);
+    let response = Arc::downgrade(&connection.responses);
     let hour = 3600 * SECOND;
     let read = timeout(hour, connection.server.read_u8()).await;
     assert!(read.is_err());
-    drop(guard);
+    connection.server.write_all(b"response").await.unwrap();
+    drop(response);
     assert_eq!(seconds_until_timeout(&mut connection.server).await, 360);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_times_out_after_thirty_seconds() {
     let mut connection = connection();
-    let _guard = ResponseGuard::new(&connection.activity);
+    let _response = Arc::downgrade(&connection.responses);
     let start = Instant::now();
     let error = connection.server.write_all(&[0; 65]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -116,9 +118,9 @@ async fn every_read_byte_restarts_the_thirty_seconds() {
     let Connection {
         mut server,
         mut client,
-        activity,
+        responses,
     } = connection();
-    let _guard = ResponseGuard::new(&activity);
+    let _response = Arc::downgrade(&responses);
     let slow = async {
         for _ in 0..20 {
             advance(29 * SECOND).await;
@@ -139,8 +141,7 @@ async fn every_read_byte_restarts_the_thirty_seconds() {
 async fn chunks_are_written_together_if_the_socket_can() {
     let (client, server) = duplex(64);
     let vectored = tokio::io::AsyncWrite::is_write_vectored(&server);
-    let activity = Arc::new(Activity::default());
-    let mut server = TimeoutStream::new(server, activity, Arc::new(Settings::default()));
+    let mut server = TimeoutStream::new(server, Arc::new(()), Arc::new(Settings::default()));
     assert!(vectored && tokio::io::AsyncWrite::is_write_vectored(&server));
 
     let chunks = [io::IoSlice::new(b"one"), io::IoSlice::new(b"two")];

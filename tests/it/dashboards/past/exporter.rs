@@ -15,7 +15,7 @@ use vobiz_exporter::{
     api::{Client, Endpoint, Error, Page, Transports},
     clock::Clock,
     config,
-    exposition::{Encoding, Exposition, Format},
+    exposition::{DataSource, Encoding, Exposition, Format},
     shutdown::CancellationToken,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, RateLimiters, Source},
@@ -65,7 +65,7 @@ impl Exporter {
     /// What a scrape would find now.
     pub fn text(&self) -> String {
         let body = (self.exposition).body(Format::OpenMetrics, Encoding::Identity);
-        let text: Vec<_> = body.flatten().collect();
+        let text: Vec<_> = body.pieces.flatten().collect();
         String::from_utf8(text).unwrap()
     }
 }

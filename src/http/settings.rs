@@ -1,0 +1,108 @@
+//! The settings of the server: the addresses to listen on, the telemetry path and the limits.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr, time::Duration};
+
+/// The settings of the server. Only the first two have flags. The defaults of the others fit every
+/// installation; tests shorten them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `--web.telemetry-path`: begins with a slash. The path of a request must be equal to it.
+    pub telemetry_path: String,
+    /// `--web.max-requests`: concurrent scrapes; 0 means no limit.
+    pub max_requests: usize,
+    /// Open connections, at least 1. Above it, the oldest connection without a response in progress
+    /// is evicted. If every connection has one, new connections wait in the operating system's queue.
+    /// The default is half of the usual limit of 1,024 file descriptors.
+    pub max_connections: usize,
+    /// Concurrent probes. Fewer than connections, so that probes of an API that hangs leave
+    /// connections for scrapes.
+    pub max_probes: usize,
+    /// Bytes of a request head. The response to a longer one is 431.
+    pub max_head_bytes: usize,
+    /// Time for a whole request head, from its first byte, or from the start of a connection.
+    pub head_timeout: Duration,
+    /// Idle time between two requests. Longer than the five minutes after which Prometheus drops an
+    /// idle connection, so that no scrape meets a connection that is being closed.
+    pub idle_timeout: Duration,
+    /// Time in which a client must read at least one byte of its response.
+    pub stall_timeout: Duration,
+    /// Time for the responses in progress at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            telemetry_path: "/metrics".to_owned(),
+            max_requests: 40,
+            max_connections: 512,
+            max_probes: 256,
+            max_head_bytes: 16 * 1024,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(6 * 60),
+            stall_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(8),
+        }
+    }
+}
+
+/// An address to listen on. Its text form is the one of the flag: `:10059`, `localhost:10059`,
+/// `[::1]:10059`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `:PORT`: every address of this host, IPv6 and IPv4.
+    Everywhere(u16),
+    /// `HOST:PORT`: an IP address (IPv6 without its brackets) or a name.
+    Host(String, u16),
+}
+
+const FORMS: &str = "write :PORT, HOST:PORT or [IPv6]:PORT, such as :10059 or 127.0.0.1:10059";
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or_else(|| format!("has no port; {FORMS}"))?;
+        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| is_number);
+        let port = port.ok_or_else(|| format!("its port is not a number up to 65535; {FORMS}"))?;
+        if host.is_empty() {
+            return Ok(Self::Everywhere(port));
+        }
+        let bracketed = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let host = match bracketed {
+            Some(address) => {
+                let address: Ipv6Addr = address
+                    .parse()
+                    .map_err(|_| format!("its brackets contain no IPv6 address; {FORMS}"))?;
+                return Ok(Self::Host(address.to_string(), port));
+            }
+            None if host.contains(':') => {
+                return Err(format!("needs brackets around an IPv6 address; {FORMS}"));
+            }
+            None => host,
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if host.chars().all(is_name) {
+            Ok(Self::Host(host.to_owned(), port))
+        } else {
+            Err(format!(
+                "its host is neither an address nor a name; {FORMS}"
+            ))
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere(port) => write!(f, ":{port}"),
+            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
