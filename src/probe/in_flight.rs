@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
 };
 
 use futures_util::{
@@ -51,40 +50,39 @@ impl From<Error> for ProbeError {
     }
 }
 
-/// The account, by its number, and the endpoint's id.
-type Key = (usize, String);
-
 /// A request that one or more equal probes wait for. When the last of them drops it, the request is
 /// cancelled.
 pub(super) struct InFlight {
     /// The end of the request; each probe waits for a clone.
     pub(super) outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
-    pub(super) progress: Arc<Progress>,
-    key: Key,
-    all: Arc<InFlightMap>,
+    pub(super) progress: Arc<Mutex<Progress>>,
 }
 
-/// The requests in flight, by their key. The map must not keep a request alive.
+/// The requests in flight, by the account's number and the endpoint's id. The map must not keep a
+/// request alive.
 #[derive(Default)]
-pub(super) struct InFlightMap(Mutex<HashMap<Key, Weak<InFlight>>>);
+pub(super) struct InFlightMap(Mutex<HashMap<(usize, String), Weak<InFlight>>>);
 
 impl InFlightMap {
     /// The request in flight with this key (then `true`), or a new one from `begin`. A new request makes no
     /// progress until a probe waits for it.
     pub(super) fn join(
-        self: &Arc<Self>,
-        key: Key,
-        begin: impl FnOnce(Arc<Progress>) -> BoxFuture<'static, Outcome>,
+        &self,
+        key: (usize, String),
+        begin: impl FnOnce(Arc<Mutex<Progress>>) -> BoxFuture<'static, Outcome>,
     ) -> (Arc<InFlight>, bool) {
-        let mut requests = self.lock();
-        let known = requests.get(&key).and_then(Weak::upgrade);
-        // A request that has ended is not shared: its result is in the past.
-        if let Some(request) = &known
-            && request.outcome.peek().is_none()
-        {
-            return (Arc::clone(request), true);
+        let mut requests = lock(&self.0);
+        // Requests without a probe are cancelled, and the result of one that has ended is in the past.
+        let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
+        requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
+        if let Some(request) = requests.get(&key).and_then(Weak::upgrade) {
+            return (request, true);
         }
-        let progress = Arc::new(Progress::new());
+        let progress = Arc::new(Mutex::new(Progress {
+            stage: Stage::Share,
+            begun: Instant::now(),
+            sent: None,
+        }));
         let work = AssertUnwindSafe(begin(Arc::clone(&progress))).catch_unwind();
         let watched = Arc::clone(&progress);
         let outcome = async move {
@@ -94,34 +92,21 @@ impl InFlightMap {
                 let reason = ErrorKind::Malformed.label();
                 Err(ProbeError::without_response(reason, message))
             });
-            watched.enter(Stage::Done);
+            lock(&watched).stage = Stage::Done;
             Arc::new(outcome)
         };
-        let request = Arc::new(InFlight {
-            outcome: outcome.boxed().shared(),
-            progress,
-            key: key.clone(),
-            all: Arc::clone(self),
-        });
+        let outcome = outcome.boxed().shared();
+        let request = Arc::new(InFlight { outcome, progress });
         requests.insert(key, Arc::downgrade(&request));
-        // The drop of an ended request locks the map.
-        drop(requests);
-        drop(known);
         (request, false)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<InFlight>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let mut requests = self.all.lock();
-        // A newer request with the same key stays.
-        if (requests.get(&self.key)).is_some_and(|request| request.strong_count() == 0) {
-            requests.remove(&self.key);
-        }
+    /// How many requests are in flight or waiting.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let requests = lock(&self.0);
+        let alive = requests.values().filter(|one| one.strong_count() > 0);
+        alive.count()
     }
 }
 
@@ -139,52 +124,15 @@ pub(super) enum Stage {
 }
 
 /// The progress of a request, for the debug text and for the reason of a probe whose deadline passes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) stage: Stage,
-    begun: Instant,
-    sent: Option<Instant>,
-    ended: Option<Instant>,
-}
-
-impl Times {
-    /// Time before the request was sent, so far.
-    pub(super) fn waited(&self) -> Duration {
-        self.sent.unwrap_or_else(Instant::now) - self.begun
-    }
-
-    /// Time since the request was sent, up to its end.
-    pub(super) fn request(&self) -> Duration {
-        let ended = self.ended.unwrap_or_else(Instant::now);
-        self.sent.map_or(Duration::ZERO, |sent| ended - sent)
-    }
-}
-
 /// Written by the request, read by every probe that waits for it.
-pub(super) struct Progress(Mutex<Times>);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    pub(super) begun: Instant,
+    /// When it was sent last.
+    pub(super) sent: Option<Instant>,
+}
 
-impl Progress {
-    fn new() -> Self {
-        Self(Mutex::new(Times {
-            stage: Stage::Share,
-            begun: Instant::now(),
-            sent: None,
-            ended: None,
-        }))
-    }
-
-    /// The next stage begins.
-    pub(super) fn enter(&self, stage: Stage) {
-        let mut times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        times.stage = stage;
-        match stage {
-            Stage::Share | Stage::Limiter => {}
-            Stage::Sent => times.sent = Some(Instant::now()),
-            Stage::Done => times.ended = Some(Instant::now()),
-        }
-    }
-
-    pub(super) fn now(&self) -> Times {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,8 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::pending,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -20,7 +19,7 @@ use tokio::{
 use url::form_urlencoded;
 
 use super::{
-    in_flight::{InFlightMap, Outcome, ProbeError, Progress, Stage, Times},
+    in_flight::{InFlight, InFlightMap, Outcome, ProbeError, Progress, Stage, lock},
     report::Report,
 };
 use crate::{
@@ -89,7 +88,7 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    in_flight: Arc<InFlightMap>,
+    in_flight: InFlightMap,
     timeout_offset: Duration,
     requests_per_second: f64,
     permits: Arc<Semaphore>,
@@ -104,7 +103,7 @@ impl<R: Retrieve> Prober<R> {
         let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
             accounts: Vec::new(),
-            in_flight: Arc::default(),
+            in_flight: InFlightMap::default(),
             timeout_offset: config.probe.timeout_offset,
             requests_per_second: config.probe.requests_per_second,
             permits: Arc::new(Semaphore::new(permits)),
@@ -188,7 +187,7 @@ impl<R: Retrieve> Prober<R> {
         &self,
         params: &ProbeParams,
         deadline: Instant,
-    ) -> (Arc<Outcome>, Option<(Times, bool)>) {
+    ) -> (Arc<Outcome>, Option<(Progress, bool)>) {
         let account = &self.accounts[params.account];
         if account.limiter.pause().is_some_and(|end| end > deadline) {
             return (Arc::new(Err(paused())), None);
@@ -199,22 +198,15 @@ impl<R: Retrieve> Prober<R> {
             account.request(params.id.clone(), progress).boxed()
         };
         let (request, joined) = self.in_flight.join(key, begin);
-        let progress = &request.progress;
-        let too_late = || Arc::new(Err(account.deadline_error(progress)));
-        let outcome = tokio::select! {
-            // The deadline comes first, so that no request is sent for a probe that has ended.
-            biased;
-            () = sleep_until(deadline) => request.outcome.peek().cloned().unwrap_or_else(too_late),
-            outcome = request.outcome.clone() => outcome,
-            () = account.too_late(progress, deadline) => too_late(),
-        };
-        (outcome, Some((progress.now(), joined)))
+        let outcome = account.wait(&request, deadline).await;
+        let progress = *lock(&request.progress);
+        (outcome, Some((progress, joined)))
     }
 
     /// How many requests are in flight or waiting.
     #[cfg(test)]
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.lock().len()
+        self.in_flight.len()
     }
 }
 
@@ -246,65 +238,69 @@ struct AccountProber<R> {
 impl<R: Retrieve> AccountProber<R> {
     /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
     /// the connection turns out to have been closed while it was idle.
-    async fn request(self: Arc<Self>, id: String, progress: Arc<Progress>) -> Outcome {
-        let share = self.share.acquire(NO_DEADLINE).await;
-        let permit = self.permits.acquire().await;
+    async fn request(self: Arc<Self>, id: String, progress: Arc<Mutex<Progress>>) -> Outcome {
+        let _share = self.share.acquire(NO_DEADLINE).await;
+        let _permit = self.permits.acquire().await;
         let mut reconnected = false;
-        let result = loop {
-            let result = self.attempt(&id, &progress).await?;
-            let Err(error) = &result else {
-                self.retry.succeeded();
-                break result;
+        loop {
+            lock(&progress).stage = Stage::Limiter;
+            let permit = self.limiter.acquire(NO_DEADLINE).await;
+            let permit = permit.map_err(|_| paused())?;
+            permit.waited.count(&self.instruments);
+            let sent = Instant::now();
+            lock(&progress).sent = Some(sent);
+            lock(&progress).stage = Stage::Sent;
+            let result = self.source.retrieve(&id).await;
+            let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.request_ms.store(took, Ordering::Relaxed);
+            let error = match result {
+                Ok(record) => {
+                    self.retry.succeeded();
+                    return Ok(record);
+                }
+                Err(error) => error,
             };
-            if self.retry.decide(error, &self.limiter) != Retry::Now || reconnected {
-                break result;
+            if self.retry.decide(&error, &self.limiter) != Retry::Now || reconnected {
+                return Err(error.into());
             }
             reconnected = true;
-        };
-        drop((permit, share));
-        Ok(result?)
-    }
-
-    async fn attempt(
-        &self,
-        id: &str,
-        progress: &Progress,
-    ) -> Result<Result<(Endpoint, u16), Error>, ProbeError> {
-        progress.enter(Stage::Limiter);
-        let permit = self.limiter.acquire(NO_DEADLINE).await;
-        let permit = permit.map_err(|_| paused())?;
-        progress.enter(Stage::Sent);
-        permit.waited.count(&self.instruments);
-        let sent = Instant::now();
-        let result = self.source.retrieve(id).await;
-        let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.request_ms.store(took, Ordering::Relaxed);
-        Ok(result)
-    }
-
-    /// Waits until a request that is not yet sent could not end before the deadline. It would cost its
-    /// share and be abandoned; with more probes than their share, nearly every request would be.
-    async fn too_late(&self, progress: &Progress, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
-        sleep_until(deadline - usual.min(left / 2)).await;
-        if !matches!(progress.now().stage, Stage::Share | Stage::Limiter) {
-            pending::<()>().await;
         }
+    }
+
+    /// The outcome of the request, or of the wait for it until the deadline.
+    ///
+    /// A request that is not sent in time to end before the deadline is given up: it would cost its share
+    /// and be abandoned. With more probes than their share, nearly every request would be.
+    async fn wait(&self, request: &InFlight, deadline: Instant) -> Arc<Outcome> {
+        let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut outcome = request.outcome.clone();
+        for end in [deadline - usual.min(left / 2), deadline] {
+            tokio::select! {
+                // The end comes first, so that no request is sent for a probe that has ended.
+                biased;
+                () = sleep_until(end) => {}
+                outcome = &mut outcome => return outcome,
+            }
+            if matches!(lock(&request.progress).stage, Stage::Share | Stage::Limiter) {
+                break;
+            }
+        }
+        let outcome = request.outcome.peek().cloned();
+        outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(&request.progress))))
     }
 
     /// Why there is no outcome at the deadline of a probe.
-    fn deadline_error(&self, progress: &Progress) -> ProbeError {
-        let stage = progress.now().stage;
-        if matches!(stage, Stage::Sent | Stage::Done) {
-            let message = "no complete response within the time of this probe";
-            return ProbeError::without_response(ErrorKind::Timeout.label(), message);
-        }
-        let message = match stage {
+    fn deadline_error(&self, progress: &Mutex<Progress>) -> ProbeError {
+        let message = match lock(progress).stage {
+            Stage::Sent | Stage::Done => {
+                let message = "no complete response within the time of this probe";
+                return ProbeError::without_response(ErrorKind::Timeout.label(), message);
+            }
             _ if self.limiter.pause().is_some() => return paused(),
             Stage::Share => "more than probe.requests_per_second allows",
             _ if self.limiter.is_full() => "more in flight than api.max_concurrent_requests allows",
-            _ => "more than api.requests_per_second allows",
+            Stage::Limiter => "more than api.requests_per_second allows",
         };
         ProbeError::without_response(THROTTLED, message)
     }

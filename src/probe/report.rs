@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use super::in_flight::{Outcome, Stage, Times};
+use tokio::time::Instant;
+
+use super::in_flight::{Outcome, Progress, Stage};
 use crate::{
     api::{Capability, Endpoint, Field},
     clock::UnixMillis,
@@ -28,7 +30,7 @@ pub(super) struct Report<'a> {
     pub(super) outcome: &'a Outcome,
     /// The progress of the request, and whether an equal probe began it. `None` where a pause of the API
     /// was too long for a request.
-    pub(super) progress: Option<(Times, bool)>,
+    pub(super) progress: Option<(Progress, bool)>,
     pub(super) timeout: Duration,
     pub(super) took: Duration,
 }
@@ -98,30 +100,30 @@ impl Report<'_> {
     }
 
     fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stage = match self.progress.map(|(times, _)| times.stage) {
-            None => "not sent: the API's pause is longer than the time of this probe",
-            Some(Stage::Share) => "not sent: still waiting for a share of requests",
-            Some(Stage::Limiter) => "not sent: still waiting for the rate limiter",
-            Some(Stage::Sent) => "sent: no response yet",
-            Some(Stage::Done) => "sent, and ended as below",
-        };
-        writeln!(f, "  {stage}")?;
-        match self.progress {
-            None => {}
-            Some((_, true)) => writeln!(f, "  shared: begun by an equal probe")?,
-            Some((_, false)) => writeln!(f, "  begun by this probe")?,
+        let (mut waited, mut request) = (Duration::ZERO, Duration::ZERO);
+        if let Some((progress, joined)) = self.progress {
+            let stage = match progress.stage {
+                Stage::Share => "not sent: still waiting for a share of requests",
+                Stage::Limiter => "not sent: still waiting for the rate limiter",
+                Stage::Sent => "sent: no response yet",
+                Stage::Done => "sent, and ended as below",
+            };
+            let begun = if joined {
+                "shared: begun by an equal probe"
+            } else {
+                "begun by this probe"
+            };
+            writeln!(f, "  {stage}\n  {begun}")?;
+            waited = progress.sent.unwrap_or_else(Instant::now) - progress.begun;
+            request = progress.sent.map_or(request, |sent| sent.elapsed());
+        } else {
+            let reason = "the API's pause is longer than the time of this probe";
+            writeln!(f, "  not sent: {reason}")?;
         }
         writeln!(f, "\ntimes")?;
-        let times = self.progress.map(|(times, _)| times);
         for (name, time) in [
-            (
-                "waited",
-                times.map_or(Duration::ZERO, |times| times.waited()),
-            ),
-            (
-                "request",
-                times.map_or(Duration::ZERO, |times| times.request()),
-            ),
+            ("waited", waited),
+            ("request", request),
             ("this probe", self.took),
             ("this probe may take", self.timeout),
         ] {
