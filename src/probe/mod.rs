@@ -8,9 +8,9 @@
 //! 3. Each probe waits until its own deadline and then reports the reason.
 //! 4. The result becomes samples, or text for a person (`report`).
 
-mod in_flight;
 mod prober;
 mod report;
+mod shared_request;
 #[cfg(test)]
 mod tests;
 

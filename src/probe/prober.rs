@@ -19,8 +19,8 @@ use tokio::{
 use url::form_urlencoded;
 
 use super::{
-    in_flight::{InFlight, InFlightMap, Outcome, ProbeError, Progress, Stage, lock},
     report::Report,
+    shared_request::{InFlight, InFlightMap, Outcome, ProbeError, Progress, Stage, lock},
 };
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},

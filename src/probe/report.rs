@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::in_flight::{Outcome, Progress, Stage};
+use super::shared_request::{Outcome, Progress, Stage};
 use crate::{
     api::{Capability, Endpoint, Field},
     clock::UnixMillis,
