@@ -3,7 +3,7 @@
 //! Of 100,000 endpoints the snapshots are most of the memory, and two of them exist while a new one
 //! is built. A record of ten `String`s would take several hundred bytes besides its text. So
 //! unique texts are in one buffer, repeated texts are stored once, and a record has only numbers: the
-//! whole process then peaks at 64 MiB (docs/performance.md, decision 11).
+//! whole process then peaks at 65 MiB (docs/performance.md, decision 11).
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
