@@ -137,7 +137,7 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, and gives up after [`READ_TIMEOUT`]. Returns a token that differs from the one
+    /// Reads the file again, and gives up after three seconds. Returns a token that differs from the one
     /// in use, and uses it from now on.
     ///
     /// # Errors
