@@ -1,23 +1,19 @@
 //! The simulated API as a command: its flags, and a run until it is stopped.
 
-use std::{fmt::Write as _, fs, io, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueHint};
 use jiff::{Timestamp, fmt::friendly::SpanParser};
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::TcpListener;
 
 use crate::{AccountPlan, Latency, Options, Pace, Shape, Vendor, World, identity};
 
 /// Maximum number of accounts in the printed configuration.
 const PRINTED_ACCOUNTS: u32 = 3;
 
-/// Flags of `simulate`.
+/// Flags of `simulate`, without the address to listen on.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct SimulateArgs {
-    /// Address of the simulated API; port 0 lets the system choose.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10060")]
-    pub listen_address: String,
-
     /// Number of endpoints of every account.
     #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub endpoints: u32,
@@ -73,36 +69,18 @@ fn speed(text: &str) -> Result<f64, String> {
 /// configuration of an exporter that polls it.
 ///
 /// # Errors
-/// The address cannot be bound, or a file of the certificate cannot be used. The message has the
-/// address or the file.
-pub async fn simulate(args: &SimulateArgs, start: Timestamp) -> Result<(Vendor, String), String> {
-    // First: a port in use is reported before a large world is built.
-    let listener = listen(&args.listen_address)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen_address))?;
+/// A file of the certificate cannot be used; the message has the file. Or the socket has no address.
+pub fn simulate(
+    args: &SimulateArgs,
+    listener: TcpListener,
+    start: Timestamp,
+) -> Result<(Vendor, String), String> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let options = options(args)?;
     let vendor = Vendor::over(listener, world(args, start, seed), options)
         .map_err(|error| format!("cannot start the simulated API: {error}"))?;
     let configuration = configuration(args, &vendor, seed);
     Ok((vendor, configuration))
-}
-
-/// Listens on the first usable address of a name. `:PORT` is every address of this host.
-async fn listen(address: &str) -> io::Result<TcpListener> {
-    if address.starts_with(':') {
-        let all = [format!("[::]{address}"), format!("0.0.0.0{address}")];
-        return match TcpListener::bind(&all[0]).await {
-            Ok(listener) => Ok(listener),
-            // A host without IPv6.
-            Err(_) => TcpListener::bind(&all[1]).await,
-        };
-    }
-    let addresses = lookup_host(address).await.map_err(|error| {
-        let message = format!("the host name does not resolve: {error}");
-        io::Error::new(error.kind(), message)
-    })?;
-    TcpListener::bind(&addresses.collect::<Vec<_>>()[..]).await
 }
 
 fn options(args: &SimulateArgs) -> Result<Options, String> {

@@ -9,9 +9,10 @@ use vobiz_simulator::{DEMO_ACCOUNTS, Login, Options, Pace, SimulateArgs, Vendor,
 
 use super::{ExitError, serve::Exporter};
 use crate::{
-    cli::DemoArgs,
+    cli::{DemoArgs, ListenAddress},
     clock::Clock,
     config::{self, Account, ApiToken, Config, Group, GroupMatch, Pattern, Watch},
+    http,
     shutdown::CancellationToken,
 };
 
@@ -107,11 +108,18 @@ fn demo_groups() -> Vec<Group> {
 
 /// Serves the simulated API until `shutdown`, and prints a configuration for it.
 pub(super) async fn simulate(
+    address: &ListenAddress,
     args: &SimulateArgs,
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let simulated = vobiz_simulator::simulate(args, now()).await;
+    // First: a port in use is reported before a large world is built.
+    let listeners = http::listen(address).await;
+    let listeners = listeners.map_err(|error| ExitError::RunTime(error.to_string()))?;
+    // A name may have several addresses; the simulated API uses the first one.
+    let listener = listeners.into_iter().next();
+    let listener = listener.expect("at least one socket is open");
+    let simulated = vobiz_simulator::simulate(args, listener, now());
     let (vendor, configuration) = simulated.map_err(ExitError::RunTime)?;
     out.write_all(configuration.as_bytes())?;
     out.flush()?;

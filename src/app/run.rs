@@ -76,7 +76,11 @@ async fn execute(
     let args = &cli.serve;
     match &cli.command {
         Some(Command::Demo(args)) => demo(args, shutdown, out).await,
-        Some(Command::Simulate { api, .. }) => simulate(api, shutdown, out).await,
+        Some(Command::Simulate {
+            listen_address,
+            api,
+            ..
+        }) => simulate(listen_address, api, shutdown, out).await,
         // `run` has printed the document.
         Some(Command::Completion { .. } | Command::Man { .. }) => Ok(()),
         None if args.healthcheck => healthcheck(&args.web, out).await,

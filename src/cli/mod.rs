@@ -205,6 +205,9 @@ pub enum Command {
     Demo(DemoArgs),
     /// Serve the simulated API alone.
     Simulate {
+        /// Address of the simulated API; port 0 lets the system choose.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10060")]
+        listen_address: ListenAddress,
         /// Flags of the simulated API.
         #[command(flatten)]
         api: SimulateArgs,

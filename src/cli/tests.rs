@@ -107,7 +107,12 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
     assert_eq!(demo.web.listen_addresses, [ListenAddress::Everywhere(0)]);
 
     let words = "simulate --accounts=3 --latency=20ms --row-shape=captured --speed=60 --listen-address=[::1]:9";
-    let Some(Command::Simulate { api: simulate, .. }) = read(words).unwrap().command else {
+    let Some(Command::Simulate {
+        listen_address,
+        api: simulate,
+        ..
+    }) = read(words).unwrap().command
+    else {
         panic!("a simulation")
     };
     assert_eq!(
@@ -117,7 +122,7 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
     assert_eq!(simulate.latency, Duration::from_millis(20));
     assert_eq!(simulate.row_shape, vobiz_simulator::Shape::Captured);
     assert!((simulate.speed - 60.0).abs() < f64::EPSILON);
-    assert_eq!(simulate.listen_address, "[::1]:9");
+    assert_eq!(listen_address.to_string(), "[::1]:9");
 }
 
 #[test]
@@ -145,6 +150,7 @@ fn wrong_usage_exits_with_2_and_names_the_error() {
         ("simulate --latency=20", ErrorKind::ValueValidation),
         ("simulate --speed=fast", ErrorKind::ValueValidation),
         ("simulate --accounts=0", ErrorKind::ValueValidation),
+        ("simulate --listen-address=9", ErrorKind::ValueValidation),
     ] {
         assert_eq!(refused(words).0, kind, "{words}");
     }

@@ -25,5 +25,5 @@ mod settings;
 mod tests;
 
 pub use router::ProbeHandler;
-pub use server::Bound;
+pub use server::{Bound, listen};
 pub use settings::{ListenAddress, Settings};

@@ -55,10 +55,7 @@ impl Bound {
     pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
-            let opened = listen(address)
-                .await
-                .map_err(|error| with_context(&format!("cannot listen on {address}"), &error))?;
-            listeners.extend(opened);
+            listeners.extend(listen(address).await?);
         }
         if listeners.is_empty() {
             return Err(io::Error::other("no address to listen on"));
@@ -137,7 +134,16 @@ impl Bound {
 }
 
 /// Opens a socket for each address of this name, resolved once; at least one. `[::]` includes IPv4.
-async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
+///
+/// # Errors
+///
+/// The name does not resolve, or the operating system refuses an address. The message has the address.
+pub async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
+    let opened = resolve(address).await.and_then(open_all);
+    opened.map_err(|error| with_context(&format!("cannot listen on {address}"), &error))
+}
+
+async fn resolve(address: &ListenAddress) -> io::Result<Vec<SocketAddr>> {
     let found = match address {
         ListenAddress::Everywhere(port) => vec![
             (Ipv6Addr::UNSPECIFIED, *port).into(),
@@ -150,7 +156,7 @@ async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
                 .collect()
         }
     };
-    open_all(found)
+    Ok(found)
 }
 
 fn with_context(context: &str, error: &io::Error) -> io::Error {
