@@ -211,7 +211,9 @@ pub(super) fn write_walks(
     let integer = |number| Some(Value::Integer(number));
     let flag = |yes| Some(Value::flag(yes));
     let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
-    write(Metric::Up, state.up.map(Value::flag));
+    // A snapshot can become too old during a long walk. An account without data is not up.
+    let up = state.up.map(|up| up && snapshot_samples.is_some());
+    write(Metric::Up, up.map(Value::flag));
     write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
     if let Some(walk) = state.snapshot.as_ref().map(|snapshot| &snapshot.walk) {
         write(Metric::WalkLastSuccess, Some(Value::Time(walk.ended_at)));

@@ -189,7 +189,7 @@ families! {
         "Endpoints by sub_account and sip_registered in the list; the empty value is the main account. Cached from the last scheduled walk.";
 
     Up = Walk Gauge "vobiz_up" ["account"],
-        "Whether the last finished walk of the endpoint list succeeded (1) or failed (0); no sample before the end of the first walk.";
+        "Whether the last finished walk of the endpoint list succeeded (1) or failed (0); 0 also while all data is withdrawn; no sample before the end of the first walk.";
     DataWithdrawn = Walk Gauge "vobiz_data_withdrawn" ["account"],
         "Whether all data of the endpoint list is withdrawn (1) because the last published walk is too old.";
     WalkLastSuccess = Walk Gauge "vobiz_walk_last_success_timestamp_seconds" ["account"],

@@ -90,6 +90,21 @@ async fn an_old_snapshot_is_withdrawn_on_time_and_the_other_accounts_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_account_is_not_up_while_a_slow_walk_outlasts_its_data() {
+    let walked = good("main", snapshot(phones(45), None, facts(0)));
+    let (exposition, _publishers) = exposition([walked]);
+    advance(Duration::from_millis(299_999)).await;
+    let before = scrape(&exposition);
+    assert_eq!(of(&before, "main", "vobiz_up"), Some("1"));
+    assert!(shows_snapshot(&before, "main"));
+
+    advance(Duration::from_millis(1)).await;
+    let after = scrape(&exposition);
+    assert_eq!(of(&after, "main", "vobiz_up"), Some("0"));
+    assert!(!shows_snapshot(&after, "main"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_good_walk_ends_a_withdrawal() {
     let old = good("main", snapshot(phones(3), None, facts(0)));
     let (exposition, mut publishers) = exposition([old]);
