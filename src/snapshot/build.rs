@@ -90,13 +90,8 @@ impl SnapshotBuilder {
     }
 
     /// Distinct endpoints so far.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether it has no endpoint so far.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    pub fn endpoints(&self) -> u64 {
+        self.list.records.len() as u64
     }
 
     /// Ids at more than one position of the list: the list changed during the walk, or it really has

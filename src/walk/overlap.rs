@@ -34,9 +34,14 @@ impl PageKeys {
         }
     }
 
+    /// The number of rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
     /// The place of the row after the last.
     pub(super) fn end(&self) -> u64 {
-        self.offset + self.keys.len() as u64
+        self.offset + self.rows()
     }
 
     /// Whether this page holds the last row of `before`, its *anchor*, and goes on from there.
@@ -153,7 +158,7 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;
     };
-    let has_room = (tail.keys.len() as u64) < full;
+    let has_room = tail.rows() < full;
     let reaches_the_count = tail.total.is_some_and(|total| tail.end() >= total);
     let shows_nothing_new = before
         .last()
