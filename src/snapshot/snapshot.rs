@@ -140,14 +140,10 @@ impl Snapshot {
         }
         let mut removed = Arc::clone(&self.removed);
         Removed::add(&mut removed, &expired, texts, now);
-        let mut stay = Vec::with_capacity(records.len() - expired.len());
-        stay.extend(records.iter().filter(|one| !is_expired(one)).cloned());
+        let mut list = self.list.clone();
+        list.records.retain(|record| !is_expired(&record));
         Some(Self {
-            list: EndpointList {
-                records: stay,
-                texts: texts.clone(),
-                application_names: self.list.application_names.clone(),
-            },
+            list,
             removed,
             walk: WalkFacts {
                 retained: self.walk.retained.saturating_sub(expired.len() as u64),

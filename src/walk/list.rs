@@ -13,7 +13,7 @@ use super::{
     overlap::{self, PageKeys},
 };
 use crate::{
-    api::{ErrorKind, Page, Rejection, RowKey},
+    api::{ErrorKind, Rejection, RowKey},
     snapshot::{EndpointList, Retention, SnapshotBuilder},
     telemetry::RereadReason,
 };
@@ -165,7 +165,22 @@ impl<'a, S: Source> Pages<'a, S> {
             if !ended {
                 in_flight.extend(offsets.next());
             }
-            self.take(offset, &page)?;
+            if self.keys.len() == MAX_PAGES {
+                return Err(WalkError::new(
+                    Reason::Request(ErrorKind::TooLarge),
+                    format!("the list does not end within {MAX_PAGES} pages"),
+                ));
+            }
+            for (position, row) in (offset..).zip(&page.rows) {
+                self.builder.take(row, position);
+            }
+            self.last_total = page.total.or(self.last_total);
+            self.lowest_total = self.lowest_total.into_iter().chain(page.total).min();
+            self.clock_offset = page.clock_offset.or(self.clock_offset);
+            let keys = PageKeys::new(offset, &page);
+            self.repeats |= (self.keys.first()).is_some_and(|first| keys.repeats(first));
+            let place = self.pages_up_to(offset);
+            self.keys.insert(place, keys);
             if self.repeats {
                 break;
             }
@@ -173,25 +188,9 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(())
     }
 
-    /// Takes a page that was requested from `offset` on.
-    fn take(&mut self, offset: u64, page: &Page) -> Result<(), WalkError> {
-        if self.keys.len() == MAX_PAGES {
-            return Err(WalkError::new(
-                Reason::Request(ErrorKind::TooLarge),
-                format!("the list does not end within {MAX_PAGES} pages"),
-            ));
-        }
-        for (position, row) in (offset..).zip(&page.rows) {
-            self.builder.take(row, position);
-        }
-        self.last_total = page.total.or(self.last_total);
-        self.lowest_total = self.lowest_total.into_iter().chain(page.total).min();
-        self.clock_offset = page.clock_offset.or(self.clock_offset);
-        let keys = PageKeys::new(offset, page);
-        self.repeats |= (self.keys.first()).is_some_and(|first| keys.repeats(first));
-        let place = self.keys.partition_point(|other| other.offset <= offset);
-        self.keys.insert(place, keys);
-        Ok(())
+    /// How many pages begin at `offset` or before.
+    fn pages_up_to(&self, offset: u64) -> usize {
+        self.keys.partition_point(|keys| keys.offset <= offset)
     }
 
     /// After a first page of one row, although more were requested: whether the list has no other row.
@@ -260,12 +259,11 @@ impl<'a, S: Source> Pages<'a, S> {
         let mut distance = (self.full() / 2).max(1);
         for _ in 0..MAX_STEPS_BACK {
             let offset = gap.saturating_sub(distance);
-            let page = self.fetcher.page(offset).await?;
-            self.take(offset, &page)?;
-            let bridge = PageKeys::new(offset, &page);
+            self.fetch([offset]).await?;
+            let bridge = &self.keys[self.pages_up_to(offset) - 1];
             let known = linked.iter().rev().any(|page| bridge.continues(page));
             if known || (offset == 0 && !bridge.keys.is_empty()) {
-                return Ok(Some(bridge));
+                return Ok(Some(bridge.clone()));
             }
             if offset == 0 {
                 break;
