@@ -144,7 +144,7 @@ fn write_family<'a>(
 pub(super) fn write_counts(
     state: &AccountState,
     snapshot: &Snapshot,
-    counts: &SnapshotCounts,
+    counts: &SnapshotCounts<'_>,
     writer: &mut FamilyWriter,
 ) {
     let (account, shown) = (("account", &*state.account), &*state.shown);
@@ -159,19 +159,19 @@ pub(super) fn write_counts(
     };
     write(Metric::Endpoints, None, counts.all);
     for (id, counts) in &counts.applications {
-        let label = Some(("application_id", &**id));
+        let label = Some(("application_id", *id));
         write(Metric::ApplicationEndpoints, label, *counts);
     }
     for (name, counts) in group_counts(shown, counts) {
         write(Metric::GroupEndpoints, Some(("group", name)), counts);
     }
     for (name, counts) in &counts.sub_accounts {
-        let label = Some(("sub_account", &**name));
+        let label = Some(("sub_account", *name));
         write(Metric::SubAccountEndpoints, label, *counts);
     }
-    for (id, _) in counts.applications.iter().filter(|(id, _)| !id.is_empty()) {
-        let name = snapshot.application_names().get(id);
-        let name = name.or_else(|| shown.applications.get(id));
+    for id in counts.applications.keys().filter(|id| !id.is_empty()) {
+        let name = snapshot.application_names().get(*id);
+        let name = name.or_else(|| shown.applications.get(*id));
         let labels = [
             account,
             ("application_id", id),
@@ -183,7 +183,7 @@ pub(super) fn write_counts(
 
 /// Counts by name of group, in the configured order. Two groups of one name are one series; "" is
 /// for endpoints without a group.
-fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts) -> Vec<(&'a str, Counts)> {
+fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a str, Counts)> {
     let names = shown.groups.iter().map(|(name, _)| name.as_str());
     let mut merged: Vec<(&str, Counts)> = Vec::new();
     for (name, counts) in names.chain([""]).zip(&counts.groups) {

@@ -90,13 +90,8 @@ impl SnapshotBuilder {
     }
 
     /// Distinct endpoints so far.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether it has no endpoint so far.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    pub fn endpoints(&self) -> u64 {
+        self.list.records.len() as u64
     }
 
     /// Ids at more than one position of the list: the list changed during the walk, or it really has
@@ -146,14 +141,6 @@ impl Changes {
 pub struct Transition {
     /// `endpoint_id`.
     pub id: String,
-    /// "" when unknown.
-    pub alias: String,
-    /// "" when unknown.
-    pub username: String,
-    /// Index of the configured group.
-    pub group: Option<u16>,
-    /// Whether it is registered now.
-    pub registered: bool,
     /// When the registration was lost, if known.
     pub lost_at: Option<UnixMillis>,
 }
@@ -318,15 +305,8 @@ impl<'a> Merge<'a, '_> {
             lost_at = Some(self.facts.started_at);
         }
         if has_changed && self.changes.transitions.len() < Changes::LISTED {
-            let now = record.view(texts);
-            self.changes.transitions.push(Transition {
-                id: now.id.to_owned(),
-                alias: now.alias.to_owned(),
-                username: now.username.to_owned(),
-                group: now.group,
-                registered: is_registered,
-                lost_at,
-            });
+            let id = texts.get(record.id).to_owned();
+            self.changes.transitions.push(Transition { id, lost_at });
         }
         record.lost_at = lost_at.filter(|_| !is_registered).into();
         // An unknown state is bridged: registered, then unknown, then unregistered is a loss.

@@ -121,11 +121,6 @@ impl Texts {
         let at = usize::try_from(number).ok()?.checked_sub(1)?;
         self.interned.get(at).map(|text| &**text)
     }
-
-    /// How many numbers there are, 0 included.
-    pub(super) fn numbers(&self) -> usize {
-        self.interned.len() + 1
-    }
 }
 
 /// A time in 8 bytes; `i64::MIN` is unknown. An `Option` would take 16, four times in each record.
@@ -154,7 +149,7 @@ pub(super) struct Record {
     received: TextRange,
     user_agent: u32,
     pub(super) application: u32,
-    pub(super) sub_account: u32,
+    sub_account: u32,
     /// Index of the configured group plus one; 0 for none.
     pub(super) group: u16,
     /// Two bits for each capability: known, allowed.

@@ -9,36 +9,29 @@ use tokio::time::Instant;
 use super::records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// What happens to endpoints of the previous snapshot that are absent from this walk.
+/// How many endpoints of the previous snapshot are retained, of those that are absent from this walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retention {
-    /// The walk is complete, and no row was rejected: they are removed.
-    Nothing,
-    /// The walk may lack existing endpoints: some are retained.
-    UpTo {
-        /// Each until a walk last had it this long ago.
-        max_age: Duration,
-        /// At most so many: first those that are retained already, then by id. `None` for no limit.
-        at_most: Option<u64>,
-    },
-    /// The API's count is wrong by the same number in every walk: those that the previous walk found
-    /// are retained.
-    Once {
-        /// Each until a walk last had it this long ago.
-        max_age: Duration,
-        /// The number of endpoints that are retained already and stay retained.
-        at_most: u64,
-    },
+pub struct Retention {
+    /// Each until a walk last had it this long ago.
+    pub max_age: Duration,
+    /// At most so many: first those that are retained already, then by id.
+    pub at_most: u64,
+    /// At most so many of those that are retained already.
+    pub again_at_most: u64,
 }
 
 impl Retention {
+    /// The walk is complete, and no row was rejected: absent endpoints are removed.
+    pub const NOTHING: Self = Self {
+        max_age: Duration::ZERO,
+        at_most: 0,
+        again_at_most: 0,
+    };
+
     /// How many of `absent` endpoints are removed. `again` of them are retained already.
     pub fn removed(self, absent: u64, again: u64) -> u64 {
-        match self {
-            Self::Nothing => absent,
-            Self::UpTo { at_most, .. } => absent.saturating_sub(at_most.unwrap_or(absent)),
-            Self::Once { at_most, .. } => again.saturating_sub(at_most),
-        }
+        let may_stay = absent - again.saturating_sub(self.again_at_most);
+        absent - may_stay.min(self.at_most)
     }
 
     /// Divides records that are absent from a walk into those that are retained and those that are
@@ -48,21 +41,16 @@ impl Retention {
         absent: Vec<&Record>,
         passed: Duration,
     ) -> (Vec<Record>, Vec<&Record>) {
-        let (Self::UpTo { max_age, .. } | Self::Once { max_age, .. }) = self else {
-            return (Vec::new(), absent);
+        let is_young = |old: &&Record| old.unseen_for(passed) < self.max_age;
+        let (young, mut removed): (Vec<_>, Vec<_>) = absent.into_iter().partition(is_young);
+        let (mut stay, fresh): (Vec<_>, Vec<_>) = young.into_iter().partition(|old| old.retained);
+        let mut limit = |stay: &mut Vec<_>, at_most| {
+            let at_most = usize::try_from(at_most).unwrap_or(usize::MAX);
+            removed.extend(stay.drain(at_most.min(stay.len())..));
         };
-        let is_young = |old: &&Record| old.unseen_for(passed) < max_age;
-        let (mut stay, mut removed): (Vec<_>, Vec<_>) = absent.into_iter().partition(is_young);
-        let fresh = stay.iter().filter(|old| !old.retained).count() as u64;
-        // A stable sort, which keeps the order of ids. The last ones are removed.
-        let (limit, retained_last) = match self {
-            Self::Once { at_most, .. } => (fresh + at_most, true),
-            Self::UpTo { at_most, .. } => (at_most.unwrap_or(u64::MAX), false),
-            Self::Nothing => (0, false),
-        };
-        stay.sort_by_key(|old| old.retained == retained_last);
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        removed.extend(stay.drain(limit.min(stay.len())..));
+        limit(&mut stay, self.again_at_most);
+        stay.extend(fresh);
+        limit(&mut stay, self.at_most);
         let retained = stay.into_iter().map(|old| old.retained(passed));
         (retained.collect(), removed)
     }

@@ -23,16 +23,6 @@ pub struct EndpointList {
 }
 
 impl EndpointList {
-    /// Number of endpoints.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether it has no endpoint.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
     /// Id and `sip_registered` of every endpoint, in the order of ids.
     pub fn registrations(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
         let records = self.records.iter();
@@ -101,12 +91,12 @@ impl WalkFacts {
 impl Snapshot {
     /// Number of endpoints, retained ones included.
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.records.len()
     }
 
     /// Whether it has no endpoint.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.records.is_empty()
     }
 
     /// Every endpoint, in the order of ids.
@@ -150,14 +140,10 @@ impl Snapshot {
         }
         let mut removed = Arc::clone(&self.removed);
         Removed::add(&mut removed, &expired, texts, now);
-        let mut stay = Vec::with_capacity(records.len() - expired.len());
-        stay.extend(records.iter().filter(|one| !is_expired(one)).cloned());
+        let mut list = self.list.clone();
+        list.records.retain(|record| !is_expired(&record));
         Some(Self {
-            list: EndpointList {
-                records: stay,
-                texts: texts.clone(),
-                application_names: self.list.application_names.clone(),
-            },
+            list,
             removed,
             walk: WalkFacts {
                 retained: self.walk.retained.saturating_sub(expired.len() as u64),
@@ -167,51 +153,36 @@ impl Snapshot {
     }
 
     /// Counts the endpoints. `groups` is the number of configured groups.
-    pub fn counts(&self, groups: usize) -> SnapshotCounts {
-        let mut all = Counts::default();
-        let mut applications = vec![Counts::default(); self.list.texts.numbers()];
-        let mut sub_accounts = applications.clone();
-        let mut by_group = vec![Counts::default(); groups + 1];
-        for record in &self.list.records {
-            let one = Counts::one(record.registered);
-            all += one;
-            applications[record.application as usize] += one;
-            sub_accounts[record.sub_account as usize] += one;
-            let group = record.group.checked_sub(1).map_or(groups, usize::from);
-            by_group[group.min(groups)] += one;
+    pub fn counts(&self, groups: usize) -> SnapshotCounts<'_> {
+        let none = BTreeMap::from([("", Counts::default())]);
+        let mut counts = SnapshotCounts {
+            all: Counts::default(),
+            applications: none.clone(),
+            sub_accounts: none,
+            groups: vec![Counts::default(); groups + 1],
+        };
+        for endpoint in self.endpoints() {
+            let one = Counts::one(endpoint.registered);
+            let application = endpoint.application.unwrap_or("");
+            let group = endpoint.group.map_or(groups, usize::from);
+            counts.all += one;
+            *counts.applications.entry(application).or_default() += one;
+            *counts.sub_accounts.entry(endpoint.sub_account).or_default() += one;
+            counts.groups[group.min(groups)] += one;
         }
-        SnapshotCounts {
-            all,
-            applications: self.by_text(&applications),
-            sub_accounts: self.by_text(&sub_accounts),
-            groups: by_group,
-        }
-    }
-
-    /// Counts by interned number as a sorted list by text. "No text" and "" are one entry, which is
-    /// always present; other texts are present if an endpoint has them.
-    fn by_text(&self, counts: &[Counts]) -> Vec<(String, Counts)> {
-        let mut by_text = BTreeMap::from([("", Counts::default())]);
-        for (number, count) in (0..).zip(counts).filter(|(_, count)| count.total() > 0) {
-            let text = self.list.texts.interned(number).unwrap_or("");
-            *by_text.entry(text).or_default() += *count;
-        }
-        let by_text = by_text.into_iter();
-        by_text
-            .map(|(text, counts)| (text.to_owned(), counts))
-            .collect()
+        counts
     }
 }
 
 /// Every count of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SnapshotCounts {
+#[derive(Debug)]
+pub struct SnapshotCounts<'a> {
     /// The whole account.
     pub all: Counts,
-    /// By application id, sorted; "" is for endpoints without one.
-    pub applications: Vec<(String, Counts)>,
-    /// By sub-account, sorted; "" is the main account.
-    pub sub_accounts: Vec<(String, Counts)>,
+    /// By application id; "" is always present, for endpoints without one.
+    pub applications: BTreeMap<&'a str, Counts>,
+    /// By sub-account; "" is always present, for the main account.
+    pub sub_accounts: BTreeMap<&'a str, Counts>,
     /// By index of the configured group; the last entry is for endpoints without a group.
     pub groups: Vec<Counts>,
 }

@@ -150,43 +150,8 @@ impl Detail {
     }
 }
 
-/// The details of one account by endpoint id. Immutable, and cheap to copy with a few more.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Details(BTreeMap<Arc<str>, Arc<Detail>>);
-
-impl Details {
-    /// Number of details.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are no details.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The detail of one endpoint.
-    pub fn get(&self, id: &str) -> Option<&Detail> {
-        self.0.get(id).map(|detail| &**detail)
-    }
-
-    /// These and `others`, which replace those of the same endpoint.
-    #[must_use]
-    pub fn with(&self, others: impl IntoIterator<Item = (Arc<str>, Detail)>) -> Self {
-        let others = others.into_iter();
-        let mut all = self.0.clone();
-        all.extend(others.map(|(id, detail)| (id, Arc::new(detail))));
-        Self(all)
-    }
-
-    /// Those for which `keep` is true.
-    #[must_use]
-    pub fn only(&self, mut keep: impl FnMut(&str, &Detail) -> bool) -> Self {
-        let kept = self.0.iter().filter(|(id, detail)| keep(id, detail));
-        let kept = kept.map(|(id, detail)| (Arc::clone(id), Arc::clone(detail)));
-        Self(kept.collect())
-    }
-}
+/// The details of one account by endpoint id. A copy shares the details.
+pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 
 impl<'a> EndpointView<'a> {
     /// A hash of [`Self::description`], valid within one process.
@@ -222,7 +187,7 @@ impl Snapshot {
         details: &'a Details,
     ) -> impl Iterator<Item = EndpointView<'a>> {
         // Both are in the order of ids.
-        let mut details = details.0.iter().peekable();
+        let mut details = details.iter().peekable();
         self.endpoints().map(move |endpoint| {
             while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}
             match details.next_if(|(id, _)| &***id == endpoint.id) {

@@ -54,7 +54,7 @@ pub(super) struct DetailFetcher<S> {
     /// Records that arrive within so long are published together.
     gather: Duration,
     /// Records that are not published yet.
-    arrived: Vec<(Arc<str>, Detail)>,
+    arrived: Vec<(Arc<str>, Arc<Detail>)>,
     /// When they are to be published.
     publish_at: Option<Instant>,
     retry: RetryPolicy,
@@ -148,8 +148,8 @@ impl<S: Source> DetailFetcher<S> {
         let round = Duration::from_secs_f64(self.queue.wanted as f64 / self.rate);
         let max_age = self.queue.max_age;
         let longest = max_age.max(2 * round) + max_age.min(2 * interval);
-        let stay =
-            details.only(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
+        let mut stay = Details::clone(details);
+        stay.retain(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
         if stay.len() == details.len() {
             Arc::clone(details)
         } else {
@@ -180,7 +180,7 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// The records that have arrived since the last call.
-    pub(super) fn take_arrived(&mut self) -> Vec<(Arc<str>, Detail)> {
+    pub(super) fn take_arrived(&mut self) -> Vec<(Arc<str>, Arc<Detail>)> {
         self.publish_at = None;
         std::mem::take(&mut self.arrived)
     }
@@ -239,7 +239,7 @@ impl<S: Source> DetailFetcher<S> {
         let mut detail = Detail::new(endpoint, &row, self.with_contact, at.0);
         detail.retrieved = at.1;
         self.queue.found(&id, &detail);
-        self.arrived.push((id, detail));
+        self.arrived.push((id, Arc::new(detail)));
         (self.publish_at).get_or_insert(Instant::now() + self.gather);
     }
 
@@ -251,7 +251,7 @@ impl<S: Source> DetailFetcher<S> {
         }
         match retry {
             // The error says nothing about this endpoint.
-            Retry::Now | Retry::AfterPause => self.queue.put_back(id, known.get(id)),
+            Retry::Now | Retry::AfterPause => self.queue.put_back(id, known),
             Retry::After(wait) | Retry::Never(wait) => {
                 self.not_before = Instant::now() + wait;
                 self.queue.missed(id, Miss::Failed);
@@ -367,17 +367,15 @@ impl DetailQueue {
         self.snapshot = Some(Arc::clone(snapshot));
         self.wanted = 0;
         let mut known = std::mem::take(&mut self.histories);
-        let mut old = before.map(|before| before.endpoints().peekable());
         for (number, row) in (0..).zip(snapshot.endpoints()) {
-            let was_registered = old.as_mut().is_none_or(|old| {
-                while old.next_if(|one| one.id < row.id).is_some() {}
-                let same = old.next_if(|one| one.id == row.id);
-                same.is_some_and(|one| one.registered == Some(true))
-            });
             if !self.wants(&row) {
                 continue;
             }
             self.wanted += 1;
+            let was_registered = before.is_none_or(|before| {
+                let same = before.endpoint(row.id);
+                same.is_some_and(|one| one.registered == Some(true))
+            });
             let history = known.remove_entry(row.id);
             if was_registered {
                 self.histories.extend(history);
@@ -389,7 +387,7 @@ impl DetailQueue {
                 };
                 self.histories.insert(row.id.into(), newly);
             }
-            self.place(number, row.id, details.get(row.id));
+            self.place(number, row.id, details.get(row.id).map(Arc::as_ref));
         }
         // Responses for endpoints that are no longer wanted must still find their history.
         known.retain(|_, history| history.is_in_flight);
@@ -500,17 +498,16 @@ impl DetailQueue {
     }
 
     /// The attempt says nothing about the endpoint: it is retrieved again as soon as possible.
-    fn put_back(&mut self, id: &str, detail: Option<&Detail>) {
+    fn put_back(&mut self, id: &str, details: &Details) {
         if let Some(history) = self.histories.get_mut(id) {
             history.is_in_flight = false;
         }
-        self.place_again(id, detail);
+        self.place_again(id, details.get(id).map(Arc::as_ref));
     }
 
     fn place_again(&mut self, id: &str, detail: Option<&Detail>) {
         let snapshot = self.snapshot.as_ref().filter(|_| self.row(id).is_some());
-        let number = snapshot.and_then(|snapshot| snapshot.number(id));
-        if let Some(number) = number {
+        if let Some(number) = snapshot.and_then(|snapshot| snapshot.number(id)) {
             self.place(number, id, detail);
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use secrecy::SecretString;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     rate_limit::{Paused, Permit, RateLimiter},
@@ -17,9 +17,9 @@ use super::{
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind, Page},
     clock::Clock,
-    config::{Account, Optional},
+    config::{Account, Api, Optional, Poll},
     telemetry::{
-        AccountInstruments, Operation,
+        AccountInstruments, Operation, RereadReason,
         labels::{DEADLINE, INCONSISTENT},
     },
 };
@@ -141,19 +141,11 @@ impl std::error::Error for WalkError {}
 #[derive(Debug)]
 pub(super) struct PageFetcher<S> {
     source: Arc<S>,
-    limiter: Arc<RateLimiter>,
-    pub(super) instruments: AccountInstruments,
-    pub(super) page_size: u32,
-    retries: u32,
-    pub(super) concurrency: usize,
+    deps: PollerDeps,
+    pub(super) api: Api,
+    poll: Poll,
     /// Whether the addresses of devices are kept.
     pub(super) with_contacts: bool,
-    /// The walk fails after this time without a completed page. Waiting for a permit does not count.
-    longest_stall: Duration,
-    /// The walk fails after this time. Waiting for permits does not count.
-    longest_walk: Duration,
-    /// The walk fails when the vendor pauses one page for longer.
-    longest_pause: Duration,
     progress: Mutex<Progress>,
 }
 
@@ -187,6 +179,12 @@ impl Progress {
         let now = self.active_since.map_or(Duration::ZERO, |at| at.elapsed());
         self.active_time + now
     }
+
+    fn page_completed(&mut self) {
+        self.work.pages += 1;
+        self.last_completed = self.under_way();
+        self.last_error = None;
+    }
 }
 
 /// Marks a page as active until it is dropped.
@@ -219,18 +217,12 @@ fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 impl<S: Source> PageFetcher<S> {
     /// A fetcher for one walk, which begins now.
     pub(super) fn new(source: Arc<S>, deps: &PollerDeps, account: &Account) -> Self {
-        let poll = &account.poll;
         Self {
             source,
-            limiter: Arc::clone(&deps.limiter),
-            instruments: deps.instruments.clone(),
-            page_size: account.api.page_size,
-            retries: account.api.retries,
-            concurrency: account.api.concurrency,
+            deps: deps.clone(),
+            api: account.api.clone(),
+            poll: account.poll.clone(),
             with_contacts: account.metrics.groups.contains(&Optional::Contact),
-            longest_stall: poll.deadline,
-            longest_walk: poll.max_age.max(2 * poll.interval),
-            longest_pause: poll.interval,
             progress: Mutex::default(),
         }
     }
@@ -240,40 +232,54 @@ impl<S: Source> PageFetcher<S> {
         lock(&self.progress).work
     }
 
+    /// The walk reads a part of the list again.
+    pub(super) fn count_reread(&self, reason: RereadReason) {
+        self.deps.instruments.reread(reason);
+    }
+
     /// Reads the page at `offset`. Errors that may pass are retried.
     ///
     /// # Errors
     /// The request failed for good, or the walk has reached one of its limits.
     pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
+        let PollerDeps { limiter, .. } = &self.deps;
         let policy = RetryPolicy::default();
-        let mut retries_left = self.retries;
+        let mut retries_left = self.api.retries;
         let mut reconnected = false;
         let mut paused = Duration::ZERO;
         loop {
             let permit = self.acquire(paused).await?;
             paused += permit.waited.vendor;
             let _active = Active::begin(&self.progress);
-            let mut error = match self.request(offset, permit).await? {
-                Ok(page) => return Ok(page),
+            lock(&self.progress).work.requests += 1;
+            // Boxed, because many places of a walk hold this future and a process may have hundreds
+            // of walks.
+            let response = Box::pin(self.source.page(offset, self.api.page_size));
+            let mut error = match self.within_limits(response).await? {
+                Ok(page) => {
+                    lock(&self.progress).page_completed();
+                    return Ok(page);
+                }
                 Err(error) => error,
             };
+            drop(permit);
             // A second closed connection is a fault of the network.
             error.stale_connection &= !reconnected;
-            let retry = policy.decide(&error, &self.limiter);
+            let retry = policy.decide(&error, limiter);
             if retry == Retry::Now {
                 reconnected = true;
                 continue;
             }
-            let is_long = (error.retry_after).is_some_and(|wait| wait > self.longest_pause);
+            let is_long = (error.retry_after).is_some_and(|wait| wait > self.poll.interval);
             if matches!(retry, Retry::Never(_)) || retries_left == 0 || is_long {
-                let pause = error.retry_after.and_then(|_| self.limiter.pause());
+                let pause = error.retry_after.and_then(|_| limiter.pause());
                 return Err(WalkError {
                     not_before: pause,
                     ..WalkError::new(Reason::Request(error.kind), error.to_string())
                 });
             }
             retries_left -= 1;
-            self.instruments.retry(Operation::ListEndpoints);
+            self.deps.instruments.retry(Operation::ListEndpoints);
             lock(&self.progress).last_error = Some(error);
             if let Retry::After(wait) = retry {
                 self.within_limits(sleep(wait)).await?;
@@ -281,10 +287,11 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// Waits for the right to send one request of a page that the vendor has `paused` for so long.
+    /// Waits for the right to send one request of a page that the vendor has `paused` for so long. The
+    /// walk fails when the vendor pauses one page for longer than the interval.
     async fn acquire(&self, paused: Duration) -> Result<Permit, WalkError> {
-        let longest_pause = self.longest_pause.saturating_sub(paused);
-        let permit = self.limiter.acquire(longest_pause).await;
+        let longest_pause = self.poll.interval.saturating_sub(paused);
+        let permit = self.deps.limiter.acquire(longest_pause).await;
         let permit = permit.map_err(|Paused(end)| WalkError {
             not_before: Some(end),
             ..WalkError::new(
@@ -292,68 +299,50 @@ impl<S: Source> PageFetcher<S> {
                 "the vendor asks for pauses that are longer than poll.interval",
             )
         })?;
-        permit.waited.count(&self.instruments);
+        permit.waited.count(&self.deps.instruments);
         Ok(permit)
-    }
-
-    /// One attempt; the outer error is a walk that has reached one of its limits.
-    async fn request(&self, offset: u64, permit: Permit) -> Result<Result<Page, Error>, WalkError> {
-        // Boxed, because many places of a walk hold this future and a process may have hundreds
-        // of walks.
-        let response = Box::pin(self.source.page(offset, self.page_size));
-        let response = self.within_limits(response).await;
-        drop(permit);
-        let mut progress = lock(&self.progress);
-        progress.work.requests += 1;
-        if let Ok(Ok(_)) = response {
-            progress.work.pages += 1;
-            progress.last_completed = progress.under_way();
-            progress.last_error = None;
-        }
-        response
     }
 
     /// Does `work` of an active page until the walk reaches one of its limits.
     async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {
-            // Another page that is completed meanwhile moves the limit.
-            let left = self.time_left();
-            if left.is_zero() {
-                return Err(self.out_of_time());
-            }
-            if let Ok(done) = timeout_at(Instant::now() + left, &mut work).await {
+            // Another page that is completed meanwhile moves the limits.
+            let left = self.time_left()?;
+            if let Ok(done) = timeout(left, &mut work).await {
                 return Ok(done);
             }
         }
     }
 
-    fn time_left(&self) -> Duration {
+    /// The time until the walk reaches one of its limits: `poll.deadline` without a completed page, or
+    /// the longest time of a walk. Waiting for a permit does not count.
+    fn time_left(&self) -> Result<Duration, WalkError> {
+        let longest_walk = self.poll.max_age.max(2 * self.poll.interval);
         let progress = lock(&self.progress);
         let under_way = progress.under_way();
         let stalled = under_way.saturating_sub(progress.last_completed);
-        let until_stalled = self.longest_stall.saturating_sub(stalled);
-        until_stalled.min(self.longest_walk.saturating_sub(under_way))
-    }
-
-    fn out_of_time(&self) -> WalkError {
-        let progress = lock(&self.progress);
+        let until_stalled = self.poll.deadline.saturating_sub(stalled);
+        let left = until_stalled.min(longest_walk.saturating_sub(under_way));
+        if !left.is_zero() {
+            return Ok(left);
+        }
         if let Some(error) = &progress.last_error {
             let detail = format!("no further page was completed after: {error}");
-            return WalkError::new(Reason::Request(error.kind), detail);
+            return Err(WalkError::new(Reason::Request(error.kind), detail));
         }
-        let detail = if progress.under_way() >= self.longest_walk {
+        let detail = if under_way >= longest_walk {
             format!(
                 "the walk was under way for {} s, the longer of 2 x poll.interval and poll.max_age; \
                  raise api.concurrency or poll.interval",
-                self.longest_walk.as_secs_f64()
+                longest_walk.as_secs_f64()
             )
         } else {
             format!(
                 "no page was completed for {} s (poll.deadline)",
-                self.longest_stall.as_secs_f64()
+                self.poll.deadline.as_secs_f64()
             )
         };
-        WalkError::new(Reason::Deadline, detail)
+        Err(WalkError::new(Reason::Deadline, detail))
     }
 }

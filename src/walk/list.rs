@@ -13,7 +13,7 @@ use super::{
     overlap::{self, PageKeys},
 };
 use crate::{
-    api::{ErrorKind, Page, Rejection, RowKey},
+    api::{ErrorKind, Rejection, RowKey},
     snapshot::{EndpointList, Retention, SnapshotBuilder},
     telemetry::RereadReason,
 };
@@ -53,20 +53,15 @@ impl CompleteList {
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
             .map(|(rows, _)| rows)
             .sum();
-        match (self.shortfall, unreadable) {
-            (0, 0) => Retention::Nothing,
-            (0, rows) => Retention::UpTo {
-                max_age,
-                at_most: Some(rows),
-            },
-            _ if is_settled => Retention::Once {
-                max_age,
-                at_most: unreadable,
-            },
-            _ => Retention::UpTo {
-                max_age,
-                at_most: None,
-            },
+        let (at_most, again_at_most) = match self.shortfall {
+            0 => (unreadable, u64::MAX),
+            _ if is_settled => (u64::MAX, unreadable),
+            _ => (u64::MAX, u64::MAX),
+        };
+        Retention {
+            max_age,
+            at_most,
+            again_at_most,
         }
     }
 }
@@ -82,22 +77,21 @@ pub(super) async fn read<S: Source>(
     fetcher: &PageFetcher<S>,
     duplicates: &HashSet<RowKey>,
 ) -> Result<CompleteList, WalkError> {
-    let (pages, overlapped) = match read_overlapping(fetcher).await? {
+    let (mut pages, overlapped) = match read_overlapping(fetcher).await? {
         Some(pages) => (pages, true),
         None => (read_counting(fetcher).await?, false),
     };
-    let rows = pages.builder.len() as u64 + pages.rejected_rows.iter().sum::<u64>();
-    let shortfall = pages.lowest_total.unwrap_or(0).saturating_sub(rows);
+    let shortfall = pages.lowest_total.unwrap_or(0);
+    let shortfall = shortfall.saturating_sub(pages.distinct_rows());
     let twice = duplicates.intersection(&pages.duplicates).count() as u64;
     let explained = twice.min(shortfall);
-    let mut rejected_rows = pages.rejected_rows;
-    rejected_rows[Rejection::Duplicate as usize] += explained;
+    pages.rejected_rows[Rejection::Duplicate as usize] += explained;
     Ok(CompleteList {
         endpoints: pages.builder.finish(),
         reported: pages.last_total,
         shortfall: shortfall - explained,
         overlapped,
-        rejected_rows,
+        rejected_rows: pages.rejected_rows,
         duplicates: pages.duplicates,
         clock_offset: pages.clock_offset,
     })
@@ -109,7 +103,8 @@ fn empty() -> WalkError {
 
 /// The pages that a walk has received.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(super) struct Pages<'a, S> {
+    fetcher: &'a PageFetcher<S>,
     pub(super) builder: SnapshotBuilder,
     /// The rows of every page, sorted by offset.
     keys: Vec<PageKeys>,
@@ -126,10 +121,11 @@ pub(super) struct Pages {
     rejected_rows: [u64; Rejection::ALL.len()],
 }
 
-impl Pages {
+impl<'a, S: Source> Pages<'a, S> {
     /// Reads the first page.
-    async fn begin<S: Source>(fetcher: &PageFetcher<S>) -> Result<Self, WalkError> {
+    async fn begin(fetcher: &'a PageFetcher<S>) -> Result<Self, WalkError> {
         let mut pages = Self {
+            fetcher,
             builder: SnapshotBuilder::new(fetcher.with_contacts),
             keys: Vec::new(),
             lowest_total: None,
@@ -139,8 +135,142 @@ impl Pages {
             duplicates: HashSet::new(),
             rejected_rows: [0; Rejection::ALL.len()],
         };
-        pages.fetch(fetcher, 0).await?;
+        pages.fetch([0]).await?;
         Ok(pages)
+    }
+
+    /// Rows that the server gives per page, as the first page showed.
+    fn full(&self) -> u64 {
+        self.keys.first().map_or(0, PageKeys::rows)
+    }
+
+    /// Distinct endpoints, and rows without a record.
+    fn distinct_rows(&self) -> u64 {
+        self.builder.endpoints() + self.rejected_rows.iter().sum::<u64>()
+    }
+
+    /// Reads the pages at `offsets`, several at a time, and takes them as they arrive. Stops where a
+    /// page repeats the first one.
+    async fn fetch(&mut self, offsets: impl IntoIterator<Item = u64>) -> Result<(), WalkError> {
+        let fetcher = self.fetcher;
+        let fetch = |offset| async move { (offset, fetcher.page(offset).await) };
+        let mut offsets = offsets.into_iter().map(fetch).fuse();
+        let first = offsets.by_ref().take(fetcher.api.concurrency);
+        let mut in_flight: FuturesUnordered<_> = first.collect();
+        let mut ended = false;
+        while let Some((offset, page)) = in_flight.next().await {
+            let page = page?;
+            // A count that is too high must not lead to page after page without rows.
+            ended |= page.rows.is_empty();
+            if !ended {
+                in_flight.extend(offsets.next());
+            }
+            if self.keys.len() == MAX_PAGES {
+                return Err(WalkError::new(
+                    Reason::Request(ErrorKind::TooLarge),
+                    format!("the list does not end within {MAX_PAGES} pages"),
+                ));
+            }
+            for (position, row) in (offset..).zip(&page.rows) {
+                self.builder.take(row, position);
+            }
+            self.last_total = page.total.or(self.last_total);
+            self.lowest_total = self.lowest_total.into_iter().chain(page.total).min();
+            self.clock_offset = page.clock_offset.or(self.clock_offset);
+            let keys = PageKeys::new(offset, &page);
+            self.repeats |= (self.keys.first()).is_some_and(|first| keys.repeats(first));
+            let place = self.pages_up_to(offset);
+            self.keys.insert(place, keys);
+            if self.repeats {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many pages begin at `offset` or before.
+    fn pages_up_to(&self, offset: u64) -> usize {
+        self.keys.partition_point(|keys| keys.offset <= offset)
+    }
+
+    /// After a first page of one row, although more were requested: whether the list has no other row.
+    /// Else the server gives one row at a time, and pages cannot overlap.
+    async fn has_one_row(&mut self) -> Result<bool, WalkError> {
+        self.fetch([1]).await?;
+        let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
+        // Where the count has changed, another row may have replaced the first.
+        Ok(has_no_second && self.keys.iter().all(|keys| keys.total == self.last_total))
+    }
+
+    /// Links pages from the first to the end of the list; `None` when a gap stays open.
+    async fn link(&mut self) -> Result<Option<Vec<PageKeys>>, WalkError> {
+        let mut linked = vec![self.keys[0].clone()];
+        // Gaps come one by one from edits and everywhere at once from an unstable order.
+        let mut repairs_left = 8 + self.keys.len() / 8;
+        let mut without_progress = 0;
+        // The vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
+        if self.repeats {
+            return Ok(None);
+        }
+        loop {
+            let tail = linked
+                .last()
+                .expect("the linked pages begin with the first page");
+            if let Some(next) = overlap::follower(&self.keys, &linked) {
+                if next.rows() < self.full() || next.keys.last() != tail.keys.last() {
+                    without_progress = 0;
+                } else if without_progress == MAX_WITHOUT_PROGRESS {
+                    return Ok(None);
+                } else {
+                    without_progress += 1;
+                }
+                linked.push(next.clone());
+                continue;
+            }
+            if overlap::reaches_end(&linked, self.full()) {
+                return Ok(Some(linked));
+            }
+            let onward = tail.end() - 1;
+            if !self.keys.iter().any(|keys| keys.offset == onward) {
+                self.fetch([onward]).await?;
+                if self.repeats {
+                    return Ok(None);
+                }
+                continue;
+            }
+            if repairs_left == 0 {
+                return Ok(None);
+            }
+            repairs_left -= 1;
+            self.fetcher.count_reread(RereadReason::Anchor);
+            let Some(bridge) = self.step_back(&linked, onward).await? else {
+                return Ok(None);
+            };
+            linked.push(bridge);
+        }
+    }
+
+    /// Reads again from half a page before the gap, then from further back, until known rows appear.
+    async fn step_back(
+        &mut self,
+        linked: &[PageKeys],
+        gap: u64,
+    ) -> Result<Option<PageKeys>, WalkError> {
+        let mut distance = (self.full() / 2).max(1);
+        for _ in 0..MAX_STEPS_BACK {
+            let offset = gap.saturating_sub(distance);
+            self.fetch([offset]).await?;
+            let bridge = &self.keys[self.pages_up_to(offset) - 1];
+            let known = linked.iter().rev().any(|page| bridge.continues(page));
+            if known || (offset == 0 && !bridge.keys.is_empty()) {
+                return Ok(Some(bridge.clone()));
+            }
+            if offset == 0 {
+                break;
+            }
+            distance *= 2;
+        }
+        Ok(None)
     }
 
     /// These pages, linked in this order, are the list: counts its rejected and its duplicate rows.
@@ -156,199 +286,43 @@ impl Pages {
         self.duplicates = rows.twice;
         self.duplicates.retain(|key| repeated.contains(key));
     }
-
-    /// Takes a page that was requested from `offset` on.
-    fn take(&mut self, offset: u64, page: &Page) -> Result<(), WalkError> {
-        if self.keys.len() == MAX_PAGES {
-            return Err(WalkError::new(
-                Reason::Request(ErrorKind::TooLarge),
-                format!("the list does not end within {MAX_PAGES} pages"),
-            ));
-        }
-        for (position, row) in (offset..).zip(&page.rows) {
-            self.builder.take(row, position);
-        }
-        if let Some(total) = page.total {
-            self.last_total = Some(total);
-            self.lowest_total = Some(self.lowest_total.map_or(total, |low| low.min(total)));
-        }
-        self.clock_offset = page.clock_offset.or(self.clock_offset);
-        let keys = PageKeys::new(offset, page);
-        self.repeats |= (self.keys.first()).is_some_and(|first| keys.repeats(first));
-        let place = self.keys.partition_point(|other| other.offset <= offset);
-        self.keys.insert(place, keys);
-        Ok(())
-    }
-
-    /// Rows that the server gives per page, as the first page showed.
-    fn full(&self) -> u64 {
-        self.keys.first().map_or(0, |first| first.keys.len() as u64)
-    }
-
-    /// Requests one page and takes it.
-    async fn fetch<S: Source>(
-        &mut self,
-        fetcher: &PageFetcher<S>,
-        offset: u64,
-    ) -> Result<(), WalkError> {
-        let page = fetcher.page(offset).await?;
-        self.take(offset, &page)
-    }
-
-    /// Reads the pages at `offsets`, several at a time, and takes them as they arrive. Stops where a
-    /// page repeats the first one.
-    async fn fetch_all<S: Source>(
-        &mut self,
-        fetcher: &PageFetcher<S>,
-        offsets: impl Iterator<Item = u64>,
-    ) -> Result<(), WalkError> {
-        let fetch = |offset| async move { (offset, fetcher.page(offset).await) };
-        let mut offsets = offsets.map(fetch).fuse();
-        let first = offsets.by_ref().take(fetcher.concurrency);
-        let mut in_flight: FuturesUnordered<_> = first.collect();
-        let mut ended = false;
-        while let Some((offset, page)) = in_flight.next().await {
-            let page = page?;
-            // A count that is too high must not lead to page after page without rows.
-            ended |= page.rows.is_empty();
-            if !ended {
-                in_flight.extend(offsets.next());
-            }
-            self.take(offset, &page)?;
-            if self.repeats {
-                break;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Reads the list once so that every page overlaps the one before by a row. `None` where a gap stays
 /// open: the list has no stable order, moves too fast, or comes from a vendor whose pages cannot overlap.
 pub(super) async fn read_overlapping<S: Source>(
     fetcher: &PageFetcher<S>,
-) -> Result<Option<Pages>, WalkError> {
+) -> Result<Option<Pages<'_, S>>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
-    let first = &pages.keys[0];
-    let (full, total) = (pages.full(), first.total);
-    match (full, total) {
-        (0, Some(0)) => return Ok(Some(pages)),
+    let first = pages.keys[0].clone();
+    let linked = match (pages.full(), first.total) {
+        (0, Some(0)) => Some(vec![first]),
         (0, _) => return Err(empty()),
         // Fewer rows than the limit, and as many as the count: there are no others.
-        (rows, Some(total)) if rows < u64::from(fetcher.page_size) && rows == total => {
-            let page = [first.clone()];
-            pages.count_rows(&page);
-            return Ok(Some(pages));
+        (rows, Some(total)) if rows < u64::from(fetcher.api.page_size) && rows == total => {
+            Some(vec![first])
         }
-        (1, _) => return single(fetcher, pages).await,
-        _ => {}
-    }
-    pages.builder.expect(total.unwrap_or(0));
-    let stride = full - 1;
-    let offsets = (1..).map(move |page| page * stride);
-    // The count may promise anything: an empty page ends the plan, and the cap on pages decides.
-    let offsets = offsets.take_while(move |offset| offset + 1 < total.unwrap_or(0));
-    pages.fetch_all(fetcher, offsets).await?;
-    // The vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
-    let whole = !pages.repeats && link(fetcher, &mut pages).await?;
-    Ok(whole.then_some(pages))
-}
-
-/// One row, where more were requested: either the list has no other, or the server gives one at a
-/// time, and then pages cannot overlap.
-async fn single<S: Source>(
-    fetcher: &PageFetcher<S>,
-    mut pages: Pages,
-) -> Result<Option<Pages>, WalkError> {
-    pages.fetch(fetcher, 1).await?;
-    let nothing_more = pages.keys.last().is_some_and(|keys| keys.keys.is_empty());
-    // Where the count has changed, another row may have replaced the first.
-    let is_still = pages.keys.iter().all(|keys| keys.total == pages.last_total);
-    if nothing_more && is_still {
-        let page = [pages.keys[0].clone()];
-        pages.count_rows(&page);
-        return Ok(Some(pages));
-    }
-    Ok(None)
-}
-
-/// Links pages from the first to the end of the list; `false` when a gap stays open.
-async fn link<S: Source>(fetcher: &PageFetcher<S>, pages: &mut Pages) -> Result<bool, WalkError> {
-    let mut linked = vec![pages.keys[0].clone()];
-    // Gaps come one by one from edits and everywhere at once from an unstable order.
-    let mut repairs_left = 8 + pages.keys.len() / 8;
-    let mut without_progress = 0;
-    loop {
-        let tail = linked
-            .last()
-            .expect("the linked pages begin with the first page");
-        if let Some(next) = overlap::follower(&pages.keys, &linked) {
-            let next = next.clone();
-            let is_full = next.keys.len() as u64 >= pages.full();
-            without_progress = if is_full && next.keys.last() == tail.keys.last() {
-                without_progress + 1
-            } else {
-                0
-            };
-            if without_progress > MAX_WITHOUT_PROGRESS {
-                return Ok(false);
-            }
-            linked.push(next);
-            continue;
+        (1, _) => pages.has_one_row().await?.then(|| vec![first]),
+        (full, total) => {
+            let total = total.unwrap_or(0);
+            pages.builder.expect(total);
+            let offsets = (1..).map(move |page| page * (full - 1));
+            // The count may promise anything: an empty page ends the plan, and the cap on pages decides.
+            let offsets = offsets.take_while(move |offset| offset + 1 < total);
+            pages.fetch(offsets).await?;
+            pages.link().await?
         }
-        if overlap::reaches_end(&linked, pages.full()) {
-            pages.count_rows(&linked);
-            return Ok(true);
-        }
-        let onward = tail.end() - 1;
-        if !pages.keys.iter().any(|keys| keys.offset == onward) {
-            pages.fetch(fetcher, onward).await?;
-            if pages.repeats {
-                return Ok(false);
-            }
-            continue;
-        }
-        if repairs_left == 0 {
-            return Ok(false);
-        }
-        repairs_left -= 1;
-        fetcher.instruments.reread(RereadReason::Anchor);
-        match step_back(fetcher, pages, &linked, onward).await? {
-            Some(bridge) => linked.push(bridge),
-            None => return Ok(false),
-        }
-    }
-}
-
-/// Reads again from half a page before the gap, then from further back, until known rows appear.
-async fn step_back<S: Source>(
-    fetcher: &PageFetcher<S>,
-    pages: &mut Pages,
-    linked: &[PageKeys],
-    gap: u64,
-) -> Result<Option<PageKeys>, WalkError> {
-    let mut distance = (pages.full() / 2).max(1);
-    for _ in 0..MAX_STEPS_BACK {
-        let offset = gap.saturating_sub(distance);
-        let page = fetcher.page(offset).await?;
-        pages.take(offset, &page)?;
-        let bridge = PageKeys::new(offset, &page);
-        let known = linked.iter().rev().any(|page| bridge.continues(page));
-        if known || (offset == 0 && !bridge.keys.is_empty()) {
-            return Ok(Some(bridge));
-        }
-        if offset == 0 {
-            break;
-        }
-        distance *= 2;
-    }
-    Ok(None)
+    };
+    Ok(linked.map(|linked| {
+        pages.count_rows(&linked);
+        pages
+    }))
 }
 
 /// Reads the list by counting; a list that moves meanwhile is read twice.
-async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages, WalkError> {
+async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
-        fetcher.instruments.reread(RereadReason::Count);
+        fetcher.count_reread(RereadReason::Count);
         if let Some(pages) = count(fetcher).await? {
             return Ok(pages);
         }
@@ -363,7 +337,9 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages, Wal
 ///
 /// It serves lists without a stable order, and vendors that round `offset` down to whole pages, where
 /// pages cannot overlap. A deletion and a creation at the wrong moment can deceive it.
-pub(super) async fn count<S: Source>(fetcher: &PageFetcher<S>) -> Result<Option<Pages>, WalkError> {
+pub(super) async fn count<S: Source>(
+    fetcher: &PageFetcher<S>,
+) -> Result<Option<Pages<'_, S>>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let full = pages.full();
     let Some(total) = pages.last_total else {
@@ -374,22 +350,19 @@ pub(super) async fn count<S: Source>(fetcher: &PageFetcher<S>) -> Result<Option<
         (0, _) => return Err(empty()),
         _ => {}
     }
-    let offsets = (1..)
-        .map(move |page| page * full)
-        .take_while(move |offset| *offset < total);
-    pages.fetch_all(fetcher, offsets).await?;
+    let offsets = (1..).map(move |page| page * full);
+    let offsets = offsets.take_while(move |offset| *offset < total);
+    pages.fetch(offsets).await?;
     if pages.repeats {
         return Err(WalkError::inconsistent(
             "the vendor ignores the offset: a later page shows the rows of the first page",
         ));
     }
-    for keys in &pages.keys {
-        for (_, rejection) in &keys.rejected {
-            pages.rejected_rows[*rejection as usize] += 1;
-        }
+    for (_, rejection) in pages.keys.iter().flat_map(|keys| &keys.rejected) {
+        pages.rejected_rows[*rejection as usize] += 1;
     }
-    let rows: u64 = pages.keys.iter().map(|keys| keys.keys.len() as u64).sum();
+    let rows: u64 = pages.keys.iter().map(PageKeys::rows).sum();
     let constant = pages.keys.iter().all(|keys| keys.total == Some(total));
-    let distinct = pages.builder.len() as u64 + pages.rejected_rows.iter().sum::<u64>();
-    Ok((constant && rows == total && distinct == total).then_some(pages))
+    let proven = constant && rows == total && pages.distinct_rows() == total;
+    Ok(proven.then_some(pages))
 }

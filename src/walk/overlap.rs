@@ -34,9 +34,14 @@ impl PageKeys {
         }
     }
 
+    /// The number of rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
     /// The place of the row after the last.
     pub(super) fn end(&self) -> u64 {
-        self.offset + self.keys.len() as u64
+        self.offset + self.rows()
     }
 
     /// Whether this page holds the last row of `before`, its *anchor*, and goes on from there.
@@ -44,50 +49,46 @@ impl PageKeys {
     /// Rows in front of the anchor mean that the list grew. Most of them must be rows of `before`, in
     /// the same order.
     pub(super) fn follows(&self, before: &Self) -> bool {
-        let Some(&anchor) = before.keys.last() else {
-            return false;
-        };
         let shared = self.shared_with(before);
-        shared.is_some_and(|shared| self.keys[shared.last] == anchor && shared.is_orderly())
+        shared.is_some_and(|shared| shared.has_anchor)
     }
 
     /// Whether this page begins inside `before`, or holds its anchor. Looser than [`Self::follows`]: the
     /// anchor may have been deleted, so two known rows replace it.
     pub(super) fn continues(&self, before: &Self) -> bool {
-        self.follows(before)
-            || self
-                .shared_with(before)
-                .is_some_and(|shared| shared.first == 0 && shared.count >= 2 && shared.is_orderly())
+        let shared = self.shared_with(before);
+        shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
     }
 
-    /// The rows that also stand in `before`, in the order they have there.
+    /// The rows that also stand in `before`; `None` unless most rows up to the last of them are known, in
+    /// the order they have there.
     ///
     /// Keys that stand on two rows of a page have no single place and are left out. Rows in another order
     /// are counted as strays. A few come from an id on two rows, or from rejected rows that look alike.
     /// Many come from an order that changes.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
-        let mut shared = Shared {
-            most_strays: (self.keys.len() / 10).max(1),
-            ..Shared::default()
-        };
+        let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);
         let mut reached = 0;
         for (at, key) in self.keys.iter().enumerate() {
             let (Some(_), Some(&Some(place))) = (here[key], there.get(key)) else {
                 continue;
             };
             if place < reached {
-                shared.strays += 1;
+                strays += 1;
                 continue;
             }
             reached = place;
-            if shared.count == 0 {
-                shared.first = at;
-            }
-            shared.last = at;
-            shared.count += 1;
+            first.get_or_insert(at);
+            last = at;
+            count += 1;
         }
-        (shared.count > 0).then_some(shared)
+        let is_orderly = count * 2 > last && strays <= (self.keys.len() / 10).max(1);
+        first.filter(|_| is_orderly).map(|first| Shared {
+            first,
+            count,
+            has_anchor: before.keys.last() == Some(&self.keys[last]),
+        })
     }
 
     /// Whether this is the same page again, although another offset was requested.
@@ -153,7 +154,7 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;
     };
-    let has_room = (tail.keys.len() as u64) < full;
+    let has_room = tail.rows() < full;
     let reaches_the_count = tail.total.is_some_and(|total| tail.end() >= total);
     let shows_nothing_new = before
         .last()
@@ -161,23 +162,14 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     has_room && (reaches_the_count || shows_nothing_new)
 }
 
-/// Rows that two pages share: the first and last place in the later one, and how many.
-#[derive(Debug, Default)]
+/// Rows that two pages share.
+#[derive(Debug)]
 struct Shared {
+    /// The place of the first of them in the later page.
     first: usize,
-    last: usize,
     count: usize,
-    /// Rows of both pages that stand in another order.
-    strays: usize,
-    /// More strays than this come from an order that changes.
-    most_strays: usize,
-}
-
-impl Shared {
-    /// Whether most rows up to the last shared one are known, in the same order.
-    fn is_orderly(&self) -> bool {
-        self.count * 2 > self.last && self.strays <= self.most_strays
-    }
+    /// The last of them is the anchor.
+    has_anchor: bool,
 }
 
 /// Where each key stands; `None` for one that stands on two rows.

@@ -135,11 +135,10 @@ impl<S: Source> Poller<S> {
         if arrived.is_empty() && details_pending == before.details_pending {
             return;
         }
-        let details = if arrived.is_empty() {
-            Arc::clone(&before.details)
-        } else {
-            Arc::new(before.details.with(arrived))
-        };
+        let mut details = Arc::clone(&before.details);
+        if !arrived.is_empty() {
+            Arc::make_mut(&mut details).extend(arrived);
+        }
         self.publisher.publish(AccountState {
             details,
             details_pending,

@@ -9,7 +9,7 @@ use crate::{
     api::{Endpoint, Field, Fields, Rejection},
     clock::UnixMillis,
     config::Account,
-    snapshot::{Changes, Snapshot, Transition},
+    snapshot::{Changes, EndpointView, Snapshot},
 };
 
 /// Logs once that an account's walks take longer than its interval.
@@ -134,7 +134,9 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
         "walk published"
     );
     for transition in &changes.transitions {
-        transitioned(account, transition);
+        if let Some(endpoint) = snapshot.endpoint(&transition.id) {
+            transitioned(account, &endpoint, transition.lost_at);
+        }
     }
     let not_listed =
         (changes.lost + changes.gained).saturating_sub(changes.transitions.len() as u64);
@@ -176,23 +178,23 @@ pub(super) fn failed(account: &Account, failure: &WalkError, pages: u64, took: D
     );
 }
 
-fn transitioned(account: &Account, transition: &Transition) {
+fn transitioned(account: &Account, endpoint: &EndpointView<'_>, lost_at: Option<UnixMillis>) {
     let named = account.metrics.username;
-    let group = transition
+    let group = endpoint
         .group
         .and_then(|at| account.groups.get(usize::from(at)));
     let group = group.map_or("", |group| group.name.as_str());
-    let alias = named.then_some(transition.alias.as_str());
-    let username = named.then_some(transition.username.as_str());
-    let since = transition.lost_at.map(seconds);
-    if transition.registered {
+    let alias = named.then_some(endpoint.alias);
+    let username = named.then_some(endpoint.username);
+    let since = lost_at.map(seconds);
+    if endpoint.registered == Some(true) {
         tracing::info!(
-            account = %account.name, endpoint_id = %transition.id, alias, username, group,
+            account = %account.name, endpoint_id = %endpoint.id, alias, username, group,
             lost_since = since, "endpoint registered again"
         );
     } else {
         tracing::warn!(
-            account = %account.name, endpoint_id = %transition.id, alias, username, group,
+            account = %account.name, endpoint_id = %endpoint.id, alias, username, group,
             since, "endpoint lost its registration"
         );
     }

@@ -30,9 +30,10 @@ fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
             user_agent: Some("Zoiper".to_owned()),
             ..Endpoint::default()
         };
-        (row.id.into(), Detail::new(record, &row, true, at(90)))
+        let detail = Detail::new(record, &row, true, at(90));
+        (row.id.into(), Arc::new(detail))
     });
-    Details::default().with(details)
+    details.collect()
 }
 
 /// An account whose list has neither expiries nor user agents.

@@ -1,6 +1,6 @@
 //! Details beside a snapshot.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::builder;
 use crate::{
@@ -24,7 +24,7 @@ fn snapshot(endpoints: impl IntoIterator<Item = Endpoint>) -> Snapshot {
     let facts = WalkFacts::new(NOON, NOON, Duration::ZERO);
     builder(endpoints)
         .finish()
-        .build(None, facts, Retention::Nothing, &|_| None)
+        .build(None, facts, Retention::NOTHING, &|_| None)
         .0
 }
 
@@ -36,7 +36,7 @@ fn minutes(after_noon: u64) -> UnixMillis {
 fn detail(snapshot: &Snapshot, at: u64, record: Endpoint) -> Details {
     let row = snapshot.endpoint("2").unwrap();
     let detail = Detail::new(record, &row, true, minutes(at));
-    Details::default().with([("2".into(), detail)])
+    Details::from([("2".into(), Arc::new(detail))])
 }
 
 fn shown<'a>(snapshot: &'a Snapshot, details: &'a Details) -> EndpointView<'a> {
@@ -89,7 +89,7 @@ fn of_two_expiries_the_one_that_was_read_later_is_valid() {
     let row = snapshot.endpoint("2").unwrap();
     let before = UnixMillis(NOON.0 - 1);
     let earlier = Detail::new(record(Some(minutes(8))), &row, true, before);
-    let earlier = Details::default().with([("2".into(), earlier)]);
+    let earlier = Details::from([("2".into(), Arc::new(earlier))]);
     assert_eq!(shown(&snapshot, &earlier).expires_at, Some(minutes(5)));
 }
 
@@ -103,7 +103,7 @@ fn addresses_of_devices_are_not_stored_unless_configured() {
     };
     let row = snapshot.endpoint("2").unwrap();
     let detail = Detail::new(record, &row, false, NOON);
-    let details = Details::default().with([("2".into(), detail)]);
+    let details = Details::from([("2".into(), Arc::new(detail))]);
     let shown = shown(&snapshot, &details);
     assert_eq!((shown.contact, shown.received), (None, None));
 }

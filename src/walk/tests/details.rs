@@ -346,7 +346,7 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
         let since_start = |at: Instant| at.duration_since(run.start);
         let mut beside = 0;
         for (id, at) in &list.retrieved {
-            let Some(detail) = state.details.get(id) else {
+            let Some(detail) = state.details.get(&**id) else {
                 continue;
             };
             let took = detail
