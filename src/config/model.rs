@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
+    fmt, mem,
     path::PathBuf,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use regex_automata::{
     nfa::thompson::WhichCaptures,
 };
 use regex_syntax::{
-    ast::{self, Span},
+    ast::Span,
     hir::{Hir, Look},
 };
 use secrecy::SecretString;
@@ -325,16 +325,16 @@ impl fmt::Debug for Pattern {
 #[derive(Debug)]
 pub(super) struct Patterns {
     compiled: HashMap<String, Pattern>,
-    /// The bytes for further expressions; `None` after one that was too large. A thousand such
-    /// expressions would take a minute.
-    left: Option<usize>,
+    /// The bytes for further expressions; 0 after one that was too large. A thousand such expressions
+    /// would take a minute.
+    left: usize,
 }
 
 impl Default for Patterns {
     fn default() -> Self {
         Self {
             compiled: HashMap::new(),
-            left: Some(MAX_COMPILED),
+            left: MAX_COMPILED,
         }
     }
 }
@@ -345,23 +345,16 @@ impl Patterns {
         if let Some(pattern) = self.compiled.get(text) {
             return Ok(Some(pattern.clone()));
         }
-        let Some(left) = self.left else {
-            let checked = ast::parse::Parser::new().parse(text);
-            return match checked {
-                Ok(_) => Ok(None),
-                Err(error) => Err(syntax(text, error.kind(), error.span())),
-            };
-        };
-        let pattern = Pattern::within(text, left);
-        self.left = match &pattern {
+        match Pattern::within(text, self.left) {
             Ok(pattern) => {
+                self.left -= pattern.regex.memory_usage();
                 self.compiled.insert(text.to_owned(), pattern.clone());
-                Some(left - pattern.regex.memory_usage())
+                Ok(Some(pattern))
             }
-            Err(PatternError::TooLarge) => None,
-            Err(_) => self.left,
-        };
-        pattern.map(Some)
+            // One message is enough.
+            Err(PatternError::TooLarge) if mem::take(&mut self.left) == 0 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
