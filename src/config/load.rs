@@ -67,8 +67,7 @@ fn load_with(
     check_variables(variables, &diagnostics);
     check_system_authorities(variables, &diagnostics);
     let tree = layers(file, variables, &diagnostics);
-    let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    match validate::config(&Node::root(&tree, &diagnostics), folder) {
+    match validate::config(&Node::root(&tree, &diagnostics)) {
         Some(config) if diagnostics.error_count() == 0 => {
             warn_of_proxies(variables, &config.accounts, &diagnostics);
             validate::warn_of_rates(&config, &diagnostics);
