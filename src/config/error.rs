@@ -3,9 +3,9 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use config::Value;
@@ -14,8 +14,8 @@ use config::Value;
 const PATH_END_CHARS: usize = 50;
 /// Errors that are shown; further ones are counted.
 const MAX_SHOWN: usize = 100;
-/// Characters of a key that are shown.
-const KEY_CHARS: usize = 40;
+/// Stands for a part of a name that is not shown.
+pub(super) const HIDDEN: &str = "…";
 /// Characters of a value that are shown.
 const VALUE_CHARS: usize = 60;
 /// Characters of a word that are compared with known words. Comparison takes quadratic time.
@@ -25,7 +25,7 @@ const VARIABLE: &str = "environment variable ";
 pub(super) const UNNAMED_FILE: &str = "the file that is named here";
 
 /// One error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConfigError {
     /// `FILE:LINE`, `FILE`, or `environment variable NAME`; empty when there is no such place.
     pub place: String,
@@ -87,6 +87,8 @@ impl std::error::Error for Errors {}
 pub(super) struct Diagnostics {
     /// The operator's file: the place of an error that has no better one.
     pub(super) file: String,
+    /// Its folder, from which relative paths in it start.
+    pub(super) folder: PathBuf,
     /// Token files are not read.
     pub(super) without_secrets: bool,
     /// A layer could not be read, so that a missing key may not be missing.
@@ -99,8 +101,10 @@ pub(super) struct Diagnostics {
 
 impl Diagnostics {
     pub(super) fn new(file: Option<&Path>, without_secrets: bool) -> Self {
+        let folder = file.and_then(Path::parent).map(Path::to_owned);
         Self {
             file: file.map_or_else(String::new, |file| file.display().to_string()),
+            folder: folder.unwrap_or_default(),
             without_secrets,
             ..Self::default()
         }
@@ -157,6 +161,9 @@ impl Diagnostics {
     /// the reason of an error.
     pub(super) fn into_errors(self) -> Errors {
         let mut errors = self.errors.into_inner();
+        // Every account reads the values that it inherits.
+        let mut seen = HashSet::new();
+        errors.retain(|error| seen.insert(error.clone()));
         errors.sort_by_cached_key(|error| {
             let line = error.place.rsplit_once(':');
             let line = line.and_then(|(_, line)| line.parse().ok());
@@ -190,15 +197,6 @@ pub(super) fn is_from_environment(value: &Value) -> bool {
         .is_some_and(|place| place.starts_with(VARIABLE))
 }
 
-/// A variable's name as a message may quote it: up to the first character that is no letter, digit
-/// or `_`. A token may follow it (`VOBIZ_AUTH_TOKEN:TOKEN`).
-pub(super) fn shown_variable(name: &str) -> Cow<'_, str> {
-    match name.find(is_separator) {
-        Some(end) => Cow::Owned(format!("{}…", &name[..end])),
-        None => Cow::Borrowed(name),
-    }
-}
-
 /// The file at `path` as a message may name it. A `written` name without `/` and `.` may be a token.
 pub(super) fn shown_file(written: &str, path: &Path) -> String {
     if written.contains(['/', '.']) {
@@ -208,16 +206,18 @@ pub(super) fn shown_file(written: &str, path: &Path) -> String {
     }
 }
 
-/// The part of a key that a message may quote: up to the first character that is no letter, digit or
-/// `_`, and 40 characters at most.
-pub(super) fn plain_part(key: &str) -> &str {
-    let mut letters = key.char_indices().enumerate();
-    let end = letters.find(|(count, (_, c))| *count == KEY_CHARS || is_separator(*c));
-    end.map_or(key, |(_, (at, _))| &key[..at])
+/// The part of a key or variable that a message may quote: up to the first character that is no
+/// letter, digit or `_`. A token may follow it (`VOBIZ_AUTH_TOKEN:TOKEN`).
+pub(super) fn plain_part(name: &str) -> &str {
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
+    end.map_or(name, |end| &name[..end])
 }
 
-fn is_separator(c: char) -> bool {
-    !c.is_alphanumeric() && c != '_'
+/// A variable's name as a message may quote it.
+pub(super) fn shown_variable(name: &str) -> String {
+    let plain = plain_part(name);
+    let rest = if plain == name { "" } else { HIDDEN };
+    format!("{plain}{rest}")
 }
 
 /// `text` as a message may quote it: in quotes, on one line, cut to 60 characters.

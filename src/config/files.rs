@@ -78,8 +78,8 @@ pub(super) fn is_header_word(text: &str) -> bool {
 }
 
 /// The path at `node`, if every certificate in that file can be used now. Other content is skipped.
-pub(super) fn ca_file(node: &Node<'_>, folder: &Path) -> Option<PathBuf> {
-    let path = node.path(folder)?;
+pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
+    let path = node.file_path()?;
     let name = shown_file(node.text()?, &path);
     let pem = match read_regular(&path, MAX_AUTHORITIES) {
         Ok(pem) => pem,

@@ -3,9 +3,11 @@
 //! [`ROOT`] is the only list of keys: the check of the file, the names of environment variables and
 //! the suggestions for misspelt names use it.
 
+use std::cell::Cell;
+
 use config::{Value, ValueKind};
 
-use super::error::{Diagnostics, is_from_environment, plain_part, suggestion};
+use super::error::{Diagnostics, HIDDEN, is_from_environment, plain_part, suggestion};
 
 /// The form of a key's value.
 #[derive(Debug)]
@@ -189,10 +191,10 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
     format!("unknown key \"{shown}\"{hint}")
 }
 
-/// Stands for a key, or the rest of one, that is not shown.
-const HIDDEN: &str = "…";
-/// Longer keys that mix letters with digits may be tokens.
+/// The longest key that may mix letters with digits. A longer one may be a token.
 const SHORT_KEY: usize = 8;
+/// The longest key, in bytes, of which a message shows every letter.
+const LONG_KEY: usize = 40;
 
 /// A key as a message may quote it: a known key, a word, a number or a short key. Of other keys, only
 /// a known beginning is shown.
@@ -204,8 +206,9 @@ pub(super) fn shown_key(name: &str) -> String {
     let is_whole = plain.len() == name.len();
     let is_word = || plain.chars().all(|c| c.is_lowercase() || c == '_');
     let is_number = || plain.bytes().all(|byte| byte.is_ascii_digit());
-    let is_harmless = is_whole && (plain.len() <= SHORT_KEY || is_word() || is_number());
-    match (is_harmless || ROOT.contains(plain), is_whole) {
+    let is_short = plain.len() <= SHORT_KEY;
+    let is_plain = is_short || plain.len() <= LONG_KEY && (is_word() || is_number());
+    match (is_whole && is_plain || ROOT.contains(plain), is_whole) {
         (true, true) => plain.to_owned(),
         (true, false) => format!("{plain}{HIDDEN}"),
         (false, _) => HIDDEN.to_owned(),
@@ -336,28 +339,65 @@ impl<'t> Node<'t> {
         self.error(message);
         None
     }
+}
 
-    /// Replaces `setting` by the converted value at `key`, if the key has a valid one.
-    pub(super) fn read<T>(
-        &self,
-        key: &str,
-        setting: &mut T,
-        convert: impl FnOnce(&Self) -> Option<T>,
-    ) {
-        if let Some(value) = self.get(key).as_ref().and_then(convert) {
-            *setting = value;
+/// A table of settings such as `poll`. An account inherits the keys that it does not write.
+#[derive(Debug)]
+pub(super) struct Section<'t> {
+    /// The account's table, or that of the top level.
+    pub(super) own: Node<'t>,
+    /// The table of the top level.
+    global: Node<'t>,
+    /// A value that was read is missing or invalid, which is reported.
+    is_invalid: Cell<bool>,
+}
+
+impl<'t> Section<'t> {
+    /// The section `key` of `owner`, which is an account or `root`, the whole tree.
+    pub(super) fn new(key: &str, owner: &Node<'t>, root: &Node<'t>) -> Self {
+        Self {
+            own: owner.child(key),
+            global: root.child(key),
+            is_invalid: Cell::new(false),
         }
     }
 
-    /// Like [`Node::read`], for a key that `null` clears.
+    /// The value at `key`, which may be inherited.
+    pub(super) fn child(&self, key: &str) -> Node<'t> {
+        let table = if self.own.has(key) {
+            &self.own
+        } else {
+            &self.global
+        };
+        table.child(key)
+    }
+
+    /// The converted value at `key`; the type's default in place of an invalid one.
+    pub(super) fn read<T: Default>(
+        &self,
+        key: &str,
+        convert: impl FnOnce(&Node<'t>) -> Option<T>,
+    ) -> T {
+        convert(&self.child(key)).unwrap_or_else(|| {
+            self.is_invalid.set(true);
+            T::default()
+        })
+    }
+
+    /// Like [`Section::read`], for a key that may be `null`.
     pub(super) fn read_nullable<T>(
         &self,
         key: &str,
-        setting: &mut Option<T>,
-        convert: impl FnOnce(&Self) -> Option<T>,
-    ) {
-        if self.has(key) {
-            *setting = self.get(key).as_ref().and_then(convert);
-        }
+        convert: impl FnOnce(&Node<'t>) -> Option<T>,
+    ) -> Option<T> {
+        self.read(key, |node| match node.kind() {
+            ValueKind::Nil => Some(None),
+            _ => convert(node).map(Some),
+        })
+    }
+
+    /// `settings`, if every value that was read is valid.
+    pub(super) fn valid<T>(&self, settings: T) -> Option<T> {
+        Some(settings).filter(|_| !self.is_invalid.get())
     }
 }

@@ -67,8 +67,7 @@ fn load_with(
     check_variables(variables, &diagnostics);
     check_system_authorities(variables, &diagnostics);
     let tree = layers(file, variables, &diagnostics);
-    let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    match validate::config(&Node::root(&tree, &diagnostics), folder) {
+    match validate::config(&Node::root(&tree, &diagnostics)) {
         Some(config) if diagnostics.error_count() == 0 => {
             warn_of_proxies(variables, &config.accounts, &diagnostics);
             validate::warn_of_rates(&config, &diagnostics);
@@ -342,20 +341,12 @@ fn likely_name(name: &str, known: &[String]) -> Option<String> {
     }))
 }
 
-/// A name without its prefix and without the usual errors: case, underscores, and a missing second
-/// word of the prefix. `None` for another program's name.
+/// The letters of a name in capitals, without its prefix: case, underscores, numbers and a missing
+/// second word of the prefix are the usual errors. `None` for another program's name.
 fn stem(name: &str) -> Option<String> {
-    let mut stem = String::new();
-    for c in name.chars() {
-        if c.is_ascii_digit() {
-            if !stem.ends_with(NUMBER) {
-                stem.push_str(NUMBER);
-            }
-        } else if c.is_ascii_alphabetic() || NUMBER.contains(c) {
-            stem.push(c.to_ascii_uppercase());
-        }
-    }
-    let rest = stem.strip_prefix("VOBIZ")?;
+    let letters = name.chars().filter(char::is_ascii_alphabetic);
+    let letters: String = letters.map(|c| c.to_ascii_uppercase()).collect();
+    let rest = letters.strip_prefix("VOBIZ")?;
     Some(rest.strip_prefix("EXPORTER").unwrap_or(rest).to_owned())
 }
 

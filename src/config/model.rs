@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
+    fmt, mem,
     path::PathBuf,
     time::Duration,
 };
@@ -13,11 +13,12 @@ use regex_automata::{
     nfa::thompson::WhichCaptures,
 };
 use regex_syntax::{
-    ast::{self, Span},
+    ast::Span,
     hir::{Hir, Look},
 };
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use url::{Host, Url};
 
 use crate::telemetry::labels::closed_label;
@@ -35,24 +36,26 @@ pub struct Config {
 }
 
 /// `probe`: requests for single endpoints.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Probe {
     /// Whether the server answers `/probe`.
     pub enabled: bool,
     /// Requests per second and (base URL, auth id) that probes may make; above 0.
     pub requests_per_second: f64,
     /// How much earlier than the scrape's time-out a probe gives up.
+    #[serde(serialize_with = "write_duration")]
     pub timeout_offset: Duration,
 }
 
 /// One Vobiz account: the global settings, overridden by its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Account {
     /// `accounts[].name`: the `account` label of every series.
     pub name: String,
     /// `accounts[].auth_id`, sent as `X-Auth-ID` and part of every path.
     pub auth_id: String,
     /// The token and its source.
+    #[serde(flatten)]
     pub token: ApiToken,
     /// `accounts[].filter`, sent with every list request.
     pub filter: Filter,
@@ -89,13 +92,16 @@ pub enum ApiToken {
 pub struct Filter(pub Vec<(&'static str, String)>);
 
 /// `poll`: the schedule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Poll {
     /// Time between the starts of two walks; at least 5 s.
+    #[serde(serialize_with = "write_duration")]
     pub interval: Duration,
     /// Age at which a snapshot is withdrawn when walks fail.
+    #[serde(serialize_with = "write_duration")]
     pub max_age: Duration,
     /// A walk fails when no page was completed for this long while requests are under way.
+    #[serde(serialize_with = "write_duration")]
     pub deadline: Duration,
     /// Share of endpoints (0 to 1) that may change state or vanish before a later walk must agree.
     pub flip_share: f64,
@@ -107,6 +113,8 @@ pub struct Api {
     /// `http` or `https`, without credentials, query and fragment. Its path ends without a slash,
     /// for example `https://api.vobiz.ai/api/v1`; only the empty path is `/`.
     pub base_url: Url,
+    /// Whether `http` to other machines is allowed.
+    pub allow_insecure_http: bool,
     /// Rows asked for per page, 2 to 100.
     pub page_size: u32,
     /// Pages of one walk in flight.
@@ -130,7 +138,7 @@ pub struct Api {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.redacted().fmt(f)
+        json!(self).fmt(f)
     }
 }
 
@@ -146,13 +154,14 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 /// `details`: when single endpoints are retrieved.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Details {
     /// Which endpoints' records are retrieved.
     pub mode: DetailMode,
     /// Requests per minute, evenly spaced.
     pub requests_per_minute: f64,
     /// Age from which a record is retrieved again.
+    #[serde(serialize_with = "write_duration")]
     pub max_age: Duration,
 }
 
@@ -171,7 +180,7 @@ closed_label! {
 }
 
 /// `metrics`: what is exported beyond the fixed families.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Metrics {
     /// Optional families.
     pub groups: BTreeSet<Optional>,
@@ -194,26 +203,31 @@ closed_label! {
 }
 
 /// A group of endpoints, defined by the operator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Group {
     /// The `group` label.
     pub name: String,
     /// Expressions for an endpoint's fields; every given one must match.
+    #[serde(rename = "match")]
     pub matches: GroupMatch,
     /// How much the group matters.
     pub watch: Watch,
 }
 
 /// Regular expressions, anchored at both ends; `None` matches everything, and at least one is given.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct GroupMatch {
     /// Against the endpoint's alias.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<Pattern>,
     /// Against the endpoint's username.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Pattern>,
     /// Against the id of the endpoint's application, "" for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub application_id: Option<Pattern>,
     /// Against the endpoint's sub-account, "" for the main account.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_account: Option<Pattern>,
 }
 
@@ -325,16 +339,16 @@ impl fmt::Debug for Pattern {
 #[derive(Debug)]
 pub(super) struct Patterns {
     compiled: HashMap<String, Pattern>,
-    /// The bytes for further expressions; `None` after one that was too large. A thousand such
-    /// expressions would take a minute.
-    left: Option<usize>,
+    /// The bytes for further expressions; 0 after one that was too large. A thousand such expressions
+    /// would take a minute.
+    left: usize,
 }
 
 impl Default for Patterns {
     fn default() -> Self {
         Self {
             compiled: HashMap::new(),
-            left: Some(MAX_COMPILED),
+            left: MAX_COMPILED,
         }
     }
 }
@@ -345,23 +359,16 @@ impl Patterns {
         if let Some(pattern) = self.compiled.get(text) {
             return Ok(Some(pattern.clone()));
         }
-        let Some(left) = self.left else {
-            let checked = ast::parse::Parser::new().parse(text);
-            return match checked {
-                Ok(_) => Ok(None),
-                Err(error) => Err(syntax(text, error.kind(), error.span())),
-            };
-        };
-        let pattern = Pattern::within(text, left);
-        self.left = match &pattern {
+        match Pattern::within(text, self.left) {
             Ok(pattern) => {
+                self.left -= pattern.regex.memory_usage();
                 self.compiled.insert(text.to_owned(), pattern.clone());
-                Some(left - pattern.regex.memory_usage())
+                Ok(Some(pattern))
             }
-            Err(PatternError::TooLarge) => None,
-            Err(_) => self.left,
-        };
-        pattern.map(Some)
+            // One message is enough.
+            Err(PatternError::TooLarge) if mem::take(&mut self.left) == 0 => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -381,62 +388,38 @@ pub(super) fn format_duration(duration: Duration) -> String {
     PRINTER.unsigned_duration_to_string(&duration)
 }
 
+fn write_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_duration(*duration))
+}
+
 impl Config {
     /// The effective settings of every account as a configuration in JSON, which YAML includes.
     /// Tokens are replaced by `<redacted>`; of a proxy's URL, only scheme, host and port are shown.
     pub fn redacted(&self) -> String {
         let settings = json!({
             "api": {"max_concurrent_requests": self.max_concurrent_requests},
-            "probe": {
-                "enabled": self.probe.enabled,
-                "requests_per_second": self.probe.requests_per_second,
-                "timeout_offset": format_duration(self.probe.timeout_offset),
-            },
-            "accounts": self.accounts.iter().map(Account::redacted).collect::<Vec<_>>(),
+            "probe": self.probe,
+            "accounts": self.accounts,
         });
         format!("{settings:#}")
     }
 }
 
-impl Account {
-    fn redacted(&self) -> Value {
-        let (token_key, token) = match &self.token {
-            ApiToken::Inline(_) => ("auth_token", "<redacted>".to_owned()),
-            ApiToken::File { path, .. } => ("auth_token_file", path.display().to_string()),
+impl Serialize for ApiToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entry = match self {
+            Self::Inline(_) => ("auth_token", "<redacted>".to_owned()),
+            Self::File { path, .. } => ("auth_token_file", path.display().to_string()),
         };
-        let filter = self.filter.0.iter();
-        json!({
-            "name": self.name,
-            "auth_id": self.auth_id,
-            token_key: token,
-            "filter": filter.map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
-            "poll": {
-                "interval": format_duration(self.poll.interval),
-                "max_age": format_duration(self.poll.max_age),
-                "deadline": format_duration(self.poll.deadline),
-                "flip_share": self.poll.flip_share,
-            },
-            "api": self.api.redacted(),
-            "details": {
-                "mode": self.details.mode.label(),
-                "requests_per_minute": self.details.requests_per_minute,
-                "max_age": format_duration(self.details.max_age),
-            },
-            "metrics": {
-                "groups": self.metrics.groups.iter().map(|group| group.label()).collect::<Vec<_>>(),
-                "username": self.metrics.username,
-            },
-            "groups": self.groups.iter().map(Group::redacted).collect::<Vec<_>>(),
-            "applications": self.applications,
-        })
+        serializer.collect_map([entry])
     }
 }
 
-impl Api {
-    fn redacted(&self) -> Value {
-        json!({
+impl Serialize for Api {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let settings = json!({
             "base_url": self.base_url.as_str(),
-            "allow_insecure_http": self.base_url.scheme() == "http" && !is_loopback(&self.base_url),
+            "allow_insecure_http": self.allow_insecure_http,
             "page_size": self.page_size,
             "concurrency": self.concurrency,
             "requests_per_second": self.requests_per_second.unwrap_or(0.0),
@@ -446,7 +429,8 @@ impl Api {
             "retries": self.retries,
             "proxy_url": self.proxy_url.as_ref().map(redacted_proxy),
             "ca_file": self.ca_file.as_ref().map(|path| path.display().to_string()),
-        })
+        });
+        settings.serialize(serializer)
     }
 }
 
@@ -459,18 +443,15 @@ fn redacted_proxy(url: &Url) -> String {
     format!("{}://{host}{port}/", url.scheme())
 }
 
-impl Group {
-    fn redacted(&self) -> Value {
-        let matches: Map<_, _> = [
-            ("alias", &self.matches.alias),
-            ("username", &self.matches.username),
-            ("application_id", &self.matches.application_id),
-            ("sub_account", &self.matches.sub_account),
-        ]
-        .into_iter()
-        .filter_map(|(key, pattern)| Some((key.to_owned(), json!(pattern.as_ref()?.as_str()))))
-        .collect();
-        json!({"name": self.name, "match": matches, "watch": self.watch.label()})
+impl Serialize for Filter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

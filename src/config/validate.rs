@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use url::Url;
 use super::{
     error::{Diagnostics, UNNAMED_FILE, shown_file},
     files::{ca_file, is_header_word},
-    keys::{FILTERS, Node},
+    keys::{FILTERS, Node, Section},
     model::{
         Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
         Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
@@ -36,19 +35,20 @@ const HOUR: Duration = Duration::from_secs(3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// The configuration in the tree at `root`; `None` after an error. Relative paths start from `folder`.
-pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
-    let global = Settings::global(root, folder)?;
-    let probe = probe(&root.child("probe"));
-    let max_concurrent_requests = global.max_concurrent_requests;
+/// The configuration in the tree at `root`; `None` after an error.
+pub(super) fn config(root: &Node<'_>) -> Option<Config> {
     let (list, nodes) = (root.child("accounts"), root.tables("accounts"));
     let is_list = matches!(list.kind(), ValueKind::Array(_) | ValueKind::Nil);
     if is_list && nodes.is_empty() && !root.diagnostics.incomplete.get() {
         root.diagnostics.error_in_file(NO_ACCOUNT);
     }
+    // Without an account, nothing else reads the settings at the top level.
+    settings(root, root);
+    let process = Section::new("api", root, root);
+    let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
+    let probe = probe(&Section::new("probe", root, root));
     let mut reader = AccountReader {
-        global,
-        folder,
+        root: root.clone(),
         patterns: Patterns::default(),
         names: HashMap::new(),
         rates: HashMap::new(),
@@ -56,7 +56,7 @@ pub(super) fn config(root: &Node<'_>, folder: &Path) -> Option<Config> {
     let accounts: Vec<_> = nodes.iter().map(|node| reader.account(node)).collect();
     Some(Config {
         max_concurrent_requests,
-        probe,
+        probe: probe?,
         accounts: accounts.into_iter().collect::<Option<_>>()?,
     })
 }
@@ -85,205 +85,153 @@ pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     }
 }
 
-fn probe(node: &Node<'_>) -> Probe {
-    let mut probe = Probe::default();
+fn probe(section: &Section<'_>) -> Option<Probe> {
     let rate = number("a number from 0.01 to 100", 0.01..=100.0);
-    node.read("enabled", &mut probe.enabled, Node::flag);
-    node.read("requests_per_second", &mut probe.requests_per_second, rate);
     let offset = duration(Duration::ZERO..=10 * SECOND);
-    node.read("timeout_offset", &mut probe.timeout_offset, offset);
-    probe
+    section.valid(Probe {
+        enabled: section.read("enabled", Node::flag),
+        requests_per_second: section.read("requests_per_second", rate),
+        timeout_offset: section.read("timeout_offset", offset),
+    })
 }
 
-/// `poll`, `api`, `details` and `metrics`: the global ones, or those of an account, which begin as a
-/// copy of the global ones. An invalid value leaves a setting as it was; the error is reported.
-#[derive(Debug, Clone)]
-struct Settings {
-    interval: Duration,
-    max_age: Option<Duration>,
-    deadline: Option<Duration>,
-    flip_share: f64,
-    /// A key of `poll` is invalid, so its times cannot be compared.
-    is_poll_invalid: bool,
-    /// A key of `api` is invalid, so its rate cannot be compared with other accounts'.
-    is_api_invalid: bool,
-    api: Api,
-    allow_insecure_http: bool,
-    max_concurrent_requests: usize,
-    details: Details,
-    metrics: Metrics,
+/// The settings of `owner`, which is an account or `root`, the whole tree; `None` after an error.
+fn settings(
+    owner: &Node<'_>,
+    root: &Node<'_>,
+) -> (Option<Poll>, Option<Api>, Option<Details>, Option<Metrics>) {
+    let section = |key| Section::new(key, owner, root);
+    (
+        poll(&section("poll")),
+        api(&section("api")),
+        details(&section("details")),
+        metrics(&section("metrics")),
+    )
 }
 
-impl Settings {
-    /// The global settings in the tree at `root`.
-    fn global(root: &Node<'_>, folder: &Path) -> Option<Self> {
-        // No value of this one is used: `default.yaml` has every key.
-        let mut settings = Self {
-            interval: Duration::ZERO,
-            max_age: None,
-            deadline: None,
-            flip_share: 0.0,
-            is_poll_invalid: false,
-            is_api_invalid: false,
-            api: Api {
-                base_url: Url::parse("https://localhost").ok()?,
-                page_size: 0,
-                concurrency: 0,
-                requests_per_second: None,
-                connect_timeout: Duration::ZERO,
-                request_timeout: Duration::ZERO,
-                max_page_bytes: 0,
-                retries: 0,
-                proxy_url: None,
-                ca_file: None,
-            },
-            allow_insecure_http: false,
-            max_concurrent_requests: 0,
-            details: Details::default(),
-            metrics: Metrics::default(),
-        };
-        settings.read(root, folder);
-        Some(settings)
-    }
-
-    /// Replaces the settings that `owner`, the whole configuration or an account, writes.
-    fn read(&mut self, owner: &Node<'_>, folder: &Path) {
-        self.read_poll(&owner.child("poll"));
-        self.read_api(&owner.child("api"), folder);
-
-        let (node, details) = (owner.child("details"), &mut self.details);
-        let must_be =
-            "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
-        let rate = number(must_be, 0.1..=6000.0);
-        let age = duration(10 * SECOND..=MONTH);
-        node.read("mode", &mut details.mode, |value| {
+fn details(section: &Section<'_>) -> Option<Details> {
+    let must_be = "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
+    let rate = number(must_be, 0.1..=6000.0);
+    section.valid(Details {
+        mode: section.read("mode", |value| {
             value.find(value.text()?, DetailMode::LABELS, &DetailMode::ALL)
+        }),
+        requests_per_minute: section.read("requests_per_minute", rate),
+        max_age: section.read("max_age", duration(10 * SECOND..=MONTH)),
+    })
+}
+
+fn metrics(section: &Section<'_>) -> Option<Metrics> {
+    let groups = |value: &Node<'_>| {
+        let mut groups = BTreeSet::new();
+        value.each_word(|place, word| {
+            groups.extend(place.find(word, Optional::LABELS, &Optional::ALL));
         });
-        let per_minute = &mut details.requests_per_minute;
-        node.read("requests_per_minute", per_minute, rate);
-        node.read("max_age", &mut details.max_age, age);
+        Some(groups)
+    };
+    section.valid(Metrics {
+        groups: section.read("groups", groups),
+        username: section.read("username", Node::flag),
+    })
+}
 
-        let (node, metrics) = (owner.child("metrics"), &mut self.metrics);
-        node.read("groups", &mut metrics.groups, |value| {
-            let mut groups = BTreeSet::new();
-            value.each_word(|place, word| {
-                groups.extend(place.find(word, Optional::LABELS, &Optional::ALL));
-            });
-            Some(groups)
-        });
-        node.read("username", &mut metrics.username, Node::flag);
-    }
-
-    fn read_poll(&mut self, node: &Node<'_>) {
-        let errors = node.diagnostics.error_count();
-        let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
-        let (interval, max_age) = (duration(5 * SECOND..=MONTH), duration(SECOND..=12 * MONTH));
-        node.read("interval", &mut self.interval, interval);
-        node.read_nullable("max_age", &mut self.max_age, max_age);
-        node.read_nullable("deadline", &mut self.deadline, duration(SECOND..=MONTH));
-        node.read("flip_share", &mut self.flip_share, share);
-        self.is_poll_invalid |= node.diagnostics.error_count() > errors;
-        if !self.is_poll_invalid {
-            self.check_deadline(node);
-            self.check_max_age(node);
+fn poll(section: &Section<'_>) -> Option<Poll> {
+    let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
+    let interval = section.read("interval", duration(5 * SECOND..=MONTH));
+    let max_age = section.read_nullable("max_age", duration(SECOND..=12 * MONTH));
+    let deadline = section.read_nullable("deadline", duration(SECOND..=MONTH));
+    let flip_share = section.read("flip_share", share);
+    section.valid(())?;
+    let longest = interval * 5 / 6;
+    let deadline = match deadline {
+        Some(deadline) if deadline > interval => {
+            report_deadline(section, [deadline, interval, longest]);
+            longest
         }
+        Some(deadline) => deadline,
+        None => DEFAULT_DEADLINE.min(longest),
+    };
+    let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
+    let least = 2 * interval + deadline;
+    // Reported at a key of this layer, where the operator can change it.
+    let mut keys = ["max_age", "interval", "deadline"].into_iter();
+    if max_age < least
+        && let Some(value) = keys.find_map(|key| section.own.get(key))
+    {
+        let [max_age, least] = [max_age, least].map(format_duration);
+        value.error(format!(
+            "a max_age of {max_age} is below 2 x interval + deadline = {least}; set max_age to at \
+             least {least}"
+        ));
     }
+    Some(Poll {
+        interval,
+        max_age,
+        deadline,
+        flip_share,
+    })
+}
 
-    fn read_api(&mut self, node: &Node<'_>, folder: &Path) {
-        let errors = node.diagnostics.error_count();
-        let (api, most) = (&mut self.api, &mut self.max_concurrent_requests);
-        let allow = &mut self.allow_insecure_http;
-        let timeout = || duration(MIN_TIMEOUT..=HOUR);
-        let mut rate = api.requests_per_second.unwrap_or(0.0);
-        node.read("base_url", &mut api.base_url, base_url);
-        node.read("allow_insecure_http", allow, Node::flag);
-        node.read("page_size", &mut api.page_size, whole(2..=100));
-        node.read("concurrency", &mut api.concurrency, whole(1..=64));
-        node.read("max_concurrent_requests", most, whole(1..=1024));
-        node.read("requests_per_second", &mut rate, requests_per_second);
-        node.read("connect_timeout", &mut api.connect_timeout, timeout());
-        node.read("request_timeout", &mut api.request_timeout, timeout());
-        let bytes = size(16 << 10..=1 << 30);
-        node.read("max_page_bytes", &mut api.max_page_bytes, bytes);
-        node.read("retries", &mut api.retries, whole(0..=10));
-        node.read_nullable("proxy_url", &mut api.proxy_url, proxy_url);
-        node.read_nullable("ca_file", &mut api.ca_file, |value| ca_file(value, folder));
-        api.requests_per_second = Some(rate).filter(|rate| *rate > 0.0);
-        self.is_api_invalid |= node.diagnostics.error_count() > errors;
-        self.check_scheme(node);
-    }
-
-    /// A deadline above the interval is an error where it is written. An account may shorten its
-    /// interval without knowledge of the global deadline; then the longest possible one is used.
-    fn check_deadline(&mut self, node: &Node<'_>) {
-        let Some(deadline) = self.deadline.filter(|deadline| *deadline > self.interval) else {
-            return;
-        };
-        let longest = five_sixths(self.interval);
-        let interval = format_duration(self.interval);
-        let deadline = format_duration(deadline);
-        if let Some(value) = node.get("deadline") {
-            value.error(format!(
-                "a deadline of {deadline} is above the interval of {interval}; set it to at most \
-                 {interval}, or lengthen the interval"
-            ));
-        } else if node.get("interval").is_some() {
-            self.deadline = Some(longest);
-            node.diagnostics.warn(format!(
-                "{}: the inherited deadline {deadline} is above this account's interval {interval}; \
-                 {} is used",
-                node.path,
-                format_duration(longest)
-            ));
-        }
-    }
-
-    fn check_max_age(&self, node: &Node<'_>) {
-        let poll = self.poll();
-        let least = 2 * poll.interval + poll.deadline;
-        // Reported at a key of this layer, where the operator can change it.
-        let mut keys = ["max_age", "interval", "deadline"].into_iter();
-        if poll.max_age < least
-            && let Some(value) = keys.find_map(|key| node.get(key))
-        {
-            let (max_age, least) = (format_duration(poll.max_age), format_duration(least));
-            value.error(format!(
-                "a max_age of {max_age} is below 2 x interval + deadline = {least}; set max_age to \
-                 at least {least}"
-            ));
-        }
-    }
-
-    /// Refuses plain HTTP to other machines, unless the operator allows it.
-    fn check_scheme(&self, node: &Node<'_>) {
-        let url = &self.api.base_url;
-        let written = node.get("base_url").or(node.get("allow_insecure_http"));
-        if written.is_some()
-            && !self.allow_insecure_http
-            && url.scheme() == "http"
-            && !is_loopback(url)
-        {
-            node.get("base_url").as_ref().unwrap_or(node).error(
-                "would send the token over plain http; use https, or set \
-                 `api.allow_insecure_http: true` if you mean it",
-            );
-        }
-    }
-
-    fn poll(&self) -> Poll {
-        let default_deadline = DEFAULT_DEADLINE.min(five_sixths(self.interval));
-        let default_max_age = DEFAULT_MAX_AGE.max(5 * self.interval);
-        Poll {
-            interval: self.interval,
-            max_age: self.max_age.unwrap_or(default_max_age),
-            deadline: self.deadline.unwrap_or(default_deadline),
-            flip_share: self.flip_share,
-        }
+/// A deadline above the interval is an error where it is written. An account may shorten its interval
+/// without knowledge of the global deadline; then the longest usual one is used.
+fn report_deadline(section: &Section<'_>, times: [Duration; 3]) {
+    let [deadline, interval, longest] = times.map(format_duration);
+    let own = &section.own;
+    if own.has("interval") && !own.has("deadline") {
+        own.diagnostics.warn(format!(
+            "{}: the inherited deadline {deadline} is above this account's interval {interval}; \
+             {longest} is used",
+            own.path
+        ));
+    } else {
+        section.child("deadline").error(format!(
+            "a deadline of {deadline} is above the interval of {interval}; set it to at most \
+             {interval}, or lengthen the interval"
+        ));
     }
 }
 
-fn five_sixths(interval: Duration) -> Duration {
-    interval * 5 / 6
+fn api(section: &Section<'_>) -> Option<Api> {
+    let timeout = || duration(MIN_TIMEOUT..=HOUR);
+    let base_url = section.read("base_url", |node| base_url(node).map(Some));
+    // An inherited file is read once, at the top level: it may hold hundreds of certificates.
+    let authorities = |node: &Node<'_>| {
+        if section.own.has("ca_file") {
+            ca_file(node)
+        } else {
+            node.file_path()
+        }
+    };
+    let api = Api {
+        allow_insecure_http: section.read("allow_insecure_http", Node::flag),
+        page_size: section.read("page_size", whole(2..=100)),
+        concurrency: section.read("concurrency", whole(1..=64)),
+        requests_per_second: Some(section.read("requests_per_second", requests_per_second))
+            .filter(|rate| *rate > 0.0),
+        connect_timeout: section.read("connect_timeout", timeout()),
+        request_timeout: section.read("request_timeout", timeout()),
+        max_page_bytes: section.read("max_page_bytes", size(16 << 10..=1 << 30)),
+        retries: section.read("retries", whole(0..=10)),
+        proxy_url: section.read_nullable("proxy_url", proxy_url),
+        ca_file: section.read_nullable("ca_file", authorities),
+        // At the end, so that the errors of all other keys are reported.
+        base_url: base_url?,
+    };
+    check_scheme(&section.own, &api);
+    section.valid(api)
+}
+
+/// Refuses plain HTTP to other machines, unless the operator allows it.
+fn check_scheme(node: &Node<'_>, api: &Api) {
+    let url = node.get("base_url");
+    let is_written = url.is_some() || node.has("allow_insecure_http");
+    let is_refused = !api.allow_insecure_http && api.base_url.scheme() == "http";
+    if is_written && is_refused && !is_loopback(&api.base_url) {
+        url.as_ref().unwrap_or(node).error(
+            "would send the token over plain http; use https, or set \
+             `api.allow_insecure_http: true` if you mean it",
+        );
+    }
 }
 
 fn requests_per_second(node: &Node<'_>) -> Option<f64> {
@@ -326,8 +274,7 @@ fn url(node: &Node<'_>, example: &str) -> Option<Url> {
 
 /// Reads accounts one after the other.
 struct AccountReader<'t> {
-    global: Settings,
-    folder: &'t Path,
+    root: Node<'t>,
     patterns: Patterns,
     names: Names<'t>,
     /// The first account with a base URL and auth id, and its rate.
@@ -344,35 +291,32 @@ impl<'t> AccountReader<'t> {
             format!("the name is taken by {first}.name; names must differ")
         });
         let auth_id = auth_id(node);
-        let token = token(node, self.folder);
+        let token = token(node);
         let filter = filter(&node.child("filter"));
-        let mut settings = self.global.clone();
-        settings.read(node, self.folder);
+        let (poll, api, details, metrics) = settings(node, &self.root);
+        if let (Some(auth_id), Some(api)) = (&auth_id, &api) {
+            self.check_rate(auth_id, api, node);
+        }
         let groups = groups(node, &mut self.patterns);
         let applications = applications(&node.child("applications"));
-        let is_comparable = !settings.is_api_invalid;
-        let account = Account {
+        Some(Account {
             name: name?,
             auth_id: auth_id?,
             token: token?,
             filter,
-            poll: settings.poll(),
-            api: settings.api,
-            details: settings.details,
-            metrics: settings.metrics,
+            poll: poll?,
+            api: api?,
+            details: details?,
+            metrics: metrics?,
             groups,
             applications,
-        };
-        if is_comparable {
-            self.check_rate(&account, node);
-        }
-        Some(account)
+        })
     }
 
     /// Accounts with the same base URL and auth id share a rate limiter, which has one rate.
-    fn check_rate(&mut self, account: &Account, node: &Node<'_>) {
-        let key = (account.api.base_url.clone(), account.auth_id.clone());
-        let rate = account.api.requests_per_second;
+    fn check_rate(&mut self, auth_id: &str, api: &Api, node: &Node<'_>) {
+        let key = (api.base_url.clone(), auth_id.to_owned());
+        let rate = api.requests_per_second;
         let first = self.rates.entry(key);
         let (path, first_rate) = first.or_insert_with(|| (node.path.clone(), rate));
         if rate != *first_rate {
@@ -413,10 +357,10 @@ fn auth_id(account: &Node<'_>) -> Option<String> {
     Some(auth_id.to_owned())
 }
 
-fn token(account: &Node<'_>, folder: &Path) -> Option<ApiToken> {
+fn token(account: &Node<'_>) -> Option<ApiToken> {
     match (account.get("auth_token"), account.get("auth_token_file")) {
         (Some(inline), None) => inline_token(&inline),
-        (None, Some(file)) => file_token(&file, folder),
+        (None, Some(file)) => file_token(&file),
         (Some(inline), Some(file)) => {
             // A variable that overrides a file is the one to remove.
             let is_second = inline.is_from_environment();
@@ -456,8 +400,8 @@ fn inline_token(node: &Node<'_>) -> Option<ApiToken> {
     }
 }
 
-fn file_token(node: &Node<'_>, folder: &Path) -> Option<ApiToken> {
-    let path = node.path(folder)?;
+fn file_token(node: &Node<'_>) -> Option<ApiToken> {
+    let path = node.file_path()?;
     let name = shown_file(node.text()?, &path);
     let token = if node.diagnostics.without_secrets {
         Ok(SecretString::default())
@@ -526,14 +470,13 @@ fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
             )
         });
         let matches = matches(&node.child("match"), patterns);
-        let mut watch = Watch::default();
-        node.read("watch", &mut watch, |value| {
+        let watch = node.get("watch").map_or(Some(Watch::default()), |value| {
             value.find(value.text()?, Watch::LABELS, &Watch::ALL)
         });
         Some(Group {
             name: name?,
             matches: matches?,
-            watch,
+            watch: watch?,
         })
     };
     nodes.iter().filter_map(read).collect()

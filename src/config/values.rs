@@ -1,12 +1,6 @@
 //! The values of a configuration: conversion to types, with an error that names what is right.
 
-use std::{
-    fmt::Display,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
 use config::ValueKind;
@@ -86,13 +80,13 @@ impl<'t> Node<'t> {
         self.convert("true or false", |text| text.parse().ok())
     }
 
-    /// A path. In the file, a relative one starts from the file's `folder`.
-    pub(super) fn path(&self, folder: &Path) -> Option<PathBuf> {
+    /// The path of a file. In the configuration file, a relative one starts from that file's folder.
+    pub(super) fn file_path(&self) -> Option<PathBuf> {
         let text = self.text()?;
         Some(if self.is_from_environment() {
             PathBuf::from(text)
         } else {
-            folder.join(text)
+            self.diagnostics.folder.join(text)
         })
     }
 

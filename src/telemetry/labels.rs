@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
         pub enum $name {
-            $(#[doc = concat!("`", $value, "`.")] $(#[$about])* $variant,)+
+            $(#[doc = concat!("`", $value, "`.")] $(#[$about])* #[serde(rename = $value)] $variant,)+
         }
 
         impl $name {

@@ -50,6 +50,7 @@ fn account(base_url: &str) -> Account {
         },
         api: Api {
             base_url: Url::parse(base_url).unwrap(),
+            allow_insecure_http: false,
             page_size: 100,
             concurrency: 2,
             requests_per_second: None,

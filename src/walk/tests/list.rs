@@ -240,6 +240,7 @@ pub(super) fn account() -> Account {
         },
         api: Api {
             base_url: Url::parse("http://127.0.0.1/api/v1").unwrap(),
+            allow_insecure_http: false,
             page_size: 100,
             concurrency: 2,
             requests_per_second: None,
