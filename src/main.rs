@@ -5,10 +5,7 @@ use std::process::ExitCode;
 use vobiz_exporter::{app, cli::Cli};
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(help_or_usage_error) => help_or_usage_error.exit(),
-    };
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|help_or_usage| help_or_usage.exit());
     let environment = environment();
     match app::run(&cli, &environment, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,7 +45,7 @@ pub(super) async fn demo(
     )?;
     for address in exporter.local_addrs() {
         let origin = format!("http://localhost:{}", address.port());
-        let path = args.web.telemetry_path.as_str();
+        let path = &args.web.telemetry_path;
         writeln!(out, "  {origin}/  status of all accounts")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;
         if let Some(id) = &endpoint {

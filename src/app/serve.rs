@@ -83,7 +83,7 @@ impl Exporter {
     /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
     pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
         let settings = Settings {
-            telemetry_path: web.telemetry_path.as_str().to_owned(),
+            telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             ..Settings::default()
         };
@@ -106,7 +106,7 @@ impl Exporter {
         for address in bound.local_addrs() {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"), %address,
-                path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
+                path = web.telemetry_path, accounts = config.accounts.len(), "listening"
             );
         }
         Ok(Self { bound, accounts })

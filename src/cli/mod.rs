@@ -3,11 +3,11 @@
 //! The documentation comments of flags and commands are their help texts. Nothing here prints or ends
 //! the process: [`Cli::read`] returns clap's own error, [`completion`] and [`manual`] return bytes.
 
-use std::{ffi::OsString, path::PathBuf, str::FromStr};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueHint,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+    builder::{PossibleValuesParser, TypedValueParser},
 };
 pub use clap_complete::Shell;
 use vobiz_simulator::SimulateArgs;
@@ -122,45 +122,28 @@ pub struct WebArgs {
     #[arg(
         long = "web.telemetry-path",
         value_name = "PATH",
-        default_value = "/metrics"
+        default_value = "/metrics",
+        value_parser = telemetry_path
     )]
-    pub telemetry_path: TelemetryPath,
+    pub telemetry_path: String,
 
     /// Maximum number of concurrent scrapes; further scrapes get status 503. 0 is no limit.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
     pub max_requests: usize,
 }
 
-/// The path of the metrics. It begins with a slash and is not the path of another page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TelemetryPath(String);
-
-impl TelemetryPath {
-    /// The path as given on the command line.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TelemetryPath {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
-        if !text.starts_with('/') {
-            Err("must begin with a slash, such as /metrics")
-        } else if text == "/" {
-            Err("is the start page; choose another, such as /metrics")
-        } else if text == "/-" || text.starts_with("/-/") || matches!(text, "/healthz" | "/readyz")
-        {
-            Err("is reserved for health and administration; choose another, such as /metrics")
-        } else if text == "/probe" {
-            Err("is reserved for probes; choose another, such as /metrics")
-        } else if !text.bytes().all(is_plain) {
-            Err("must be plain: no spaces, no query, no escapes")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+/// The path of the metrics begins with a slash and is not the path of another page.
+fn telemetry_path(text: &str) -> Result<String, &'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
+    let reserved = ["/", "/-", "/healthz", "/readyz", "/probe"];
+    if !text.starts_with('/') {
+        Err("must begin with a slash, such as /metrics")
+    } else if reserved.contains(&text) || text.starts_with("/-/") {
+        Err("is reserved for another page; choose another, such as /metrics")
+    } else if !text.bytes().all(is_plain) {
+        Err("must be plain: no spaces, no query, no escapes")
+    } else {
+        Ok(text.to_owned())
     }
 }
 
@@ -177,22 +160,12 @@ pub struct LogArgs {
 }
 
 fn level_parser() -> impl TypedValueParser<Value = Level> {
-    PossibleValuesParser::new([
-        PossibleValue::new("trace").help("Everything"),
-        PossibleValue::new("debug").help("Details for troubleshooting"),
-        PossibleValue::new("info").help("Normal events"),
-        PossibleValue::new("warn").help("Conditions that need attention"),
-        PossibleValue::new("error").help("Failures"),
-    ])
-    .try_map(|name| name.parse())
+    let names = ["trace", "debug", "info", "warn", "error"];
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 fn format_parser() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new([
-        PossibleValue::new("logfmt").help("`key=value` pairs"),
-        PossibleValue::new("json").help("One JSON object per line"),
-    ])
-    .map(|name| match name.as_str() {
+    PossibleValuesParser::new(["logfmt", "json"]).map(|name| match name.as_str() {
         "json" => Format::Json,
         _ => Format::Logfmt,
     })
