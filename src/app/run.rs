@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::{self, Cli, Command},
-    shutdown::{CancellationToken, Signals},
+    shutdown::{CancellationToken, handle_signals},
     telemetry::logs,
 };
 
@@ -71,8 +71,8 @@ async fn execute(
     let shutdown = CancellationToken::new();
     // First, so that an early SIGHUP does not end the process. In a task of its own, so that a
     // second SIGTERM ends it even while this task blocks in a read or a write.
-    let signals = Signals::listen().map_err(ExitError::context("cannot handle signals"))?;
-    tokio::spawn(signals.handle(shutdown.clone()));
+    let signals = handle_signals(shutdown.clone());
+    tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
     match &cli.command {
         Some(Command::Demo(args)) => demo(args, shutdown, out).await,
