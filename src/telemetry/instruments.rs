@@ -12,7 +12,7 @@ use prometheus::{
 
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
-    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, RereadReason, ThrottleCause},
+    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, ThrottleCause},
 };
 use crate::clock::UnixMillis;
 
@@ -154,56 +154,27 @@ impl AccountInstruments {
         self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
     }
 
+    /// Adds `number` to a counter of the catalogue. `labels` are its label values after the account.
     #[expect(
         clippy::cast_precision_loss,
         reason = "counters are floats for Prometheus, too"
     )]
-    fn add(&self, metric: Metric, labels: &[&str], number: u64) {
+    pub fn count(&self, metric: Metric, labels: &[&'static str], number: u64) {
         self.counter(metric, labels).inc_by(number as f64);
-    }
-
-    /// Counts a started walk.
-    pub fn walk_started(&self) {
-        self.counter(Metric::Walks, &[]).inc();
-    }
-
-    /// Counts scheduled walks that were skipped because the previous walk was still running.
-    pub fn walks_skipped(&self, ticks: u64) {
-        self.add(Metric::WalksSkipped, &[], ticks);
-    }
-
-    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::labels::WALK_FAILURE_REASONS).
-    pub fn walk_failed(&self, reason: &'static str) {
-        self.counter(Metric::WalkFailures, &[reason]).inc();
-    }
-
-    /// Counts a part of the list that a walk reads again.
-    pub fn reread(&self, reason: RereadReason) {
-        self.counter(Metric::WalkRereads, &[reason.label()]).inc();
     }
 
     /// Counts endpoints that lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
-            self.add(Metric::RegistrationChanges, &[change], number);
+            self.count(Metric::RegistrationChanges, &[change], number);
         }
     }
 
     /// Counts endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
-            self.add(Metric::EndpointChanges, &[change], number);
+            self.count(Metric::EndpointChanges, &[change], number);
         }
-    }
-
-    /// Counts a retrieved record that contradicts the list and is dropped.
-    pub fn detail_disagreed(&self) {
-        self.counter(Metric::DetailDisagreements, &[]).inc();
-    }
-
-    /// Counts a failed read of the token file.
-    pub fn token_read_failed(&self) {
-        self.counter(Metric::TokenReadFailures, &[]).inc();
     }
 
     /// Records a request attempt: its status (`None` without a response) and its duration.
@@ -215,11 +186,6 @@ impl AccountInstruments {
             .api_request_duration
             .with_label_values(&[&*self.account, operation.label()])
             .observe(took.as_secs_f64());
-    }
-
-    /// Counts a request attempt that repeats a failed one.
-    pub fn retry(&self, operation: Operation) {
-        self.counter(Metric::ApiRetries, &[operation.label()]).inc();
     }
 
     /// Adds the time that a request waited.
