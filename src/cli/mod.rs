@@ -1,9 +1,8 @@
 //! The command line: flags in the naming style of Prometheus, declared for clap.
 //!
-//! The documentation comments of flags and commands are their help texts. Nothing here prints or ends
-//! the process: [`Cli::read`] returns clap's own error, [`completion`] and [`manual`] return bytes.
+//! The documentation comments of flags and commands are their help texts.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueHint,
@@ -222,17 +221,6 @@ pub struct DemoArgs {
 }
 
 impl Cli {
-    /// Parses a command line; the first word is the program's name.
-    ///
-    /// # Errors
-    /// Wrong usage (exit code 2), or the text of `--help` or `--version` (exit code 0). The error's
-    /// `exit()` prints it and ends the process with that code.
-    pub fn read(
-        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-    ) -> Result<Self, clap::Error> {
-        Self::try_parse_from(words)
-    }
-
     /// The log flags of the command, or of the exporter itself.
     pub fn log(&self) -> LogArgs {
         match &self.command {
@@ -262,16 +250,9 @@ pub fn manual(command: Option<&str>) -> Vec<u8> {
     // `vobiz-exporter help` repeats `--help` and needs no page.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let documented = match command {
-        None => program,
-        Some(name) => {
-            let found = program.find_subcommand(name);
-            found
-                .expect("the parser accepts known commands only")
-                .clone()
-        }
-    };
-    let man = clap_mangen::Man::new(documented)
+    let documented = command.map_or(Some(&program), |name| program.find_subcommand(name));
+    let documented = documented.expect("the parser accepts known commands only");
+    let man = clap_mangen::Man::new(documented.clone())
         .manual("Prometheus exporters")
         // Only name and number: the footer has little space.
         .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));

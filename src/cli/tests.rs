@@ -5,7 +5,7 @@ use clap::{CommandFactory, error::ErrorKind};
 use super::*;
 
 fn read(words: &str) -> Result<Cli, clap::Error> {
-    Cli::read(std::iter::once("vobiz-exporter").chain(words.split_whitespace()))
+    Cli::try_parse_from(std::iter::once("vobiz-exporter").chain(words.split_whitespace()))
 }
 
 fn refused(words: &str) -> (ErrorKind, String) {
