@@ -36,15 +36,6 @@ pub fn run(
     environment: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let document = match &cli.command {
-        Some(Command::Completion { shell }) => Some(cli::completion(*shell)),
-        Some(Command::Man { command }) => Some(cli::manual(command.as_deref())),
-        _ => None,
-    };
-    if let Some(document) = document {
-        out.write_all(&document)?;
-        return Ok(out.flush()?);
-    }
     return_large_buffers();
     let log = cli.log();
     logs::init(log.level, log.format).map_err(|error| ExitError::RunTime(error.to_string()))?;
@@ -81,8 +72,8 @@ async fn execute(
             api,
             ..
         }) => simulate(listen_address, api, shutdown, out).await,
-        // `run` has printed the document.
-        Some(Command::Completion { .. } | Command::Man { .. }) => Ok(()),
+        Some(Command::Completion { shell }) => Ok(out.write_all(&cli::completion(*shell))?),
+        Some(Command::Man { command }) => Ok(out.write_all(&cli::manual(command.as_deref()))?),
         None if args.healthcheck => healthcheck(&args.web, out).await,
         None if args.once => once(args, environment, shutdown, out).await,
         None if args.is_check() => {
@@ -108,9 +99,8 @@ fn return_large_buffers() {
             reason = "a C function of two integers; no maintained crate wraps it"
         )]
         // SAFETY: the call accesses no memory of this program, and no other thread runs yet.
-        let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD) };
-        if set != 1 {
-            tracing::debug!("the allocator refused the threshold for large buffers");
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
         }
     }
 }
