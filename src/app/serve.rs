@@ -1,8 +1,6 @@
 //! Serving: the pollers of all accounts, rendering and the HTTP server, until a signal.
 
-use std::{
-    future::Future, net::SocketAddr, panic::AssertUnwindSafe, process, sync::Arc, time::Duration,
-};
+use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::sleep};
@@ -72,7 +70,7 @@ pub(super) fn load_config(
 
 /// Bound listeners and idle pollers.
 pub(super) struct Exporter {
-    bound: Bound,
+    pub(super) bound: Bound,
     accounts: Accounts<Client>,
 }
 
@@ -110,11 +108,6 @@ impl Exporter {
             );
         }
         Ok(Self { bound, accounts })
-    }
-
-    /// The bound addresses.
-    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
-        self.bound.local_addrs()
     }
 
     /// Polls, renders and serves until `shutdown` and the end of all responses in progress.
