@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     net::UnixDatagram,
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use crate::{shutdown::CancellationToken, snapshot::Reader};
@@ -72,9 +72,12 @@ impl Systemd {
             () = self.notify(READY_TIMEOUT, &ready) => {}
             () = stopped.cancelled() => {}
         }
-        let mut status_ticks = every(STATUS_INTERVAL);
-        // Half of the time, so that one notification may be late.
-        let mut watchdog_ticks = every(self.watchdog.map_or(STATUS_INTERVAL, |time| time / 2));
+        // Half of the watchdog's time, so that one notification may be late.
+        let watchdog = self.watchdog.map(|time| time / 2);
+        let period = watchdog.map_or(STATUS_INTERVAL, |time| time.min(STATUS_INTERVAL));
+        let mut ticks = interval_at(Instant::now() + period, period);
+        // After a suspension, one notification is enough, not one for every missed tick.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_running = true;
         loop {
             tokio::select! {
@@ -85,12 +88,12 @@ impl Systemd {
                     self.notify(SEND_TIMEOUT, "STOPPING=1\nSTATUS=finishing answers under way").await;
                 }
                 () = stopped.cancelled() => return,
-                _ = watchdog_ticks.tick(), if self.watchdog.is_some() => {
-                    self.notify(SEND_TIMEOUT, "WATCHDOG=1").await;
-                }
-                _ = status_ticks.tick(), if is_running => {
+                _ = ticks.tick() => {
+                    if watchdog.is_some() {
+                        self.notify(SEND_TIMEOUT, "WATCHDOG=1").await;
+                    }
                     let now = current();
-                    if now != sent {
+                    if is_running && now != sent {
                         self.notify(SEND_TIMEOUT, &format!("STATUS={now}")).await;
                         sent = now;
                     }
@@ -125,18 +128,8 @@ async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
     let socket = StdDatagram::unbound()?;
     socket.connect_addr(address)?;
     socket.set_nonblocking(true)?;
-    let sent = UnixDatagram::from_std(socket)?
-        .send(text.as_bytes())
-        .await?;
-    debug_assert_eq!(sent, text.len(), "a datagram is sent whole");
-    Ok(())
-}
-
-fn every(time: Duration) -> Interval {
-    // After a suspension, one notification is enough, not one for every missed tick.
-    let mut ticks = interval_at(Instant::now() + time, time);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+    let socket = UnixDatagram::from_std(socket)?;
+    socket.send(text.as_bytes()).await.map(drop)
 }
 
 /// The outcomes of the last walks, for `systemctl status`. `None` is an account whose first walk has not
