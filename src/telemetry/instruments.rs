@@ -6,8 +6,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
-    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, core::Collector,
-    proto::MetricFamily,
+    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry,
+    proto::MetricFamily, register_counter_vec_with_registry as register_counter,
+    register_gauge_vec_with_registry as register_gauge,
+    register_histogram_vec_with_registry as register_histogram,
 };
 
 use super::{
@@ -25,6 +27,8 @@ const BUILD: [&str; 3] = [
     env!("VOBIZ_EXPORTER_REVISION"),
     env!("VOBIZ_EXPORTER_RUSTVERSION"),
 ];
+
+const VALID: &str = "names in the catalogue are valid and unique";
 
 /// Bucket bounds of the request duration histogram, in seconds.
 const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
@@ -58,21 +62,18 @@ impl Instruments {
         let registry = Registry::new();
         let counter = |metric: Metric| {
             let (options, labels) = description(metric);
-            (
-                metric,
-                register(&registry, CounterVec::new(options, labels)),
-            )
+            let counter = register_counter!(options, labels, registry).expect(VALID);
+            (metric, counter)
         };
         let gauge = |metric| {
             let (options, labels) = description(metric);
-            register(&registry, GaugeVec::new(options, labels))
+            register_gauge!(options, labels, registry).expect(VALID)
         };
-        gauge(Metric::ExporterBuildInfo)
-            .with_label_values(&BUILD)
-            .set(1.0);
+        let build_info = gauge(Metric::ExporterBuildInfo);
+        build_info.with_label_values(&BUILD).set(1.0);
         let (options, labels) = description(Metric::ApiRequestDuration);
         let options = HistogramOpts::from(options).buckets(DURATION_BOUNDS.to_vec());
-        let durations = HistogramVec::new(options, labels);
+        let durations = register_histogram!(options, labels, registry).expect(VALID);
         let is_counter = |metric: &Metric| {
             let family = metric.family();
             family.part == Part::Instruments && family.kind == Kind::Counter
@@ -80,7 +81,7 @@ impl Instruments {
         let counters = Metric::ALL.iter().copied().filter(is_counter);
         Self {
             counters: Arc::new(counters.map(counter).collect()),
-            api_request_duration: register(&registry, durations),
+            api_request_duration: durations,
             reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
         }
@@ -135,17 +136,6 @@ impl Instruments {
 fn description(metric: Metric) -> (Opts, &'static [&'static str]) {
     let family = metric.family();
     (Opts::new(family.name, family.help), family.labels)
-}
-
-fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
-where
-    C: Collector + Clone + 'static,
-{
-    let collector = collector.expect("names in the catalogue are valid");
-    registry
-        .register(Box::new(collector.clone()))
-        .expect("names in the catalogue are unique");
-    collector
 }
 
 impl AccountInstruments {
