@@ -20,10 +20,6 @@ use crate::{
 /// number of accounts. The runtime starts a thread only when it is needed.
 const MAX_BLOCKING_THREADS: usize = 4_096;
 
-/// From this size in bytes on, an allocation gets memory pages of its own.
-#[cfg(target_env = "gnu")]
-const MMAP_THRESHOLD: i32 = 256 * 1024;
-
 /// Executes the command line.
 ///
 /// `environment` holds the variables of the process; `out` receives documents and expositions. Logs
@@ -37,7 +33,7 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     return_large_buffers();
-    let log = cli.log();
+    let log = cli.serve.log;
     logs::init(log.level, log.format).map_err(|error| ExitError::RunTime(error.to_string()))?;
     std::panic::set_hook(Box::new(log_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -85,12 +81,11 @@ async fn execute(
     }
 }
 
-/// Makes glibc's allocator return every large buffer to the system when it is freed.
+/// Makes glibc's allocator return every buffer above 256 KiB to the system when it is freed.
 ///
-/// Every walk replaces a snapshot and its compressed chunks, which are a few large buffers. By
-/// default, glibc raises its threshold after the first of them and keeps the others on its heap,
-/// where they leave holes. With 100,000 endpoints the process then grows by half over a few walks.
-/// Other C libraries have no such threshold.
+/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc
+/// raises its threshold after the first of them and keeps the others on its heap, where they leave
+/// holes. With 100,000 endpoints the process then grows by half. Other C libraries have no threshold.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {
@@ -100,7 +95,7 @@ fn return_large_buffers() {
         )]
         // SAFETY: the call accesses no memory of this program, and no other thread runs yet.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024);
         }
     }
 }

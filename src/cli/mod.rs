@@ -50,7 +50,7 @@ Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
     after_long_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// Flags of the exporter itself; defaults when a command is given.
+    /// Flags of the exporter itself; with a command, defaults except for the log.
     #[command(flatten)]
     pub serve: ServeArgs,
 
@@ -87,7 +87,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub web: WebArgs,
 
-    /// Log level and format.
+    /// Log level and format, also of the commands.
     #[command(flatten)]
     pub log: LogArgs,
 
@@ -150,11 +150,11 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 pub struct LogArgs {
     /// Lowest level that is logged.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level_parser())]
+    #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info", value_parser = level_parser())]
     pub level: Level,
 
     /// Format of the log lines on standard error.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = format_parser())]
+    #[arg(long = "log.format", global = true, value_name = "FORMAT", default_value = "logfmt", value_parser = format_parser())]
     pub format: Format,
 }
 
@@ -183,9 +183,6 @@ pub enum Command {
         /// Flags of the simulated API.
         #[command(flatten)]
         api: SimulateArgs,
-        /// Log level and format.
-        #[command(flatten)]
-        log: LogArgs,
     },
     /// Print a completion script for a shell.
     Completion {
@@ -214,21 +211,6 @@ pub struct DemoArgs {
     /// Where and how the metrics are served.
     #[command(flatten)]
     pub web: WebArgs,
-
-    /// Log level and format.
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-impl Cli {
-    /// The log flags of the command, or of the exporter itself.
-    pub fn log(&self) -> LogArgs {
-        match &self.command {
-            Some(Command::Demo(demo)) => demo.log,
-            Some(Command::Simulate { log, .. }) => *log,
-            _ => self.serve.log,
-        }
-    }
 }
 
 impl ServeArgs {

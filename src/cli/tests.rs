@@ -31,7 +31,7 @@ fn without_flags_it_serves_on_10059() {
     assert_eq!(cli.serve.web.telemetry_path, "/metrics");
     assert_eq!(cli.serve.web.max_requests, 40);
     assert_eq!(
-        cli.log(),
+        cli.serve.log,
         LogArgs {
             level: Level::INFO,
             format: Format::Logfmt
@@ -58,7 +58,7 @@ fn flags_take_their_value_after_an_equals_sign_or_a_space() {
     );
     assert_eq!(cli.serve.web.max_requests, 0);
     assert_eq!(
-        cli.log(),
+        cli.serve.log,
         LogArgs {
             level: Level::DEBUG,
             format: Format::Json
@@ -99,7 +99,7 @@ fn every_task_has_its_flag_or_command() {
 fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
     let cli =
         read("demo --endpoints=50 --seed 7 --web.listen-address=:0 --log.level=warn").unwrap();
-    assert_eq!(cli.log().level, Level::WARN);
+    assert_eq!(cli.serve.log.level, Level::WARN);
     let Some(Command::Demo(demo)) = cli.command else {
         panic!("a demo")
     };
