@@ -42,17 +42,12 @@ pub(super) async fn serve(
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let exporter = Exporter::bind(&config, &args.web).await?;
-    let stopped = CancellationToken::new();
     // A task of its own on the runtime: if the runtime no longer runs tasks, the watchdog expires.
-    let notifications = tokio::spawn(systemd.notify_loop(
-        exporter.accounts.readers.clone(),
-        shutdown.clone(),
-        stopped.clone(),
-    ));
-    exporter.run(shutdown).await;
-    stopped.cancel();
-    // It waits for systemd only, and at most for one send timeout.
-    let _ = notifications.await;
+    let readers = exporter.accounts.readers.clone();
+    let notifications = tokio::spawn(systemd.clone().notify_loop(readers, shutdown.clone()));
+    let stopping = systemd.notify_stopping(&shutdown);
+    tokio::join!(exporter.run(shutdown.clone()), stopping);
+    notifications.abort();
     Ok(())
 }
 
