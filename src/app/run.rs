@@ -81,7 +81,7 @@ async fn execute(
     }
 }
 
-/// Makes glibc's allocator return every buffer above 256 KiB to the system when it is freed.
+/// Makes glibc's allocator return every buffer of 256 KiB or more to the system when it is freed.
 ///
 /// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc
 /// raises its threshold after the first of them and keeps the others on its heap, where they leave
