@@ -189,6 +189,22 @@ async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_that_is_longer_than_the_deadline_does_not_count_against_the_walk() {
+    let list = List::of(45);
+    let limited = Error {
+        retry_after: Some(300 * SECOND),
+        ..fault(ErrorKind::RateLimited)
+    };
+    list.state().faults = [Some(limited)].into();
+    let mut fixture = Fixture::new(&list, account_of(600 * SECOND, 50 * SECOND));
+    let start = Instant::now();
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 300);
+    let state = fixture.reader.current();
+    assert_eq!(state.snapshot.as_ref().unwrap().len(), 45);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_walk_without_progress_says_deadline_unless_a_fault_explains_it() {
     let list = List::of(45);
     list.state().latency = Box::new(|| Duration::from_secs(3_600));
