@@ -232,6 +232,52 @@ async fn up_to_the_share_a_fleet_may_change_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_configured_share_decides_which_changes_are_published_at_once() {
+    for (share, changed, waits) in [
+        (0.0, 1, true),
+        (0.1, 4, false),
+        (0.1, 5, true),
+        (0.9, 36, false),
+        (0.9, 37, true),
+        (1.0, 40, false),
+    ] {
+        let list = List::of(40);
+        let mut account = account();
+        account.poll.flip_share = share;
+        let mut fixture = Fixture::new(&list, account);
+        fixture.poller.walk().await.unwrap();
+        list.set_registered(0..changed, false);
+        fixture.poller.walk().await.unwrap();
+        let state = fixture.reader.current();
+        let registered = if waits { 40 } else { 40 - changed as u64 };
+        assert_eq!(
+            (state.confirming, shown(&state)),
+            (waits, (40, registered)),
+            "{changed} of 40 at {share}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_configured_share_decides_whether_two_walks_agree() {
+    for (share, agree) in [(0.1, false), (0.3, true)] {
+        let list = List::of(40);
+        let mut account = account();
+        account.poll.flip_share = share;
+        let mut fixture = Fixture::new(&list, account);
+        fixture.poller.walk().await.unwrap();
+        list.set_registered(0..20, false);
+        fixture.poller.walk().await.unwrap();
+        assert!(fixture.reader.current().confirming);
+        sleep(20 * SECOND).await;
+        // Five more: an eighth differs between the two walks.
+        list.set_registered(20..25, false);
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(fixture.reader.current().confirming, !agree, "{share}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn removed_and_changed_endpoints_count_together() {
     let list = List::of(40);
     let mut fixture = Fixture::new(&list, account());
