@@ -137,7 +137,7 @@ impl Client {
             Ok([error, status]) => error::is_error_body(error, status),
             Err(_) => false,
         };
-        let message = match read_row(&body).0.content {
+        let message = match read_row(&body).content {
             Ok(_) if is_error => "an error where an endpoint was expected",
             Ok(endpoint) if endpoint.id == id => return Ok((endpoint, status)),
             Ok(_) => "the record of another endpoint",

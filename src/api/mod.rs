@@ -16,7 +16,7 @@ mod transport;
 pub use client::Client;
 pub use error::{ClientError, Error};
 pub use page::Page;
-pub use row::{Application, Endpoint, Fields, Row, RowKey, RowShape};
+pub use row::{Application, Endpoint, Fields, Row, RowKey};
 pub use transport::Transports;
 
 pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

@@ -11,7 +11,7 @@ use serde_json::{error::Category, value::RawValue};
 use super::{
     error,
     json::{Json, is_integer, pick},
-    row::{Row, RowShape, read_row},
+    row::{Row, read_row},
 };
 use crate::telemetry::ErrorKind;
 
@@ -29,8 +29,6 @@ pub struct Page {
     /// The response's `Date` header minus our clock when its head arrived, in seconds. Too low by up
     /// to a second, because the header has no fraction, and by the way back.
     pub clock_offset: Option<f64>,
-    /// Which of the documented shapes the readable rows have.
-    pub shape: RowShape,
 }
 
 /// Reads the body of a list response; `limit` rows were asked for. The error repeats no text of the body.
@@ -48,7 +46,7 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
     }
     let reader = RowReader(limit as usize + EXTRA_ROWS - 1);
     let mut input = serde_json::Deserializer::from_str(objects);
-    let Some((rows, shape)) = input.deserialize_seq(reader).map_err(invalid)? else {
+    let Some(rows) = input.deserialize_seq(reader).map_err(invalid)? else {
         let message = "the page holds far more rows than were asked for";
         return Err((ErrorKind::TooLarge, message.to_owned()));
     };
@@ -56,7 +54,6 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
         rows,
         total: meta.and_then(total),
         clock_offset: None,
-        shape,
     })
 }
 
@@ -86,23 +83,21 @@ fn total(meta: &str) -> Option<u64> {
 struct RowReader(usize);
 
 impl<'de> Visitor<'de> for RowReader {
-    type Value = Option<(Vec<Row>, RowShape)>;
+    type Value = Option<Vec<Row>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let (mut rows, mut shape) = (Vec::new(), RowShape::default());
+        let mut rows = Vec::new();
         while let Some(raw) = list.next_element::<&RawValue>()? {
             if rows.len() == self.0 {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(None);
             }
-            let (row, seen) = read_row(raw.get());
-            rows.push(row);
-            shape = shape.and(seen);
+            rows.push(read_row(raw.get()));
         }
-        Ok(Some((rows, shape)))
+        Ok(Some(rows))
     }
 }

@@ -134,41 +134,17 @@ impl From<serde_json::Error> for Rejection {
     }
 }
 
-/// Which keys the readable rows of a page have: the API's documents contradict each other here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RowShape {
-    /// A row has `sip_expires`, `sip_user_agent`, `sip_contact` or `sip_registration`, be it `null`.
-    pub registration_keys: bool,
-    /// A row has `created_at`, `updated_at` or one of `allow_*`, as the narrative documents have it.
-    pub narrative_keys: bool,
-}
-
-impl RowShape {
-    /// The shape of these rows and another one.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            registration_keys: self.registration_keys || other.registration_keys,
-            narrative_keys: self.narrative_keys || other.narrative_keys,
-        }
-    }
-}
-
-/// Reads one element of `objects`, or the record of one endpoint. A row that cannot be read has the
-/// default shape.
-pub(super) fn read_row(raw: &str) -> (Row, RowShape) {
-    let (content, shape) = match read(raw) {
-        Ok((endpoint, shape)) => (Ok(endpoint), shape),
-        Err(rejection) => (Err(rejection), RowShape::default()),
-    };
+/// Reads one element of `objects`, or the record of one endpoint.
+pub(super) fn read_row(raw: &str) -> Row {
+    let content = read(raw);
     let key = RowKey(match &content {
         Ok(endpoint) => HASHER.hash_one(endpoint.id.as_str()),
         Err(_) => HASHER.hash_one(raw.as_bytes()),
     });
-    (Row { key, content }, shape)
+    Row { key, content }
 }
 
-fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
+fn read(raw: &str) -> Result<Endpoint, Rejection> {
     if !raw.trim_start().starts_with('{') {
         return Err(Rejection::NotAnObject);
     }
@@ -187,11 +163,6 @@ fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
         created_at,
         updated_at,
     ] = pick(raw, &KEYS)?;
-    let any = |values: &[Option<&str>]| values.iter().any(Option::is_some);
-    let shape = RowShape {
-        registration_keys: any(&[contact, expires, user_agent, registration]),
-        narrative_keys: any(&allowed) || any(&[created_at, updated_at]),
-    };
     let id = endpoint_id(id)?;
     let nested_keys = ["expires", "user_agent", "contact", "received"];
     let [nested_expires, nested_user_agent, nested_contact, received] =
@@ -218,7 +189,7 @@ fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
     }
     endpoint.rejected = fields.rejected;
     endpoint.assumed = fields.assumed;
-    Ok((endpoint, shape))
+    Ok(endpoint)
 }
 
 fn endpoint_id(raw: Option<&str>) -> Result<String, Rejection> {

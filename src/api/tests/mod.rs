@@ -140,7 +140,7 @@ impl Subject {
 }
 
 fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
-    read_row(raw).0.content
+    read_row(raw).content
 }
 
 /// The record of a row with an id and `rest`, which begins with a comma.
