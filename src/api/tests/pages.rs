@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use reqwest::StatusCode;
 
-use crate::api::{Error, ErrorKind, Page, Rejection, Row, page::read_page};
+use crate::api::{Error, ErrorKind, Page, Rejection, Row, row::read_page};
 
 /// The page that the response to a request for a hundred rows gives.
 fn page(body: &str) -> Result<Page, (ErrorKind, String)> {
