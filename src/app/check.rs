@@ -71,7 +71,7 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
     let mut failed = 0;
     for (account, reader) in config.accounts.iter().zip(&accounts.readers) {
         let walked = walks.next().await.expect("every account has a walk");
-        let state = reader.current();
+        let state = reader.borrow().clone();
         let lines = match (walked, &state.snapshot) {
             (Ok(()), Some(snapshot)) => report(account, &state, snapshot),
             (walked, _) => {
