@@ -123,7 +123,7 @@ impl Exporter {
         let instruments = self.accounts.instruments;
         let mut tasks = JoinSet::new();
         for (poller, reader) in pollers.into_iter().zip(&readers) {
-            let account = Arc::clone(&reader.current().account);
+            let account = Arc::clone(&reader.borrow().account);
             tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
         }
         let exposition = Exposition::new(readers, instruments.clone());

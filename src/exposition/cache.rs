@@ -52,7 +52,7 @@ impl Exposition {
     /// Renders the current states of `readers`, in this order; [`Self::run`] renders the next ones.
     pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Self {
         let mut writer = FamilyWriter::default();
-        let states = readers.iter().map(Reader::current);
+        let states = readers.iter().map(|reader| Arc::clone(&reader.borrow()));
         let accounts = render_all(states, &mut writer);
         let now = Instant::now();
         let joined = Joined::new(&accounts, now);
@@ -74,7 +74,8 @@ impl Exposition {
         let readers = self.0.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
             let next = move |mut reader: Reader| async move {
-                let state = reader.next().await?;
+                reader.changed().await.ok()?;
+                let state = Arc::clone(&reader.borrow_and_update());
                 Some(((account, state), reader))
             };
             stream::unfold(reader, next).boxed()

@@ -11,7 +11,6 @@ use crate::{
     api::{Error, ErrorKind},
     config::Account,
     shutdown,
-    snapshot::Reader,
     walk::{Poller, RateLimiter, RateLimiters},
 };
 
@@ -39,7 +38,7 @@ async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let observe = async {
         sleep(time).await;
         shutdown.cancel();
-        let states = readers.iter().map(Reader::current);
+        let states = readers.iter().map(|reader| reader.borrow().clone());
         states.filter(|state| state.up == Some(true)).count()
     };
     tokio::join!(observe, all).0
@@ -107,7 +106,7 @@ async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval()
     account.api.concurrency = 2;
     let mut fixture = Fixture::new(&list, account);
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!(state.snapshot.as_ref().unwrap().len(), 6_000);
     assert_eq!(
         state.poll_interval,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
+    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
     clock::{Clock, UnixMillis},
     config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
     snapshot::Reader,
@@ -190,7 +190,6 @@ impl Source for List {
             rows,
             total,
             clock_offset: None,
-            shape: RowShape::default(),
         })
     }
 
