@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     exposition::{
-        DataSource, Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter,
+        DataSource, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
     },
     snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
