@@ -132,7 +132,6 @@ impl Exporter {
             let rendering = restart_rendering(|| rendered.clone().run());
             until.run_until_cancelled(rendering).await;
         });
-        let exposition = Arc::new(exposition);
         self.bound.serve(exposition, instruments, shutdown).await;
         tasks.shutdown().await;
         tracing::info!("shutdown complete");

@@ -134,24 +134,6 @@ closed_label! {
     }
 }
 
-closed_label! {
-    /// The meaning of a path; the `handler` label.
-    Route {
-        /// The telemetry path.
-        Metrics = "metrics",
-        /// The start page.
-        Index = "index",
-        /// `/probe`.
-        Probe = "probe",
-        /// `/-/healthy` and `/healthz`.
-        Healthy = "healthy",
-        /// `/-/ready` and `/readyz`.
-        Ready = "ready",
-        /// Any other path.
-        Other = "other",
-    }
-}
-
 /// The reason of a walk that could not be proven complete.
 pub const INCONSISTENT: &str = "inconsistent";
 /// The reason of a walk that took too long.

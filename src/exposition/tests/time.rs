@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     exposition::{
-        DataSource, Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter,
+        DataSource, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
     },
     snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
@@ -298,7 +298,7 @@ async fn a_scrape_is_answered_while_an_account_is_rendered() {
     let (exposition, _publishers) = exposition([state.clone()]);
     let (rendering, begun) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
-    let cache = Arc::clone(&exposition.0);
+    let cache = Arc::clone(&exposition);
     let batch = vec![(0, Arc::new(state))];
     let update = tokio::task::spawn_blocking(move || {
         cache.update(batch, |state, last, writer| {

@@ -244,7 +244,7 @@ async fn the_configured_share_decides_which_changes_are_published_at_once() {
         fixture.poller.walk().await.unwrap();
         list.set_registered(0..changed, false);
         fixture.poller.walk().await.unwrap();
-        let state = fixture.reader.current();
+        let state = fixture.reader.borrow().clone();
         let registered = if waits { 40 } else { 40 - changed as u64 };
         assert_eq!(
             (state.confirming, shown(&state)),
@@ -264,12 +264,12 @@ async fn the_configured_share_decides_whether_two_walks_agree() {
         fixture.poller.walk().await.unwrap();
         list.set_registered(0..20, false);
         fixture.poller.walk().await.unwrap();
-        assert!(fixture.reader.current().confirming);
+        assert!(fixture.reader.borrow().confirming);
         sleep(20 * SECOND).await;
         // Five more: an eighth differs between the two walks.
         list.set_registered(20..25, false);
         fixture.poller.walk().await.unwrap();
-        assert_eq!(fixture.reader.current().confirming, !agree, "{share}");
+        assert_eq!(fixture.reader.borrow().confirming, !agree, "{share}");
     }
 }
 

@@ -199,7 +199,7 @@ async fn a_pause_that_is_longer_than_the_deadline_does_not_count_against_the_wal
     let start = Instant::now();
     fixture.poller.walk().await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 300);
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!(state.snapshot.as_ref().unwrap().len(), 45);
 }
 

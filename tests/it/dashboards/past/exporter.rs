@@ -24,7 +24,7 @@ use vobiz_exporter::{
 /// One replica. It ends when it is dropped.
 pub struct Exporter {
     pub name: &'static str,
-    exposition: Exposition,
+    exposition: Arc<Exposition>,
     _tasks: JoinSet<()>,
 }
 
