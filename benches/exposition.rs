@@ -17,7 +17,7 @@ use vobiz_exporter::{
         AccountState, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder, WalkFacts,
         channel,
     },
-    telemetry::Instruments,
+    telemetry::{Instruments, Metric},
 };
 
 const NOON: i64 = 1_732_200_000_000;
@@ -93,7 +93,7 @@ fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Read
     let instruments = Instruments::new();
     let channels = (0..accounts).map(|number| {
         let name = format!("account-{number}");
-        instruments.account(&name).walk_started();
+        instruments.account(&name).count(Metric::Walks, &[], 1);
         channel(state(&name, Some(Arc::clone(snapshot)), false))
     });
     let (publishers, readers) = channels.unzip();

@@ -1,8 +1,6 @@
 //! Serving: the pollers of all accounts, rendering and the HTTP server, until a signal.
 
-use std::{
-    future::Future, net::SocketAddr, panic::AssertUnwindSafe, process, sync::Arc, time::Duration,
-};
+use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::sleep};
@@ -44,17 +42,12 @@ pub(super) async fn serve(
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let exporter = Exporter::bind(&config, &args.web).await?;
-    let stopped = CancellationToken::new();
     // A task of its own on the runtime: if the runtime no longer runs tasks, the watchdog expires.
-    let notifications = tokio::spawn(systemd.notify_loop(
-        exporter.accounts.readers.clone(),
-        shutdown.clone(),
-        stopped.clone(),
-    ));
-    exporter.run(shutdown).await;
-    stopped.cancel();
-    // It waits for systemd only, and at most for one send timeout.
-    let _ = notifications.await;
+    let readers = exporter.accounts.readers.clone();
+    let notifications = tokio::spawn(systemd.clone().notify_loop(readers, shutdown.clone()));
+    let stopping = systemd.notify_stopping(&shutdown);
+    tokio::join!(exporter.run(shutdown.clone()), stopping);
+    notifications.abort();
     Ok(())
 }
 
@@ -72,7 +65,7 @@ pub(super) fn load_config(
 
 /// Bound listeners and idle pollers.
 pub(super) struct Exporter {
-    bound: Bound,
+    pub(super) bound: Bound,
     accounts: Accounts<Client>,
 }
 
@@ -83,7 +76,7 @@ impl Exporter {
     /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
     pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
         let settings = Settings {
-            telemetry_path: web.telemetry_path.as_str().to_owned(),
+            telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             ..Settings::default()
         };
@@ -106,15 +99,10 @@ impl Exporter {
         for address in bound.local_addrs() {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"), %address,
-                path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
+                path = web.telemetry_path, accounts = config.accounts.len(), "listening"
             );
         }
         Ok(Self { bound, accounts })
-    }
-
-    /// The bound addresses.
-    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
-        self.bound.local_addrs()
     }
 
     /// Polls, renders and serves until `shutdown` and the end of all responses in progress.
@@ -185,10 +173,6 @@ impl<S: Source> Accounts<S> {
         };
         accounts.instruments.config_loaded(clock.now());
         let mut limiters = RateLimiters::new(config.max_concurrent_requests);
-        for account in &config.accounts {
-            let api = &account.api;
-            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
-        }
         let mut transports = Transports::default();
         let stagger = stagger(config.accounts.len(), first_walks_within);
         let mut first_walk_in = Duration::ZERO;
@@ -198,10 +182,12 @@ impl<S: Source> Accounts<S> {
             let client = client.map_err(|error| {
                 ExitError::Configuration(format!("account {}: {error}", account.name))
             })?;
+            let (api, auth_id) = (&account.api, &account.auth_id);
+            let limiter = limiters.limiter(&api.base_url, auth_id, api.requests_per_second);
             let deps = PollerDeps {
                 clock,
                 instruments,
-                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+                limiter,
             };
             let source = source(account, Arc::new(client), &deps);
             let (poller, reader) = Poller::new(account.clone(), source, deps, first_walk_in);

@@ -21,6 +21,7 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use url::{Host, Url};
 
+pub use crate::telemetry::labels::Watch;
 use crate::telemetry::labels::closed_label;
 
 /// Everything the process needs to know.
@@ -229,20 +230,6 @@ pub struct GroupMatch {
     /// Against the endpoint's sub-account, "" for the main account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_account: Option<Pattern>,
-}
-
-closed_label! {
-    /// How much an endpoint matters to the operator; the `watch` label.
-    #[derive(Default)]
-    Watch {
-        /// An alert needs attention at once.
-        Page = "page",
-        /// An alert can wait for working hours.
-        #[default]
-        Notice = "notice",
-        /// No alert.
-        Ignore = "ignore",
-    }
 }
 
 /// Memory of all compiled expressions of a configuration together, in bytes.

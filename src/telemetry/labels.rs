@@ -134,6 +134,38 @@ closed_label! {
     }
 }
 
+closed_label! {
+    /// The meaning of a path; the `handler` label.
+    Route {
+        /// The telemetry path.
+        Metrics = "metrics",
+        /// The start page.
+        Index = "index",
+        /// `/probe`.
+        Probe = "probe",
+        /// `/-/healthy` and `/healthz`.
+        Healthy = "healthy",
+        /// `/-/ready` and `/readyz`.
+        Ready = "ready",
+        /// Any other path.
+        Other = "other",
+    }
+}
+
+closed_label! {
+    /// How much an endpoint matters to the operator; the `watch` label.
+    #[derive(Default)]
+    Watch {
+        /// An alert needs attention at once.
+        Page = "page",
+        /// An alert can wait for working hours.
+        #[default]
+        Notice = "notice",
+        /// No alert.
+        Ignore = "ignore",
+    }
+}
+
 /// The reason of a walk that could not be proven complete.
 pub const INCONSISTENT: &str = "inconsistent";
 /// The reason of a walk that took too long.

@@ -15,10 +15,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     filter::Targets,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields,
-        format::{JsonFields, Writer},
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     layer::{Layer, SubscriberExt},
     registry::{LookupSpan, Registry},
 };
@@ -53,34 +50,28 @@ where
     let with_target = level > LevelFilter::INFO;
     // By default a write error is reported with `eprintln!`, which panics if standard error is closed.
     // Without the report, the line is lost and the program continues.
-    match format {
-        Format::Logfmt => {
-            let layer = tracing_logfmt::builder()
-                .with_target(with_target)
-                .with_span_name(false)
-                .with_span_path(false)
-                .with_ansi_color(colours)
-                .layer::<Registry>()
-                .map_event_format(OneLine)
-                .with_writer(writer)
-                .log_internal_errors(false);
-            Dispatch::new(Registry::default().with(layer.with_filter(filter)))
-        }
-        Format::Json => {
-            let events = tracing_subscriber::fmt::format()
-                .json()
-                .flatten_event(true)
-                .with_target(with_target)
-                .with_current_span(true)
-                .with_span_list(false);
-            let layer = tracing_subscriber::fmt::layer()
-                .fmt_fields(JsonFields::new())
-                .event_format(OneLine(events))
-                .with_writer(writer)
-                .log_internal_errors(false);
-            Dispatch::new(Registry::default().with(layer.with_filter(filter)))
-        }
-    }
+    let layer = match format {
+        Format::Logfmt => tracing_logfmt::builder()
+            .with_target(with_target)
+            .with_span_name(false)
+            .with_span_path(false)
+            .with_ansi_color(colours)
+            .layer()
+            .map_event_format(OneLine)
+            .with_writer(writer)
+            .log_internal_errors(false)
+            .boxed(),
+        Format::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_target(with_target)
+            .with_span_list(false)
+            .map_event_format(OneLine)
+            .with_writer(writer)
+            .log_internal_errors(false)
+            .boxed(),
+    };
+    Dispatch::new(Registry::default().with(layer.with_filter(filter)))
 }
 
 /// A format that escapes control characters, line separators and direction marks, so that no field

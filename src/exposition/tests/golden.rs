@@ -6,7 +6,7 @@ use super::{fixtures::*, parser::checked};
 use crate::{
     exposition::{Exposition, Format, single_run},
     snapshot::{AccountState, Application, Endpoint, Field, Shown, channel},
-    telemetry::{Instruments, Operation, ThrottleCause},
+    telemetry::{Instruments, Metric, Operation, ThrottleCause},
 };
 
 /// An account with every optional value and family.
@@ -95,8 +95,8 @@ fn rich() -> AccountState {
 fn accounts() -> (Vec<AccountState>, Instruments) {
     let instruments = Instruments::new();
     let main = instruments.account("main");
-    main.walk_started();
-    main.walk_started();
+    main.count(Metric::Walks, &[], 1);
+    main.count(Metric::Walks, &[], 1);
     main.registration_changes(1, 0);
     main.request(
         Operation::ListEndpoints,
@@ -112,7 +112,9 @@ fn accounts() -> (Vec<AccountState>, Instruments) {
         ThrottleCause::Limiter,
         std::time::Duration::from_millis(200),
     );
-    instruments.account("down").walk_failed("auth");
+    instruments
+        .account("down")
+        .count(Metric::WalkFailures, &["auth"], 1);
     instruments.config_loaded(at(-10));
     instruments.http_request("metrics", 200);
     let states = vec![rich(), fresh("new"), failed(&fresh("down"), "auth")];

@@ -277,12 +277,12 @@ async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
             .to_owned()
     };
     assert_eq!(walks(), "0");
-    counted.walk_started();
+    counted.count(Metric::Walks, &[], 1);
     advance(Duration::from_millis(999)).await;
     assert_eq!(walks(), "0");
     advance(Duration::from_millis(1)).await;
     assert_eq!(walks(), "1");
-    counted.walk_started();
+    counted.count(Metric::Walks, &[], 1);
     let mut publisher = publisher;
     publisher.publish(failed(&fresh("main"), "auth"));
     drop(publisher);

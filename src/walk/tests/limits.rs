@@ -75,7 +75,7 @@ async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
         Fixture::sharing(
             &list,
             account,
-            limiters.limiter(&url, &format!("MA_{number}")),
+            limiters.limiter(&url, &format!("MA_{number}"), None),
         )
     };
     let fixtures = (0..300).map(fixture).collect();

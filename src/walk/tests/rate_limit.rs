@@ -91,21 +91,15 @@ async fn a_wait_for_the_cap_is_counted_like_a_wait_for_the_limiter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_with_one_auth_id_share_the_slowest_rate() {
+async fn accounts_with_one_auth_id_share_a_limiter() {
     let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
     let mut limiters = RateLimiters::new(2);
-    limiters.announce(&url, "MA_1", Some(5.0));
-    limiters.announce(&url, "MA_1", Some(2.0));
-    limiters.announce(&url, "MA_2", None);
-    assert!(Arc::ptr_eq(
-        &limiters.limiter(&url, "MA_1"),
-        &limiters.limiter(&url, "MA_1")
-    ));
-    assert_eq!(
-        limiters.limiter(&url, "MA_1").time_for(10),
-        Duration::from_secs(5)
-    );
-    assert_eq!(limiters.limiter(&url, "MA_2").time_for(10), Duration::ZERO);
+    let first = limiters.limiter(&url, "MA_1", Some(2.0));
+    let second = limiters.limiter(&url, "MA_1", Some(2.0));
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(first.time_for(10), Duration::from_secs(5));
+    let other = limiters.limiter(&url, "MA_2", None);
+    assert_eq!(other.time_for(10), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use clap::Parser;
 use tempfile::TempDir;
 use vobiz_exporter::cli::{Cli, Command};
 use yaml_rust2::{Yaml, YamlLoader};
@@ -124,7 +125,7 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
 async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
     let services = services();
     let simulate = command(&services, "vendor");
-    let parsed = Cli::read([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
+    let parsed = Cli::try_parse_from([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
     assert!(matches!(parsed.command, Some(Command::Simulate { .. })));
     let here = simulate.iter().map(|word| {
         if word.starts_with("--listen") {

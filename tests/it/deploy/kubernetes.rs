@@ -2,6 +2,7 @@
 
 use std::{fs, process::Stdio};
 
+use clap::Parser;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 use vobiz_simulator::{Options, Vendor, World};
@@ -211,7 +212,7 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     let container = &of_kind(&all, "Deployment")["spec"]["template"]["spec"]["containers"][0];
     let arguments = container["args"].as_array().unwrap();
     let arguments = arguments.iter().map(|word| word.as_str().unwrap());
-    let cli = Cli::read(["vobiz-exporter"].into_iter().chain(arguments)).unwrap();
+    let cli = Cli::try_parse_from(["vobiz-exporter"].into_iter().chain(arguments)).unwrap();
     assert_eq!(cli.command, None);
     let serve = cli.serve;
     assert!(!serve.once && !serve.healthcheck && !serve.is_check());

@@ -46,7 +46,11 @@ impl Exporter {
             let deps = PollerDeps {
                 clock,
                 instruments: own,
-                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+                limiter: limiters.limiter(
+                    &account.api.base_url,
+                    &account.auth_id,
+                    account.api.requests_per_second,
+                ),
             };
             let source = Arc::new(PausedClient(client));
             let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
