@@ -15,8 +15,7 @@ use url::Url;
 use super::{
     error::{self, ClientError, Error},
     json::pick,
-    page::{Page, read_page},
-    row::{Endpoint, read_row},
+    row::{Endpoint, Page, read_endpoint, read_page},
     transport::{Http, Transports},
 };
 use crate::{
@@ -133,11 +132,9 @@ impl Client {
         };
         let Response { body, status, .. } = self.get(Operation::RetrieveEndpoint, url).await?;
         // The record alone does not prove success: an error may repeat the id of the request.
-        let is_error = match pick(&body, &["error", "status"]) {
-            Ok([error, status]) => error::is_error_body(error, status),
-            Err(_) => false,
-        };
-        let message = match read_row(&body).0.content {
+        let is_error = pick(&body, &["error", "status"])
+            .is_ok_and(|[error, status]| error::is_error_body(&error, &status));
+        let message = match read_endpoint(&body) {
             Ok(_) if is_error => "an error where an endpoint was expected",
             Ok(endpoint) if endpoint.id == id => return Ok((endpoint, status)),
             Ok(_) => "the record of another endpoint",

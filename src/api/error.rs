@@ -187,16 +187,14 @@ pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option
 
 /// `error.details.retryAfter` of an error's body, which may be empty, HTML, or truncated.
 fn retry_after_in_body(body: &str) -> Option<Duration> {
-    let [error] = pick(body, &["error"]).ok()?;
-    let [details] = pick(error?, &["details"]).ok()?;
-    let keys = pick(details?, &["retryAfter", "retry_after"]).ok()?;
-    let mut values = keys.into_iter().map(Json::read);
-    let seconds = values.find_map(|value| match value.ok()? {
-        Json::Text(text) if !text.trim().is_empty() => Some(text),
-        Json::Number(number) => Some(number.into()),
+    let object = |text, key| match pick(text, &[key]) {
+        Ok([Json::Object(object)]) => Some(object),
         _ => None,
-    });
-    wait(seconds?.trim().parse().ok()?)
+    };
+    let details = object(object(body, "error")?, "details")?;
+    let values = pick(details, &["retryAfter", "retry_after"]).ok()?;
+    let mut words = values.iter().filter_map(Json::word);
+    wait(words.find(|word| !word.is_empty())?.parse().ok()?)
 }
 
 /// The wait that a number of seconds asks for; `None` for none and for nonsense.
@@ -204,11 +202,14 @@ fn wait(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_WAIT)))
 }
 
-/// Whether these raw values of a body's `error` and `status` announce an error. Empty ones do not.
-pub(super) fn is_error_body(error: Option<&str>, status: Option<&str>) -> bool {
-    let is_error = |status: &str| status.eq_ignore_ascii_case("error");
-    matches!(Json::read(status), Ok(Json::Text(status)) if is_error(&status))
-        || !matches!(error, None | Some("null" | "false" | "\"\"" | "{}" | "[]"))
+/// Whether these values of a body's `error` and `status` announce an error. Empty ones do not.
+pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
+    let has_error = match error {
+        Json::Null | Json::Bool(false) | Json::Array("[]") | Json::Object("{}") => false,
+        Json::Text(text) => !text.is_empty(),
+        _ => true,
+    };
+    has_error || matches!(status, Json::Text(text) if text.eq_ignore_ascii_case("error"))
 }
 
 /// Why a connection failed, without text of the peer.

@@ -111,7 +111,7 @@ impl Exporter {
         let instruments = self.accounts.instruments;
         let mut tasks = JoinSet::new();
         for (poller, reader) in pollers.into_iter().zip(&readers) {
-            let account = Arc::clone(&reader.current().account);
+            let account = Arc::clone(&reader.borrow().account);
             tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
         }
         let exposition = Exposition::new(readers, instruments.clone());
@@ -120,7 +120,6 @@ impl Exporter {
             let rendering = restart_rendering(|| rendered.clone().run());
             until.run_until_cancelled(rendering).await;
         });
-        let exposition = Arc::new(exposition);
         self.bound.serve(exposition, instruments, shutdown).await;
         tasks.shutdown().await;
         tracing::info!("shutdown complete");

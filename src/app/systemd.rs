@@ -58,7 +58,7 @@ impl Systemd {
             return;
         }
         let current = || {
-            let outcomes = accounts.iter().map(|account| account.current().up);
+            let outcomes = accounts.iter().map(|account| account.borrow().up);
             status(&outcomes.collect::<Vec<_>>())
         };
         let mut sent = current();

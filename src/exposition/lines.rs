@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, mem};
 
 use bytes::Bytes;
 
-use super::gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipWriter};
+use super::gzip::{Chunk, Encoding, GzipMember, GzipWriter};
 use crate::{
     clock::UnixMillis,
     telemetry::catalogue::{Family, Metric},
@@ -74,7 +74,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Compressed samples by family, in the order of the catalogue.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Families {
     pub(super) chunks: BTreeMap<Metric, Chunk>,
     pub(super) samples: u64,
@@ -133,10 +133,8 @@ impl FamilyWriter {
     /// The whole exposition.
     pub fn encode(mut self, format: Format, encoding: Encoding) -> Bytes {
         let families = self.finish().chunks;
-        let pieces: Vec<_> = body(&families, format, encoding, &mut self.gzip)
-            .pieces
-            .collect();
-        pieces.concat().into()
+        let body = member(&families, format, &mut self.gzip).body(encoding);
+        body.pieces.collect::<Vec<_>>().concat().into()
     }
 
     fn end_family(&mut self) {
@@ -177,32 +175,21 @@ impl Format {
     }
 }
 
-/// Concatenates families, each below its metadata.
-pub(super) fn concat(families: &BTreeMap<Metric, Chunk>, format: Format, gzip: &mut GzipWriter) {
+/// The exposition of these families, each below its metadata.
+pub(super) fn member<'a>(
+    families: impl IntoIterator<Item = (&'a Metric, &'a Chunk)>,
+    format: Format,
+    gzip: &mut GzipWriter,
+) -> GzipMember {
+    gzip.begin_member();
     for (metric, chunk) in families {
         format.push_metadata(metric.family(), &mut gzip.text);
         gzip.append(chunk, true);
     }
-}
-
-/// Ends an exposition.
-pub(super) fn finish(format: Format, gzip: &mut GzipWriter) -> GzipMember {
     if format == Format::OpenMetrics {
         gzip.text.push_str("# EOF\n");
     }
     gzip.finish_member()
-}
-
-/// The body of an exposition of these families.
-pub(super) fn body(
-    families: &BTreeMap<Metric, Chunk>,
-    format: Format,
-    encoding: Encoding,
-    gzip: &mut GzipWriter,
-) -> EncodedBody {
-    gzip.begin_member();
-    concat(families, format, gzip);
-    finish(format, gzip).body(encoding)
 }
 
 #[cfg(test)]

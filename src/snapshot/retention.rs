@@ -72,10 +72,9 @@ pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
 /// The state of an endpoint at its removal.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RemovedEndpoint {
-    /// The last state that was true or false.
-    pub(super) last_known: Option<bool>,
-    pub(super) lost_at: Option<UnixMillis>,
+struct RemovedEndpoint {
+    last_known: Option<bool>,
+    lost_at: Option<UnixMillis>,
     removed_at: Instant,
 }
 
@@ -111,12 +110,19 @@ impl Removed {
         }
     }
 
-    /// Removes and returns the state of an endpoint that returns `now`; `None` if it is expired.
-    pub(super) fn take(this: &mut Arc<Self>, id: &str, now: Instant) -> Option<RemovedEndpoint> {
+    /// Removes an endpoint that returns `now`. Returns its last state that was true or false, and the
+    /// time of its loss; neither if they are not known or expired.
+    pub(super) fn take(
+        this: &mut Arc<Self>,
+        id: &str,
+        now: Instant,
+    ) -> (Option<bool>, Option<UnixMillis>) {
         if !this.0.contains_key(id) {
-            return None;
+            return (None, None);
         }
-        let removed = Arc::make_mut(this).0.remove(id);
-        removed.filter(|removed| !removed.is_expired(now))
+        match Arc::make_mut(this).0.remove(id) {
+            Some(removed) if !removed.is_expired(now) => (removed.last_known, removed.lost_at),
+            _ => (None, None),
+        }
     }
 }

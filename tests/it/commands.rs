@@ -1,6 +1,12 @@
 //! The command line: output and exit code of each command.
 
-use tokio::net::TcpListener;
+use std::time::Duration;
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
 use crate::harness::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
@@ -335,4 +341,52 @@ async fn scrapes_above_the_limit_get_503_and_health_checks_do_not() {
         (get(&address, "/metrics").await.status == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_checks() {
+    let vendor = vendor_of(3_000).await;
+    let groups = "metrics: {groups: [timestamps, permissions, contact]}";
+    let listen = ["--web.listen-address=127.0.0.1:0"];
+    let process = Program::configured(&configuration(&vendor, groups), &listen).start();
+    let address = process.listens(1).await.remove(0);
+    until("the large snapshot", || async {
+        let answer = get(&address, "/metrics").await;
+        (answer.body.len() > 5_000_000).then_some(())
+    })
+    .await;
+
+    // By default, 40 scrapes and 512 connections are allowed.
+    let mut stalled = Vec::new();
+    for _ in 0..40 {
+        stalled.push(SlowReader::ask(&address, "/metrics").await);
+    }
+    let mut others = Vec::new();
+    for number in 0..600 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        if number % 2 == 0 {
+            let half = b"GET /metrics HTTP/1.1\r\nHost: exp";
+            stream.write_all(half).await.unwrap();
+        }
+        others.push(stream);
+    }
+    // Less than the time after which a half-sent head ends its connection.
+    let soon = Duration::from_secs(8);
+    let answers = timeout(soon, async {
+        for path in ["/-/healthy", "/-/ready"] {
+            assert_eq!(get(&address, path).await.status, 200, "{path}");
+        }
+        assert_eq!(get(&address, "/metrics").await.status, 503);
+        // A scrape that ends makes room for another one.
+        assert_eq!(stalled.remove(0).finish().await.status, 200);
+        until("a permit is free", || async {
+            (get(&address, "/metrics").await.status == 200).then_some(())
+        })
+        .await;
+    });
+    answers.await.expect("no connection keeps others waiting");
+    for reader in stalled {
+        let answer = reader.finish().await;
+        assert_eq!(answer.status, 200, "a response in progress is not cut off");
+    }
 }

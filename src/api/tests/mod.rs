@@ -20,7 +20,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use self::server::{Reply, TestServer, page};
-use super::{page::read_page, row::read_row, *};
+use super::{
+    row::{read_endpoint, read_page},
+    *,
+};
 use crate::{
     clock::{Clock, UnixMillis},
     config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
@@ -140,7 +143,7 @@ impl Subject {
 }
 
 fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
-    read_row(raw).0.content
+    read_endpoint(raw)
 }
 
 /// The record of a row with an id and `rest`, which begins with a comma.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use reqwest::StatusCode;
 
-use crate::api::{Error, ErrorKind, Page, Rejection, Row, RowShape, page::read_page};
+use crate::api::{Error, ErrorKind, Page, Rejection, Row, row::read_page};
 
 /// The page that the response to a request for a hundred rows gives.
 fn page(body: &str) -> Result<Page, (ErrorKind, String)> {
@@ -243,30 +243,4 @@ fn hostile_json() -> impl Strategy<Value = String> {
         "99999999999999999999",
     ]);
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
-}
-
-#[test]
-fn the_shape_of_a_page_combines_its_rows() {
-    let shape = |objects: &str| page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().shape;
-    assert_eq!(shape("[]"), RowShape::default());
-    // A row that cannot be read has the default shape.
-    assert_eq!(
-        shape(r#"[{"sip_expires":null,"created_at":"x"},7]"#),
-        RowShape::default()
-    );
-    for key in [
-        "sip_expires",
-        "sip_user_agent",
-        "sip_contact",
-        "sip_registration",
-    ] {
-        let seen = shape(&format!(
-            r#"[{{"endpoint_id":1}},{{"endpoint_id":2,"{key}":null}}]"#
-        ));
-        assert!(seen.registration_keys && !seen.narrative_keys, "{key}");
-    }
-    for key in ["created_at", "updated_at", "allow_voice", "allow_apps"] {
-        let seen = shape(&format!(r#"[{{"endpoint_id":1,"{key}":null}}]"#));
-        assert!(seen.narrative_keys && !seen.registration_keys, "{key}");
-    }
 }

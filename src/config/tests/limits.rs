@@ -2,6 +2,8 @@
 
 use std::{fmt::Write, fs, time::Duration};
 
+use proptest::prelude::*;
+
 use super::{errors_with, testdata, with_variables};
 use crate::config::load;
 
@@ -239,4 +241,94 @@ fn a_file_may_come_through_a_descriptor() {
             .contains("accounts[0].auth_token_file: token file"),
         "{message}"
     );
+}
+
+/// Pieces of a configuration, in valid and invalid order.
+fn hostile_text() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "accounts",
+        "api",
+        "poll",
+        "groups",
+        "match",
+        "alias",
+        "flip_share",
+        "interval",
+        "base_url",
+        "auth_id",
+        "auth_token",
+        "auth_token_file",
+        "name",
+        "main",
+        ":",
+        ": ",
+        " = ",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        ",",
+        "\"",
+        "'",
+        "'''",
+        "\\u0000",
+        "&a",
+        "*a",
+        "<<",
+        "!!binary",
+        "---",
+        "#",
+        "|",
+        ">",
+        "~",
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1e999",
+        ".inf",
+        "60s",
+        "0.5",
+        "(",
+        "a{9}",
+        ".*",
+        "http://",
+        "127.0.0.1",
+        "\u{202e}",
+        "\u{0}",
+        "\t",
+    ]);
+    prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// No file panics or overflows, whatever it holds.
+    #[test]
+    fn any_file_is_loaded_or_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        text in hostile_text(),
+        value in hostile_text(),
+    ) {
+        let account = format!(
+            "accounts: [{{name: main, auth_id: MA_1, auth_token: a}}]\napi: {{proxy_url: {value}}}\npoll: {value}"
+        );
+        for suffix in [".yaml", ".toml"] {
+            let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+            for content in [&bytes[..], text.as_bytes(), account.as_bytes()] {
+                fs::write(file.path(), content).unwrap();
+                if let Err(errors) = load(Some(file.path()), &[]) {
+                    prop_assert!(!errors.to_string().is_empty());
+                }
+            }
+        }
+        let variables = [("VOBIZ_EXPORTER__POLL".to_owned(), value), (text, String::new())];
+        let loaded = load(None, &variables);
+        prop_assert!(loaded.is_err(), "it has no account");
+    }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::UnixMillis,
-    exposition::{Format, account::RenderedAccount, lines::FamilyWriter},
+    exposition::{Format, cache::RenderedAccount, lines::FamilyWriter},
     snapshot::{AccountState, Detail, Details, Endpoint, Snapshot},
     telemetry::catalogue::{Metric, Part},
 };

@@ -113,7 +113,7 @@ pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountStat
 /// An exposition of these accounts, with their counters at 0.
 pub(super) fn exposition(
     states: impl IntoIterator<Item = AccountState>,
-) -> (Exposition, Vec<Publisher>) {
+) -> (Arc<Exposition>, Vec<Publisher>) {
     let instruments = Instruments::new();
     let channels = states.into_iter().map(|state| {
         instruments.account(&state.account);

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     exposition::{
-        DataSource, Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter,
+        DataSource, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
     },
     snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
@@ -289,6 +290,37 @@ async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
         .await
         .unwrap();
     assert_eq!(walks(), "2", "and after every walk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scrape_is_answered_while_an_account_is_rendered() {
+    let state = good("main", snapshot(phones(3), None, facts(0)));
+    let (exposition, _publishers) = exposition([state.clone()]);
+    let (rendering, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let cache = Arc::clone(&exposition);
+    let batch = vec![(0, Arc::new(state))];
+    let update = tokio::task::spawn_blocking(move || {
+        cache.update(batch, |state, last, writer| {
+            rendering.send(()).unwrap();
+            // It ends when the test ends, too.
+            let _ = released.recv();
+            RenderedAccount::new(state, last, writer)
+        })
+    });
+    let long = Duration::from_secs(20);
+    begun.recv_timeout(long).unwrap();
+    // The metrics of the exporter itself are encoded again, and the snapshot is withdrawn.
+    for passed in [Duration::ZERO, Duration::from_secs(2), MAX_AGE] {
+        advance(passed).await;
+        let (answer, answered) = mpsc::channel();
+        let exposition = exposition.clone();
+        tokio::task::spawn_blocking(move || answer.send(scrape(&exposition)));
+        let samples = answered.recv_timeout(long).expect("a scrape does not wait");
+        assert_eq!(shows_snapshot(&samples, "main"), passed < MAX_AGE);
+    }
+    release.send(()).unwrap();
+    update.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

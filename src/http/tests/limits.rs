@@ -169,6 +169,13 @@ async fn a_connection_with_a_response_in_progress_is_never_evicted() {
     assert_eq!(scraper.bytes(LARGE).await.len(), LARGE);
 }
 
+#[test]
+fn scrapes_and_probes_leave_connections_for_health_checks_by_default() {
+    let settings = Settings::default();
+    assert!(settings.max_requests > 0, "0 means no limit");
+    assert!(settings.max_requests + settings.max_probes < settings.max_connections);
+}
+
 #[tokio::test]
 async fn a_new_connection_waits_while_every_connection_has_a_response_in_progress() {
     let server = Harness::start(Settings {

@@ -484,13 +484,21 @@ fn groups_are_matched_only_for_endpoints_that_are_new_or_changed() {
 
 #[test]
 fn the_latest_removals_are_remembered_and_the_oldest_forgotten() {
-    let many = |from: u32| (from..from + 60_000).map(|id| endpoint(&id.to_string(), Some(false)));
-    let (first, _) = build(0, many(0), None, Retention::NOTHING);
-    let (second, _) = build(1, many(100_000), Some(&first), Retention::NOTHING);
-    let phone = |registered| [endpoint("phone", Some(registered))];
-    let (third, _) = build(2, phone(true), Some(&second), Retention::NOTHING);
-    let (lost, _) = build(3, phone(false), Some(&third), Retention::NOTHING);
-    let (empty, _) = build(4, [], Some(&lost), Retention::NOTHING);
-    let (back, _) = build(5, phone(false), Some(&empty), Retention::NOTHING);
-    assert_eq!(lost_at(&back, "phone"), Some(minute(3)));
+    let batch = |name: &'static str, registered| {
+        (0..60_000).map(move |id| endpoint(&format!("{name} {id}"), Some(registered)))
+    };
+    let next = |at, endpoints, previous: &Snapshot| {
+        build(at, endpoints, Some(previous), Retention::NOTHING).0
+    };
+    let (first, _) = build(0, batch("old", true), None, Retention::NOTHING);
+    let first = next(1, batch("old", false), &first);
+    assert_eq!(lost_at(&first, "old 7"), Some(minute(1)));
+    let second = next(2, batch("new", true), &first);
+    let second = next(3, batch("new", false), &second);
+    let (empty, _) = build(4, [], Some(&second), Retention::NOTHING);
+    // Together they are 120,000 removals.
+    let both = ["old 7", "new 7"].map(|id| endpoint(id, Some(false)));
+    let (back, _) = build(5, both, Some(&empty), Retention::NOTHING);
+    assert_eq!(lost_at(&back, "old 7"), None, "forgotten");
+    assert_eq!(lost_at(&back, "new 7"), Some(minute(3)));
 }

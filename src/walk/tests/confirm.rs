@@ -38,7 +38,7 @@ impl Run {
     async fn at(&self, seconds: u64) -> Arc<AccountState> {
         let moment = self.start + Duration::from_secs(seconds);
         sleep(moment.saturating_duration_since(Instant::now())).await;
-        self.reader.current()
+        self.reader.borrow().clone()
     }
 }
 
@@ -102,15 +102,11 @@ async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
             list.set_registered(0..40, false);
             // Jitter delays a tick by a tenth of the interval at most.
             let mut reader = run.reader.clone();
-            while !reader.current().confirming {
-                reader.next().await;
-            }
+            let _ = reader.wait_for(|state| state.confirming).await;
             let seen = Instant::now();
-            while reader.current().confirming {
-                reader.next().await;
-            }
+            let _ = reader.wait_for(|state| !state.confirming).await;
             assert_eq!(seen.elapsed().as_secs(), early);
-            assert_eq!(shown(&reader.current()), (40, 0));
+            assert_eq!(shown(&reader.borrow()), (40, 0));
             let lost = super::list::count(&instruments, "vobiz_registration_changes_total", "lost");
             assert_eq!(lost, 40);
         })
@@ -143,12 +139,12 @@ async fn a_failed_walk_between_two_that_agree_changes_nothing() {
     fixture.poller.walk().await.unwrap();
     list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
     fixture.poller.walk().await.unwrap_err();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((state.up, state.confirming), (Some(false), true));
     assert_eq!(shown(&state), (40, 40), "the old snapshot stays");
     sleep(20 * SECOND).await;
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((10, 10), false));
 }
 
@@ -162,15 +158,15 @@ async fn a_walk_that_contradicts_both_others_must_be_confirmed_itself() {
     sleep(20 * SECOND).await;
     let rows = replace(&list, Vec::new());
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((40, 40), true));
     sleep(20 * SECOND).await;
     replace(&list, rows);
     fixture.poller.walk().await.unwrap();
-    assert!(fixture.reader.current().confirming, "still no two agree");
+    assert!(fixture.reader.borrow().confirming, "still no two agree");
     sleep(20 * SECOND).await;
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((40, 0), false));
 }
 
@@ -188,12 +184,12 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
         fixture.poller.walk().await.unwrap();
         let withdrawn = walk >= 4;
         assert_eq!(
-            shown(&fixture.reader.current()).1 == 40,
+            shown(&fixture.reader.borrow()).1 == 40,
             !withdrawn,
             "{walk}"
         );
     }
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert!(state.withdraw_at.unwrap() > Instant::now());
 }
 
@@ -204,18 +200,18 @@ async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back(
     fixture.poller.walk().await.unwrap();
     list.set_registered(0..3, false);
     fixture.poller.walk().await.unwrap();
-    let lost = lost_at(&fixture.reader.current(), "0");
+    let lost = lost_at(&fixture.reader.borrow(), "0");
     assert!(lost.is_some());
     let rows = replace(&list, Vec::new());
     for _ in 0..2 {
         sleep(60 * SECOND).await;
         fixture.poller.walk().await.unwrap();
     }
-    assert_eq!(shown(&fixture.reader.current()), (0, 0));
+    assert_eq!(shown(&fixture.reader.borrow()), (0, 0));
     sleep(3_600 * SECOND).await;
     replace(&list, rows);
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), lost_at(&state, "0")), ((50, 47), lost));
 }
 
@@ -227,7 +223,53 @@ async fn up_to_the_share_a_fleet_may_change_at_once() {
         fixture.poller.walk().await.unwrap();
         list.set_registered(0..changed, false);
         fixture.poller.walk().await.unwrap();
-        assert!(!fixture.reader.current().confirming, "{changed} of {count}");
+        assert!(!fixture.reader.borrow().confirming, "{changed} of {count}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_configured_share_decides_which_changes_are_published_at_once() {
+    for (share, changed, waits) in [
+        (0.0, 1, true),
+        (0.1, 4, false),
+        (0.1, 5, true),
+        (0.9, 36, false),
+        (0.9, 37, true),
+        (1.0, 40, false),
+    ] {
+        let list = List::of(40);
+        let mut account = account();
+        account.poll.flip_share = share;
+        let mut fixture = Fixture::new(&list, account);
+        fixture.poller.walk().await.unwrap();
+        list.set_registered(0..changed, false);
+        fixture.poller.walk().await.unwrap();
+        let state = fixture.reader.borrow().clone();
+        let registered = if waits { 40 } else { 40 - changed as u64 };
+        assert_eq!(
+            (state.confirming, shown(&state)),
+            (waits, (40, registered)),
+            "{changed} of 40 at {share}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_configured_share_decides_whether_two_walks_agree() {
+    for (share, agree) in [(0.1, false), (0.3, true)] {
+        let list = List::of(40);
+        let mut account = account();
+        account.poll.flip_share = share;
+        let mut fixture = Fixture::new(&list, account);
+        fixture.poller.walk().await.unwrap();
+        list.set_registered(0..20, false);
+        fixture.poller.walk().await.unwrap();
+        assert!(fixture.reader.borrow().confirming);
+        sleep(20 * SECOND).await;
+        // Five more: an eighth differs between the two walks.
+        list.set_registered(20..25, false);
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(fixture.reader.borrow().confirming, !agree, "{share}");
     }
 }
 
@@ -240,7 +282,7 @@ async fn removed_and_changed_endpoints_count_together() {
     list.state().rows.truncate(25);
     list.set_registered(0..12, false);
     fixture.poller.walk().await.unwrap();
-    assert!(fixture.reader.current().confirming);
+    assert!(fixture.reader.borrow().confirming);
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,7 +296,7 @@ async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
     list.state().rows.truncate(49);
     list.state().total = Total::Off(51);
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((100, 100), true));
     // A complete walk that agrees with the incomplete one shows more, and is confirmed in turn.
     replace(&list, rows);
@@ -263,7 +305,7 @@ async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
         sleep(20 * SECOND).await;
         fixture.poller.walk().await.unwrap();
     }
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((100, 0), false));
 }
 
@@ -275,11 +317,11 @@ async fn an_account_whose_old_snapshot_is_hidden_is_not_up_before_the_confirmati
     sleep(301 * SECOND).await;
     list.set_registered(0..40, false);
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((state.up, state.confirming), (Some(false), true));
     sleep(15 * SECOND).await;
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((state.up, state.confirming), (Some(true), false));
     assert!(
         lost_at(&state, "7").is_some(),

@@ -11,7 +11,6 @@ use crate::{
     api::{Error, ErrorKind},
     config::Account,
     shutdown,
-    snapshot::Reader,
     walk::{Poller, RateLimiter, RateLimiters},
 };
 
@@ -39,7 +38,7 @@ async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let observe = async {
         sleep(time).await;
         shutdown.cancel();
-        let states = readers.iter().map(Reader::current);
+        let states = readers.iter().map(|reader| reader.borrow().clone());
         states.filter(|state| state.up == Some(true)).count()
     };
     tokio::join!(observe, all).0
@@ -107,7 +106,7 @@ async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval()
     account.api.concurrency = 2;
     let mut fixture = Fixture::new(&list, account);
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!(state.snapshot.as_ref().unwrap().len(), 6_000);
     assert_eq!(
         state.poll_interval,
@@ -186,6 +185,22 @@ async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
     assert_eq!(failure.reason.label(), "rate_limited");
     let pause = failure.not_before.unwrap() - Instant::now();
     assert_eq!(pause.as_secs(), 600, "and is cut to ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_longer_than_the_deadline_does_not_count_against_the_walk() {
+    let list = List::of(45);
+    let limited = Error {
+        retry_after: Some(300 * SECOND),
+        ..fault(ErrorKind::RateLimited)
+    };
+    list.state().faults = [Some(limited)].into();
+    let mut fixture = Fixture::new(&list, account_of(600 * SECOND, 50 * SECOND));
+    let start = Instant::now();
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 300);
+    let state = fixture.reader.borrow().clone();
+    assert_eq!(state.snapshot.as_ref().unwrap().len(), 45);
 }
 
 #[tokio::test(start_paused = true)]

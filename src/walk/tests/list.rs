@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
+    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
     clock::{Clock, UnixMillis},
     config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
     snapshot::Reader,
@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) page_latency: Option<Duration>,
     /// Offset and time of every request.
     pub(super) requests: Vec<(u64, Instant)>,
+    /// The readable rows of every response, if a test collects them.
+    pub(super) served: Option<Vec<Endpoint>>,
     /// Id and time of every retrieved record.
     pub(super) retrieved: Vec<(String, Instant)>,
     /// The record, where it differs from the list.
@@ -101,6 +103,7 @@ impl List {
             latency: Box::new(|| Duration::from_millis(20)),
             page_latency: None,
             requests: Vec::new(),
+            served: None,
             retrieved: Vec::new(),
             record: None,
             token: String::new(),
@@ -172,6 +175,10 @@ impl Source for List {
             .take(limit.min(state.clamp) as usize)
             .map(|endpoint| row(endpoint, &state.broken))
             .collect();
+        if let Some(served) = &mut state.served {
+            let readable = rows.iter().filter_map(|row| row.content.as_ref().ok());
+            served.extend(readable.cloned());
+        }
         let count = i64::try_from(state.rows.len()).unwrap();
         let total = match state.total {
             Total::Right => Some(count),
@@ -183,7 +190,6 @@ impl Source for List {
             rows,
             total,
             clock_offset: None,
-            shape: RowShape::default(),
         })
     }
 

@@ -61,7 +61,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn state(&self) -> Arc<AccountState> {
-        self.reader.current()
+        self.reader.borrow().clone()
     }
 
     /// Ids of the records requested since the last call.

@@ -8,7 +8,7 @@ use super::list::{Fixture, List, Total, account, endpoint};
 use crate::{shutdown, walk::RateLimiter};
 
 fn shown(fixture: &Fixture) -> (usize, u64, u64) {
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     let snapshot = state.snapshot.as_ref().expect("a walk was published");
     (
         snapshot.len(),
@@ -37,7 +37,7 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
                 let missing = u64::from(walk == 1);
                 assert_eq!(shown(&fixture), (249, missing, 0), "rows {from} and {to}");
             }
-            let state = fixture.reader.current();
+            let state = fixture.reader.borrow().clone();
             let rejected = state.snapshot.as_ref().unwrap().walk.rejected_rows;
             assert_eq!(rejected, [0, 0, 0, 0, 1], "rows {from} and {to}");
         }
@@ -92,7 +92,7 @@ async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
     }));
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert!(
         state.snapshot.as_ref().unwrap().endpoint("1").is_some(),
         "it lived throughout"
@@ -157,7 +157,7 @@ async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
         tokio::time::sleep(Duration::from_secs(1_800)).await;
         let up = readers
             .iter()
-            .filter(|reader| reader.current().up == Some(true))
+            .filter(|reader| reader.borrow().up == Some(true))
             .count();
         shutdown.cancel();
         up

@@ -81,6 +81,57 @@ fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 
     }
 }
 
+/// The same edits, and before each response new values of up to `churn.size` rows.
+fn edit_values(churn: Churn) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
+    let mut edit = edit(churn, Deleted::default());
+    let mut rng = Rng::with_seed(churn.seed);
+    move |rows: &mut Vec<Endpoint>| {
+        edit(rows);
+        if rows.is_empty() {
+            return;
+        }
+        for _ in 0..rng.usize(0..=churn.size) {
+            let at = rng.usize(0..rows.len());
+            rows[at].registered = [None, Some(false), Some(true)][rng.usize(0..3)];
+            rows[at].alias = Some(format!("Phone {}", rng.u32(..)));
+        }
+    }
+}
+
+/// Reads a list that stands still, and again while its values change. Returns the endpoints of the second
+/// snapshot with values that no response of the second walk had.
+async fn not_served(
+    list: Arc<List>,
+    (page_size, clamp, concurrency): (u32, u32, usize),
+    churn: Churn,
+) -> Vec<String> {
+    list.state().clamp = clamp;
+    for row in &mut list.state().rows {
+        row.alias = Some(format!("Room {}", row.id));
+    }
+    let fetcher = fetcher(&list, page_size, concurrency);
+    let Ok(Some(first)) = list::read_overlapping(&fetcher).await else {
+        panic!("a list that stands still is read")
+    };
+    let previous = build(first.builder.finish());
+    list.state().edit = Some(Box::new(edit_values(churn)));
+    list.state().served = Some(Vec::new());
+    let Ok(Some(second)) = list::read_overlapping(&fetcher).await else {
+        return Vec::new();
+    };
+    let facts = WalkFacts::new(START, START, Duration::ZERO);
+    let list_read = second.builder.finish();
+    let (found, _) = list_read.build(Some(&previous), facts, Retention::NOTHING, &|_| None);
+    let served = list.state().served.take().unwrap();
+    let served: HashSet<_> = (served.iter())
+        .map(|row| (&*row.id, row.registered, row.alias.as_deref().unwrap_or("")))
+        .collect();
+    let shown = found.endpoints();
+    let shown = shown.map(|one| (one.id, one.registered, one.alias));
+    let wrong = shown.filter(|one| !served.contains(one));
+    wrong.map(|one| format!("{one:?}")).collect()
+}
+
 /// What is odd about a list from the start.
 #[derive(Debug, Clone, Copy)]
 struct Oddities {
@@ -187,6 +238,21 @@ proptest! {
         let list = odd_list(size, Oddities { twins: 0, broken, total }, seed);
         let lost = in_paused_time(lost(list, (page_size, clamp, concurrency), churn, false));
         prop_assert!(lost.as_deref().unwrap_or(&[]).is_empty(), "lost {lost:?}");
+    }
+
+    #[test]
+    fn every_value_of_a_snapshot_was_served_during_its_walk(
+        size in 1_u64..300,
+        page_size in 2_u32..60,
+        clamp in 2_u32..60,
+        concurrency in 1_usize..6,
+        seed in any::<u64>(),
+        edits in 0_usize..30,
+    ) {
+        let churn = Churn { seed, chance: 0.1, size: edits, oldest_first: true };
+        let list = odd_list(size, NOTHING_ODD, seed);
+        let wrong = in_paused_time(not_served(list, (page_size, clamp, concurrency), churn));
+        prop_assert!(wrong.is_empty(), "{wrong:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn snapshot(fixture: &Fixture) -> std::sync::Arc<Snapshot> {
-    fixture.reader.current().snapshot.clone().unwrap()
+    fixture.reader.borrow().snapshot.clone().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn an_empty_list_is_believed_only_with_a_count_of_zero() {
     }
     list.state().total = Total::Right;
     fixture.poller.walk().await.unwrap();
-    assert_eq!(fixture.reader.current().up, Some(true));
+    assert_eq!(fixture.reader.borrow().up, Some(true));
 }
 
 #[tokio::test(start_paused = true)]

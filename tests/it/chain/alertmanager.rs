@@ -19,7 +19,7 @@ pub struct Alertmanager {
 
 impl Alertmanager {
     /// Starts so many times as fast as shipped, and sends to this receiver.
-    pub async fn telling(receiver: &str, speed: u64) -> Self {
+    pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
 

@@ -41,7 +41,7 @@ async fn the_whole_chain_runs_until_ctrl_c() {
     loop {
         for message in stack.receiver.messages().split_off(shown) {
             shown += 1;
-            for news in memory.hear(&message) {
+            for news in memory.take(&message) {
                 writeln!(out, "{}: {news}", message.about()).unwrap();
             }
         }

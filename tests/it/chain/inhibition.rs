@@ -139,7 +139,7 @@ async fn each_rule_of_inhibition_keeps_back_what_it_should_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn whoever_receives_it_a_group_is_one_account_of_one_job() {
+async fn for_every_receiver_a_group_is_one_account_of_one_job() {
     let example = read(ALERTMANAGER);
     let grouped = "  group_by: [job, account]\n";
     assert_eq!(example.matches("group_by").count(), 1, "for all routes");

@@ -16,7 +16,7 @@ pub struct Message {
     pub receiver: String,
     /// The route and the labels of its group.
     pub group_key: String,
-    pub alerts: Vec<Told>,
+    pub alerts: Vec<Alert>,
     group_labels: Labels,
     named: String,
     left_out: u64,
@@ -24,7 +24,7 @@ pub struct Message {
 
 /// One alert in a message.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Alert {
     pub fingerprint: String,
     /// `firing` or `resolved`.
     pub status: String,
@@ -38,7 +38,7 @@ impl Message {
         Self {
             receiver: path.trim_matches('/').to_owned(),
             group_key: text(&body["groupKey"]),
-            alerts: alerts.iter().map(Told::read).collect(),
+            alerts: alerts.iter().map(Alert::read).collect(),
             group_labels: labels(&body["groupLabels"]),
             named: text(&body["receiver"]),
             left_out: body["truncatedAlerts"].as_u64().unwrap_or_default(),
@@ -55,7 +55,7 @@ impl Message {
     /// What it says that fires.
     pub fn firing(&self) -> impl Iterator<Item = String> {
         let firing = self.alerts.iter().filter(|alert| alert.status == "firing");
-        firing.map(Told::name)
+        firing.map(Alert::name)
     }
 
     /// What no message may be: about more than one account, grouped by anything else, cut, or misdirected.
@@ -83,7 +83,7 @@ impl Message {
     }
 }
 
-impl Told {
+impl Alert {
     fn read(alert: &Value) -> Self {
         Self {
             fingerprint: text(&alert["fingerprint"]),

@@ -17,8 +17,8 @@ struct State {
 }
 
 impl Memory {
-    /// Hears a message; gives what is new in it. The whole group is told whenever one of it has changed.
-    pub fn hear(&mut self, message: &Message) -> Vec<String> {
+    /// Takes a message; gives what is new in it. A message holds the whole group whenever one of it has changed.
+    pub fn take(&mut self, message: &Message) -> Vec<String> {
         let mut news = Vec::new();
         for alert in &message.alerts {
             let key = (message.receiver.clone(), alert.fingerprint.clone());
@@ -34,7 +34,7 @@ impl Memory {
         news
     }
 
-    /// An alert of this message that the same receiver was told of in another group.
+    /// An alert of this message that the same receiver received in another group.
     pub fn elsewhere(&self, message: &Message) -> Option<String> {
         message.alerts.iter().find_map(|alert| {
             let key = (message.receiver.clone(), alert.fingerprint.clone());

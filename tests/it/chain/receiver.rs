@@ -14,15 +14,15 @@ use crate::harness::until;
 /// Where the example sends what people read.
 const SLACK: &str = "/slack";
 
-/// Listens for webhooks, and for posts as Slack takes them. Clones hear the same.
+/// Listens for webhooks, and for posts as Slack takes them. Clones share what is received.
 #[derive(Clone)]
 pub struct Receiver {
     address: String,
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Received {
     messages: Vec<Message>,
     posts: Vec<Post>,
 }
@@ -32,18 +32,18 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let ears = Arc::clone(&heard);
+        let received = Arc::new(Mutex::new(Received::default()));
+        let shared = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Some((path, body)) = request(stream).await else {
                     continue;
                 };
                 let body: Value = serde_json::from_slice(&body).expect("it is JSON");
-                ears.lock().unwrap().hear(&path, &body);
+                shared.lock().unwrap().take(&path, &body);
             }
         });
-        Self { address, heard }
+        Self { address, received }
     }
 
     /// `HOST:PORT`.
@@ -53,22 +53,22 @@ impl Receiver {
 
     /// All messages so far, in order.
     pub fn messages(&self) -> Vec<Message> {
-        self.heard.lock().unwrap().messages.clone()
+        self.received.lock().unwrap().messages.clone()
     }
 
     /// The first post with this title, once it is there.
     pub async fn post(&self, title: &str) -> Post {
         until(title, || async {
-            let heard = self.heard.lock().unwrap();
-            let mut posts = heard.posts.iter();
+            let received = self.received.lock().unwrap();
+            let mut posts = received.posts.iter();
             posts.find(|post| post.title == title).cloned()
         })
         .await
     }
 }
 
-impl Heard {
-    fn hear(&mut self, path: &str, body: &Value) {
+impl Received {
+    fn take(&mut self, path: &str, body: &Value) {
         if path != SLACK {
             self.messages.push(Message::read(path, body));
             return;

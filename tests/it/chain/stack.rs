@@ -21,17 +21,17 @@ impl Stack {
     /// have blocks of old data.
     pub async fn start(folder: tempfile::TempDir, exporter: Exporter, speed: u64) -> Self {
         let receiver = Receiver::start().await;
-        let alertmanager = Alertmanager::telling(receiver.address(), speed).await;
+        let alertmanager = Alertmanager::notifying(receiver.address(), speed).await;
         aim(folder.path(), exporter.address());
         let prometheus = Prometheus::configured(
             folder,
             &configuration(alertmanager.address(), speed),
-            // How soon an alert that goes on is told again: it must not seem to have ended.
+            // How soon an alert that goes on is sent again: it must not seem to have ended.
             &["--rules.alert.resend-delay=1s"],
         )
         .await;
         // A server that starts takes five seconds to find its targets, which at this speed is long
-        // enough to be told of. So the rules come afterwards.
+        // enough for an alert. So the rules come afterwards.
         prometheus.until_is("up", 1.0).await;
         let rules = prometheus.folder().join("rules");
         fs::create_dir(&rules).expect("it can be made");

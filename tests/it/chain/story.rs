@@ -26,7 +26,7 @@ struct Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: make test-slow"]
-async fn what_happens_is_told_to_the_right_people_once_and_nothing_else_is() {
+async fn each_event_notifies_the_right_receiver_once_and_nothing_else_does() {
     let mut story = Story::begin().await;
     story
         .a_token_is_revoked_and_a_wrong_one_put_in_its_place()
@@ -81,7 +81,7 @@ impl Story {
         });
         self.stack.prometheus.until_is(refusals, 1.0).await;
         // It is tried at once, well before a walk would be: here, three intervals without a good walk
-        // would be told before two refusals are.
+        // would fire before two refusals do.
         fs::write(&self.token, "mistyped-token").unwrap();
         self.expected
             .scene(
@@ -121,7 +121,7 @@ impl Story {
         self.stack
             .replace(Exporter::start(&self.configuration).await)
             .await;
-        // The new one runs for long enough to have forgotten, or doubled, or told of the shift.
+        // The new one runs for long enough to have forgotten, or doubled, or sent an alert for the shift.
         self.stack
             .prometheus
             .until_is(
@@ -129,12 +129,12 @@ impl Story {
                 1.0,
             )
             .await;
-        let told = "count(ALERTS{alertstate=\"firing\"})";
-        self.stack.prometheus.until_is(told, 2.0).await;
+        let firing = "count(ALERTS{alertstate=\"firing\"})";
+        self.stack.prometheus.until_is(firing, 2.0).await;
         let away = "job_account_endpoint:vobiz_endpoint_lost:age_seconds{account=\"shift\"} > 20";
         let away = format!("count({away})");
         self.stack.prometheus.until_is(&away, 12.0).await;
-        self.stack.prometheus.until_is(told, 2.0).await;
+        self.stack.prometheus.until_is(firing, 2.0).await;
         self.expected.scene("the exporter is replaced", &[]).await;
 
         register(&self.vendor, "main", true, |_| true);
@@ -176,7 +176,7 @@ impl Story {
         });
         self.expected
             .scene(
-                "the phones are back, of which nobody was told singly",
+                "the phones are back, for which no single alert was sent",
                 &["pager main: resolved VobizFleetDropped, still VobizWatchedEndpointLost Reception 2"],
             )
             .await;
@@ -202,7 +202,7 @@ impl Story {
                 ],
             )
             .await;
-        // Nothing is known of the lost reception any more, and nobody is told that it is well.
+        // Nothing is known of the lost reception any more, and no message says that it is back.
         self.stack
             .prometheus
             .until(

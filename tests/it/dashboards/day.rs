@@ -51,7 +51,7 @@ pub type Counts = BTreeMap<&'static str, Vec<(f64, f64)>>;
 
 /// What is known of a day by those who made it.
 pub struct Day {
-    /// The minutes before this are told by their number.
+    /// Minutes are numbered backwards from here.
     pub end: Timestamp,
     token: PathBuf,
     fault: Option<FaultId>,

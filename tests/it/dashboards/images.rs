@@ -49,8 +49,11 @@ async fn answers(board: &Board, prometheus: &Prometheus, endpoint: &str) -> Valu
 async fn the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from() {
     let stage = Stage::set().await;
     let (id, _) = stage.lose_one_more();
-    let told = format!("ALERTS{{alertstate=\"firing\", endpoint_id=\"{id}\"}}");
-    stage.ruled.until(&told, |alerts| !alerts.is_empty()).await;
+    let firing = format!("ALERTS{{alertstate=\"firing\", endpoint_id=\"{id}\"}}");
+    stage
+        .ruled
+        .until(&firing, |alerts| !alerts.is_empty())
+        .await;
     let mut all = Map::new();
     for board in boards() {
         let answers = answers(&board, &stage.ruled, &id).await;

@@ -6,9 +6,9 @@ use super::{
     board::{Board, Query, boards},
     day::STEP,
     grafana::View,
-    remembered::the_day_is_told_as_it_was,
+    present::{Look, the_present_is_shown_as_it_is},
+    remembered::the_day_is_shown_as_it_was,
     stage::Stage,
-    told::{Look, the_present_is_told_as_it_is},
 };
 use crate::harness::Prometheus;
 
@@ -105,8 +105,8 @@ async fn every_panel_is_answered_rightly_with_and_without_rules_and_says_when_no
     for (prometheus, rules) in [(&stage.ruled, true), (&stage.plain, false)] {
         let fleet = Look::at(fleet, prometheus, &id);
         let endpoint = Look::at(endpoint, prometheus, &id);
-        the_present_is_told_as_it_is(&fleet, &stage, begin).await;
-        the_day_is_told_as_it_was(&fleet, &endpoint, &stage.day, rules).await;
+        the_present_is_shown_as_it_is(&fleet, &stage, begin).await;
+        the_day_is_shown_as_it_was(&fleet, &endpoint, &stage.day, rules).await;
         every_query_answers(&boards, prometheus, &id, rules).await;
     }
 

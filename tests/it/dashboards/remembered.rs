@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     day::{ACCOUNTS, AGENT, Counts, Day, LAST_WEEK, STEP, seconds},
-    told::{EXACT, Look},
+    present::{EXACT, Look},
 };
 
-pub async fn the_day_is_told_as_it_was(
+pub async fn the_day_is_shown_as_it_was(
     fleet: &Look<'_>,
     endpoint: &Look<'_>,
     day: &Day,
@@ -19,7 +19,7 @@ pub async fn the_day_is_told_as_it_was(
 }
 
 /// At each minute of the day, and at those of last week that are known, as many are registered as the
-/// vendor told during the walk that was shown then.
+/// API reported during the walk that was shown then.
 async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     let step = i64::try_from(STEP.as_secs()).unwrap();
     let end = day.end.as_second();
@@ -34,7 +34,7 @@ async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     assert!(exact > 30, "{exact}");
 }
 
-/// How many points are told exactly. While a walk is under way somebody may come and somebody else may go, so
+/// How many points are exact. While a walk is under way somebody may come and somebody else may go, so
 /// that it sees one more or one less than there ever were.
 async fn compared(
     fleet: &Look<'_>,
@@ -50,8 +50,8 @@ async fn compared(
     let [(_, line)] = &series[..] else {
         panic!("{series:?}")
     };
-    let told = line.iter().map(|(at, shown)| {
-        let (least, most) = walks.told(
+    let exact = line.iter().map(|(at, shown)| {
+        let (least, most) = walks.reported(
             counts,
             at - Duration::from_secs(ago.unsigned_abs()).as_secs_f64(),
         );
@@ -61,7 +61,7 @@ async fn compared(
         );
         (shown - least).abs() + (shown - most).abs() < EXACT
     });
-    told.filter(|exact| *exact).count()
+    exact.filter(|exact| *exact).count()
 }
 
 /// Which walks spoke for each account.
@@ -98,21 +98,21 @@ impl Walks {
     }
 
     /// Between which numbers the vendor's answers lay while what is shown at this time was read.
-    fn told(&self, counts: &Counts, at: f64) -> (f64, f64) {
+    fn reported(&self, counts: &Counts, at: f64) -> (f64, f64) {
         let mut sum = (0.0, 0.0);
         for (name, walks) in &self.0 {
             let walk = walks
                 .iter()
                 .find(|walk| (walk.at - at).abs() < EXACT)
                 .unwrap();
-            let told = counts[name].iter().filter(|(time, _)| {
+            let reported = counts[name].iter().filter(|(time, _)| {
                 // Milliseconds are cut off.
                 (walk.begin - 0.01..=walk.end + 0.01).contains(time)
             });
-            let told: Vec<_> = told.map(|(_, count)| *count).collect();
-            assert!(!told.is_empty(), "{name} at {at}");
-            sum.0 += told.iter().copied().fold(f64::MAX, f64::min);
-            sum.1 += told.iter().copied().fold(0.0, f64::max);
+            let reported: Vec<_> = reported.map(|(_, count)| *count).collect();
+            assert!(!reported.is_empty(), "{name} at {at}");
+            sum.0 += reported.iter().copied().fold(f64::MAX, f64::min);
+            sum.1 += reported.iter().copied().fold(0.0, f64::max);
         }
         sum
     }

@@ -1,4 +1,4 @@
-//! The example of an Alertmanager: who hears of what.
+//! The example of an Alertmanager: which alert goes to which receiver.
 
 use super::shipped::{ALERTMANAGER, alerts, path, read};
 use crate::harness::{judge, tool};

@@ -78,8 +78,8 @@ pub fn alerts() -> Vec<Alert> {
 impl Alert {
     /// A label or an annotation.
     pub fn tells(&self, name: &str) -> &str {
-        let told = self.labels.iter().chain(&self.annotations);
-        let mut values = told.filter_map(|(key, value)| (key == name).then_some(value));
+        let values = self.labels.iter().chain(&self.annotations);
+        let mut values = values.filter_map(|(key, value)| (key == name).then_some(value));
         values
             .next()
             .unwrap_or_else(|| panic!("{} has no {name}", self.name))

@@ -24,7 +24,7 @@ use vobiz_exporter::{
 /// One replica. It ends when it is dropped.
 pub struct Exporter {
     pub name: &'static str,
-    exposition: Exposition,
+    exposition: Arc<Exposition>,
     _tasks: JoinSet<()>,
 }
 
@@ -52,7 +52,7 @@ impl Exporter {
                     account.api.requests_per_second,
                 ),
             };
-            let source = Arc::new(Patient(client));
+            let source = Arc::new(PausedClient(client));
             let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
             readers.push(reader);
             tasks.spawn(poller.run(CancellationToken::new()));
@@ -77,9 +77,9 @@ impl Exporter {
 /// The real client, for which time stands still while an answer is on its way: a clock that waits for
 /// nobody would jump to the end of the request's time-out. What the answer takes is added by hand.
 #[derive(Debug)]
-struct Patient(Client);
+struct PausedClient(Client);
 
-async fn patiently<T>(answer: impl Future<Output = T>) -> T {
+async fn without_time<T>(answer: impl Future<Output = T>) -> T {
     let (answered, wait) = mpsc::channel::<()>();
     // The clock does not jump while a thread is at work.
     let thread = spawn_blocking(move || wait.recv().is_err());
@@ -90,13 +90,13 @@ async fn patiently<T>(answer: impl Future<Output = T>) -> T {
     answer
 }
 
-impl Source for Patient {
+impl Source for PausedClient {
     async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
-        patiently(self.0.list_page(offset, limit)).await
+        without_time(self.0.list_page(offset, limit)).await
     }
 
     async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        patiently(self.0.endpoint(id)).await
+        without_time(self.0.endpoint(id)).await
     }
 
     fn set_token(&self, token: SecretString) {

@@ -113,7 +113,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
         [
             "fleet",
-            "the states of half of the fleet are not told, and two are lost",
+            "the states of half of the fleet are unknown, and two are lost",
         ],
     ),
     mutation(

@@ -4,7 +4,7 @@ use super::{Mutation, mutation};
 
 pub const MUTATIONS: &[Mutation] = &[
     mutation(
-        "blindness is told twice",
+        "blindness fires twice",
         [
             "          or on (job, account)\n          label_replace",
             "          or\n          label_replace",

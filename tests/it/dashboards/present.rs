@@ -88,7 +88,7 @@ fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
 }
 
 /// One endpoint has been lost since `begin`; everything else goes its way.
-pub async fn the_present_is_told_as_it_is(look: &Look<'_>, stage: &Stage, begin: Timestamp) {
+pub async fn the_present_is_shown_as_it_is(look: &Look<'_>, stage: &Stage, begin: Timestamp) {
     let fresh = ACCOUNTS.map(|(name, ..)| (name.to_owned(), 4.0));
     assert_eq!(
         look.shown("State of the data", "A").await,
@@ -115,7 +115,7 @@ pub async fn the_present_is_told_as_it_is(look: &Look<'_>, stage: &Stage, begin:
     let since = lost / 1000.0 - seconds(begin);
     assert!((-15.0..60.0).contains(&since), "{since}");
     assert!(look.shown("Lost in 15 minutes", "A").await[""] >= 1.0);
-    assert!(look.shown("State not told", "A").await[""].abs() < EXACT);
+    assert!(look.shown("State unknown", "A").await[""].abs() < EXACT);
 
     let flaps = look.shown("Flapping endpoints", "A").await;
     let flaps_of_one = flaps.get(&format!("main {LOST}"));
