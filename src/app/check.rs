@@ -65,7 +65,7 @@ pub(super) async fn check(
 
 /// Reads the lists of all accounts concurrently, and reports in the order of the configuration.
 async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitError> {
-    let accounts = Accounts::build(config, Duration::ZERO, |_, client, _| client)?;
+    let accounts = Accounts::build(config, Duration::ZERO)?;
     let mut pollers = accounts.pollers;
     let mut walks: FuturesOrdered<_> = pollers.iter_mut().map(Poller::walk).collect();
     let mut failed = 0;

@@ -36,7 +36,7 @@ pub(super) async fn once(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let config = load_config(args, environment)?;
-    let mut accounts = Accounts::build(&config, Duration::ZERO, |_, client, _| client)?;
+    let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
     // Writing may block on a reader that stops reading: from here on, one signal ends the process.
