@@ -146,12 +146,6 @@ impl Diagnostics {
         self.errors.borrow().len()
     }
 
-    /// Whether the operator's file is TOML: its name ends in `.toml`.
-    pub(super) fn is_toml(&self) -> bool {
-        let extension = Path::new(&self.file).extension();
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
-    }
-
     /// The warnings of a valid configuration.
     pub(super) fn into_warnings(self) -> Vec<String> {
         self.warnings.into_inner()

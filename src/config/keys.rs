@@ -157,17 +157,12 @@ impl Shape {
                 node.error(format!("must hold keys (of {})", names.join(", ")));
             }
             (Filter(_) | Names, _) => node.error("must hold keys, each with a text"),
-            (List(_), _) if node.diagnostics.is_toml() => {
-                let header: String = node.path.split(['[', ']']).step_by(2).collect();
-                let first = format!("[[{header}]]");
-                node.error(format!(
-                    "must be a list, each item of which begins with {first}"
-                ));
+            (List(_), _) => {
+                node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)")
             }
-            (List(_), _) => node.error("must be a list, whose items begin with `- `"),
             (Words, ValueKind::Table(_)) => node.error("must be a list of words"),
             (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
-                node.error("must be one value, not a list and not a table");
+                node.error("must be one value, not a list, a table or a TOML date");
             }
             (Scalar | Nullable | Words, _) => {}
         }

@@ -122,11 +122,13 @@ fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
         return Map::new();
     };
     let errors = diagnostics.error_count();
-    let table = if diagnostics.is_toml() {
-        formats::toml(&text, &diagnostics.file, diagnostics)
+    let extension = path.extension().unwrap_or_default();
+    let parse = if extension.eq_ignore_ascii_case("toml") {
+        formats::toml
     } else {
-        formats::yaml(&text, &diagnostics.file, diagnostics)
+        formats::yaml
     };
+    let table = parse(&text, &diagnostics.file, diagnostics);
     let is_incomplete = diagnostics.error_count() > errors;
     diagnostics.incomplete.set(is_incomplete);
     let tree = Value::new(None, table);

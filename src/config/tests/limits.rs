@@ -42,12 +42,6 @@ fn a_file_of_too_many_values_is_refused() {
         message,
         "FILE:200001: [200000]: holds more than 200,000 values"
     );
-    let message = errors_of(".toml", &format!("a = [\n{}]", "1,\n".repeat(300_000)));
-    // The list is a value, too.
-    assert_eq!(
-        message,
-        "FILE:200001: a[199999]: holds more than 200,000 values"
-    );
 }
 
 #[test]
@@ -62,7 +56,12 @@ fn of_very_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
         let lines: Vec<_> = message.lines().collect();
         assert_eq!(lines.len(), 101, "{}", &message[..1000]);
         // The first error is the missing account.
-        assert_eq!(lines[99], "FILE:99: k98: unknown key \"k98\"");
+        // Only the reader of YAML keeps lines, by which errors are sorted.
+        let shown = match suffix {
+            ".yaml" => "FILE:99: k98: unknown key \"k98\"",
+            _ => "FILE: k10086: unknown key \"k10086\"",
+        };
+        assert_eq!(lines[99], shown);
         assert_eq!(lines[100], "FILE: and 49901 more errors");
     }
 }

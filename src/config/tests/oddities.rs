@@ -55,11 +55,6 @@ fn a_number_is_written_in_decimal_digits() {
         let yaml = format!("api: {{page_size: {odd}}}\n{ACCOUNT}");
         assert_eq!(errors_of(".yaml", &yaml), format!("FILE:1: {wrong}"));
     }
-    let account = "[[accounts]]\nname = \"a\"\nauth_id = \"MA_1\"\nauth_token = \"abc\"\n";
-    for odd in ["0x32", "0o62", "0b110010"] {
-        let toml = format!("{account}\n[api]\npage_size = {odd}\n");
-        assert_eq!(errors_of(".toml", &toml), format!("FILE:7: {wrong}"));
-    }
 }
 
 #[test]
