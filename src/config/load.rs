@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     DEFAULT_YAML,
     error::{Diagnostics, Errors, nearest, shown_variable, suggestion, variable_place},
-    files::{check_system_authorities, is_header_word, read_configuration},
+    files::{is_header_word, read_configuration},
     formats,
     keys::{Key, Node, ROOT, Shape},
     model::{Account, Config, is_loopback},
@@ -65,7 +65,6 @@ fn load_with(
 ) -> Result<Loaded, Errors> {
     let diagnostics = Diagnostics::new(file, without_secrets);
     check_variables(variables, &diagnostics);
-    check_system_authorities(variables, &diagnostics);
     let tree = layers(file, variables, &diagnostics);
     match validate::config(&Node::root(&tree, &diagnostics)) {
         Some(config) if diagnostics.error_count() == 0 => {

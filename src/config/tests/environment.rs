@@ -1,10 +1,10 @@
-//! The environment: single keys, the account `default`, certificate authorities.
+//! The environment: single keys, the account `default`.
 
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{errors_with, testdata, with_variables};
+use super::{errors_with, with_variables};
 use crate::config::{ApiToken, Optional};
 
 #[test]
@@ -166,36 +166,6 @@ fn a_shorter_interval_brings_a_shorter_deadline_and_a_longer_one_a_longer_max_ag
             .clone();
         assert_eq!(poll.deadline, Duration::from_secs(deadline));
         assert_eq!(poll.max_age, Duration::from_secs(max_age));
-    }
-}
-
-#[test]
-fn authorities_that_the_environment_names_can_be_read() {
-    let of = |pairs: &[(&str, &str)]| with_variables(Some("minimal.ok.yaml"), pairs);
-    let message = |pairs: &[(&str, &str)]| of(pairs).unwrap_err().to_string();
-    let cannot = "cannot be read: No such file or directory (os error 2)";
-    assert_eq!(
-        message(&[("SSL_CERT_FILE", "/nowhere/ca.pem")]),
-        format!("environment variable SSL_CERT_FILE: /nowhere/ca.pem {cannot}")
-    );
-    let folders = format!("{}::/nowhere/certs", testdata().display());
-    assert_eq!(
-        message(&[("SSL_CERT_DIR", &folders)]),
-        format!("environment variable SSL_CERT_DIR: /nowhere/certs {cannot}")
-    );
-    assert_eq!(
-        message(&[("SSL_CERT_FILE", "")]),
-        format!("environment variable SSL_CERT_FILE: the file that is named here {cannot}")
-    );
-    let at = |name: &str| testdata().join(name).display().to_string();
-    let none = at("token.txt");
-    assert_eq!(
-        message(&[("SSL_CERT_FILE", &none)]),
-        format!("environment variable SSL_CERT_FILE: {none} holds no certificate in PEM form")
-    );
-    // Lists of systems hold expired certificates for years, and `/dev/null` is a list without any.
-    for usual in [&at("ca.pem"), &at("expired-ca.pem"), "/dev/null"] {
-        of(&[("SSL_CERT_FILE", usual)]).unwrap();
     }
 }
 
