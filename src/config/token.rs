@@ -85,30 +85,6 @@ pub(super) fn parse_token(text: &str) -> Result<SecretString, TokenFault> {
     }
 }
 
-/// A form that a token should not have, such as JSON. The token is used in any case.
-pub(super) fn suspicious_form(token: &SecretString) -> Option<&'static str> {
-    let token = token.expose_secret();
-    let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
-    if token.contains("${") {
-        Some("a placeholder")
-    } else if token.starts_with(['{', '[']) {
-        Some("JSON")
-    } else if token.starts_with(is_quote) || token.ends_with(is_quote) {
-        Some("a text in quotes")
-    } else {
-        is_assignment(token).then_some("KEY=value")
-    }
-}
-
-/// Whether `text` has the form `KEY=value`. The padding of base64 does not make it one.
-fn is_assignment(text: &str) -> bool {
-    text.split_once('=').is_some_and(|(key, value)| {
-        key.starts_with(|c: char| !c.is_ascii_digit())
-            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !value.trim_start_matches('=').is_empty()
-    })
-}
-
 type Read = Result<SecretString, TokenFileError>;
 
 /// The source of the token, and the token in use.

@@ -17,7 +17,7 @@ use super::{
         Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
         Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
     },
-    token::{TokenFault, parse_token, read_token_file, suspicious_form},
+    token::{TokenFault, parse_token, read_token_file},
     values::{duration, number, size, whole},
 };
 
@@ -386,15 +386,7 @@ fn token(account: &Node<'_>) -> Option<ApiToken> {
 
 fn inline_token(node: &Node<'_>) -> Option<ApiToken> {
     match parse_token(node.text()?) {
-        Ok(token) => {
-            if let Some(form) = suspicious_form(&token) {
-                let path = &node.path;
-                node.diagnostics.warn(format!(
-                    "{path}: looks like {form}; it must be the token alone"
-                ));
-            }
-            Some(ApiToken::Inline(token))
-        }
+        Ok(token) => Some(ApiToken::Inline(token)),
         Err(TokenFault::Empty) => node.reject("must not be empty"),
         Err(TokenFault::Unfit) => node.reject("must be one line of printable ASCII without spaces"),
     }
@@ -409,16 +401,7 @@ fn file_token(node: &Node<'_>) -> Option<ApiToken> {
         read_token_file(&path)
     };
     match token {
-        Ok(initial) => {
-            if let Some(form) = suspicious_form(&initial) {
-                node.diagnostics.warn(format!(
-                    "{}: the content of token file {} looks like {form}; it must be the token alone",
-                    node.path,
-                    path.display()
-                ));
-            }
-            Some(ApiToken::File { path, initial })
-        }
+        Ok(initial) => Some(ApiToken::File { path, initial }),
         Err(error) if name == UNNAMED_FILE => node.reject(format!(
             "{name} {}; a token itself belongs in `auth_token`",
             error.reason()

@@ -112,58 +112,6 @@ fn a_misspelt_variable_is_a_warning_beside_the_errors_that_it_causes() {
 }
 
 #[test]
-fn a_token_in_the_form_of_something_else_gives_a_warning() {
-    let folder = tempfile::tempdir().unwrap();
-    let token = folder.path().join("token");
-    let file = folder.path().join("exporter.yaml");
-    let warnings = |content: &str, account: &str| {
-        fs::write(&token, content).unwrap();
-        fs::write(
-            &file,
-            format!("accounts: [{{name: main, auth_id: X, {account}}}]"),
-        )
-        .unwrap();
-        let loaded = load(Some(&file), &[]).unwrap();
-        loaded
-            .warnings
-            .join("\n")
-            .replace(folder.path().to_str().unwrap(), "FOLDER")
-    };
-    for (content, what) in [
-        ("VOBIZ_AUTH_TOKEN=SECRET", "KEY=value"),
-        ("export_1=SECRET==\n", "KEY=value"),
-        ("\"SECRET\"", "a text in quotes"),
-        ("'SECRET'", "a text in quotes"),
-        ("{\"token\":\"SECRET\"}", "JSON"),
-        ("[\"SECRET\"]", "JSON"),
-        ("${VOBIZ_AUTH_TOKEN}", "a placeholder"),
-        ("SECRET-${SUFFIX}", "a placeholder"),
-    ] {
-        assert_eq!(
-            warnings(content, "auth_token_file: token"),
-            format!(
-                "accounts[0].auth_token_file: the content of token file FOLDER/token looks like {what}; \
-                 it must be the token alone"
-            )
-        );
-    }
-    assert_eq!(
-        warnings("", "auth_token: \"${VOBIZ_AUTH_TOKEN}\""),
-        "accounts[0].auth_token: looks like a placeholder; it must be the token alone"
-    );
-    for usual in [
-        "SECRET",
-        "U0VDUkVU",
-        "U0VDUkU=",
-        "U0VDUg==",
-        "a.b-c_d/e+f==",
-        "a==",
-    ] {
-        assert_eq!(warnings(usual, "auth_token_file: token"), "", "{usual}");
-    }
-}
-
-#[test]
 fn a_name_that_reorders_a_line_is_refused() {
     for odd in ["\u{202e}", "\u{2066}", "\u{200f}", "\u{61c}"] {
         let name = format!("a{odd}b");
