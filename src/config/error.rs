@@ -225,23 +225,14 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// `; did you mean ...?` when one of `known` is near enough to `word`, else nothing.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    nearest(word, known, |candidate| 1 + candidate.len() / 4).map_or_else(String::new, |nearest| {
-        format!("; did you mean `{nearest}`?")
-    })
-}
-
-/// The candidate with the smallest edit distance to `word`, if that is at most `limit(candidate)`.
-pub(super) fn nearest<'k>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'k str>,
-    limit: impl Fn(&str) -> usize,
-) -> Option<&'k str> {
     let word: String = word.chars().take(COMPARED_CHARS).collect();
-    (candidates.into_iter())
-        .map(|candidate| (strsim::levenshtein(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit(candidate))
-        .min()
-        .map(|(_, candidate)| candidate)
+    let nearest = (known.into_iter())
+        .map(|known| (strsim::levenshtein(&word, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .min();
+    nearest.map_or_else(String::new, |(_, known)| {
+        format!("; did you mean `{known}`?")
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     DEFAULT_YAML,
-    error::{Diagnostics, Errors, nearest, shown_variable, suggestion, variable_place},
+    error::{Diagnostics, Errors, shown_variable, suggestion, variable_place},
     files::{is_header_word, read_configuration},
     formats,
     keys::{Key, Node, ROOT, Shape},
@@ -27,8 +27,6 @@ const ACCOUNT_VARIABLES: [(&str, &str); 3] = [
     ("VOBIZ_AUTH_TOKEN", "auth_token"),
     ("VOBIZ_AUTH_TOKEN_FILE", "auth_token_file"),
 ];
-/// Stands for the number of an item in a list, or for the id of an application.
-const NUMBER: &str = "#";
 
 type Variables = [(String, String)];
 
@@ -293,18 +291,22 @@ fn unknown_variable(part: &str, keys: &[Key]) -> String {
 /// Refuses our variables with invalid UTF-8, and warns of misspelt ones. Without that, a setting would
 /// silently have no effect.
 fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
-    let mut known: Vec<_> = ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()).into();
-    collect_names(&ROOT, PREFIX.trim_end_matches('_'), &mut known);
+    let mut known = variable_names(&ROOT, PREFIX.trim_end_matches('_'));
+    known.extend(ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()));
     for (name, value) in variables {
         let is_broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
         if name.starts_with("VOBIZ_") && (is_broken(name) || is_broken(value)) {
             diagnostics.error_in_variable(name, "is not UTF-8 text");
             diagnostics.silence_variable(name);
         }
-        if !name.starts_with(PREFIX)
-            && !known.contains(name)
-            && let Some(meant) = likely_name(name, &known)
-        {
+        if name.starts_with(PREFIX) || known.contains(name) {
+            continue;
+        }
+        let is_near = |known: &&String| match (letters(name), letters(known)) {
+            (Some(given), Some(known)) => strsim::levenshtein(&given, &known) <= 1,
+            _ => false,
+        };
+        if let Some(meant) = known.iter().find(is_near) {
             let shown = shown_variable(name);
             diagnostics.warn(format!(
                 "environment variable {shown} is ignored; did you mean {meant}?"
@@ -313,64 +315,38 @@ fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
     }
 }
 
-/// Adds the names of the variables for `shape` and below, with [`NUMBER`] in place of numbers.
-fn collect_names(shape: &Shape, name: &str, names: &mut Vec<String>) {
+/// The names of the variables for `shape` and below, with 0 as the number of each item.
+fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
-        Shape::Scalar | Shape::Nullable | Shape::Words => names.push(name.to_owned()),
-        Shape::Table(keys) => {
-            for Key(key, below) in *keys {
-                let name = format!("{name}__{}", key.to_ascii_uppercase());
-                collect_names(below, &name, names);
-            }
-        }
-        Shape::List(item) => collect_names(item, &format!("{name}__{NUMBER}"), names),
-        Shape::Names => names.push(format!("{name}__{NUMBER}")),
-        Shape::Filter(_) | Shape::Misplaced(_) => {}
+        Shape::Table(keys) => (keys.iter())
+            .map(|Key(key, below)| (format!("{name}__{}", key.to_ascii_uppercase()), below))
+            .flat_map(|(name, below)| variable_names(below, &name))
+            .collect(),
+        Shape::List(item) => variable_names(item, &format!("{name}__0")),
+        Shape::Names => vec![format!("{name}__0")],
+        _ => vec![name.to_owned()],
     }
 }
 
-/// The known name that is nearest to `name`, if it is near, with the numbers of `name`.
-fn likely_name(name: &str, known: &[String]) -> Option<String> {
-    let stems: Vec<_> = known.iter().filter_map(|known| stem(known)).collect();
-    let stems_only = stems.iter().map(String::as_str);
-    let meant = nearest(&stem(name)?, stems_only, |stem| 1 + stem.len() / 6)?;
-    let meant = stems.iter().position(|stem| stem == meant)?;
-    let numbers = name.split(|c: char| !c.is_ascii_digit());
-    let numbers = numbers.filter(|number| !number.is_empty());
-    Some(numbers.fold(known[meant].clone(), |name, number| {
-        name.replacen(NUMBER, number, 1)
-    }))
-}
-
-/// The letters of a name in capitals, without its prefix: case, underscores, numbers and a missing
-/// second word of the prefix are the usual errors. `None` for another program's name.
-fn stem(name: &str) -> Option<String> {
-    let letters = name.chars().filter(char::is_ascii_alphabetic);
-    let letters: String = letters.map(|c| c.to_ascii_uppercase()).collect();
-    let rest = letters.strip_prefix("VOBIZ")?;
-    Some(rest.strip_prefix("EXPORTER").unwrap_or(rest).to_owned())
+/// The letters of a variable's name without its prefix; `None` for another program's variable. Wrong
+/// case, underscores and numbers, and half a prefix, are the usual errors.
+fn letters(name: &str) -> Option<String> {
+    let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
+    let letters = letters.to_ascii_uppercase();
+    Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
 /// Warns of proxy variables that an account would use and that hold no proxy's URL.
 fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Diagnostics) {
-    for (scheme, names) in [
-        (Some("https"), ["HTTPS_PROXY", "https_proxy"]),
-        (Some("http"), ["HTTP_PROXY", "http_proxy"]),
-        (None, ["ALL_PROXY", "all_proxy"]),
-    ] {
+    for (name, value) in variables {
+        let lower = name.to_ascii_lowercase();
+        let scheme = lower.strip_suffix("_proxy").unwrap_or_default();
         let is_used = accounts.iter().map(|account| &account.api).any(|api| {
-            scheme.is_none_or(|scheme| api.base_url.scheme() == scheme)
+            [api.base_url.scheme(), "all"].contains(&scheme)
                 && api.proxy_url.is_none()
                 && !is_loopback(&api.base_url)
         });
-        // The client uses the first one that is set, even if it is empty.
-        let set =
-            (names.iter()).find_map(|name| variables.iter().find(|variable| variable.0 == **name));
-        if let Some((name, value)) = set
-            && is_used
-            && !value.is_empty()
-            && !is_proxy(value)
-        {
+        if is_used && !value.is_empty() && !is_proxy(value) {
             diagnostics.warn(format!(
                 "{name} ignored: it is not the URL of a proxy, such as http://proxy.example:3128"
             ));
@@ -380,11 +356,8 @@ fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Di
 
 /// Whether `value` is a proxy's URL. The default scheme is `http`.
 fn is_proxy(value: &str) -> bool {
-    let url = if value.contains("://") {
-        Url::parse(value)
-    } else {
-        Url::parse(&format!("http://{value}"))
-    };
+    let scheme = if value.contains("://") { "" } else { "http://" };
+    let url = Url::parse(&format!("{scheme}{value}"));
     let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
     is_header_word(value) && url.is_ok_and(|url| url.has_host() && schemes.contains(&url.scheme()))
 }

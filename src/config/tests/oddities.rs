@@ -75,7 +75,7 @@ fn a_misspelt_variable_gives_a_warning_with_the_likely_name() {
         ("VOBIZ_POLL__INTERVALL", "VOBIZ_EXPORTER__POLL__INTERVAL"),
         (
             "VOBIZ_EXPORTER_ACCOUNTS_12_API_PAGE_SIZE",
-            "VOBIZ_EXPORTER__ACCOUNTS__12__API__PAGE_SIZE",
+            "VOBIZ_EXPORTER__ACCOUNTS__0__API__PAGE_SIZE",
         ),
         ("vobiz_auth_id", "VOBIZ_AUTH_ID"),
         ("VOBIZ_AUTHTOKEN_FILE", "VOBIZ_AUTH_TOKEN_FILE"),
