@@ -15,8 +15,9 @@ use super::{
     keys::{FILTERS, Node, Section},
     model::{
         Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-        Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
+        Optional, Poll, Probe, Watch, format_duration, is_loopback,
     },
+    pattern::{Pattern, Patterns},
     token::{TokenFault, parse_token, read_token_file},
     values::{duration, number, size, whole},
 };
