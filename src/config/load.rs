@@ -226,11 +226,11 @@ fn target(
     shape: &'static Shape,
     node: &Node<'_>,
 ) -> Result<(String, &'static Shape), String> {
-    let (part, further) = match rest.split_once("__") {
-        Some((part, further)) => (part, Some(further)),
+    let (first, further) = match rest.split_once("__") {
+        Some((first, further)) => (first, Some(further)),
         None => (rest, None),
     };
-    let (below, node) = match shape {
+    let (below, node, further) = match shape {
         Shape::Names => {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             return if !rest.is_empty() && rest.chars().all(is_plain) {
@@ -240,34 +240,37 @@ fn target(
             };
         }
         Shape::Table(keys) => {
-            let key = keys.iter().find(|key| key.0.to_ascii_uppercase() == part);
-            let Key(key, below) = key.ok_or_else(|| unknown_variable(part, keys))?;
-            (below, node.child(key))
+            // A key may hold two underscores itself.
+            let found = keys.iter().find_map(|Key(key, below)| {
+                match rest.strip_prefix(&key.to_ascii_uppercase())? {
+                    "" => Some((below, node.child(key), None)),
+                    further => Some((below, node.child(key), Some(further.strip_prefix("__")?))),
+                }
+            });
+            found.ok_or_else(|| unknown_variable(first, keys))?
         }
         Shape::List(item) => {
             let items = node.items();
-            let count = items.len();
-            let mut numbered = items.into_iter().enumerate();
-            let child = numbered.find(|(index, _)| index.to_string() == part);
             let path = &node.path;
             let message = format!(
-                "unknown variable: {path} has {count} items, numbered from 0; the environment \
-                 cannot add one"
+                "unknown variable: {path} has {} items, numbered from 0; the environment cannot \
+                 add one",
+                items.len()
             );
-            (*item, child.ok_or(message)?.1)
+            let mut numbered = items.into_iter().enumerate();
+            let child = numbered.find(|(index, _)| index.to_string() == first);
+            (*item, child.ok_or(message)?.1, further)
         }
-        _ => return Err("unknown variable".to_owned()),
+        _ => {
+            return Err(format!(
+                "unknown variable: there is no key below {}",
+                node.path
+            ));
+        }
     };
     match (below, further) {
         (Shape::Misplaced(message), _) => Err((*message).to_owned()),
-        (Shape::Filter(_), _) => {
-            Err("filters cannot be set by the environment; write them in the file".to_owned())
-        }
         (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((node.path, below)),
-        (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => Err(format!(
-            "unknown variable: there is no key below {}",
-            node.path
-        )),
         (_, None) => Err(format!("is not one value; name a key below {}", node.path)),
         (_, Some(further)) => target(further, below, &node),
     }

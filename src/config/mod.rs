@@ -21,8 +21,8 @@ mod values;
 pub use error::{ConfigError, Errors};
 pub use load::{Loaded, load, load_without_secrets};
 pub use model::{
-    Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-    Optional, Poll, Probe, Watch, is_loopback,
+    Account, Api, ApiToken, Config, DetailMode, Details, Group, GroupMatch, Metrics, Optional,
+    Poll, Probe, Watch, is_loopback,
 };
 pub use pattern::Pattern;
 pub use token::{TokenFile, TokenFileError};

@@ -50,8 +50,8 @@ pub struct Account {
     /// The token and its source.
     #[serde(flatten)]
     pub token: ApiToken,
-    /// `accounts[].filter`, sent with every list request.
-    pub filter: Filter,
+    /// `accounts[].filter`: the list's own parameters, sent with every list request.
+    pub filter: BTreeMap<String, String>,
     /// The schedule of walks.
     pub poll: Poll,
     /// How requests are made.
@@ -79,10 +79,6 @@ pub enum ApiToken {
         initial: SecretString,
     },
 }
-
-/// The list's own filter parameters as name and value, in the API's order of names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter(pub Vec<(&'static str, String)>);
 
 /// `poll`: the schedule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -299,10 +295,4 @@ fn redacted_proxy(url: &Url) -> String {
         .port()
         .map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{host}{port}/", url.scheme())
-}
-
-impl Serialize for Filter {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
 }

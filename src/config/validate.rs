@@ -12,10 +12,10 @@ use url::Url;
 use super::{
     error::{Diagnostics, UNNAMED_FILE, shown_file},
     files::{ca_file, is_header_word},
-    keys::{FILTERS, Node, Section},
+    keys::{Node, Section},
     model::{
-        Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-        Optional, Poll, Probe, Watch, format_duration, is_loopback,
+        Account, Api, ApiToken, Config, DetailMode, Details, Group, GroupMatch, Metrics, Optional,
+        Poll, Probe, Watch, format_duration, is_loopback,
     },
     pattern::{Pattern, Patterns},
     token::{TokenFault, parse_token, read_token_file},
@@ -411,10 +411,8 @@ fn file_token(node: &Node<'_>) -> Option<ApiToken> {
     }
 }
 
-/// The filter in the API's order of names. The check of keys reports unknown ones.
-fn filter(node: &Node<'_>) -> Filter {
-    let read = |&name: &&'static str| {
-        let value = node.get(name)?;
+fn filter(node: &Node<'_>) -> BTreeMap<String, String> {
+    let read = |(name, value): (&str, Node<'_>)| {
         let text = value.text()?;
         match name {
             "application_id__exact" if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -423,10 +421,10 @@ fn filter(node: &Node<'_>) -> Filter {
             "application_id__isnull" if !matches!(text, "true" | "false") => {
                 value.reject("must be \"true\" or \"false\", in quotes")
             }
-            _ => Some((name, text.to_owned())),
+            _ => Some((name.to_owned(), text.to_owned())),
         }
     };
-    Filter(FILTERS.iter().filter_map(read).collect())
+    node.entries().into_iter().filter_map(read).collect()
 }
 
 fn applications(node: &Node<'_>) -> BTreeMap<String, String> {

@@ -92,6 +92,10 @@ fn every_scalar_can_be_set_by_the_environment_over_the_file() {
                 "DEL-.*",
             ),
             ("VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__0042", "Sales"),
+            (
+                "VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__ALIAS__CONTAINS",
+                "desk",
+            ),
             ("VOBIZ_EXPORTER_WEB_SOMETHING", "is not ours"),
         ],
     )
@@ -114,6 +118,7 @@ fn every_scalar_can_be_set_by_the_environment_over_the_file() {
             .is_match("DEL-7")
     );
     assert_eq!(account.applications["0042"], "Sales");
+    assert_eq!(account.filter["alias__contains"], "desk");
     assert_eq!(account.applications["12345678901234567"], "Support");
 }
 
@@ -127,7 +132,7 @@ fn a_variable_without_a_key_is_an_error_that_names_it() {
             ("VOBIZ_EXPORTER__API__PAGE_SIZE__X", "20"),
             ("VOBIZ_EXPORTER__API__RETRIES", "many"),
             ("VOBIZ_EXPORTER__ACCOUNTS__7__NAME", "x"),
-            ("VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT", "SA_1"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__LIMIT", "1"),
             (
                 "VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS",
                 "1",
@@ -145,7 +150,7 @@ environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is 
 environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
 environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: there is no key below api.page_size
 environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
-environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT: filters cannot be set by the environment; write them in the file
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__LIMIT: unknown variable: there is no LIMIT
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level
 environment variable VOBIZ_EXPORTER__ACCOUNTS__00__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__: such an id can only be written in the file
