@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytesize::ByteSize;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -18,20 +19,9 @@ const MAX_CONFIGURATION: u64 = 1 << 20;
 /// A list of certificate authorities, in bytes.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
-/// Why a file cannot be read whole.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("it is not a regular file")]
-    NotRegular,
-    #[error("it is larger than {} MiB", .0 >> 20)]
-    TooLarge(u64),
-}
-
 /// The configuration at `path`: a regular file, or a descriptor that the process inherited, as a shell
 /// passes for `<(...)`.
-pub(super) fn read_configuration(path: &Path) -> Result<Vec<u8>, ReadError> {
+pub(super) fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
     let is_descriptor = path == Path::new("/dev/stdin")
         || path.starts_with("/dev/fd")
         || path.starts_with("/proc/self/fd");
@@ -44,21 +34,22 @@ pub(super) fn read_configuration(path: &Path) -> Result<Vec<u8>, ReadError> {
 
 /// Refuses pipes and devices before it opens them: opening a pipe waits for its other end, and reading
 /// a device may never end.
-pub(super) fn read_regular(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
+pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         read_bounded(path, max_bytes)
     } else {
-        Err(ReadError::NotRegular)
+        Err(io::Error::other("it is not a regular file"))
     }
 }
 
-fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
+fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
         .take(max_bytes + 1)
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes {
-        return Err(ReadError::TooLarge(max_bytes));
+        let message = format!("it is larger than {}", ByteSize(max_bytes));
+        return Err(io::Error::other(message));
     }
     Ok(bytes)
 }

@@ -19,6 +19,9 @@ use super::{
     validate,
 };
 
+/// Shown when neither the file nor the environment gives an account.
+const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \
+    or VOBIZ_AUTH_TOKEN in the environment, or list one under `accounts` in a file given with --config.file";
 const PREFIX: &str = "VOBIZ_EXPORTER__";
 const AUTH_ID: &str = "VOBIZ_AUTH_ID";
 /// The variables of the account `default`, and its keys.
@@ -79,21 +82,20 @@ fn load_with(
 fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics) -> Value {
     let default = formats::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
     let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
-    if let Some(account) = environment_account(variables, operator.get("accounts"), diagnostics) {
-        let place = account.origin().map(str::to_owned);
-        let accounts = Value::new(place.as_ref(), vec![account]);
-        operator.insert("accounts".to_owned(), accounts);
-    }
+    add_account(&mut operator, variables, diagnostics);
     let operator = Value::new(None, operator);
-    let overrides = overrides(variables, &Node::root(&operator, diagnostics));
-    let layers = [default, operator.into_table().unwrap_or_default()];
-    match merge(layers, overrides) {
-        Ok(tree) => tree,
-        Err(error) => {
-            diagnostics.error_in_file(format!("cannot be layered: {error}"));
-            Value::new(None, ValueKind::Nil)
-        }
-    }
+    let root = Node::root(&operator, diagnostics);
+    // Checked here because a merge drops the lines of tables.
+    ROOT.check(&root);
+    let overrides = overrides(variables, &root);
+    let mut operator = operator.into_table().unwrap_or_default();
+    // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
+    // hides the default.
+    operator.retain(|key, value| ROOT.has_key(key) && value.kind != ValueKind::Nil);
+    merge([default, operator], overrides).unwrap_or_else(|error| {
+        diagnostics.error_in_file(format!("cannot be layered: {error}"));
+        Value::new(None, ValueKind::Nil)
+    })
 }
 
 fn merge(
@@ -112,29 +114,18 @@ fn merge(
     Ok(builder.build()?.cache)
 }
 
-/// The operator's layer. Its keys are checked here because a merge drops the lines of tables.
+/// The operator's layer.
 fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     let Some(text) = read_text(path, diagnostics) else {
-        diagnostics.incomplete.set(true);
         return Map::new();
     };
-    let errors = diagnostics.error_count();
     let extension = path.extension().unwrap_or_default();
     let parse = if extension.eq_ignore_ascii_case("toml") {
         formats::toml
     } else {
         formats::yaml
     };
-    let table = parse(&text, &diagnostics.file, diagnostics);
-    let is_incomplete = diagnostics.error_count() > errors;
-    diagnostics.incomplete.set(is_incomplete);
-    let tree = Value::new(None, table);
-    ROOT.check(&Node::root(&tree, diagnostics));
-    let mut table = tree.into_table().unwrap_or_default();
-    // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
-    // hides the default.
-    table.retain(|key, value| ROOT.has_key(key) && value.kind != ValueKind::Nil);
-    table
+    parse(&text, &diagnostics.file, diagnostics)
 }
 
 fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
@@ -160,35 +151,42 @@ fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
     None
 }
 
-/// The account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Empty variables count as
-/// unset.
-fn environment_account(
+/// Adds the account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Empty variables count
+/// as unset.
+fn add_account(
+    operator: &mut Map<String, Value>,
     variables: &Variables,
-    file_accounts: Option<&Value>,
     diagnostics: &Diagnostics,
-) -> Option<Value> {
+) {
     let given: Vec<_> = (ACCOUNT_VARIABLES.into_iter())
         .filter_map(|(name, key)| {
             let (_, text) = variables.iter().find(|variable| variable.0 == name)?;
             Some((name, key, text.trim())).filter(|(_, _, text)| !text.is_empty())
         })
         .collect();
-    let (first, ..) = given.first()?;
-    let is_empty =
-        |accounts: &Value| matches!(&accounts.kind, ValueKind::Array(items) if items.is_empty());
-    if file_accounts.is_some_and(|accounts| !is_empty(accounts)) {
+    let has_accounts = match operator.get("accounts").map(|accounts| &accounts.kind) {
+        None | Some(ValueKind::Nil) => false,
+        Some(ValueKind::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    let Some((first, ..)) = given.first() else {
+        // A file that cannot be read may have accounts.
+        if !has_accounts && diagnostics.error_count() == 0 {
+            diagnostics.error_in_file(NO_ACCOUNT);
+        }
+        return;
+    };
+    if has_accounts {
         let names: Vec<_> = given.iter().map(|variable| variable.0).collect();
         diagnostics.warn(format!(
             "{} ignored: the configuration lists accounts of its own",
             names.join(", ")
         ));
-        return None;
+        return;
     }
     if *first != AUTH_ID {
         let message = "is set, but VOBIZ_AUTH_ID is not; both together make an account";
-        diagnostics.error_in_variable(first, message);
-        diagnostics.incomplete.set(true);
-        return None;
+        return diagnostics.error_in_variable(first, message);
     }
     let place = variable_place(AUTH_ID);
     let mut account = Map::from([("name".to_owned(), Value::new(Some(&place), "default"))]);
@@ -196,7 +194,9 @@ fn environment_account(
         let value = Value::new(Some(&variable_place(name)), text);
         account.insert(key.to_owned(), value);
     }
-    Some(Value::new(Some(&place), ValueKind::Table(account)))
+    let account = Value::new(Some(&place), account);
+    let accounts = Value::new(Some(&place), vec![account]);
+    operator.insert("accounts".to_owned(), accounts);
 }
 
 /// The keys that `VOBIZ_EXPORTER__...` variables set, as paths of the `config` crate, and their values.
