@@ -128,21 +128,6 @@ async fn an_authority_used_as_a_server_certificate_is_explained() {
 }
 
 #[tokio::test]
-async fn authorities_of_the_environment_that_cannot_be_read_are_an_error() {
-    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        let arguments = ["--config.check"];
-        let checked = Program::new(&arguments)
-            .set("VOBIZ_AUTH_ID", "MA_1")
-            .set("VOBIZ_AUTH_TOKEN", "abc")
-            .set(variable, "/nowhere/ca.pem");
-        let checked = checked.run().await;
-        let said = format!("environment variable {variable}: /nowhere/ca.pem cannot be read");
-        assert_eq!(checked.code, Some(2), "{checked:?}");
-        assert!(checked.err.starts_with(&said), "{checked:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_file_of_authorities_that_holds_none_is_an_error_of_the_configuration() {
     let (vendor, _) = private_vendor("localhost").await;
     for arguments in [&[][..], &["--config.check"], &["--once"]] {

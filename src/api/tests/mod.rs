@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, UnixMillis},
-    config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
+    config::{Account, Api, ApiToken, DetailMode, Details, Metrics, Poll},
     telemetry::Instruments,
 };
 
@@ -44,7 +44,7 @@ fn account(base_url: &str) -> Account {
         name: "main".to_owned(),
         auth_id: AUTH_ID.to_owned(),
         token: ApiToken::Inline(SecretString::from(TOKEN)),
-        filter: Filter::default(),
+        filter: std::collections::BTreeMap::new(),
         poll: Poll {
             interval: Duration::from_secs(60),
             max_age: Duration::from_secs(300),

@@ -12,10 +12,12 @@ const NOT_FOUND: &str = include_str!("../testdata/endpoint_not_found.json");
 async fn a_list_request_has_the_exact_path_query_and_headers() {
     let server = TestServer::start(|_| page()).await;
     let mut account = account(&server.base_url());
-    account.filter.0 = vec![
-        ("sub_account", "SA_1".to_owned()),
-        ("username__startswith", "front desk&co".to_owned()),
-    ];
+    account.filter = [
+        ("sub_account", "SA_1"),
+        ("username__startswith", "front desk&co"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
     let subject = subject(&account);
     let page = subject.client.list_page(40, 20).await.unwrap();
     assert_eq!((page.rows.len(), page.total), (1, Some(1)));

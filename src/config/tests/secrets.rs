@@ -154,7 +154,7 @@ fn no_value_of_an_account_is_shown() {
     let twice = format!("{{name: {PLAIN}, auth_id: X, auth_token: a}}");
     assert_eq!(
         errors_of(".yaml", &format!("accounts: [{twice}, {twice}]"), &[]),
-        "FILE:1: accounts[1].name: the name is taken by accounts[0].name; names must differ"
+        "FILE:1: accounts[1].name: is also the name of accounts[0]; names must differ"
     );
 }
 

@@ -1,7 +1,7 @@
 //! A source in memory: a list that a test edits between two requests.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,7 +14,7 @@ use url::Url;
 use crate::{
     api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
     clock::{Clock, UnixMillis},
-    config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
+    config::{Account, Api, ApiToken, DetailMode, Details, Metrics, Poll},
     snapshot::Reader,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, RateLimiter, Source},
@@ -237,7 +237,7 @@ pub(super) fn account() -> Account {
         name: "main".to_owned(),
         auth_id: "MA_TEST".to_owned(),
         token: ApiToken::Inline("first".to_owned().into()),
-        filter: Filter::default(),
+        filter: BTreeMap::new(),
         poll: Poll {
             interval: Duration::from_secs(60),
             max_age: Duration::from_secs(300),
