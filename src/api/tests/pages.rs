@@ -1,11 +1,11 @@
-//! Envelopes, and rows that share a page with unreadable ones.
+//! The JSON around the rows, and pages on which some rows are unreadable.
 
 use proptest::prelude::*;
 use reqwest::StatusCode;
 
 use crate::api::{Error, ErrorKind, Page, Rejection, Row, RowShape, page::read_page};
 
-/// The page that the response to a request for a hundred rows gives.
+/// Decodes the response to a request for 100 rows.
 fn page(body: &str) -> Result<Page, (ErrorKind, String)> {
     read_page(body, 100)
 }
@@ -200,7 +200,7 @@ fn far_more_rows_than_the_limit_are_rejected() {
 }
 
 proptest! {
-    /// No body panics or overflows.
+    /// No body causes a panic or an overflow.
     #[test]
     fn any_body_is_read_or_rejected(body in any::<Vec<u8>>(), json in hostile_json()) {
         let _ = page(&String::from_utf8_lossy(&body));
@@ -215,7 +215,7 @@ proptest! {
     }
 }
 
-/// Pieces of JSON and of API responses, in valid and invalid order.
+/// Parts of JSON and of API responses, in valid and invalid order.
 fn hostile_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{",
@@ -249,7 +249,7 @@ fn hostile_json() -> impl Strategy<Value = String> {
 fn the_shape_of_a_page_combines_its_rows() {
     let shape = |objects: &str| page(&format!(r#"{{"objects":{objects}}}"#)).unwrap().shape;
     assert_eq!(shape("[]"), RowShape::default());
-    // A row that cannot be read has the default shape.
+    // An unreadable row has the default shape.
     assert_eq!(
         shape(r#"[{"sip_expires":null,"created_at":"x"},7]"#),
         RowShape::default()

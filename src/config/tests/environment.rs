@@ -1,4 +1,5 @@
-//! The environment: single keys, the account `default`, certificate authorities.
+//! Environment variables for single keys, for the account `default` and for certificate
+//! authorities.
 
 use std::time::Duration;
 
@@ -193,7 +194,8 @@ fn authorities_that_the_environment_names_can_be_read() {
         message(&[("SSL_CERT_FILE", &none)]),
         format!("environment variable SSL_CERT_FILE: {none} holds no certificate in PEM form")
     );
-    // Lists of systems hold expired certificates for years, and `/dev/null` is a list without any.
+    // Certificate lists of operating systems contain expired certificates, and some set
+    // `/dev/null`.
     for usual in [&at("ca.pem"), &at("expired-ca.pem"), "/dev/null"] {
         of(&[("SSL_CERT_FILE", usual)]).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Odd lists, of which a good one must not be made and which must not be read for ever.
+//! Faulty lists: none is published as complete, and no walk of them runs without end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,8 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
                     result.is_ok(),
                     "rows {from} and {to}, walk {walk}: {result:?}"
                 );
-                // One walk cannot distinguish an id on two rows from a list that moved.
+                // One walk cannot distinguish a duplicate id from rows that moved while it read
+                // them.
                 let missing = u64::from(walk == 1);
                 assert_eq!(shown(&fixture), (249, missing, 0), "rows {from} and {to}");
             }
@@ -108,7 +109,7 @@ async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
         fixture.poller.walk().await.unwrap();
     }
     assert_eq!(shown(&fixture), (250, 0, 0));
-    // The twin goes, and the pages hide a row that the count still has.
+    // The duplicate row is removed, and another row is missing from the pages but still counted.
     list.state().rows.remove(240);
     list.state().rows.remove(200);
     list.state().total = Total::Off(1);

@@ -1,4 +1,5 @@
-//! The proof itself: no walk that is published has lost an endpoint that lived throughout.
+//! The completeness proof: a published walk contains every endpoint that existed during the whole
+//! walk.
 
 use std::{
     collections::HashSet,
@@ -31,28 +32,29 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     PageFetcher::new(Arc::clone(list), &deps, &account)
 }
 
-/// A list as a snapshot, without facts about the walk.
+/// Builds a snapshot from a list, with empty facts about the walk.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
     list.build(None, facts, Retention::NOTHING, &|_| None).0
 }
 
-/// How a list is edited while it is read.
+/// The edits of a list while a walk reads it.
 #[derive(Debug, Clone, Copy)]
 struct Churn {
     seed: u64,
-    /// Chance of an edit before each answer.
+    /// The probability of an edit before each response.
     chance: f64,
-    /// Endpoints deleted and created by one edit, at most.
+    /// The maximum number of endpoints that one edit deletes, and that it creates.
     size: usize,
-    /// Only delete one anywhere and create one at the end, as a list sorted oldest first does.
+    /// Each edit deletes one random endpoint and creates one at the end, as in a list sorted oldest
+    /// first.
     oldest_first: bool,
 }
 
-/// Ids that were deleted while the list was read.
+/// The ids that were deleted while the list was read.
 type Deleted = Arc<Mutex<HashSet<String>>>;
 
-/// Edits of the list at random, which note deleted ids in `gone`.
+/// Returns a function that edits the list at random and adds deleted ids to `gone`.
 fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
     let mut rng = Rng::with_seed(churn.seed);
     let mut next_id = 1_000_000;
@@ -81,12 +83,12 @@ fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 
     }
 }
 
-/// What is odd about a list from the start.
+/// Faults that a list has from the start.
 #[derive(Debug, Clone, Copy)]
 struct Oddities {
-    /// Ids that stand on two rows.
+    /// The number of rows that repeat the id of another row.
     twins: usize,
-    /// Rows that cannot be read.
+    /// The number of unreadable rows.
     broken: usize,
     total: Total,
 }
@@ -97,7 +99,7 @@ const NOTHING_ODD: Oddities = Oddities {
     total: Total::Right,
 };
 
-/// A list of `size` with these oddities at random places.
+/// A list of `size` rows with these faults at random positions.
 fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     let list = List::of(size);
     let mut rng = Rng::with_seed(seed);
@@ -115,8 +117,8 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list under churn; returns the ids that lived throughout and were lost, or `None` when the walk
-/// did not claim to be whole.
+/// Reads a list while it is edited. Returns the missing ids of endpoints that existed throughout,
+/// or `None` if the walk proves nothing.
 async fn lost(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -137,7 +139,7 @@ async fn lost(
         let mut state = list.state();
         state.clamp = clamp;
         state.edit = Some(Box::new(edit));
-        // Pages arrive in any order.
+        // The random latency makes pages arrive in any order.
         state.latency = Box::new(move || Duration::from_millis(rng.u64(1..50)));
     }
     let fetcher = fetcher(&list, page_size, concurrency);
@@ -166,8 +168,8 @@ fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
 
-    // PROPTEST_CASES sets the number of cases. No id stands on two rows, because the proof identifies
-    // a row by its id: if such an id is an anchor and the list shrinks by the distance of its two
+    // PROPTEST_CASES sets the number of cases. No id is on two rows, because the proof identifies a
+    // row by its id. If such an id is an anchor, and the list shrinks by the distance of its two
     // rows, a walk can miss the rows between (docs/architecture.md, odd rows).
     #[test]
     fn a_whole_reading_never_lost_an_endpoint_that_lived_throughout(
