@@ -1,4 +1,4 @@
-//! What is checked in is what the generator makes.
+//! The dashboards in the repository are the output of the generator.
 
 use crate::{
     deploy::program,
@@ -12,7 +12,7 @@ use super::board::{FILES, FOLDER};
 async fn the_dashboards_are_what_their_generator_makes_of_them_now() {
     let folder = tempfile::tempdir().unwrap();
     let (generator, into) = (path("grafana/generate"), folder.path().to_str().unwrap());
-    // Written nowhere but there.
+    // `-B` prevents Python from writing cache files into the repository.
     let arguments = ["-B", generator.to_str().unwrap(), into];
     let made = judge(&program("python"), &arguments, "").await;
     assert_eq!(made.code, Some(0), "{made:?}");

@@ -1,4 +1,4 @@
-//! The `Dockerfile`, read by its judge; `container.rs` builds from it.
+//! A linter checks the `Dockerfile`. The tests in `container.rs` build it.
 
 use super::{run, shipped, text};
 

@@ -1,4 +1,4 @@
-//! Rows and clocks that are wrong, in answers that are right.
+//! Invalid rows and wrong clocks in successful responses.
 
 use std::collections::BTreeMap;
 

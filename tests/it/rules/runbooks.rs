@@ -1,4 +1,4 @@
-//! Every alert has what it promises: labels, texts, a runbook, and a line in the documentation.
+//! Every alert has labels, texts, a runbook and a line in the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,11 @@ use crate::harness::{judge, tool};
 
 const FOLDER: &str = "docs/runbooks";
 const SECTIONS: [&str; 4] = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"];
-/// Pages of the folder that belong to no alert.
+/// Files in the folder that are no runbook of an alert.
 const OTHERS: [&str; 2] = ["README.md", "maintenance.md"];
 
-/// Where runbooks are found: in the repository that the package names, if it names one.
+/// The address of an alert's runbook: in the repository that `Cargo.toml` names, else a relative
+/// path.
 fn address(alert: &Alert) -> String {
     let page = format!("{FOLDER}/{}.md", alert.name);
     match env!("CARGO_PKG_REPOSITORY") {

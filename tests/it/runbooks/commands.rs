@@ -1,4 +1,4 @@
-//! What commands show when they are run.
+//! Runs the commands of the runbooks and checks their output.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,8 @@ use super::{
     stage::Stage,
 };
 
-/// Commands that are run, by a part of them that no other has; for which account; and what they show.
+/// Each command by a unique part of its text, with the account and a pattern of the expected
+/// output.
 const SHOWN: [(&str, &str, &str); 14] = [
     (
         "http://EXPORTER:10059/ ",
@@ -78,7 +79,7 @@ async fn every_command_of_a_runbook_shows_what_the_runbook_promises_or_has_a_kno
     stage.refuse_the_token_for_a_short_time().await;
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    // Silences have a story of their own.
+    // The tests of silences run the `amtool` commands.
     for command in commands().iter().filter(|one| !one.text.contains("amtool")) {
         if !seen.insert(&command.text) {
             continue;
