@@ -88,7 +88,7 @@ dashboards: setup ## Write the dashboards of grafana/ from their generator
 dashboard-images: ## Draw the images of docs/dashboards.md from a new day of the simulated vendor
 	@scripts/setup.sh images
 	$(CARGO) test --locked --test it -- --ignored --exact \
-		dashboards::images::the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from
+		dashboards::images::the_query_results_for_the_images_are_written
 	target/venv/bin/python -B grafana/plot target/dashboards/answers.json docs/images
 
 shellcheck: ## Check the shell scripts

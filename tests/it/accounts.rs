@@ -94,7 +94,7 @@ async fn three_hundred_accounts_are_all_shown_and_start_within_ten_seconds() {
 }
 
 #[tokio::test]
-async fn accounts_of_one_auth_id_share_one_pace() {
+async fn accounts_with_one_auth_id_share_one_rate_limit() {
     const RATE: f64 = 8.0;
     let vendor = vendor([("shared", 45)]).await;
     let base_url = vendor.base_url();

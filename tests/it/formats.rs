@@ -99,7 +99,7 @@ async fn at_once<A, B>(
 }
 
 #[tokio::test]
-async fn promtool_finds_nothing_to_say_about_a_real_scrape_and_the_golden_files() {
+async fn promtool_accepts_a_real_scrape_and_the_golden_files() {
     let rich = Rich::start().await;
     let scrape = rich.exporter.scrape().await;
     assert!(scrape.count("vobiz_endpoint_contact_info", &[]) > 0);
@@ -138,7 +138,7 @@ fn golden(extension: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_packed_answer_is_the_plain_one_and_a_head_is_that_of_the_answer() {
+async fn a_compressed_response_has_the_plain_content_and_head_has_the_headers_of_get() {
     let rich = Rich::start().await;
     let address = rich.exporter.address();
     for accept in [PROMETHEUS_2, TEXT] {

@@ -209,7 +209,7 @@ async fn pages_smaller_than_requested_are_detected() {
 }
 
 #[tokio::test]
-async fn no_count_and_a_strange_count_cost_no_endpoint() {
+async fn a_missing_or_strange_count_hides_no_endpoint() {
     let mut lists = Vec::new();
     for (name, count) in [
         ("missing", Count::Missing),
@@ -273,7 +273,7 @@ async fn a_count_that_is_too_high_marks_the_walk_incomplete_and_hides_no_endpoin
 }
 
 #[tokio::test]
-async fn the_link_to_the_next_page_is_never_followed_nor_believed() {
+async fn the_link_to_the_next_page_is_ignored() {
     let mut lists = Vec::new();
     for (name, next) in [
         ("null", "null"),

@@ -239,7 +239,7 @@ async fn echoing_vendor() -> (Vendor, String) {
 }
 
 #[tokio::test]
-async fn no_answer_of_a_vendor_or_proxy_brings_a_token_into_logs_or_metrics() {
+async fn no_response_of_a_vendor_or_proxy_puts_a_token_into_logs_or_metrics() {
     let (vendor, text) = echoing_vendor().await;
     let failing = faults().len() + 2 * PROXY_STATUSES.len();
     for format in ["logfmt", "json"] {

@@ -70,7 +70,7 @@ async fn a_private_authority_is_trusted_through_its_file() {
 }
 
 #[tokio::test]
-async fn without_its_file_nothing_is_sent_and_the_log_speaks_of_the_certificate() {
+async fn without_the_ca_file_nothing_is_sent_and_the_log_names_the_certificate() {
     let (vendor, _) = private_vendor("localhost").await;
     let exporter = Exporter::start(&configuration(&vendor, "")).await;
     let scrape = exporter

@@ -142,7 +142,7 @@ fn the_message_about_a_malformed_body_repeats_none_of_it() {
 }
 
 #[test]
-fn an_unreadable_row_costs_only_itself() {
+fn an_unreadable_row_affects_no_other_row() {
     use Rejection::{IdTooLong, NoId, NotAnObject, Undecodable};
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let long = "9".repeat(129);

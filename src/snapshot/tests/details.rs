@@ -109,7 +109,7 @@ fn addresses_of_devices_are_not_stored_unless_configured() {
 }
 
 #[test]
-fn a_detail_is_of_its_row_until_the_row_changes() {
+fn a_detail_applies_until_its_row_changes() {
     let before = snapshot(["1", "2", "3"].map(endpoint));
     let details = detail(&before, 1, endpoint("2"));
     let renamed = Endpoint {

@@ -43,7 +43,7 @@ async fn requests_leave_evenly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_walks_take_is_made_up_for_but_no_minute_has_more() {
+async fn requests_catch_up_after_a_walk_without_exceeding_the_rate_per_minute() {
     // A walk takes the first two of every ten seconds.
     let busy = |at: Duration| {
         (at.as_secs() % 10 < 2).then(|| Duration::from_secs(at.as_secs() / 10 * 10 + 2))

@@ -58,7 +58,7 @@ fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hiccup_of_seven_seconds_shows_nothing_and_costs_no_loss_time() {
+async fn an_empty_list_for_seven_seconds_changes_no_endpoint_and_no_loss_time() {
     // The seed is fixed: with the largest jitter, a walk could start in the last second of the
     // fault.
     fastrand::seed(7);
@@ -199,7 +199,7 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back() {
+async fn endpoints_that_return_after_a_confirmed_empty_list_keep_their_loss_time() {
     let list = List::of(50);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
@@ -221,7 +221,7 @@ async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back(
 }
 
 #[tokio::test(start_paused = true)]
-async fn up_to_the_share_a_fleet_may_change_at_once() {
+async fn a_change_up_to_the_share_needs_no_confirmation() {
     for (count, changed) in [(40, 20), (2, 1), (1, 1)] {
         let list = List::of(count);
         let mut fixture = Fixture::new(&list, account());

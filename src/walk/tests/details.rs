@@ -61,7 +61,7 @@ async fn a_newly_registered_endpoint_goes_before_hundreds_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_change_nothing_about_when_walks_ask() {
+async fn details_do_not_change_the_times_of_walk_requests() {
     let mut walks = Vec::new();
     for mode in [DetailMode::Never, DetailMode::Auto] {
         fastrand::seed(7);
@@ -148,7 +148,7 @@ async fn records_that_always_contradict_the_list_do_not_use_up_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_detail_goes_when_its_endpoint_is_lost_changed_or_gone() {
+async fn a_detail_is_dropped_when_its_endpoint_is_lost_changed_or_removed() {
     let list = list(100, 0..100);
     observe(&list, wanting(6_000.0), |run| async move {
         run.at(30).await;
@@ -292,7 +292,7 @@ async fn failures_are_spaced_out_and_a_walk_that_fails_ends_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_in_reading_a_record_costs_that_record_only() {
+async fn a_panic_in_reading_a_record_affects_no_other_record() {
     let list = list(3, 0..3);
     list.state().record = Some(Box::new(|row| {
         let row = row.cloned().unwrap();
@@ -311,7 +311,7 @@ async fn a_bug_in_reading_a_record_costs_that_record_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_for() {
+async fn rows_with_an_expiry_are_retrieved_only_in_mode_always() {
     for (mode, expected) in [
         (DetailMode::Auto, 0),
         (DetailMode::Always, 10),
@@ -333,7 +333,7 @@ async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_fo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
+async fn a_record_that_arrives_during_a_walk_has_its_time_of_arrival() {
     let list = list(3_000, 0..1_000);
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(1.0);
@@ -367,7 +367,7 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_that_become_due_during_a_walk_do_not_blink() {
+async fn details_that_become_due_during_a_walk_stay_visible() {
     let list = list(300, 0..300);
     let mut account = wanting(1_200.0);
     account.details.max_age = 100 * SECOND;

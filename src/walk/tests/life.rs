@@ -43,7 +43,7 @@ async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<Ac
 }
 
 #[tokio::test(start_paused = true)]
-async fn walks_start_every_interval_the_third_as_punctual_as_the_first() {
+async fn walk_starts_do_not_drift() {
     let list = List::of(45);
     let fixture = Fixture::new(&list, account());
     let start = Instant::now();

@@ -172,7 +172,7 @@ proptest! {
     // row by its id. If such an id is an anchor, and the list shrinks by the distance of its two
     // rows, a walk can miss the rows between (docs/architecture.md, odd rows).
     #[test]
-    fn a_whole_reading_never_lost_an_endpoint_that_lived_throughout(
+    fn a_complete_reading_has_every_endpoint_that_existed_throughout(
         size in 0_u64..700,
         page_size in 2_u32..60,
         clamp in 2_u32..60,
@@ -193,7 +193,7 @@ proptest! {
 }
 
 #[test]
-fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_deceived() {
+fn ordinary_edits_allow_a_complete_reading_where_counting_misses_endpoints() {
     let scenario = |seed, by_counting| {
         let churn = Churn {
             seed,
@@ -221,7 +221,7 @@ fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_decei
 }
 
 #[test]
-fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
+fn an_unchanged_list_with_faults_is_always_read_completely() {
     for seed in 0..150 {
         let mut rng = Rng::with_seed(seed);
         let twins = rng.usize(0..3);
@@ -252,7 +252,7 @@ fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
 }
 
 #[test]
-fn an_order_that_changes_with_every_response_never_passes_for_proven_with_an_endpoint_missing() {
+fn an_order_that_changes_with_every_response_never_proves_an_incomplete_list() {
     for size in [101, 110, 150, 400, 1_000] {
         for seed in 0..100 {
             fastrand::seed(seed);
@@ -273,7 +273,7 @@ fn an_order_that_changes_with_every_response_never_passes_for_proven_with_an_end
 }
 
 #[test]
-fn the_same_rows_in_any_cut_of_pages_give_the_same_snapshot() {
+fn the_same_rows_in_pages_of_any_size_give_the_same_snapshot() {
     let read = |page_size: u32, concurrency| {
         in_paused_time(async move {
             let list = List::of(333);

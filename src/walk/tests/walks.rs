@@ -253,7 +253,7 @@ async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_rows_cost_themselves_only_even_at_the_border_of_pages() {
+async fn unreadable_rows_affect_no_other_row_even_at_the_border_of_pages() {
     let list = List::of(450);
     list.state().broken = ["0", "99", "198", "300", "449"].map(str::to_owned).into();
     let mut fixture = Fixture::new(&list, account());
@@ -352,7 +352,7 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_hides_in_turn_removes_no_endpoint() {
+async fn a_different_missing_row_in_each_walk_removes_no_endpoint() {
     let list = List::of(450);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();

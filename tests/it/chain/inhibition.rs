@@ -102,7 +102,7 @@ const CASES: [Case; 7] = [
 ];
 
 #[tokio::test]
-async fn each_rule_of_inhibition_keeps_back_what_it_should_and_no_other_does() {
+async fn each_inhibition_rule_suppresses_its_alerts_and_no_other_rule_does() {
     let example = read(ALERTMANAGER);
     let mark = "  - source_matchers:";
     let (before, rest) = example.split_once(mark).unwrap();
@@ -140,7 +140,7 @@ async fn each_rule_of_inhibition_keeps_back_what_it_should_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn whoever_receives_it_a_group_is_one_account_of_one_job() {
+async fn every_receiver_groups_alerts_by_account_and_job() {
     let example = read(ALERTMANAGER);
     let grouped = "  group_by: [job, account]\n";
     assert_eq!(example.matches("group_by").count(), 1, "for all routes");

@@ -62,7 +62,7 @@ impl Post {
 }
 
 #[tokio::test]
-async fn the_plain_texts_tell_names_as_they_are_with_what_to_do_while_it_fires() {
+async fn plain_texts_show_names_unchanged_and_instructions_while_firing() {
     let alert = |status: &str, alias: &str| {
         json!({
             "status": status,

@@ -27,7 +27,7 @@ struct Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: make test-slow"]
-async fn what_happens_is_told_to_the_right_people_once_and_nothing_else_is() {
+async fn every_event_is_notified_once_to_the_right_receivers() {
     let mut story = Story::begin().await;
     story
         .a_token_is_revoked_and_a_wrong_one_put_in_its_place()

@@ -291,7 +291,7 @@ pub fn value(count: usize) -> f64 {
 }
 
 #[test]
-fn a_kind_that_is_lost_stays_lost_at_every_hour_of_the_week() {
+fn lost_phones_of_one_kind_stay_lost_at_every_hour_of_the_week() {
     let start: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
     for hour in (0..7 * 24).step_by(5) {
         let mut world = settled(start, SignedDuration::from_hours(hour));

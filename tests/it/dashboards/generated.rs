@@ -9,7 +9,7 @@ use crate::{
 use super::board::{FILES, FOLDER};
 
 #[tokio::test]
-async fn the_dashboards_are_what_their_generator_makes_of_them_now() {
+async fn the_generator_writes_the_committed_dashboards() {
     let folder = tempfile::tempdir().unwrap();
     let (generator, into) = (path("grafana/generate"), folder.path().to_str().unwrap());
     // `-B` prevents Python from writing cache files into the repository.

@@ -88,7 +88,7 @@ fn rounded(milliseconds: u64) -> Duration {
 }
 
 #[test]
-fn intervals_are_round_and_never_shorter_than_between_two_scrapes() {
+fn intervals_are_rounded_and_never_shorter_than_the_scrape_interval() {
     let view = |hours: u64, scrape| View {
         range: Duration::from_secs(hours * 3600),
         scrape: Duration::from_secs(scrape),

@@ -46,7 +46,7 @@ async fn answers(board: &Board, prometheus: &Prometheus, endpoint: &str) -> Valu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it proves nothing: `make dashboard-images` draws what it writes"]
-async fn the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from() {
+async fn the_query_results_for_the_images_are_written() {
     let stage = Stage::set().await;
     let (id, _) = stage.lose_one_more();
     let told = format!("ALERTS{{alertstate=\"firing\", endpoint_id=\"{id}\"}}");

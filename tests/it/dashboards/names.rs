@@ -51,7 +51,7 @@ fn every_series_label_and_closed_value_in_a_dashboard_exists() {
 
 /// Queries select alerts by labels that the rules set.
 #[test]
-fn every_importance_and_scope_of_an_alert_that_is_asked_for_exists() {
+fn every_severity_and_scope_in_a_query_is_set_by_a_rule() {
     let asked = Regex::new(r#"\b(severity|scope)(?:=~|=|!=)"([^"]*)""#).unwrap();
     let given: Vec<_> = groups()
         .into_iter()
@@ -74,7 +74,7 @@ fn every_importance_and_scope_of_an_alert_that_is_asked_for_exists() {
 }
 
 #[tokio::test]
-async fn prometheus_can_read_every_expression_with_its_variables_filled_in() {
+async fn prometheus_parses_every_expression_with_its_variables_replaced() {
     let mut rules = "groups:\n  - name: all\n    rules:\n".to_owned();
     let mut count = 0;
     for board in boards() {

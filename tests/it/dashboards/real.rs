@@ -95,7 +95,7 @@ async fn nothing_is_known(look: &Look<'_>, state: f64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: make test-slow"]
-async fn every_panel_is_answered_rightly_with_and_without_rules_and_says_when_nothing_is_known() {
+async fn every_panel_is_right_with_and_without_rules_and_while_data_is_withdrawn() {
     let boards = boards();
     let [endpoint, _, fleet] = &boards[..] else {
         panic!("three")

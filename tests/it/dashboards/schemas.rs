@@ -35,7 +35,7 @@ async fn verdict(dashboards: &[Value]) -> Ended {
 }
 
 #[tokio::test]
-async fn grafana_knows_every_key_of_every_dashboard_and_a_spoiled_one_is_noticed() {
+async fn grafana_knows_every_key_of_every_dashboard_and_wrong_keys_are_detected() {
     let good: Vec<_> = boards().into_iter().map(|board| board.json).collect();
     let judged = verdict(&good).await;
     let words = format!("{}{}", judged.out, judged.err);

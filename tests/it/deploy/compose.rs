@@ -45,7 +45,7 @@ fn command<'a>(services: &'a Yaml, name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn the_compose_file_keeps_to_the_schema() {
+async fn the_compose_file_matches_the_schema() {
     let schema = ["--builtin-schema", "vendor.compose-spec"];
     let verdict = run(
         "check-jsonschema",
@@ -197,7 +197,7 @@ async fn prometheus_accepts_the_configuration_that_is_mounted_into_it() {
 
 /// Follows the instructions in `.env.example`.
 #[tokio::test]
-async fn an_account_of_ones_own_needs_a_token_in_a_folder_and_its_auth_id() {
+async fn an_own_account_needs_a_token_file_and_an_auth_id() {
     let example = text("deploy/compose/.env.example");
     let line = example
         .lines()

@@ -60,7 +60,7 @@ async fn derived_files_match_their_sources() {
 }
 
 #[tokio::test]
-async fn rules_of_any_layout_become_one_rule_of_the_operator_with_nothing_changed() {
+async fn rules_of_any_layout_become_one_unchanged_prometheus_rule() {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules");
     fs::create_dir(&rules).unwrap();

@@ -3,7 +3,7 @@
 use super::{run, shipped, text};
 
 #[tokio::test]
-async fn the_dockerfile_gives_hadolint_nothing_to_say() {
+async fn hadolint_accepts_the_dockerfile() {
     let verdict = run(
         "hadolint",
         &[&"--failure-threshold=style", &shipped("Dockerfile")],

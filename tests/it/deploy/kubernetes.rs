@@ -71,7 +71,7 @@ async fn models(objects: &[Value]) -> Ended {
 }
 
 #[tokio::test]
-async fn kubernetes_old_and_new_knows_every_key_of_every_object() {
+async fn the_oldest_and_newest_kubernetes_know_every_key() {
     let yaml = built().await;
     for version in VERSIONS {
         let judged = verdict(version, &yaml).await;
@@ -184,7 +184,7 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
 }
 
 #[tokio::test]
-async fn the_pod_may_do_nothing_that_it_does_not_need() {
+async fn the_pod_has_only_the_privileges_that_it_needs() {
     let all = objects(&built().await).await;
     let pod = &of_kind(&all, "Deployment")["spec"]["template"]["spec"];
     let of_pod = &pod["securityContext"];

@@ -9,7 +9,7 @@ const UNIT: &str = "deploy/systemd/vobiz-exporter.service";
 const THRESHOLD: &str = "--threshold=15";
 
 #[tokio::test]
-async fn systemd_reads_every_line_of_the_unit_without_a_word() {
+async fn systemd_accepts_every_line_of_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let judge = |text: String| {
         let file = folder.path().join("vobiz-exporter.service");
@@ -45,7 +45,7 @@ async fn the_sandbox_leaves_an_exposure_of_one_and_a_half_at_most() {
 }
 
 #[test]
-fn the_unit_waits_for_readiness_watches_and_hands_the_token_over() {
+fn the_unit_has_readiness_watchdog_and_credential() {
     let unit = text(UNIT);
     for line in [
         "Type=notify",

@@ -77,7 +77,7 @@ fn matchers_exist(place: &str, family: &str, labels: &[&str], matchers: &str) {
 }
 
 #[test]
-fn rules_ask_only_for_what_the_exporter_shows() {
+fn rules_query_only_exported_metrics() {
     for group in groups() {
         for record in group.records {
             check(&record.name, &record.expression);
@@ -123,7 +123,7 @@ fn recorded_series_are_named_by_level_metric_and_operation_and_each_is_used() {
 }
 
 #[test]
-fn long_ranges_stand_on_recorded_series_only() {
+fn long_ranges_use_recorded_series_only() {
     let range = Regex::new(r"([a-z_:0-9]+)(?:\{[^}]*\})?\[([0-9a-z]+)\]").unwrap();
     let mut ranges = 0;
     for group in groups() {

@@ -94,7 +94,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 }
 
 #[tokio::test]
-async fn the_queries_of_the_runbooks_can_be_asked() {
+async fn the_queries_of_the_runbooks_are_valid() {
     let mut rules = String::from("groups:\n  - name: runbooks\n    rules:\n");
     let mut queries = 0;
     for page in files(FOLDER, ".md") {

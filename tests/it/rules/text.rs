@@ -58,7 +58,7 @@ pub fn milliseconds(span: &str) -> u64 {
 }
 
 #[test]
-fn spans_are_scaled_wherever_they_stand_and_nothing_else_is() {
+fn durations_are_scaled_in_every_form_and_other_numbers_are_not() {
     let rules = "interval: 1m\nexpr: x[10m] offset 167h30m > 5 * 60 and y >= 10 and 0.75 * z\n\
                  keep_firing_for: 10m";
     assert_eq!(

@@ -74,7 +74,7 @@ const SHOWN: [(&str, &str, &str); 14] = [
 ];
 
 #[tokio::test]
-async fn every_command_of_a_runbook_shows_what_the_runbook_promises_or_has_a_known_form() {
+async fn every_runbook_command_shows_the_expected_output_or_has_a_known_form() {
     let stage = Stage::set().await;
     stage.refuse_the_token_for_a_short_time().await;
     let mut faults = Vec::new();

@@ -23,7 +23,7 @@ pub fn is_known(command: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_command_is_one_for_a_shell_and_no_known_form_is_left_behind() {
+async fn every_command_is_valid_shell_and_every_known_form_is_used() {
     let all = commands();
     for command in &all {
         let judged = judge(Path::new("bash"), &["-n", "-c", &command.text], "").await;

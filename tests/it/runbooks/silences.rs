@@ -132,7 +132,7 @@ fn name(alert: &Value) -> String {
 }
 
 #[tokio::test]
-async fn each_silence_of_the_runbooks_keeps_quiet_what_it_is_meant_for_and_can_be_ended() {
+async fn each_runbook_silence_matches_its_alerts_and_can_be_ended() {
     let alertmanager = Alertmanager::start(&read(ALERTMANAGER)).await;
     let firing: Vec<_> = FIRING.iter().map(|(_, written)| labels(written)).collect();
     alertmanager.fire(&firing).await;
