@@ -46,7 +46,8 @@ trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. After this time, exits and
+# names WHAT.
 wait_for() {
     local end=$((SECONDS + $1)) what=$2
     shift 2

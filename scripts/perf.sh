@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/performance.md against the simulated API in a process of its own. Prints Markdown tables; a copy stays in target/perf/report.md.
+# Measures the figures of docs/performance.md against a simulated API in a separate process. Prints
+# Markdown tables and saves a copy in target/perf/report.md.
 #
-# usage: scripts/perf.sh [scrapes] [fleets] [walks]     (all three unless some are named)
+# usage: scripts/perf.sh [scrapes] [fleets] [walks]     (default: all three)
 #   scrapes  responses per second, alternating with nginx that serves the same bytes from a file
 #   fleets   memory and CPU time with 45, 10,000 and 100,000 endpoints
 #   walks    the duration of a walk with 20 ms per request
-# BINARY=path   measure this one instead of building target/release/vobiz-exporter
+# BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 # ROUNDS=5      rounds of scrapes
 #
 # Takes about four minutes after the build and needs an idle machine. All servers listen on loopback

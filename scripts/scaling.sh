@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/scaling.md against the simulated API in a process of its own. Prints Markdown tables; a copy stays in target/scaling/report.md.
+# Measures the figures of docs/scaling.md against a simulated API in a separate process. Prints
+# Markdown tables and saves a copy in target/scaling/report.md.
 #
-# usage: scripts/scaling.sh [walks] [accounts] [details]     (all three unless some are named)
+# usage: scripts/scaling.sh [walks] [accounts] [details]     (default: all three)
 #   walks     the duration of a walk at the default rate with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
 #   details   the same with 10,000 endpoints whose list lacks expiries, without details and with all
-# BINARY=path   measure this one instead of building target/release/vobiz-exporter
+# BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 #
 # Takes about fourteen minutes after the build. All servers listen on loopback addresses, and all
 # files are in target/scaling. The script stops every process that it has started, also after

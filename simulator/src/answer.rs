@@ -26,9 +26,9 @@ pub(super) struct Request {
 /// The resource that a path names. The vendor is strict about upper case and the final slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    /// `/api/v1/Account/{account}/Endpoint/`.
+    /// The list of endpoints: `/api/v1/Account/{account}/Endpoint/`.
     List { account: String },
-    /// `/api/v1/Account/{account}/Endpoint/{endpoint}/`.
+    /// One endpoint: `/api/v1/Account/{account}/Endpoint/{endpoint}/`.
     Retrieve { account: String, endpoint: String },
     /// Any other path.
     Unknown,

@@ -22,7 +22,7 @@ pub(super) enum Behaviour {
     Flapping,
     /// Two devices replace each other's registration.
     Shared,
-    /// The API never shows it as registered.
+    /// The API never shows the endpoint as registered.
     Never,
 }
 
@@ -30,9 +30,9 @@ pub(super) enum Behaviour {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Simulation {
     pub(super) behaviour: Behaviour,
-    /// The index of its site in the account.
+    /// The index of the endpoint's site in the account.
     pub(super) site: Option<u8>,
-    /// Lifetime of a registration, in seconds.
+    /// The lifetime of a registration, in seconds.
     pub(super) lifetime: u16,
     /// The current generation. An event that was planned for another generation has no effect.
     pub(super) generation: u32,

@@ -30,7 +30,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub latency: Duration,
 
-    /// Form of the list rows: the vendor documents two.
+    /// JSON form of the list rows; the vendor's documents describe several.
     #[arg(long, value_name = "SHAPE", default_value = "documented")]
     pub row_shape: Shape,
 

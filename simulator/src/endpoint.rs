@@ -17,7 +17,7 @@ pub struct Endpoint {
     pub alias: String,
     /// The id of the attached application, if any.
     pub application: Option<String>,
-    /// The auth id of the sub-account that owns it; `None` for the main account.
+    /// The auth id of the sub-account that owns the endpoint; `None` for the main account.
     pub sub_account: Option<String>,
     /// The registration that the API shows; `None` is shown as `"false"`.
     pub registration: Option<Registration>,
@@ -95,7 +95,7 @@ impl Endpoint {
         &self.id
     }
 
-    /// The user agent of its device, whether registered or not.
+    /// The user agent of the endpoint's device, whether registered or not.
     pub fn device(&self) -> &'static str {
         self.simulation.device.user_agent
     }

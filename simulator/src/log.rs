@@ -13,7 +13,7 @@ use super::fault::Operation;
 pub struct RequestRecord {
     /// The number of the request, from 1.
     pub number: u64,
-    /// The number of its connection, from 1.
+    /// The number of the connection, from 1.
     pub connection: u64,
     /// The world's time when the request arrived.
     pub time: Timestamp,
@@ -46,7 +46,7 @@ pub struct RequestRecord {
 /// Numbers of requests, responses and connections since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// All requests.
+    /// The number of all requests.
     pub requests: u64,
     /// List requests.
     pub list_endpoints: u64,

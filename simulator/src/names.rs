@@ -146,7 +146,7 @@ impl Role {
         }
     }
 
-    /// The username that the operator asks for. The vendor appends digits.
+    /// The requested username. The vendor appends digits.
     pub(super) fn username(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()].to_lowercase();
         match self {

@@ -24,8 +24,8 @@ impl Shift {
         if today > now { today } else { today + DAY }
     }
 
-    /// The start and the end of a shift. In the last hour of the current shift and after it, this
-    /// is the next shift.
+    /// The start and the end of the current shift. In its last hour and after it, those of the next
+    /// shift.
     pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
         let next = self.next_start(now, zone);

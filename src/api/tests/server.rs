@@ -29,7 +29,7 @@ pub(super) enum Reply {
 /// A received request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// The number of its connection, from 0.
+    /// The number of the connection, from 0.
     pub connection: usize,
     /// The request line, for example `GET / HTTP/1.1`.
     pub line: String,

@@ -55,8 +55,8 @@ async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
         observe(&list, wanting(60.0), |run| async move {
-            // The endpoints are first retrieved in the order of ids, then those that respond come
-            // first.
+            // At first, the endpoints are retrieved in the order of their ids. After that,
+            // endpoints that have responded come first.
             run.at(45 * 60).await;
             assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })

@@ -14,7 +14,7 @@ use crate::{
 /// The effect of one inhibition rule. An alert is written as its name and labels. Unless it names a
 /// job, it gets a job that belongs to its case.
 struct Case {
-    /// Alerts of which each one suppresses all `quiet` alerts.
+    /// Alerts that each suppress all `quiet` alerts.
     sources: &'static [&'static str],
     quiet: &'static [&'static str],
     expected: &'static [&'static str],

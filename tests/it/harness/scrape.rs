@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// All samples by series.
+/// All samples of an exposition, by series.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
     samples: BTreeMap<String, f64>,

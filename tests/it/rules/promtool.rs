@@ -62,8 +62,8 @@ async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     }
 }
 
-/// For each alert, a case expects it to fire with its rendered texts, and a list of firing alerts
-/// lacks it.
+/// Every alert has two kinds of cases. One expects it to fire with its rendered texts. The other
+/// expects a list of firing alerts that does not contain it.
 #[test]
 fn every_alert_has_cases_in_which_it_fires_and_is_silent() {
     let cases: Vec<_> = files(CASES, ".yml")
