@@ -69,7 +69,7 @@ impl Harness {
         soon(self.serving).await.unwrap();
     }
 
-    /// The counted responses with this handler and status code.
+    /// The number of counted responses with this handler and status code.
     pub(super) fn counted(&self, handler: &str, code: &str) -> f64 {
         let families = self.instruments.gather();
         let name = "vobiz_exporter_http_requests_total";

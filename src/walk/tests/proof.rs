@@ -46,8 +46,8 @@ struct Churn {
     chance: f64,
     /// The maximum number of endpoints that one edit deletes, and that it creates.
     size: usize,
-    /// Each edit deletes one random endpoint and creates one at the end, as in a list sorted oldest
-    /// first.
+    /// Whether each edit deletes one random endpoint and creates one at the end. A list sorted
+    /// oldest first changes in this way.
     oldest_first: bool,
 }
 

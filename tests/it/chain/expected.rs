@@ -34,7 +34,7 @@ struct Line<'a> {
 /// The notifications that were received in a scene.
 #[derive(Default)]
 struct Heard {
-    /// Pairs of the receiver and account ([`Message::about`]) and a change.
+    /// The changes, each with its receiver and account ([`Message::about`]).
     news: Vec<(String, String)>,
     messages: BTreeMap<String, usize>,
     /// The firing alerts in the last message of each group. The key is [`Message::about`] and the

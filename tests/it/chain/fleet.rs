@@ -9,8 +9,8 @@ const ACCOUNTS: [&str; 3] = ["main", "branch", "shift"];
 /// The alias of the first phone, with every character that a program could fail to escape.
 pub const FIRST_PHONE: &str = r#"Tom's "R&D" <!desk> 1"#;
 
-/// Creates three accounts. The first has receptions whose loss pages an operator, browsers, and
-/// phones. The second never changes. The third has agents that work in shifts.
+/// Creates three accounts. The first has phones, WebRTC clients, and receptions with `watch: page`.
+/// The second never changes. The third has agents that work in shifts.
 pub fn world() -> World {
     let mut world = World::new(Timestamp::now(), 7);
     let now = world.now();

@@ -26,7 +26,8 @@ impl Stack {
         let prometheus = Prometheus::configured(
             folder,
             &configuration(alertmanager.address(), speed),
-            // Prometheus must send firing alerts again before Alertmanager takes them for resolved.
+            // Without repeated notifications of Prometheus, Alertmanager treats a firing alert as
+            // resolved.
             &["--rules.alert.resend-delay=1s"],
         )
         .await;

@@ -1,5 +1,5 @@
-//! Every query is fast with ten thousand endpoints. To see the time of each query: `cargo test
-//! --test it dashboards::limit -- --nocapture`.
+//! Every query is fast with ten thousand endpoints. This command prints the time of each query:
+//! `cargo test --test it dashboards::limit -- --nocapture`.
 
 use std::{fmt::Write as _, fs, time::Duration};
 

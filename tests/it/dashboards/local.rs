@@ -5,8 +5,8 @@ use std::env;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The local time at which simulated days end. Two shifts work then, and none starts or ends within
-/// two hours.
+/// The local time at which simulated days end. Two shifts work then, and no shift starts or ends
+/// within two hours.
 const ENDS: &str = "wednesday 15:00";
 /// The environment variable that sets another weekday and time.
 const VARIABLE: &str = "SIMULATED_DAY_ENDS";

@@ -37,7 +37,8 @@ async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     prometheus.range(&expression, range).await.len()
 }
 
-/// Every query returns a series. Without rules, queries that need rules are excepted.
+/// Checks that every query returns a series. Without rules, queries that need rules may return
+/// none.
 async fn every_query_answers(
     boards: &[Board],
     prometheus: &Prometheus,
@@ -73,7 +74,7 @@ async fn every_query_answers(
     assert!(asked > 100, "{asked}");
 }
 
-/// All accounts are in this state, and the panels show no numbers.
+/// Waits until all accounts are in this state and the panels show no numbers.
 async fn nothing_is_known(look: &Look<'_>, state: f64) {
     let expression = look.expression("State of the data", "A");
     look.prometheus
