@@ -83,7 +83,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         .await;
 }
 
-/// The PromQL queries of the README, which are separated by empty lines.
+/// The queries of the README, which are separated by empty lines.
 fn first_queries() -> Vec<String> {
     let text = std::fs::read_to_string("README.md").unwrap();
     let (_, rest) = text.split_once("```promql\n").unwrap();

@@ -37,7 +37,8 @@ async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     prometheus.range(&expression, range).await.len()
 }
 
-/// Checks that every query returns a series. Without rules, queries that need rules may return
+/// Checks that every query returns series, except the queries in `EMPTY` and, without rules, those
+/// that need rules.
 /// none.
 async fn every_query_answers(
     boards: &[Board],

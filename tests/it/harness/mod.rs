@@ -1,5 +1,5 @@
-//! The common parts of all tests: the simulated vendor in the test process, the exporter as the
-//! released binary, and the samples that Prometheus would receive.
+//! The common parts of all tests: the simulated vendor in the test process, the exporter as its
+//! program, and the samples that Prometheus would receive.
 
 mod ask;
 mod exporter;
