@@ -142,7 +142,7 @@ mod tests {
 
     static READS: AtomicU32 = AtomicU32::new(0);
 
-    /// Reads even a pipe, which hangs until another process writes into it.
+    /// Reads a named pipe, too. Reading one hangs until another process writes to it.
     fn read(path: &Path) -> Read {
         READS.fetch_add(1, Ordering::Relaxed);
         let text = fs::read_to_string(path);
@@ -164,12 +164,13 @@ mod tests {
             })
         };
 
-        // A paused clock stands still while a thread reads: it is moved by hand.
+        // A paused clock does not advance while a thread reads the file, so the test advances it.
         let (first, ()) = tokio::join!(token.reload(), advance(READ_TIMEOUT));
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // Ends the read, for which the test's runtime waits, before an assertion can fail.
+        // This write ends the read. The runtime waits for the read at its end, so it must end
+        // before an assertion fails.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {
@@ -261,7 +262,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("..2024")).unwrap();
         std::fs::write(at("..2024").join("token"), "s3cret").unwrap();
-        // As Kubernetes mounts a secret: a link to a file below a linked folder.
+        // Kubernetes mounts a secret in this way: as a link to a file in a linked folder.
         std::os::unix::fs::symlink("..2024", at("..data")).unwrap();
         std::os::unix::fs::symlink("..data/token", at("token")).unwrap();
         let token = read_token_file(&at("token")).unwrap();

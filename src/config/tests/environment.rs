@@ -1,4 +1,5 @@
-//! The environment: single keys, the account `default`.
+//! Environment variables for single keys, for the account `default` and for certificate
+//! authorities.
 
 use std::time::Duration;
 

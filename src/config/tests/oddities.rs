@@ -1,4 +1,4 @@
-//! Odd input that an earlier version accepted or ignored silently.
+//! Unusual input: it must give the intended value, an error or a warning.
 
 use std::fs;
 
@@ -86,7 +86,8 @@ fn a_misspelt_variable_gives_a_warning_with_the_likely_name() {
         let warning = format!("environment variable {name} is ignored; did you mean {meant}?");
         assert_eq!(loaded.warnings, [warning]);
     }
-    // Variables of other programs: Kubernetes describes a service `vobiz-exporter` by such names.
+    // These variables belong to other programs. Kubernetes sets such names for a service
+    // `vobiz-exporter`.
     for name in [
         "VOBIZ_EXPORTER_SERVICE_HOST",
         "VOBIZ_EXPORTER_SERVICE_PORT_METRICS",
