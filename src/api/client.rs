@@ -1,6 +1,7 @@
 //! One request: the operations of the API, and the attempt that each of them makes.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{PoisonError, RwLock},
     time::Duration,
@@ -43,7 +44,7 @@ pub struct Client {
     http: Http,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, in exactly this case and with the last slash.
     endpoints: Url,
-    filter: Vec<(&'static str, String)>,
+    filter: BTreeMap<String, String>,
     auth_id: Option<HeaderValue>,
     token: RwLock<Option<HeaderValue>>,
     request_timeout: Duration,
@@ -78,7 +79,7 @@ impl Transports {
         Ok(Client {
             http: self.http(&account.api)?,
             endpoints,
-            filter: account.filter.0.clone(),
+            filter: account.filter.clone(),
             auth_id: secret_header(&account.auth_id),
             token: RwLock::new(secret_header(token.expose_secret())),
             request_timeout: account.api.request_timeout,

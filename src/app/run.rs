@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_one_log_line_with_its_location_and_message() {
-        // The hook is global: other tests keep theirs.
+        // The panic hook is global, so panics of other threads go to the previous hook.
         let (this_thread, previous) = (thread::current().id(), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
             if thread::current().id() == this_thread {

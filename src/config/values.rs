@@ -94,7 +94,7 @@ impl<'t> Node<'t> {
     pub(super) fn each_word(&self, mut take: impl FnMut(&Self, &str)) {
         match self.kind() {
             ValueKind::Array(_) => {
-                for item in self.children() {
+                for item in self.items() {
                     if let Some(word) = item.text() {
                         take(&item, word);
                     }

@@ -119,7 +119,7 @@ mod captured {
 
     use super::*;
 
-    /// Log lines in memory. Clones share them.
+    /// Log lines in memory, which all clones share.
     #[derive(Debug, Clone, Default)]
     pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -130,7 +130,7 @@ mod captured {
             dispatch(move || lines.clone(), level, format, false)
         }
 
-        /// All lines so far.
+        /// All lines that have been logged.
         pub fn text(&self) -> String {
             let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             String::from_utf8_lossy(&bytes).into_owned()
@@ -163,7 +163,7 @@ mod tests {
         lines.text()
     }
 
-    /// A line without its time.
+    /// The line without its time stamp.
     fn without_time(line: &str) -> &str {
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("ts=2") && time.ends_with('Z'), "{line}");

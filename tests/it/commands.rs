@@ -163,7 +163,7 @@ async fn a_write_error_of_standard_output_is_reported_and_a_closed_pipe_is_not()
         &["completion", "bash"],
         &["simulate", "--listen-address=127.0.0.1:0"],
     ] {
-        // A command takes no configuration.
+        // The commands have no `--config.file` flag.
         let text = if arguments[0].starts_with('-') {
             &text
         } else {
@@ -175,7 +175,7 @@ async fn a_write_error_of_standard_output_is_reported_and_a_closed_pipe_is_not()
         let message = "cannot write to standard output: No space left";
         assert!(ended.err.contains(message), "{arguments:?}: {ended:?}");
 
-        // The read end of the pipe is closed before the first byte.
+        // The read end of the pipe is closed before the program writes.
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         let closed = format!("mkfifo {0}; exec 3<>{0} >{0} 3<&-", pipe.display());
@@ -212,7 +212,7 @@ async fn one_account_can_be_configured_by_environment_variables_alone() {
     assert_eq!(half.code, Some(2), "{half:?}");
     assert!(half.err.contains("VOBIZ_AUTH_ID"), "{half:?}");
 
-    // A configuration with accounts ignores these variables.
+    // These variables apply only to a configuration without accounts.
     let text = configuration(&vendor, "");
     let both = Program::configured(&text, &["--once"])
         .set("VOBIZ_AUTH_ID", "MA_OTHER")
@@ -286,7 +286,7 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
         "info",
     ];
     let process = Program::configured(&configuration(&vendor, ""), &arguments).start();
-    // `localhost` may resolve to two addresses; all are bound before the first walk ends.
+    // `localhost` can resolve to two addresses. Both are bound before the first walk ends.
     process.says("walk published").await;
     let log = process.err();
     let listening = log.lines().filter(|line| line.contains("listening"));

@@ -1,4 +1,4 @@
-//! Limits and environment variables of the host.
+//! Resource limits and environment variables of the host.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn exhausted_file_descriptors_stop_neither_the_server_nor_health_checks() 
         idle.push(TcpStream::connect(&address).await.unwrap());
     }
     assert_eq!(get(&address, "/healthz").await.status, 200);
-    // The descriptors do not suffice, so the oldest connections are closed.
+    // There are too few file descriptors, so the exporter closes the oldest connections.
     let end = timeout(Duration::from_secs(20), idle[0].read(&mut [0])).await;
     assert_eq!(end.expect("it is closed").unwrap(), 0);
     assert_eq!(get(&address, "/metrics").await.status, 200);
@@ -70,7 +70,7 @@ async fn without_a_configured_proxy_the_environment_variables_apply() {
     let vendor = Vendor::start(World::still(1, 7), Options::default())
         .await
         .unwrap();
-    // A local address that is not a loopback address, without a listener.
+    // A local address that is not a loopback address and has no listener.
     let far = configuration(&vendor, "")
         .replace(vendor.base_url().as_str(), "https://0.0.0.0:1/api/v1")
         .replace(

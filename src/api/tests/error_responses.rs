@@ -1,4 +1,4 @@
-//! Responses that are no success: statuses, bodies, and `Retry-After`.
+//! Error responses: statuses, bodies, and `Retry-After`.
 
 use super::{server::response, *};
 

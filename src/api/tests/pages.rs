@@ -1,11 +1,11 @@
-//! Envelopes, and rows that share a page with unreadable ones.
+//! The JSON around the rows, and pages on which some rows are unreadable.
 
 use proptest::prelude::*;
 use reqwest::StatusCode;
 
 use crate::api::{Error, ErrorKind, Page, Rejection, Row, row::read_page};
 
-/// The page that the response to a request for a hundred rows gives.
+/// Decodes the response to a request for 100 rows.
 fn page(body: &str) -> Result<Page, (ErrorKind, String)> {
     read_page(body, 100)
 }
@@ -142,7 +142,7 @@ fn the_message_about_a_malformed_body_repeats_none_of_it() {
 }
 
 #[test]
-fn an_unreadable_row_costs_only_itself() {
+fn an_unreadable_row_affects_no_other_row() {
     use Rejection::{IdTooLong, NoId, NotAnObject, Undecodable};
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let long = "9".repeat(129);
@@ -200,7 +200,7 @@ fn far_more_rows_than_the_limit_are_rejected() {
 }
 
 proptest! {
-    /// No body panics or overflows.
+    /// No body causes a panic or an overflow.
     #[test]
     fn any_body_is_read_or_rejected(body in any::<Vec<u8>>(), json in hostile_json()) {
         let _ = page(&String::from_utf8_lossy(&body));
@@ -215,7 +215,7 @@ proptest! {
     }
 }
 
-/// Pieces of JSON and of API responses, in valid and invalid order.
+/// Parts of JSON and of API responses, in valid and invalid order.
 fn hostile_json() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{",

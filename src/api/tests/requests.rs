@@ -1,4 +1,4 @@
-//! Requests, and the records that good responses give.
+//! The requests of the client, and the records in successful responses.
 
 use super::{
     server::{Request, response},
@@ -12,10 +12,12 @@ const NOT_FOUND: &str = include_str!("../testdata/endpoint_not_found.json");
 async fn a_list_request_has_the_exact_path_query_and_headers() {
     let server = TestServer::start(|_| page()).await;
     let mut account = account(&server.base_url());
-    account.filter.0 = vec![
-        ("sub_account", "SA_1".to_owned()),
-        ("username__startswith", "front desk&co".to_owned()),
-    ];
+    account.filter = [
+        ("sub_account", "SA_1"),
+        ("username__startswith", "front desk&co"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
     let subject = subject(&account);
     let page = subject.client.list_page(40, 20).await.unwrap();
     assert_eq!((page.rows.len(), page.total), (1, Some(1)));
@@ -163,7 +165,7 @@ async fn a_new_token_is_used_at_once_and_requests_in_flight_keep_theirs() {
         .map(|seen| seen.header("x-auth-token").map(str::to_owned))
         .collect();
     assert_eq!(tokens, [Some(TOKEN.to_owned()), Some("new".to_owned())]);
-    // The caller gave up on the first request; it was made nevertheless.
+    // The first call was cancelled, but its request was sent and must be counted.
     assert_eq!(
         subject.counted(),
         ["list_endpoints 200", "list_endpoints error"]
@@ -201,7 +203,7 @@ async fn the_date_header_gives_the_offset_of_the_local_clock() {
         let offset = client.list_page(0, 100).await.unwrap().clock_offset;
         match (offset, expected) {
             (Some(offset), Some(expected)) => {
-                // The clock moved on while the request was made.
+                // Time passes during the request, so the offset is a little smaller.
                 assert!((expected - 10.0..=expected).contains(&offset), "{offset}");
             }
             (offset, expected) => assert_eq!(offset, expected, "{header}"),

@@ -1,4 +1,4 @@
-//! The content of expositions, for fleets of every size.
+//! The content of expositions with few and many accounts and endpoints.
 
 use std::{collections::BTreeSet, sync::Arc};
 

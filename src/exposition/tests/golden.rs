@@ -1,4 +1,5 @@
-//! Whole expositions of a small account, compared with files. `UPDATE_GOLDEN=1` writes the files.
+//! Complete expositions of a small account, compared with files. `UPDATE_GOLDEN=1` writes the
+//! files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -91,7 +92,7 @@ fn rich() -> AccountState {
     }
 }
 
-/// The rich account beside one whose first walk is under way and one that never succeeded.
+/// Three accounts: one has every value, one is in its first walk, and one has never succeeded.
 fn accounts() -> (Vec<AccountState>, Instruments) {
     let instruments = Instruments::new();
     let main = instruments.account("main");
@@ -121,7 +122,7 @@ fn accounts() -> (Vec<AccountState>, Instruments) {
     (states, instruments)
 }
 
-/// Without the lines that differ between machines.
+/// The text without the lines that differ between machines.
 fn comparable(text: &str) -> String {
     let lines = text.split_inclusive('\n');
     let keeps = |line: &&str| !line.starts_with("process_") && !line.contains("_build_info{");

@@ -1,4 +1,4 @@
-//! What changes with time: publishing, failing, withdrawing.
+//! Changes over time: publication, failure and withdrawal.
 
 use std::{
     collections::BTreeSet,
@@ -32,7 +32,7 @@ fn of<'a>(samples: &'a [Sample], account: &str, name: &str) -> Option<&'a str> {
     value(samples, name, &[("account", account)])
 }
 
-/// Is anything of the account's snapshot there?
+/// Whether the exposition shows any family of the account's snapshot.
 fn shows_snapshot(samples: &[Sample], account: &str) -> bool {
     samples
         .iter()
@@ -213,7 +213,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     assert_eq!(places(&exposition), before);
 }
 
-/// A snapshot whose samples carry the number of their walk.
+/// The state after a walk whose samples have the value `number`.
 fn walk(number: i64) -> AccountState {
     let endpoints = phones(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());

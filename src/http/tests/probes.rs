@@ -14,7 +14,8 @@ use crate::{
     shutdown::CancellationToken,
 };
 
-/// A probe handler that waits for its release, returns a fixed reply and records its requests.
+/// A probe handler that records its requests. It waits until it is released, then returns a fixed
+/// reply.
 #[derive(Debug)]
 struct FakeHandler {
     requests: Mutex<Vec<ProbeRequest>>,
@@ -31,7 +32,7 @@ impl FakeHandler {
         })
     }
 
-    /// Waits for so many requests.
+    /// Waits until the handler has received this many requests.
     async fn received(&self, count: usize) {
         soon(async {
             while self.requests.lock().unwrap().len() < count {
@@ -80,14 +81,14 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
         (503, Some("1"))
     );
     assert_eq!(refused.text(), "too many probes at the same time\n");
-    // The same connection stays usable. Scrapes and health checks wait for no probe.
+    // The connection of the refused probe stays usable, and other paths need no permit for probes.
     assert_eq!(third.get("/metrics").await.status, 200);
     assert_eq!(third.get("/healthz").await.status, 200);
     handler.release.cancel();
     for client in &mut waiting {
         assert_eq!(client.response().await.text(), "well\n");
     }
-    // The permits are free again.
+    // The finished probes have returned their permits.
     assert_eq!(probe(&server, "").await.response().await.status, 200);
     assert!((server.counted("probe", "200") - 3.0).abs() < 0.1);
     assert!((server.counted("probe", "503") - 1.0).abs() < 0.1);
@@ -147,7 +148,7 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
         state: "up".to_owned(),
         endpoint_id: endpoint_id.map(Into::into),
     };
-    // No endpoint is known before the first walk.
+    // Before the first walk, no endpoint is known.
     *with.data.accounts.lock().unwrap() = vec![account(None)];
     let page = with.client().await.get("/").await;
     assert!(page.text().contains("<li>Probe: "), "{}", page.text());

@@ -1,4 +1,4 @@
-//! The debug text: its content, and what it hides.
+//! The content of the debug text, and the secrets that it must not show.
 
 use super::{endpoint, fixture};
 use crate::probe::report::expiration;

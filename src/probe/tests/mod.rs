@@ -1,4 +1,4 @@
-//! Probes of an API in memory, with a paused clock.
+//! Probes of a fake API in memory, with a paused clock.
 
 mod debug_text;
 mod params;
@@ -24,13 +24,13 @@ use crate::{
     walk::RateLimiter,
 };
 
-/// An API whose responses a test chooses.
+/// A fake API whose responses a test chooses.
 #[derive(Default)]
 struct FakeApi {
     requests: AtomicUsize,
     takes: Mutex<Duration>,
     error: Mutex<Option<Error>>,
-    /// So many requests use a connection that was closed while it was idle.
+    /// The number of requests that fail because the server had closed the idle connection.
     stale: AtomicUsize,
     panics: AtomicBool,
 }
@@ -88,7 +88,7 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
     }
 }
 
-/// A prober of one account or two, which share their auth id.
+/// A prober with one or two accounts of the same auth id.
 struct Fixture {
     prober: Arc<Prober<FakeApi>>,
     fake: Arc<FakeApi>,

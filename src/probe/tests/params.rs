@@ -1,4 +1,4 @@
-//! The parameters of a probe and its time.
+//! The parameters of a probe, and its deadline.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! When a request is sent, and the result of each probe that waits for it.
+//! The requests of probes: their times, and the result for each probe that waits.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -26,7 +26,7 @@ async fn two_hundred_equal_probes_are_one_request_and_leave_nothing_behind() {
     assert_eq!(begun.elapsed().as_secs(), 2);
     assert!(answers.iter().all(|answer| failed(answer).is_none()));
     assert_eq!((fixture.requests(), fixture.prober.in_flight()), (1, 0));
-    // A later probe is a new request.
+    // After the end of a request, a probe sends a new request.
     fixture.samples("42").await;
     assert_eq!((fixture.requests(), fixture.prober.in_flight()), (2, 0));
 }
@@ -52,7 +52,7 @@ async fn probes_above_the_share_are_throttled_before_their_deadline() {
     let answers = join_all(ids.iter().map(|id| fixture.samples(id))).await;
     assert!(begun.elapsed() < Duration::from_millis(9_600));
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // One a second, from the first moment on, within nine and a half seconds.
+    // One request may start per second, the first at once. So ten start within 9.5 s.
     assert_eq!((answered.count(), fixture.requests()), (10, 10));
     let throttled = answers
         .iter()
@@ -204,7 +204,8 @@ async fn far_more_probes_than_their_share_still_get_all_of_it() {
     }))
     .await;
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // One a second for two minutes; a few fail before the duration of a request is known.
+    // One request per second for two minutes. At first the prober does not know how long a request
+    // takes, so a few requests fail.
     let (answered, asked) = (answered.count(), fixture.requests());
     assert!(
         answered > 110 && asked - answered < 5,

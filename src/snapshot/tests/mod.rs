@@ -1,4 +1,4 @@
-//! What snapshots remember, retain and forget.
+//! Which endpoints a snapshot remembers, retains and drops.
 
 mod details;
 
@@ -16,7 +16,7 @@ use crate::{
     clock::UnixMillis,
 };
 
-/// Compares what is exported; positions in memory and [`WalkFacts::ended`] are not.
+/// Compares the exported data, but neither positions in memory nor [`WalkFacts::ended`].
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
         let walk = WalkFacts {
@@ -29,12 +29,12 @@ impl PartialEq for Snapshot {
     }
 }
 
-/// Minutes after the start of the test, as wall time.
+/// The wall time this many minutes after the start of the test.
 fn minute(at: i64) -> UnixMillis {
     UnixMillis(1_700_000_000_000 + at * 60_000)
 }
 
-/// The same minutes by the monotonic clock.
+/// The monotonic time this many minutes after the start of the test.
 fn instant(at: i64) -> Instant {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     *START + Duration::from_secs(60 * at.unsigned_abs())
@@ -49,7 +49,7 @@ fn facts(at: i64) -> WalkFacts {
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Retains this many, each for five minutes.
+/// Retains at most this many endpoints, each for five minutes.
 fn retention(at_most: impl Into<Option<u64>>) -> Retention {
     Retention {
         max_age: MAX_AGE,
@@ -411,7 +411,7 @@ fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
         );
         let known = remembered.then(|| minute(1));
         assert_eq!(lost_at(&again, "1"), known, "back after {back} minutes");
-        // The other one was registered when it was removed: it has been lost meanwhile.
+        // Endpoint "2" was registered when it was removed, so it was lost while it was absent.
         let lost_now = remembered.then(|| minute(back));
         assert_eq!(lost_at(&again, "2"), lost_now);
         let lost = u64::from(remembered);

@@ -1,4 +1,4 @@
-//! Lists that change so much that a second walk must agree.
+//! Walks that change so many endpoints that a second walk must confirm them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +42,7 @@ impl Run {
     }
 }
 
-/// Endpoints, and how many of them are registered.
+/// The number of endpoints, and the number of registered endpoints.
 fn shown(state: &AccountState) -> (usize, u64) {
     let snapshot = state.snapshot.as_ref().unwrap();
     (snapshot.len(), snapshot.counts(0).all.registered)
@@ -52,14 +52,15 @@ fn lost_at(state: &AccountState, id: &str) -> Option<UnixMillis> {
     state.snapshot.as_ref()?.endpoint(id)?.lost_at
 }
 
-/// Replaces the rows of a list, and gives those that it had.
+/// Replaces the rows of a list and returns the previous rows.
 fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
     std::mem::replace(&mut list.state().rows, rows)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hiccup_of_seven_seconds_shows_nothing_and_costs_no_loss_time() {
-    // The seventh second of the hiccup must not be the last tenth of the largest jitter.
+async fn an_empty_list_for_seven_seconds_changes_no_endpoint_and_no_loss_time() {
+    // The seed is fixed: with the largest jitter, a walk could start in the last second of the
+    // fault.
     fastrand::seed(7);
     for (count, interval) in [(50, 60), (9, 60), (2, 60), (50, 5)] {
         let list = List::of(count);
@@ -100,7 +101,7 @@ async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
         observe(fixture, async |run| {
             run.at(1).await;
             list.set_registered(0..40, false);
-            // Jitter delays a tick by a tenth of the interval at most.
+            // Jitter delays a tick by at most a tenth of the interval.
             let mut reader = run.reader.clone();
             let _ = reader.wait_for(|state| state.confirming).await;
             let seen = Instant::now();
@@ -177,7 +178,7 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
     fixture.poller.walk().await.unwrap();
     for walk in 0..6 {
         sleep(60 * SECOND).await;
-        // First the one half is unregistered, then the other.
+        // The walks alternately see the first and the last endpoints as unregistered.
         list.set_registered(0..40, true);
         let half = if walk % 2 == 0 { 0..25 } else { 15..40 };
         list.set_registered(half, false);
@@ -194,7 +195,7 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back() {
+async fn endpoints_that_return_after_a_confirmed_empty_list_keep_their_loss_time() {
     let list = List::of(50);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
@@ -216,7 +217,7 @@ async fn an_empty_list_that_was_confirmed_costs_no_loss_time_when_all_come_back(
 }
 
 #[tokio::test(start_paused = true)]
-async fn up_to_the_share_a_fleet_may_change_at_once() {
+async fn a_change_up_to_the_share_needs_no_confirmation() {
     for (count, changed) in [(40, 20), (2, 1), (1, 1)] {
         let list = List::of(count);
         let mut fixture = Fixture::new(&list, account());
@@ -278,7 +279,7 @@ async fn removed_and_changed_endpoints_count_together() {
     let list = List::of(40);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    // 15 of 40 are removed, and 12 of the other 25 change.
+    // 15 of 40 endpoints are removed, and 12 of the other 25 change.
     list.state().rows.truncate(25);
     list.set_registered(0..12, false);
     fixture.poller.walk().await.unwrap();
@@ -290,7 +291,7 @@ async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
     let list = List::of(100);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    // Every row that is read has changed.
+    // Every endpoint that the incomplete walk reads has changed.
     list.set_registered(0..100, false);
     let rows = list.state().rows.clone();
     list.state().rows.truncate(49);
@@ -298,7 +299,8 @@ async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
     fixture.poller.walk().await.unwrap();
     let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((100, 100), true));
-    // A complete walk that agrees with the incomplete one shows more, and is confirmed in turn.
+    // The complete walk changes more endpoints than the incomplete walk, so it also needs a
+    // confirmation.
     replace(&list, rows);
     list.state().total = Total::Right;
     for _ in 0..2 {

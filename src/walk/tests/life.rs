@@ -1,4 +1,4 @@
-//! The poller over many walks: rhythm, limiter, withdrawal, tokens.
+//! A poller over many walks: schedule, rate limiter, withdrawal and tokens.
 
 use std::{
     io::Write,
@@ -20,7 +20,7 @@ use crate::{
     telemetry::logs::{Captured, Format, Level},
 };
 
-/// Runs a poller until `done` accepts the published state, and returns that.
+/// Runs a poller until `done` accepts the published state, and returns this state.
 async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
     let shutdown = shutdown::CancellationToken::new();
     let mut reader = fixture.reader.clone();
@@ -44,7 +44,7 @@ async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<Ac
 }
 
 #[tokio::test(start_paused = true)]
-async fn walks_start_every_interval_the_third_as_punctual_as_the_first() {
+async fn walk_starts_do_not_drift() {
     let list = List::of(45);
     let fixture = Fixture::new(&list, account());
     let start = Instant::now();
@@ -132,7 +132,7 @@ async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
     tokio::time::advance(Duration::from_secs(230)).await;
-    // One endpoint vanishes from the pages, but the count still has it.
+    // One endpoint is missing from the pages but still counted.
     list.state().rows.truncate(44);
     list.state().total = Total::Off(1);
     fixture.poller.walk().await.unwrap();
@@ -229,7 +229,7 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
         assert!(broken.snapshot.is_some(), "the snapshot stays");
         assert_eq!(broken.withdraw_at, good.withdraw_at);
     };
-    // The edit is gone with its panic, so that the next walk is a good one.
+    // The panic has removed the edit, so the next walk succeeds.
     let failed_and_good = AtomicU32::new(0);
     let again = until(fixture, |state| {
         let failed = u32::from(state.up == Some(false));

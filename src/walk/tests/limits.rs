@@ -1,4 +1,4 @@
-//! How long a walk may take: what counts against it, and what does not.
+//! The time limits of a walk: which waiting times count, and which do not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ fn account_of(interval: Duration, deadline: Duration) -> Account {
     account
 }
 
-/// Runs pollers for so long and returns how many accounts are up at its end.
+/// Runs pollers for this time. Returns the number of accounts that are up at the end.
 async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let shutdown = shutdown::CancellationToken::new();
     let readers: Vec<_> = fixtures

@@ -1,4 +1,5 @@
-//! The proof itself: no walk that is published has lost an endpoint that lived throughout.
+//! The completeness proof: a published walk contains every endpoint that existed during the whole
+//! walk.
 
 use std::{
     collections::HashSet,
@@ -31,28 +32,29 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     PageFetcher::new(Arc::clone(list), &deps, &account)
 }
 
-/// A list as a snapshot, without facts about the walk.
+/// Builds a snapshot from a list, with empty facts about the walk.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
     list.build(None, facts, Retention::NOTHING, &|_| None).0
 }
 
-/// How a list is edited while it is read.
+/// The edits of a list while a walk reads it.
 #[derive(Debug, Clone, Copy)]
 struct Churn {
     seed: u64,
-    /// Chance of an edit before each answer.
+    /// The probability of an edit before each response.
     chance: f64,
-    /// Endpoints deleted and created by one edit, at most.
+    /// The maximum number of endpoints that one edit deletes, and that it creates.
     size: usize,
-    /// Only delete one anywhere and create one at the end, as a list sorted oldest first does.
+    /// Whether each edit deletes one random endpoint and creates one at the end. A list sorted
+    /// oldest first changes in this way.
     oldest_first: bool,
 }
 
-/// Ids that were deleted while the list was read.
+/// The ids that were deleted while the list was read.
 type Deleted = Arc<Mutex<HashSet<String>>>;
 
-/// Edits of the list at random, which note deleted ids in `gone`.
+/// Returns a function that edits the list at random and adds deleted ids to `gone`.
 fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
     let mut rng = Rng::with_seed(churn.seed);
     let mut next_id = 1_000_000;
@@ -132,12 +134,12 @@ async fn not_served(
     wrong.map(|one| format!("{one:?}")).collect()
 }
 
-/// What is odd about a list from the start.
+/// Faults that a list has from the start.
 #[derive(Debug, Clone, Copy)]
 struct Oddities {
-    /// Ids that stand on two rows.
+    /// The number of rows that repeat the id of another row.
     twins: usize,
-    /// Rows that cannot be read.
+    /// The number of unreadable rows.
     broken: usize,
     total: Total,
 }
@@ -148,7 +150,7 @@ const NOTHING_ODD: Oddities = Oddities {
     total: Total::Right,
 };
 
-/// A list of `size` with these oddities at random places.
+/// A list of `size` rows with these faults at random positions.
 fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     let list = List::of(size);
     let mut rng = Rng::with_seed(seed);
@@ -166,8 +168,8 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list under churn; returns the ids that lived throughout and were lost, or `None` when the walk
-/// did not claim to be whole.
+/// Reads a list while it is edited. Returns the missing ids of endpoints that existed throughout,
+/// or `None` if the walk proves nothing.
 async fn lost(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -188,7 +190,7 @@ async fn lost(
         let mut state = list.state();
         state.clamp = clamp;
         state.edit = Some(Box::new(edit));
-        // Pages arrive in any order.
+        // The random latency makes pages arrive in any order.
         state.latency = Box::new(move || Duration::from_millis(rng.u64(1..50)));
     }
     let fetcher = fetcher(&list, page_size, concurrency);
@@ -217,11 +219,11 @@ fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
 
-    // PROPTEST_CASES sets the number of cases. No id stands on two rows, because the proof identifies
-    // a row by its id: if such an id is an anchor and the list shrinks by the distance of its two
+    // PROPTEST_CASES sets the number of cases. No id is on two rows, because the proof identifies a
+    // row by its id. If such an id is an anchor, and the list shrinks by the distance of its two
     // rows, a walk can miss the rows between (docs/architecture.md, odd rows).
     #[test]
-    fn a_whole_reading_never_lost_an_endpoint_that_lived_throughout(
+    fn a_complete_reading_has_every_endpoint_that_existed_throughout(
         size in 0_u64..700,
         page_size in 2_u32..60,
         clamp in 2_u32..60,
@@ -257,7 +259,7 @@ proptest! {
 }
 
 #[test]
-fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_deceived() {
+fn ordinary_edits_allow_a_complete_reading_where_counting_misses_endpoints() {
     let scenario = |seed, by_counting| {
         let churn = Churn {
             seed,
@@ -285,7 +287,7 @@ fn ordinary_edits_do_not_keep_a_reading_from_being_whole_where_counting_is_decei
 }
 
 #[test]
-fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
+fn an_unchanged_list_with_faults_is_always_read_completely() {
     for seed in 0..150 {
         let mut rng = Rng::with_seed(seed);
         let twins = rng.usize(0..3);
@@ -316,7 +318,7 @@ fn a_list_that_stands_still_is_always_whole_however_odd_it_is() {
 }
 
 #[test]
-fn an_order_that_changes_with_every_response_never_passes_for_proven_with_an_endpoint_missing() {
+fn an_order_that_changes_with_every_response_never_proves_an_incomplete_list() {
     for size in [101, 110, 150, 400, 1_000] {
         for seed in 0..100 {
             fastrand::seed(seed);
@@ -337,7 +339,7 @@ fn an_order_that_changes_with_every_response_never_passes_for_proven_with_an_end
 }
 
 #[test]
-fn the_same_rows_in_any_cut_of_pages_give_the_same_snapshot() {
+fn the_same_rows_in_pages_of_any_size_give_the_same_snapshot() {
     let read = |page_size: u32, concurrency| {
         in_paused_time(async move {
             let list = List::of(333);

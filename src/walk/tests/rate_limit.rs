@@ -14,7 +14,7 @@ use crate::{
     walk::{rate_limit::*, retry::*},
 };
 
-/// Longer than any pause here.
+/// Longer than any pause in these tests.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn limiter(rate: Option<f64>) -> RateLimiter {
@@ -34,7 +34,7 @@ async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
         .map(|number| Duration::from_millis(200 * number))
         .collect();
     for (left, expected) in left.iter().zip(&expected) {
-        // Tokio's timers have steps of a millisecond and are never early.
+        // Tokio's timers have a resolution of one millisecond and never end early.
         assert!(
             left >= expected && *left <= *expected + Duration::from_millis(10),
             "{left:?}"
@@ -110,7 +110,7 @@ async fn details_get_no_permit_while_a_walk_is_under_way() {
         let _walking = limiter.begin_walk();
         for _ in 0..5 {
             limiter.acquire(HOUR).await.unwrap();
-            // The vendor is slow: permits go unused meanwhile.
+            // The slow vendor leaves permits of the limiter unused.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         start.elapsed()
@@ -211,7 +211,7 @@ async fn pauses_without_retry_after_grow_up_to_half_a_minute() {
     for _ in 0..20 {
         assert_eq!(policy.decide(&refused, &limiter), Retry::AfterPause);
         let pause = limiter.pause().expect("it is paused");
-        // Requests that were in flight with the first one change nothing.
+        // A refusal of a request that was sent before the pause does not extend the pause.
         policy.decide(&refused, &limiter);
         assert_eq!(limiter.pause(), Some(pause));
         pauses.push(pause - Instant::now());

@@ -1,4 +1,4 @@
-//! The expected notifications, and those that were received.
+//! Compares the received notifications with the expected notifications.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +9,11 @@ use std::{
 use super::{message::Message, news::Memory, receiver::Receiver};
 use crate::harness::until_within;
 
-/// Nobody waits longer for a scene.
+/// The maximum duration of a scene.
 const TIMEOUT: Duration = Duration::from_secs(58);
 
-/// Compares scene by scene. What is received after a scene's end belongs to the next, and fails there.
+/// Compares the notifications of one scene after the other. A late notification belongs to the next
+/// scene, which then fails.
 pub struct Expected {
     receiver: Receiver,
     read: usize,
@@ -20,29 +21,30 @@ pub struct Expected {
     page: Vec<String>,
 }
 
-/// The notifications that one group should have when a scene ends.
+/// The notifications that one group must have received at the end of a scene.
 struct Line<'a> {
-    /// `pager main`: the receiver, and the account.
+    /// The receiver and the account, for example `pager main`.
     about: &'a str,
-    /// `firing ALERT`, `resolved ALERT`: each is new, and comes once.
+    /// The changes, each as `firing ALERT` or `resolved ALERT`. Each must be notified exactly once.
     news: Vec<&'a str>,
-    /// What its last message says that fires, news or not.
+    /// All alerts that fire according to the last message, including unchanged alerts.
     firing: BTreeSet<&'a str>,
 }
 
-/// The notifications of a scene.
+/// The notifications that were received in a scene.
 #[derive(Default)]
 struct Received {
-    /// By [`Message::about`].
+    /// The changes, each with its receiver and account ([`Message::about`]).
     news: Vec<(String, String)>,
     messages: BTreeMap<String, usize>,
-    /// What fires by the last message of each group, by [`Message::about`] and group key.
+    /// The firing alerts in the last message of each group. The key is [`Message::about`] and the
+    /// group key.
     last: BTreeMap<(String, String), Vec<String>>,
     faults: Vec<String>,
 }
 
 impl Expected {
-    /// An empty one.
+    /// Creates a comparison that starts with the first message of this receiver.
     pub fn of(receiver: Receiver) -> Self {
         Self {
             receiver,
@@ -52,9 +54,10 @@ impl Expected {
         }
     }
 
-    /// Waits until all of `expected` has been received, and fails if anything else was. A line is
-    /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`: the notifications of that group in
-    /// this scene. Its last message holds all of what then fires, `still` what was sent before.
+    /// Waits until all of `expected` has been received, and fails if anything else was received.
+    /// Each line has the form `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. It
+    /// lists the changes of one group in this scene. `still` is an alert that fired before the
+    /// scene and is in the last message.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
         let expected: Vec<_> = expected.iter().map(|line| Line::read(line)).collect();
         let met = until_within(Duration::MAX, name, || async {
@@ -64,7 +67,7 @@ impl Expected {
                 .all(|one| one.is_met(&received))
                 .then_some(())
         });
-        // What is missing is shown before it fails.
+        // After the time-out, the page shows the missing notifications before the test fails.
         let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
         let (received, memory, read) = self.received();
         (self.memory, self.read) = (memory, read);
@@ -94,7 +97,8 @@ impl Expected {
         }
     }
 
-    /// What has been received since the last scene; what would be known after it, and how much was read.
+    /// The notifications since the last scene, the memory after them, and the number of messages
+    /// read.
     fn received(&self) -> (Received, Memory, usize) {
         let (mut received, mut memory) = (Received::default(), self.memory.clone());
         let messages = self.receiver.messages();
@@ -106,7 +110,7 @@ impl Expected {
         (received, memory, messages.len())
     }
 
-    /// Shows it, also where the output of tests is kept back.
+    /// Prints the page to the real standard output, even if the test harness captures output.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nnotifications:\n{}\n", self.page.join("\n")).expect("it can be written");

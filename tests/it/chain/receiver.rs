@@ -1,4 +1,4 @@
-//! Somebody who receives what Alertmanager sends.
+//! A receiver for the messages of Alertmanager.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +11,10 @@ use tokio::{
 use super::{message::Message, post::Post};
 use crate::harness::until;
 
-/// Where the example sends what people read.
+/// The path to which the example sends Slack messages.
 const SLACK: &str = "/slack";
 
-/// Listens for webhooks, and for posts as Slack takes them. Clones share what is received.
+/// Receives webhooks and Slack messages. All clones share the received messages.
 #[derive(Clone)]
 pub struct Receiver {
     address: String,
@@ -28,7 +28,7 @@ struct Received {
 }
 
 impl Receiver {
-    /// Starts on a free port.
+    /// Starts a receiver on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -46,17 +46,17 @@ impl Receiver {
         Self { address, received }
     }
 
-    /// `HOST:PORT`.
+    /// The address as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// All messages so far, in order.
+    /// All received webhook messages, in order.
     pub fn messages(&self) -> Vec<Message> {
         self.received.lock().unwrap().messages.clone()
     }
 
-    /// The first post with this title, once it is there.
+    /// Waits for the first Slack message with this title.
     pub async fn post(&self, title: &str) -> Post {
         until(title, || async {
             let received = self.received.lock().unwrap();
@@ -77,7 +77,7 @@ impl Received {
     }
 }
 
-/// Reads a request with its body, and is content with it.
+/// Reads a request with its body, and responds with success.
 async fn request(mut stream: TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
@@ -90,7 +90,7 @@ async fn request(mut stream: TcpStream) -> Option<(String, Vec<u8>)> {
             let length: usize = length?.trim().parse().ok()?;
             if bytes.len() >= end + 4 + length {
                 let path = head.split_whitespace().nth(1)?.to_owned();
-                // Slack says so when it is content.
+                // Slack's successful response has the body `ok`.
                 let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
                 stream.write_all(answer.as_bytes()).await.ok()?;
                 return Some((path, bytes[end + 4..].to_vec()));

@@ -1,4 +1,4 @@
-//! The dashboards that are shipped: their form, what they ask, and what Prometheus answers.
+//! The shipped dashboards: their form, their queries, and the responses of Prometheus.
 
 mod board;
 mod day;

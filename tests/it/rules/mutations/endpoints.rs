@@ -1,4 +1,4 @@
-//! What is said about single endpoints, got wrong.
+//! Wrong rules about single endpoints.
 
 use super::{Mutation, mutation};
 

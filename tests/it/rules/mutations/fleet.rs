@@ -1,4 +1,4 @@
-//! What is said about fleets, groups and lists, and compared with last week, got wrong.
+//! Wrong rules about fleets, groups, lists and the comparison with last week.
 
 use super::{Mutation, mutation};
 

@@ -1,4 +1,4 @@
-//! What is said about targets, walks and settings, got wrong.
+//! Wrong rules about targets, walks and settings.
 
 use super::{Mutation, mutation};
 
