@@ -1,15 +1,11 @@
 //! One request: the operations of the API, and the attempt that each of them makes.
 
-use std::{
-    fmt,
-    sync::{PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{DATE, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use url::Url;
 
 use super::{
@@ -44,8 +40,9 @@ pub struct Client {
     /// `{base_url}/Account/{auth_id}/Endpoint/`, in exactly this case and with the last slash.
     endpoints: Url,
     filter: Vec<(&'static str, String)>,
+    /// `X-Auth-ID` and `X-Auth-Token`; `None` if a header cannot hold the value.
     auth_id: Option<HeaderValue>,
-    token: RwLock<Option<HeaderValue>>,
+    token: watch::Sender<Option<HeaderValue>>,
     request_timeout: Duration,
     max_page_bytes: u64,
     instruments: AccountInstruments,
@@ -80,7 +77,7 @@ impl Transports {
             endpoints,
             filter: account.filter.0.clone(),
             auth_id: secret_header(&account.auth_id),
-            token: RwLock::new(secret_header(token.expose_secret())),
+            token: watch::Sender::new(secret_header(token.expose_secret())),
             request_timeout: account.api.request_timeout,
             max_page_bytes: account.api.max_page_bytes,
             instruments,
@@ -96,8 +93,8 @@ impl Client {
         reason = "the caller keeps no copy of a token"
     )]
     pub fn set_token(&self, token: SecretString) {
-        let token = secret_header(token.expose_secret());
-        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        self.token
+            .send_replace(secret_header(token.expose_secret()));
     }
 
     /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on.
@@ -153,15 +150,10 @@ impl Client {
         format!("GET {url}")
     }
 
-    /// The values of `X-Auth-ID` and `X-Auth-Token`; `None` if a header cannot hold one of them.
-    fn credentials(&self) -> Option<(HeaderValue, HeaderValue)> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
-        self.auth_id.clone().zip(token.clone())
-    }
-
     /// One attempt at `url`, counted however it ends.
     async fn get(&self, operation: Operation, url: Url) -> Result<Response, Error> {
-        let Some((auth_id, token)) = self.credentials() else {
+        let credentials = self.auth_id.clone().zip(self.token.borrow().clone());
+        let Some((auth_id, token)) = credentials else {
             let message = "the token is empty or holds characters that a header cannot hold";
             return Err(Error::new(ErrorKind::Auth, None, message));
         };
@@ -191,17 +183,12 @@ impl Client {
         let arrived = self.clock.now();
         let status = response.status();
         let date = error::date_header(response.headers(), DATE);
-        if let Some(kind) = ErrorKind::of_status(status) {
+        if !status.is_success() {
             attempt.status = Some(status.as_u16());
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
             // The status is enough: a body that cannot be read counts as empty.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
-            return Err(Error::of_status(
-                kind,
-                status,
-                wait,
-                &body.unwrap_or_default(),
-            ));
+            return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }
         let status = status.as_u16();
         let body = read_body(response, self.max_page_bytes).await;

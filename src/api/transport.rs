@@ -1,6 +1,7 @@
 //! Connections: TLS, trusted authorities, proxies, and what accounts share of them.
 
 use std::{
+    error::Error,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -171,19 +172,15 @@ pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
 
 /// `authorities` and the certificates of a PEM file.
 fn with_file(authorities: &RootCertStore, path: &Path) -> Result<Arc<RootCertStore>, ClientError> {
-    let unusable = |reason: String| ClientError::CaFile {
-        path: path.to_owned(),
-        reason,
+    let read = || -> Result<_, Box<dyn Error>> {
+        let mut all = authorities.clone();
+        for certificate in CertificateDer::pem_slice_iter(&fs::read(path)?) {
+            all.add(certificate?)?;
+        }
+        if all.len() == authorities.len() {
+            return Err("it holds no certificate in PEM form".into());
+        }
+        Ok(Arc::new(all))
     };
-    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let mut all = authorities.clone();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        all.add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    if all.len() == authorities.len() {
-        return Err(unusable("it holds no certificate in PEM form".to_owned()));
-    }
-    Ok(Arc::new(all))
+    read().map_err(|error| ClientError::CaFile(path.to_owned(), error.to_string()))
 }

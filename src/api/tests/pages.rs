@@ -206,7 +206,7 @@ proptest! {
         let _ = page(&String::from_utf8_lossy(&body));
         let _ = page(&json);
         let _ = page(&format!(r#"{{"objects":[{json}]}}"#));
-        let _ = Error::of_status(ErrorKind::RateLimited, StatusCode::OK, None, &json);
+        let _ = Error::of_status(StatusCode::TOO_MANY_REQUESTS, None, &json);
         let row = format!(
             r#"{{"endpoint_id":"1","sip_expires":{json},"application":{json},"sub_account":{json},
                 "sip_registration":{json},"alias":{json},"sip_registered":{json}}}"#
