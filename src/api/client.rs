@@ -113,14 +113,10 @@ impl Client {
         Ok(page)
     }
 
-    /// `GET .../Endpoint/{id}/`: the record of one endpoint, which alone has `sip_registration`.
+    /// `GET .../Endpoint/{id}/`: the record of one endpoint, which alone has `sip_registration`, and the
+    /// status of the response, which is one of the 200s.
     ///
     /// A response about another endpoint, or one without a usable id, is `Malformed`.
-    pub async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        self.retrieve(id).await.map(|(endpoint, _)| endpoint)
-    }
-
-    /// The same with the status of the response, which is one of the 200s.
     pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {

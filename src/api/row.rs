@@ -256,7 +256,7 @@ pub(super) fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
     let [auth_id] = nested(&sub_account, &["auth_id"])?;
 
     let mut fields = FieldReader::default();
-    let endpoint = Endpoint {
+    let mut endpoint = Endpoint {
         id: endpoint_id(&id)?,
         username: fields.text(Field::Username, &[username]),
         alias: fields.text(Field::Alias, &[alias]),
@@ -272,11 +272,8 @@ pub(super) fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
         allowed: allowed.map(|raw| fields.flag(Field::Allow, &raw)),
         ..Endpoint::default()
     };
-    Ok(Endpoint {
-        rejected: fields.rejected,
-        assumed: fields.assumed,
-        ..endpoint
-    })
+    (endpoint.rejected, endpoint.assumed) = (fields.rejected, fields.assumed);
+    Ok(endpoint)
 }
 
 fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {

@@ -1,7 +1,7 @@
 //! How the rows of a walk become the next snapshot.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -24,9 +24,8 @@ pub struct SnapshotBuilder {
     /// Keep the addresses of devices, which are personal data.
     with_contacts: bool,
     list: EndpointList,
-    /// The position of each record's row in the API's list.
-    positions: Vec<u64>,
-    index: HashMap<RowKey, u32>,
+    /// The record of a row, and the position of the row in the API's list.
+    index: HashMap<RowKey, (usize, u64)>,
     repeated: HashSet<RowKey>,
 }
 
@@ -47,7 +46,6 @@ impl SnapshotBuilder {
         let more = endpoints.min(MAX_EXPECTED).saturating_sub(records.len());
         let text_per_row = texts.unique.len() / records.len().max(1) + 1;
         records.reserve_exact(more);
-        self.positions.reserve_exact(more);
         let text = more.saturating_mul(text_per_row);
         texts.unique.reserve_exact(text);
         self.index.reserve(more);
@@ -74,18 +72,19 @@ impl SnapshotBuilder {
             }
         }
         let record = Record::pack(endpoint, self.with_contacts, texts);
-        if let Some(&at) = self.index.get(&row.key) {
-            let at = at as usize;
-            if self.positions[at] != position {
-                self.repeated.insert(row.key);
+        match self.index.entry(row.key) {
+            Entry::Occupied(mut known) => {
+                let (at, earlier) = *known.get();
+                if earlier != position {
+                    self.repeated.insert(row.key);
+                }
+                known.insert((at, position));
+                records[at] = record;
             }
-            records[at] = record;
-            self.positions[at] = position;
-        } else {
-            let at = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            self.index.insert(row.key, at);
-            records.push(record);
-            self.positions.push(position);
+            Entry::Vacant(new) => {
+                new.insert((records.len(), position));
+                records.push(record);
+            }
         }
     }
 

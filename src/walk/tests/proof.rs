@@ -34,7 +34,7 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
 /// A list as a snapshot, without facts about the walk.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
-    list.build(None, facts, Retention::NOTHING, &|_| None).0
+    list.build(None, facts, Retention::default(), &|_| None).0
 }
 
 /// How a list is edited while it is read.
