@@ -139,11 +139,9 @@ impl Client {
     /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id replaced. An id
     /// that cannot be a segment of a path is not shown.
     pub fn describe_retrieve(&self, id: &str) -> String {
-        let mut url = self.endpoints.clone();
-        let base = url.path().rsplitn(4, '/').last().unwrap_or_default();
-        let path = format!("{base}/***/Endpoint/{}/", segment(id).unwrap_or_default());
-        url.set_path(&path);
-        format!("GET {url}")
+        let path = format!("../../***/Endpoint/{}/", segment(id).unwrap_or_default());
+        let url = self.endpoints.join(&path);
+        url.map_or_else(|_| String::new(), |url| format!("GET {url}"))
     }
 
     /// One attempt at `url`, counted however it ends.

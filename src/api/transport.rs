@@ -67,8 +67,10 @@ impl Http {
 ///
 /// Three hundred accounts thus hold the trusted authorities once. Authorities and proxy variables are
 /// read when they are first needed: a changed file needs new transports.
+#[derive(Default)]
 pub struct Transports {
-    pub(super) idle_timeout: Duration,
+    /// Instead of [`IDLE_TIMEOUT`].
+    pub(super) idle_timeout: Option<Duration>,
     authorities: Option<Arc<RootCertStore>>,
     pub(super) made: Vec<(Settings, Http)>,
 }
@@ -76,16 +78,6 @@ pub struct Transports {
 /// What must be equal for two accounts to share connections: is the server on this machine, `proxy_url`,
 /// `ca_file`, `connect_timeout`.
 type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
-
-impl Default for Transports {
-    fn default() -> Self {
-        Self {
-            idle_timeout: IDLE_TIMEOUT,
-            authorities: None,
-            made: Vec::new(),
-        }
-    }
-}
 
 impl Transports {
     /// The connections for these settings, which are shared where the settings are equal.
@@ -111,8 +103,9 @@ impl Transports {
             let client = builder.build();
             client.map_err(|error| ClientError::Build(error.without_url()))
         };
+        let idle_timeout = self.idle_timeout.unwrap_or(IDLE_TIMEOUT);
         let http = Http {
-            pooled: build(pooled.pool_idle_timeout(self.idle_timeout))?,
+            pooled: build(pooled.pool_idle_timeout(idle_timeout))?,
             unpooled: build(unpooled.pool_max_idle_per_host(0))?,
             lost: Arc::default(),
         };

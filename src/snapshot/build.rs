@@ -55,23 +55,19 @@ impl SnapshotBuilder {
     /// rejected changes nothing.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
-        let EndpointList {
-            records,
-            texts,
-            application_names,
-        } = &mut self.list;
+        let list = &mut self.list;
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
             // Rows may contradict each other, for example while an application is renamed. The
             // smallest name is kept, so that the order of pages does not matter.
-            let known = application_names.entry(application.id.clone());
+            let known = list.application_names.entry(application.id.clone());
             let known = known.or_insert_with(|| name.clone());
             if name < known {
                 known.clone_from(name);
             }
         }
-        let record = Record::pack(endpoint, self.with_contacts, texts);
+        let record = Record::pack(endpoint, self.with_contacts, &mut list.texts);
         match self.index.entry(row.key) {
             Entry::Occupied(mut known) => {
                 let (at, earlier) = *known.get();
@@ -79,11 +75,11 @@ impl SnapshotBuilder {
                     self.repeated.insert(row.key);
                 }
                 known.insert((at, position));
-                records[at] = record;
+                list.records[at] = record;
             }
             Entry::Vacant(new) => {
-                new.insert((records.len(), position));
-                records.push(record);
+                new.insert((list.records.len(), position));
+                list.records.push(record);
             }
         }
     }
@@ -263,16 +259,13 @@ impl EndpointList {
     }
 
     fn count_values(&self, facts: &mut WalkFacts) {
-        let count = |counts: &mut [u64; Field::ALL.len()], fields: Fields| {
-            if fields != Fields::default() {
-                for (count, field) in counts.iter_mut().zip(Field::ALL) {
-                    *count += u64::from(fields.contains(field));
-                }
+        let none = Fields::default();
+        let is_odd = |record: &&Record| record.rejected != none || record.assumed != none;
+        for record in self.records.iter().filter(is_odd) {
+            for (at, field) in Field::ALL.into_iter().enumerate() {
+                facts.rejected_values[at] += u64::from(record.rejected.contains(field));
+                facts.assumed_values[at] += u64::from(record.assumed.contains(field));
             }
-        };
-        for record in &self.records {
-            count(&mut facts.rejected_values, record.rejected);
-            count(&mut facts.assumed_values, record.assumed);
         }
     }
 
