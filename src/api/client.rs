@@ -88,11 +88,7 @@ impl Transports {
 
 impl Client {
     /// Uses `token` from the next request on; requests in flight keep the one they were sent with.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the caller keeps no copy of a token"
-    )]
-    pub fn set_token(&self, token: SecretString) {
+    pub fn set_token(&self, token: &SecretString) {
         self.token
             .send_replace(secret_header(token.expose_secret()));
     }
@@ -175,16 +171,15 @@ impl Client {
             }
         })?;
         let arrived = self.clock.now();
-        let status = response.status();
+        let status = response.status().as_u16();
         let date = error::date_header(response.headers(), DATE);
-        if !status.is_success() {
-            attempt.status = Some(status.as_u16());
+        if !response.status().is_success() {
+            attempt.status = Some(status);
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
             // The status is enough: a body that cannot be read counts as empty.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
             return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }
-        let status = status.as_u16();
         let body = read_body(response, self.max_page_bytes).await;
         let body = body.map_err(|error| Error::of_connection(Some(status), &error))?;
         attempt.status = Some(status);

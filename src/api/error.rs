@@ -10,10 +10,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use reqwest::{
-    StatusCode,
-    header::{HeaderMap, HeaderName, RETRY_AFTER},
-};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use rustls::CertificateError;
 
 use super::json::{Json, pick};
@@ -72,8 +69,8 @@ impl Error {
 
     /// The status is no success. `in_header` is the wait from `Retry-After`, which takes precedence over
     /// the body.
-    pub(super) fn of_status(status: StatusCode, in_header: Option<Duration>, body: &str) -> Self {
-        let (kind, message) = match status.as_u16() {
+    pub(super) fn of_status(status: u16, in_header: Option<Duration>, body: &str) -> Self {
+        let (kind, message) = match status {
             401 => (
                 ErrorKind::Auth,
                 "the credentials, the auth id or the path were refused",
@@ -97,7 +94,7 @@ impl Error {
         };
         Self {
             retry_after: in_header.or_else(|| retry_after_in_body(body)),
-            ..Self::of_body(kind, status.as_u16(), message, body)
+            ..Self::of_body(kind, status, message, body)
         }
     }
 

@@ -46,8 +46,9 @@ impl SnapshotBuilder {
         let more = endpoints.min(MAX_EXPECTED).saturating_sub(records.len());
         let text_per_row = texts.unique.len() / records.len().max(1) + 1;
         records.reserve_exact(more);
-        let text = more.saturating_mul(text_per_row);
-        texts.unique.reserve_exact(text);
+        texts
+            .unique
+            .reserve_exact(more.saturating_mul(text_per_row));
         self.index.reserve(more);
     }
 
@@ -139,9 +140,9 @@ impl Changes {
         now: UnixMillis,
         texts: &Texts,
     ) {
-        let has_changed = record
-            .registered
-            .is_some_and(|now| last_known == Some(!now));
+        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
+        record.last_known = record.registered.or(last_known);
+        let has_changed = last_known.is_some() && record.last_known != last_known;
         let is_registered = record.registered == Some(true);
         if has_changed && is_registered {
             self.gained += 1;
@@ -154,8 +155,6 @@ impl Changes {
             self.transitions.push(Transition { id, lost_at });
         }
         record.lost_at = lost_at.filter(|_| !is_registered).into();
-        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
-        record.last_known = record.registered.or(last_known);
     }
 }
 

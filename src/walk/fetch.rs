@@ -46,7 +46,7 @@ impl Source for Client {
     }
 
     fn set_token(&self, token: SecretString) {
-        Client::set_token(self, token);
+        Client::set_token(self, &token);
     }
 }
 

@@ -150,7 +150,7 @@ async fn a_new_token_is_used_at_once_and_requests_in_flight_keep_theirs() {
     let old = subject.client.list_page(0, 100);
     let new = async {
         server.wait_for(1).await;
-        subject.client.set_token(SecretString::from("new"));
+        subject.client.set_token(&SecretString::from("new"));
         subject.client.list_page(0, 100).await
     };
     tokio::select! {
@@ -175,7 +175,7 @@ async fn a_token_that_no_header_can_hold_is_not_sent() {
     let server = TestServer::start(|_| page()).await;
     let subject = subject(&account(&server.base_url()));
     for token in ["", "two\nlines"] {
-        subject.client.set_token(SecretString::from(token));
+        subject.client.set_token(&SecretString::from(token));
         let error = subject.client.list_page(0, 100).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::Auth, None));
     }

@@ -96,6 +96,6 @@ impl Source for Patient {
     }
 
     fn set_token(&self, token: SecretString) {
-        self.0.set_token(token);
+        self.0.set_token(&token);
     }
 }
