@@ -63,7 +63,7 @@ fn snapshot(endpoints: u64) -> Arc<Snapshot> {
     };
     let (snapshot, _) = builder
         .finish()
-        .build(None, facts, Retention::NOTHING, &|_| None);
+        .build(None, facts, Retention::default(), &|_| None);
     Arc::new(snapshot)
 }
 

@@ -252,11 +252,11 @@ pub(super) fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
         &registration,
         &["expires", "user_agent", "contact", "received"],
     )?;
-    let [app_id, app_name] = nested(&application, &["app_id", "app_name"])?;
-    let [auth_id] = nested(&sub_account, &["auth_id"])?;
+    let in_application = nested(&application, &["app_id", "app_name"])?;
+    let in_sub_account = nested(&sub_account, &["auth_id"])?;
 
     let mut fields = FieldReader::default();
-    let endpoint = Endpoint {
+    let mut endpoint = Endpoint {
         id: endpoint_id(&id)?,
         username: fields.text(Field::Username, &[username]),
         alias: fields.text(Field::Alias, &[alias]),
@@ -265,18 +265,15 @@ pub(super) fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
         user_agent: fields.text(Field::SipUserAgent, &[user_agent, nested_user_agent]),
         contact: fields.text(Field::SipContact, &[contact, nested_contact]),
         received: fields.text(Field::SipReceived, &[received]),
-        application: fields.application(&application, &app_id, app_name),
-        sub_account: fields.sub_account(&sub_account, &auth_id),
+        application: fields.application(&application, in_application),
+        sub_account: fields.sub_account(&sub_account, in_sub_account),
         created_at: fields.time(Field::CreatedAt, &[created_at]),
         updated_at: fields.time(Field::UpdatedAt, &[updated_at]),
         allowed: allowed.map(|raw| fields.flag(Field::Allow, &raw)),
         ..Endpoint::default()
     };
-    Ok(Endpoint {
-        rejected: fields.rejected,
-        assumed: fields.assumed,
-        ..endpoint
-    })
+    (endpoint.rejected, endpoint.assumed) = (fields.rejected, fields.assumed);
+    Ok(endpoint)
 }
 
 fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {
@@ -323,17 +320,13 @@ impl FieldReader {
 
     /// True or false in any observed spelling; another word is dropped.
     fn flag(&mut self, field: Field, value: &Json<'_>) -> Option<bool> {
-        match value {
-            Json::Null => return None,
-            Json::Bool(flag) => return Some(*flag),
-            _ => {}
-        }
-        match value.word() {
-            Some("") => None,
-            Some("1") => Some(true),
-            Some("0") => Some(false),
-            Some(word) if word.eq_ignore_ascii_case("true") => Some(true),
-            Some(word) if word.eq_ignore_ascii_case("false") => Some(false),
+        match (value, value.word()) {
+            (Json::Null, _) | (_, Some("")) => None,
+            (Json::Bool(flag), _) => Some(*flag),
+            (_, Some("1")) => Some(true),
+            (_, Some("0")) => Some(false),
+            (_, Some(word)) if word.eq_ignore_ascii_case("true") => Some(true),
+            (_, Some(word)) if word.eq_ignore_ascii_case("false") => Some(false),
             _ => self.reject(field),
         }
     }
@@ -357,27 +350,27 @@ impl FieldReader {
     }
 
     /// An application in any of its forms. An object without a usable id is an application, too.
-    fn application(
-        &mut self,
-        value: &Json<'_>,
-        app_id: &Json<'_>,
-        app_name: Json<'_>,
-    ) -> Option<Application> {
+    fn application(&mut self, value: &Json<'_>, nested: [Json<'_>; 2]) -> Option<Application> {
+        let [app_id, app_name] = nested;
         let field = Field::Application;
         let is_object = matches!(value, Json::Object(_));
-        let id = self.reference(field, if is_object { app_id } else { value }, "Application");
+        let id = self.reference(
+            field,
+            if is_object { &app_id } else { value },
+            "Application",
+        );
         let name = self.text(field, &[app_name]);
         let id = id.or_else(|| is_object.then(String::new))?;
         Some(Application { id, name })
     }
 
     /// The auth id of a sub-account: bare, at the end of a URI, or in an object.
-    fn sub_account(&mut self, value: &Json<'_>, auth_id: &Json<'_>) -> Option<String> {
+    fn sub_account(&mut self, value: &Json<'_>, [auth_id]: [Json<'_>; 1]) -> Option<String> {
         let field = Field::SubAccount;
         if !matches!(value, Json::Object(_)) {
             return self.reference(field, value, "Subaccount");
         }
-        let id = self.reference(field, auth_id, "Subaccount");
+        let id = self.reference(field, &auth_id, "Subaccount");
         id.or_else(|| self.reject(field))
     }
 

@@ -1,7 +1,7 @@
 //! How the rows of a walk become the next snapshot.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -24,9 +24,8 @@ pub struct SnapshotBuilder {
     /// Keep the addresses of devices, which are personal data.
     with_contacts: bool,
     list: EndpointList,
-    /// The position of each record's row in the API's list.
-    positions: Vec<u64>,
-    index: HashMap<RowKey, u32>,
+    /// The record of a row, and the position of the row in the API's list.
+    index: HashMap<RowKey, (usize, u64)>,
     repeated: HashSet<RowKey>,
 }
 
@@ -47,9 +46,9 @@ impl SnapshotBuilder {
         let more = endpoints.min(MAX_EXPECTED).saturating_sub(records.len());
         let text_per_row = texts.unique.len() / records.len().max(1) + 1;
         records.reserve_exact(more);
-        self.positions.reserve_exact(more);
-        let text = more.saturating_mul(text_per_row);
-        texts.unique.reserve_exact(text);
+        texts
+            .unique
+            .reserve_exact(more.saturating_mul(text_per_row));
         self.index.reserve(more);
     }
 
@@ -57,35 +56,32 @@ impl SnapshotBuilder {
     /// rejected changes nothing.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
-        let EndpointList {
-            records,
-            texts,
-            application_names,
-        } = &mut self.list;
+        let list = &mut self.list;
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
             // Rows may contradict each other, for example while an application is renamed. The
             // smallest name is kept, so that the order of pages does not matter.
-            let known = application_names.entry(application.id.clone());
+            let known = list.application_names.entry(application.id.clone());
             let known = known.or_insert_with(|| name.clone());
             if name < known {
                 known.clone_from(name);
             }
         }
-        let record = Record::pack(endpoint, self.with_contacts, texts);
-        if let Some(&at) = self.index.get(&row.key) {
-            let at = at as usize;
-            if self.positions[at] != position {
-                self.repeated.insert(row.key);
+        let record = Record::pack(endpoint, self.with_contacts, &mut list.texts);
+        match self.index.entry(row.key) {
+            Entry::Occupied(mut known) => {
+                let (at, earlier) = *known.get();
+                if earlier != position {
+                    self.repeated.insert(row.key);
+                }
+                known.insert((at, position));
+                list.records[at] = record;
             }
-            records[at] = record;
-            self.positions[at] = position;
-        } else {
-            let at = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            self.index.insert(row.key, at);
-            records.push(record);
-            self.positions.push(position);
+            Entry::Vacant(new) => {
+                new.insert((list.records.len(), position));
+                list.records.push(record);
+            }
         }
     }
 
@@ -144,9 +140,9 @@ impl Changes {
         now: UnixMillis,
         texts: &Texts,
     ) {
-        let has_changed = record
-            .registered
-            .is_some_and(|now| last_known == Some(!now));
+        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
+        record.last_known = record.registered.or(last_known);
+        let has_changed = last_known.is_some() && record.last_known != last_known;
         let is_registered = record.registered == Some(true);
         if has_changed && is_registered {
             self.gained += 1;
@@ -159,8 +155,6 @@ impl Changes {
             self.transitions.push(Transition { id, lost_at });
         }
         record.lost_at = lost_at.filter(|_| !is_registered).into();
-        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
-        record.last_known = record.registered.or(last_known);
     }
 }
 
@@ -264,16 +258,13 @@ impl EndpointList {
     }
 
     fn count_values(&self, facts: &mut WalkFacts) {
-        let count = |counts: &mut [u64; Field::ALL.len()], fields: Fields| {
-            if fields != Fields::default() {
-                for (count, field) in counts.iter_mut().zip(Field::ALL) {
-                    *count += u64::from(fields.contains(field));
-                }
+        let none = Fields::default();
+        let is_odd = |record: &&Record| record.rejected != none || record.assumed != none;
+        for record in self.records.iter().filter(is_odd) {
+            for (at, field) in Field::ALL.into_iter().enumerate() {
+                facts.rejected_values[at] += u64::from(record.rejected.contains(field));
+                facts.assumed_values[at] += u64::from(record.assumed.contains(field));
             }
-        };
-        for record in &self.records {
-            count(&mut facts.rejected_values, record.rejected);
-            count(&mut facts.assumed_values, record.assumed);
         }
     }
 

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// How many endpoints of the previous snapshot are retained, of those that are absent from this walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many endpoints of the previous snapshot are retained, of those that are absent from this walk. By
+/// default none, as after a complete walk without rejected rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
     /// Each until a walk last had it this long ago.
     pub max_age: Duration,
@@ -21,13 +22,6 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The walk is complete, and no row was rejected: absent endpoints are removed.
-    pub const NOTHING: Self = Self {
-        max_age: Duration::ZERO,
-        at_most: 0,
-        again_at_most: 0,
-    };
-
     /// How many of `absent` endpoints are removed. `again` of them are retained already.
     pub fn removed(self, absent: u64, again: u64) -> u64 {
         let may_stay = absent - again.saturating_sub(self.again_at_most);

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
 };
@@ -142,9 +142,7 @@ pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 impl<'a> EndpointView<'a> {
     /// A hash of [`Self::description`], valid within one process.
     fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.description().hash(&mut hasher);
-        hasher.finish()
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
     /// Adds what the row lacks. Of two expiries the one that was read later is valid.

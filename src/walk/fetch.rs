@@ -42,11 +42,11 @@ impl Source for Client {
     }
 
     async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        Client::endpoint(self, id).await
+        self.retrieve(id).await.map(|(endpoint, _)| endpoint)
     }
 
     fn set_token(&self, token: SecretString) {
-        Client::set_token(self, token);
+        Client::set_token(self, &token);
     }
 }
 

@@ -166,7 +166,7 @@ async fn an_idle_connection_is_closed_and_not_used_again() {
     let idle = Duration::from_millis(100);
     let counted = Instruments::new().account("main");
     let mut transports = Transports::default();
-    transports.idle_timeout = idle;
+    transports.idle_timeout = Some(idle);
     let client = transports
         .client(&account(&server.base_url()), counted, Clock::system())
         .unwrap();

@@ -1,7 +1,6 @@
 //! The JSON around the rows, and pages on which some rows are unreadable.
 
 use proptest::prelude::*;
-use reqwest::StatusCode;
 
 use crate::api::{Error, ErrorKind, Page, Rejection, Row, row::read_page};
 
@@ -206,7 +205,7 @@ proptest! {
         let _ = page(&String::from_utf8_lossy(&body));
         let _ = page(&json);
         let _ = page(&format!(r#"{{"objects":[{json}]}}"#));
-        let _ = Error::of_status(ErrorKind::RateLimited, StatusCode::OK, None, &json);
+        let _ = Error::of_status(429, None, &json);
         let row = format!(
             r#"{{"endpoint_id":"1","sip_expires":{json},"application":{json},"sub_account":{json},
                 "sip_registration":{json},"alias":{json},"sip_registered":{json}}}"#

@@ -77,7 +77,7 @@ async fn an_id_that_no_path_can_hold_is_not_requested() {
     let server = TestServer::start(|_| page()).await;
     let subject = subject(&account(&server.base_url()));
     for id in ["", ".", ".."] {
-        let error = subject.client.endpoint(id).await.unwrap_err();
+        let error = subject.client.retrieve(id).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::ClientError, None));
     }
     assert!(server.seen().is_empty());
@@ -96,11 +96,11 @@ async fn an_id_that_no_path_can_hold_is_not_requested() {
 async fn one_endpoint_is_retrieved_with_its_registration() {
     let server = TestServer::start(|_| response("200 OK", &[], RECORD)).await;
     let subject = subject(&account(&server.base_url()));
-    let endpoint = subject.client.endpoint("87654321").await.unwrap();
+    let (endpoint, _) = subject.client.retrieve("87654321").await.unwrap();
     assert_eq!(endpoint.received.as_deref(), Some("203.0.113.42:5060"));
     assert_eq!(endpoint.registered, Some(true));
 
-    let other = subject.client.endpoint("87654322").await.unwrap_err();
+    let other = subject.client.retrieve("87654322").await.unwrap_err();
     assert_eq!(
         other.kind,
         ErrorKind::Malformed,
@@ -116,7 +116,7 @@ async fn a_missing_endpoint_is_an_error_with_either_status() {
     ] {
         let server = TestServer::start(move |_| response(status, &[], NOT_FOUND)).await;
         let subject = subject(&account(&server.base_url()));
-        let error = subject.client.endpoint("99999999").await.unwrap_err();
+        let error = subject.client.retrieve("99999999").await.unwrap_err();
         assert_eq!(error.kind, kind);
     }
 }
@@ -152,7 +152,7 @@ async fn a_new_token_is_used_at_once_and_requests_in_flight_keep_theirs() {
     let old = subject.client.list_page(0, 100);
     let new = async {
         server.wait_for(1).await;
-        subject.client.set_token(SecretString::from("new"));
+        subject.client.set_token(&SecretString::from("new"));
         subject.client.list_page(0, 100).await
     };
     tokio::select! {
@@ -177,7 +177,7 @@ async fn a_token_that_no_header_can_hold_is_not_sent() {
     let server = TestServer::start(|_| page()).await;
     let subject = subject(&account(&server.base_url()));
     for token in ["", "two\nlines"] {
-        subject.client.set_token(SecretString::from(token));
+        subject.client.set_token(&SecretString::from(token));
         let error = subject.client.list_page(0, 100).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::Auth, None));
     }

@@ -45,7 +45,7 @@ pub(super) fn snapshot(
     let group = |view: &EndpointView<'_>| view.alias.starts_with("BLR").then_some(0);
     let (snapshot, _) = builder
         .finish()
-        .build(previous, facts, Retention::NOTHING, &group);
+        .build(previous, facts, Retention::default(), &group);
     Arc::new(snapshot)
 }
 

@@ -24,7 +24,7 @@ fn snapshot(endpoints: impl IntoIterator<Item = Endpoint>) -> Snapshot {
     let facts = WalkFacts::new(NOON, NOON, Duration::ZERO);
     builder(endpoints)
         .finish()
-        .build(None, facts, Retention::NOTHING, &|_| None)
+        .build(None, facts, Retention::default(), &|_| None)
         .0
 }
 

@@ -35,7 +35,7 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
 /// Builds a snapshot from a list, with empty facts about the walk.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
-    list.build(None, facts, Retention::NOTHING, &|_| None).0
+    list.build(None, facts, Retention::default(), &|_| None).0
 }
 
 /// The edits of a list while a walk reads it.
@@ -123,7 +123,7 @@ async fn not_served(
     };
     let facts = WalkFacts::new(START, START, Duration::ZERO);
     let list_read = second.builder.finish();
-    let (found, _) = list_read.build(Some(&previous), facts, Retention::NOTHING, &|_| None);
+    let (found, _) = list_read.build(Some(&previous), facts, Retention::default(), &|_| None);
     let served = list.state().served.take().unwrap();
     let served: HashSet<_> = (served.iter())
         .map(|row| (&*row.id, row.registered, row.alias.as_deref().unwrap_or("")))

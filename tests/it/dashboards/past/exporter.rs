@@ -100,6 +100,6 @@ impl Source for PausedClient {
     }
 
     fn set_token(&self, token: SecretString) {
-        self.0.set_token(token);
+        self.0.set_token(&token);
     }
 }
