@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +19,7 @@ use url::form_urlencoded;
 
 use super::{
     report::Report,
-    shared_request::{InFlight, InFlightMap, Outcome, ProbeError, Progress, Stage, lock},
+    shared_request::{InFlight, InFlightMap, Outcome, ProbeError, Stage, lock},
 };
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
@@ -88,7 +87,7 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    in_flight: InFlightMap,
+    pub(super) in_flight: InFlightMap,
     timeout_offset: Duration,
     requests_per_second: f64,
     permits: Arc<Semaphore>,
@@ -159,13 +158,14 @@ impl<R: Retrieve> Prober<R> {
             return ProbeResponse::BadRequest(message);
         };
         let account = &self.accounts[params.account];
-        let (outcome, progress) = self.outcome(&params, begun + timeout).await;
+        let (outcome, sent) = self.outcome(&params, begun + timeout).await;
         let report = Report {
             account: &account.name,
             metrics: &account.metrics,
             request: account.source.describe(&params.id),
             outcome: &outcome,
-            progress,
+            begun,
+            sent,
             timeout,
             took: begun.elapsed(),
         };
@@ -181,40 +181,27 @@ impl<R: Retrieve> Prober<R> {
         ProbeResponse::Samples(report.samples().encode(request.format, request.encoding))
     }
 
-    /// The outcome at the deadline, the progress of the request, if there is one, and whether an equal
-    /// probe began it.
+    /// The outcome at the deadline, and when the request was sent.
     async fn outcome(
         &self,
         params: &ProbeParams,
         deadline: Instant,
-    ) -> (Arc<Outcome>, Option<(Progress, bool)>) {
+    ) -> (Arc<Outcome>, Option<Instant>) {
         let account = &self.accounts[params.account];
         if account.limiter.pause().is_some_and(|end| end > deadline) {
             return (Arc::new(Err(paused())), None);
         }
         let key = (params.account, params.id.clone());
-        let begin = |progress| {
+        let request = self.in_flight.join(key, |stage| {
             let account = Arc::clone(account);
-            account.request(params.id.clone(), progress).boxed()
-        };
-        let (request, joined) = self.in_flight.join(key, begin);
+            account.request(params.id.clone(), stage).boxed()
+        });
         let outcome = account.wait(&request, deadline).await;
-        let progress = *lock(&request.progress);
-        (outcome, Some((progress, joined)))
-    }
-
-    /// How many requests are in flight or waiting.
-    #[cfg(test)]
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-}
-
-impl<R> fmt::Debug for Prober<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prober")
-            .field("accounts", &self.accounts.len())
-            .finish_non_exhaustive()
+        let sent = match *lock(&request.stage) {
+            Stage::Sent(at) => Some(at),
+            Stage::Share | Stage::Limiter => None,
+        };
+        (outcome, sent)
     }
 }
 
@@ -238,18 +225,17 @@ struct AccountProber<R> {
 impl<R: Retrieve> AccountProber<R> {
     /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
     /// the connection turns out to have been closed while it was idle.
-    async fn request(self: Arc<Self>, id: String, progress: Arc<Mutex<Progress>>) -> Outcome {
+    async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
         let mut reconnected = false;
         loop {
-            lock(&progress).stage = Stage::Limiter;
+            *lock(&stage) = Stage::Limiter;
             let permit = self.limiter.acquire(NO_DEADLINE).await;
             let permit = permit.map_err(|_| paused())?;
             permit.waited.count(&self.instruments);
             let sent = Instant::now();
-            lock(&progress).sent = Some(sent);
-            lock(&progress).stage = Stage::Sent;
+            *lock(&stage) = Stage::Sent(sent);
             let result = self.source.retrieve(&id).await;
             let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.request_ms.store(took, Ordering::Relaxed);
@@ -282,18 +268,18 @@ impl<R: Retrieve> AccountProber<R> {
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
             }
-            if matches!(lock(&request.progress).stage, Stage::Share | Stage::Limiter) {
+            if !matches!(*lock(&request.stage), Stage::Sent(_)) {
                 break;
             }
         }
         let outcome = request.outcome.peek().cloned();
-        outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(&request.progress))))
+        outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(*lock(&request.stage)))))
     }
 
     /// Why there is no outcome at the deadline of a probe.
-    fn deadline_error(&self, progress: &Mutex<Progress>) -> ProbeError {
-        let message = match lock(progress).stage {
-            Stage::Sent | Stage::Done => {
+    fn deadline_error(&self, stage: Stage) -> ProbeError {
+        let message = match stage {
+            Stage::Sent(_) => {
                 let message = "no complete response within the time of this probe";
                 return ProbeError::without_response(ErrorKind::Timeout.label(), message);
             }

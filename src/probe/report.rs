@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::shared_request::{Outcome, Progress, Stage};
+use super::shared_request::Outcome;
 use crate::{
     api::{Capability, Endpoint, Field},
     clock::UnixMillis,
@@ -28,9 +28,9 @@ pub(super) struct Report<'a> {
     /// Method and URL, without credentials.
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
-    /// The progress of the request, and whether an equal probe began it. `None` where a pause of the API
-    /// was too long for a request.
-    pub(super) progress: Option<(Progress, bool)>,
+    pub(super) begun: Instant,
+    /// When the request was sent, perhaps by an equal probe before this one.
+    pub(super) sent: Option<Instant>,
     pub(super) timeout: Duration,
     pub(super) took: Duration,
 }
@@ -39,16 +39,27 @@ impl Report<'_> {
     /// Every family of a probe.
     pub(super) fn samples(&self) -> FamilyWriter {
         let mut writer = FamilyWriter::default();
-        let success = Value::flag(self.outcome.is_ok());
-        writer.sample(Metric::ProbeSuccess, &[], success);
+        let endpoint = self.outcome.as_ref().ok().map(|(endpoint, _)| endpoint);
         let took = Value::Float(self.took.as_secs_f64());
-        writer.sample(Metric::ProbeDuration, &[], took);
-        if let Some(status) = self.status() {
-            let status = Value::Integer(status.into());
-            writer.sample(Metric::ProbeHttpStatusCode, &[], status);
+        let status = self.status().map(|status| Value::Integer(status.into()));
+        let registered = endpoint.and_then(|one| one.registered);
+        let expires_at = endpoint.and_then(expiration);
+        for (metric, value) in [
+            (Metric::ProbeSuccess, Some(Value::flag(endpoint.is_some()))),
+            (Metric::ProbeDuration, Some(took)),
+            (Metric::ProbeHttpStatusCode, status),
+            (Metric::ProbeEndpointRegistered, registered.map(Value::flag)),
+            (
+                Metric::ProbeRegistrationExpiration,
+                expires_at.map(Value::time),
+            ),
+        ] {
+            if let Some(value) = value {
+                writer.sample(metric, &[], value);
+            }
         }
-        if let Ok((endpoint, _)) = self.outcome {
-            self.endpoint_samples(&mut writer, endpoint);
+        if let Some(endpoint) = endpoint {
+            self.write_info(&mut writer, endpoint);
         }
         let failure = self.outcome.as_ref().err();
         for &reason in PROBE_FAILURE_REASONS.iter() {
@@ -58,27 +69,18 @@ impl Report<'_> {
         writer
     }
 
-    fn endpoint_samples(&self, writer: &mut FamilyWriter, endpoint: &Endpoint) {
-        if let Some(registered) = endpoint.registered {
-            let registered = Value::flag(registered);
-            writer.sample(Metric::ProbeEndpointRegistered, &[], registered);
-        }
-        if let Some(expires_at) = expiration(endpoint) {
-            let expires_at = Value::Time(expires_at);
-            writer.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
-        }
+    fn write_info(&self, writer: &mut FamilyWriter, endpoint: &Endpoint) {
         let text = Option::<String>::as_deref;
-        let application_id = endpoint.application.as_ref().map(|one| &*one.id);
-        let mut labels = vec![("account", self.account), ("endpoint_id", &endpoint.id)];
         let username = text(&endpoint.username).filter(|_| self.metrics.username);
+        let alias = text(&endpoint.alias).unwrap_or_default();
+        let sub_account = text(&endpoint.sub_account).unwrap_or_default();
+        let application = endpoint.application.as_ref();
+        let mut labels = vec![("account", self.account), ("endpoint_id", &endpoint.id)];
         labels.extend(username.map(|username| ("username", username)));
         labels.extend([
-            ("alias", text(&endpoint.alias).unwrap_or_default()),
-            (
-                "sub_account",
-                text(&endpoint.sub_account).unwrap_or_default(),
-            ),
-            ("application_id", application_id.unwrap_or_default()),
+            ("alias", alias),
+            ("sub_account", sub_account),
+            ("application_id", application.map_or("", |one| &one.id)),
         ]);
         if self.shows(Optional::UserAgent) {
             let user_agent = text(&endpoint.user_agent).unwrap_or_default();
@@ -97,39 +99,6 @@ impl Report<'_> {
             Ok((_, status)) => Some(*status),
             Err(error) => error.status,
         }
-    }
-
-    fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut waited, mut request) = (Duration::ZERO, Duration::ZERO);
-        if let Some((progress, joined)) = self.progress {
-            let stage = match progress.stage {
-                Stage::Share => "not sent: still waiting for a share of requests",
-                Stage::Limiter => "not sent: still waiting for the rate limiter",
-                Stage::Sent => "sent: no response yet",
-                Stage::Done => "sent, and ended as below",
-            };
-            let begun = if joined {
-                "shared: begun by an equal probe"
-            } else {
-                "begun by this probe"
-            };
-            writeln!(f, "  {stage}\n  {begun}")?;
-            waited = progress.sent.unwrap_or_else(Instant::now) - progress.begun;
-            request = progress.sent.map_or(request, |sent| sent.elapsed());
-        } else {
-            let reason = "the API's pause is longer than the time of this probe";
-            writeln!(f, "  not sent: {reason}")?;
-        }
-        writeln!(f, "\ntimes")?;
-        for (name, time) in [
-            ("waited", waited),
-            ("request", request),
-            ("this probe", self.took),
-            ("this probe may take", self.timeout),
-        ] {
-            writeln!(f, "  {name:<20} {:.3} s", time.as_secs_f64())?;
-        }
-        Ok(())
     }
 
     fn write_endpoint(&self, f: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
@@ -182,7 +151,22 @@ impl fmt::Display for Report<'_> {
             f,
             "request\n  {request}\n  with the headers {headers}\n  account {account}"
         )?;
-        self.write_times(f)?;
+        let sent = self.sent;
+        let waited = sent
+            .unwrap_or_else(Instant::now)
+            .saturating_duration_since(self.begun);
+        writeln!(f, "\ntimes")?;
+        for (name, time) in [
+            ("waited", waited),
+            (
+                "request",
+                sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
+            ),
+            ("this probe", self.took),
+            ("this probe may take", self.timeout),
+        ] {
+            writeln!(f, "  {name:<20} {:.3} s", time.as_secs_f64())?;
+        }
         writeln!(f, "\nresponse")?;
         match self.status() {
             Some(status) => writeln!(f, "  status {status}")?,
@@ -212,10 +196,8 @@ fn rfc_3339(time: UnixMillis) -> String {
 /// The IP address of a device's URI, with its port where there is one.
 fn address(uri: &str) -> Option<String> {
     let host = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
-    let scheme = ["sip:", "sips:"]
-        .into_iter()
-        .find(|scheme| host.starts_with(scheme));
-    let host = &host[scheme.map_or(0, str::len)..];
+    let without_scheme = host.strip_prefix("sips:").or(host.strip_prefix("sip:"));
+    let host = without_scheme.unwrap_or(host);
     let host = host.split([';', '?', '>']).next()?;
     let socket = host.parse::<SocketAddr>().map(|one| one.to_string());
     let address = socket.or_else(|_| host.parse::<IpAddr>().map(|one| one.to_string()));

@@ -50,87 +50,61 @@ impl From<Error> for ProbeError {
     }
 }
 
-/// A request that one or more equal probes wait for. When the last of them drops it, the request is
-/// cancelled.
-pub(super) struct InFlight {
-    /// The end of the request; each probe waits for a clone.
-    pub(super) outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
-    pub(super) progress: Arc<Mutex<Progress>>,
-}
-
-/// The requests in flight, by the account's number and the endpoint's id. The map must not keep a
-/// request alive.
-#[derive(Default)]
-pub(super) struct InFlightMap(Mutex<HashMap<(usize, String), Weak<InFlight>>>);
-
-impl InFlightMap {
-    /// The request in flight with this key (then `true`), or a new one from `begin`. A new request makes no
-    /// progress until a probe waits for it.
-    pub(super) fn join(
-        &self,
-        key: (usize, String),
-        begin: impl FnOnce(Arc<Mutex<Progress>>) -> BoxFuture<'static, Outcome>,
-    ) -> (Arc<InFlight>, bool) {
-        let mut requests = lock(&self.0);
-        // Requests without a probe are cancelled, and the result of one that has ended is in the past.
-        let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
-        requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
-        if let Some(request) = requests.get(&key).and_then(Weak::upgrade) {
-            return (request, true);
-        }
-        let progress = Arc::new(Mutex::new(Progress {
-            stage: Stage::Share,
-            begun: Instant::now(),
-            sent: None,
-        }));
-        let work = AssertUnwindSafe(begin(Arc::clone(&progress))).catch_unwind();
-        let watched = Arc::clone(&progress);
-        let outcome = async move {
-            let outcome = work.await.unwrap_or_else(|_| {
-                // As with a walk, `malformed` is the closest reason.
-                let message = "a panic in this program ended the probe; the log has its place";
-                let reason = ErrorKind::Malformed.label();
-                Err(ProbeError::without_response(reason, message))
-            });
-            lock(&watched).stage = Stage::Done;
-            Arc::new(outcome)
-        };
-        let outcome = outcome.boxed().shared();
-        let request = Arc::new(InFlight { outcome, progress });
-        requests.insert(key, Arc::downgrade(&request));
-        (request, false)
-    }
-
-    /// How many requests are in flight or waiting.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        let requests = lock(&self.0);
-        let alive = requests.values().filter(|one| one.strong_count() > 0);
-        alive.count()
-    }
-}
-
 /// The stages of a request, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Stage {
     /// It waits for the account's share of requests.
     Share,
     /// It waits for the account's rate limiter, or for the end of a pause that the API asked for.
     Limiter,
-    /// It is sent.
-    Sent,
-    /// It has ended.
-    Done,
+    /// It was sent at this moment.
+    Sent(Instant),
 }
 
-/// The progress of a request, for the debug text and for the reason of a probe whose deadline passes.
-/// Written by the request, read by every probe that waits for it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
-    pub(super) stage: Stage,
-    pub(super) begun: Instant,
-    /// When it was sent last.
-    pub(super) sent: Option<Instant>,
+/// A request that one or more equal probes wait for. When the last of them drops it, the request is
+/// cancelled.
+pub(super) struct InFlight {
+    /// The end of the request; each probe waits for a clone.
+    pub(super) outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
+    /// Written by the request, read by every probe that waits for it.
+    pub(super) stage: Arc<Mutex<Stage>>,
+}
+
+/// The requests in flight, by the account's number and the endpoint's id. The map must not keep a
+/// request alive.
+#[derive(Default)]
+pub(super) struct InFlightMap(pub(super) Mutex<HashMap<(usize, String), Weak<InFlight>>>);
+
+impl InFlightMap {
+    /// The request in flight with this key, or a new one from `begin`. A new request makes no progress
+    /// until a probe waits for it.
+    pub(super) fn join(
+        &self,
+        key: (usize, String),
+        begin: impl FnOnce(Arc<Mutex<Stage>>) -> BoxFuture<'static, Outcome>,
+    ) -> Arc<InFlight> {
+        let mut requests = lock(&self.0);
+        // Requests without a probe are cancelled, and the result of one that has ended is in the past.
+        let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
+        requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
+        if let Some(request) = requests.get(&key).and_then(Weak::upgrade) {
+            return request;
+        }
+        let stage = Arc::new(Mutex::new(Stage::Share));
+        let work = AssertUnwindSafe(begin(Arc::clone(&stage))).catch_unwind();
+        let outcome = work.map(|outcome| {
+            Arc::new(outcome.unwrap_or_else(|_| {
+                // As with a walk, `malformed` is the closest reason.
+                let message = "a panic in this program ended the probe; the log has its place";
+                let reason = ErrorKind::Malformed.label();
+                Err(ProbeError::without_response(reason, message))
+            }))
+        });
+        let outcome = outcome.boxed().shared();
+        let request = Arc::new(InFlight { outcome, stage });
+        requests.insert(key, Arc::downgrade(&request));
+        request
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

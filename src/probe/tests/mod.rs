@@ -168,6 +168,13 @@ impl Fixture {
         self.fake.requests.load(Ordering::Relaxed)
     }
 
+    /// How many requests are in flight or waiting.
+    fn in_flight(&self) -> usize {
+        let requests = self.prober.in_flight.0.lock().unwrap();
+        let alive = requests.values().filter(|one| one.strong_count() > 0);
+        alive.count()
+    }
+
     fn fails(&self, error: Error) {
         *self.fake.error.lock().unwrap() = Some(error);
     }
