@@ -2,25 +2,26 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
 };
 use url::form_urlencoded;
 
-use super::{
-    report::Report,
-    shared_request::{InFlight, InFlightMap, Outcome, ProbeError, Stage, lock},
-};
+use super::report::{Outcome, ProbeError, Report};
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Config, Metrics},
@@ -31,10 +32,10 @@ use crate::{
 
 /// The longest id of an endpoint, in bytes.
 const MAX_ID: usize = 128;
-/// The time-out of a scrape without the header: that of Prometheus.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time-out that is granted, so that no connection is held for longer.
-const MAX_TIMEOUT: Duration = Duration::from_secs(120);
+/// The time-out of a scrape without the header, in seconds: that of Prometheus.
+const DEFAULT_TIMEOUT: f64 = 10.0;
+/// The longest time-out that is granted, in seconds, so that no connection is held for longer.
+const MAX_TIMEOUT: f64 = 120.0;
 /// Requests in flight within one share, unless its rate allows more in a second. An API that hangs thus
 /// holds few requests.
 const MAX_IN_FLIGHT: usize = 8;
@@ -54,11 +55,9 @@ pub struct ProbeRequest {
     pub encoding: Encoding,
 }
 
-/// The response to a [`ProbeRequest`].
+/// The response to a valid [`ProbeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResponse {
-    /// The request is wrong; the text says what would be right and repeats nothing of the request.
-    BadRequest(&'static str),
     /// Samples, in the format and the encoding of the request.
     Samples(Bytes),
     /// `debug=true`: a text for a person.
@@ -87,7 +86,8 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    pub(super) in_flight: InFlightMap,
+    /// By the account's number and the endpoint's id. The map must not keep a request alive.
+    pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
     permits: Arc<Semaphore>,
@@ -102,7 +102,7 @@ impl<R: Retrieve> Prober<R> {
         let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
             accounts: Vec::new(),
-            in_flight: InFlightMap::default(),
+            in_flight: Mutex::default(),
             timeout_offset: config.probe.timeout_offset,
             requests_per_second: config.probe.requests_per_second,
             permits: Arc::new(Semaphore::new(permits)),
@@ -141,22 +141,16 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Responds within the time that the scrape has.
-    pub async fn probe(&self, request: &ProbeRequest) -> ProbeResponse {
+    /// Responds within the time that the scrape has. The error says what a valid request has and repeats
+    /// nothing of this one.
+    pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
             let mut accounts = self.accounts.iter();
             accounts.position(|one| one.name == name)
         };
-        let params = match ProbeParams::read(&request.query, find) {
-            Ok(params) => params,
-            Err(message) => return ProbeResponse::BadRequest(message),
-        };
-        let Some(timeout) = timeout(request.timeout.as_deref(), self.timeout_offset) else {
-            let message = "the header X-Prometheus-Scrape-Timeout-Seconds must hold one number of \
-                           seconds above zero, such as 10\n";
-            return ProbeResponse::BadRequest(message);
-        };
+        let params = ProbeParams::read(&request.query, find)?;
+        let timeout = timeout(request.timeout.as_deref(), self.timeout_offset)?;
         let account = &self.accounts[params.account];
         let (outcome, sent) = self.outcome(&params, begun + timeout).await;
         let report = Report {
@@ -176,9 +170,10 @@ impl<R: Retrieve> Prober<R> {
             );
         }
         if params.debug {
-            return ProbeResponse::DebugText(report.to_string());
+            return Ok(ProbeResponse::DebugText(report.to_string()));
         }
-        ProbeResponse::Samples(report.samples().encode(request.format, request.encoding))
+        let samples = report.samples().encode(request.format, request.encoding);
+        Ok(ProbeResponse::Samples(samples))
     }
 
     /// The outcome at the deadline, and when the request was sent.
@@ -191,17 +186,41 @@ impl<R: Retrieve> Prober<R> {
         if account.limiter.pause().is_some_and(|end| end > deadline) {
             return (Arc::new(Err(paused())), None);
         }
-        let key = (params.account, params.id.clone());
-        let request = self.in_flight.join(key, |stage| {
-            let account = Arc::clone(account);
-            account.request(params.id.clone(), stage).boxed()
-        });
+        let request = self.join(params);
         let outcome = account.wait(&request, deadline).await;
         let sent = match *lock(&request.stage) {
             Stage::Sent(at) => Some(at),
             Stage::Share | Stage::Limiter => None,
         };
         (outcome, sent)
+    }
+
+    /// The request in flight for this endpoint, or a new one. A new request makes no progress until a
+    /// probe waits for it.
+    fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
+        let mut requests = lock(&self.in_flight);
+        // Requests without a probe are cancelled, and the result of one that has ended is in the past.
+        let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
+        requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
+        let (account, id) = (&self.accounts[params.account], params.id.clone());
+        let key = (params.account, id.clone());
+        if let Some(request) = requests.get(&key).and_then(Weak::upgrade) {
+            return request;
+        }
+        let stage = Arc::new(Mutex::new(Stage::Share));
+        let work = Arc::clone(account).request(id, Arc::clone(&stage));
+        let outcome = AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+            Arc::new(outcome.unwrap_or_else(|_| {
+                // As with a walk, `malformed` is the closest reason.
+                let message = "a panic in this program ended the probe; the log has its place";
+                let reason = ErrorKind::Malformed.label();
+                Err(ProbeError::without_response(reason, message))
+            }))
+        });
+        let outcome = outcome.boxed().shared();
+        let request = Arc::new(InFlight { outcome, stage });
+        requests.insert(key, Arc::downgrade(&request));
+        request
     }
 }
 
@@ -298,6 +317,30 @@ fn paused() -> ProbeError {
     ProbeError::without_response(ErrorKind::RateLimited.label(), message)
 }
 
+/// The stages of a request, in order.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// It waits for the account's share of requests.
+    Share,
+    /// It waits for the account's rate limiter, or for the end of a pause that the API asked for.
+    Limiter,
+    /// It was sent at this moment.
+    Sent(Instant),
+}
+
+/// A request that one or more equal probes wait for. When the last of them drops it, the request is
+/// cancelled.
+pub(super) struct InFlight {
+    /// The end of the request; each probe waits for a clone.
+    outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
+    /// Written by the request, read by every probe that waits for it.
+    stage: Arc<Mutex<Stage>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The parameters of a probe.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ProbeParams {
@@ -361,17 +404,18 @@ impl ProbeParams {
 }
 
 /// The time of a probe: the scrape's own time-out (`header`, in seconds) less `offset`, but never less
-/// than half of it. `None` for a header that is no number above zero.
-pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Option<Duration> {
-    let timeout = match header {
+/// than half of it. The error says what a valid header has.
+pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Result<Duration, &'static str> {
+    let seconds = match header.map(|text| text.trim().parse::<f64>()) {
         None => DEFAULT_TIMEOUT,
-        Some(text) => {
-            let seconds: f64 = text.trim().parse().ok()?;
-            if !seconds.is_finite() || seconds <= 0.0 {
-                return None;
-            }
-            Duration::from_secs_f64(seconds.min(MAX_TIMEOUT.as_secs_f64()))
+        Some(Ok(seconds)) if seconds.is_finite() && seconds > 0.0 => seconds.min(MAX_TIMEOUT),
+        Some(_) => {
+            return Err(
+                "the header X-Prometheus-Scrape-Timeout-Seconds must hold one number of seconds \
+                 above zero, such as 10\n",
+            );
         }
     };
-    Some(timeout.saturating_sub(offset).max(timeout / 2))
+    let timeout = Duration::from_secs_f64(seconds);
+    Ok(timeout.saturating_sub(offset).max(timeout / 2))
 }

@@ -11,14 +11,49 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::shared_request::Outcome;
 use crate::{
-    api::{Capability, Endpoint, Field},
+    api::{Capability, Endpoint, Error, Field},
     clock::UnixMillis,
     config::{Metrics, Optional},
     exposition::{Encoding, FamilyWriter, Format, Value},
     telemetry::{catalogue::Metric, labels::PROBE_FAILURE_REASONS},
 };
+
+/// The endpoint's record and the status of the response, or why there is none.
+pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
+
+/// Why a probe has no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ProbeError {
+    /// The `reason` label of `vobiz_probe_failure`: one of
+    /// [`PROBE_FAILURE_REASONS`](crate::telemetry::labels::PROBE_FAILURE_REASONS).
+    pub(super) reason: &'static str,
+    /// HTTP status, where a response came.
+    pub(super) status: Option<u16>,
+    /// What happened, for a person, without text of the API.
+    pub(super) message: String,
+}
+
+impl ProbeError {
+    /// An error without a response of the API.
+    pub(super) fn without_response(reason: &'static str, message: &str) -> Self {
+        Self {
+            reason,
+            status: None,
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl From<Error> for ProbeError {
+    fn from(error: Error) -> Self {
+        Self {
+            reason: error.kind.label(),
+            status: error.status,
+            message: error.to_string(),
+        }
+    }
+}
 
 /// The result of one probe. Its `Display` is the debug text.
 pub(super) struct Report<'a> {
@@ -151,17 +186,13 @@ impl fmt::Display for Report<'_> {
             f,
             "request\n  {request}\n  with the headers {headers}\n  account {account}"
         )?;
-        let sent = self.sent;
-        let waited = sent
-            .unwrap_or_else(Instant::now)
-            .saturating_duration_since(self.begun);
+        // An equal probe may have sent the request before this one began; then nothing was waited for.
+        let waited = self.sent.map_or(self.took, |sent| sent - self.begun);
+        let request = self.sent.map(|sent| sent.elapsed());
         writeln!(f, "\ntimes")?;
         for (name, time) in [
             ("waited", waited),
-            (
-                "request",
-                sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
-            ),
+            ("request", request.unwrap_or_default()),
             ("this probe", self.took),
             ("this probe may take", self.timeout),
         ] {
