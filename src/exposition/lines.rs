@@ -32,20 +32,6 @@ impl Value {
     pub fn time(at: UnixMillis) -> Self {
         Self::Float(at.as_seconds())
     }
-
-    /// Appends the value in its shortest exact form, never with an exponent.
-    pub(super) fn push(self, line: &mut String) {
-        // Writing to a string cannot fail.
-        let _ = match self {
-            // Most values are flags.
-            Self::Integer(0) => line.write_char('0'),
-            Self::Integer(1) => line.write_char('1'),
-            Self::Integer(number) => write!(line, "{number}"),
-            Self::Float(f64::INFINITY) => line.write_str("+Inf"),
-            Self::Float(f64::NEG_INFINITY) => line.write_str("-Inf"),
-            Self::Float(number) => write!(line, "{number}"),
-        };
-    }
 }
 
 /// Appends a label after `separator`. Of its value only backslash, quote and line feed are escaped.
@@ -113,7 +99,16 @@ impl FamilyWriter {
             separator = ',';
         }
         line.push_str(if separator == ',' { "} " } else { " " });
-        value.push(line);
+        // The shortest exact form, never with an exponent. Writing to a string cannot fail.
+        let _ = match value {
+            // Most values are flags.
+            Value::Integer(0) => line.write_char('0'),
+            Value::Integer(1) => line.write_char('1'),
+            Value::Integer(number) => write!(line, "{number}"),
+            Value::Float(f64::INFINITY) => line.write_str("+Inf"),
+            Value::Float(f64::NEG_INFINITY) => line.write_str("-Inf"),
+            Value::Float(number) => write!(line, "{number}"),
+        };
         line.push('\n');
         self.gzip.compress_portion();
         self.families.samples += 1;
@@ -197,9 +192,10 @@ mod tests {
     use crate::telemetry::catalogue::{Kind, Part};
 
     fn written(value: Value) -> String {
-        let mut line = String::new();
-        value.push(&mut line);
-        line
+        let mut writer = FamilyWriter::default();
+        writer.sample(Metric::ProbeSuccess, &[], value);
+        let (_, number) = writer.gzip.text.split_once(' ').unwrap();
+        number.trim_end().to_owned()
     }
 
     #[test]
