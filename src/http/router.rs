@@ -123,13 +123,14 @@ impl Router {
                 with(response, ALLOW, "GET, HEAD")
             }
             "metrics" => self.exposition(&request, None, &mut permit).await,
-            "probe" => match self.probe_handler.as_ref() {
-                None => {
-                    let reason = "probing is off (see probe.enabled in the configuration)\n";
-                    text(StatusCode::NOT_FOUND, reason)
-                }
-                probe => self.exposition(&request, probe, &mut permit).await,
-            },
+            "probe" if self.probe_handler.is_none() => {
+                let reason = "probing is off (see probe.enabled in the configuration)\n";
+                text(StatusCode::NOT_FOUND, reason)
+            }
+            "probe" => {
+                let probe = self.probe_handler.as_ref();
+                self.exposition(&request, probe, &mut permit).await
+            }
             "healthy" => text(StatusCode::OK, "healthy\n"),
             "ready" if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
             "ready" => {
