@@ -29,14 +29,17 @@ use crate::{
     telemetry::Instruments,
 };
 
+/// The response to a probe; the error is the text of a 400.
+type ProbeResult = Result<ProbeResponse, &'static str>;
+
 /// The handler of `/probe`. Tests replace it. It waits at most as long as the request allows.
 pub trait ProbeHandler: Send + Sync + 'static {
     /// Runs one probe.
-    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse>;
+    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult>;
 }
 
 impl<R: Retrieve> ProbeHandler for Prober<R> {
-    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
+    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult> {
         async move { Prober::probe(&self, &asked).await }.boxed()
     }
 }
@@ -120,13 +123,14 @@ impl Router {
                 with(response, ALLOW, "GET, HEAD")
             }
             "metrics" => self.exposition(&request, None, &mut permit).await,
-            "probe" => match self.probe_handler.as_ref() {
-                None => {
-                    let reason = "probing is off (see probe.enabled in the configuration)\n";
-                    text(StatusCode::NOT_FOUND, reason)
-                }
-                probe => self.exposition(&request, probe, &mut permit).await,
-            },
+            "probe" if self.probe_handler.is_none() => {
+                let reason = "probing is off (see probe.enabled in the configuration)\n";
+                text(StatusCode::NOT_FOUND, reason)
+            }
+            "probe" => {
+                let probe = self.probe_handler.as_ref();
+                self.exposition(&request, probe, &mut permit).await
+            }
             "healthy" => text(StatusCode::OK, "healthy\n"),
             "ready" if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
             "ready" => {
@@ -183,9 +187,9 @@ impl Router {
                 encoding,
             };
             match Arc::clone(handler).probe(asked).await {
-                ProbeResponse::BadRequest(reason) => return text(StatusCode::BAD_REQUEST, reason),
-                ProbeResponse::DebugText(words) => return text(StatusCode::OK, words),
-                ProbeResponse::Samples(samples) => text(StatusCode::OK, samples),
+                Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+                Ok(ProbeResponse::DebugText(words)) => return text(StatusCode::OK, words),
+                Ok(ProbeResponse::Samples(samples)) => text(StatusCode::OK, samples),
             }
         } else {
             Response::new(self.data.body(format, encoding))

@@ -19,12 +19,12 @@ use crate::{
 #[derive(Debug)]
 struct FakeHandler {
     requests: Mutex<Vec<ProbeRequest>>,
-    reply: ProbeResponse,
+    reply: Result<ProbeResponse, &'static str>,
     release: CancellationToken,
 }
 
 impl FakeHandler {
-    fn new(reply: ProbeResponse) -> Arc<Self> {
+    fn new(reply: Result<ProbeResponse, &'static str>) -> Arc<Self> {
         Arc::new(Self {
             requests: Mutex::default(),
             reply,
@@ -44,7 +44,10 @@ impl FakeHandler {
 }
 
 impl ProbeHandler for FakeHandler {
-    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
+    fn probe(
+        self: Arc<Self>,
+        asked: ProbeRequest,
+    ) -> BoxFuture<'static, Result<ProbeResponse, &'static str>> {
         self.requests.lock().unwrap().push(asked);
         async move {
             self.release.cancelled().await;
@@ -70,7 +73,7 @@ async fn probe(server: &Harness, headers: &str) -> Client {
 
 #[tokio::test]
 async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_refused() {
-    let handler = FakeHandler::new(ProbeResponse::DebugText("well\n".to_owned()));
+    let handler = FakeHandler::new(Ok(ProbeResponse::DebugText("well\n".to_owned())));
     let server = start(&handler, 2).await;
     let mut waiting = [probe(&server, "").await, probe(&server, "").await];
     handler.received(2).await;
@@ -96,7 +99,7 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
 
 #[tokio::test]
 async fn the_handler_receives_the_request_unchanged() {
-    let handler = FakeHandler::new(ProbeResponse::Samples("probe_success 1\n".into()));
+    let handler = FakeHandler::new(Ok(ProbeResponse::Samples("probe_success 1\n".into())));
     handler.release.cancel();
     let server = start(&handler, 2).await;
     let open_metrics = "Accept: application/openmetrics-text;version=1.0.0\r\n";
@@ -125,7 +128,7 @@ async fn the_handler_receives_the_request_unchanged() {
 
 #[tokio::test]
 async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
-    let handler = FakeHandler::new(ProbeResponse::BadRequest("never\n"));
+    let handler = FakeHandler::new(Err("never\n"));
     let settings = Settings {
         drain_timeout: std::time::Duration::from_millis(200),
         ..Settings::default()
@@ -140,7 +143,7 @@ async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
 
 #[tokio::test]
 async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
-    let handler = FakeHandler::new(ProbeResponse::BadRequest("account is missing\n"));
+    let handler = FakeHandler::new(Err("account is missing\n"));
     handler.release.cancel();
     let with = start(&handler, 1).await;
     let account = |endpoint_id: Option<&str>| AccountSummary {

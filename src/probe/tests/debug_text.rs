@@ -14,9 +14,8 @@ async fn the_debug_text_shows_request_times_response_and_samples() {
     for line in [
         "  GET https://vendor.test/Account/***/Endpoint/42/",
         "  account default",
-        "  sent, and ended as below",
-        "  begun by this probe",
         "  waited               0.000 s",
+        "  request              0.000 s",
         "  this probe may take  9.500 s",
         "  status 200",
         "  success",

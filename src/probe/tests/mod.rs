@@ -137,7 +137,7 @@ impl Fixture {
             format: Format::Text,
             encoding: Encoding::Identity,
         };
-        self.prober.probe(&request).await
+        self.prober.probe(&request).await.unwrap()
     }
 
     async fn samples(&self, id: &str) -> String {
@@ -150,7 +150,7 @@ impl Fixture {
             .await
         {
             ProbeResponse::Samples(samples) => String::from_utf8(samples.to_vec()).unwrap(),
-            other => panic!("{other:?}"),
+            other @ ProbeResponse::DebugText(_) => panic!("{other:?}"),
         }
     }
 
@@ -160,12 +160,19 @@ impl Fixture {
             .await
         {
             ProbeResponse::DebugText(text) => text,
-            other => panic!("{other:?}"),
+            other @ ProbeResponse::Samples(_) => panic!("{other:?}"),
         }
     }
 
     fn requests(&self) -> usize {
         self.fake.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are in flight or waiting.
+    fn in_flight(&self) -> usize {
+        let requests = self.prober.in_flight.lock().unwrap();
+        let alive = requests.values().filter(|one| one.strong_count() > 0);
+        alive.count()
     }
 
     fn fails(&self, error: Error) {
