@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use config::{Value, ValueKind};
 
-use super::error::{Diagnostics, HIDDEN, is_from_environment, plain_part, suggestion};
+use super::error::{Diagnostics, HIDDEN, VARIABLE, plain_part, suggestion};
 
 /// The form of a key's value.
 #[derive(Debug)]
@@ -303,7 +303,8 @@ impl<'t> Node<'t> {
     }
 
     pub(super) fn is_from_environment(&self) -> bool {
-        self.value.is_some_and(is_from_environment)
+        let place = self.value.and_then(Value::origin);
+        place.is_some_and(|place| place.starts_with(VARIABLE))
     }
 
     pub(super) fn error(&self, message: impl Into<String>) {

@@ -245,11 +245,8 @@ fn base_url(node: &Node<'_>) -> Option<Url> {
             "must not hold credentials; set `auth_id` and `auth_token_file` of the account",
         );
     }
-    if url.query().is_some() {
-        return node.reject("must not hold a query (`?...`); filters have their own key");
-    }
-    if url.fragment().is_some() {
-        return node.reject("must not hold a fragment (`#...`)");
+    if url.query().is_some() || url.fragment().is_some() {
+        return node.reject("must end with the path, not with `?...` (see `filter`) or `#...`");
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
