@@ -43,20 +43,17 @@ pub struct Loaded {
 }
 
 /// Loads the configuration: the embedded default, overridden by `file` (YAML; TOML if its name ends in
-/// `.toml`), overridden by `environment` (names and values, with U+FFFD in place of invalid UTF-8).
+/// `.toml`), overridden by environment `variables` (with U+FFFD in place of invalid UTF-8).
 ///
 /// Reads token files and CA files too, so that the start finds a missing one. Fails with all errors,
 /// none of which holds a secret.
-pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Loaded, Errors> {
-    load_with(file, environment, false)
+pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, variables, false)
 }
 
 /// Loads the configuration like [`load()`], but reads no token file and leaves its token empty.
-pub fn load_without_secrets(
-    file: Option<&Path>,
-    environment: &Variables,
-) -> Result<Loaded, Errors> {
-    load_with(file, environment, true)
+pub fn load_without_secrets(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, variables, true)
 }
 
 fn load_with(
@@ -281,14 +278,9 @@ fn unknown_variable(part: &str, keys: &[Key]) -> String {
         return "unknown variable: it ends too early".to_owned();
     }
     let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
-    let hint = suggestion(part, names.iter().map(String::as_str));
-    let case = if names.contains(&part.to_ascii_uppercase()) {
-        " (names are written in capitals)"
-    } else {
-        ""
-    };
+    let hint = suggestion(&part.to_ascii_uppercase(), names.iter().map(String::as_str));
     let shown = shown_variable(part);
-    format!("unknown variable: there is no {shown}{case}{hint}")
+    format!("unknown variable: there is no {shown}{hint}")
 }
 
 /// Refuses our variables with invalid UTF-8, and warns of misspelt ones. Without that, a setting would

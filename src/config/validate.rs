@@ -359,16 +359,14 @@ fn token(account: &Node<'_>) -> Option<ApiToken> {
             )
         }
         (None, None) => {
-            let needs = "needs `auth_token_file` or `auth_token`";
-            let nodes = ["auth_token", "auth_token_file"].map(|key| account.child(key));
-            if let Some(variable) = nodes.iter().find(|node| node.is_from_environment()) {
-                return variable.reject(format!(
-                    "is set to nothing, but the account {needs}; unset it, or give it a value"
-                ));
-            }
-            let is_null = account.has("auth_token") || account.has("auth_token_file");
-            let hint = " (the value reads as null; write it in quotes)";
-            account.reject(needs.to_owned() + if is_null { hint } else { "" })
+            let keys = ["auth_token", "auth_token_file"];
+            let Some(written) = keys.into_iter().find(|key| account.has(key)) else {
+                return account.reject("needs `auth_token_file` or `auth_token`");
+            };
+            account.child(written).reject(
+                "is empty or null, but the account needs a token; give it a value (in quotes in \
+                 YAML), or remove it",
+            )
         }
     }
 }
