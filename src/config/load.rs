@@ -205,7 +205,7 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        match target(rest, &ROOT, operator) {
+        match target(Some(rest), &ROOT, operator) {
             Ok((path, shape)) => {
                 let is_null = text.is_empty() && matches!(shape, Shape::Nullable);
                 let text = Some(text.as_str()).filter(|_| !is_null);
@@ -217,63 +217,59 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
     found
 }
 
-/// The path that the rest of a variable's name means, and the shape of the value there.
+/// The path that a variable's name means, and the shape of the value there. `rest` is what follows in
+/// the name of the variable after the part for `node`.
 fn target(
-    rest: &str,
+    rest: Option<&str>,
     shape: &'static Shape,
     node: &Node<'_>,
 ) -> Result<(String, &'static Shape), String> {
-    let (first, further) = match rest.split_once("__") {
-        Some((first, further)) => (first, Some(further)),
-        None => (rest, None),
+    let path = &node.path;
+    // A key may hold two underscores itself, so that the name is not split at them.
+    let after = |part: &str| match rest?.strip_prefix(part)? {
+        "" => Some(None),
+        further => further.strip_prefix("__").map(Some),
     };
-    let (below, node, further) = match shape {
-        Shape::Names => {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            return if !rest.is_empty() && rest.chars().all(is_plain) {
-                Ok((format!("{}.{rest}", node.path), &Shape::Scalar))
-            } else {
-                Err("such an id can only be written in the file".to_owned())
-            };
-        }
-        Shape::Table(keys) => {
-            // A key may hold two underscores itself.
-            let found = keys.iter().find_map(|Key(key, below)| {
-                match rest.strip_prefix(&key.to_ascii_uppercase())? {
-                    "" => Some((below, node.child(key), None)),
-                    further => Some((below, node.child(key), Some(further.strip_prefix("__")?))),
-                }
-            });
-            found.ok_or_else(|| unknown_variable(first, keys))?
-        }
-        Shape::List(item) => {
-            let items = node.items();
-            let path = &node.path;
-            let message = format!(
-                "unknown variable: {path} has {} items, numbered from 0; the environment cannot \
-                 add one",
-                items.len()
-            );
-            let mut numbered = items.into_iter().enumerate();
-            let child = numbered.find(|(index, _)| index.to_string() == first);
-            (*item, child.ok_or(message)?.1, further)
-        }
-        _ => {
-            return Err(format!(
-                "unknown variable: there is no key below {}",
-                node.path
-            ));
-        }
-    };
-    match (below, further) {
+    match (shape, rest) {
         (Shape::Misplaced(message), _) => Err((*message).to_owned()),
-        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((node.path, below)),
-        (_, None) => Err(format!("is not one value; name a key below {}", node.path)),
-        (_, Some(further)) => target(further, below, &node),
+        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((path.clone(), shape)),
+        (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => {
+            Err(format!("unknown variable: there is no key below {path}"))
+        }
+        (_, None) => Err(format!("is not one value; name a key below {path}")),
+        (Shape::Table(keys), Some(rest)) => (keys.iter())
+            .find_map(|Key(key, below)| {
+                let further = after(&key.to_ascii_uppercase())?;
+                Some(target(further, below, &node.child(key)))
+            })
+            .unwrap_or_else(|| Err(unknown_variable(rest, keys))),
+        (Shape::List(item), Some(_)) => {
+            let items = node.items();
+            let mut numbered = items.iter().enumerate();
+            let found = numbered.find_map(|(index, child)| {
+                let further = after(&index.to_string())?;
+                Some(target(further, item, child))
+            });
+            found.unwrap_or_else(|| {
+                Err(format!(
+                    "unknown variable: {path} has {} items, numbered from 0; the environment \
+                     cannot add one",
+                    items.len()
+                ))
+            })
+        }
+        (Shape::Names, Some(id)) => {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if id.is_empty() || !id.chars().all(is_plain) {
+                return Err("such an id can only be written in the file".to_owned());
+            }
+            Ok((format!("{path}.{id}"), &Shape::Scalar))
+        }
     }
 }
 
-fn unknown_variable(part: &str, keys: &[Key]) -> String {
+fn unknown_variable(rest: &str, keys: &[Key]) -> String {
+    let part = rest.split("__").next().unwrap_or_default();
     if part.is_empty() {
         return "unknown variable: it ends too early".to_owned();
     }
