@@ -76,7 +76,7 @@ pub(super) struct Diagnostics {
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<String>>,
-    /// Places whose further errors would repeat the first one.
+    /// Variables whose further errors would repeat the first one.
     silenced: RefCell<BTreeSet<String>>,
 }
 
@@ -107,14 +107,11 @@ impl Diagnostics {
         self.error(self.file.clone(), "", message);
     }
 
-    /// Reports an error in an environment variable.
+    /// Reports an error in an environment variable, and drops further ones there.
     pub(super) fn error_in_variable(&self, name: &str, message: impl Into<String>) {
-        self.error(variable_place(name), "", message);
-    }
-
-    /// Drops further errors in an environment variable.
-    pub(super) fn silence_variable(&self, name: &str) {
-        self.silenced.borrow_mut().insert(variable_place(name));
+        let place = variable_place(name);
+        self.error(place.clone(), "", message);
+        self.silenced.borrow_mut().insert(place);
     }
 
     /// Adds a warning.

@@ -131,22 +131,26 @@ impl Shape {
                 }
             }
             (Words, ValueKind::Array(_)) => {
-                node.items().iter().for_each(|item| Scalar.check(item));
+                for item in node.items() {
+                    Scalar.check(&item);
+                }
             }
             (Names, ValueKind::Table(_)) => {
-                let entries = node.entries();
-                entries.iter().for_each(|entry| Scalar.check(&entry.1));
+                for (_, child) in node.entries() {
+                    Scalar.check(&child);
+                }
             }
             (Table(keys), _) => node.error(format!("must hold keys (of {})", names(keys))),
             (Names, _) => node.error("must hold keys, each with a text"),
             (List(_), _) => {
                 node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)")
             }
-            (Words, ValueKind::Table(_)) => node.error("must be a list of words"),
+            (Words, ValueKind::String(_)) => {}
+            (Words, _) => node.error("must be a list of words"),
             (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
                 node.error("must be one value, not a list, a table or a TOML date");
             }
-            (Scalar | Nullable | Words, _) => {}
+            (Scalar | Nullable, _) => {}
         }
     }
 }

@@ -288,7 +288,6 @@ fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
         let is_broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
         if name.starts_with("VOBIZ_") && (is_broken(name) || is_broken(value)) {
             diagnostics.error_in_variable(name, "is not UTF-8 text");
-            diagnostics.silence_variable(name);
         }
         if name.starts_with(PREFIX) || known.contains(name) {
             continue;
