@@ -110,7 +110,8 @@ impl Shape {
     pub(super) fn check(&self, node: &Node<'_>) {
         match (self, node.kind()) {
             (Misplaced(message), _) => node.error(*message),
-            (Nullable | Table(_) | List(_) | Names, ValueKind::Nil) => {}
+            (Nullable | Table(_) | List(_) | Names, ValueKind::Nil)
+            | (Words, ValueKind::String(_)) => {}
             (Scalar | Words, ValueKind::Nil) => {
                 node.error("has no value; give it one, or remove the key");
             }
@@ -143,9 +144,8 @@ impl Shape {
             (Table(keys), _) => node.error(format!("must hold keys (of {})", names(keys))),
             (Names, _) => node.error("must hold keys, each with a text"),
             (List(_), _) => {
-                node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)")
+                node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)");
             }
-            (Words, ValueKind::String(_)) => {}
             (Words, _) => node.error("must be a list of words"),
             (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
                 node.error("must be one value, not a list, a table or a TOML date");
