@@ -17,9 +17,9 @@ use super::{
     keys::{join, shown_key},
 };
 
-/// Nested lists and tables. The deepest setting has a tenth of it.
+/// Nested lists and tables of YAML. The deepest setting has a tenth of it.
 const MAX_DEPTH: usize = 64;
-/// Values in one file. A YAML alias counts as many as it repeats.
+/// Values in one YAML file. An alias counts as many as it repeats.
 const MAX_VALUES: usize = 200_000;
 const TOO_DEEP: &str = "is nested deeper than 64 levels";
 
@@ -53,7 +53,7 @@ pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
         // The error's own display quotes the file, which may hold a token.
         let message = error.message().lines().collect::<Vec<_>>().join(": ");
         let start = error.span().map_or(0, |span| span.start);
-        let line = text[..start].split('\n').count();
+        let line = text.get(..start).unwrap_or(text).split('\n').count();
         let message = format!("is not valid TOML: {message}");
         diagnostics.error(format!("{file}:{line}"), "", message);
         Map::new()
