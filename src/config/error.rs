@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::Value;
-
 /// Errors that are shown; further ones are counted.
 const MAX_SHOWN: usize = 100;
 /// Stands for a part of a name that is not shown.
@@ -17,7 +15,8 @@ pub(super) const HIDDEN: &str = "…";
 const VALUE_CHARS: usize = 60;
 /// Characters of a word that are compared with known words. Comparison takes quadratic time.
 const COMPARED_CHARS: usize = 64;
-const VARIABLE: &str = "environment variable ";
+/// Begins the place of a value from the environment.
+pub(super) const VARIABLE: &str = "environment variable ";
 /// Stands for a file whose name is not shown.
 pub(super) const UNNAMED_FILE: &str = "the file that is named here";
 
@@ -77,7 +76,7 @@ pub(super) struct Diagnostics {
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<String>>,
-    /// Places whose further errors would repeat the first one.
+    /// Variables whose further errors would repeat the first one.
     silenced: RefCell<BTreeSet<String>>,
 }
 
@@ -108,14 +107,11 @@ impl Diagnostics {
         self.error(self.file.clone(), "", message);
     }
 
-    /// Reports an error in an environment variable.
+    /// Reports an error in an environment variable, and drops further ones there.
     pub(super) fn error_in_variable(&self, name: &str, message: impl Into<String>) {
-        self.error(variable_place(name), "", message);
-    }
-
-    /// Drops further errors in an environment variable.
-    pub(super) fn silence_variable(&self, name: &str) {
-        self.silenced.borrow_mut().insert(variable_place(name));
+        let place = variable_place(name);
+        self.error(place.clone(), "", message);
+        self.silenced.borrow_mut().insert(place);
     }
 
     /// Adds a warning.
@@ -164,13 +160,6 @@ impl Diagnostics {
 /// The place of a value from the environment.
 pub(super) fn variable_place(name: &str) -> String {
     format!("{VARIABLE}{}", shown_variable(name))
-}
-
-/// Whether this value is set by the environment.
-pub(super) fn is_from_environment(value: &Value) -> bool {
-    value
-        .origin()
-        .is_some_and(|place| place.starts_with(VARIABLE))
 }
 
 /// The file at `path` as a message may name it. A `written` name without `/` and `.` may be a token.

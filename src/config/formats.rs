@@ -8,7 +8,7 @@ use std::{collections::HashMap, str::Chars};
 use config::{Map, Value, ValueKind};
 use yaml_rust2::{
     Yaml,
-    parser::{Event, Parser, Tag},
+    parser::{Event, Parser},
     scanner::TScalarStyle,
 };
 
@@ -17,13 +17,11 @@ use super::{
     keys::{join, shown_key},
 };
 
-/// Nested lists and tables. The deepest setting has a tenth of it.
+/// Nested lists and tables of YAML. The deepest setting has a tenth of it.
 const MAX_DEPTH: usize = 64;
-/// Values in one file. A YAML alias counts as many as it repeats.
+/// Values in one YAML file. An alias counts as many as it repeats.
 const MAX_VALUES: usize = 200_000;
-const TOO_MANY: &str = "holds more than 200,000 values";
 const TOO_DEEP: &str = "is nested deeper than 64 levels";
-const NOT_DECIMAL: &str = "must be a number in decimal digits, or a text in quotes";
 
 /// An error after which the rest of the file is not read; it is reported already.
 struct Stopped;
@@ -55,7 +53,7 @@ pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
         // The error's own display quotes the file, which may hold a token.
         let message = error.message().lines().collect::<Vec<_>>().join(": ");
         let start = error.span().map_or(0, |span| span.start);
-        let line = text[..start].split('\n').count();
+        let line = text.get(..start).unwrap_or(text).split('\n').count();
         let message = format!("is not valid TOML: {message}");
         diagnostics.error(format!("{file}:{line}"), "", message);
         Map::new()
@@ -100,7 +98,7 @@ impl YamlReader<'_> {
         match self.values {
             ..=MAX_VALUES => Ok(()),
             _ if values > 1 => self.stop(at, "its aliases repeat too much"),
-            _ => self.stop(at, TOO_MANY),
+            _ => self.stop(at, "holds more than 200,000 values"),
         }
     }
 
@@ -138,22 +136,21 @@ impl YamlReader<'_> {
 
     /// The value that begins with `event`.
     fn node(&mut self, event: Event, at: Place<'_>) -> Result<Value, Stopped> {
-        let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let is_text = self.is_text(style, tag.as_ref(), at);
-                (self.scalar(text, is_text, at), anchor)
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), at);
-                (self.list(at)?, anchor)
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), at);
-                (self.table(at)?, anchor)
-            }
-            Event::Alias(anchor) => (self.alias(anchor, at)?, 0),
-            _ => (ValueKind::Nil, 0),
+        let is_nested = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        if is_nested && at.depth == MAX_DEPTH {
+            return self.stop(at, TOO_DEEP);
+        }
+        let (kind, anchor, tag) = match event {
+            Event::Scalar(text, style, anchor, tag) => (scalar(text, style), anchor, tag),
+            Event::SequenceStart(anchor, tag) => (self.list(at)?, anchor, tag),
+            Event::MappingStart(anchor, tag) => (self.table(at)?, anchor, tag),
+            Event::Alias(anchor) => (self.alias(anchor, at)?, 0, None),
+            _ => (ValueKind::Nil, 0, None),
         };
+        if tag.is_some() {
+            let message = "YAML tags (`!...`) are not supported; quote text instead";
+            self.error(at, message);
+        }
         self.count(1, at)?;
         let value = Value::new(Some(&self.place(at)), kind);
         if anchor > 0 {
@@ -162,22 +159,7 @@ impl YamlReader<'_> {
         Ok(value)
     }
 
-    fn scalar(&self, text: String, is_text: bool, at: Place<'_>) -> ValueKind {
-        if is_text {
-            return ValueKind::String(text);
-        }
-        let is_decimal = !text.starts_with("0x") && !text.starts_with("0o");
-        let kind = unquoted(text);
-        if matches!(kind, ValueKind::I64(_)) && !is_decimal {
-            self.error(at, NOT_DECIMAL);
-        }
-        kind
-    }
-
     fn list(&mut self, at: Place<'_>) -> Result<ValueKind, Stopped> {
-        if at.depth == MAX_DEPTH {
-            return self.stop(at, TOO_DEEP);
-        }
         let mut items = Vec::new();
         loop {
             let path = format!("{}[{}]", at.path, items.len());
@@ -190,47 +172,34 @@ impl YamlReader<'_> {
     }
 
     fn table(&mut self, at: Place<'_>) -> Result<ValueKind, Stopped> {
-        if at.depth == MAX_DEPTH {
-            return self.stop(at, TOO_DEEP);
-        }
         let mut entries = Map::new();
         loop {
             let (event, at) = self.next(at.path, at.depth + 1)?;
             let key = match event {
                 Event::MappingEnd => return Ok(ValueKind::Table(entries)),
-                Event::Scalar(text, style, _, tag) => {
-                    let is_text = self.is_text(style, tag.as_ref(), at);
-                    let is_new = !entries.contains_key(&text);
-                    self.check_key(&text, is_text, is_new, at);
-                    Some(text).filter(|_| is_new)
+                Event::Scalar(key, style, _, None) => {
+                    self.check_key(&key, style, !entries.contains_key(&key), at);
+                    key
                 }
-                event => {
-                    self.node(event, at)?;
-                    self.error(at, "a key must be text, not a list or a table");
-                    None
+                _ => {
+                    return self.stop(at, "a key must be text, without a tag or an alias");
                 }
             };
-            let path = key
-                .as_ref()
-                .map_or(at.path.to_owned(), |key| join(at.path, key));
+            let path = join(at.path, &key);
             let (event, at) = self.next(&path, at.depth)?;
             let value = self.node(event, at)?;
-            entries.extend(key.map(|key| (key, value)));
+            entries.insert(key, value);
         }
     }
 
-    fn check_key(&self, key: &str, is_text: bool, is_new: bool, at: Place<'_>) {
-        if !is_text && !matches!(unquoted(key.to_owned()), ValueKind::String(_)) {
-            let shown = match key {
-                "" | "~" => "~".to_owned(),
-                _ => shown_key(key),
-            };
-            let message = format!("the key {shown} is not text to YAML; write it in quotes");
-            self.error(at, message);
+    fn check_key(&self, key: &str, style: TScalarStyle, is_new: bool, at: Place<'_>) {
+        let shown = shown_key(key);
+        if !matches!(scalar(key.to_owned(), style), ValueKind::String(_)) {
+            let message = "reads as a number, true, false or null; write it in quotes";
+            self.error(at, format!("the key {shown} {message}"));
         }
         if !is_new {
-            let key = shown_key(key);
-            let message = format!("the key \"{key}\" appears twice; keep one");
+            let message = format!("the key \"{shown}\" appears twice; keep one");
             self.error(at, message);
         }
     }
@@ -249,28 +218,13 @@ impl YamlReader<'_> {
         self.count(values, at)?;
         Ok(value.kind)
     }
-
-    /// Whether a scalar is text: it has quotes or the tag `!!str`.
-    fn is_text(&self, style: TScalarStyle, tag: Option<&Tag>, at: Place<'_>) -> bool {
-        let is_text =
-            tag.is_some_and(|tag| tag.handle == "tag:yaml.org,2002:" && tag.suffix == "str");
-        if style == TScalarStyle::Plain && !is_text {
-            self.refuse_tag(tag, at);
-        }
-        style != TScalarStyle::Plain || is_text
-    }
-
-    fn refuse_tag(&self, tag: Option<&Tag>, at: Place<'_>) {
-        if tag.is_some() {
-            let message = "YAML tags (`!...`) are not supported; quote text instead";
-            self.error(at, message);
-        }
-    }
 }
 
-/// The value of an unquoted YAML scalar.
-fn unquoted(text: String) -> ValueKind {
+fn scalar(text: String, style: TScalarStyle) -> ValueKind {
+    // No setting is hexadecimal or octal.
+    let is_prefixed = text.starts_with("0x") || text.starts_with("0o");
     match Yaml::from_str(&text) {
+        _ if style != TScalarStyle::Plain || is_prefixed => ValueKind::String(text),
         Yaml::Integer(number) => ValueKind::I64(number),
         Yaml::Real(number) => ValueKind::Float(number.parse().unwrap_or(f64::NAN)),
         Yaml::Boolean(flag) => ValueKind::Boolean(flag),

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use config::{Value, ValueKind};
 
-use super::error::{Diagnostics, HIDDEN, is_from_environment, plain_part, suggestion};
+use super::error::{Diagnostics, HIDDEN, VARIABLE, plain_part, suggestion};
 
 /// The form of a key's value.
 #[derive(Debug)]
@@ -110,7 +110,8 @@ impl Shape {
     pub(super) fn check(&self, node: &Node<'_>) {
         match (self, node.kind()) {
             (Misplaced(message), _) => node.error(*message),
-            (Nullable | Table(_) | List(_) | Names, ValueKind::Nil) => {}
+            (Nullable | Table(_) | List(_) | Names, ValueKind::Nil)
+            | (Words, ValueKind::String(_)) => {}
             (Scalar | Words, ValueKind::Nil) => {
                 node.error("has no value; give it one, or remove the key");
             }
@@ -131,22 +132,25 @@ impl Shape {
                 }
             }
             (Words, ValueKind::Array(_)) => {
-                node.items().iter().for_each(|item| Scalar.check(item));
+                for item in node.items() {
+                    Scalar.check(&item);
+                }
             }
             (Names, ValueKind::Table(_)) => {
-                let entries = node.entries();
-                entries.iter().for_each(|entry| Scalar.check(&entry.1));
+                for (_, child) in node.entries() {
+                    Scalar.check(&child);
+                }
             }
             (Table(keys), _) => node.error(format!("must hold keys (of {})", names(keys))),
             (Names, _) => node.error("must hold keys, each with a text"),
             (List(_), _) => {
-                node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)")
+                node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)");
             }
-            (Words, ValueKind::Table(_)) => node.error("must be a list of words"),
+            (Words, _) => node.error("must be a list of words"),
             (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
                 node.error("must be one value, not a list, a table or a TOML date");
             }
-            (Scalar | Nullable | Words, _) => {}
+            (Scalar | Nullable, _) => {}
         }
     }
 }
@@ -303,7 +307,8 @@ impl<'t> Node<'t> {
     }
 
     pub(super) fn is_from_environment(&self) -> bool {
-        self.value.is_some_and(is_from_environment)
+        let place = self.value.and_then(Value::origin);
+        place.is_some_and(|place| place.starts_with(VARIABLE))
     }
 
     pub(super) fn error(&self, message: impl Into<String>) {

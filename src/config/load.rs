@@ -43,20 +43,17 @@ pub struct Loaded {
 }
 
 /// Loads the configuration: the embedded default, overridden by `file` (YAML; TOML if its name ends in
-/// `.toml`), overridden by `environment` (names and values, with U+FFFD in place of invalid UTF-8).
+/// `.toml`), overridden by environment `variables` (with U+FFFD in place of invalid UTF-8).
 ///
 /// Reads token files and CA files too, so that the start finds a missing one. Fails with all errors,
 /// none of which holds a secret.
-pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Loaded, Errors> {
-    load_with(file, environment, false)
+pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, variables, false)
 }
 
 /// Loads the configuration like [`load()`], but reads no token file and leaves its token empty.
-pub fn load_without_secrets(
-    file: Option<&Path>,
-    environment: &Variables,
-) -> Result<Loaded, Errors> {
-    load_with(file, environment, true)
+pub fn load_without_secrets(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, variables, true)
 }
 
 fn load_with(
@@ -208,7 +205,7 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        match target(rest, &ROOT, operator) {
+        match target(Some(rest), &ROOT, operator) {
             Ok((path, shape)) => {
                 let is_null = text.is_empty() && matches!(shape, Shape::Nullable);
                 let text = Some(text.as_str()).filter(|_| !is_null);
@@ -220,75 +217,66 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
     found
 }
 
-/// The path that the rest of a variable's name means, and the shape of the value there.
+/// The path that a variable's name means, and the shape of the value there. `rest` is what follows in
+/// the name of the variable after the part for `node`.
 fn target(
-    rest: &str,
+    rest: Option<&str>,
     shape: &'static Shape,
     node: &Node<'_>,
 ) -> Result<(String, &'static Shape), String> {
-    let (first, further) = match rest.split_once("__") {
-        Some((first, further)) => (first, Some(further)),
-        None => (rest, None),
+    let path = &node.path;
+    // A key may hold two underscores itself, so that the name is not split at them.
+    let after = |part: &str| match rest?.strip_prefix(part)? {
+        "" => Some(None),
+        further => further.strip_prefix("__").map(Some),
     };
-    let (below, node, further) = match shape {
-        Shape::Names => {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            return if !rest.is_empty() && rest.chars().all(is_plain) {
-                Ok((format!("{}.{rest}", node.path), &Shape::Scalar))
-            } else {
-                Err("such an id can only be written in the file".to_owned())
-            };
-        }
-        Shape::Table(keys) => {
-            // A key may hold two underscores itself.
-            let found = keys.iter().find_map(|Key(key, below)| {
-                match rest.strip_prefix(&key.to_ascii_uppercase())? {
-                    "" => Some((below, node.child(key), None)),
-                    further => Some((below, node.child(key), Some(further.strip_prefix("__")?))),
-                }
-            });
-            found.ok_or_else(|| unknown_variable(first, keys))?
-        }
-        Shape::List(item) => {
-            let items = node.items();
-            let path = &node.path;
-            let message = format!(
-                "unknown variable: {path} has {} items, numbered from 0; the environment cannot \
-                 add one",
-                items.len()
-            );
-            let mut numbered = items.into_iter().enumerate();
-            let child = numbered.find(|(index, _)| index.to_string() == first);
-            (*item, child.ok_or(message)?.1, further)
-        }
-        _ => {
-            return Err(format!(
-                "unknown variable: there is no key below {}",
-                node.path
-            ));
-        }
-    };
-    match (below, further) {
+    match (shape, rest) {
         (Shape::Misplaced(message), _) => Err((*message).to_owned()),
-        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((node.path, below)),
-        (_, None) => Err(format!("is not one value; name a key below {}", node.path)),
-        (_, Some(further)) => target(further, below, &node),
+        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((path.clone(), shape)),
+        (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => {
+            Err(format!("unknown variable: there is no key below {path}"))
+        }
+        (_, None) => Err(format!("is not one value; name a key below {path}")),
+        (Shape::Table(keys), Some(rest)) => (keys.iter())
+            .find_map(|Key(key, below)| {
+                let further = after(&key.to_ascii_uppercase())?;
+                Some(target(further, below, &node.child(key)))
+            })
+            .unwrap_or_else(|| Err(unknown_variable(rest, keys))),
+        (Shape::List(item), Some(_)) => {
+            let items = node.items();
+            let mut numbered = items.iter().enumerate();
+            let found = numbered.find_map(|(index, child)| {
+                let further = after(&index.to_string())?;
+                Some(target(further, item, child))
+            });
+            found.unwrap_or_else(|| {
+                Err(format!(
+                    "unknown variable: {path} has {} items, numbered from 0; the environment \
+                     cannot add one",
+                    items.len()
+                ))
+            })
+        }
+        (Shape::Names, Some(id)) => {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if id.is_empty() || !id.chars().all(is_plain) {
+                return Err("such an id can only be written in the file".to_owned());
+            }
+            Ok((format!("{path}.{id}"), &Shape::Scalar))
+        }
     }
 }
 
-fn unknown_variable(part: &str, keys: &[Key]) -> String {
+fn unknown_variable(rest: &str, keys: &[Key]) -> String {
+    let part = rest.split("__").next().unwrap_or_default();
     if part.is_empty() {
         return "unknown variable: it ends too early".to_owned();
     }
     let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
-    let hint = suggestion(part, names.iter().map(String::as_str));
-    let case = if names.contains(&part.to_ascii_uppercase()) {
-        " (names are written in capitals)"
-    } else {
-        ""
-    };
+    let hint = suggestion(&part.to_ascii_uppercase(), names.iter().map(String::as_str));
     let shown = shown_variable(part);
-    format!("unknown variable: there is no {shown}{case}{hint}")
+    format!("unknown variable: there is no {shown}{hint}")
 }
 
 /// Refuses our variables with invalid UTF-8, and warns of misspelt ones. Without that, a setting would
@@ -300,7 +288,6 @@ fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
         let is_broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
         if name.starts_with("VOBIZ_") && (is_broken(name) || is_broken(value)) {
             diagnostics.error_in_variable(name, "is not UTF-8 text");
-            diagnostics.silence_variable(name);
         }
         if name.starts_with(PREFIX) || known.contains(name) {
             continue;

@@ -277,9 +277,5 @@ impl Serialize for Api {
 
 /// A proxy's scheme, host and port. User name, path and query may hold secrets, too.
 fn redacted_proxy(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url
-        .port()
-        .map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{host}{port}/", url.scheme())
+    format!("{}/", url.origin().ascii_serialization())
 }

@@ -217,7 +217,7 @@ mod tests {
         let error = read_token_file(empty.path()).unwrap_err();
         assert_eq!(error.reason(), "is empty");
 
-        let long = file(&[b'x'; 20_000]);
+        let long = file("x".repeat(20_000).as_bytes());
         let error = read_token_file(long.path()).unwrap_err();
         assert_eq!(error.reason(), "cannot be read: it is larger than 16.0 KiB");
         for content in [

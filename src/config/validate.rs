@@ -1,7 +1,7 @@
 //! From the tree of values to a valid [`Config`], or to all its errors.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -40,14 +40,9 @@ pub(super) fn config(root: &Node<'_>) -> Option<Config> {
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
     let probe = probe(&Section::new("probe", root, root));
-    let mut reader = AccountReader {
-        root: root.clone(),
-        patterns: Patterns::default(),
-        names: HashMap::new(),
-        rates: HashMap::new(),
-    };
-    let nodes = root.tables("accounts");
-    let accounts: Vec<_> = nodes.iter().map(|node| reader.account(node)).collect();
+    let mut reader = AccountReader::default();
+    let nodes = root.tables("accounts").into_iter();
+    let accounts: Vec<_> = nodes.map(|node| reader.account(&node, root)).collect();
     Some(Config {
         max_concurrent_requests,
         probe: probe?,
@@ -117,11 +112,10 @@ fn details(section: &Section<'_>) -> Option<Details> {
 
 fn metrics(section: &Section<'_>) -> Option<Metrics> {
     let groups = |value: &Node<'_>| {
-        let mut groups = BTreeSet::new();
-        value.each_word(|place, word| {
-            groups.extend(place.find(word, Optional::LABELS, &Optional::ALL));
-        });
-        Some(groups)
+        let words = value.words().into_iter();
+        let find =
+            |(place, word): (Node<'_>, &str)| place.find(word, Optional::LABELS, &Optional::ALL);
+        Some(words.filter_map(find).collect())
     };
     section.valid(Metrics {
         groups: section.read("groups", groups),
@@ -245,11 +239,8 @@ fn base_url(node: &Node<'_>) -> Option<Url> {
             "must not hold credentials; set `auth_id` and `auth_token_file` of the account",
         );
     }
-    if url.query().is_some() {
-        return node.reject("must not hold a query (`?...`); filters have their own key");
-    }
-    if url.fragment().is_some() {
-        return node.reject("must not hold a fragment (`#...`)");
+    if url.query().is_some() || url.fragment().is_some() {
+        return node.reject("must end with the path, not with `?...` (see `filter`) or `#...`");
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
@@ -264,8 +255,8 @@ fn url(node: &Node<'_>, example: &str) -> Option<Url> {
 }
 
 /// Reads accounts one after the other.
+#[derive(Default)]
 struct AccountReader<'t> {
-    root: Node<'t>,
     patterns: Patterns,
     names: Names<'t>,
     /// The first account with a base URL and auth id, and its rate.
@@ -276,13 +267,13 @@ struct AccountReader<'t> {
 type Names<'t> = HashMap<&'t str, String>;
 
 impl<'t> AccountReader<'t> {
-    fn account(&mut self, node: &Node<'t>) -> Option<Account> {
+    fn account(&mut self, node: &Node<'t>, root: &Node<'t>) -> Option<Account> {
         let needs = "needs a `name`: it is the `account` label of every series";
         let name = unique_name(node, needs, &mut self.names, "names must differ");
         let auth_id = auth_id(node);
         let token = token(node);
         let filter = filter(&node.child("filter"));
-        let (poll, api, details, metrics) = settings(node, &self.root);
+        let (poll, api, details, metrics) = settings(node, root);
         if let (Some(auth_id), Some(api)) = (&auth_id, &api) {
             self.check_rate(auth_id, api, node);
         }
@@ -362,16 +353,14 @@ fn token(account: &Node<'_>) -> Option<ApiToken> {
             )
         }
         (None, None) => {
-            let needs = "needs `auth_token_file` or `auth_token`";
-            let nodes = ["auth_token", "auth_token_file"].map(|key| account.child(key));
-            if let Some(variable) = nodes.iter().find(|node| node.is_from_environment()) {
-                return variable.reject(format!(
-                    "is set to nothing, but the account {needs}; unset it, or give it a value"
-                ));
-            }
-            let is_null = account.has("auth_token") || account.has("auth_token_file");
-            let hint = " (the value reads as null; write it in quotes)";
-            account.reject(needs.to_owned() + if is_null { hint } else { "" })
+            let keys = ["auth_token", "auth_token_file"];
+            let Some(written) = keys.into_iter().find(|key| account.has(key)) else {
+                return account.reject("needs `auth_token_file` or `auth_token`");
+            };
+            account.child(written).reject(
+                "is empty or null, but the account needs a token; give it a value (in quotes in \
+                 YAML), or remove it",
+            )
         }
     }
 }

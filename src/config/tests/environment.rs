@@ -147,7 +147,7 @@ fn a_variable_without_a_key_is_an_error_that_names_it() {
     );
     insta::assert_snapshot!(message, @r#"
 environment variable VOBIZ_EXPORTER__API__PAGESIZE: unknown variable: there is no PAGESIZE; did you mean `PAGE_SIZE`?
-environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size (names are written in capitals)
+environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size; did you mean `PAGE_SIZE`?
 environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
 environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: there is no key below api.page_size
 environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one

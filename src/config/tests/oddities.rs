@@ -50,10 +50,13 @@ fn a_duration_has_units_and_a_decimal_point() {
 
 #[test]
 fn a_number_is_written_in_decimal_digits() {
-    let wrong = "api.page_size: must be a number in decimal digits, or a text in quotes";
+    let wrong = "api.page_size: must be a whole number from 2 to 100";
     for odd in ["0x32", "0o62"] {
         let yaml = format!("api: {{page_size: {odd}}}\n{ACCOUNT}");
-        assert_eq!(errors_of(".yaml", &yaml), format!("FILE:1: {wrong}"));
+        assert_eq!(
+            errors_of(".yaml", &yaml),
+            format!("FILE:1: {wrong}, not \"{odd}\"")
+        );
     }
 }
 
