@@ -75,7 +75,7 @@ pub(super) struct Diagnostics {
     /// Token files are not read.
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
-    warnings: RefCell<Vec<String>>,
+    pub(super) warnings: RefCell<Vec<String>>,
     /// Variables whose further errors would repeat the first one.
     silenced: RefCell<BTreeSet<String>>,
 }
@@ -122,11 +122,6 @@ impl Diagnostics {
     /// The number of errors so far.
     pub(super) fn error_count(&self) -> usize {
         self.errors.borrow().len()
-    }
-
-    /// The warnings of a valid configuration.
-    pub(super) fn into_warnings(self) -> Vec<String> {
-        self.warnings.into_inner()
     }
 
     /// The file's errors by line, then those of the environment, then the warnings, which may name

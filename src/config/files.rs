@@ -11,8 +11,10 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use x509_cert::{Certificate, der::Decode};
 
 use super::{error::shown_file, keys::Node};
+use crate::clock::{Clock, UnixMillis};
 
 /// A configuration, in bytes. Parsing takes up to a hundred times as much memory.
 const MAX_CONFIGURATION: u64 = 1 << 20;
@@ -69,11 +71,14 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     };
     let mut authorities = RootCertStore::empty();
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
-        let fault = match certificate.map(|certificate| authorities.add(certificate)) {
-            Ok(Ok(())) => continue,
-            Ok(Err(_)) => "it is damaged",
+        let fault = match certificate {
             // The library's error may quote the file.
             Err(_) => "its PEM form is broken",
+            Ok(certificate) if is_expired(&certificate) => "it has expired",
+            Ok(certificate) => match authorities.add(certificate) {
+                Ok(()) => continue,
+                Err(_) => "it is damaged",
+            },
         };
         return node.reject(format!(
             "certificate {number} of {name} cannot be used: {fault}"
@@ -83,4 +88,12 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
         return node.reject(format!("{name} holds no certificate in PEM form"));
     }
     Some(path)
+}
+
+/// Whether `certificate` has expired, which the TLS library does not check for an authority.
+fn is_expired(certificate: &CertificateDer<'_>) -> bool {
+    Certificate::from_der(certificate).is_ok_and(|certificate| {
+        let end = certificate.tbs_certificate().validity().not_after;
+        UnixMillis(0).plus(end.to_unix_duration()) < Clock::system().now()
+    })
 }

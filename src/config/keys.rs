@@ -92,11 +92,6 @@ pub(super) static ROOT: Shape = table! {
 };
 
 impl Shape {
-    /// Whether `name` is a key of this table.
-    pub(super) fn has_key(&self, name: &str) -> bool {
-        matches!(self, Table(keys) if keys.iter().any(|key| key.0 == name))
-    }
-
     /// Whether `name` is a key here or below.
     pub(super) fn contains(&self, name: &str) -> bool {
         match self {

@@ -68,7 +68,7 @@ fn load_with(
         Some(config) if diagnostics.error_count() == 0 => {
             warn_of_proxies(variables, &config.accounts, &diagnostics);
             validate::warn_of_rates(&config, &diagnostics);
-            let warnings = diagnostics.into_warnings();
+            let warnings = diagnostics.warnings.into_inner();
             Ok(Loaded { config, warnings })
         }
         _ => Err(diagnostics.into_errors()),
@@ -88,7 +88,7 @@ fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics)
     let mut operator = operator.into_table().unwrap_or_default();
     // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
     // hides the default.
-    operator.retain(|key, value| ROOT.has_key(key) && value.kind != ValueKind::Nil);
+    operator.retain(|key, value| ROOT.contains(key) && value.kind != ValueKind::Nil);
     merge([default, operator], overrides).unwrap_or_else(|error| {
         diagnostics.error_in_file(format!("cannot be layered: {error}"));
         Value::new(None, ValueKind::Nil)

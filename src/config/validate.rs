@@ -456,8 +456,6 @@ fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
         ValueKind::String(text) => text,
         _ => node.text()?,
     };
-    match patterns.compile(text) {
-        Ok(pattern) => pattern,
-        Err(error) => node.reject(error),
-    }
+    let compiled = patterns.compile(text);
+    compiled.unwrap_or_else(|error| node.reject(error))
 }
