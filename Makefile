@@ -1,8 +1,8 @@
-# The commands for people and for CI: `make help` lists them.
+# The commands for developers and for CI. `make help` lists them.
 
 CARGO ?= cargo
 
-# The tools that tests ask for. Set these to use your own; CONTRIBUTING.md says what they must be.
+# The tools of the tests. Set a variable to use another tool; CONTRIBUTING.md has the requirements.
 export PROMETHEUS ?= prometheus
 export PROMTOOL ?= promtool
 export PROMETHEUS3 ?= $(CURDIR)/target/prometheus3/usr/bin/prometheus
@@ -26,11 +26,12 @@ build: ## Build the release binary: target/release/vobiz-exporter
 test: setup ## Run the tests for every change; installs what is missing first
 	$(CARGO) test --workspace --locked
 
-# A simulated day behind the dashboards, 10,000 endpoints, and the whole chain of alerts.
+# The tests of a simulated day of dashboards, of 10,000 endpoints, and of the complete chain of
+# alerts.
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit chain::story
 
-# Optimizing would take minutes and prove nothing more.
+# A debug build is enough for these tests, and a release build would take minutes longer.
 test-container: HOST = $(shell rustc --print host-tuple)
 test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
 test-container: ## Run the image, and the unit and the package under systemd, in containers; needs root
@@ -50,7 +51,7 @@ check: ## Formatting, imports, words, sizes, clippy and rustdoc; warnings are er
 golden: setup ## Run the tests and rewrite the golden expositions; read the diff afterwards
 	UPDATE_GOLDEN=1 $(CARGO) test --locked
 
-bench: ## Run the benchmarks of rendering and folding
+bench: ## Run the benchmarks of rendering, publishing and scraping
 	$(CARGO) bench --locked
 
 perf: ## Measure speed and memory against nginx, as in docs/performance.md
@@ -78,7 +79,7 @@ package: build ## Build the Debian package: target/debian/
 	@scripts/setup.sh package
 	scripts/package.sh
 
-derive: ## Write the files of deploy/ that follow from others (Compose, Kubernetes)
+derive: ## Write the derived files of deploy/ (Compose, Kubernetes)
 	scripts/derive.sh
 
 dashboards: setup ## Write the dashboards of grafana/ from their generator
@@ -87,7 +88,7 @@ dashboards: setup ## Write the dashboards of grafana/ from their generator
 dashboard-images: ## Draw the images of docs/dashboards.md from a new day of the simulated vendor
 	@scripts/setup.sh images
 	$(CARGO) test --locked --test it -- --ignored --exact \
-		dashboards::images::the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from
+		dashboards::images::the_query_results_for_the_images_are_written
 	target/venv/bin/python -B grafana/plot target/dashboards/answers.json docs/images
 
 shellcheck: ## Check the shell scripts

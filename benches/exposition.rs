@@ -1,7 +1,8 @@
 //! The cost of rendering, publishing and scraping.
 //!
-//! `render` is one account from its snapshot to finished bytes. `publish` is one account's new state
-//! among 300 accounts of 45 endpoints, from the change to finished bytes. `scrape` is one response.
+//! `render` converts one account from its snapshot to finished bytes. `publish` publishes a new
+//! state of one account among 300 accounts of 45 endpoints, and ends with finished bytes. `scrape`
+//! produces one response.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of the result")]
 
@@ -17,7 +18,7 @@ use vobiz_exporter::{
         AccountState, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder, WalkFacts,
         channel,
     },
-    telemetry::Instruments,
+    telemetry::{Instruments, Metric},
 };
 
 const NOON: i64 = 1_732_200_000_000;
@@ -62,7 +63,7 @@ fn snapshot(endpoints: u64) -> Arc<Snapshot> {
     };
     let (snapshot, _) = builder
         .finish()
-        .build(None, facts, Retention::NOTHING, &|_| None);
+        .build(None, facts, Retention::default(), &|_| None);
     Arc::new(snapshot)
 }
 
@@ -88,12 +89,12 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
     }
 }
 
-/// Accounts with snapshots, and counters as after some walks.
+/// Accounts with snapshots, and counters with the values after some walks.
 fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
     let instruments = Instruments::new();
     let channels = (0..accounts).map(|number| {
         let name = format!("account-{number}");
-        instruments.account(&name).walk_started();
+        instruments.account(&name).count(Metric::Walks, &[], 1);
         channel(state(&name, Some(Arc::clone(snapshot)), false))
     });
     let (publishers, readers) = channels.unzip();
@@ -146,7 +147,8 @@ fn publish(criterion: &mut Criterion) {
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // All other accounts have finished their first walk.
+                    // The measurement starts when all other accounts have finished their first
+                    // walk.
                     let ready = async {
                         while !exposition.is_ready() {
                             tokio::task::yield_now().await;

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Writes the files below deploy/ that follow from others, so that a rule, a job or an interval is
-# written down once; a test compares. `make derive` runs it after one of the sources has changed.
+# Writes the files in deploy/ that are derived from other files, so that each rule, job and interval
+# has one source. A test compares them. Run `make derive` after a change of a source.
 #
 #   deploy/prometheus/prometheus.yml                  -> compose/prometheus.yml
 #   grafana/provisioning/datasources/prometheus.yaml  -> compose/datasource.yaml
 #   deploy/prometheus/rules/*.yml                     -> kubernetes/prometheusrule.yaml
 #
-# usage: scripts/derive.sh [FOLDER]      below which the files are written; deploy if not given
+# usage: scripts/derive.sh [FOLDER]      the folder for the derived files, default deploy
 #
-# RULES names another folder of rules.
+# RULES=folder  the folder of the rules, default deploy/prometheus/rules
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob
@@ -16,10 +16,10 @@ shopt -s nullglob
 readonly into=${1:-deploy} rules=${RULES:-deploy/prometheus/rules}
 mkdir -p "$into/compose" "$into/kubernetes"
 
-# derived SOURCE: what a reader of the derived file should know first.
-derived() { printf '# Derived from %s: change it there, then run "make derive".\n' "$1"; }
+# derived SOURCE: prints the first line of a derived file, which names its source.
+derived() { printf '# Derived from %s. Change that file, then run "make derive".\n' "$1"; }
 
-# In Compose every service is a host of its own.
+# In Compose, each service has its own host name instead of localhost.
 hosts() {
     sed -e 's/localhost:10059/exporter:10059/' -e 's/localhost:9093/alertmanager:9093/' \
         -e 's/localhost:9090/prometheus:9090/' "$1"
@@ -35,7 +35,7 @@ hosts() {
     hosts grafana/provisioning/datasources/prometheus.yaml
 } >"$into/compose/datasource.yaml"
 
-# The groups of all files, in the order of their names, each moved below `spec.groups`.
+# Prints the rule groups of all files in the order of the file names, indented for `spec.groups`.
 groups() {
     awk '
         function put(line) {

@@ -1,10 +1,11 @@
 #!/bin/sh
-# A hundred thousand endpoints with the settings that nobody changed: over five pages a second, one
-# walk takes longer than the interval, so the exporter stretches its interval and its max_age, and
-# says so once. Prints what it saw and ends with 0 if all of it is as it should be; takes about eight
-# minutes, because the second walk shows that the warning is not repeated.
+# Runs the exporter with the default settings against 100,000 endpoints. At five pages per second a
+# walk takes longer than the interval. So the exporter must increase its effective interval and
+# max_age, and log one warning. Prints the measured values, and exits with 0 if all are as expected.
+# Takes about eight minutes, because a second walk must not repeat the warning.
 #
-#   scripts/fleet.sh [path of the binary]     (default: target/release, built if need be)
+# usage: scripts/fleet.sh [BINARY]     (default: target/release, which is built if missing)
+#
 # The functions below are called by name, from traps and from within().
 # shellcheck disable=SC2317
 set -eu
@@ -25,7 +26,7 @@ end() {
 trap end EXIT
 trap 'exit 1' HUP INT TERM
 
-# Waits at most $1 seconds until the rest of the words succeeds as a command.
+# within SECONDS COMMAND...: waits until the command succeeds. Exits after this many seconds.
 within() {
     left=$1
     shift
@@ -39,7 +40,7 @@ within() {
 "$binary" simulate --listen-address=127.0.0.1:0 --endpoints=100000 --no-gzip --speed=0 --seed=7 \
     >"$folder/exporter.yaml" 2>"$folder/vendor.log" &
 vendor=$!
-# It prints the configuration of an exporter that asks it.
+# The vendor prints the configuration of an exporter that polls it.
 within 60 grep -q 'auth_token' "$folder/exporter.yaml"
 "$binary" --config.file="$folder/exporter.yaml" --web.listen-address=127.0.0.1:0 \
     2>"$folder/exporter.log" &
@@ -54,15 +55,15 @@ scraped() {
 }
 echo "first walk under way, at $address"
 within 400 walks 1
-# The line is written when the walk is done, and the metrics are prepared next.
+# The log line appears when the walk ends, shortly before the metrics are ready.
 within 30 scraped
 echo "second walk under way"
 within 500 walks 2
 
-# The value of the only sample of a family.
+# sample METRIC: the value of the only sample of a family.
 sample() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$folder/scrape"; }
 wrong=0
-# What it is, what it should be (a regular expression), and what it is.
+# check NAME PATTERN VALUE: prints the value, and reports an error unless it matches the pattern.
 check() {
     printf '%-38s %s\n' "$1" "$3"
     printf '%s\n' "$3" | grep -Eqx "$2" || { echo "  should be: $2" >&2; wrong=1; }

@@ -82,7 +82,7 @@ def resolve(path, segments):
         if (here / f"{name}.rs").is_file():
             return here / f"{name}.rs"
         if not (here / name / "mod.rs").is_file():
-            # A name that mod.rs passes on belongs to the file that defines it.
+            # mod.rs re-exports the name, so the import is from the file that defines it.
             return exported(here).get(name, here / "mod.rs")
         here = here / name
     return here / "mod.rs"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Functions of scripts/perf.sh and scripts/scaling.sh: they start the simulated API and the exporter as
-# processes, and read their use of memory and CPU from /proc. The caller sets NAME, the prefix of log lines,
-# and HOME_DIR, the folder of all files. BINARY=path names the binary to measure; without it,
-# target/release/vobiz-exporter is built.
+# Functions of scripts/perf.sh and scripts/scaling.sh. They start the simulated API and the exporter
+# as processes, and read their memory and CPU time from /proc. The caller sets NAME, the prefix of
+# log lines, and HOME_DIR, the folder of all files. BINARY=path names the binary to measure. Without
+# it, target/release/vobiz-exporter is built.
 # shellcheck disable=SC2034,SC2317
 
 readonly REPORT=$HOME_DIR/report.md SETTINGS=$HOME_DIR/settings.yaml
-# In ticks of /proc.
+# The clock ticks per second, which is the unit of CPU time in /proc.
 TICKS=$(getconf CLK_TCK)
 readonly TICKS
 
@@ -16,14 +16,14 @@ die() {
     exit 1
 }
 report() { printf '%s\n' "$@" | tee -a "$REPORT"; }
-# calc EXPRESSION: its value with two decimals.
+# calc EXPRESSION: prints the value with two decimals.
 calc() { awk "BEGIN { printf \"%.2f\", $1 }"; }
 verdict() { awk "BEGIN { print ($1) ? \"met\" : \"missed\" }"; }
 median() { sort -n | awk '{ all[NR] = $1 } END { print (NR % 2) ? all[(NR + 1) / 2] : (all[NR / 2] + all[NR / 2 + 1]) / 2 }'; }
 
 # --- processes -----------------------------------------------------------------------------------
 
-# The ids of the processes that this script started and that may still run.
+# The ids of the processes that this script has started and not yet stopped.
 running=()
 
 # stop PID: sends SIGTERM, and SIGKILL after five seconds.
@@ -46,7 +46,8 @@ trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. After this time, exits and
+# names WHAT.
 wait_for() {
     local end=$((SECONDS + $1)) what=$2
     shift 2
@@ -56,17 +57,17 @@ wait_for() {
     done
 }
 
-# log_has PID FILE PATTERN: whether the pattern is in the file. Ends the script if the process has ended.
+# log_has PID FILE PATTERN: whether the file contains the pattern. Exits if the process has ended.
 log_has() {
     grep -qE "$3" "$2" && return 0
     kill -0 "$1" 2>/dev/null || die "a process has ended: $(tail -n 3 "$2")"
     return 1
 }
 
-# The first loopback address in a file.
+# address_in FILE: the first loopback address in the file.
 address_in() { grep -oE -m 1 '127\.0\.0\.1:[1-9][0-9]*' "$1" | head -n 1; }
 
-# A free port on loopback.
+# free_port: prints a free port on the loopback address.
 free_port() {
     local port
     for port in {19460..19499}; do
@@ -79,12 +80,13 @@ free_port() {
 }
 
 vendor_pid='' vendor=''
-# start_vendor ENDPOINTS ACCOUNTS [FLAG...]: rows in the documented shape, unless shape log_has otherwise.
+# start_vendor ENDPOINTS ACCOUNTS [FLAG...]: starts the simulated API with rows in the form of
+# $shape.
 shape=documented
 start_vendor() {
     local endpoints=$1 accounts=$2 log=$HOME_DIR/vendor.log
     shift 2
-    # Emptied here: lines of an earlier process must not be found.
+    # The log is emptied, so that log_has finds no lines of an earlier process.
     : >"$log"
     "$BINARY" simulate --listen-address=127.0.0.1:0 --endpoints="$endpoints" \
         --accounts="$accounts" --seed=1 --row-shape="$shape" --no-gzip "$@" >>"$log" 2>&1 &
@@ -94,8 +96,8 @@ start_vendor() {
     vendor=$(address_in "$log")
 }
 
-# write_settings ACCOUNTS INTERVAL CONCURRENCY GROUPS [LINE...]: no rate limit, and the accounts of
-# simulate; further lines stand at the top level.
+# write_settings ACCOUNTS INTERVAL CONCURRENCY GROUPS [LINE...]: writes a configuration without a
+# rate limit, for the accounts of `simulate`. The lines are added at the top level.
 write_settings() {
     local accounts=$1 interval=$2 concurrency=$3 groups=$4 number
     shift 4
@@ -113,7 +115,7 @@ write_settings() {
 }
 
 exporter_pid='' exporter='' exporter_log=$HOME_DIR/exporter.log
-# start_exporter ACCOUNTS INTERVAL GROUPS [LINE...]
+# start_exporter ACCOUNTS INTERVAL GROUPS [LINE...]: writes a configuration and starts the exporter.
 start_exporter() {
     write_settings "$1" "$2" 2 "${@:3}"
     : >"$exporter_log"
@@ -130,26 +132,27 @@ is_ready() {
     curl -sf --max-time 5 -o "$HOME_DIR/ready" "http://$exporter/-/ready"
 }
 
-# has_published COUNT: whether the log has so many published walks.
+# has_published COUNT: whether the log has at least this many published walks.
 has_published() {
     kill -0 "$exporter_pid" 2>/dev/null || die "the exporter has ended: $(tail -n 3 "$exporter_log")"
     ! grep -m 1 'walk failed' "$exporter_log" >&2 || die "a walk has failed"
     [ "$(grep -c 'walk published' "$exporter_log")" -ge "$1" ]
 }
 
-# scrape FILE: a compressed scrape, as Prometheus makes it.
+# scrape FILE: saves a compressed response, as Prometheus requests it.
 scrape() {
     curl -sf --max-time 30 -H 'Accept-Encoding: gzip' -o "$1" "http://$exporter/metrics" ||
         die "a scrape failed"
 }
 
-# CPU time of a process so far, in ticks. The program name before the last ")" may contain spaces.
+# cpu_ticks PID: the CPU time of a process in ticks. The program name before the last ")" can
+# contain spaces.
 cpu_ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
-# Peak of the exporter's resident memory so far, in MiB.
+# peak: the maximum resident memory of the exporter, in MiB.
 peak() { awk '/^VmHWM:/ { printf "%.1f", $2 / 1024 }' "/proc/$exporter_pid/status"; }
 
-# Waits for a second in which the exporter uses at most one tick of CPU time.
+# settle: waits for a second in which the exporter uses at most one tick of CPU time.
 settle() {
     local before now end=$((SECONDS + 60))
     now=$(cpu_ticks "$exporter_pid")
@@ -162,10 +165,11 @@ settle() {
     done
 }
 
-# Whether the exporter has used CPU time since so many ticks.
+# works_since TICKS: whether the exporter has used CPU time since this value of cpu_ticks.
 works_since() { [ $(($(cpu_ticks "$exporter_pid") - $1)) -gt 2 ] || has_published 3; }
 
-# begin_report TEXT: builds the binary if necessary, and starts the report with the machine.
+# begin_report TEXT: builds the binary if necessary, and starts the report with a line about the
+# machine.
 begin_report() {
     mkdir -p "$HOME_DIR"
     if [ -z "${BINARY:-}" ]; then

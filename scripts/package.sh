@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Packs the release binary that lies in the target folder (CARGO_TARGET_DIR, else target/) as a Debian
-# package, below debian/ in that folder. Further arguments are cargo-deb's.
+# Builds a Debian package from the release binary in the target folder (CARGO_TARGET_DIR, default
+# target/). The package is in debian/ in that folder. Further arguments are passed to cargo-deb.
 #
 # usage: scripts/package.sh [ARGUMENT...]
 #
-# The binary itself writes its manual pages and its completion scripts.
+# The binary writes its own manual pages and completion scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

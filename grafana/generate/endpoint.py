@@ -188,7 +188,7 @@ def _history(board):
             ],
             PRESENT,
             size=(12, 6),
-            none="Not told, or not registered",
+            none="Unknown, or not registered",
         ),
         timeline(
             ("Without an application", "Times at which no application was attached: calls from it stay silent."),

@@ -299,7 +299,7 @@ def _api(board):
 def _process_row(board):
     handlers = f"sum by (handler, code) (rate(vobiz_exporter_http_requests_total{{{OWN}}}[$__rate_interval]))"
     cpu = f"rate(process_cpu_seconds_total{{{OWN}}}[$__rate_interval])"
-    none = "Not told on this system, or not scraped"
+    none = "Not available on this system, or not scraped"
     add(
         board,
         "Process and scrapes",

@@ -306,7 +306,7 @@ def _never(board):
             none="unknown",
         ),
         number(
-            ("State not told", "Endpoints whose state in the vendor's list is neither true nor false."),
+            ("State unknown", "Endpoints whose state in the vendor's list is neither true nor false."),
             f"sum{unknown}",
             size=(4, 8),
             warn=1,
@@ -365,7 +365,7 @@ def _rest(board):
                 "Applications",
                 (
                     "Endpoints of each application, by its name or else its id; the fifty largest. Without a"
-                    " name: no application. Groups are not told apart here."
+                    " name: no application. This panel does not separate groups."
                 ),
             ),
             [Query(top), Query(f"{taken(online)} and on (account, application) {top}")],

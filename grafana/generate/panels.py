@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heat
 from grafana_foundation_sdk.models import prometheus as prom
 
-# Colours of Okabe and Ito: told apart by everybody. Nothing is said by red against green.
+# Colours of Okabe and Ito: everybody can distinguish them. Nothing is said by red against green.
 BLUE, SKY, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
 TEAL, PINK, YELLOW, GREY = "#009E73", "#CC79A7", "#F0E442", "#8E8E8E"
 ORDER = [BLUE, ORANGE, SKY, VERMILION, PINK, TEAL, YELLOW, GREY]
@@ -251,7 +251,7 @@ def rows(about, queries, columns, *, size=(24, 9), none=UNKNOWN, sort="", descen
         table.Panel(), about, queries, size, unit="none", none=none, instant=True, kind=prom.PromQueryFormat.TABLE
     )
     fields = {column.field: column for column in columns}
-    # An answer that is the only one calls its values `Value`; only several are told apart.
+    # An answer that is the only one calls its values `Value`; only several have names.
     titles = {field: column.title for field, column in fields.items()}
     places = {field: place for place, field in enumerate(fields)}
     if "Value #A" in fields:

@@ -14,9 +14,9 @@ READ = "job, instance, account"
 
 def newest(offset: str = "") -> str:
     """Which instance speaks for each account."""
-    told = f"vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}{offset}"
+    success = f"vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}}{offset}"
     return (
-        f"topk by (job, account) (1, {told}"
+        f"topk by (job, account) (1, {success}"
         f" unless on ({READ}) vobiz_data_withdrawn{{{ACCOUNT}}}{offset} == 1)"
     )
 
@@ -113,7 +113,7 @@ def last_user_agents() -> str:
 
 
 def read_at(matchers: str = ACCOUNT) -> str:
-    """When what is told of each endpoint's expiry was read: with its own record, or else as its walk began."""
+    """When each endpoint's expiry was read: with its own record, or else as its walk began."""
     walked = (
         f"(vobiz_walk_last_success_timestamp_seconds{{{ACCOUNT}}} - vobiz_walk_last_duration_seconds{{{ACCOUNT}}}"
         f" unless vobiz_walk_retained_endpoints{{{ACCOUNT}}} > 0)"

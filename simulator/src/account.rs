@@ -11,55 +11,55 @@ use super::shape::Shape;
 /// The order of an account's endpoints in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Order {
-    /// By time of creation; new endpoints appear at the end.
+    /// The oldest endpoint is first; a new endpoint appears at the end.
     #[default]
     OldestFirst,
-    /// By reverse time of creation; a new endpoint moves all others one position further.
+    /// The newest endpoint is first; a new endpoint moves all others by one position.
     NewestFirst,
-    /// Every request gets another order.
+    /// Each response has another order.
     Shuffled,
 }
 
-/// A sub-account with credentials of its own.
+/// A sub-account with its own credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubAccount {
-    /// `auth_id`, with the prefix `SA_`.
+    /// The auth id, which starts with `SA_`.
     pub auth_id: String,
-    /// Its token.
+    /// The valid token of the sub-account.
     pub token: String,
 }
 
 /// An application that endpoints are attached to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
-    /// `app_id`: 17 digits.
+    /// The `app_id` in responses: 17 digits.
     pub id: String,
-    /// `app_name`.
+    /// The `app_name` in responses.
     pub name: String,
 }
 
 /// A main account and everything that belongs to it.
 pub struct Account {
-    /// `auth_id`.
+    /// The auth id of the main account.
     pub auth_id: String,
-    /// The valid token.
+    /// The valid token of the main account.
     pub token: String,
-    /// Its sub-accounts.
+    /// The sub-accounts of the main account.
     pub sub_accounts: Vec<SubAccount>,
-    /// Its applications.
+    /// The applications of the account.
     pub applications: Vec<Application>,
-    /// The form of the rows.
+    /// The JSON form of the rows.
     pub shape: Shape,
-    /// The order of its list.
+    /// The order of the endpoints in the list.
     pub order: Order,
-    /// The maximum page size; a larger `limit` is reduced to it without an error.
+    /// The maximum page size. A larger `limit` is reduced to it without an error.
     pub max_limit: usize,
-    /// A wrong `total_count` for lists without filters.
+    /// A wrong `total_count` for lists without filters. `None` gives the correct count.
     pub total_count: Option<u64>,
-    /// True if the unfiltered list of the main account contains endpoints of sub-accounts.
+    /// Whether the unfiltered list of the main account contains endpoints of sub-accounts.
     pub lists_sub_accounts: bool,
     slots: Vec<Option<Endpoint>>,
-    /// Slot numbers, oldest first.
+    /// The slot of each endpoint, the oldest endpoint first.
     listed: Vec<u32>,
     by_id: HashMap<String, u32>,
     hidden: usize,
@@ -67,7 +67,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account without endpoints.
+    /// Creates an account without endpoints.
     pub fn new(auth_id: impl Into<String>, token: impl Into<String>) -> Self {
         Self {
             auth_id: auth_id.into(),
@@ -87,22 +87,23 @@ impl Account {
         }
     }
 
-    /// Number of endpoints, including hidden ones.
+    /// The number of endpoints, including hidden endpoints.
     pub fn len(&self) -> usize {
         self.listed.len()
     }
 
-    /// True without endpoints.
+    /// Whether the account has no endpoints.
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// Number of endpoints that the API shows as registered.
+    /// The number of endpoints that the API shows as registered.
     pub fn registered(&self) -> usize {
         self.endpoints().filter(|row| row.registered()).count()
     }
 
-    /// The endpoint at a position of the list; [`Order::Shuffled`] counts as oldest first.
+    /// The endpoint at a position of the list. [`Order::Shuffled`] uses the order of
+    /// [`Order::OldestFirst`].
     pub fn at(&self, position: usize) -> Option<&Endpoint> {
         let index = match self.order {
             Order::NewestFirst => self.listed.len().checked_sub(position + 1)?,
@@ -116,12 +117,13 @@ impl Account {
         (0..self.listed.len()).filter_map(|position| self.at(position))
     }
 
-    /// The endpoint of this id.
+    /// The endpoint with this id.
     pub fn endpoint(&self, id: &str) -> Option<&Endpoint> {
         self.slot(*self.by_id.get(id)?)
     }
 
-    /// Changes one endpoint, and ends its simulated events. False if there is none.
+    /// Changes one endpoint and ends its simulated events. Returns false if no endpoint has this
+    /// id.
     pub fn edit(&mut self, id: &str, change: impl FnOnce(&mut Endpoint)) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -134,7 +136,7 @@ impl Account {
         true
     }
 
-    /// Changes every endpoint, as [`Account::edit`] changes one.
+    /// Changes every endpoint and ends all simulated events of endpoints.
     pub fn edit_all(&mut self, mut change: impl FnMut(&mut Endpoint)) {
         for endpoint in self.slots.iter_mut().flatten() {
             endpoint.simulation.freeze();
@@ -142,14 +144,15 @@ impl Account {
         }
     }
 
-    /// Adds the newest endpoint. An endpoint of the same id is replaced in its position.
+    /// Adds an endpoint as the newest. If the id exists already, the endpoint is replaced in its
+    /// position.
     pub fn push(&mut self, endpoint: Endpoint) {
         let index = self.listed.len();
         self.put(index, endpoint);
     }
 
-    /// Inserts an endpoint at a position of the list (at its end, if the list is shorter). An
-    /// endpoint of the same id is replaced in its position.
+    /// Inserts an endpoint at a position of the list, or at the end of a shorter list. If the id
+    /// exists already, the endpoint is replaced in its position.
     pub fn insert(&mut self, position: usize, endpoint: Endpoint) {
         let length = self.listed.len();
         let index = match self.order {
@@ -159,7 +162,7 @@ impl Account {
         self.put(index, endpoint);
     }
 
-    /// Deletes an endpoint.
+    /// Deletes the endpoint with this id and returns it.
     pub fn remove(&mut self, id: &str) -> Option<Endpoint> {
         let slot = self.by_id.remove(id)?;
         let index = self.listed.iter().position(|listed| *listed == slot)?;
@@ -169,7 +172,7 @@ impl Account {
         Some(endpoint)
     }
 
-    /// Replaces the endpoint of this id by one with another id, in the same position.
+    /// Replaces the endpoint with this id by an endpoint with another id, in the same position.
     pub fn replace(&mut self, id: &str, endpoint: Endpoint) -> Option<Endpoint> {
         let slot = *self.by_id.get(id)?;
         let index = self.listed.iter().position(|listed| *listed == slot)?;
@@ -178,8 +181,8 @@ impl Account {
         Some(old)
     }
 
-    /// Hides an endpoint from lists, or shows it again. A hidden endpoint is counted and can be
-    /// retrieved. False if there is none of this id.
+    /// Hides an endpoint from lists, or shows it again. A hidden endpoint is still counted and can
+    /// be retrieved. Returns false if no endpoint has this id.
     pub fn hide(&mut self, id: &str, hidden: bool) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -192,7 +195,7 @@ impl Account {
         true
     }
 
-    /// Sorts the list permanently; the least endpoint takes the position of the oldest.
+    /// Sorts the list permanently. The smallest endpoint takes the position of the oldest endpoint.
     pub fn reorder(&mut self, mut by: impl FnMut(&Endpoint, &Endpoint) -> Ordering) {
         let slots = &self.slots;
         self.listed
@@ -202,7 +205,7 @@ impl Account {
             });
     }
 
-    /// The name of an application.
+    /// The name of the application with this id.
     pub fn application_name(&self, id: &str) -> Option<&str> {
         let found = self.applications.iter().find(|known| known.id == id);
         found.map(|application| application.name.as_str())
@@ -224,7 +227,7 @@ impl Account {
         self.by_id.get(id).copied()
     }
 
-    /// The slots in the order of the list, before any shuffle.
+    /// The slots in the order of the list, before shuffling.
     pub(super) fn listed(&self) -> &[u32] {
         &self.listed
     }
@@ -246,7 +249,7 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the token and the endpoints.
+        // The debug output contains no token, and no endpoints because there can be many.
         formatter
             .debug_struct("Account")
             .field("auth_id", &self.auth_id)

@@ -7,7 +7,7 @@ use super::world::World;
 const HOUR: i64 = 3600;
 
 impl World {
-    /// Attaches one endpoint to another application, and plans the next swap.
+    /// Attaches a random endpoint to another application, and plans the next such event.
     pub(super) fn swap_application(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(HOUR..4 * HOUR);
         self.events.plan(next, Event::SwapApplication { account });
@@ -36,8 +36,8 @@ impl World {
         }
     }
 
-    /// Deletes one endpoint and creates it again: same alias, another id, other digits in the
-    /// username. Its device registers a few minutes later.
+    /// Deletes an endpoint and creates it again with the same alias. The id and the digits of the
+    /// username change. Its device registers a few minutes later.
     pub(super) fn recreate(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(2 * HOUR..5 * HOUR);
         self.events.plan(next, Event::Recreate { account });
@@ -83,8 +83,8 @@ impl World {
         }
     }
 
-    /// One site loses its network: all its endpoints lose their registration at once, and register
-    /// within minutes after the outage.
+    /// Simulates a network outage of one site. All its endpoints lose their registration at once,
+    /// and register again within minutes after the outage.
     pub(super) fn site_outage(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(4 * HOUR..10 * HOUR);
         self.events.plan(next, Event::SiteOutage { account });
@@ -127,7 +127,7 @@ impl World {
         self.event_counts.site_losses += losses;
     }
 
-    /// The slot of a random endpoint, unless it has no events.
+    /// The slot of a random endpoint; `None` if the chosen endpoint has no events.
     fn random_endpoint(&mut self, account: u32) -> Option<u32> {
         let account = self.accounts.get(account as usize)?;
         if account.is_empty() {
@@ -140,7 +140,7 @@ impl World {
             .map(|_| slot)
     }
 
-    /// An id of 15 digits that the account does not have.
+    /// A random id of 15 digits that no endpoint of the account has.
     pub(super) fn fresh_id(&mut self, account: usize) -> String {
         loop {
             let id = self

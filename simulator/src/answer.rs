@@ -1,4 +1,4 @@
-//! From a request to the response that the vendor's documents describe.
+//! Builds the response to a request, as the vendor's documents describe it.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -23,14 +23,14 @@ pub(super) struct Request {
     pub(super) token: Option<String>,
 }
 
-/// The resource of a path. The vendor is strict about case and the final slash.
+/// The resource that a path names. The vendor is strict about upper case and the final slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    /// `/api/v1/Account/{account}/Endpoint/`.
+    /// The list of endpoints: `/api/v1/Account/{account}/Endpoint/`.
     List { account: String },
-    /// `/api/v1/Account/{account}/Endpoint/{endpoint}/`.
+    /// One endpoint: `/api/v1/Account/{account}/Endpoint/{endpoint}/`.
     Retrieve { account: String, endpoint: String },
-    /// Anything else.
+    /// Any other path.
     Unknown,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Answer {
 }
 
 impl Route {
-    /// Parses a path.
+    /// Parses the path of a request.
     pub(super) fn of(path: &str) -> Self {
         let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let parts: Vec<&str> = path.split('/').collect();
@@ -69,7 +69,7 @@ impl Route {
         }
     }
 
-    /// The operation in counters and faults.
+    /// The operation, as counters and faults name it.
     pub(super) fn operation(&self) -> Operation {
         match self {
             Self::List { .. } => Operation::ListEndpoints,
@@ -78,7 +78,7 @@ impl Route {
         }
     }
 
-    /// The auth id in the path.
+    /// The auth id in the path, if there is one.
     pub(super) fn account(&self) -> Option<&str> {
         match self {
             Self::List { account } | Self::Retrieve { account, .. } => Some(account),
@@ -88,7 +88,7 @@ impl Route {
 }
 
 impl Answer {
-    /// A JSON response.
+    /// Creates a response with a JSON body.
     pub(super) fn json(status: u16, body: Vec<u8>) -> Self {
         let content_type = Some("application/json".to_owned());
         Self {
@@ -141,11 +141,12 @@ impl Answer {
         Self::json(*status, body.to_string().into_bytes())
     }
 
-    /// The response from the current state of the world.
+    /// Builds the response from the current state of the world.
     pub(super) fn to(request: &Request, world: &mut World, faults: &[&PageFault]) -> Self {
         let route = Route::of(&request.path);
         let Some(path_account) = route.account() else {
-            // Reportedly, an unknown path gets the status of wrong credentials, in plain text.
+            // According to reports, the vendor refuses an unknown path with the status of wrong
+            // credentials.
             return Self {
                 status: 401,
                 content_type: Some("text/plain; charset=utf-8".to_owned()),
@@ -184,8 +185,8 @@ impl Answer {
 }
 
 impl World {
-    /// Responds to a request without a socket: `path` as in `/api/v1/Account/MA_1/Endpoint/?limit=2`.
-    /// Returns the status and the body.
+    /// Responds to a request without a socket. `path` is for example
+    /// `/api/v1/Account/MA_1/Endpoint/?limit=2`. Returns the status and the body.
     pub fn ask(&mut self, path: &str, login: Login) -> (u16, Vec<u8>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let request = Request {

@@ -12,17 +12,17 @@ use super::world::World;
 /// The pattern of an endpoint's registrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// No events.
+    /// No simulated events.
     Still,
     /// Always registered, except for rare network failures.
     AlwaysOn,
-    /// Registered during the shift of an agent.
+    /// Registered during the working hours of an agent.
     Shift(Shift),
     /// Loses its registration every few minutes.
     Flapping,
     /// Two devices replace each other's registration.
     Shared,
-    /// The API never shows it as registered.
+    /// The API never shows the endpoint as registered.
     Never,
 }
 
@@ -30,16 +30,16 @@ pub(super) enum Behaviour {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Simulation {
     pub(super) behaviour: Behaviour,
-    /// The index of its site in the account.
+    /// The index of the endpoint's site in the account.
     pub(super) site: Option<u8>,
-    /// Lifetime of a registration, in seconds.
+    /// The lifetime of a registration, in seconds.
     pub(super) lifetime: u16,
-    /// Events of another generation are void.
+    /// The current generation. An event that was planned for another generation has no effect.
     pub(super) generation: u32,
-    /// When its agent's shift ends, in Unix seconds; 0 before the first.
+    /// The end of the agent's shift, in Unix seconds; 0 before the first shift.
     pub(super) until: i64,
     pub(super) device: Device,
-    /// True while the second device is the registered one.
+    /// Whether the second device is the registered device.
     pub(super) second: bool,
 }
 
@@ -52,23 +52,23 @@ pub(super) struct Device {
     pub(super) port: u16,
 }
 
-/// Endpoints that share a network.
+/// A group of endpoints that share one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Site {
-    /// Down until this instant, in Unix seconds.
+    /// The end of the network outage, in Unix seconds.
     pub(super) down_until: i64,
 }
 
-/// Agents log in at most this many seconds before their shift.
+/// The maximum time between an agent's login and the start of the shift, in seconds.
 const EARLIEST_LOGIN: i64 = 600;
 const SECOND_DEVICE: &str = "LinphoneiOS/5.2.3 (iPhone 15)";
-/// The registrar removes a registration at most this many seconds after its expiry.
+/// The maximum time between the expiry of a registration and its removal, in seconds.
 const EXPIRY_DELAY: i64 = 15;
-/// One renewal in this many fails for an endpoint that is always on.
+/// For an endpoint that is always on, one renewal in this many fails.
 const FAILURE_RATE: u32 = 400;
 
 impl Simulation {
-    /// A state without events.
+    /// The simulation state of an endpoint without events.
     pub(super) fn still() -> Self {
         Self {
             behaviour: Behaviour::Still,
@@ -86,13 +86,13 @@ impl Simulation {
         }
     }
 
-    /// Makes all planned events void.
+    /// Cancels all planned events of the endpoint.
     pub(super) fn freeze(&mut self) {
         self.behaviour = Behaviour::Still;
         self.generation += 1;
     }
 
-    /// The registration of its current device at `now`.
+    /// The registration of the endpoint's current device at `now`.
     pub(super) fn registration(&self, now: i64) -> Registration {
         let mut device = self.device;
         if self.second {
@@ -116,7 +116,7 @@ impl Simulation {
 }
 
 impl World {
-    /// Applies one event.
+    /// Applies one event to the world.
     pub(super) fn apply(&mut self, now: i64, event: Event) {
         match event {
             Event::Register(target) => self.register(now, target),
@@ -157,7 +157,7 @@ impl World {
             }
             until = end + self.rng.i64(-600..900);
         }
-        // The router assigns another port with each registration.
+        // The network router assigns another port for each registration.
         let port = self.rng.u16(20_000..60_000);
         let Some(endpoint) = self.find(target) else {
             return;
@@ -195,7 +195,7 @@ impl World {
         self.plan_refresh(now, target);
     }
 
-    /// Plans the next event of a registered device: renewal, or the end of the shift.
+    /// Plans the next event of a registered device: a renewal, or the end of the shift.
     pub(super) fn plan_refresh(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
@@ -217,7 +217,7 @@ impl World {
         self.events.plan(now + wait, Event::Refresh(target));
     }
 
-    /// The device stops renewing: its registration remains until shortly after its expiry.
+    /// Ends the renewals of a device. Its registration remains until shortly after its expiry.
     fn stop_refreshing(&mut self, now: i64, target: EndpointRef) {
         let expires = self
             .find(target)
@@ -259,13 +259,13 @@ impl World {
         }
     }
 
-    /// Plans the registration at the first shift that starts after `now`.
+    /// Plans a registration for the first shift that starts after `now`.
     pub(super) fn plan_next_shift(&mut self, now: i64, target: EndpointRef, shift: Shift) {
         let at = shift.next_start(now, self.zone) + self.rng.i64(-600..900);
         self.events.plan(at.max(now + 1), Event::Register(target));
     }
 
-    /// The end of the outage of an endpoint's site, if there is one.
+    /// The end of the current outage of the endpoint's site, if there is one.
     fn site_restored_at(&self, account: u32, simulation: Simulation, now: i64) -> Option<i64> {
         let account = self.accounts.get(account as usize)?;
         let site = account.sites.get(usize::from(simulation.site?))?;
@@ -273,7 +273,7 @@ impl World {
     }
 }
 
-/// A timestamp from Unix seconds.
+/// Converts Unix seconds to a timestamp.
 pub(super) fn instant(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }

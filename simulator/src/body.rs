@@ -1,4 +1,4 @@
-//! A response body in steps, for faults in the middle of it.
+//! A response body as a sequence of steps, so that a fault can act in the middle of it.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -13,24 +13,24 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// One step of a body.
+/// One step in sending a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// These bytes.
+    /// Send these bytes.
     Data(Bytes),
-    /// These bytes this many times.
+    /// Send these bytes this many times.
     Repeat(Bytes, u64),
-    /// A pause, in which the connection sends the bytes before it.
+    /// Wait, so that the connection can send the previous bytes.
     Wait(Duration),
-    /// No further bytes; the connection stays open.
+    /// Send no further bytes and keep the connection open.
     Stall,
-    /// The connection is closed.
+    /// Close the connection.
     Close,
-    /// The connection is reset.
+    /// Reset the connection.
     Reset,
 }
 
-/// The body of a response. It holds its guard until the last byte is read.
+/// The body of a response. It keeps its guard until the last byte is read.
 pub(super) struct StepBody<T> {
     steps: VecDeque<Step>,
     /// The `Content-Length`; `None` for a chunked body.
@@ -81,7 +81,7 @@ impl<T: Unpin> Body for StepBody<T> {
                 }
                 Some(Step::Wait(span)) => this.pause = Some(Box::pin(sleep(span))),
                 Some(Step::Stall) => {
-                    // Nothing wakes this body again; the connection ends when the client closes it.
+                    // No wake-up is registered: the connection ends when the client closes it.
                     this.steps.push_front(Step::Stall);
                     return Poll::Pending;
                 }

@@ -30,7 +30,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub latency: Duration,
 
-    /// Form of the list rows: the vendor documents two.
+    /// JSON form of the list rows; the vendor's documents describe several.
     #[arg(long, value_name = "SHAPE", default_value = "documented")]
     pub row_shape: Shape,
 
@@ -65,11 +65,12 @@ fn speed(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number from 0 to 100000".to_owned())
 }
 
-/// Serves a world whose time starts at `start`, as the flags say. Returns the vendor and the
-/// configuration of an exporter that polls it.
+/// Starts a vendor with the options of the flags. The time of its world starts at `start`. Returns
+/// the vendor and the configuration of an exporter that polls it.
 ///
 /// # Errors
-/// A file of the certificate cannot be used; the message has the file. Or the socket has no address.
+/// A certificate or key file is not usable (the message names the file), or the socket has no
+/// address.
 pub fn simulate(
     args: &SimulateArgs,
     listener: TcpListener,
@@ -112,7 +113,7 @@ fn world(args: &SimulateArgs, start: Timestamp, seed: u64) -> World {
     world
 }
 
-/// The configuration of an exporter that polls this API.
+/// The configuration of an exporter that polls this vendor.
 fn configuration(args: &SimulateArgs, vendor: &Vendor, seed: u64) -> String {
     let (url, accounts, endpoints) = (vendor.base_url(), args.accounts, args.endpoints);
     let ca_file = args.tls_cert_file.as_ref().map(|file| {

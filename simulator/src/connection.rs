@@ -1,4 +1,4 @@
-//! A connection that can be reset on purpose.
+//! A connection that a fault can reset.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A TCP or TLS connection. If its flag is set when it is dropped, the client gets a reset instead of
-/// a regular close.
+/// A TCP or TLS connection. If its flag is set when it is dropped, it is reset instead of closed.
 pub(super) struct Connection {
     stream: Stream,
     reset: Arc<AtomicBool>,
@@ -45,7 +44,8 @@ impl Drop for Connection {
                 Stream::Plain(stream) => stream,
                 Stream::Tls(stream) => stream.get_ref().0,
             };
-            // If the system refuses, the client gets an early close, which is sufficient.
+            // If this fails, the connection is closed instead of reset, which is sufficient for a
+            // test.
             let _ = stream.set_zero_linger();
         }
     }

@@ -2,14 +2,14 @@
 
 use super::world::World;
 
-/// The credentials of a request, without their values.
+/// Which credentials a request has, without their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PresentedCredentials {
-    /// True with an `X-Auth-ID` header.
+    /// Whether the request has an `X-Auth-ID` header.
     pub auth_id: bool,
-    /// True with an `X-Auth-Token` header.
+    /// Whether the request has an `X-Auth-Token` header.
     pub token: bool,
-    /// True if both are valid for the account of the path.
+    /// Whether the credentials are valid for the account of the path.
     pub accepted: bool,
 }
 
@@ -18,20 +18,20 @@ pub struct PresentedCredentials {
 pub(super) struct Caller {
     /// The index of the main account.
     pub(super) account: usize,
-    /// The sub-account whose credentials were used.
+    /// The sub-account, if its credentials were used.
     pub(super) owner: Option<String>,
 }
 
-/// Why a request is refused.
+/// The reason for a refused request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthError {
     /// This header is missing.
     Missing(&'static str),
-    /// The token is not the one of the auth id.
+    /// The token does not belong to the auth id.
     Wrong,
     /// The account of the path does not exist.
     NoSuchAccount,
-    /// The path names the account of another customer.
+    /// The account of the path belongs to another customer.
     OtherAccount,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn check(
     })
 }
 
-/// The caller of an auth id, and its token.
+/// Finds the caller with this auth id, and the valid token.
 fn find<'a>(world: &'a World, auth_id: &str) -> Option<(Caller, &'a str)> {
     world
         .accounts()

@@ -1,4 +1,4 @@
-//! One endpoint of the model, and its registration.
+//! One endpoint of the model and its registration.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,36 +6,37 @@ use super::behaviour::Simulation;
 
 /// A SIP endpoint.
 ///
-/// [`Account::edit`](super::Account::edit) changes the public fields. The id is fixed, because the list
-/// is indexed by it.
+/// [`Account::edit`](super::Account::edit) changes the public fields. The id is fixed, because the
+/// account has an index of ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     pub(super) id: String,
-    /// `username`: a base name with a run of digits appended by the vendor.
+    /// The `username`: a base name with digits that the vendor appends.
     pub username: String,
-    /// `alias`: the human name.
+    /// The `alias`: a name for people.
     pub alias: String,
-    /// The id of the attached application.
+    /// The id of the attached application, if any.
     pub application: Option<String>,
-    /// The auth id of the sub-account that owns it; `None` for the main account.
+    /// The auth id of the sub-account that owns the endpoint; `None` for the main account.
     pub sub_account: Option<String>,
     /// The registration that the API shows; `None` is shown as `"false"`.
     pub registration: Option<Registration>,
-    /// `allow_voice`, `_message`, `_video`, `_same_domain`, `_other_domains`, `_phones`, `_apps`.
+    /// The permissions `allow_voice`, `_message`, `_video`, `_same_domain`, `_other_domains`,
+    /// `_phones` and `_apps`.
     pub allowed: [bool; 7],
-    /// `created_at`.
+    /// The `created_at` of the row.
     pub created: Timestamp,
-    /// `updated_at`.
+    /// The `updated_at` of the row.
     pub updated: Timestamp,
-    /// JSON in the list instead of the row of this endpoint; may be invalid.
+    /// JSON that replaces the row of this endpoint in the list. It may be invalid.
     pub raw: Option<String>,
     pub(super) hidden: bool,
     pub(super) simulation: Simulation,
 }
 
 impl Endpoint {
-    /// An unregistered endpoint of the main account, without an application and without simulated
-    /// events.
+    /// Creates an unregistered endpoint of the main account, without an application and without
+    /// simulated events.
     pub fn new(id: impl Into<String>) -> Self {
         let id = id.into();
         Self {
@@ -54,58 +55,58 @@ impl Endpoint {
         }
     }
 
-    /// The same with another alias.
+    /// Sets the alias.
     #[must_use]
     pub fn alias(mut self, alias: impl Into<String>) -> Self {
         self.alias = alias.into();
         self
     }
 
-    /// The same with another username.
+    /// Sets the username.
     #[must_use]
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.username = username.into();
         self
     }
 
-    /// The same, attached to the application of this id.
+    /// Attaches the endpoint to the application with this id.
     #[must_use]
     pub fn application(mut self, id: impl Into<String>) -> Self {
         self.application = Some(id.into());
         self
     }
 
-    /// The same, registered until `expires` from an ordinary desk phone.
+    /// Registers a common desk phone until `expires`.
     #[must_use]
     pub fn registered_until(mut self, expires: Timestamp) -> Self {
         self.registration = Some(Registration::until(expires));
         self
     }
 
-    /// The same with `json` instead of its row.
+    /// Replaces the row of the endpoint in the list by `json`.
     #[must_use]
     pub fn raw(mut self, json: impl Into<String>) -> Self {
         self.raw = Some(json.into());
         self
     }
 
-    /// `endpoint_id`.
+    /// The `endpoint_id` of the row.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The user agent of its device, registered or not.
+    /// The user agent of the endpoint's device, whether registered or not.
     pub fn device(&self) -> &'static str {
         self.simulation.device.user_agent
     }
 
-    /// True if the API shows it as registered.
+    /// Whether the API shows the endpoint as registered.
     pub fn registered(&self) -> bool {
         self.registration.is_some()
     }
 
-    /// Registers it for an hour from `now` (an existing registration is kept), or ends its
-    /// registration.
+    /// Registers the endpoint for an hour from `now`, or ends its registration. An existing
+    /// registration is kept.
     pub fn set_registered(&mut self, registered: bool, now: Timestamp) {
         if !registered {
             self.registration = None;
@@ -118,21 +119,21 @@ impl Endpoint {
     }
 }
 
-/// The registration of a device.
+/// The registration of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// `sip_contact`: address and port as the device sent them.
+    /// The `sip_contact`: the address and port that the device sent.
     pub contact: String,
-    /// `sip_expires`; `None` is written as null.
+    /// The `sip_expires`; `None` is written as null.
     pub expires: Option<Timestamp>,
-    /// `sip_user_agent`.
+    /// The `sip_user_agent`.
     pub user_agent: String,
-    /// `received`: the public source address.
+    /// The `received` field: the public source address.
     pub received: String,
 }
 
 impl Registration {
-    /// A registration of an ordinary desk phone.
+    /// Creates the registration of a common desk phone.
     pub fn until(expires: Timestamp) -> Self {
         Self {
             contact: "192.168.1.100:5060".to_owned(),

@@ -1,27 +1,28 @@
-//! Error bodies and the `Retry-After` header, of the vendor and of gateways in front of it.
+//! Error bodies and the `Retry-After` header, as the vendor and gateways in front of it send them.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-/// The body of an error response.
+/// The form of the body of an error response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ErrorBody {
-    /// `{"status": "error", "error": {"code", "message"}, "timestamp", "requestId"}`.
+    /// The JSON object `{"status": "error", "error": {"code", "message"}, "timestamp",
+    /// "requestId"}`.
     #[default]
     Object,
-    /// `{"error": "text"}`.
+    /// The JSON object `{"error": "text"}`.
     Text,
-    /// `{"api_id", "error", "message"}`.
+    /// The JSON object `{"api_id", "error", "message"}`.
     Generic,
-    /// `{"message": "text"}`.
+    /// The JSON object `{"message": "text"}`.
     Message,
-    /// `{"status", "message"}`.
+    /// The JSON object `{"status", "message"}`.
     StatusMessage,
-    /// The object form with `error.details.retryAfter` in seconds.
+    /// The form of [`Self::Object`] with `error.details.retryAfter` in seconds.
     RetryInBody(u64),
-    /// No body.
+    /// An empty body.
     Empty,
-    /// `{}`.
+    /// An empty JSON object.
     EmptyObject,
     /// A message in plain text.
     Plain,
@@ -29,18 +30,18 @@ pub enum ErrorBody {
     Html,
     /// The form of [`Self::Text`] with a message of this many bytes.
     Long(usize),
-    /// These bytes, as JSON.
+    /// This text, with the content type of JSON.
     Raw(String),
 }
 
-/// The `Retry-After` header.
+/// The value of a `Retry-After` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// A number of seconds; may be 0.
+    /// A number of seconds, which may be 0.
     Seconds(u64),
-    /// An HTTP date, this long after the vendor's current time.
+    /// An HTTP date: the vendor's current time plus this duration.
     Date(SignedDuration),
-    /// Any text.
+    /// Any other text.
     Text(String),
 }
 
@@ -91,7 +92,7 @@ impl ErrorBody {
 }
 
 impl RetryAfter {
-    /// The value of the header at this time.
+    /// The value of the header, relative to `now`.
     pub(super) fn render(&self, now: Timestamp) -> String {
         match self {
             Self::Seconds(seconds) => seconds.to_string(),
@@ -101,7 +102,7 @@ impl RetryAfter {
     }
 }
 
-/// An instant in the form of HTTP headers.
+/// Formats a timestamp as an HTTP date.
 pub(super) fn http_date(at: Timestamp) -> String {
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
     printer.timestamp_to_rfc9110_string(&at).unwrap_or_default()

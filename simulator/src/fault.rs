@@ -14,84 +14,84 @@ use super::world::World;
 /// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// The list of endpoints.
+    /// Listing the endpoints.
     ListEndpoints,
-    /// One endpoint.
+    /// Retrieving one endpoint.
     RetrieveEndpoint,
-    /// Any other path.
+    /// A request of any other path.
     Other,
 }
 
-/// A complete response that replaces the vendor's.
+/// A complete response that replaces the vendor's response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// `Content-Type`; `None` sends no such header.
     pub content_type: Option<String>,
-    /// More headers.
+    /// Further headers.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The bytes of the body.
     pub body: Vec<u8>,
 }
 
 /// The effect of a fault.
 #[derive(Debug)]
 pub enum Effect {
-    /// An error response; with status 200, an error body with a success status.
+    /// An error response. With status 200, an error body has a success status.
     Error {
-        /// The status.
+        /// The HTTP status.
         status: u16,
         /// The form of the body.
         body: ErrorBody,
-        /// The `Retry-After` header.
+        /// The value of the `Retry-After` header, if any.
         retry_after: Option<RetryAfter>,
     },
-    /// This response.
+    /// This response is sent.
     Reply(Reply),
-    /// A redirect.
+    /// A redirect is sent.
     Redirect {
-        /// A 3xx status.
+        /// The HTTP status, a 3xx.
         status: u16,
-        /// `Location`.
+        /// The `Location` header.
         location: String,
     },
-    /// No response; the connection stays open.
+    /// No response is sent, and the connection stays open.
     Hang,
     /// The connection is reset before the first byte of a response.
     Reset,
     /// The connection is reset after the headers and this many bytes of the body.
     ResetAfter(usize),
-    /// `Content-Length` is the one of the whole body; the connection is closed after this many bytes.
+    /// `Content-Length` has the full length, but the connection is closed after this many bytes.
     Truncate(usize),
     /// The body stops after this many bytes; the connection stays open.
     StallAfter(usize),
     /// The body is sent in parts of this many bytes, with this delay before each.
     Drip(usize, Duration),
-    /// A complete response whose JSON is cut after this many bytes.
+    /// The JSON ends after this many bytes, and the response is complete in HTTP.
     Partial(usize),
-    /// This many bytes of white space before the body, without a `Content-Length`.
+    /// This many bytes of white space precede the body, without a `Content-Length`.
     Oversized(u64),
-    /// The same, gzip-compressed to a thousandth.
+    /// This many bytes of white space precede the body, compressed by gzip to a thousandth.
     GzipBomb(u64),
-    /// The correct body with another `Content-Type`, or none.
+    /// The body is correct, but `Content-Type` has this value, or is missing for `None`.
     ContentType(Option<String>),
-    /// The `Date` header is wrong by this much.
+    /// The `Date` header is wrong by this duration.
     Clock(SignedDuration),
-    /// The response is delayed by this much.
+    /// The response is delayed by this duration.
     Delay(Duration),
-    /// A page of the list is wrong.
+    /// The list page has this fault.
     Page(PageFault),
-    /// The world is changed after the response is built, and before the next one is.
+    /// The world is changed after this response is built and before the next response is built.
     Edit(Edit),
 }
 
-/// A change of the world between two requests.
+/// A change of the world between two responses.
 pub struct Edit(Mutex<Box<Change>>);
 
 type Change = dyn FnMut(&mut World) + Send;
 
-/// An effect, the requests that it matches, and how often it applies.
+/// An effect, the requests that it matches, and the number of times that it applies.
 #[derive(Debug)]
 pub struct Fault {
     pub(super) effect: Effect,
@@ -103,7 +103,7 @@ pub struct Fault {
     pub(super) times: u64,
 }
 
-/// The properties of a request that a fault matches.
+/// The properties of a request that decide whether a fault matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject<'a> {
     pub(super) operation: Operation,
@@ -113,7 +113,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl Fault {
-    /// This effect on every request, without end.
+    /// Creates a fault that applies this effect to every request, without end.
     pub fn new(effect: Effect) -> Self {
         Self {
             effect,
@@ -126,12 +126,12 @@ impl Fault {
         }
     }
 
-    /// An error response with [`ErrorBody::Object`].
+    /// Creates a fault that sends this status with [`ErrorBody::Object`].
     pub fn status(status: u16) -> Self {
         Self::error(status, ErrorBody::Object)
     }
 
-    /// An error response with this body.
+    /// Creates a fault that sends this status and error body.
     pub fn error(status: u16, body: ErrorBody) -> Self {
         Self::new(Effect::Error {
             status,
@@ -140,7 +140,7 @@ impl Fault {
         })
     }
 
-    /// Status 429 with this header.
+    /// Creates a fault that sends status 429 with this `Retry-After` header.
     pub fn throttled(retry_after: RetryAfter) -> Self {
         let body = ErrorBody::Object;
         Self::new(Effect::Error {
@@ -150,7 +150,7 @@ impl Fault {
         })
     }
 
-    /// Status 200 with these bytes and the content type of JSON.
+    /// Creates a fault that sends status 200, these bytes and the content type of JSON.
     pub fn body(body: impl Into<Vec<u8>>) -> Self {
         let content_type = Some("application/json".to_owned());
         let headers = Vec::new();
@@ -162,59 +162,59 @@ impl Fault {
         }))
     }
 
-    /// Wrong pages of the list.
+    /// Creates a fault of the list pages.
     pub fn page(fault: PageFault) -> Self {
         Self::new(Effect::Page(fault)).on(Operation::ListEndpoints)
     }
 
-    /// The world is changed after each response to a matching request.
+    /// Creates a fault that changes the world after each response to a matching request.
     pub fn edit(change: impl FnMut(&mut World) + Send + 'static) -> Self {
         Self::new(Effect::Edit(Edit(Mutex::new(Box::new(change)))))
     }
 
-    /// Only requests of this operation.
+    /// Limits the fault to requests of this operation.
     #[must_use]
     pub fn on(mut self, operation: Operation) -> Self {
         self.operation = Some(operation);
         self
     }
 
-    /// Only requests whose path names this auth id.
+    /// Limits the fault to requests whose path has this auth id.
     #[must_use]
     pub fn for_account(mut self, auth_id: impl Into<String>) -> Self {
         self.account = Some(auth_id.into());
         self
     }
 
-    /// Only retrieve requests of this endpoint.
+    /// Limits the fault to retrieve requests of this endpoint.
     #[must_use]
     pub fn for_endpoint(mut self, id: impl Into<String>) -> Self {
         self.endpoint = Some(id.into());
         self.on(Operation::RetrieveEndpoint)
     }
 
-    /// Only list requests with an `offset` in this range.
+    /// Limits the fault to list requests with an `offset` in this range.
     #[must_use]
     pub fn at_offsets(mut self, offsets: impl RangeBounds<usize>) -> Self {
         self.offsets = (offsets.start_bound().cloned(), offsets.end_bound().cloned());
         self.on(Operation::ListEndpoints)
     }
 
-    /// Only after this many matching requests without the effect.
+    /// Skips this many matching requests before the effect applies.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;
         self
     }
 
-    /// At most this many times.
+    /// Applies the effect at most this many times.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
         self
     }
 
-    /// Once.
+    /// Applies the effect once.
     #[must_use]
     pub fn once(self) -> Self {
         self.times(1)
@@ -235,14 +235,14 @@ impl Fault {
     }
 }
 
-/// A request has at most one effect of each of the first two kinds.
+/// The kind of an effect. A request has at most one `Replacement` and one `Transfer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Replaces the response.
+    /// The effect replaces the response.
     Replacement,
-    /// Changes how the body is sent.
+    /// The effect changes how the body is sent.
     Transfer,
-    /// Anything else; any number of these apply.
+    /// Any other effect; a request may have several.
     Other,
 }
 

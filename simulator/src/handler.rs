@@ -1,4 +1,4 @@
-//! The handler of a request: records it, applies latency and faults, and responds.
+//! Handles a request: records it, applies latency and faults, and responds.
 
 use std::future::pending;
 use std::io;
@@ -23,12 +23,12 @@ use super::plan::Decision;
 use super::state::State;
 use super::transfer::Transfer;
 
-/// Tokio's timer rounds up to whole milliseconds, and waking up takes time, too. Sleeping one
-/// millisecond less makes the average latency accurate to a third of a millisecond, which
-/// measurements need.
+/// Tokio's timer rounds up to whole milliseconds, and the task starts again later still. Sleeping
+/// one millisecond less makes the average latency accurate to a third of a millisecond.
+/// Measurements need this accuracy.
 const ROUNDING: Duration = Duration::from_millis(1);
 
-/// Counts a request as in flight until it is dropped.
+/// Counts a request as in flight until the guard is dropped.
 pub(super) struct InFlightGuard(Arc<State>);
 
 impl Drop for InFlightGuard {
@@ -152,7 +152,7 @@ fn record_request(
     (number, decision)
 }
 
-/// The response that replaces the vendor's.
+/// Builds the response that replaces the vendor's response.
 fn replacement_response(instead: &Effect, now: Timestamp) -> Answer {
     let mut answer = Answer::json(200, Vec::new());
     match instead {
@@ -213,7 +213,7 @@ fn respond(
     let transfer = Transfer::of(answer.body, gzip && accepted, decision.transfer());
     let body = StepBody::new(transfer.steps, transfer.length, reset, guard);
     let mut response = Response::new(body);
-    // A status outside of HTTP's range is an error in the test that planned it.
+    // A status that HTTP does not allow is an error of the test that planned it.
     *response.status_mut() = answer.status.try_into().unwrap_or_default();
     if date {
         let skew = skew.saturating_add(decision.clock());

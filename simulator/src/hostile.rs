@@ -1,28 +1,28 @@
-//! Invalid and unusual rows.
+//! Invalid and unusual rows, as test data for parsers.
 
-/// An invalid or unusual row.
+/// One invalid or unusual row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostileRow {
-    /// A description.
+    /// A description of the row.
     pub what: &'static str,
-    /// The row: well-formed JSON, but not always accepted by a parser.
+    /// The row as well-formed JSON. Some parsers reject it nevertheless.
     pub json: String,
-    /// The expected result of a tolerant parser.
+    /// The result that a tolerant parser must give.
     pub reading: Reading,
 }
 
-/// The expected result of a tolerant parser.
+/// The result that a tolerant parser must give for a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// An endpoint with this id.
+    /// The row gives an endpoint with this id.
     Kept(String),
-    /// The row is rejected; all others are kept.
+    /// The parser rejects this row and keeps all others.
     Rejected,
-    /// Either of them; all other rows are kept.
+    /// The parser may keep or reject this row, and keeps all others.
     Either,
 }
 
-/// One row of each kind.
+/// Returns one row of each kind.
 pub fn hostile_rows() -> Vec<HostileRow> {
     let mut rows: Vec<_> = ROWS.iter().map(plain).collect();
     let flag = r#""sip_registered":"true""#;
@@ -73,7 +73,7 @@ fn plain((what, kept_as, json): &Plain) -> HostileRow {
     }
 }
 
-/// The description, the expected id (`None`: rejected), the row.
+/// A description, the expected id (`None` if rejected), and the row.
 type Plain = (&'static str, Option<&'static str>, &'static str);
 
 const ROWS: &[Plain] = &[

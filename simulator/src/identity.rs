@@ -8,12 +8,12 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-/// TLS settings for [`Options::tls`](super::Options::tls), from the PEM texts of a certificate chain
-/// (the server certificate first) and of its key.
+/// Builds TLS settings for [`Options::tls`](super::Options::tls) from PEM texts: a certificate
+/// chain with the server certificate first, and its key.
 ///
 /// # Errors
-/// One of the texts is invalid, or the key does not match the certificate. The message names the text
-/// without its content.
+/// One of the texts is invalid, or the key does not match the certificate. The message names the
+/// text without its content.
 pub fn identity(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let certificates = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<Vec<_>, _>>()

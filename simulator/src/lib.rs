@@ -1,11 +1,11 @@
 //! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
-//! [`World`] is the model itself: accounts, their endpoints and the events over time. It is
-//! synchronous, has no socket and no real clock, and is deterministic for a seed: [`World::advance`] to
-//! the same instant gives the same state, in one step or in many.
+//! [`World`] is the model: accounts, their endpoints and the events over time. It is synchronous
+//! and has no socket and no real clock. It is deterministic for a seed. [`World::advance`] to the
+//! same instant gives the same state, in one step or in many.
 //!
-//! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, or as a planned
-//! [`Fault`] says.
+//! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, unless a
+//! planned [`Fault`] changes the response.
 //!
 //! ```text
 //! AccountPlan -> World (Account, Endpoint) --advance--> events: registrations, shifts, outages

@@ -1,4 +1,4 @@
-//! The response to a list request: the envelope and its rows.
+//! The response to a list request: the object around the rows, and the rows.
 
 use std::io::Write as _;
 
@@ -8,31 +8,31 @@ use super::query::{ListQuery, Selection};
 use super::shape;
 use super::world::api_id;
 
-/// A page before it is written, for page faults to change.
+/// The parts of a page that page faults can change before it is written.
 pub(super) struct Page {
     pub(super) answer: u64,
     pub(super) total: u64,
-    /// The JSON member `total_count` with a leading comma.
+    /// The JSON member `total_count`, with a leading comma.
     pub(super) count: String,
     pub(super) next: String,
     pub(super) meta: bool,
-    /// JSON instead of the rows; `None` for no `objects`.
+    /// JSON that replaces the rows; `None` omits the member `objects`.
     pub(super) objects: Option<String>,
     pub(super) rows: Vec<Vec<u8>>,
 }
 
-/// A list request with its caller.
+/// A list request and its caller.
 pub(super) struct ListRequest<'a> {
     pub(super) account: &'a Account,
-    /// The sub-account whose credentials were used.
+    /// The sub-account, if its credentials were used.
     pub(super) owner: Option<&'a str>,
     pub(super) query: &'a ListQuery,
-    /// The running number of the response.
+    /// The number of the response, counted from the vendor's start.
     pub(super) answer: u64,
 }
 
 impl ListRequest<'_> {
-    /// The body of the response.
+    /// Writes the body of the response.
     pub(super) fn body(&self, faults: &[&PageFault]) -> Vec<u8> {
         let ListQuery {
             limit,
@@ -115,7 +115,7 @@ impl ListRequest<'_> {
 
     fn head(&self, out: &mut Vec<u8>, limit: usize, count: &str, links: &(String, String)) {
         let offset = self.query.offset;
-        // Writing into memory cannot fail.
+        // Writing to memory cannot fail.
         let _ = write!(
             out,
             "{{\"api_id\":\"{}\",\"meta\":{{\"limit\":{limit},\"offset\":{offset}{count},\
@@ -126,7 +126,8 @@ impl ListRequest<'_> {
         );
     }
 
-    /// `next` and `previous` as JSON: host-relative, and without the `/api` that requests need.
+    /// The members `next` and `previous` as JSON. The vendor omits the host and the `/api` that
+    /// requests need.
     fn links(&self, limit: usize, total: usize) -> (String, String) {
         let offset = self.query.offset;
         let path = self.owner.unwrap_or(&self.account.auth_id);

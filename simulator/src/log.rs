@@ -8,65 +8,65 @@ use jiff::Timestamp;
 use super::credentials::PresentedCredentials;
 use super::fault::Operation;
 
-/// One request, without credentials.
+/// A logged request, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// Running number, from 1.
+    /// The number of the request, from 1.
     pub number: u64,
-    /// Running number of its connection, from 1.
+    /// The number of the connection, from 1.
     pub connection: u64,
-    /// The world's time at its arrival.
+    /// The world's time when the request arrived.
     pub time: Timestamp,
-    /// Real time between the vendor's start and its arrival.
+    /// The real time from the vendor's start to the arrival of the request.
     pub since_start: Duration,
-    /// The operation.
+    /// The operation of the request.
     pub operation: Operation,
-    /// The method.
+    /// The HTTP method.
     pub method: String,
-    /// The path as it was sent.
+    /// The path as the client sent it.
     pub path: String,
-    /// The query as it was sent, without `?`.
+    /// The query as the client sent it, without `?`.
     pub query: String,
     /// The auth id in the path.
     pub account: Option<String>,
-    /// `User-Agent`.
+    /// The `User-Agent` header.
     pub user_agent: Option<String>,
-    /// `Accept`.
+    /// The `Accept` header.
     pub accept: Option<String>,
-    /// `Accept-Encoding`.
+    /// The `Accept-Encoding` header.
     pub accept_encoding: Option<String>,
-    /// True with an `Authorization` header, which clients of the vendor do not send.
+    /// Whether the request has an `Authorization` header. Clients of the vendor do not send one.
     pub authorization: bool,
-    /// Its credentials, without their values.
+    /// Which credentials the request has, without their values.
     pub presented: PresentedCredentials,
-    /// The status of the response; `None` before it.
+    /// The status of the response; `None` before the response starts.
     pub status: Option<u16>,
 }
 
-/// Counts since the start.
+/// Numbers of requests, responses and connections since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// All requests.
+    /// The number of all requests.
     pub requests: u64,
     /// List requests.
     pub list_endpoints: u64,
     /// Retrieve requests.
     pub retrieve_endpoint: u64,
-    /// Requests of any other path.
+    /// Requests with any other path.
     pub other: u64,
-    /// Responses started.
+    /// Responses that have started.
     pub answered: u64,
-    /// Responses started with a status below 300.
+    /// Responses that have started with a status below 300.
     pub successes: u64,
-    /// Requests without a complete response.
+    /// Requests whose response is not complete.
     pub in_flight: u64,
     /// The maximum of `in_flight`.
     pub peak_in_flight: u64,
-    /// Connections accepted.
+    /// Accepted connections.
     pub connections: u64,
 }
 
-/// The last requests, and counts of all.
+/// The last requests, and counts of all requests.
 #[derive(Debug)]
 pub(super) struct Log {
     records: VecDeque<RequestRecord>,
@@ -75,7 +75,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// An empty log of at most this many records.
+    /// Creates an empty log for at most this many records.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             records: VecDeque::new(),
@@ -117,12 +117,12 @@ impl Log {
         }
     }
 
-    /// Records the end of a response, complete or aborted by the client.
+    /// Records the end of a response, which is complete or aborted by the client.
     pub(super) fn done(&mut self) {
         self.counts.in_flight -= 1;
     }
 
-    /// The records, oldest first.
+    /// The recorded requests, the oldest first.
     pub(super) fn records(&self) -> Vec<RequestRecord> {
         self.records.iter().cloned().collect()
     }

@@ -2,24 +2,24 @@
 
 use super::behaviour::Behaviour;
 
-/// The purpose of an endpoint. [`MIX`] contains each role with its share.
+/// The purpose of an endpoint. [`MIX`] has the share of each role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A desk phone at one of [`SITES`].
+    /// A desk phone at one of the [`SITES`].
     Site(u8),
-    /// An agent of a call centre, by shift.
+    /// An agent of a call centre, registered during a shift.
     Agent(Shift),
     /// A softphone on a desktop computer.
     Desktop,
     /// A softphone on a mobile phone.
     Mobile,
-    /// A phone at a reception, always registered.
+    /// A phone at a reception desk, always registered.
     Reception,
-    /// A cordless phone at the edge of its range.
+    /// A cordless phone with a weak signal, which often loses its registration.
     Cordless,
     /// An endpoint that two devices use.
     Shared,
-    /// A WebRTC client, whose registration the API never shows.
+    /// A WebRTC client. The API never shows it as registered.
     Web,
     /// An unused endpoint without a device.
     Spare,
@@ -36,7 +36,7 @@ pub(super) enum Shift {
     Night,
 }
 
-/// The sites of an account: the prefix of their aliases, their city, their public address.
+/// The sites of an account: alias prefix, city and public address.
 pub(super) const SITES: [(&str, &str, [u8; 4]); 3] = [
     ("BLR", "Bengaluru", [203, 0, 113, 10]),
     ("DEL", "Delhi", [198, 51, 100, 20]),
@@ -119,16 +119,16 @@ const CITIES: [&str; 8] = [
     "Kochi",
 ];
 
-/// The names of the applications of every account, in order.
+/// The names of the applications of every account.
 pub(super) const APPLICATIONS: [&str; 4] = ["Support", "Sales Dialer", "IVR Main", "Voicemail"];
 
-/// The role of the endpoint with this running number.
+/// The role of the endpoint with this number.
 pub(super) fn role(number: usize) -> Role {
     MIX[number % MIX.len()]
 }
 
 impl Role {
-    /// The alias; `number` is the endpoint's running number in its account.
+    /// The alias of the endpoint with this number in its account.
     pub(super) fn alias(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()];
         match self {
@@ -146,7 +146,7 @@ impl Role {
         }
     }
 
-    /// The requested username; the vendor appends digits.
+    /// The requested username. The vendor appends digits.
     pub(super) fn username(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()].to_lowercase();
         match self {
@@ -164,7 +164,7 @@ impl Role {
         }
     }
 
-    /// The pattern of its registrations.
+    /// The simulated behaviour of an endpoint with this role.
     pub(super) fn behaviour(self) -> Behaviour {
         match self {
             Self::Site(_) | Self::Desktop | Self::Mobile | Self::Reception => Behaviour::AlwaysOn,
@@ -175,7 +175,7 @@ impl Role {
         }
     }
 
-    /// Its site, if any.
+    /// The site of an endpoint with this role, if any.
     pub(super) fn site(self) -> Option<u8> {
         match self {
             Self::Site(site) => Some(site),
@@ -183,7 +183,7 @@ impl Role {
         }
     }
 
-    /// The lifetime of its registrations, in seconds.
+    /// The lifetime of a registration, in seconds.
     pub(super) fn lifetime(self) -> u16 {
         match self {
             Self::Cordless | Self::Shared => 60,
@@ -194,7 +194,7 @@ impl Role {
         }
     }
 
-    /// The user agent of its device.
+    /// The user agent of the endpoint's device.
     pub(super) fn user_agent(self, number: usize) -> &'static str {
         let choice: &[&str] = match self {
             Self::Site(_) | Self::Spare | Self::Reception => &[

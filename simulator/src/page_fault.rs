@@ -2,55 +2,55 @@
 
 use super::list::Page;
 
-/// A fault in a page.
+/// A fault in a list page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageFault {
-    /// Always the first rows; `meta.offset` is the requested offset.
+    /// The page always has the first rows, but `meta.offset` is the requested offset.
     IgnoreOffset,
-    /// All rows from the offset on, whatever the requested `limit` is.
+    /// The page has all rows from the offset on, whatever the requested `limit`.
     IgnoreLimit,
-    /// At most this many rows; `meta.limit` shows it.
+    /// The page has at most this many rows, and `meta.limit` shows this number.
     ClampLimit(usize),
-    /// At most this many rows; `meta.limit` is the requested limit.
+    /// The page has at most this many rows, but `meta.limit` is the requested limit.
     ShortPage(usize),
-    /// A fault in `total_count`.
+    /// The page has a faulty `total_count`.
     TotalCount(Count),
-    /// No `meta` at all.
+    /// The page has no `meta`.
     NoMeta,
-    /// No `objects` at all.
+    /// The page has no `objects`.
     NoObjects,
-    /// `objects` is null.
+    /// The member `objects` is null.
     NullObjects,
-    /// `objects` is empty; the count is unchanged.
+    /// The member `objects` is an empty list, but the count is unchanged.
     EmptyObjects,
     /// Every row of the page is invalid.
     BrokenRows,
-    /// Every row is unregistered.
+    /// Every row of the page is unregistered.
     Unregistered,
-    /// An additional row with this JSON at this position.
+    /// The page has an additional row with this JSON at this position.
     ExtraRow(usize, String),
     /// The row at this position is missing.
     MissingRow(usize),
-    /// `meta.next` is this JSON.
+    /// The member `meta.next` is this JSON.
     Next(String),
 }
 
 /// A fault in `total_count`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Count {
-    /// The key is absent.
+    /// The member is missing.
     Missing,
-    /// Null.
+    /// The value is null.
     Null,
-    /// A string of digits.
+    /// The value is a string of digits.
     Text,
-    /// The key is `total`.
+    /// The member has the name `total`.
     Renamed,
-    /// A fixed number.
+    /// The value is this number.
     Exactly(u64),
-    /// The correct number plus this offset.
+    /// The value is the correct number plus this difference.
     Off(i64),
-    /// A different number in each response: the correct one plus 0 to 4.
+    /// The value differs in each response: the correct number plus 0 to 4.
     Wandering,
 }
 
@@ -64,7 +64,7 @@ const BROKEN: [&str; 6] = [
 ];
 
 impl PageFault {
-    /// Changes the selected rows and the shown limit.
+    /// Changes which rows are selected and which limit is shown.
     pub(super) fn change_range(&self, range: &mut (usize, usize), shown_limit: &mut usize) {
         match self {
             Self::IgnoreOffset => range.0 = 0,

@@ -8,11 +8,11 @@ use jiff::SignedDuration;
 use super::fault::{Effect, Fault, Kind, Subject};
 use super::page_fault::PageFault;
 
-/// The id of a planned fault, for its removal.
+/// The id of a planned fault, for [`Vendor::cancel`](super::Vendor::cancel).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultId(u64);
 
-/// All planned faults, in the order they were planned.
+/// All planned faults, in the order of planning.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     rules: Vec<Rule>,
@@ -28,7 +28,7 @@ struct Rule {
     done: u64,
 }
 
-/// The effects on one request.
+/// The effects that apply to one request.
 #[derive(Debug, Default)]
 pub(super) struct Decision(Vec<Arc<Effect>>);
 
@@ -37,7 +37,7 @@ impl Plan {
     pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
         self.named += 1;
         let id = FaultId(self.named);
-        // All matching requests share the effect, so the rule keeps it apart from the fault.
+        // All matching requests share the effect, so it is stored in an `Arc` outside of the fault.
         let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
         self.rules.push(Rule {
             id,
@@ -49,7 +49,7 @@ impl Plan {
         id
     }
 
-    /// Removes a fault. False if it is not planned.
+    /// Removes a fault. Returns false if the fault is not planned.
     pub(super) fn cancel(&mut self, id: FaultId) -> bool {
         let before = self.rules.len();
         self.rules.retain(|rule| rule.id != id);
@@ -61,7 +61,7 @@ impl Plan {
         self.rules.clear();
     }
 
-    /// Selects the effects on a request, and removes faults that have reached their limit.
+    /// Selects the effects on a request. Removes each fault that has applied often enough.
     pub(super) fn decide(&mut self, subject: &Subject<'_>) -> Decision {
         let mut chosen: Vec<Arc<Effect>> = Vec::new();
         for rule in self
@@ -86,12 +86,12 @@ impl Plan {
 }
 
 impl Decision {
-    /// The effect that replaces the response.
+    /// The effect that replaces the response, if any.
     pub(super) fn replacement(&self) -> Option<&Effect> {
         self.of(Kind::Replacement)
     }
 
-    /// The effect on how the body is sent.
+    /// The effect on how the body is sent, if any.
     pub(super) fn transfer(&self) -> Option<&Effect> {
         self.of(Kind::Transfer)
     }
@@ -103,12 +103,12 @@ impl Decision {
             .find(|effect| effect.kind() == kind)
     }
 
-    /// All effects.
+    /// All effects on the request.
     pub(super) fn effects(&self) -> impl Iterator<Item = &Effect> {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// The faults of the page.
+    /// The effects that are page faults.
     pub(super) fn page_faults(&self) -> Vec<&PageFault> {
         let mut faults = Vec::new();
         for effect in self.effects() {
@@ -119,7 +119,7 @@ impl Decision {
         faults
     }
 
-    /// The additional delay of the response.
+    /// The total delay of the response.
     pub(super) fn delay(&self) -> Duration {
         let delay = |effect: &Effect| match effect {
             Effect::Delay(delay) => *delay,

@@ -10,12 +10,12 @@ use super::names::{APPLICATIONS, Role, SITES, role};
 use super::shape::Shape;
 use super::world::World;
 
-/// Credentials of a simulated account.
+/// The credentials of a simulated account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Login {
-    /// `X-Auth-ID`.
+    /// The value of `X-Auth-ID`.
     pub auth_id: &'static str,
-    /// `X-Auth-Token`.
+    /// The value of `X-Auth-Token`.
     pub token: &'static str,
 }
 
@@ -30,12 +30,12 @@ pub const DEMO_ACCOUNTS: [Login; 2] = [
         token: "second-demo-token-not-a-secret",
     },
 ];
-/// A sub-account of the first of [`DEMO_ACCOUNTS`].
+/// A sub-account of the first account in [`DEMO_ACCOUNTS`].
 pub const DEMO_SUB_ACCOUNT: Login = Login {
     auth_id: "SA_DEMO0001",
     token: "sub-demo-token-not-a-secret",
 };
-/// The account of [`World::still`].
+/// The main account of [`World::still`].
 pub const TEST_ACCOUNT: Login = Login {
     auth_id: "MA_TEST0001",
     token: "test-token-not-a-secret",
@@ -48,10 +48,10 @@ pub const TEST_SUB_ACCOUNT: Login = Login {
 /// The default start of a world: Monday 2 March 2026, 10:00 in India.
 pub const START: Timestamp = Timestamp::constant(1_772_425_800, 0);
 
-/// One endpoint in this many belongs to the sub-account, if there is one.
+/// If there is a sub-account, one endpoint in this many belongs to it.
 const SUB_ACCOUNT_SHARE: usize = 8;
 
-/// The initial state of an account.
+/// The plan of an account and its initial endpoints.
 #[derive(Debug, Clone)]
 pub struct AccountPlan {
     auth_id: String,
@@ -63,7 +63,7 @@ pub struct AccountPlan {
 }
 
 impl AccountPlan {
-    /// An account with this many endpoints and simulated events.
+    /// Plans an account with this many endpoints and with simulated events.
     pub fn new(auth_id: impl Into<String>, token: impl Into<String>, endpoints: usize) -> Self {
         Self {
             auth_id: auth_id.into(),
@@ -75,12 +75,12 @@ impl AccountPlan {
         }
     }
 
-    /// The same for credentials that are constants.
+    /// Plans an account with these credentials.
     pub fn of(login: Login, endpoints: usize) -> Self {
         Self::new(login.auth_id, login.token, endpoints)
     }
 
-    /// The same; one endpoint in eight belongs to this sub-account.
+    /// Adds this sub-account. One endpoint in eight belongs to it.
     #[must_use]
     pub fn sub_account(mut self, login: Login) -> Self {
         self.sub_account = Some(SubAccount {
@@ -90,14 +90,14 @@ impl AccountPlan {
         self
     }
 
-    /// The same with rows of this form.
+    /// Sets the JSON form of the rows.
     #[must_use]
     pub fn shape(mut self, shape: Shape) -> Self {
         self.shape = shape;
         self
     }
 
-    /// The same without simulated events: the caller makes all changes.
+    /// Plans no simulated events: only the caller changes the account.
     #[must_use]
     pub fn still(mut self) -> Self {
         self.still = true;
@@ -106,13 +106,14 @@ impl AccountPlan {
 }
 
 impl World {
-    /// The world of the demonstration: `endpoints` endpoints in two accounts with events
-    /// ([`DEMO_ACCOUNTS`]), nine of ten in the first, which also has [`DEMO_SUB_ACCOUNT`].
+    /// Creates the world of the demonstration: `endpoints` endpoints in [`DEMO_ACCOUNTS`], with
+    /// events. The first account has nine of ten endpoints, and the sub-account
+    /// [`DEMO_SUB_ACCOUNT`].
     pub fn demo(endpoints: usize, seed: u64) -> Self {
         Self::demo_at(endpoints, seed, START)
     }
 
-    /// The same with this start.
+    /// Creates the world of the demonstration with this start time.
     pub fn demo_at(endpoints: usize, seed: u64, start: Timestamp) -> Self {
         let [large, small] = DEMO_ACCOUNTS;
         let few = endpoints / 10;
@@ -122,12 +123,13 @@ impl World {
         world
     }
 
-    /// One account ([`TEST_ACCOUNT`], with [`TEST_SUB_ACCOUNT`]) without simulated events.
+    /// Creates a world of one account without simulated events: [`TEST_ACCOUNT`] with
+    /// [`TEST_SUB_ACCOUNT`].
     pub fn still(endpoints: usize, seed: u64) -> Self {
         Self::still_at(endpoints, seed, START)
     }
 
-    /// The same with this start.
+    /// Creates the world of [`World::still`] with this start time.
     pub fn still_at(endpoints: usize, seed: u64, start: Timestamp) -> Self {
         let mut world = Self::new(start, seed);
         world.settle(
@@ -138,7 +140,7 @@ impl World {
         world
     }
 
-    /// Adds an account with its endpoints, in a plausible state for the world's current time.
+    /// Adds an account with its endpoints. Their state is plausible for the world's current time.
     pub fn settle(&mut self, plan: AccountPlan) {
         let mut account = Account::new(plan.auth_id, plan.token);
         account.shape = plan.shape;
@@ -247,7 +249,7 @@ impl World {
     fn initialise(&mut self, target: EndpointRef, role: Role, number: usize, still: bool) {
         let now = self.now().as_second();
         let lifetime = i64::from(role.lifetime());
-        // A random time between two renewals.
+        // The last renewal was at a random time in the first half of the lifetime.
         let ago = self.rng.i64(0..lifetime / 2);
         let (registered, until) = match role.behaviour() {
             Behaviour::Never => (false, 0),

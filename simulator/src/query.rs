@@ -8,14 +8,14 @@ use super::endpoint::Endpoint;
 /// The parsed parameters of a list request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListQuery {
-    /// `limit`, at most the maximum of the account.
+    /// The `limit`, reduced to the maximum of the account.
     pub(super) limit: usize,
-    /// `offset`.
+    /// The requested `offset`.
     pub(super) offset: usize,
     pub(super) filter: Filter,
 }
 
-/// The documented filters; all given ones must match.
+/// The filters that the vendor documents. An endpoint must match all given filters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Filter {
     username_contains: Option<String>,
@@ -26,11 +26,11 @@ pub(super) struct Filter {
     application_exact: Option<String>,
     application_isnull: Option<bool>,
     sub_account: Option<String>,
-    /// The filters as a query string, for links.
+    /// The filters as a query string, for the links to other pages.
     pub(super) encoded: String,
 }
 
-/// An invalid parameter.
+/// The name and value of an invalid parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadParameter {
     pub(super) status: u16,
@@ -41,7 +41,7 @@ pub(super) struct BadParameter {
 const DEFAULT_LIMIT: usize = 20;
 
 impl ListQuery {
-    /// Parses a query string. Unknown parameters are ignored.
+    /// Parses a query string. It ignores unknown parameters.
     pub(super) fn parse(query: &str, max_limit: usize) -> Result<Self, BadParameter> {
         let mut limit = DEFAULT_LIMIT;
         let mut offset = 0;
@@ -114,12 +114,12 @@ impl Filter {
         Ok(())
     }
 
-    /// True without any filter.
+    /// Whether no filter is given.
     pub(super) fn is_empty(&self) -> bool {
         self.encoded.is_empty()
     }
 
-    /// True if the endpoint matches. Text comparison is case-sensitive.
+    /// Whether the endpoint matches all filters. Text comparison is case-sensitive.
     pub(super) fn admits(&self, endpoint: &Endpoint) -> bool {
         fn ok(wanted: Option<&String>, test: impl FnOnce(&str) -> bool) -> bool {
             wanted.is_none_or(|wanted| test(wanted))
@@ -146,7 +146,7 @@ impl Filter {
     }
 }
 
-/// The rows of a request: the slots of the page, and the total number.
+/// The slots of one page, and the total number of matching rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) slots: Vec<u32>,
@@ -154,10 +154,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Selects `limit` rows from `offset` on. Without filters the cost depends on the page only.
+    /// Selects `limit` rows, starting at `offset`. Without filters the cost depends only on the
+    /// page.
     ///
-    /// `owner` is the sub-account whose credentials were used; `shuffle` is the seed for the order of a
-    /// list without a stable order.
+    /// `owner` is the sub-account, if its credentials were used. `shuffle` is the seed for the
+    /// order of a list without a stable order.
     pub(super) fn of(
         account: &Account,
         owner: Option<&str>,
@@ -191,7 +192,7 @@ impl Selection {
                 page(shuffled.iter(), offset, limit)
             }
         };
-        // Hidden rows are counted, but not returned.
+        // The vendor counts hidden rows but does not return them.
         let hidden = if account.hides_some() && filter.is_empty() && owner.is_none() {
             account
                 .endpoints()

@@ -7,7 +7,8 @@ use super::answer::Answer;
 use super::shape;
 use super::world::api_id;
 
-/// One endpoint, or the documented 404. A sub-account (`owner`) sees its own endpoints only.
+/// Responds with one endpoint, or with the documented 404. A sub-account (`owner`) can only
+/// retrieve its own endpoints.
 pub(super) fn retrieve(account: &Account, owner: Option<&str>, id: &str, answer: u64) -> Answer {
     let endpoint = account
         .endpoint(id)

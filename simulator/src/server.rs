@@ -18,10 +18,10 @@ use super::connection::Connection;
 use super::handler::handle;
 use super::state::State;
 
-/// Pause after a failed accept, for example without free file descriptors.
+/// The pause after a failed accept, for example when no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the sender sends or is dropped.
+/// Accepts connections until the returned sender sends or is dropped.
 pub(super) fn start(
     listener: TcpListener,
     state: Arc<State>,
@@ -30,7 +30,7 @@ pub(super) fn start(
     (stop, tokio::spawn(serve(listener, state, stopped)))
 }
 
-/// Accepts connections until `stopped`, then ends them all.
+/// Accepts connections until `stopped` completes, then ends all connections.
 async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::Receiver<()>) {
     let tls = state.options().tls.clone().map(TlsAcceptor::from);
     let mut connections = JoinSet::new();
@@ -50,13 +50,13 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
     connections.shutdown().await;
 }
 
-/// Serves one connection to its end, and ignores its errors.
+/// Serves one connection until it ends. It ignores errors of the connection.
 async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let number = state.note(|log| {
         log.counts.connections += 1;
         log.counts.connections
     });
-    // Without this, a small response could wait for the acknowledgement of an earlier one.
+    // Without this option, a small response can wait for the acknowledgement of an earlier packet.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let stream = match tls {

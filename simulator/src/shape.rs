@@ -1,4 +1,4 @@
-//! An endpoint as JSON, written directly.
+//! Writes an endpoint as JSON, without an intermediate value.
 
 use std::io::Write as _;
 
@@ -7,17 +7,18 @@ use jiff::Timestamp;
 use super::account::Account;
 use super::endpoint::Endpoint;
 
-/// The form of the rows: the vendor's documents contradict each other.
+/// The JSON form of a row. The vendor's documents describe several, which contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
-    /// The description: `sip_*` fields that are null when unregistered, the application as an
-    /// object, permissions and timestamps.
+    /// The form of the vendor's description. It has `sip_*` fields (null when unregistered), the
+    /// application as an object, permissions and timestamps.
     #[default]
     Documented,
-    /// The sample responses of the specification: eight keys, the application as a URI.
+    /// The form of the sample responses in the specification: eight keys, and the application as a
+    /// URI.
     Captured,
-    /// Plivo's documents: eight keys, and three more in a registered row; times have a space and no
-    /// zone.
+    /// The form in Plivo's documents: eight keys, and three more in a registered row. Times contain
+    /// a space and no zone.
     #[value(skip)]
     Plivo,
 }
@@ -73,7 +74,7 @@ pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unr
     out.push(b'}');
 }
 
-/// Appends the body of a retrieve response: the row with `sip_registration` when registered.
+/// Appends the body of a retrieve response: the row, with `sip_registration` if registered.
 pub(super) fn detail(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, api_id: &str) {
     if endpoint.raw.is_some() || account.shape == Shape::Plivo {
         return row(out, account, endpoint, false);
@@ -243,7 +244,7 @@ fn time_or_null(out: &mut Vec<u8>, time: Option<Timestamp>) {
 fn spaced_time(out: &mut Vec<u8>, time: Option<Timestamp>) {
     let start = out.len();
     time_or_null(out, time);
-    // "2026-03-02T04:30:00Z" becomes "2026-03-02 04:30:00".
+    // Plivo's form of "2026-03-02T04:30:00Z" is "2026-03-02 04:30:00".
     if time.is_some() {
         out.truncate(start + 20);
         out[start + 11] = b' ';

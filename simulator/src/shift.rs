@@ -1,13 +1,13 @@
-//! Working hours of agents, in the local time of their world.
+//! Working hours of agents, in the local time of the world.
 
 use super::names::Shift;
 
 const DAY: i64 = 86_400;
-/// Indian Standard Time is five and a half hours ahead of UTC, all year.
+/// The offset of Indian Standard Time from UTC, in seconds.
 pub(super) const INDIA: i64 = 19_800;
 
 impl Shift {
-    /// Start (seconds after local midnight) and length.
+    /// The start (seconds after local midnight) and the length of the shift.
     fn hours(self) -> (i64, i64) {
         match self {
             Self::Morning => (9 * 3600, 9 * 3600),
@@ -16,7 +16,7 @@ impl Shift {
         }
     }
 
-    /// The first start after `now`, in Unix seconds. Clocks are `zone` seconds ahead of UTC.
+    /// The next start after `now`, in Unix seconds. Local time is `zone` seconds ahead of UTC.
     pub(super) fn next_start(self, now: i64, zone: i64) -> i64 {
         let (start, _) = self.hours();
         let midnight = (now + zone).div_euclid(DAY) * DAY - zone;
@@ -24,7 +24,8 @@ impl Shift {
         if today > now { today } else { today + DAY }
     }
 
-    /// Start and end of the current shift or, in its last hour and after it, of the next one.
+    /// The start and the end of the current shift. In its last hour and after it, those of the next
+    /// shift.
     pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
         let next = self.next_start(now, zone);
@@ -36,14 +37,15 @@ impl Shift {
         (start, start + length)
     }
 
-    /// Percentage of agents that are absent from the shift that starts at this instant.
+    /// The percentage of agents that are absent from the shift with this start.
     pub(super) fn absence(self, start: i64, zone: i64) -> u32 {
         // The first day of 1970 was a Thursday.
         let weekday = ((start + zone).div_euclid(DAY) + 4).rem_euclid(7);
         let weekend = weekday == 0 || weekday == 6;
         match self {
             _ if !weekend => 6,
-            // Night shifts serve countries with another weekend.
+            // Night shifts serve countries with another weekend, so Saturday and Sunday differ
+            // less.
             Self::Night => 40,
             Self::Morning | Self::Evening => 70,
         }

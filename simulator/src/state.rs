@@ -12,8 +12,8 @@ use super::plan::Plan;
 use super::vendor::{Latency, Options, Pace};
 use super::world::World;
 
-/// The world, the faults, the log and the options. No lock is held across an await, and no two locks
-/// at the same time.
+/// The world, the faults, the log and the options. No lock is held across an await, and no task
+/// holds two locks at the same time.
 #[derive(Debug)]
 pub(super) struct State {
     world: Mutex<World>,
@@ -22,7 +22,7 @@ pub(super) struct State {
     options: Mutex<Options>,
     pace: Pace,
     started: Instant,
-    /// The world's time at the start.
+    /// The world's time at the vendor's start.
     base: Timestamp,
     /// Notified when the counts of the log have changed.
     changed: watch::Sender<()>,
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// Calls `look` with the world at its current time.
+    /// Calls `look` with the world, after advancing it to its current time.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
         let mut world = lock(&self.world);
         if let Pace::Running(speed) = self.pace {
@@ -52,7 +52,7 @@ impl State {
         look(&mut world)
     }
 
-    /// Takes the world and leaves an empty one.
+    /// Takes the world and leaves an empty world.
     pub(super) fn take_world(&self) -> World {
         self.with_world(|world| {
             let empty = World::new(world.now(), 0);
@@ -101,7 +101,8 @@ impl State {
     }
 }
 
-/// Ignores poisoning: a panic in an edit fails its own test, and the data stays usable.
+/// Locks a mutex even if it is poisoned. A panic in an edit fails its own test, and the data stays
+/// usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

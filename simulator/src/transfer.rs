@@ -1,4 +1,4 @@
-//! From a response body to the steps in which it is sent, with faults.
+//! Converts a response body into the steps in which it is sent, and applies faults.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -16,17 +16,17 @@ pub(super) struct Transfer {
     pub(super) steps: Vec<Step>,
     /// The `Content-Length`.
     pub(super) length: Option<u64>,
-    /// True with `Content-Encoding: gzip`.
+    /// Whether the response has `Content-Encoding: gzip`.
     pub(super) gzip: bool,
 }
 
 const PIECE: usize = 64 * 1024;
 const BOMB_PIECE: usize = 1024 * 1024;
-/// Time for the connection to send the previous bytes: an error in the body discards unsent ones.
+/// The time for sending the previous bytes. An error in the body discards all unsent bytes.
 const FLUSH: Duration = Duration::from_millis(5);
 
 impl Transfer {
-    /// Builds the steps of a body. `gzip` is true if client and server accept gzip.
+    /// Builds the steps of a body. `gzip` is true if the client and the server accept gzip.
     pub(super) fn of(body: Vec<u8>, gzip: bool, effect: Option<&Effect>) -> Self {
         match effect {
             Some(Effect::Oversized(size)) => return Self::oversized(body, *size),
@@ -74,7 +74,8 @@ impl Transfer {
         }
     }
 
-    /// Valid gzip: the same compressed megabyte of white space again and again, then the body.
+    /// Builds a valid gzip stream: one compressed megabyte of white space many times, then the
+    /// body.
     fn bomb(body: &[u8], size: u64) -> Self {
         let spaces = vec![b' '; BOMB_PIECE];
         let times = size.div_ceil(BOMB_PIECE as u64);
@@ -124,7 +125,8 @@ fn deflated(body: &[u8]) -> Vec<u8> {
         .expect("memory takes all that is written")
 }
 
-/// A part of a deflate stream without references to earlier data, that ends at a byte boundary.
+/// Compresses data as a part of a deflate stream. The part has no references to earlier data and
+/// ends at a byte boundary.
 fn fragment(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() / 100 + 1024);
     let mut compress = Compress::new(Compression::best(), false);

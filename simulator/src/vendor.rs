@@ -1,4 +1,4 @@
-//! The simulated vendor: options, and the handle of a running one.
+//! The simulated vendor: its options, and the handle of a running vendor.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,48 +19,49 @@ use super::server;
 use super::state::State;
 use super::world::World;
 
-/// Time from the arrival of a request to the start of its response.
+/// The time from the arrival of a request to the start of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Latency {
     /// No additional time.
     #[default]
     None,
-    /// A fixed time, to within a millisecond on an idle machine.
+    /// A fixed time. On an idle machine it is accurate to a millisecond.
     Fixed(Duration),
-    /// Uniformly distributed in a range.
+    /// A random time, uniformly distributed in this range.
     Between(Duration, Duration),
 }
 
-/// The speed of the world's time.
+/// The speed of the simulated time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Pace {
-    /// Only when [`World::advance`] is called.
+    /// Time advances only when [`World::advance`] is called.
     #[default]
     Manual,
-    /// With real time, multiplied by this factor, from the world's time at the vendor's start.
+    /// Time advances with real time multiplied by this factor. It starts at the world's time.
     Running(f64),
 }
 
-/// The options of a vendor. [`Vendor::set`] changes all but the ones that are fixed at the start.
+/// The options of a vendor. [`Vendor::set`] changes all options except those that are fixed at the
+/// start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Listen address; port 0 lets the system choose. Fixed at the start.
+    /// The address to listen on; port 0 lets the system choose. Fixed at the start.
     pub listen: SocketAddr,
-    /// TLS settings. Fixed at the start.
+    /// The TLS settings; `None` for plain HTTP. Fixed at the start.
     pub tls: Option<Arc<ServerConfig>>,
     /// The latency of responses.
     pub latency: Latency,
-    /// The speed of time. Fixed at the start.
+    /// The speed of the simulated time. Fixed at the start.
     pub pace: Pace,
-    /// Compress for clients that accept gzip.
+    /// Whether to compress responses for clients that accept gzip.
     pub gzip: bool,
-    /// Serve many requests on one connection.
+    /// Whether one connection may serve several requests.
     pub keep_alive: bool,
-    /// Send a `Date` header.
+    /// Whether to send a `Date` header.
     pub date: bool,
-    /// Difference between that header and the world's time.
+    /// The difference between the `Date` header and the world's time.
     pub clock_skew: SignedDuration,
-    /// Maximum number of requests in the log. Fixed at the start.
+    /// The maximum number of requests in the log. Fixed at the start.
     pub log_capacity: usize,
 }
 
@@ -80,8 +81,8 @@ impl Default for Options {
     }
 }
 
-/// A running vendor. Dropping it closes its port and ends its tasks; [`Vendor::stop`] waits for the
-/// end.
+/// A running vendor. When it is dropped, its port is closed and its tasks end. [`Vendor::stop`]
+/// also waits until they have ended.
 #[derive(Debug)]
 pub struct Vendor {
     state: Arc<State>,
@@ -92,22 +93,22 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// Starts to serve a world.
+    /// Starts a vendor that serves this world.
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound.
+    /// The address cannot be bound.
     pub async fn start(world: World, options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         Self::over(listener, world, options)
     }
 
-    /// The same on an existing listener; `options.listen` is not used. Must be called
-    /// within a Tokio runtime.
+    /// Starts a vendor on an existing listener and ignores `options.listen`. Call it within a Tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// When the socket has no address.
+    /// The socket has no address.
     pub fn over(listener: TcpListener, world: World, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let tls = options.tls.is_some();
@@ -122,13 +123,13 @@ impl Vendor {
         })
     }
 
-    /// The bound address.
+    /// The address on which the vendor listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base of all paths, such as `http://127.0.0.1:40123/api/v1`. The host is a
-    /// loopback address for a wildcard address, and the name `localhost` with TLS.
+    /// The base of all URLs, such as `http://127.0.0.1:40123/api/v1`. For a wildcard address, the
+    /// host is a loopback address. With TLS, it is `localhost`.
     pub fn base_url(&self) -> Url {
         let port = self.address.port();
         let host = match self.address.ip() {
@@ -142,57 +143,57 @@ impl Vendor {
         url.parse().expect("an address and a port make a URL")
     }
 
-    /// Reads or changes the world at its current time, between two requests.
+    /// Calls `change` with the world at its current time, between two requests.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         self.state.with_world(change)
     }
 
-    /// Plans a fault.
+    /// Plans a fault for the following requests.
     pub fn plan(&self, fault: Fault) -> FaultId {
         self.state.plan().add(fault)
     }
 
-    /// Removes a fault. False if it had reached its limit.
+    /// Removes a fault. Returns false if the fault has already applied as often as planned.
     pub fn cancel(&self, id: FaultId) -> bool {
         self.state.plan().cancel(id)
     }
 
-    /// Removes all faults.
+    /// Removes all planned faults.
     pub fn heal(&self) {
         self.state.plan().clear();
     }
 
-    /// Changes the options.
+    /// Changes the options of the running vendor.
     pub fn set(&self, change: impl FnOnce(&mut Options)) {
         change(&mut self.state.options());
     }
 
-    /// The last requests, oldest first.
+    /// The last requests, the oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.state.log().records()
     }
 
-    /// Counts since the start.
+    /// Numbers of requests, responses and connections since the start.
     pub fn counts(&self) -> Counts {
         self.state.log().counts
     }
 
-    /// Waits until the counts satisfy a condition.
+    /// Waits until the counts satisfy this condition.
     pub async fn until(&self, condition: impl Fn(&Counts) -> bool) -> Counts {
         let mut changes = self.state.changes();
         loop {
             let counts = self.counts();
-            // The channel cannot close: the state of this vendor holds the sender.
+            // The channel cannot close, because this vendor keeps the sender.
             if condition(&counts) || changes.changed().await.is_err() {
                 return counts;
             }
         }
     }
 
-    /// Closes the port and every connection, and returns the world: a vendor started with it on the
-    /// same address simulates the end of an outage.
+    /// Closes the port and every connection, and returns the world. A vendor that is later started
+    /// with this world on the same address simulates the end of an outage.
     pub async fn stop(self) -> World {
-        // An error means that the server has ended already.
+        // This fails only if the server has already ended.
         let _ = self.stop.send(());
         let _ = self.server.await;
         self.state.take_world()

@@ -10,28 +10,28 @@ use super::account::Account;
 use super::events::EventQueue;
 use super::shift::INDIA;
 
-/// Counts of simulated events.
+/// Numbers of simulated events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventCounts {
-    /// Devices that registered, for the first time or again.
+    /// Registrations, including repeated registrations after a loss.
     pub registrations: u64,
-    /// Registrations renewed; each moves the expiry.
+    /// Renewed registrations; each renewal moves the expiry.
     pub refreshes: u64,
-    /// Registrations that expired without renewal.
+    /// Registrations that expired without a renewal.
     pub lapses: u64,
-    /// The same, of flapping endpoints.
+    /// Registrations of flapping endpoints that expired without a renewal.
     pub flaps: u64,
-    /// Registrations replaced by a second device.
+    /// Registrations that a second device replaced.
     pub displacements: u64,
-    /// Agents that logged out at the end of their shift.
+    /// Logouts of agents at the end of a shift.
     pub sign_offs: u64,
     /// Endpoints attached to another application.
     pub application_swaps: u64,
-    /// Endpoints deleted and created again with another id.
+    /// Endpoints that were deleted and created again with another id.
     pub recreations: u64,
-    /// Outages of sites.
+    /// Network outages of sites.
     pub site_outages: u64,
-    /// Registrations lost in such outages.
+    /// Registrations that were lost in outages of sites.
     pub site_losses: u64,
 }
 
@@ -39,7 +39,7 @@ pub struct EventCounts {
 #[derive(Debug)]
 pub struct World {
     now: Timestamp,
-    /// Local time minus UTC, in seconds.
+    /// The offset of local time from UTC, in seconds.
     pub(super) zone: i64,
     pub(super) accounts: Vec<Account>,
     pub(super) rng: Rng,
@@ -49,7 +49,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world without accounts, in Indian Standard Time.
+    /// Creates a world without accounts, in Indian Standard Time.
     pub fn new(start: Timestamp, seed: u64) -> Self {
         Self {
             now: start,
@@ -62,19 +62,19 @@ impl World {
         }
     }
 
-    /// The same with local time ahead of UTC by this much. Whole days are valid: they move the weekday.
+    /// Sets the offset of local time from UTC. An offset of whole days moves the weekday.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
         self
     }
 
-    /// The world's time.
+    /// The current time of the world.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Advances to `to`. An earlier instant changes nothing.
+    /// Advances the world to `to`. An earlier instant changes nothing.
     pub fn advance(&mut self, to: Timestamp) {
         if to <= self.now {
             return;
@@ -85,17 +85,17 @@ impl World {
         self.now = to;
     }
 
-    /// Advances by `span`.
+    /// Advances the world by `span`.
     pub fn advance_by(&mut self, span: Duration) {
         self.advance(self.now.saturating_add(span).unwrap_or(Timestamp::MAX));
     }
 
-    /// Counts of events since the start.
+    /// Numbers of simulated events since the start.
     pub fn event_counts(&self) -> EventCounts {
         self.event_counts
     }
 
-    /// Adds an account, or replaces the one of the same auth id.
+    /// Adds an account, or replaces the account with the same auth id.
     pub fn add(&mut self, account: Account) {
         let known = self
             .accounts
@@ -107,19 +107,19 @@ impl World {
         }
     }
 
-    /// All accounts, in the order they were added.
+    /// All accounts, in the order of their addition.
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
     }
 
-    /// The account of this auth id.
+    /// The account with this auth id.
     pub fn account(&self, auth_id: &str) -> Option<&Account> {
         self.accounts
             .iter()
             .find(|account| account.auth_id == auth_id)
     }
 
-    /// The account of this auth id, mutable.
+    /// The account with this auth id, for changes.
     pub fn account_mut(&mut self, auth_id: &str) -> Option<&mut Account> {
         self.accounts
             .iter_mut()
@@ -130,33 +130,33 @@ impl World {
     ///
     /// # Panics
     ///
-    /// When the world has no account.
+    /// The world has no account.
     pub fn first(&self) -> &Account {
         self.accounts.first().expect("a world with an account")
     }
 
-    /// The first account, mutable.
+    /// The first account, for changes.
     ///
     /// # Panics
     ///
-    /// When the world has no account.
+    /// The world has no account.
     pub fn first_mut(&mut self) -> &mut Account {
         self.accounts.first_mut().expect("a world with an account")
     }
 
-    /// The running number of the next response, for `api_id` and for shuffling.
+    /// The number of the next response, for `api_id` and for shuffling.
     pub(super) fn next_answer(&mut self) -> u64 {
         self.answers += 1;
         self.answers
     }
 }
 
-/// An `api_id`: a UUID, different for every response.
+/// Formats an `api_id`: a UUID that differs in every response.
 pub(super) fn api_id(answer: u64) -> String {
     let mut rng = Rng::with_seed(answer);
     let mut id = String::with_capacity(36);
     let (high, low) = (rng.u64(..), rng.u64(..));
-    // Writing into a string cannot fail.
+    // Writing to a string cannot fail.
     let _ = write!(
         id,
         "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",

@@ -1,22 +1,17 @@
 //! One request: the operations of the API, and the attempt that each of them makes.
 
-use std::{
-    fmt,
-    sync::{PoisonError, RwLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{DATE, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use url::Url;
 
 use super::{
     error::{self, ClientError, Error},
     json::pick,
-    page::{Page, read_page},
-    row::{Endpoint, read_row},
+    row::{Endpoint, Page, read_endpoint, read_page},
     transport::{Http, Transports},
 };
 use crate::{
@@ -44,9 +39,10 @@ pub struct Client {
     http: Http,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, in exactly this case and with the last slash.
     endpoints: Url,
-    filter: Vec<(&'static str, String)>,
+    filter: BTreeMap<String, String>,
+    /// `X-Auth-ID` and `X-Auth-Token`; `None` if a header cannot hold the value.
     auth_id: Option<HeaderValue>,
-    token: RwLock<Option<HeaderValue>>,
+    token: watch::Sender<Option<HeaderValue>>,
     request_timeout: Duration,
     max_page_bytes: u64,
     instruments: AccountInstruments,
@@ -79,9 +75,9 @@ impl Transports {
         Ok(Client {
             http: self.http(&account.api)?,
             endpoints,
-            filter: account.filter.0.clone(),
+            filter: account.filter.clone(),
             auth_id: secret_header(&account.auth_id),
-            token: RwLock::new(secret_header(token.expose_secret())),
+            token: watch::Sender::new(secret_header(token.expose_secret())),
             request_timeout: account.api.request_timeout,
             max_page_bytes: account.api.max_page_bytes,
             instruments,
@@ -92,13 +88,9 @@ impl Transports {
 
 impl Client {
     /// Uses `token` from the next request on; requests in flight keep the one they were sent with.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the caller keeps no copy of a token"
-    )]
-    pub fn set_token(&self, token: SecretString) {
-        let token = secret_header(token.expose_secret());
-        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+    pub fn set_token(&self, token: &SecretString) {
+        self.token
+            .send_replace(secret_header(token.expose_secret()));
     }
 
     /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on.
@@ -117,14 +109,10 @@ impl Client {
         Ok(page)
     }
 
-    /// `GET .../Endpoint/{id}/`: the record of one endpoint, which alone has `sip_registration`.
+    /// `GET .../Endpoint/{id}/`: the record of one endpoint, which alone has `sip_registration`, and the
+    /// status of the response, which is one of the 200s.
     ///
     /// A response about another endpoint, or one without a usable id, is `Malformed`.
-    pub async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        self.retrieve(id).await.map(|(endpoint, _)| endpoint)
-    }
-
-    /// The same with the status of the response, which is one of the 200s.
     pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {
@@ -133,11 +121,9 @@ impl Client {
         };
         let Response { body, status, .. } = self.get(Operation::RetrieveEndpoint, url).await?;
         // The record alone does not prove success: an error may repeat the id of the request.
-        let is_error = match pick(&body, &["error", "status"]) {
-            Ok([error, status]) => error::is_error_body(error, status),
-            Err(_) => false,
-        };
-        let message = match read_row(&body).0.content {
+        let is_error = pick(&body, &["error", "status"])
+            .is_ok_and(|[error, status]| error::is_error_body(&error, &status));
+        let message = match read_endpoint(&body) {
             Ok(_) if is_error => "an error where an endpoint was expected",
             Ok(endpoint) if endpoint.id == id => return Ok((endpoint, status)),
             Ok(_) => "the record of another endpoint",
@@ -149,22 +135,15 @@ impl Client {
     /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id replaced. An id
     /// that cannot be a segment of a path is not shown.
     pub fn describe_retrieve(&self, id: &str) -> String {
-        let mut url = self.endpoints.clone();
-        let base = url.path().rsplitn(4, '/').last().unwrap_or_default();
-        let path = format!("{base}/***/Endpoint/{}/", segment(id).unwrap_or_default());
-        url.set_path(&path);
-        format!("GET {url}")
-    }
-
-    /// The values of `X-Auth-ID` and `X-Auth-Token`; `None` if a header cannot hold one of them.
-    fn credentials(&self) -> Option<(HeaderValue, HeaderValue)> {
-        let token = self.token.read().unwrap_or_else(PoisonError::into_inner);
-        self.auth_id.clone().zip(token.clone())
+        let path = format!("../../***/Endpoint/{}/", segment(id).unwrap_or_default());
+        let url = self.endpoints.join(&path);
+        url.map_or_else(|_| String::new(), |url| format!("GET {url}"))
     }
 
     /// One attempt at `url`, counted however it ends.
     async fn get(&self, operation: Operation, url: Url) -> Result<Response, Error> {
-        let Some((auth_id, token)) = self.credentials() else {
+        let credentials = self.auth_id.clone().zip(self.token.borrow().clone());
+        let Some((auth_id, token)) = credentials else {
             let message = "the token is empty or holds characters that a header cannot hold";
             return Err(Error::new(ErrorKind::Auth, None, message));
         };
@@ -192,21 +171,15 @@ impl Client {
             }
         })?;
         let arrived = self.clock.now();
-        let status = response.status();
+        let status = response.status().as_u16();
         let date = error::date_header(response.headers(), DATE);
-        if let Some(kind) = ErrorKind::of_status(status) {
-            attempt.status = Some(status.as_u16());
+        if !response.status().is_success() {
+            attempt.status = Some(status);
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
             // The status is enough: a body that cannot be read counts as empty.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
-            return Err(Error::of_status(
-                kind,
-                status,
-                wait,
-                &body.unwrap_or_default(),
-            ));
+            return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }
-        let status = status.as_u16();
         let body = read_body(response, self.max_page_bytes).await;
         let body = body.map_err(|error| Error::of_connection(Some(status), &error))?;
         attempt.status = Some(status);

@@ -5,15 +5,12 @@
 
 use std::{
     error::Error as StdError,
-    fmt, io,
+    io,
     path::PathBuf,
     time::{Duration, UNIX_EPOCH},
 };
 
-use reqwest::{
-    StatusCode,
-    header::{HeaderMap, HeaderName, RETRY_AFTER},
-};
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use rustls::CertificateError;
 
 use super::json::{Json, pick};
@@ -23,7 +20,8 @@ use crate::{clock::UnixMillis, telemetry::ErrorKind};
 const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
 
 /// Why a request gave no page or record. Safe to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}{}", status.map(|status| format!(" (status {status})")).unwrap_or_default())]
 pub struct Error {
     /// The closed kind, safe as a label's value.
     pub kind: ErrorKind,
@@ -46,40 +44,6 @@ impl ErrorKind {
             Self::RateLimited | Self::Timeout | Self::Network | Self::ServerError
         )
     }
-
-    /// The kind of a status; `None` for a success.
-    pub(super) fn of_status(status: StatusCode) -> Option<Self> {
-        Some(match status.as_u16() {
-            200..=299 => return None,
-            401 => Self::Auth,
-            402 => Self::PaymentRequired,
-            403 => Self::Forbidden,
-            404 => Self::NotFound,
-            408 => Self::Timeout,
-            429 => Self::RateLimited,
-            300..=399 => Self::Redirect,
-            400..=499 => Self::ClientError,
-            500..=599 => Self::ServerError,
-            _ => Self::Malformed,
-        })
-    }
-
-    fn message(self) -> &'static str {
-        match self {
-            Self::Auth => "the credentials, the auth id or the path were refused",
-            Self::PaymentRequired => "payment is required",
-            Self::Forbidden => "access is forbidden",
-            Self::NotFound => "not found",
-            Self::RateLimited => "too many requests",
-            Self::Timeout => "no complete response in time",
-            Self::Network => "the connection failed",
-            Self::ServerError => "the API's server failed",
-            Self::Redirect => "a redirect, which is never followed; check api.base_url",
-            Self::ClientError => "the request was refused",
-            Self::Malformed => "the response is not understood",
-            Self::TooLarge => "the response is larger than allowed",
-        }
-    }
 }
 
 impl Error {
@@ -97,30 +61,40 @@ impl Error {
     /// The connection failed before the response was complete.
     pub(super) fn of_connection(status: Option<u16>, error: &reqwest::Error) -> Self {
         if error.is_timeout() {
-            let kind = ErrorKind::Timeout;
-            return Self::new(kind, status, kind.message());
+            return Self::new(ErrorKind::Timeout, status, "no complete response in time");
         }
-        let kind = ErrorKind::Network;
-        let message = format!("{}: {}", kind.message(), connection_cause(error));
-        Self::new(kind, status, message)
+        let message = format!("the connection failed: {}", connection_cause(error));
+        Self::new(ErrorKind::Network, status, message)
     }
 
     /// The status is no success. `in_header` is the wait from `Retry-After`, which takes precedence over
     /// the body.
-    pub(super) fn of_status(
-        kind: ErrorKind,
-        status: StatusCode,
-        in_header: Option<Duration>,
-        body: &str,
-    ) -> Self {
-        let message = if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            "the proxy refused the request; check the credentials in api.proxy_url"
-        } else {
-            kind.message()
+    pub(super) fn of_status(status: u16, in_header: Option<Duration>, body: &str) -> Self {
+        let (kind, message) = match status {
+            401 => (
+                ErrorKind::Auth,
+                "the credentials, the auth id or the path were refused",
+            ),
+            402 => (ErrorKind::PaymentRequired, "payment is required"),
+            403 => (ErrorKind::Forbidden, "access is forbidden"),
+            404 => (ErrorKind::NotFound, "not found"),
+            407 => (
+                ErrorKind::ClientError,
+                "the proxy refused the request; check the credentials in api.proxy_url",
+            ),
+            408 => (ErrorKind::Timeout, "no complete response in time"),
+            429 => (ErrorKind::RateLimited, "too many requests"),
+            300..=399 => (
+                ErrorKind::Redirect,
+                "a redirect, which is never followed; check api.base_url",
+            ),
+            400..=499 => (ErrorKind::ClientError, "the request was refused"),
+            500..=599 => (ErrorKind::ServerError, "the API's server failed"),
+            _ => (ErrorKind::Malformed, "the response is not understood"),
         };
         Self {
             retry_after: in_header.or_else(|| retry_after_in_body(body)),
-            ..Self::of_body(kind, status.as_u16(), message, body)
+            ..Self::of_body(kind, status, message, body)
         }
     }
 
@@ -134,29 +108,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match self.status {
-            Some(status) => write!(f, " (status {status})"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl StdError for Error {}
-
 /// Why there is no client for an account: the configuration names something unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file of additional authorities is missing, unreadable, or no PEM file of certificates.
-    #[error("api.ca_file {} is not usable: {reason}", path.display())]
-    CaFile {
-        /// `api.ca_file`.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The file of additional authorities is missing, unreadable, or no PEM file of certificates; and
+    /// what is wrong with it.
+    #[error("api.ca_file {} is not usable: {_1}", _0.display())]
+    CaFile(PathBuf, String),
     /// The proxy is no `http` or `https` URL with a host; it is not repeated, it may hold a password.
     #[error("api.proxy_url is not a usable http or https address")]
     Proxy,
@@ -187,16 +145,14 @@ pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option
 
 /// `error.details.retryAfter` of an error's body, which may be empty, HTML, or truncated.
 fn retry_after_in_body(body: &str) -> Option<Duration> {
-    let [error] = pick(body, &["error"]).ok()?;
-    let [details] = pick(error?, &["details"]).ok()?;
-    let keys = pick(details?, &["retryAfter", "retry_after"]).ok()?;
-    let mut values = keys.into_iter().map(Json::read);
-    let seconds = values.find_map(|value| match value.ok()? {
-        Json::Text(text) if !text.trim().is_empty() => Some(text),
-        Json::Number(number) => Some(number.into()),
+    let object = |text, key| match pick(text, &[key]) {
+        Ok([Json::Object(object)]) => Some(object),
         _ => None,
-    });
-    wait(seconds?.trim().parse().ok()?)
+    };
+    let details = object(object(body, "error")?, "details")?;
+    let values = pick(details, &["retryAfter", "retry_after"]).ok()?;
+    let mut words = values.iter().filter_map(Json::word);
+    wait(words.find(|word| !word.is_empty())?.parse().ok()?)
 }
 
 /// The wait that a number of seconds asks for; `None` for none and for nonsense.
@@ -204,11 +160,14 @@ fn wait(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_WAIT)))
 }
 
-/// Whether these raw values of a body's `error` and `status` announce an error. Empty ones do not.
-pub(super) fn is_error_body(error: Option<&str>, status: Option<&str>) -> bool {
-    let is_error = |status: &str| status.eq_ignore_ascii_case("error");
-    matches!(Json::read(status), Ok(Json::Text(status)) if is_error(&status))
-        || !matches!(error, None | Some("null" | "false" | "\"\"" | "{}" | "[]"))
+/// Whether these values of a body's `error` and `status` announce an error. Empty ones do not.
+pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
+    let has_error = match error {
+        Json::Null | Json::Bool(false) | Json::Array("[]") | Json::Object("{}") => false,
+        Json::Text(text) => !text.is_empty(),
+        _ => true,
+    };
+    has_error || matches!(status, Json::Text(text) if text.eq_ignore_ascii_case("error"))
 }
 
 /// Why a connection failed, without text of the peer.

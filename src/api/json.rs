@@ -3,40 +3,49 @@
 use std::{borrow::Cow, fmt};
 
 use serde::{
-    Deserialize, Deserializer as _,
-    de::{IgnoredAny, MapAccess, Visitor},
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-/// One JSON value, borrowed from the text it was read from.
+/// One JSON value, borrowed from the text it was read from. An absent key is `Null`.
 pub(super) enum Json<'a> {
-    /// `null`, or a key that is absent.
     Null,
     Bool(bool),
     /// The number as it was written: ids have more digits than a float keeps.
     Number(&'a str),
     /// Text without its escapes.
     Text(Cow<'a, str>),
-    /// An object or an array.
-    Compound,
+    /// The text of an array or of an object.
+    Array(&'a str),
+    Object(&'a str),
 }
 
-impl<'a> Json<'a> {
-    /// Reads a raw value from [`pick`]. Only text can fail: on a lone surrogate.
-    pub(super) fn read(raw: Option<&'a str>) -> serde_json::Result<Self> {
-        let Some(raw) = raw else {
-            return Ok(Self::Null);
-        };
-        let unquoted = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-        Ok(match (raw.as_bytes().first(), unquoted) {
-            (Some(b'n'), _) => Self::Null,
-            (Some(b't'), _) => Self::Bool(true),
-            (Some(b'f'), _) => Self::Bool(false),
-            (Some(b'{' | b'['), _) => Self::Compound,
-            // `pick` has validated the value: text without a backslash needs no second pass.
-            (_, Some(text)) if !text.contains('\\') => Self::Text(text.into()),
-            (_, Some(_)) => Self::Text(serde_json::from_str::<String>(raw)?.into()),
-            (_, None) => Self::Number(raw),
+impl Json<'_> {
+    /// A number as it was written, or text without surrounding spaces.
+    pub(super) fn word(&self) -> Option<&str> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::Text(text) => Some(text.trim()),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json<'de> {
+    /// Of valid JSON, only text with a lone surrogate gives an error.
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(input)?.get();
+        Ok(match raw.as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'[') => Self::Array(raw),
+            Some(b'{') => Self::Object(raw),
+            // Text without a backslash needs no second pass.
+            Some(b'"') if !raw.contains('\\') => Self::Text(raw[1..raw.len() - 1].into()),
+            Some(b'"') => Self::Text(serde_json::from_str(raw).map_err(D::Error::custom)?),
+            _ => Self::Number(raw),
         })
     }
 }
@@ -47,12 +56,12 @@ pub(super) fn is_integer(number: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The raw values of `keys` in the text of an object, in the order of `keys`. Of a repeated key the last
+/// The values of `keys` in the text of an object, in the order of `keys`. Of a repeated key the last
 /// value counts; other keys are skipped.
 pub(super) fn pick<'a, const N: usize>(
     object: &'a str,
     keys: &[&str; N],
-) -> serde_json::Result<[Option<&'a str>; N]> {
+) -> serde_json::Result<[Json<'a>; N]> {
     let mut input = serde_json::Deserializer::from_str(object);
     let picked = input.deserialize_map(Picker(keys))?;
     input.end()?;
@@ -62,20 +71,20 @@ pub(super) fn pick<'a, const N: usize>(
 struct Picker<'k, const N: usize>(&'k [&'k str; N]);
 
 impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
-    type Value = [Option<&'de str>; N];
+    type Value = [Json<'de>; N];
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut picked = [None; N];
+        let mut picked = [const { Json::Null }; N];
         // The search begins behind the last match: rows tend to have their keys in the same order.
         let mut expected = 0;
         while let Some(Key(key)) = map.next_key()? {
             let mut positions = (expected..N).chain(0..expected);
             if let Some(position) = positions.find(|position| self.0[*position] == key) {
-                picked[position] = Some(map.next_value::<&RawValue>()?.get());
+                picked[position] = map.next_value()?;
                 expected = position + 1;
             } else {
                 map.next_value::<IgnoredAny>()?;

@@ -7,7 +7,6 @@
 mod client;
 mod error;
 mod json;
-mod page;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -15,8 +14,7 @@ mod transport;
 
 pub use client::Client;
 pub use error::{ClientError, Error};
-pub use page::Page;
-pub use row::{Application, Endpoint, Fields, Row, RowKey, RowShape};
+pub use row::{Application, Endpoint, Fields, Page, Row, RowKey};
 pub use transport::Transports;
 
 pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

@@ -1,21 +1,33 @@
-//! One endpoint: read from a row of the list or from its own record, which have the same keys.
+//! A page of the endpoint list, and its rows. An endpoint's own record has the same keys as its row.
 //!
 //! Every documented and observed form of a value is read. A row that cannot be read costs only itself.
 
 use std::{
     borrow::Cow,
+    fmt,
     hash::{BuildHasher, RandomState},
     sync::LazyLock,
 };
 
 use jiff::{fmt::temporal::DateTimeParser, tz::Offset};
+use serde::{
+    Deserializer as _,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::{error::Category, value::RawValue};
 
-use super::json::{Json, is_integer, pick};
+use super::{
+    error::is_error_body,
+    json::{Json, is_integer, pick},
+};
 use crate::{
     clock::UnixMillis,
-    telemetry::{Field, Rejection},
+    telemetry::{ErrorKind, Field, Rejection},
 };
 
+/// A page may hold fewer than this many rows more than were asked for. Pages without end would fill the
+/// memory.
+const EXTRA_ROWS: usize = 10;
 /// The longest id, in bytes.
 const MAX_ID: usize = 128;
 /// The longest text that is kept, in bytes; the rest is cut off.
@@ -115,6 +127,18 @@ impl Fields {
     }
 }
 
+/// The result of one list request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Every row in the order received, readable or not; at most nine more than were asked for.
+    pub rows: Vec<Row>,
+    /// `meta.total_count` (or `meta.total`), where it is a number.
+    pub total: Option<u64>,
+    /// The response's `Date` header minus our clock when its head arrived, in seconds. Too low by up
+    /// to a second, because the header has no fraction, and by the way back.
+    pub clock_offset: Option<f64>,
+}
+
 /// One row of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -134,41 +158,78 @@ impl From<serde_json::Error> for Rejection {
     }
 }
 
-/// Which keys the readable rows of a page have: the API's documents contradict each other here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RowShape {
-    /// A row has `sip_expires`, `sip_user_agent`, `sip_contact` or `sip_registration`, be it `null`.
-    pub registration_keys: bool,
-    /// A row has `created_at`, `updated_at` or one of `allow_*`, as the narrative documents have it.
-    pub narrative_keys: bool,
+/// Reads the body of a list response; `limit` rows were asked for. The error repeats no text of the body.
+pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
+    let malformed = |message: &str| (ErrorKind::Malformed, message.to_owned());
+    let invalid = |error| malformed(&syntax_error(&error));
+    let envelope = pick(body, &["meta", "objects", "error", "status"]);
+    let [meta, objects, error, status] = envelope.map_err(invalid)?;
+    if is_error_body(&error, &status) {
+        return Err(malformed("an error where a list was expected"));
+    }
+    let Json::Array(objects) = objects else {
+        return Err(malformed("`objects` is absent or not a list"));
+    };
+    let reader = RowReader(limit as usize + EXTRA_ROWS - 1);
+    let mut input = serde_json::Deserializer::from_str(objects);
+    let Some(rows) = input.deserialize_seq(reader).map_err(invalid)? else {
+        let message = "the page holds far more rows than were asked for";
+        return Err((ErrorKind::TooLarge, message.to_owned()));
+    };
+    Ok(Page {
+        rows,
+        total: total(&meta),
+        clock_offset: None,
+    })
 }
 
-impl RowShape {
-    /// The shape of these rows and another one.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            registration_keys: self.registration_keys || other.registration_keys,
-            narrative_keys: self.narrative_keys || other.narrative_keys,
+/// Where the body stopped being a page.
+fn syntax_error(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => "the JSON ends too early".to_owned(),
+        Category::Data => "not a JSON object".to_owned(),
+        Category::Syntax | Category::Io => {
+            let (line, column) = (error.line(), error.column());
+            format!("not JSON at line {line}, column {column}")
         }
     }
 }
 
-/// Reads one element of `objects`, or the record of one endpoint. A row that cannot be read has the
-/// default shape.
-pub(super) fn read_row(raw: &str) -> (Row, RowShape) {
-    let (content, shape) = match read(raw) {
-        Ok((endpoint, shape)) => (Ok(endpoint), shape),
-        Err(rejection) => (Err(rejection), RowShape::default()),
-    };
-    let key = RowKey(match &content {
-        Ok(endpoint) => HASHER.hash_one(endpoint.id.as_str()),
-        Err(_) => HASHER.hash_one(raw.as_bytes()),
-    });
-    (Row { key, content }, shape)
+fn total(meta: &Json<'_>) -> Option<u64> {
+    let keys = nested(meta, &["total_count", "total"]).ok()?;
+    keys.iter().find_map(|value| value.word()?.parse().ok())
 }
 
-fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
+/// Reads the rows of a list; `None` if there are more than this.
+struct RowReader(usize);
+
+impl<'de> Visitor<'de> for RowReader {
+    type Value = Option<Vec<Row>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut rows = Vec::new();
+        while let Some(raw) = list.next_element::<&RawValue>()? {
+            if rows.len() == self.0 {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(None);
+            }
+            let content = read_endpoint(raw.get());
+            let key = RowKey(match &content {
+                Ok(endpoint) => HASHER.hash_one(endpoint.id.as_str()),
+                Err(_) => HASHER.hash_one(raw.get().as_bytes()),
+            });
+            rows.push(Row { key, content });
+        }
+        Ok(Some(rows))
+    }
+}
+
+/// Reads one element of `objects`, or the record of one endpoint.
+pub(super) fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
     if !raw.trim_start().starts_with('{') {
         return Err(Rejection::NotAnObject);
     }
@@ -187,60 +248,54 @@ fn read(raw: &str) -> Result<(Endpoint, RowShape), Rejection> {
         created_at,
         updated_at,
     ] = pick(raw, &KEYS)?;
-    let any = |values: &[Option<&str>]| values.iter().any(Option::is_some);
-    let shape = RowShape {
-        registration_keys: any(&[contact, expires, user_agent, registration]),
-        narrative_keys: any(&allowed) || any(&[created_at, updated_at]),
-    };
-    let id = endpoint_id(id)?;
-    let nested_keys = ["expires", "user_agent", "contact", "received"];
-    let [nested_expires, nested_user_agent, nested_contact, received] =
-        nested(registration, &nested_keys)?;
+    let [nested_expires, nested_user_agent, nested_contact, received] = nested(
+        &registration,
+        &["expires", "user_agent", "contact", "received"],
+    )?;
+    let in_application = nested(&application, &["app_id", "app_name"])?;
+    let in_sub_account = nested(&sub_account, &["auth_id"])?;
 
     let mut fields = FieldReader::default();
     let mut endpoint = Endpoint {
-        id,
-        username: fields.text(Field::Username, [username])?,
-        alias: fields.text(Field::Alias, [alias])?,
-        registered: fields.flag(Field::SipRegistered, registered)?,
-        expires_at: fields.time(Field::SipExpires, [expires, nested_expires])?,
-        user_agent: fields.text(Field::SipUserAgent, [user_agent, nested_user_agent])?,
-        contact: fields.text(Field::SipContact, [contact, nested_contact])?,
-        received: fields.text(Field::SipReceived, [received])?,
-        application: fields.application(application)?,
-        sub_account: fields.sub_account(sub_account)?,
-        created_at: fields.time(Field::CreatedAt, [created_at])?,
-        updated_at: fields.time(Field::UpdatedAt, [updated_at])?,
+        id: endpoint_id(&id)?,
+        username: fields.text(Field::Username, &[username]),
+        alias: fields.text(Field::Alias, &[alias]),
+        registered: fields.flag(Field::SipRegistered, &registered),
+        expires_at: fields.time(Field::SipExpires, &[expires, nested_expires]),
+        user_agent: fields.text(Field::SipUserAgent, &[user_agent, nested_user_agent]),
+        contact: fields.text(Field::SipContact, &[contact, nested_contact]),
+        received: fields.text(Field::SipReceived, &[received]),
+        application: fields.application(&application, in_application),
+        sub_account: fields.sub_account(&sub_account, in_sub_account),
+        created_at: fields.time(Field::CreatedAt, &[created_at]),
+        updated_at: fields.time(Field::UpdatedAt, &[updated_at]),
+        allowed: allowed.map(|raw| fields.flag(Field::Allow, &raw)),
         ..Endpoint::default()
     };
-    for (flag, raw) in endpoint.allowed.iter_mut().zip(allowed) {
-        *flag = fields.flag(Field::Allow, raw)?;
-    }
-    endpoint.rejected = fields.rejected;
-    endpoint.assumed = fields.assumed;
-    Ok((endpoint, shape))
+    (endpoint.rejected, endpoint.assumed) = (fields.rejected, fields.assumed);
+    Ok(endpoint)
 }
 
-fn endpoint_id(raw: Option<&str>) -> Result<String, Rejection> {
-    let id = match Json::read(raw)? {
+fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {
+    let id = match value {
         Json::Text(text) if !text.is_empty() => text,
-        Json::Number(number) if is_integer(number) => number.into(),
+        Json::Number(number) if is_integer(number) => *number,
         _ => return Err(Rejection::NoId),
     };
     if id.len() > MAX_ID {
         return Err(Rejection::IdTooLong);
     }
-    Ok(id.into_owned())
+    Ok(id.to_owned())
 }
 
-/// The keys of an object inside a row; none where the value is no object.
+/// The values of these keys, where the value is an object.
 fn nested<'a, const N: usize>(
-    raw: Option<&'a str>,
+    value: &Json<'a>,
     keys: &[&str; N],
-) -> Result<[Option<&'a str>; N], Rejection> {
-    match raw {
-        Some(object) if object.starts_with('{') => Ok(pick(object, keys)?),
-        _ => Ok([None; N]),
+) -> serde_json::Result<[Json<'a>; N]> {
+    match value {
+        Json::Object(object) => pick(object, keys),
+        _ => Ok([const { Json::Null }; N]),
     }
 }
 
@@ -254,106 +309,76 @@ struct FieldReader {
 
 impl FieldReader {
     /// The first of these values that is text; a number is read as its digits.
-    fn text<const N: usize>(
-        &mut self,
-        field: Field,
-        candidates: [Option<&str>; N],
-    ) -> Result<Option<String>, Rejection> {
-        for raw in candidates {
-            let text = match Json::read(raw)? {
-                Json::Null => None,
-                Json::Text(text) => self.cut(field, &text),
-                Json::Number(number) => self.cut(field, number),
-                Json::Bool(_) | Json::Compound => self.reject(field),
-            };
-            if text.is_some() {
-                return Ok(text);
-            }
-        }
-        Ok(None)
-    }
-
-    /// True or false in any observed spelling; another word is dropped.
-    fn flag(&mut self, field: Field, raw: Option<&str>) -> Result<Option<bool>, Rejection> {
-        let value = Json::read(raw)?;
-        let word = match &value {
-            Json::Null => return Ok(None),
-            Json::Bool(flag) => return Ok(Some(*flag)),
-            Json::Number(number) => number,
-            Json::Text(text) => text.trim(),
-            Json::Compound => return Ok(self.reject(field)),
-        };
-        Ok(match word {
-            "" => None,
-            "1" => Some(true),
-            "0" => Some(false),
-            word if word.eq_ignore_ascii_case("true") => Some(true),
-            word if word.eq_ignore_ascii_case("false") => Some(false),
+    fn text(&mut self, field: Field, candidates: &[Json<'_>]) -> Option<String> {
+        candidates.iter().find_map(|value| match value {
+            Json::Null => None,
+            Json::Text(text) => self.cut(field, text),
+            Json::Number(number) => self.cut(field, number),
             _ => self.reject(field),
         })
     }
 
+    /// True or false in any observed spelling; another word is dropped.
+    fn flag(&mut self, field: Field, value: &Json<'_>) -> Option<bool> {
+        match (value, value.word()) {
+            (Json::Null, _) | (_, Some("")) => None,
+            (Json::Bool(flag), _) => Some(*flag),
+            (_, Some("1")) => Some(true),
+            (_, Some("0")) => Some(false),
+            (_, Some(word)) if word.eq_ignore_ascii_case("true") => Some(true),
+            (_, Some(word)) if word.eq_ignore_ascii_case("false") => Some(false),
+            _ => self.reject(field),
+        }
+    }
+
     /// The first of these values that is a time as text. A number is dropped: its unit and its origin are
     /// unknown.
-    fn time<const N: usize>(
-        &mut self,
-        field: Field,
-        candidates: [Option<&str>; N],
-    ) -> Result<Option<UnixMillis>, Rejection> {
-        for raw in candidates {
-            let parsed = match Json::read(raw)? {
-                Json::Null => continue,
-                Json::Text(text) if text.is_empty() => continue,
-                Json::Text(text) => parse_time(&text),
+    fn time(&mut self, field: Field, candidates: &[Json<'_>]) -> Option<UnixMillis> {
+        candidates.iter().find_map(|value| {
+            let (time, has_zone) = match value {
+                Json::Null => return None,
+                Json::Text(text) if text.is_empty() => return None,
+                Json::Text(text) => parse_time(text),
                 _ => None,
-            };
-            match parsed {
-                Some((time, has_zone)) => {
-                    if !has_zone {
-                        self.assumed.insert(field);
-                    }
-                    return Ok(Some(time));
-                }
-                None => self.rejected.insert(field),
             }
-        }
-        Ok(None)
+            .or_else(|| self.reject(field))?;
+            if !has_zone {
+                self.assumed.insert(field);
+            }
+            Some(time)
+        })
     }
 
     /// An application in any of its forms. An object without a usable id is an application, too.
-    fn application(&mut self, raw: Option<&str>) -> Result<Option<Application>, Rejection> {
+    fn application(&mut self, value: &Json<'_>, nested: [Json<'_>; 2]) -> Option<Application> {
+        let [app_id, app_name] = nested;
         let field = Field::Application;
-        let [app_id, app_name] = nested(raw, &["app_id", "app_name"])?;
-        let is_object = raw.is_some_and(|raw| raw.starts_with('{'));
-        let id = self.reference(field, if is_object { app_id } else { raw }, "Application")?;
-        let name = self.text(field, [app_name])?;
-        let id = id.or_else(|| is_object.then(String::new));
-        Ok(id.map(|id| Application { id, name }))
+        let is_object = matches!(value, Json::Object(_));
+        let id = self.reference(
+            field,
+            if is_object { &app_id } else { value },
+            "Application",
+        );
+        let name = self.text(field, &[app_name]);
+        let id = id.or_else(|| is_object.then(String::new))?;
+        Some(Application { id, name })
     }
 
     /// The auth id of a sub-account: bare, at the end of a URI, or in an object.
-    fn sub_account(&mut self, raw: Option<&str>) -> Result<Option<String>, Rejection> {
+    fn sub_account(&mut self, value: &Json<'_>, [auth_id]: [Json<'_>; 1]) -> Option<String> {
         let field = Field::SubAccount;
-        let [auth_id] = nested(raw, &["auth_id"])?;
-        let is_object = raw.is_some_and(|raw| raw.starts_with('{'));
-        let id = self.reference(field, if is_object { auth_id } else { raw }, "Subaccount")?;
-        if is_object && id.is_none() {
-            self.rejected.insert(field);
+        if !matches!(value, Json::Object(_)) {
+            return self.reference(field, value, "Subaccount");
         }
-        Ok(id)
+        let id = self.reference(field, &auth_id, "Subaccount");
+        id.or_else(|| self.reject(field))
     }
 
     /// An id of another resource, bare or at the end of a URI. `collection` is the segment of the URI
     /// before the id, as in `/v1/Account/MA_1/Application/123/`.
-    fn reference(
-        &mut self,
-        field: Field,
-        raw: Option<&str>,
-        collection: &str,
-    ) -> Result<Option<String>, Rejection> {
-        let value = Json::read(raw)?;
-        let id = match &value {
-            Json::Null => return Ok(None),
+    fn reference(&mut self, field: Field, value: &Json<'_>, collection: &str) -> Option<String> {
+        let id = match value {
+            Json::Null => return None,
             Json::Number(number) if is_integer(number) => Some(*number),
             Json::Text(text) if text.contains('/') => text
                 .rsplit('/')
@@ -362,10 +387,10 @@ impl FieldReader {
             Json::Text(text) => Some(&**text),
             _ => None,
         };
-        Ok(match id {
+        match id {
             Some(id) => self.cut(field, id),
             None => self.reject(field),
-        })
+        }
     }
 
     /// At most [`MAX_TEXT`] bytes of the text; `None` for empty text.

@@ -1,6 +1,7 @@
 //! Connections: TLS, trusted authorities, proxies, and what accounts share of them.
 
 use std::{
+    error::Error,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -66,8 +67,10 @@ impl Http {
 ///
 /// Three hundred accounts thus hold the trusted authorities once. Authorities and proxy variables are
 /// read when they are first needed: a changed file needs new transports.
+#[derive(Default)]
 pub struct Transports {
-    pub(super) idle_timeout: Duration,
+    /// Instead of [`IDLE_TIMEOUT`].
+    pub(super) idle_timeout: Option<Duration>,
     authorities: Option<Arc<RootCertStore>>,
     pub(super) made: Vec<(Settings, Http)>,
 }
@@ -75,16 +78,6 @@ pub struct Transports {
 /// What must be equal for two accounts to share connections: is the server on this machine, `proxy_url`,
 /// `ca_file`, `connect_timeout`.
 type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
-
-impl Default for Transports {
-    fn default() -> Self {
-        Self {
-            idle_timeout: IDLE_TIMEOUT,
-            authorities: None,
-            made: Vec::new(),
-        }
-    }
-}
 
 impl Transports {
     /// The connections for these settings, which are shared where the settings are equal.
@@ -110,8 +103,9 @@ impl Transports {
             let client = builder.build();
             client.map_err(|error| ClientError::Build(error.without_url()))
         };
+        let idle_timeout = self.idle_timeout.unwrap_or(IDLE_TIMEOUT);
         let http = Http {
-            pooled: build(pooled.pool_idle_timeout(self.idle_timeout))?,
+            pooled: build(pooled.pool_idle_timeout(idle_timeout))?,
             unpooled: build(unpooled.pool_max_idle_per_host(0))?,
             lost: Arc::default(),
         };
@@ -171,19 +165,15 @@ pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
 
 /// `authorities` and the certificates of a PEM file.
 fn with_file(authorities: &RootCertStore, path: &Path) -> Result<Arc<RootCertStore>, ClientError> {
-    let unusable = |reason: String| ClientError::CaFile {
-        path: path.to_owned(),
-        reason,
+    let read = || -> Result<_, Box<dyn Error>> {
+        let mut all = authorities.clone();
+        for certificate in CertificateDer::pem_slice_iter(&fs::read(path)?) {
+            all.add(certificate?)?;
+        }
+        if all.len() == authorities.len() {
+            return Err("it holds no certificate in PEM form".into());
+        }
+        Ok(Arc::new(all))
     };
-    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let mut all = authorities.clone();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        all.add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    if all.len() == authorities.len() {
-        return Err(unusable("it holds no certificate in PEM form".to_owned()));
-    }
-    Ok(Arc::new(all))
+    read().map_err(|error| ClientError::CaFile(path.to_owned(), error.to_string()))
 }

@@ -3,12 +3,10 @@
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use secrecy::SecretString;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,11 +15,10 @@ use tokio::{
 
 use super::{ExitError, error::accounts_result, serve::Accounts};
 use crate::{
-    api::{Client, Endpoint, Error, Page, RowShape},
     cli::{ListenAddress, ServeArgs, WebArgs},
     config::{self, Account, Config},
-    snapshot::{AccountState, Snapshot},
-    walk::{Poller, Source},
+    snapshot::{AccountState, EndpointView, Snapshot},
+    walk::Poller,
 };
 
 const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The API reportedly does not \
@@ -68,22 +65,15 @@ pub(super) async fn check(
 
 /// Reads the lists of all accounts concurrently, and reports in the order of the configuration.
 async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitError> {
-    let mut recorders = Vec::new();
-    let accounts = Accounts::build(config, Duration::ZERO, |_, client, _| {
-        let shape = Mutex::default();
-        let recorder = Arc::new(ShapeRecorder { client, shape });
-        recorders.push(Arc::clone(&recorder));
-        recorder
-    })?;
+    let accounts = Accounts::build(config, Duration::ZERO)?;
     let mut pollers = accounts.pollers;
     let mut walks: FuturesOrdered<_> = pollers.iter_mut().map(Poller::walk).collect();
     let mut failed = 0;
-    let sources = accounts.readers.iter().zip(&recorders);
-    for (account, (reader, recorder)) in config.accounts.iter().zip(sources) {
+    for (account, reader) in config.accounts.iter().zip(&accounts.readers) {
         let walked = walks.next().await.expect("every account has a walk");
-        let (state, shape) = (reader.current(), *lock(&recorder.shape));
+        let state = reader.borrow().clone();
         let lines = match (walked, &state.snapshot) {
-            (Ok(()), Some(snapshot)) => report(account, &state, snapshot, shape),
+            (Ok(()), Some(snapshot)) => report(account, &state, snapshot),
             (walked, _) => {
                 failed += 1;
                 let error = walked.err().map(|error| error.to_string());
@@ -98,40 +88,8 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
     accounts_result(failed, config.accounts.len())
 }
 
-/// The client, and the combined shape of all rows that it read: a snapshot does not contain it.
-struct ShapeRecorder {
-    client: Arc<Client>,
-    shape: Mutex<RowShape>,
-}
-
-impl Source for ShapeRecorder {
-    async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
-        let page = self.client.list_page(offset, limit).await?;
-        let mut shape = lock(&self.shape);
-        *shape = shape.and(page.shape);
-        Ok(page)
-    }
-
-    async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        self.client.endpoint(id).await
-    }
-
-    fn set_token(&self, token: SecretString) {
-        self.client.set_token(token);
-    }
-}
-
-fn lock(shape: &Mutex<RowShape>) -> MutexGuard<'_, RowShape> {
-    shape.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What the list contains, and what is unusual about it.
-fn report(
-    account: &Account,
-    state: &AccountState,
-    snapshot: &Snapshot,
-    shape: RowShape,
-) -> Vec<String> {
+fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
     let (all, walk) = (snapshot.len(), &snapshot.walk);
     let tallies = snapshot.counts(account.groups.len());
     let registered = tallies.all.registered;
@@ -145,7 +103,13 @@ fn report(
             "the API counts {missing} more endpoints than it returned"
         ));
     }
-    lines.push(format!("row shape: {}", shape_text(shape, snapshot)));
+    let has_details = |one: EndpointView<'_>| one.expires_at.is_some() || one.user_agent.is_some();
+    let details = match snapshot.endpoints().any(has_details) {
+        true => "yes",
+        false if registered == 0 => "unknown, none registered",
+        false => "no, the expiry needs a request for each endpoint",
+    };
+    lines.push(format!("registration details in rows: {details}"));
     let rejected: u64 = walk.rejected_rows.iter().sum();
     if rejected > 0 {
         lines.push(format!("{rejected} rows could not be read"));
@@ -163,30 +127,6 @@ fn report(
         lines.push(NONE_REGISTERED.to_owned());
     }
     lines
-}
-
-/// The documented row shape that the rows match.
-fn shape_text(shape: RowShape, snapshot: &Snapshot) -> &'static str {
-    let has_details = snapshot
-        .endpoints()
-        .any(|one| one.expires_at.is_some() || one.user_agent.is_some() || one.contact.is_some());
-    let registered = snapshot.endpoints().any(|one| one.registered == Some(true));
-    match (shape.registration_keys, shape.narrative_keys) {
-        _ if snapshot.is_empty() => "unknown, the list has no rows",
-        (true, true) if has_details => "documented (registration details in rows)",
-        (true, true) if registered => "documented, registration details empty",
-        (true, true) => "documented, none registered",
-        (true, false) if has_details => "short, with registration details in rows",
-        (true, false) => "short, registration details empty",
-        (false, true) => {
-            "times and permissions, but no registration fields; expiry only by retrieving each \
-                 endpoint"
-        }
-        (false, false) if registered => {
-            "short (no registration fields; expiry only by retrieving each endpoint)"
-        }
-        (false, false) => "short (no registration fields, none registered)",
-    }
 }
 
 /// Asks the exporter at the first listen address for its health, for a container without a shell.

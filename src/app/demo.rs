@@ -25,8 +25,11 @@ pub(super) async fn demo(
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
-    let world = World::demo_at(args.endpoints as usize, seed, now());
+    let (endpoints, seed) = (
+        args.endpoints,
+        args.seed.unwrap_or_else(|| fastrand::u64(..)),
+    );
+    let world = World::demo_at(endpoints as usize, seed, now());
     let options = Options {
         pace: Pace::Running(1.0),
         ..Options::default()
@@ -36,19 +39,15 @@ pub(super) async fn demo(
         .map_err(ExitError::context("cannot start the simulated API"))?;
     let config = demo_config(&vendor.base_url())?;
     let exporter = Exporter::bind(&config, &args.web).await?;
-    let endpoint = vendor.edit(|world| world.first().at(0).map(|one| one.id().to_owned()));
+    let first = vendor.edit(|world| world.first().at(0).map(|one| one.id().to_owned()));
     writeln!(out, "The simulated API answers at {}", vendor.base_url())?;
-    writeln!(
-        out,
-        "with {} endpoints (seed {seed}). Open:",
-        args.endpoints
-    )?;
-    for address in exporter.local_addrs() {
+    writeln!(out, "with {endpoints} endpoints (seed {seed}). Open:")?;
+    for address in exporter.bound.local_addrs() {
         let origin = format!("http://localhost:{}", address.port());
-        let path = args.web.telemetry_path.as_str();
+        let path = &args.web.telemetry_path;
         writeln!(out, "  {origin}/  status of all accounts")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;
-        if let Some(id) = &endpoint {
+        if let Some(id) = &first {
             let query = format!("account={}&endpoint_id={id}&debug=true", DEMO_NAMES[0]);
             writeln!(out, "  {origin}/probe?{query}  probe of one endpoint")?;
         }
@@ -77,11 +76,8 @@ fn demo_config(base_url: &Url) -> Result<Config, ExitError> {
         groups: demo_groups(),
         ..config.accounts[0].clone()
     };
-    config.accounts = DEMO_NAMES
-        .into_iter()
-        .zip(DEMO_ACCOUNTS)
-        .map(account)
-        .collect();
+    let logins = DEMO_NAMES.into_iter().zip(DEMO_ACCOUNTS);
+    config.accounts = logins.map(account).collect();
     Ok(config)
 }
 

@@ -19,7 +19,6 @@ use crate::{
     cli::ServeArgs,
     exposition::{EncodedBody, single_run},
     shutdown::CancellationToken,
-    snapshot::Reader,
     walk::Poller,
 };
 
@@ -37,12 +36,13 @@ pub(super) async fn once(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let config = load_config(args, environment)?;
-    let mut accounts = Accounts::build(&config, Duration::ZERO, |_, client, _| client)?;
+    let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
     // Writing may block on a reader that stops reading: from here on, one signal ends the process.
     shutdown.cancel();
-    let states: Vec<_> = accounts.readers.iter().map(Reader::current).collect();
+    let states = accounts.readers.iter();
+    let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();
     let count = |up| states.iter().filter(|state| state.up == up).count();
     let (total, failed, unfinished) = (states.len(), count(Some(false)), count(None));
     let interrupted =

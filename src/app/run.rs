@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::{self, Cli, Command},
-    shutdown::{CancellationToken, Signals},
+    shutdown::{CancellationToken, handle_signals},
     telemetry::logs,
 };
 
@@ -19,10 +19,6 @@ use crate::{
 /// system does. Name resolution and rendering need a thread nevertheless, so the limit is above any
 /// number of accounts. The runtime starts a thread only when it is needed.
 const MAX_BLOCKING_THREADS: usize = 4_096;
-
-/// From this size in bytes on, an allocation gets memory pages of its own.
-#[cfg(target_env = "gnu")]
-const MMAP_THRESHOLD: i32 = 256 * 1024;
 
 /// Executes the command line.
 ///
@@ -36,17 +32,8 @@ pub fn run(
     environment: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let document = match &cli.command {
-        Some(Command::Completion { shell }) => Some(cli::completion(*shell)),
-        Some(Command::Man { command }) => Some(cli::manual(command.as_deref())),
-        _ => None,
-    };
-    if let Some(document) = document {
-        out.write_all(&document)?;
-        return Ok(out.flush()?);
-    }
     return_large_buffers();
-    let log = cli.log();
+    let log = cli.serve.log;
     logs::init(log.level, log.format).map_err(|error| ExitError::RunTime(error.to_string()))?;
     std::panic::set_hook(Box::new(log_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -71,8 +58,8 @@ async fn execute(
     let shutdown = CancellationToken::new();
     // First, so that an early SIGHUP does not end the process. In a task of its own, so that a
     // second SIGTERM ends it even while this task blocks in a read or a write.
-    let signals = Signals::listen().map_err(ExitError::context("cannot handle signals"))?;
-    tokio::spawn(signals.handle(shutdown.clone()));
+    let signals = handle_signals(shutdown.clone());
+    tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
     match &cli.command {
         Some(Command::Demo(args)) => demo(args, shutdown, out).await,
@@ -81,8 +68,8 @@ async fn execute(
             api,
             ..
         }) => simulate(listen_address, api, shutdown, out).await,
-        // `run` has printed the document.
-        Some(Command::Completion { .. } | Command::Man { .. }) => Ok(()),
+        Some(Command::Completion { shell }) => Ok(out.write_all(&cli::completion(*shell))?),
+        Some(Command::Man { command }) => Ok(out.write_all(&cli::manual(command.as_deref()))?),
         None if args.healthcheck => healthcheck(&args.web, out).await,
         None if args.once => once(args, environment, shutdown, out).await,
         None if args.is_check() => {
@@ -94,12 +81,11 @@ async fn execute(
     }
 }
 
-/// Makes glibc's allocator return every large buffer to the system when it is freed.
+/// Makes glibc's allocator return every buffer of 256 KiB or more to the system when it is freed.
 ///
-/// Every walk replaces a snapshot and its compressed chunks, which are a few large buffers. By
-/// default, glibc raises its threshold after the first of them and keeps the others on its heap,
-/// where they leave holes. With 100,000 endpoints the process then grows by half over a few walks.
-/// Other C libraries have no such threshold.
+/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc
+/// raises its threshold after the first of them and keeps the others on its heap, where they leave
+/// holes. With 100,000 endpoints the process then grows by half. Other C libraries have no threshold.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {
@@ -108,9 +94,8 @@ fn return_large_buffers() {
             reason = "a C function of two integers; no maintained crate wraps it"
         )]
         // SAFETY: the call accesses no memory of this program, and no other thread runs yet.
-        let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD) };
-        if set != 1 {
-            tracing::debug!("the allocator refused the threshold for large buffers");
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 256 * 1024);
         }
     }
 }
@@ -130,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_one_log_line_with_its_location_and_message() {
-        // The hook is global: other tests keep theirs.
+        // The panic hook is global, so panics of other threads go to the previous hook.
         let (this_thread, previous) = (thread::current().id(), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
             if thread::current().id() == this_thread {

@@ -1,8 +1,6 @@
 //! Serving: the pollers of all accounts, rendering and the HTTP server, until a signal.
 
-use std::{
-    future::Future, net::SocketAddr, panic::AssertUnwindSafe, process, sync::Arc, time::Duration,
-};
+use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{task::JoinSet, time::sleep};
@@ -15,14 +13,14 @@ use crate::{
     api::{Client, Transports},
     cli::{ServeArgs, WebArgs},
     clock::Clock,
-    config::{self, Account, Config},
+    config::{self, Config},
     exposition::Exposition,
     http::{Bound, Settings},
     probe::Prober,
     shutdown::CancellationToken,
     snapshot::Reader,
     telemetry::Instruments,
-    walk::{Poller, PollerDeps, RateLimiters, Source},
+    walk::{Poller, PollerDeps, RateLimiters},
 };
 
 /// Maximum time between the first walks of two accounts.
@@ -44,17 +42,12 @@ pub(super) async fn serve(
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let exporter = Exporter::bind(&config, &args.web).await?;
-    let stopped = CancellationToken::new();
     // A task of its own on the runtime: if the runtime no longer runs tasks, the watchdog expires.
-    let notifications = tokio::spawn(systemd.notify_loop(
-        exporter.accounts.readers.clone(),
-        shutdown.clone(),
-        stopped.clone(),
-    ));
-    exporter.run(shutdown).await;
-    stopped.cancel();
-    // It waits for systemd only, and at most for one send timeout.
-    let _ = notifications.await;
+    let readers = exporter.accounts.readers.clone();
+    let notifications = tokio::spawn(systemd.clone().notify_loop(readers, shutdown.clone()));
+    let stopping = systemd.notify_stopping(&shutdown);
+    tokio::join!(exporter.run(shutdown.clone()), stopping);
+    notifications.abort();
     Ok(())
 }
 
@@ -72,8 +65,8 @@ pub(super) fn load_config(
 
 /// Bound listeners and idle pollers.
 pub(super) struct Exporter {
-    bound: Bound,
-    accounts: Accounts<Client>,
+    pub(super) bound: Bound,
+    accounts: Accounts,
 }
 
 impl Exporter {
@@ -83,21 +76,16 @@ impl Exporter {
     /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
     pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
         let settings = Settings {
-            telemetry_path: web.telemetry_path.as_str().to_owned(),
+            telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             ..Settings::default()
         };
         let bound = Bound::bind(&web.listen_addresses, settings).await;
         let mut bound = bound
             .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
-        let mut prober = Prober::new(config);
-        let accounts = Accounts::build(config, STAGGER_TOTAL, |account, client, deps| {
-            let (limiter, instruments) = (Arc::clone(&deps.limiter), deps.instruments.clone());
-            prober.add(account, Arc::clone(&client), limiter, instruments);
-            client
-        })?;
+        let accounts = Accounts::build(config, STAGGER_TOTAL)?;
         if config.probe.enabled {
-            bound = bound.with_probe_handler(Arc::new(prober));
+            bound = bound.with_probe_handler(Arc::clone(&accounts.prober) as _);
             tracing::info!(
                 requests_per_second = config.probe.requests_per_second,
                 "probes are on: every client of this port can spend API requests of every account"
@@ -106,15 +94,10 @@ impl Exporter {
         for address in bound.local_addrs() {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"), %address,
-                path = web.telemetry_path.as_str(), accounts = config.accounts.len(), "listening"
+                path = web.telemetry_path, accounts = config.accounts.len(), "listening"
             );
         }
         Ok(Self { bound, accounts })
-    }
-
-    /// The bound addresses.
-    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
-        self.bound.local_addrs()
     }
 
     /// Polls, renders and serves until `shutdown` and the end of all responses in progress.
@@ -123,7 +106,7 @@ impl Exporter {
         let instruments = self.accounts.instruments;
         let mut tasks = JoinSet::new();
         for (poller, reader) in pollers.into_iter().zip(&readers) {
-            let account = Arc::clone(&reader.current().account);
+            let account = Arc::clone(&reader.borrow().account);
             tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
         }
         let exposition = Exposition::new(readers, instruments.clone());
@@ -132,7 +115,6 @@ impl Exporter {
             let rendering = restart_rendering(|| rendered.clone().run());
             until.run_until_cancelled(rendering).await;
         });
-        let exposition = Arc::new(exposition);
         self.bound.serve(exposition, instruments, shutdown).await;
         tasks.shutdown().await;
         tracing::info!("shutdown complete");
@@ -161,56 +143,54 @@ async fn restart_rendering<F: Future<Output = ()>>(mut render: impl FnMut() -> F
 /// The pollers of all accounts and the readers of their snapshots, in the order of the configuration.
 /// Accounts share connections, the limit on requests in flight and, where base URL and auth id are
 /// equal, the rate limiter.
-pub(super) struct Accounts<S> {
-    pub(super) pollers: Vec<Poller<S>>,
+pub(super) struct Accounts {
+    pub(super) pollers: Vec<Poller<Client>>,
     pub(super) readers: Vec<Reader>,
+    prober: Arc<Prober<Client>>,
     pub(super) instruments: Instruments,
 }
 
-impl<S: Source> Accounts<S> {
+impl Accounts {
     /// Builds all pollers and starts none. Their first walks are planned within `first_walks_within`.
-    /// `source` makes the source of a poller from the client of its account.
     ///
     /// # Errors
     /// A proxy or CA file that is not usable, with the name of the account.
-    pub(super) fn build(
-        config: &Config,
-        first_walks_within: Duration,
-        mut source: impl FnMut(&Account, Arc<Client>, &PollerDeps) -> Arc<S>,
-    ) -> Result<Self, ExitError> {
+    pub(super) fn build(config: &Config, first_walks_within: Duration) -> Result<Self, ExitError> {
         let clock = Clock::system();
-        let mut accounts = Self {
-            pollers: Vec::new(),
-            readers: Vec::new(),
-            instruments: Instruments::new(),
-        };
-        accounts.instruments.config_loaded(clock.now());
+        let all_instruments = Instruments::new();
+        all_instruments.config_loaded(clock.now());
+        let (mut pollers, mut readers) = (Vec::new(), Vec::new());
+        let mut prober = Prober::new(config);
         let mut limiters = RateLimiters::new(config.max_concurrent_requests);
-        for account in &config.accounts {
-            let api = &account.api;
-            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
-        }
         let mut transports = Transports::default();
         let stagger = stagger(config.accounts.len(), first_walks_within);
         let mut first_walk_in = Duration::ZERO;
         for account in &config.accounts {
-            let instruments = accounts.instruments.account(&account.name);
+            let instruments = all_instruments.account(&account.name);
             let client = transports.client(account, instruments.clone(), clock);
-            let client = client.map_err(|error| {
+            let client = Arc::new(client.map_err(|error| {
                 ExitError::Configuration(format!("account {}: {error}", account.name))
-            })?;
+            })?);
+            let (api, auth_id) = (&account.api, &account.auth_id);
+            let limiter = limiters.limiter(&api.base_url, auth_id, api.requests_per_second);
+            let (source, for_probes) = (Arc::clone(&client), Arc::clone(&limiter));
+            prober.add(account, source, for_probes, instruments.clone());
             let deps = PollerDeps {
                 clock,
                 instruments,
-                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+                limiter,
             };
-            let source = source(account, Arc::new(client), &deps);
-            let (poller, reader) = Poller::new(account.clone(), source, deps, first_walk_in);
-            accounts.pollers.push(poller);
-            accounts.readers.push(reader);
+            let (poller, reader) = Poller::new(account.clone(), client, deps, first_walk_in);
+            pollers.push(poller);
+            readers.push(reader);
             first_walk_in += stagger;
         }
-        Ok(accounts)
+        Ok(Self {
+            pollers,
+            readers,
+            prober: Arc::new(prober),
+            instruments: all_instruments,
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     net::UnixDatagram,
-    time::{Instant, Interval, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 use crate::{shutdown::CancellationToken, snapshot::Reader};
@@ -27,7 +27,7 @@ pub(super) const SEND_TIMEOUT: Duration = Duration::from_millis(200);
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The notification socket and the watchdog of this process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Systemd {
     socket: Option<SocketAddr>,
     /// Systemd ends a process that sends no `WATCHDOG=1` for this long.
@@ -51,52 +51,43 @@ impl Systemd {
         }
     }
 
-    /// Sends READY, then every change of the status, and STOPPING at `shutdown`. Sends watchdog
-    /// notifications until `stopped`.
-    pub(super) async fn notify_loop(
-        self,
-        accounts: Vec<Reader>,
-        shutdown: CancellationToken,
-        stopped: CancellationToken,
-    ) {
+    /// Sends READY, then the watchdog's notifications, and every change of the status until `shutdown`.
+    /// Returns only without a socket.
+    pub(super) async fn notify_loop(self, accounts: Vec<Reader>, shutdown: CancellationToken) {
         if self.socket.is_none() {
             return;
         }
         let current = || {
-            let outcomes = accounts.iter().map(|account| account.current().up);
+            let outcomes = accounts.iter().map(|account| account.borrow().up);
             status(&outcomes.collect::<Vec<_>>())
         };
         let mut sent = current();
         let ready = format!("READY=1\nSTATUS={sent}");
-        tokio::select! {
-            () = self.notify(READY_TIMEOUT, &ready) => {}
-            () = stopped.cancelled() => {}
-        }
-        let mut status_ticks = every(STATUS_INTERVAL);
-        // Half of the time, so that one notification may be late.
-        let mut watchdog_ticks = every(self.watchdog.map_or(STATUS_INTERVAL, |time| time / 2));
-        let mut is_running = true;
+        self.notify(READY_TIMEOUT, &ready).await;
+        // Half of the watchdog's time, so that one notification may be late.
+        let watchdog = self.watchdog.map(|time| time / 2);
+        let period = watchdog.map_or(STATUS_INTERVAL, |time| time.min(STATUS_INTERVAL));
+        let mut ticks = interval_at(Instant::now() + period, period);
+        // After a suspension, one notification is enough, not one for every missed tick.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                // In this order: STOPPING is sent even if `stopped` follows `shutdown` at once.
-                biased;
-                () = shutdown.cancelled(), if is_running => {
-                    is_running = false;
-                    self.notify(SEND_TIMEOUT, "STOPPING=1\nSTATUS=finishing answers under way").await;
-                }
-                () = stopped.cancelled() => return,
-                _ = watchdog_ticks.tick(), if self.watchdog.is_some() => {
-                    self.notify(SEND_TIMEOUT, "WATCHDOG=1").await;
-                }
-                _ = status_ticks.tick(), if is_running => {
-                    let now = current();
-                    if now != sent {
-                        self.notify(SEND_TIMEOUT, &format!("STATUS={now}")).await;
-                        sent = now;
-                    }
-                }
+            ticks.tick().await;
+            if watchdog.is_some() {
+                self.notify(SEND_TIMEOUT, "WATCHDOG=1").await;
+            }
+            let now = current();
+            if now != sent && !shutdown.is_cancelled() {
+                self.notify(SEND_TIMEOUT, &format!("STATUS={now}")).await;
+                sent = now;
             }
         }
+    }
+
+    /// Sends STOPPING at `shutdown`.
+    pub(super) async fn notify_stopping(&self, shutdown: &CancellationToken) {
+        shutdown.cancelled().await;
+        let stopping = "STOPPING=1\nSTATUS=finishing answers under way";
+        self.notify(SEND_TIMEOUT, stopping).await;
     }
 
     /// Sends a notification if there is a socket. A failure is logged: the exporter works without
@@ -125,18 +116,8 @@ async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
     let socket = StdDatagram::unbound()?;
     socket.connect_addr(address)?;
     socket.set_nonblocking(true)?;
-    let sent = UnixDatagram::from_std(socket)?
-        .send(text.as_bytes())
-        .await?;
-    debug_assert_eq!(sent, text.len(), "a datagram is sent whole");
-    Ok(())
-}
-
-fn every(time: Duration) -> Interval {
-    // After a suspension, one notification is enough, not one for every missed tick.
-    let mut ticks = interval_at(Instant::now() + time, time);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
+    let socket = UnixDatagram::from_std(socket)?;
+    socket.send(text.as_bytes()).await.map(drop)
 }
 
 /// The outcomes of the last walks, for `systemctl status`. `None` is an account whose first walk has not

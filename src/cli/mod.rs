@@ -1,13 +1,12 @@
 //! The command line: flags in the naming style of Prometheus, declared for clap.
 //!
-//! The documentation comments of flags and commands are their help texts. Nothing here prints or ends
-//! the process: [`Cli::read`] returns clap's own error, [`completion`] and [`manual`] return bytes.
+//! The documentation comments of flags and commands are their help texts.
 
-use std::{ffi::OsString, path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueHint,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+    builder::{PossibleValuesParser, TypedValueParser},
 };
 pub use clap_complete::Shell;
 use vobiz_simulator::SimulateArgs;
@@ -51,7 +50,7 @@ Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
     after_long_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// Flags of the exporter itself; defaults when a command is given.
+    /// Flags of the exporter itself; with a command, defaults except for the log.
     #[command(flatten)]
     pub serve: ServeArgs,
 
@@ -88,7 +87,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub web: WebArgs,
 
-    /// Log level and format.
+    /// Log level and format, also of the commands.
     #[command(flatten)]
     pub log: LogArgs,
 
@@ -122,45 +121,28 @@ pub struct WebArgs {
     #[arg(
         long = "web.telemetry-path",
         value_name = "PATH",
-        default_value = "/metrics"
+        default_value = "/metrics",
+        value_parser = telemetry_path
     )]
-    pub telemetry_path: TelemetryPath,
+    pub telemetry_path: String,
 
     /// Maximum number of concurrent scrapes; further scrapes get status 503. 0 is no limit.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
     pub max_requests: usize,
 }
 
-/// The path of the metrics. It begins with a slash and is not the path of another page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TelemetryPath(String);
-
-impl TelemetryPath {
-    /// The path as given on the command line.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for TelemetryPath {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
-        if !text.starts_with('/') {
-            Err("must begin with a slash, such as /metrics")
-        } else if text == "/" {
-            Err("is the start page; choose another, such as /metrics")
-        } else if text == "/-" || text.starts_with("/-/") || matches!(text, "/healthz" | "/readyz")
-        {
-            Err("is reserved for health and administration; choose another, such as /metrics")
-        } else if text == "/probe" {
-            Err("is reserved for probes; choose another, such as /metrics")
-        } else if !text.bytes().all(is_plain) {
-            Err("must be plain: no spaces, no query, no escapes")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+/// The path of the metrics begins with a slash and is not the path of another page.
+fn telemetry_path(text: &str) -> Result<String, &'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
+    let reserved = ["/", "/-", "/healthz", "/readyz", "/probe"];
+    if !text.starts_with('/') {
+        Err("must begin with a slash, such as /metrics")
+    } else if reserved.contains(&text) || text.starts_with("/-/") {
+        Err("is reserved for another page; choose another, such as /metrics")
+    } else if !text.bytes().all(is_plain) {
+        Err("must be plain: no spaces, no query, no escapes")
+    } else {
+        Ok(text.to_owned())
     }
 }
 
@@ -168,31 +150,21 @@ impl FromStr for TelemetryPath {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 pub struct LogArgs {
     /// Lowest level that is logged.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level_parser())]
+    #[arg(long = "log.level", global = true, value_name = "LEVEL", default_value = "info", value_parser = level_parser())]
     pub level: Level,
 
     /// Format of the log lines on standard error.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_parser = format_parser())]
+    #[arg(long = "log.format", global = true, value_name = "FORMAT", default_value = "logfmt", value_parser = format_parser())]
     pub format: Format,
 }
 
 fn level_parser() -> impl TypedValueParser<Value = Level> {
-    PossibleValuesParser::new([
-        PossibleValue::new("trace").help("Everything"),
-        PossibleValue::new("debug").help("Details for troubleshooting"),
-        PossibleValue::new("info").help("Normal events"),
-        PossibleValue::new("warn").help("Conditions that need attention"),
-        PossibleValue::new("error").help("Failures"),
-    ])
-    .try_map(|name| name.parse())
+    let names = ["trace", "debug", "info", "warn", "error"];
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }
 
 fn format_parser() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new([
-        PossibleValue::new("logfmt").help("`key=value` pairs"),
-        PossibleValue::new("json").help("One JSON object per line"),
-    ])
-    .map(|name| match name.as_str() {
+    PossibleValuesParser::new(["logfmt", "json"]).map(|name| match name.as_str() {
         "json" => Format::Json,
         _ => Format::Logfmt,
     })
@@ -211,9 +183,6 @@ pub enum Command {
         /// Flags of the simulated API.
         #[command(flatten)]
         api: SimulateArgs,
-        /// Log level and format.
-        #[command(flatten)]
-        log: LogArgs,
     },
     /// Print a completion script for a shell.
     Completion {
@@ -242,32 +211,6 @@ pub struct DemoArgs {
     /// Where and how the metrics are served.
     #[command(flatten)]
     pub web: WebArgs,
-
-    /// Log level and format.
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-impl Cli {
-    /// Parses a command line; the first word is the program's name.
-    ///
-    /// # Errors
-    /// Wrong usage (exit code 2), or the text of `--help` or `--version` (exit code 0). The error's
-    /// `exit()` prints it and ends the process with that code.
-    pub fn read(
-        words: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-    ) -> Result<Self, clap::Error> {
-        Self::try_parse_from(words)
-    }
-
-    /// The log flags of the command, or of the exporter itself.
-    pub fn log(&self) -> LogArgs {
-        match &self.command {
-            Some(Command::Demo(demo)) => demo.log,
-            Some(Command::Simulate { log, .. }) => *log,
-            _ => self.serve.log,
-        }
-    }
 }
 
 impl ServeArgs {
@@ -289,16 +232,9 @@ pub fn manual(command: Option<&str>) -> Vec<u8> {
     // `vobiz-exporter help` repeats `--help` and needs no page.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    let documented = match command {
-        None => program,
-        Some(name) => {
-            let found = program.find_subcommand(name);
-            found
-                .expect("the parser accepts known commands only")
-                .clone()
-        }
-    };
-    let man = clap_mangen::Man::new(documented)
+    let documented = command.map_or(Some(&program), |name| program.find_subcommand(name));
+    let documented = documented.expect("the parser accepts known commands only");
+    let man = clap_mangen::Man::new(documented.clone())
         .manual("Prometheus exporters")
         // Only name and number: the footer has little space.
         .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));

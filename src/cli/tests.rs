@@ -5,7 +5,7 @@ use clap::{CommandFactory, error::ErrorKind};
 use super::*;
 
 fn read(words: &str) -> Result<Cli, clap::Error> {
-    Cli::read(std::iter::once("vobiz-exporter").chain(words.split_whitespace()))
+    Cli::try_parse_from(std::iter::once("vobiz-exporter").chain(words.split_whitespace()))
 }
 
 fn refused(words: &str) -> (ErrorKind, String) {
@@ -28,10 +28,10 @@ fn without_flags_it_serves_on_10059() {
         cli.serve.web.listen_addresses,
         [ListenAddress::Everywhere(10059)]
     );
-    assert_eq!(cli.serve.web.telemetry_path.as_str(), "/metrics");
+    assert_eq!(cli.serve.web.telemetry_path, "/metrics");
     assert_eq!(cli.serve.web.max_requests, 40);
     assert_eq!(
-        cli.log(),
+        cli.serve.log,
         LogArgs {
             level: Level::INFO,
             format: Format::Logfmt
@@ -58,7 +58,7 @@ fn flags_take_their_value_after_an_equals_sign_or_a_space() {
     );
     assert_eq!(cli.serve.web.max_requests, 0);
     assert_eq!(
-        cli.log(),
+        cli.serve.log,
         LogArgs {
             level: Level::DEBUG,
             format: Format::Json
@@ -99,7 +99,7 @@ fn every_task_has_its_flag_or_command() {
 fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
     let cli =
         read("demo --endpoints=50 --seed 7 --web.listen-address=:0 --log.level=warn").unwrap();
-    assert_eq!(cli.log().level, Level::WARN);
+    assert_eq!(cli.serve.log.level, Level::WARN);
     let Some(Command::Demo(demo)) = cli.command else {
         panic!("a demo")
     };
@@ -267,7 +267,7 @@ fn an_invalid_address_is_refused_and_the_error_names_the_valid_forms() {
 #[test]
 fn a_path_may_not_hide_another_page() {
     for path in ["/metrics", "/probe/metrics", "/-metrics"] {
-        assert_eq!(path.parse::<TelemetryPath>().unwrap().as_str(), path);
+        assert_eq!(telemetry_path(path).unwrap(), path);
     }
     for path in [
         "",
@@ -282,6 +282,6 @@ fn a_path_may_not_hide_another_page() {
         "/m m",
         "/m\n",
     ] {
-        assert!(path.parse::<TelemetryPath>().is_err(), "{path}");
+        assert!(telemetry_path(path).is_err(), "{path}");
     }
 }

@@ -1,17 +1,12 @@
 //! Errors and warnings of a configuration: their collection, and what a message may quote.
 
 use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::{BTreeSet, HashSet},
     fmt,
     path::{Path, PathBuf},
 };
 
-use config::Value;
-
-/// Characters of a path that are shown at its beginning, and at its end.
-const PATH_END_CHARS: usize = 50;
 /// Errors that are shown; further ones are counted.
 const MAX_SHOWN: usize = 100;
 /// Stands for a part of a name that is not shown.
@@ -20,7 +15,8 @@ pub(super) const HIDDEN: &str = "…";
 const VALUE_CHARS: usize = 60;
 /// Characters of a word that are compared with known words. Comparison takes quadratic time.
 const COMPARED_CHARS: usize = 64;
-const VARIABLE: &str = "environment variable ";
+/// Begins the place of a value from the environment.
+pub(super) const VARIABLE: &str = "environment variable ";
 /// Stands for a file whose name is not shown.
 pub(super) const UNNAMED_FILE: &str = "the file that is named here";
 
@@ -37,33 +33,20 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in [&*self.place, &*shorten_path(&self.path)] {
-            if !part.is_empty() {
-                write!(f, "{}: ", one_line(part))?;
-            }
+        let mut line = String::new();
+        for part in [&self.place, &self.path]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+        {
+            line.push_str(part);
+            line.push_str(": ");
         }
-        f.write_str(&one_line(&self.message))
-    }
-}
-
-/// Names of files and variables may contain line breaks; an error stays on one line.
-fn one_line(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        Cow::Owned(text.escape_debug().to_string())
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-/// A path, without its middle if it is long.
-fn shorten_path(path: &str) -> Cow<'_, str> {
-    let first = path.char_indices().nth(PATH_END_CHARS);
-    let last = path.char_indices().nth_back(PATH_END_CHARS);
-    match (first, last) {
-        (Some((first, _)), Some((last, _))) if first < last => {
-            Cow::Owned(format!("{}…{}", &path[..first], &path[last..]))
+        line.push_str(&self.message);
+        // Names of files and variables may contain line breaks; an error stays on one line.
+        if line.contains(char::is_control) {
+            line = line.escape_debug().to_string();
         }
-        _ => Cow::Borrowed(path),
+        f.write_str(&line)
     }
 }
 
@@ -91,11 +74,9 @@ pub(super) struct Diagnostics {
     pub(super) folder: PathBuf,
     /// Token files are not read.
     pub(super) without_secrets: bool,
-    /// A layer could not be read, so that a missing key may not be missing.
-    pub(super) incomplete: Cell<bool>,
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<String>>,
-    /// Places whose further errors would repeat the first one.
+    /// Variables whose further errors would repeat the first one.
     silenced: RefCell<BTreeSet<String>>,
 }
 
@@ -126,14 +107,11 @@ impl Diagnostics {
         self.error(self.file.clone(), "", message);
     }
 
-    /// Reports an error in an environment variable.
+    /// Reports an error in an environment variable, and drops further ones there.
     pub(super) fn error_in_variable(&self, name: &str, message: impl Into<String>) {
-        self.error(variable_place(name), "", message);
-    }
-
-    /// Drops further errors in an environment variable.
-    pub(super) fn silence_variable(&self, name: &str) {
-        self.silenced.borrow_mut().insert(variable_place(name));
+        let place = variable_place(name);
+        self.error(place.clone(), "", message);
+        self.silenced.borrow_mut().insert(place);
     }
 
     /// Adds a warning.
@@ -144,12 +122,6 @@ impl Diagnostics {
     /// The number of errors so far.
     pub(super) fn error_count(&self) -> usize {
         self.errors.borrow().len()
-    }
-
-    /// Whether the operator's file is TOML: its name ends in `.toml`.
-    pub(super) fn is_toml(&self) -> bool {
-        let extension = Path::new(&self.file).extension();
-        extension.is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
     }
 
     /// The warnings of a valid configuration.
@@ -190,13 +162,6 @@ pub(super) fn variable_place(name: &str) -> String {
     format!("{VARIABLE}{}", shown_variable(name))
 }
 
-/// Whether this value is set by the environment.
-pub(super) fn is_from_environment(value: &Value) -> bool {
-    value
-        .origin()
-        .is_some_and(|place| place.starts_with(VARIABLE))
-}
-
 /// The file at `path` as a message may name it. A `written` name without `/` and `.` may be a token.
 pub(super) fn shown_file(written: &str, path: &Path) -> String {
     if written.contains(['/', '.']) {
@@ -231,23 +196,14 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// `; did you mean ...?` when one of `known` is near enough to `word`, else nothing.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    nearest(word, known, |candidate| 1 + candidate.len() / 4).map_or_else(String::new, |nearest| {
-        format!("; did you mean `{nearest}`?")
-    })
-}
-
-/// The candidate with the smallest edit distance to `word`, if that is at most `limit(candidate)`.
-pub(super) fn nearest<'k>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'k str>,
-    limit: impl Fn(&str) -> usize,
-) -> Option<&'k str> {
     let word: String = word.chars().take(COMPARED_CHARS).collect();
-    (candidates.into_iter())
-        .map(|candidate| (strsim::levenshtein(&word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= limit(candidate))
-        .min()
-        .map(|(_, candidate)| candidate)
+    let nearest = (known.into_iter())
+        .map(|known| (strsim::levenshtein(&word, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .min();
+    nearest.map_or_else(String::new, |(_, known)| {
+        format!("; did you mean `{known}`?")
+    })
 }
 
 #[cfg(test)]
@@ -270,21 +226,6 @@ mod tests {
             message: "c\rd".to_owned(),
         };
         assert_eq!(error.to_string(), r"a\nb.yaml: x: c\rd");
-    }
-
-    #[test]
-    fn a_long_path_is_shown_without_its_middle() {
-        let error = |path: String| ConfigError {
-            place: String::new(),
-            path,
-            message: "m".to_owned(),
-        };
-        let long = error(format!("accounts[0]{}.é.name", ".a".repeat(200))).to_string();
-        assert!(long.starts_with("accounts[0].a.a"), "{long}");
-        assert!(long.ends_with(".a.é.name: m"), "{long}");
-        assert!(long.chars().count() < 110, "{long}");
-        let whole = "x".repeat(100);
-        assert_eq!(error(whole.clone()).to_string(), format!("{whole}: m"));
     }
 
     #[test]

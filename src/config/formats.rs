@@ -1,15 +1,14 @@
-//! A YAML or TOML file becomes a tree of values in which every value stores `FILE:LINE`.
+//! A YAML or TOML file becomes a tree of values. Those of a YAML file store `FILE:LINE`.
 //!
-//! The `config` crate's own readers lose information: they drop the lines, read an unquoted YAML key
-//! `0123` as `123`, keep one of two equal keys, and turn TOML dates into text.
+//! The `config` crate's own YAML reader loses information: it drops the lines, reads an unquoted key
+//! `0123` as `123`, and keeps one of two equal keys.
 
 use std::{collections::HashMap, str::Chars};
 
 use config::{Map, Value, ValueKind};
-use toml::de::{DeTable, DeValue};
 use yaml_rust2::{
     Yaml,
-    parser::{Event, Parser, Tag},
+    parser::{Event, Parser},
     scanner::TScalarStyle,
 };
 
@@ -18,13 +17,11 @@ use super::{
     keys::{join, shown_key},
 };
 
-/// Nested lists and tables. The deepest setting has a tenth of it.
+/// Nested lists and tables of YAML. The deepest setting has a tenth of it.
 const MAX_DEPTH: usize = 64;
-/// Values in one file. A YAML alias counts as many as it repeats.
+/// Values in one YAML file. An alias counts as many as it repeats.
 const MAX_VALUES: usize = 200_000;
-const TOO_MANY: &str = "holds more than 200,000 values";
 const TOO_DEEP: &str = "is nested deeper than 64 levels";
-const NOT_DECIMAL: &str = "must be a number in decimal digits, or a text in quotes";
 
 /// An error after which the rest of the file is not read; it is reported already.
 struct Stopped;
@@ -34,37 +31,33 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = YamlReader {
         parser: Parser::new_from_str(text),
-        source: Source::new(file, diagnostics),
+        file,
+        diagnostics,
+        values: 0,
         anchors: HashMap::new(),
     };
     match reader.document() {
-        Ok(ValueKind::Table(table)) => table,
-        Ok(ValueKind::Nil) | Err(Stopped) => Map::new(),
+        Ok(ValueKind::Table(table)) => return table,
+        Ok(ValueKind::Nil) | Err(Stopped) => {}
         Ok(_) => {
             let message = "must hold keys such as `accounts:` at its top level";
-            reader.source.error(Place::root(1), message);
-            Map::new()
+            diagnostics.error(format!("{file}:1"), "", message);
         }
     }
+    Map::new()
 }
 
 /// The root table of the TOML in `text`. Errors are reported with `file` as their place.
 pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<String, Value> {
-    let mut reader = TomlReader {
-        line_ends: text.match_indices('\n').map(|(at, _)| at).collect(),
-        source: Source::new(file, diagnostics),
-    };
-    let table = match DeTable::parse(text) {
-        Ok(table) => reader.table(table.into_inner(), Place::root(1)),
-        Err(error) => {
-            // The error's own display quotes the file, which may hold a token.
-            let message = error.message().lines().collect::<Vec<_>>().join(": ");
-            let line = reader.line(error.span().map_or(0, |span| span.start));
-            let message = format!("is not valid TOML: {message}");
-            reader.source.stop(Place::root(line), message)
-        }
-    };
-    table.unwrap_or_default()
+    toml::from_str(text).unwrap_or_else(|error: toml::de::Error| {
+        // The error's own display quotes the file, which may hold a token.
+        let message = error.message().lines().collect::<Vec<_>>().join(": ");
+        let start = error.span().map_or(0, |span| span.start);
+        let line = text.get(..start).unwrap_or(text).split('\n').count();
+        let message = format!("is not valid TOML: {message}");
+        diagnostics.error(format!("{file}:{line}"), "", message);
+        Map::new()
+    })
 }
 
 /// A value's line, its key, and the number of lists and tables around it.
@@ -75,33 +68,24 @@ struct Place<'p> {
     depth: usize,
 }
 
-impl Place<'_> {
-    fn root(line: usize) -> Self {
-        let (path, depth) = ("", 0);
-        Self { line, path, depth }
-    }
-}
-
-/// What both formats share.
-struct Source<'f> {
+/// Builds values from events. The parser's own loader overflows the stack on a deep file, and
+/// forgets the lines.
+struct YamlReader<'f> {
+    parser: Parser<Chars<'f>>,
     file: &'f str,
     diagnostics: &'f Diagnostics,
+    /// The number of values so far.
     values: usize,
+    anchors: HashMap<usize, Value>,
 }
 
-impl<'f> Source<'f> {
-    fn new(file: &'f str, diagnostics: &'f Diagnostics) -> Self {
-        let values = 0;
-        Self {
-            file,
-            diagnostics,
-            values,
-        }
+impl YamlReader<'_> {
+    fn place(&self, at: Place<'_>) -> String {
+        format!("{}:{}", self.file, at.line)
     }
 
     fn error(&self, at: Place<'_>, message: impl Into<String>) {
-        let place = format!("{}:{}", self.file, at.line);
-        self.diagnostics.error(place, at.path, message);
+        self.diagnostics.error(self.place(at), at.path, message);
     }
 
     fn stop<T>(&self, at: Place<'_>, message: impl Into<String>) -> Result<T, Stopped> {
@@ -114,24 +98,10 @@ impl<'f> Source<'f> {
         match self.values {
             ..=MAX_VALUES => Ok(()),
             _ if values > 1 => self.stop(at, "its aliases repeat too much"),
-            _ => self.stop(at, TOO_MANY),
+            _ => self.stop(at, "holds more than 200,000 values"),
         }
     }
 
-    fn value(&self, kind: ValueKind, at: Place<'_>) -> Value {
-        Value::new(Some(&format!("{}:{}", self.file, at.line)), kind)
-    }
-}
-
-/// Builds values from events. The parser's own loader overflows the stack on a deep file, and
-/// forgets the lines.
-struct YamlReader<'f> {
-    parser: Parser<Chars<'f>>,
-    source: Source<'f>,
-    anchors: HashMap<usize, Value>,
-}
-
-impl YamlReader<'_> {
     /// The next event and its place, if it belongs to the key `path`.
     fn next<'p>(&mut self, path: &'p str, depth: usize) -> Result<(Event, Place<'p>), Stopped> {
         let place = |line| Place { line, path, depth };
@@ -140,7 +110,7 @@ impl YamlReader<'_> {
             Err(error) => {
                 // The parser's messages name the expected syntax; they never quote the file.
                 let message = format!("is not valid YAML: {}", error.info());
-                self.source.stop(place(error.marker().line()), message)
+                self.stop(place(error.marker().line()), message)
             }
         }
     }
@@ -153,7 +123,7 @@ impl YamlReader<'_> {
             match event {
                 Event::DocumentStart if root.is_some() => {
                     let message = "holds more than one YAML document; keep one";
-                    self.source.error(at, message);
+                    self.error(at, message);
                     break;
                 }
                 Event::StreamEnd => break,
@@ -166,46 +136,30 @@ impl YamlReader<'_> {
 
     /// The value that begins with `event`.
     fn node(&mut self, event: Event, at: Place<'_>) -> Result<Value, Stopped> {
-        let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let is_text = self.is_text(style, tag.as_ref(), at);
-                (self.scalar(text, is_text, at), anchor)
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), at);
-                (self.list(at)?, anchor)
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_ref(), at);
-                (self.table(at)?, anchor)
-            }
-            Event::Alias(anchor) => (self.alias(anchor, at)?, 0),
-            _ => (ValueKind::Nil, 0),
+        let is_nested = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        if is_nested && at.depth == MAX_DEPTH {
+            return self.stop(at, TOO_DEEP);
+        }
+        let (kind, anchor, tag) = match event {
+            Event::Scalar(text, style, anchor, tag) => (scalar(text, style), anchor, tag),
+            Event::SequenceStart(anchor, tag) => (self.list(at)?, anchor, tag),
+            Event::MappingStart(anchor, tag) => (self.table(at)?, anchor, tag),
+            Event::Alias(anchor) => (self.alias(anchor, at)?, 0, None),
+            _ => (ValueKind::Nil, 0, None),
         };
-        self.source.count(1, at)?;
-        let value = self.source.value(kind, at);
+        if tag.is_some() {
+            let message = "YAML tags (`!...`) are not supported; quote text instead";
+            self.error(at, message);
+        }
+        self.count(1, at)?;
+        let value = Value::new(Some(&self.place(at)), kind);
         if anchor > 0 {
             self.anchors.insert(anchor, value.clone());
         }
         Ok(value)
     }
 
-    fn scalar(&self, text: String, is_text: bool, at: Place<'_>) -> ValueKind {
-        if is_text {
-            return ValueKind::String(text);
-        }
-        let is_decimal = !text.starts_with("0x") && !text.starts_with("0o");
-        let kind = unquoted(text);
-        if matches!(kind, ValueKind::I64(_)) && !is_decimal {
-            self.source.error(at, NOT_DECIMAL);
-        }
-        kind
-    }
-
     fn list(&mut self, at: Place<'_>) -> Result<ValueKind, Stopped> {
-        if at.depth == MAX_DEPTH {
-            return self.source.stop(at, TOO_DEEP);
-        }
         let mut items = Vec::new();
         loop {
             let path = format!("{}[{}]", at.path, items.len());
@@ -218,88 +172,59 @@ impl YamlReader<'_> {
     }
 
     fn table(&mut self, at: Place<'_>) -> Result<ValueKind, Stopped> {
-        if at.depth == MAX_DEPTH {
-            return self.source.stop(at, TOO_DEEP);
-        }
         let mut entries = Map::new();
         loop {
             let (event, at) = self.next(at.path, at.depth + 1)?;
             let key = match event {
                 Event::MappingEnd => return Ok(ValueKind::Table(entries)),
-                Event::Scalar(text, style, _, tag) => {
-                    let is_text = self.is_text(style, tag.as_ref(), at);
-                    let is_new = !entries.contains_key(&text);
-                    self.check_key(&text, is_text, is_new, at);
-                    Some(text).filter(|_| is_new)
+                Event::Scalar(key, style, _, None) => {
+                    self.check_key(&key, style, !entries.contains_key(&key), at);
+                    key
                 }
-                event => {
-                    self.node(event, at)?;
-                    self.source
-                        .error(at, "a key must be text, not a list or a table");
-                    None
+                _ => {
+                    return self.stop(at, "a key must be text, without a tag or an alias");
                 }
             };
-            let path = key
-                .as_ref()
-                .map_or(at.path.to_owned(), |key| join(at.path, key));
+            let path = join(at.path, &key);
             let (event, at) = self.next(&path, at.depth)?;
             let value = self.node(event, at)?;
-            entries.extend(key.map(|key| (key, value)));
+            entries.insert(key, value);
         }
     }
 
-    fn check_key(&self, key: &str, is_text: bool, is_new: bool, at: Place<'_>) {
-        if !is_text && !matches!(unquoted(key.to_owned()), ValueKind::String(_)) {
-            let shown = match key {
-                "" | "~" => "~".to_owned(),
-                _ => shown_key(key),
-            };
-            let message = format!("the key {shown} is not text to YAML; write it in quotes");
-            self.source.error(at, message);
+    fn check_key(&self, key: &str, style: TScalarStyle, is_new: bool, at: Place<'_>) {
+        let shown = shown_key(key);
+        if !matches!(scalar(key.to_owned(), style), ValueKind::String(_)) {
+            let message = "reads as a number, true, false or null; write it in quotes";
+            self.error(at, format!("the key {shown} {message}"));
         }
         if !is_new {
-            let key = shown_key(key);
-            let message = format!("the key \"{key}\" appears twice; keep one");
-            self.source.error(at, message);
+            let message = format!("the key \"{shown}\" appears twice; keep one");
+            self.error(at, message);
         }
     }
 
     /// The value that an alias repeats.
     fn alias(&mut self, anchor: usize, at: Place<'_>) -> Result<ValueKind, Stopped> {
-        let Some(value) = self.anchors.get(&anchor) else {
+        let Some(value) = self.anchors.get(&anchor).cloned() else {
             let message = "an alias can only repeat a value that ended before it";
-            self.source.error(at, message);
+            self.error(at, message);
             return Ok(ValueKind::Nil);
         };
         let (values, levels) = extent(&value.kind);
         if at.depth + levels > MAX_DEPTH {
-            return self.source.stop(at, TOO_DEEP);
+            return self.stop(at, TOO_DEEP);
         }
-        self.source.count(values, at)?;
-        Ok(value.kind.clone())
-    }
-
-    /// Whether a scalar is text: it has quotes or the tag `!!str`.
-    fn is_text(&self, style: TScalarStyle, tag: Option<&Tag>, at: Place<'_>) -> bool {
-        let is_text =
-            tag.is_some_and(|tag| tag.handle == "tag:yaml.org,2002:" && tag.suffix == "str");
-        if style == TScalarStyle::Plain && !is_text {
-            self.refuse_tag(tag, at);
-        }
-        style != TScalarStyle::Plain || is_text
-    }
-
-    fn refuse_tag(&self, tag: Option<&Tag>, at: Place<'_>) {
-        if tag.is_some() {
-            let message = "YAML tags (`!...`) are not supported; quote text instead";
-            self.source.error(at, message);
-        }
+        self.count(values, at)?;
+        Ok(value.kind)
     }
 }
 
-/// The value of an unquoted YAML scalar.
-fn unquoted(text: String) -> ValueKind {
+fn scalar(text: String, style: TScalarStyle) -> ValueKind {
+    // No setting is hexadecimal or octal.
+    let is_prefixed = text.starts_with("0x") || text.starts_with("0o");
     match Yaml::from_str(&text) {
+        _ if style != TScalarStyle::Plain || is_prefixed => ValueKind::String(text),
         Yaml::Integer(number) => ValueKind::I64(number),
         Yaml::Real(number) => ValueKind::Float(number.parse().unwrap_or(f64::NAN)),
         Yaml::Boolean(flag) => ValueKind::Boolean(flag),
@@ -318,71 +243,5 @@ fn extent(kind: &ValueKind) -> (usize, usize) {
         ValueKind::Table(table) => table.values().fold((1, 1), add),
         ValueKind::Array(items) => items.iter().fold((1, 1), add),
         _ => (1, 0),
-    }
-}
-
-struct TomlReader<'f> {
-    line_ends: Vec<usize>,
-    source: Source<'f>,
-}
-
-impl TomlReader<'_> {
-    fn table(&mut self, table: DeTable<'_>, at: Place<'_>) -> Result<Map<String, Value>, Stopped> {
-        let mut entries = Map::new();
-        let depth = at.depth + 1;
-        for (key, value) in table {
-            // A table's own span may begin in a header that it shares with others.
-            let line = self.line(key.span().start);
-            let key = key.into_inner().into_owned();
-            let path = &join(at.path, &key);
-            let value = self.value(value.into_inner(), Place { line, path, depth })?;
-            entries.insert(key, value);
-        }
-        Ok(entries)
-    }
-
-    fn value(&mut self, value: DeValue<'_>, at: Place<'_>) -> Result<Value, Stopped> {
-        self.source.count(1, at)?;
-        let is_nested = matches!(value, DeValue::Array(_) | DeValue::Table(_));
-        let kind = match value {
-            _ if is_nested && at.depth == MAX_DEPTH => {
-                self.source.error(at, TOO_DEEP);
-                ValueKind::Nil
-            }
-            DeValue::Table(table) => ValueKind::Table(self.table(table, at)?),
-            DeValue::Array(items) => {
-                let mut values = Vec::new();
-                let depth = at.depth + 1;
-                for (index, item) in items.into_iter().enumerate() {
-                    let line = self.line(item.span().start);
-                    let path = &format!("{}[{index}]", at.path);
-                    values.push(self.value(item.into_inner(), Place { line, path, depth })?);
-                }
-                ValueKind::Array(values)
-            }
-            DeValue::String(text) => ValueKind::String(text.into_owned()),
-            DeValue::Boolean(flag) => ValueKind::Boolean(flag),
-            DeValue::Integer(number) => {
-                if number.radix() != 10 {
-                    self.source.error(at, NOT_DECIMAL);
-                }
-                match i64::from_str_radix(number.as_str(), number.radix()) {
-                    Ok(number) => ValueKind::I64(number),
-                    // Above every bound of a setting.
-                    Err(_) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::INFINITY)),
-                }
-            }
-            DeValue::Float(number) => ValueKind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-            DeValue::Datetime(date) => {
-                let message = "must not be a date; write the value in quotes if it is text";
-                self.source.error(at, message);
-                ValueKind::String(date.to_string())
-            }
-        };
-        Ok(self.source.value(kind, at))
-    }
-
-    fn line(&self, at: usize) -> usize {
-        1 + self.line_ends.partition_point(|end| *end < at)
     }
 }

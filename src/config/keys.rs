@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use config::{Value, ValueKind};
 
-use super::error::{Diagnostics, HIDDEN, is_from_environment, plain_part, suggestion};
+use super::error::{Diagnostics, HIDDEN, VARIABLE, plain_part, suggestion};
 
 /// The form of a key's value.
 #[derive(Debug)]
@@ -24,8 +24,6 @@ pub(super) enum Shape {
     List(&'static Shape),
     /// Any keys, each with one value.
     Names,
-    /// Named keys of the API, which the environment cannot set.
-    Filter(&'static [&'static str]),
     /// A key that belongs to another table; the message names it.
     Misplaced(&'static str),
 }
@@ -34,7 +32,7 @@ pub(super) enum Shape {
 #[derive(Debug)]
 pub(super) struct Key(pub(super) &'static str, pub(super) Shape);
 
-use Shape::{Filter, List, Misplaced, Names, Nullable, Scalar, Table, Words};
+use Shape::{List, Misplaced, Names, Nullable, Scalar, Table, Words};
 
 macro_rules! table {
     {$($key:literal: $shape:expr),* $(,)?} => { Table(&[$(Key($key, $shape)),*]) };
@@ -71,24 +69,19 @@ const GROUP: Shape = table! {
     "name": Scalar, "match": MATCH, "watch": Scalar,
 };
 
-/// The list operation's filter parameters, in the order of the API's documentation.
-pub(super) const FILTERS: &[&str] = &[
-    "username__contains",
-    "username__exact",
-    "username__startswith",
-    "alias__contains",
-    "alias__exact",
-    "application_id__exact",
-    "application_id__isnull",
-    "sub_account",
-];
+/// The list operation's filter parameters.
+const FILTER: Shape = table! {
+    "username__contains": Scalar, "username__exact": Scalar, "username__startswith": Scalar,
+    "alias__contains": Scalar, "alias__exact": Scalar, "application_id__exact": Scalar,
+    "application_id__isnull": Scalar, "sub_account": Scalar,
+};
 
 const PROCESS_WIDE: &str = "counts for the whole process; set it in `api` at the top level";
 const ALL_ACCOUNTS: &str = "is for all accounts together; set `probe` at the top level";
 
 const ACCOUNT: Shape = table! {
     "name": Scalar, "auth_id": Scalar, "auth_token": Nullable, "auth_token_file": Nullable,
-    "filter": Filter(FILTERS), "poll": POLL, "api": api!(Misplaced(PROCESS_WIDE)), "details": DETAILS,
+    "filter": FILTER, "poll": POLL, "api": api!(Misplaced(PROCESS_WIDE)), "details": DETAILS,
     "metrics": METRICS, "probe": Misplaced(ALL_ACCOUNTS), "groups": List(&GROUP), "applications": Names,
 };
 
@@ -109,7 +102,6 @@ impl Shape {
         match self {
             Table(keys) => keys.iter().any(|key| key.0 == name || key.1.contains(name)),
             List(item) => item.contains(name),
-            Filter(known) => known.contains(&name),
             Scalar | Nullable | Words | Names | Misplaced(_) => false,
         }
     }
@@ -118,7 +110,8 @@ impl Shape {
     pub(super) fn check(&self, node: &Node<'_>) {
         match (self, node.kind()) {
             (Misplaced(message), _) => node.error(*message),
-            (Nullable | Table(_) | List(_) | Names | Filter(_), ValueKind::Nil) => {}
+            (Nullable | Table(_) | List(_) | Names, ValueKind::Nil)
+            | (Words, ValueKind::String(_)) => {}
             (Scalar | Words, ValueKind::Nil) => {
                 node.error("has no value; give it one, or remove the key");
             }
@@ -131,47 +124,40 @@ impl Shape {
                 }
             }
             (List(item), ValueKind::Array(_)) => {
-                for child in node.children() {
+                for child in node.items() {
                     match child.kind() {
                         ValueKind::Nil => child.error("is an empty item; remove it"),
                         _ => item.check(&child),
                     }
                 }
             }
-            (Words, ValueKind::Array(_)) | (Names, ValueKind::Table(_)) => {
-                node.children().for_each(|child| Scalar.check(&child));
-            }
-            (Filter(known), ValueKind::Table(_)) => {
-                for (name, child) in node.entries() {
-                    if known.contains(&name) {
-                        Scalar.check(&child);
-                    } else {
-                        let hint = suggestion(name, known.iter().copied());
-                        let known = known.join(", ");
-                        child.error(format!("the API has no such filter{hint} (it has {known})"));
-                    }
+            (Words, ValueKind::Array(_)) => {
+                for item in node.items() {
+                    Scalar.check(&item);
                 }
             }
-            (Table(keys), _) => {
-                let names: Vec<_> = keys.iter().map(|key| key.0).collect();
-                node.error(format!("must hold keys (of {})", names.join(", ")));
+            (Names, ValueKind::Table(_)) => {
+                for (_, child) in node.entries() {
+                    Scalar.check(&child);
+                }
             }
-            (Filter(_) | Names, _) => node.error("must hold keys, each with a text"),
-            (List(_), _) if node.diagnostics.is_toml() => {
-                let header: String = node.path.split(['[', ']']).step_by(2).collect();
-                let first = format!("[[{header}]]");
-                node.error(format!(
-                    "must be a list, each item of which begins with {first}"
-                ));
+            (Table(keys), _) => node.error(format!("must hold keys (of {})", names(keys))),
+            (Names, _) => node.error("must hold keys, each with a text"),
+            (List(_), _) => {
+                node.error("must be a list, whose items begin with `- ` (in TOML, with `[[...]]`)");
             }
-            (List(_), _) => node.error("must be a list, whose items begin with `- `"),
-            (Words, ValueKind::Table(_)) => node.error("must be a list of words"),
+            (Words, _) => node.error("must be a list of words"),
             (Scalar | Nullable, ValueKind::Table(_) | ValueKind::Array(_)) => {
-                node.error("must be one value, not a list and not a table");
+                node.error("must be one value, not a list, a table or a TOML date");
             }
-            (Scalar | Nullable | Words, _) => {}
+            (Scalar | Nullable, _) => {}
         }
     }
+}
+
+fn names(keys: &[Key]) -> String {
+    let names: Vec<_> = keys.iter().map(|key| key.0).collect();
+    names.join(", ")
 }
 
 fn unknown_key(name: &str, keys: &[Key]) -> String {
@@ -186,7 +172,10 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
     } else if rest.starts_with('.') {
         format!("; write `{plain}:`, and the rest as a key below it")
     } else {
-        suggestion()
+        match suggestion() {
+            hint if hint.is_empty() => format!(" (known are {})", names(keys)),
+            hint => hint,
+        }
     };
     format!("unknown key \"{shown}\"{hint}")
 }
@@ -288,32 +277,26 @@ impl<'t> Node<'t> {
         self.get(key)
     }
 
-    /// The entries of a table, sorted by key; or the items of a list, whose keys are empty.
+    /// The entries of a table, sorted by key.
     pub(super) fn entries(&self) -> Vec<(&'t str, Self)> {
-        let mut entries: Vec<_> = match self.kind() {
-            ValueKind::Table(table) => (table.iter())
-                .map(|(key, value)| (key.as_str(), self.at(join(&self.path, key), Some(value))))
-                .collect(),
-            ValueKind::Array(items) => (items.iter().enumerate())
-                .map(|(index, item)| ("", self.at(format!("{}[{index}]", self.path), Some(item))))
-                .collect(),
-            _ => Vec::new(),
+        let ValueKind::Table(table) = self.kind() else {
+            return Vec::new();
         };
+        let mut entries: Vec<_> = (table.iter())
+            .map(|(key, value)| (key.as_str(), self.at(join(&self.path, key), Some(value))))
+            .collect();
         entries.sort_by_key(|entry| entry.0);
         entries
     }
 
-    /// The values of a table or a list.
-    pub(super) fn children(&self) -> impl Iterator<Item = Self> + use<'t> {
-        self.entries().into_iter().map(|(_, child)| child)
-    }
-
     /// The items of a list.
     pub(super) fn items(&self) -> Vec<Self> {
-        match self.kind() {
-            ValueKind::Array(_) => self.children().collect(),
-            _ => Vec::new(),
-        }
+        let ValueKind::Array(items) = self.kind() else {
+            return Vec::new();
+        };
+        (items.iter().enumerate())
+            .map(|(index, item)| self.at(format!("{}[{index}]", self.path), Some(item)))
+            .collect()
     }
 
     /// The tables in the list at `key`; [`Shape::check`] reports the other items.
@@ -324,7 +307,8 @@ impl<'t> Node<'t> {
     }
 
     pub(super) fn is_from_environment(&self) -> bool {
-        self.value.is_some_and(is_from_environment)
+        let place = self.value.and_then(Value::origin);
+        place.is_some_and(|place| place.starts_with(VARIABLE))
     }
 
     pub(super) fn error(&self, message: impl Into<String>) {

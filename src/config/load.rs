@@ -11,14 +11,17 @@ use url::Url;
 
 use super::{
     DEFAULT_YAML,
-    error::{Diagnostics, Errors, nearest, shown_variable, suggestion, variable_place},
-    files::{check_system_authorities, is_header_word, read_configuration},
+    error::{Diagnostics, Errors, shown_variable, suggestion, variable_place},
+    files::{is_header_word, read_configuration},
     formats,
     keys::{Key, Node, ROOT, Shape},
     model::{Account, Config, is_loopback},
     validate,
 };
 
+/// Shown when neither the file nor the environment gives an account.
+const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \
+    or VOBIZ_AUTH_TOKEN in the environment, or list one under `accounts` in a file given with --config.file";
 const PREFIX: &str = "VOBIZ_EXPORTER__";
 const AUTH_ID: &str = "VOBIZ_AUTH_ID";
 /// The variables of the account `default`, and its keys.
@@ -27,8 +30,6 @@ const ACCOUNT_VARIABLES: [(&str, &str); 3] = [
     ("VOBIZ_AUTH_TOKEN", "auth_token"),
     ("VOBIZ_AUTH_TOKEN_FILE", "auth_token_file"),
 ];
-/// Stands for the number of an item in a list, or for the id of an application.
-const NUMBER: &str = "#";
 
 type Variables = [(String, String)];
 
@@ -42,20 +43,17 @@ pub struct Loaded {
 }
 
 /// Loads the configuration: the embedded default, overridden by `file` (YAML; TOML if its name ends in
-/// `.toml`), overridden by `environment` (names and values, with U+FFFD in place of invalid UTF-8).
+/// `.toml`), overridden by environment `variables` (with U+FFFD in place of invalid UTF-8).
 ///
 /// Reads token files and CA files too, so that the start finds a missing one. Fails with all errors,
 /// none of which holds a secret.
-pub fn load(file: Option<&Path>, environment: &Variables) -> Result<Loaded, Errors> {
-    load_with(file, environment, false)
+pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, variables, false)
 }
 
 /// Loads the configuration like [`load()`], but reads no token file and leaves its token empty.
-pub fn load_without_secrets(
-    file: Option<&Path>,
-    environment: &Variables,
-) -> Result<Loaded, Errors> {
-    load_with(file, environment, true)
+pub fn load_without_secrets(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
+    load_with(file, variables, true)
 }
 
 fn load_with(
@@ -65,7 +63,6 @@ fn load_with(
 ) -> Result<Loaded, Errors> {
     let diagnostics = Diagnostics::new(file, without_secrets);
     check_variables(variables, &diagnostics);
-    check_system_authorities(variables, &diagnostics);
     let tree = layers(file, variables, &diagnostics);
     match validate::config(&Node::root(&tree, &diagnostics)) {
         Some(config) if diagnostics.error_count() == 0 => {
@@ -82,21 +79,20 @@ fn load_with(
 fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics) -> Value {
     let default = formats::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
     let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
-    if let Some(account) = environment_account(variables, operator.get("accounts"), diagnostics) {
-        let place = account.origin().map(str::to_owned);
-        let accounts = Value::new(place.as_ref(), vec![account]);
-        operator.insert("accounts".to_owned(), accounts);
-    }
+    add_account(&mut operator, variables, diagnostics);
     let operator = Value::new(None, operator);
-    let overrides = overrides(variables, &Node::root(&operator, diagnostics));
-    let layers = [default, operator.into_table().unwrap_or_default()];
-    match merge(layers, overrides) {
-        Ok(tree) => tree,
-        Err(error) => {
-            diagnostics.error_in_file(format!("cannot be layered: {error}"));
-            Value::new(None, ValueKind::Nil)
-        }
-    }
+    let root = Node::root(&operator, diagnostics);
+    // Checked here because a merge drops the lines of tables.
+    ROOT.check(&root);
+    let overrides = overrides(variables, &root);
+    let mut operator = operator.into_table().unwrap_or_default();
+    // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
+    // hides the default.
+    operator.retain(|key, value| ROOT.has_key(key) && value.kind != ValueKind::Nil);
+    merge([default, operator], overrides).unwrap_or_else(|error| {
+        diagnostics.error_in_file(format!("cannot be layered: {error}"));
+        Value::new(None, ValueKind::Nil)
+    })
 }
 
 fn merge(
@@ -115,27 +111,18 @@ fn merge(
     Ok(builder.build()?.cache)
 }
 
-/// The operator's layer. Its keys are checked here because a merge drops the lines of tables.
+/// The operator's layer.
 fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     let Some(text) = read_text(path, diagnostics) else {
-        diagnostics.incomplete.set(true);
         return Map::new();
     };
-    let errors = diagnostics.error_count();
-    let table = if diagnostics.is_toml() {
-        formats::toml(&text, &diagnostics.file, diagnostics)
+    let extension = path.extension().unwrap_or_default();
+    let parse = if extension.eq_ignore_ascii_case("toml") {
+        formats::toml
     } else {
-        formats::yaml(&text, &diagnostics.file, diagnostics)
+        formats::yaml
     };
-    let is_incomplete = diagnostics.error_count() > errors;
-    diagnostics.incomplete.set(is_incomplete);
-    let tree = Value::new(None, table);
-    ROOT.check(&Node::root(&tree, diagnostics));
-    let mut table = tree.into_table().unwrap_or_default();
-    // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
-    // hides the default.
-    table.retain(|key, value| ROOT.has_key(key) && value.kind != ValueKind::Nil);
-    table
+    parse(&text, &diagnostics.file, diagnostics)
 }
 
 fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
@@ -161,35 +148,42 @@ fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
     None
 }
 
-/// The account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Empty variables count as
-/// unset.
-fn environment_account(
+/// Adds the account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Empty variables count
+/// as unset.
+fn add_account(
+    operator: &mut Map<String, Value>,
     variables: &Variables,
-    file_accounts: Option<&Value>,
     diagnostics: &Diagnostics,
-) -> Option<Value> {
+) {
     let given: Vec<_> = (ACCOUNT_VARIABLES.into_iter())
         .filter_map(|(name, key)| {
             let (_, text) = variables.iter().find(|variable| variable.0 == name)?;
             Some((name, key, text.trim())).filter(|(_, _, text)| !text.is_empty())
         })
         .collect();
-    let (first, ..) = given.first()?;
-    let is_empty =
-        |accounts: &Value| matches!(&accounts.kind, ValueKind::Array(items) if items.is_empty());
-    if file_accounts.is_some_and(|accounts| !is_empty(accounts)) {
+    let has_accounts = match operator.get("accounts").map(|accounts| &accounts.kind) {
+        None | Some(ValueKind::Nil) => false,
+        Some(ValueKind::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    let Some((first, ..)) = given.first() else {
+        // A file that cannot be read may have accounts.
+        if !has_accounts && diagnostics.error_count() == 0 {
+            diagnostics.error_in_file(NO_ACCOUNT);
+        }
+        return;
+    };
+    if has_accounts {
         let names: Vec<_> = given.iter().map(|variable| variable.0).collect();
         diagnostics.warn(format!(
             "{} ignored: the configuration lists accounts of its own",
             names.join(", ")
         ));
-        return None;
+        return;
     }
     if *first != AUTH_ID {
         let message = "is set, but VOBIZ_AUTH_ID is not; both together make an account";
-        diagnostics.error_in_variable(first, message);
-        diagnostics.incomplete.set(true);
-        return None;
+        return diagnostics.error_in_variable(first, message);
     }
     let place = variable_place(AUTH_ID);
     let mut account = Map::from([("name".to_owned(), Value::new(Some(&place), "default"))]);
@@ -197,7 +191,9 @@ fn environment_account(
         let value = Value::new(Some(&variable_place(name)), text);
         account.insert(key.to_owned(), value);
     }
-    Some(Value::new(Some(&place), ValueKind::Table(account)))
+    let account = Value::new(Some(&place), account);
+    let accounts = Value::new(Some(&place), vec![account]);
+    operator.insert("accounts".to_owned(), accounts);
 }
 
 /// The keys that `VOBIZ_EXPORTER__...` variables set, as paths of the `config` crate, and their values.
@@ -209,7 +205,7 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        match target(rest, &ROOT, operator) {
+        match target(Some(rest), &ROOT, operator) {
             Ok((path, shape)) => {
                 let is_null = text.is_empty() && matches!(shape, Shape::Nullable);
                 let text = Some(text.as_str()).filter(|_| !is_null);
@@ -221,89 +217,86 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
     found
 }
 
-/// The path that the rest of a variable's name means, and the shape of the value there.
+/// The path that a variable's name means, and the shape of the value there. `rest` is what follows in
+/// the name of the variable after the part for `node`.
 fn target(
-    rest: &str,
+    rest: Option<&str>,
     shape: &'static Shape,
     node: &Node<'_>,
 ) -> Result<(String, &'static Shape), String> {
-    let (part, further) = match rest.split_once("__") {
-        Some((part, further)) => (part, Some(further)),
-        None => (rest, None),
+    let path = &node.path;
+    // A key may hold two underscores itself, so that the name is not split at them.
+    let after = |part: &str| match rest?.strip_prefix(part)? {
+        "" => Some(None),
+        further => further.strip_prefix("__").map(Some),
     };
-    let (below, node) = match shape {
-        Shape::Names => {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            return if !rest.is_empty() && rest.chars().all(is_plain) {
-                Ok((format!("{}.{rest}", node.path), &Shape::Scalar))
-            } else {
-                Err("such an id can only be written in the file".to_owned())
-            };
-        }
-        Shape::Table(keys) => {
-            let key = keys.iter().find(|key| key.0.to_ascii_uppercase() == part);
-            let Key(key, below) = key.ok_or_else(|| unknown_variable(part, keys))?;
-            (below, node.child(key))
-        }
-        Shape::List(item) => {
-            let items = node.items();
-            let count = items.len();
-            let mut numbered = items.into_iter().enumerate();
-            let child = numbered.find(|(index, _)| index.to_string() == part);
-            let path = &node.path;
-            let message = format!(
-                "unknown variable: {path} has {count} items, numbered from 0; the environment \
-                 cannot add one"
-            );
-            (*item, child.ok_or(message)?.1)
-        }
-        _ => return Err("unknown variable".to_owned()),
-    };
-    match (below, further) {
+    match (shape, rest) {
         (Shape::Misplaced(message), _) => Err((*message).to_owned()),
-        (Shape::Filter(_), _) => {
-            Err("filters cannot be set by the environment; write them in the file".to_owned())
+        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((path.clone(), shape)),
+        (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => {
+            Err(format!("unknown variable: there is no key below {path}"))
         }
-        (Shape::Scalar | Shape::Nullable | Shape::Words, None) => Ok((node.path, below)),
-        (Shape::Scalar | Shape::Nullable | Shape::Words, Some(_)) => Err(format!(
-            "unknown variable: there is no key below {}",
-            node.path
-        )),
-        (_, None) => Err(format!("is not one value; name a key below {}", node.path)),
-        (_, Some(further)) => target(further, below, &node),
+        (_, None) => Err(format!("is not one value; name a key below {path}")),
+        (Shape::Table(keys), Some(rest)) => (keys.iter())
+            .find_map(|Key(key, below)| {
+                let further = after(&key.to_ascii_uppercase())?;
+                Some(target(further, below, &node.child(key)))
+            })
+            .unwrap_or_else(|| Err(unknown_variable(rest, keys))),
+        (Shape::List(item), Some(_)) => {
+            let items = node.items();
+            let mut numbered = items.iter().enumerate();
+            let found = numbered.find_map(|(index, child)| {
+                let further = after(&index.to_string())?;
+                Some(target(further, item, child))
+            });
+            found.unwrap_or_else(|| {
+                Err(format!(
+                    "unknown variable: {path} has {} items, numbered from 0; the environment \
+                     cannot add one",
+                    items.len()
+                ))
+            })
+        }
+        (Shape::Names, Some(id)) => {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if id.is_empty() || !id.chars().all(is_plain) {
+                return Err("such an id can only be written in the file".to_owned());
+            }
+            Ok((format!("{path}.{id}"), &Shape::Scalar))
+        }
     }
 }
 
-fn unknown_variable(part: &str, keys: &[Key]) -> String {
+fn unknown_variable(rest: &str, keys: &[Key]) -> String {
+    let part = rest.split("__").next().unwrap_or_default();
     if part.is_empty() {
         return "unknown variable: it ends too early".to_owned();
     }
     let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
-    let hint = suggestion(part, names.iter().map(String::as_str));
-    let case = if names.contains(&part.to_ascii_uppercase()) {
-        " (names are written in capitals)"
-    } else {
-        ""
-    };
+    let hint = suggestion(&part.to_ascii_uppercase(), names.iter().map(String::as_str));
     let shown = shown_variable(part);
-    format!("unknown variable: there is no {shown}{case}{hint}")
+    format!("unknown variable: there is no {shown}{hint}")
 }
 
 /// Refuses our variables with invalid UTF-8, and warns of misspelt ones. Without that, a setting would
 /// silently have no effect.
 fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
-    let mut known: Vec<_> = ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()).into();
-    collect_names(&ROOT, PREFIX.trim_end_matches('_'), &mut known);
+    let mut known = variable_names(&ROOT, PREFIX.trim_end_matches('_'));
+    known.extend(ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()));
     for (name, value) in variables {
         let is_broken = |text: &str| text.contains(char::REPLACEMENT_CHARACTER);
         if name.starts_with("VOBIZ_") && (is_broken(name) || is_broken(value)) {
             diagnostics.error_in_variable(name, "is not UTF-8 text");
-            diagnostics.silence_variable(name);
         }
-        if !name.starts_with(PREFIX)
-            && !known.contains(name)
-            && let Some(meant) = likely_name(name, &known)
-        {
+        if name.starts_with(PREFIX) || known.contains(name) {
+            continue;
+        }
+        let is_near = |known: &&String| match (letters(name), letters(known)) {
+            (Some(given), Some(known)) => strsim::levenshtein(&given, &known) <= 1,
+            _ => false,
+        };
+        if let Some(meant) = known.iter().find(is_near) {
             let shown = shown_variable(name);
             diagnostics.warn(format!(
                 "environment variable {shown} is ignored; did you mean {meant}?"
@@ -312,64 +305,38 @@ fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
     }
 }
 
-/// Adds the names of the variables for `shape` and below, with [`NUMBER`] in place of numbers.
-fn collect_names(shape: &Shape, name: &str, names: &mut Vec<String>) {
+/// The names of the variables for `shape` and below, with 0 as the number of each item.
+fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
-        Shape::Scalar | Shape::Nullable | Shape::Words => names.push(name.to_owned()),
-        Shape::Table(keys) => {
-            for Key(key, below) in *keys {
-                let name = format!("{name}__{}", key.to_ascii_uppercase());
-                collect_names(below, &name, names);
-            }
-        }
-        Shape::List(item) => collect_names(item, &format!("{name}__{NUMBER}"), names),
-        Shape::Names => names.push(format!("{name}__{NUMBER}")),
-        Shape::Filter(_) | Shape::Misplaced(_) => {}
+        Shape::Table(keys) => (keys.iter())
+            .map(|Key(key, below)| (format!("{name}__{}", key.to_ascii_uppercase()), below))
+            .flat_map(|(name, below)| variable_names(below, &name))
+            .collect(),
+        Shape::List(item) => variable_names(item, &format!("{name}__0")),
+        Shape::Names => vec![format!("{name}__0")],
+        _ => vec![name.to_owned()],
     }
 }
 
-/// The known name that is nearest to `name`, if it is near, with the numbers of `name`.
-fn likely_name(name: &str, known: &[String]) -> Option<String> {
-    let stems: Vec<_> = known.iter().filter_map(|known| stem(known)).collect();
-    let stems_only = stems.iter().map(String::as_str);
-    let meant = nearest(&stem(name)?, stems_only, |stem| 1 + stem.len() / 6)?;
-    let meant = stems.iter().position(|stem| stem == meant)?;
-    let numbers = name.split(|c: char| !c.is_ascii_digit());
-    let numbers = numbers.filter(|number| !number.is_empty());
-    Some(numbers.fold(known[meant].clone(), |name, number| {
-        name.replacen(NUMBER, number, 1)
-    }))
-}
-
-/// The letters of a name in capitals, without its prefix: case, underscores, numbers and a missing
-/// second word of the prefix are the usual errors. `None` for another program's name.
-fn stem(name: &str) -> Option<String> {
-    let letters = name.chars().filter(char::is_ascii_alphabetic);
-    let letters: String = letters.map(|c| c.to_ascii_uppercase()).collect();
-    let rest = letters.strip_prefix("VOBIZ")?;
-    Some(rest.strip_prefix("EXPORTER").unwrap_or(rest).to_owned())
+/// The letters of a variable's name without its prefix; `None` for another program's variable. Wrong
+/// case, underscores and numbers, and half a prefix, are the usual errors.
+fn letters(name: &str) -> Option<String> {
+    let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
+    let letters = letters.to_ascii_uppercase();
+    Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
 /// Warns of proxy variables that an account would use and that hold no proxy's URL.
 fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Diagnostics) {
-    for (scheme, names) in [
-        (Some("https"), ["HTTPS_PROXY", "https_proxy"]),
-        (Some("http"), ["HTTP_PROXY", "http_proxy"]),
-        (None, ["ALL_PROXY", "all_proxy"]),
-    ] {
+    for (name, value) in variables {
+        let lower = name.to_ascii_lowercase();
+        let scheme = lower.strip_suffix("_proxy").unwrap_or_default();
         let is_used = accounts.iter().map(|account| &account.api).any(|api| {
-            scheme.is_none_or(|scheme| api.base_url.scheme() == scheme)
+            [api.base_url.scheme(), "all"].contains(&scheme)
                 && api.proxy_url.is_none()
                 && !is_loopback(&api.base_url)
         });
-        // The client uses the first one that is set, even if it is empty.
-        let set =
-            (names.iter()).find_map(|name| variables.iter().find(|variable| variable.0 == **name));
-        if let Some((name, value)) = set
-            && is_used
-            && !value.is_empty()
-            && !is_proxy(value)
-        {
+        if is_used && !value.is_empty() && !is_proxy(value) {
             diagnostics.warn(format!(
                 "{name} ignored: it is not the URL of a proxy, such as http://proxy.example:3128"
             ));
@@ -379,11 +346,8 @@ fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Di
 
 /// Whether `value` is a proxy's URL. The default scheme is `http`.
 fn is_proxy(value: &str) -> bool {
-    let url = if value.contains("://") {
-        Url::parse(value)
-    } else {
-        Url::parse(&format!("http://{value}"))
-    };
+    let scheme = if value.contains("://") { "" } else { "http://" };
+    let url = Url::parse(&format!("{scheme}{value}"));
     let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
     is_header_word(value) && url.is_ok_and(|url| url.has_host() && schemes.contains(&url.scheme()))
 }

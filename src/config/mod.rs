@@ -13,6 +13,7 @@ mod formats;
 mod keys;
 mod load;
 mod model;
+mod pattern;
 mod token;
 mod validate;
 mod values;
@@ -20,9 +21,10 @@ mod values;
 pub use error::{ConfigError, Errors};
 pub use load::{Loaded, load, load_without_secrets};
 pub use model::{
-    Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-    Optional, Pattern, PatternError, Poll, Probe, Watch, is_loopback,
+    Account, Api, ApiToken, Config, DetailMode, Details, Group, GroupMatch, Metrics, Optional,
+    Poll, Probe, Watch, is_loopback,
 };
+pub use pattern::Pattern;
 pub use token::{TokenFile, TokenFileError};
 
 /// The embedded default file: every key with its meaning, its default and its unit.

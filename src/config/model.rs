@@ -1,26 +1,20 @@
 //! The settings as types, and their redacted form. Values are valid; nothing is parsed later.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt, mem,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
     path::PathBuf,
     time::Duration,
 };
 
 use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
-use regex_automata::{
-    meta::{self, Regex},
-    nfa::thompson::WhichCaptures,
-};
-use regex_syntax::{
-    ast::Span,
-    hir::{Hir, Look},
-};
 use secrecy::SecretString;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 use url::{Host, Url};
 
+use super::pattern::Pattern;
+pub use crate::telemetry::labels::Watch;
 use crate::telemetry::labels::closed_label;
 
 /// Everything the process needs to know.
@@ -57,8 +51,8 @@ pub struct Account {
     /// The token and its source.
     #[serde(flatten)]
     pub token: ApiToken,
-    /// `accounts[].filter`, sent with every list request.
-    pub filter: Filter,
+    /// `accounts[].filter`: the list's own parameters, sent with every list request.
+    pub filter: BTreeMap<String, String>,
     /// The schedule of walks.
     pub poll: Poll,
     /// How requests are made.
@@ -86,10 +80,6 @@ pub enum ApiToken {
         initial: SecretString,
     },
 }
-
-/// The list's own filter parameters as name and value, in the API's order of names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter(pub Vec<(&'static str, String)>);
 
 /// `poll`: the schedule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -231,155 +221,6 @@ pub struct GroupMatch {
     pub sub_account: Option<Pattern>,
 }
 
-closed_label! {
-    /// How much an endpoint matters to the operator; the `watch` label.
-    #[derive(Default)]
-    Watch {
-        /// An alert needs attention at once.
-        Page = "page",
-        /// An alert can wait for working hours.
-        #[default]
-        Notice = "notice",
-        /// No alert.
-        Ignore = "ignore",
-    }
-}
-
-/// Memory of all compiled expressions of a configuration together, in bytes.
-const MAX_COMPILED: usize = 10_000_000;
-/// The longest expression, in bytes. Parsing alone takes up to some thousand times as much memory.
-const MAX_LENGTH: usize = 16 << 10;
-
-/// A regular expression that matches whole texts.
-///
-/// The engine of the `regex` crate tells how large an expression is, and takes a parsed one, which is
-/// anchored here; that crate's own API does neither.
-#[derive(Clone)]
-pub struct Pattern {
-    text: String,
-    regex: Regex,
-}
-
-/// Why an expression is refused; does not repeat the expression.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
-    /// The text is no regular expression.
-    #[error("the regular expression does not compile at character {character}: {reason}")]
-    Syntax {
-        /// The position in characters, from 1.
-        character: usize,
-        /// The parser's reason.
-        reason: String,
-    },
-    /// The text is too long.
-    #[error("is longer than {} KiB", MAX_LENGTH >> 10)]
-    TooLong,
-    /// The expression takes too much memory, alone or with those before it.
-    #[error(
-        "takes the expressions of all groups above {} MB of memory; use smaller classes, such as \
-         [A-Za-z] instead of \\w, or fewer repetitions",
-        MAX_COMPILED / 1_000_000
-    )]
-    TooLarge,
-}
-
-impl Pattern {
-    /// Compiles `text`.
-    pub fn new(text: &str) -> Result<Self, PatternError> {
-        Self::within(text, MAX_COMPILED)
-    }
-
-    /// Whether the expression matches the whole of `text`.
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
-    }
-
-    /// The expression as written.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Compiles `text` to at most `limit` bytes.
-    fn within(text: &str, limit: usize) -> Result<Self, PatternError> {
-        if text.len() > MAX_LENGTH {
-            return Err(PatternError::TooLong);
-        }
-        let parsed = regex_syntax::parse(text).map_err(|error| match error {
-            regex_syntax::Error::Parse(error) => syntax(text, error.kind(), error.span()),
-            regex_syntax::Error::Translate(error) => syntax(text, error.kind(), error.span()),
-            _ => PatternError::TooLarge,
-        })?;
-        let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
-        // One-pass and dense automata take most of the memory and save 5 % of the time.
-        let config = meta::Config::new()
-            .nfa_size_limit(Some(limit))
-            .which_captures(WhichCaptures::None)
-            .onepass(false)
-            .dfa(false);
-        let regex = Regex::builder().configure(config).build_from_hir(&whole);
-        regex
-            .ok()
-            .filter(|regex| regex.memory_usage() <= limit)
-            .map(|regex| Self {
-                text: text.to_owned(),
-                regex,
-            })
-            .ok_or(PatternError::TooLarge)
-    }
-}
-
-impl fmt::Debug for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pattern").field(&self.text).finish()
-    }
-}
-
-/// Compiles the expressions of one configuration within a shared memory limit. Equal expressions are
-/// compiled once: hundreds of accounts may have the same groups.
-#[derive(Debug)]
-pub(super) struct Patterns {
-    compiled: HashMap<String, Pattern>,
-    /// The bytes for further expressions; 0 after one that was too large. A thousand such expressions
-    /// would take a minute.
-    left: usize,
-}
-
-impl Default for Patterns {
-    fn default() -> Self {
-        Self {
-            compiled: HashMap::new(),
-            left: MAX_COMPILED,
-        }
-    }
-}
-
-impl Patterns {
-    /// Compiles `text`; after an expression that was too large, only checks it.
-    pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, PatternError> {
-        if let Some(pattern) = self.compiled.get(text) {
-            return Ok(Some(pattern.clone()));
-        }
-        match Pattern::within(text, self.left) {
-            Ok(pattern) => {
-                self.left -= pattern.regex.memory_usage();
-                self.compiled.insert(text.to_owned(), pattern.clone());
-                Ok(Some(pattern))
-            }
-            // One message is enough.
-            Err(PatternError::TooLarge) if mem::take(&mut self.left) == 0 => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn syntax(text: &str, kind: &impl ToString, span: &Span) -> PatternError {
-    let before = text.get(..span.start.offset).unwrap_or(text);
-    PatternError::Syntax {
-        character: 1 + before.chars().count(),
-        reason: kind.to_string(),
-    }
-}
-
 /// A duration as people write it; it can be parsed again.
 pub(super) fn format_duration(duration: Duration) -> String {
     static PRINTER: SpanPrinter = SpanPrinter::new()
@@ -436,40 +277,5 @@ impl Serialize for Api {
 
 /// A proxy's scheme, host and port. User name, path and query may hold secrets, too.
 fn redacted_proxy(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url
-        .port()
-        .map_or_else(String::new, |port| format!(":{port}"));
-    format!("{}://{host}{port}/", url.scheme())
-}
-
-impl Serialize for Filter {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-impl Serialize for Pattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Pattern;
-
-    #[test]
-    fn an_expression_matches_whole_texts_whatever_stands_in_it() {
-        for (text, yes, no) in [
-            ("a|ab", "ab", "abc"),
-            ("", "", "a"),
-            ("(?m)a$", "a", "a\nb"),
-            ("(?x)a # comment", "a", "ab"),
-        ] {
-            let pattern = Pattern::new(text).unwrap();
-            assert!(pattern.is_match(yes) && !pattern.is_match(no), "{text}");
-        }
-        assert!(Pattern::new("a)(b").is_err());
-    }
+    format!("{}/", url.origin().ascii_serialization())
 }

@@ -9,12 +9,14 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
-    files::{ReadError, is_header_word, read_regular},
+    files::{is_header_word, read_regular},
     model::ApiToken,
 };
 
 /// A token file, in bytes. A token is a header value.
 const MAX_TOKEN: u64 = 16 << 10;
+const NO_TOKEN: &str =
+    "holds something that is not a token (one line of printable ASCII without spaces)";
 /// A walk waits so long for the token file, which may be on a network share that does not respond.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -45,68 +47,20 @@ impl TokenFileError {
 ///
 /// Blocks while it reads at most 16 KiB. On a network share, that may take unlimited time.
 pub(super) fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
-    let token = match read_regular(path, MAX_TOKEN) {
-        Err(ReadError::Io(source)) => {
-            return Err(TokenFileError::new(
-                path,
-                format!("cannot be read: {source}"),
-            ));
-        }
-        Err(ReadError::NotRegular) => {
-            return Err(TokenFileError::new(path, "is not a regular file"));
-        }
-        Err(ReadError::TooLarge(_)) => Err(TokenFault::Unfit),
-        Ok(bytes) => std::str::from_utf8(&bytes).map_or(Err(TokenFault::Unfit), parse_token),
-    };
-    token.map_err(|fault| {
-        let reason = match fault {
-            TokenFault::Empty => "is empty",
-            TokenFault::Unfit => {
-                "holds something that is not a token (one line of printable ASCII without spaces)"
-            }
-        };
-        TokenFileError::new(path, reason)
-    })
+    let bytes = read_regular(path, MAX_TOKEN)
+        .map_err(|error| TokenFileError::new(path, format!("cannot be read: {error}")))?;
+    let token = std::str::from_utf8(&bytes).map_or(Err(NO_TOKEN), parse_token);
+    token.map_err(|reason| TokenFileError::new(path, reason))
 }
 
-/// Why a text is no token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TokenFault {
-    Empty,
-    Unfit,
-}
-
-/// The token in `text`, without surrounding white space.
-pub(super) fn parse_token(text: &str) -> Result<SecretString, TokenFault> {
+/// The token in `text`, without surrounding white space. The error continues a sentence that begins
+/// with its place.
+pub(super) fn parse_token(text: &str) -> Result<SecretString, &'static str> {
     match text.trim() {
-        "" => Err(TokenFault::Empty),
+        "" => Err("is empty"),
         token if is_header_word(token) => Ok(SecretString::from(token)),
-        _ => Err(TokenFault::Unfit),
+        _ => Err(NO_TOKEN),
     }
-}
-
-/// A form that a token should not have, such as JSON. The token is used in any case.
-pub(super) fn suspicious_form(token: &SecretString) -> Option<&'static str> {
-    let token = token.expose_secret();
-    let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
-    if token.contains("${") {
-        Some("a placeholder")
-    } else if token.starts_with(['{', '[']) {
-        Some("JSON")
-    } else if token.starts_with(is_quote) || token.ends_with(is_quote) {
-        Some("a text in quotes")
-    } else {
-        is_assignment(token).then_some("KEY=value")
-    }
-}
-
-/// Whether `text` has the form `KEY=value`. The padding of base64 does not make it one.
-fn is_assignment(text: &str) -> bool {
-    text.split_once('=').is_some_and(|(key, value)| {
-        key.starts_with(|c: char| !c.is_ascii_digit())
-            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !value.trim_start_matches('=').is_empty()
-    })
 }
 
 type Read = Result<SecretString, TokenFileError>;
@@ -188,7 +142,7 @@ mod tests {
 
     static READS: AtomicU32 = AtomicU32::new(0);
 
-    /// Reads even a pipe, which hangs until another process writes into it.
+    /// Reads a named pipe, too. Reading one hangs until another process writes to it.
     fn read(path: &Path) -> Read {
         READS.fetch_add(1, Ordering::Relaxed);
         let text = fs::read_to_string(path);
@@ -210,12 +164,13 @@ mod tests {
             })
         };
 
-        // A paused clock stands still while a thread reads: it is moved by hand.
+        // A paused clock does not advance while a thread reads the file, so the test advances it.
         let (first, ()) = tokio::join!(token.reload(), advance(READ_TIMEOUT));
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // Ends the read, for which the test's runtime waits, before an assertion can fail.
+        // This write ends the read. The runtime waits for the read at its end, so it must end
+        // before an assertion fails.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {
@@ -262,13 +217,14 @@ mod tests {
         let error = read_token_file(empty.path()).unwrap_err();
         assert_eq!(error.reason(), "is empty");
 
-        let long = vec![b'x'; 20_000];
+        let long = file("x".repeat(20_000).as_bytes());
+        let error = read_token_file(long.path()).unwrap_err();
+        assert_eq!(error.reason(), "cannot be read: it is larger than 16.0 KiB");
         for content in [
             &b"s3cret\ntoken"[..],
             b"s3cret\x00",
             "s3cret\u{e9}".as_bytes(),
             b"s3cret\xff",
-            &long,
         ] {
             let unfit = file(content);
             let error = read_token_file(unfit.path()).unwrap_err();
@@ -292,7 +248,10 @@ mod tests {
             let error = read_token_file(path).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("token file {} is not a regular file", path.display())
+                format!(
+                    "token file {} cannot be read: it is not a regular file",
+                    path.display()
+                )
             );
         }
     }
@@ -303,7 +262,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("..2024")).unwrap();
         std::fs::write(at("..2024").join("token"), "s3cret").unwrap();
-        // As Kubernetes mounts a secret: a link to a file below a linked folder.
+        // Kubernetes mounts a secret in this way: as a link to a file in a linked folder.
         std::os::unix::fs::symlink("..2024", at("..data")).unwrap();
         std::os::unix::fs::symlink("..data/token", at("token")).unwrap();
         let token = read_token_file(&at("token")).unwrap();

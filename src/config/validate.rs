@@ -1,7 +1,7 @@
 //! From the tree of values to a valid [`Config`], or to all its errors.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
@@ -12,18 +12,16 @@ use url::Url;
 use super::{
     error::{Diagnostics, UNNAMED_FILE, shown_file},
     files::{ca_file, is_header_word},
-    keys::{FILTERS, Node, Section},
+    keys::{Node, Section},
     model::{
-        Account, Api, ApiToken, Config, DetailMode, Details, Filter, Group, GroupMatch, Metrics,
-        Optional, Pattern, Patterns, Poll, Probe, Watch, format_duration, is_loopback,
+        Account, Api, ApiToken, Config, DetailMode, Details, Group, GroupMatch, Metrics, Optional,
+        Poll, Probe, Watch, format_duration, is_loopback,
     },
-    token::{TokenFault, parse_token, read_token_file, suspicious_form},
+    pattern::{Pattern, Patterns},
+    token::{parse_token, read_token_file},
     values::{duration, number, size, whole},
 };
 
-/// Shown when neither the file nor the environment gives an account.
-const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \
-    or VOBIZ_AUTH_TOKEN in the environment, or list one under `accounts` in a file given with --config.file";
 /// A snapshot stores a group's number in two bytes.
 const MAX_GROUPS: usize = 1000;
 /// The deadline where none is set and the interval is long enough.
@@ -37,23 +35,14 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// The configuration in the tree at `root`; `None` after an error.
 pub(super) fn config(root: &Node<'_>) -> Option<Config> {
-    let (list, nodes) = (root.child("accounts"), root.tables("accounts"));
-    let is_list = matches!(list.kind(), ValueKind::Array(_) | ValueKind::Nil);
-    if is_list && nodes.is_empty() && !root.diagnostics.incomplete.get() {
-        root.diagnostics.error_in_file(NO_ACCOUNT);
-    }
     // Without an account, nothing else reads the settings at the top level.
     settings(root, root);
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
     let probe = probe(&Section::new("probe", root, root));
-    let mut reader = AccountReader {
-        root: root.clone(),
-        patterns: Patterns::default(),
-        names: HashMap::new(),
-        rates: HashMap::new(),
-    };
-    let accounts: Vec<_> = nodes.iter().map(|node| reader.account(node)).collect();
+    let mut reader = AccountReader::default();
+    let nodes = root.tables("accounts").into_iter();
+    let accounts: Vec<_> = nodes.map(|node| reader.account(&node, root)).collect();
     Some(Config {
         max_concurrent_requests,
         probe: probe?,
@@ -123,11 +112,10 @@ fn details(section: &Section<'_>) -> Option<Details> {
 
 fn metrics(section: &Section<'_>) -> Option<Metrics> {
     let groups = |value: &Node<'_>| {
-        let mut groups = BTreeSet::new();
-        value.each_word(|place, word| {
-            groups.extend(place.find(word, Optional::LABELS, &Optional::ALL));
-        });
-        Some(groups)
+        let words = value.words().into_iter();
+        let find =
+            |(place, word): (Node<'_>, &str)| place.find(word, Optional::LABELS, &Optional::ALL);
+        Some(words.filter_map(find).collect())
     };
     section.valid(Metrics {
         groups: section.read("groups", groups),
@@ -145,7 +133,7 @@ fn poll(section: &Section<'_>) -> Option<Poll> {
     let longest = interval * 5 / 6;
     let deadline = match deadline {
         Some(deadline) if deadline > interval => {
-            report_deadline(section, [deadline, interval, longest]);
+            report_deadline(section, deadline, interval, longest);
             longest
         }
         Some(deadline) => deadline,
@@ -174,13 +162,13 @@ fn poll(section: &Section<'_>) -> Option<Poll> {
 
 /// A deadline above the interval is an error where it is written. An account may shorten its interval
 /// without knowledge of the global deadline; then the longest usual one is used.
-fn report_deadline(section: &Section<'_>, times: [Duration; 3]) {
-    let [deadline, interval, longest] = times.map(format_duration);
+fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration, used: Duration) {
+    let [deadline, interval, used] = [deadline, interval, used].map(format_duration);
     let own = &section.own;
     if own.has("interval") && !own.has("deadline") {
         own.diagnostics.warn(format!(
             "{}: the inherited deadline {deadline} is above this account's interval {interval}; \
-             {longest} is used",
+             {used} is used",
             own.path
         ));
     } else {
@@ -193,6 +181,7 @@ fn report_deadline(section: &Section<'_>, times: [Duration; 3]) {
 
 fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
+    let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
     let base_url = section.read("base_url", |node| base_url(node).map(Some));
     // An inherited file is read once, at the top level: it may hold hundreds of certificates.
     let authorities = |node: &Node<'_>| {
@@ -212,7 +201,7 @@ fn api(section: &Section<'_>) -> Option<Api> {
         request_timeout: section.read("request_timeout", timeout()),
         max_page_bytes: section.read("max_page_bytes", size(16 << 10..=1 << 30)),
         retries: section.read("retries", whole(0..=10)),
-        proxy_url: section.read_nullable("proxy_url", proxy_url),
+        proxy_url: section.read_nullable("proxy_url", proxy),
         ca_file: section.read_nullable("ca_file", authorities),
         // At the end, so that the errors of all other keys are reported.
         base_url: base_url?,
@@ -250,19 +239,12 @@ fn base_url(node: &Node<'_>) -> Option<Url> {
             "must not hold credentials; set `auth_id` and `auth_token_file` of the account",
         );
     }
-    if url.query().is_some() {
-        return node.reject("must not hold a query (`?...`); filters have their own key");
-    }
-    if url.fragment().is_some() {
-        return node.reject("must not hold a fragment (`#...`)");
+    if url.query().is_some() || url.fragment().is_some() {
+        return node.reject("must end with the path, not with `?...` (see `filter`) or `#...`");
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Some(url)
-}
-
-fn proxy_url(node: &Node<'_>) -> Option<Url> {
-    url(node, "http://proxy.example:3128")
 }
 
 fn url(node: &Node<'_>, example: &str) -> Option<Url> {
@@ -273,8 +255,8 @@ fn url(node: &Node<'_>, example: &str) -> Option<Url> {
 }
 
 /// Reads accounts one after the other.
+#[derive(Default)]
 struct AccountReader<'t> {
-    root: Node<'t>,
     patterns: Patterns,
     names: Names<'t>,
     /// The first account with a base URL and auth id, and its rate.
@@ -285,15 +267,13 @@ struct AccountReader<'t> {
 type Names<'t> = HashMap<&'t str, String>;
 
 impl<'t> AccountReader<'t> {
-    fn account(&mut self, node: &Node<'t>) -> Option<Account> {
+    fn account(&mut self, node: &Node<'t>, root: &Node<'t>) -> Option<Account> {
         let needs = "needs a `name`: it is the `account` label of every series";
-        let name = unique_name(node, needs, &mut self.names, |first| {
-            format!("the name is taken by {first}.name; names must differ")
-        });
+        let name = unique_name(node, needs, &mut self.names, "names must differ");
         let auth_id = auth_id(node);
         let token = token(node);
         let filter = filter(&node.child("filter"));
-        let (poll, api, details, metrics) = settings(node, &self.root);
+        let (poll, api, details, metrics) = settings(node, root);
         if let (Some(auth_id), Some(api)) = (&auth_id, &api) {
             self.check_rate(auth_id, api, node);
         }
@@ -328,17 +308,17 @@ impl<'t> AccountReader<'t> {
     }
 }
 
-/// The `name` of `owner`, which `names` does not have yet.
+/// The `name` of `owner`, which `names` does not have yet; `hint` is for a repeated one.
 fn unique_name<'t>(
     owner: &Node<'t>,
     needs: &str,
     names: &mut Names<'t>,
-    repeated: impl FnOnce(&str) -> String,
+    hint: &str,
 ) -> Option<String> {
     let node = owner.required("name", needs)?;
     let name = node.name()?;
     match names.get(name) {
-        Some(first) => node.error(repeated(first)),
+        Some(first) => node.error(format!("is also the name of {first}; {hint}")),
         None => _ = names.insert(name, owner.path.clone()),
     }
     Some(name.to_owned())
@@ -359,7 +339,10 @@ fn auth_id(account: &Node<'_>) -> Option<String> {
 
 fn token(account: &Node<'_>) -> Option<ApiToken> {
     match (account.get("auth_token"), account.get("auth_token_file")) {
-        (Some(inline), None) => inline_token(&inline),
+        (Some(inline), None) => match parse_token(inline.text()?) {
+            Ok(token) => Some(ApiToken::Inline(token)),
+            Err(reason) => inline.reject(reason),
+        },
         (None, Some(file)) => file_token(&file),
         (Some(inline), Some(file)) => {
             // A variable that overrides a file is the one to remove.
@@ -370,33 +353,15 @@ fn token(account: &Node<'_>) -> Option<ApiToken> {
             )
         }
         (None, None) => {
-            let needs = "needs `auth_token_file` or `auth_token`";
-            let nodes = ["auth_token", "auth_token_file"].map(|key| account.child(key));
-            if let Some(variable) = nodes.iter().find(|node| node.is_from_environment()) {
-                return variable.reject(format!(
-                    "is set to nothing, but the account {needs}; unset it, or give it a value"
-                ));
-            }
-            let is_null = account.has("auth_token") || account.has("auth_token_file");
-            let hint = " (the value reads as null; write it in quotes)";
-            account.reject(needs.to_owned() + if is_null { hint } else { "" })
+            let keys = ["auth_token", "auth_token_file"];
+            let Some(written) = keys.into_iter().find(|key| account.has(key)) else {
+                return account.reject("needs `auth_token_file` or `auth_token`");
+            };
+            account.child(written).reject(
+                "is empty or null, but the account needs a token; give it a value (in quotes in \
+                 YAML), or remove it",
+            )
         }
-    }
-}
-
-fn inline_token(node: &Node<'_>) -> Option<ApiToken> {
-    match parse_token(node.text()?) {
-        Ok(token) => {
-            if let Some(form) = suspicious_form(&token) {
-                let path = &node.path;
-                node.diagnostics.warn(format!(
-                    "{path}: looks like {form}; it must be the token alone"
-                ));
-            }
-            Some(ApiToken::Inline(token))
-        }
-        Err(TokenFault::Empty) => node.reject("must not be empty"),
-        Err(TokenFault::Unfit) => node.reject("must be one line of printable ASCII without spaces"),
     }
 }
 
@@ -409,16 +374,7 @@ fn file_token(node: &Node<'_>) -> Option<ApiToken> {
         read_token_file(&path)
     };
     match token {
-        Ok(initial) => {
-            if let Some(form) = suspicious_form(&initial) {
-                node.diagnostics.warn(format!(
-                    "{}: the content of token file {} looks like {form}; it must be the token alone",
-                    node.path,
-                    path.display()
-                ));
-            }
-            Some(ApiToken::File { path, initial })
-        }
+        Ok(initial) => Some(ApiToken::File { path, initial }),
         Err(error) if name == UNNAMED_FILE => node.reject(format!(
             "{name} {}; a token itself belongs in `auth_token`",
             error.reason()
@@ -427,10 +383,8 @@ fn file_token(node: &Node<'_>) -> Option<ApiToken> {
     }
 }
 
-/// The filter in the API's order of names. The check of keys reports unknown ones.
-fn filter(node: &Node<'_>) -> Filter {
-    let read = |&name: &&'static str| {
-        let value = node.get(name)?;
+fn filter(node: &Node<'_>) -> BTreeMap<String, String> {
+    let read = |(name, value): (&str, Node<'_>)| {
         let text = value.text()?;
         match name {
             "application_id__exact" if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -439,10 +393,10 @@ fn filter(node: &Node<'_>) -> Filter {
             "application_id__isnull" if !matches!(text, "true" | "false") => {
                 value.reject("must be \"true\" or \"false\", in quotes")
             }
-            _ => Some((name, text.to_owned())),
+            _ => Some((name.to_owned(), text.to_owned())),
         }
     };
-    Filter(FILTERS.iter().filter_map(read).collect())
+    node.entries().into_iter().filter_map(read).collect()
 }
 
 fn applications(node: &Node<'_>) -> BTreeMap<String, String> {
@@ -463,12 +417,8 @@ fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
     let mut names = Names::new();
     let read = |node: &Node<'t>| {
         let needs = "needs a `name`: it is the value of the `group` label";
-        let name = unique_name(node, needs, &mut names, |first| {
-            format!(
-                "is also the name of {first}; one `match` can hold several expressions, and `a|b` \
-                 matches either"
-            )
-        });
+        let hint = "one `match` can hold several expressions, and `a|b` matches either";
+        let name = unique_name(node, needs, &mut names, hint);
         let matches = matches(&node.child("match"), patterns);
         let watch = node.get("watch").map_or(Some(Watch::default()), |value| {
             value.find(value.text()?, Watch::LABELS, &Watch::ALL)
@@ -508,6 +458,6 @@ fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     };
     match patterns.compile(text) {
         Ok(pattern) => pattern,
-        Err(error) => node.reject(error.to_string()),
+        Err(error) => node.reject(error),
     }
 }

@@ -90,24 +90,19 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// Passes on every word with its node: the items of a list, or a text split at commas.
-    pub(super) fn each_word(&self, mut take: impl FnMut(&Self, &str)) {
-        match self.kind() {
-            ValueKind::Array(_) => {
-                for item in self.children() {
-                    if let Some(word) = item.text() {
-                        take(&item, word);
-                    }
-                }
-            }
-            ValueKind::String(text) => {
-                let words = text.split(',').map(str::trim);
-                words
-                    .filter(|word| !word.is_empty())
-                    .for_each(|word| take(self, word));
-            }
-            _ => _ = self.text(),
-        }
+    /// Every word with its node: the items of a list, or a text split at commas.
+    pub(super) fn words(&self) -> Vec<(Self, &'t str)> {
+        let ValueKind::String(text) = self.kind() else {
+            let items = self.items().into_iter();
+            return items
+                .filter_map(|item| Some((item.clone(), item.text()?)))
+                .collect();
+        };
+        let words = text
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        words.map(|word| (self.clone(), word)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -11,17 +11,13 @@ use futures_util::{StreamExt, stream};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    account::{AccountStatus, AccountSummary, RenderedAccount},
     families,
-    gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipPrefix, GzipWriter},
-    lines::{self, FamilyWriter, Format},
+    gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipWriter},
+    lines::{self, Families, FamilyWriter, Format},
 };
 use crate::{
-    snapshot::{AccountState, Reader},
-    telemetry::{
-        Instruments,
-        catalogue::{Metric, Part},
-    },
+    snapshot::{AccountState, Counts, Details, Reader, Snapshot},
+    telemetry::{Instruments, catalogue::Metric},
 };
 
 /// The exporter's own metrics are encoded at most once in this time.
@@ -33,36 +29,33 @@ const PAUSE_FACTOR: u32 = 50;
 
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The bytes of every scrape. Cheap to clone; all clones share one cache.
-#[derive(Debug, Clone)]
-pub struct Exposition(pub(super) Arc<Cache>);
-
+/// The bytes of every scrape.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub struct Exposition {
     readers: Vec<Reader>,
     instruments: Instruments,
-    /// In the configured order. A thread that replaces `published` holds this lock, so that an older
-    /// exposition never replaces a newer one. It is not held while an account is rendered.
-    accounts: Mutex<Vec<Arc<RenderedAccount>>>,
+    /// Locked while a thread replaces `published`, so that an older exposition never replaces a newer
+    /// one. It is not locked while an account is rendered.
+    publishing: Mutex<()>,
     /// Locked only to read or to replace the pointer.
     published: watch::Sender<Arc<Published>>,
 }
 
 impl Exposition {
     /// Renders the current states of `readers`, in this order; [`Self::run`] renders the next ones.
-    pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Self {
-        let mut writer = FamilyWriter::default();
-        let states = readers.iter().map(Reader::current);
-        let accounts = render_all(states, &mut writer);
+    pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Arc<Self> {
         let now = Instant::now();
-        let joined = Joined::new(&accounts, now);
+        let joined = Joined::of_states(
+            readers.iter().map(|reader| Arc::clone(&reader.borrow())),
+            now,
+        );
         let published = Published::new(Arc::new(joined), &instruments, now);
-        Self(Arc::new(Cache {
+        Arc::new(Self {
             readers,
             instruments,
-            accounts: Mutex::new(accounts),
+            publishing: Mutex::new(()),
             published: watch::Sender::new(Arc::new(published)),
-        }))
+        })
     }
 
     /// Renders every change until the last publisher is gone. The future can be dropped at any time;
@@ -70,25 +63,92 @@ impl Exposition {
     ///
     /// Changes of several accounts at one time are published together. One thread renders them one
     /// after another, so that memory is bounded and no scrape waits.
-    pub async fn run(self) {
-        let readers = self.0.readers.iter().cloned().enumerate();
+    pub async fn run(self: Arc<Self>) {
+        let readers = self.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
             let next = move |mut reader: Reader| async move {
-                let state = reader.next().await?;
+                reader.changed().await.ok()?;
+                let state = Arc::clone(&reader.borrow_and_update());
                 Some(((account, state), reader))
             };
             stream::unfold(reader, next).boxed()
         });
-        let mut batches = stream::select_all(changes).ready_chunks(self.0.readers.len().max(1));
+        let mut batches = stream::select_all(changes).ready_chunks(self.readers.len().max(1));
         while let Some(batch) = batches.next().await {
-            let cache = Arc::clone(&self.0);
-            let update = move || cache.update(batch, RenderedAccount::new);
+            let exposition = Arc::clone(&self);
+            let update = move || exposition.update(batch, RenderedAccount::new);
             match tokio::task::spawn_blocking(update).await {
                 Ok(took) => tokio::time::sleep((took * PAUSE_FACTOR).min(MAX_PAUSE)).await,
                 // The exposition before stays; the next walk tries again.
                 Err(error) => tracing::error!(%error, "publishing the accounts has failed"),
             }
         }
+    }
+
+    /// Renders new states with `render` and publishes them together. Returns how long publishing
+    /// took, which grows with the number of accounts.
+    pub(super) fn update(
+        &self,
+        batch: Vec<(usize, Arc<AccountState>)>,
+        render: impl Fn(&AccountState, Option<&RenderedAccount>, &mut FamilyWriter) -> RenderedAccount,
+    ) -> Duration {
+        let joined = self.joined();
+        let mut writer = FamilyWriter::default();
+        let mut rendered = Vec::with_capacity(batch.len());
+        for (account, state) in batch {
+            let last = &joined.accounts[account];
+            let new = || render(&state, Some(last), &mut writer);
+            // After a panic this account stays as it is, and the others of the batch are published.
+            if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
+                rendered.push((account, Arc::new(new)));
+            } else {
+                writer = FamilyWriter::default();
+                tracing::error!(account = %state.account, "rendering the account has failed");
+            }
+        }
+        drop((writer, joined));
+        let _lock = self.lock();
+        let mut accounts = self.joined().accounts.clone();
+        for (account, new) in rendered {
+            accounts[account] = new;
+        }
+        let started = Instant::now();
+        self.publish(Arc::new(Joined::new(accounts, started)), started);
+        started.elapsed()
+    }
+
+    fn joined(&self) -> Arc<Joined> {
+        Arc::clone(&self.published.borrow().joined)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.publishing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes a new exposition. The caller has the lock.
+    fn publish(&self, joined: Arc<Joined>, now: Instant) -> Arc<Published> {
+        let new = Arc::new(Published::new(joined, &self.instruments, now));
+        // The old exposition is dropped after the replacement: to free much memory takes time.
+        drop(self.published.send_replace(Arc::clone(&new)));
+        new
+    }
+
+    /// The published exposition, renewed unless another scrape has just done it.
+    fn renew(&self) -> Arc<Published> {
+        let _lock = self.lock();
+        // Waiting for the lock took time, and its last owner may have done the work.
+        let now = Instant::now();
+        let published = Arc::clone(&self.published.borrow());
+        if now < published.fresh_until {
+            return published;
+        }
+        let mut joined = Arc::clone(&published.joined);
+        if joined.withdraw_next.is_some_and(|at| now >= at) {
+            joined = Arc::new(Joined::new(joined.accounts.clone(), now));
+        }
+        self.publish(joined, now)
     }
 }
 
@@ -107,112 +167,21 @@ pub trait DataSource: Send + Sync + 'static {
 
 impl DataSource for Exposition {
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
-        let mut published = Arc::clone(&self.0.published.borrow());
+        let mut published = Arc::clone(&self.published.borrow());
         if Instant::now() >= published.fresh_until {
-            published = self.0.renew();
+            published = self.renew();
         }
         published.members[format as usize].body(encoding)
     }
 
     fn is_ready(&self) -> bool {
-        let joined = Arc::clone(&self.0.published.borrow().joined);
-        joined.statuses.iter().all(|status| status.up.is_some())
+        let joined = self.joined();
+        joined.accounts.iter().all(|one| one.state.up.is_some())
     }
 
     fn accounts(&self) -> Vec<AccountSummary> {
-        let now = Instant::now();
-        let joined = Arc::clone(&self.0.published.borrow().joined);
-        let statuses = joined.statuses.iter();
-        statuses.map(|status| status.summary(now)).collect()
-    }
-}
-
-impl Cache {
-    fn accounts(&self) -> MutexGuard<'_, Vec<Arc<RenderedAccount>>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn publish(&self, joined: Arc<Joined>, now: Instant) -> Arc<Published> {
-        let new = Arc::new(Published::new(joined, &self.instruments, now));
-        // The old exposition is dropped after the replacement: to free much memory takes time.
-        drop(self.published.send_replace(Arc::clone(&new)));
-        new
-    }
-
-    /// The published exposition, renewed unless another scrape has just done it.
-    fn renew(&self) -> Arc<Published> {
-        let accounts = self.accounts();
-        // Waiting for the lock took time, and its last owner may have done the work.
-        let now = Instant::now();
-        let published = Arc::clone(&self.published.borrow());
-        if now < published.fresh_until {
-            return published;
-        }
-        let joined = if published.joined.withdraw_next.is_some_and(|at| now >= at) {
-            Arc::new(Joined::new(&accounts, now))
-        } else {
-            Arc::clone(&published.joined)
-        };
-        self.publish(joined, now)
-    }
-
-    /// Renders new states with `render` and publishes them together. Returns how long publishing
-    /// took, which grows with the number of accounts.
-    pub(super) fn update(
-        &self,
-        batch: Vec<(usize, Arc<AccountState>)>,
-        render: impl Fn(&AccountState, Option<&RenderedAccount>, &mut FamilyWriter) -> RenderedAccount,
-    ) -> Duration {
-        let mut writer = FamilyWriter::default();
-        let mut rendered = Vec::with_capacity(batch.len());
-        for (account, state) in batch {
-            let last = Arc::clone(&self.accounts()[account]);
-            let new = || render(&state, Some(&last), &mut writer);
-            // After a panic this account stays as it is, and the others of the batch are published.
-            if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
-                rendered.push((account, Arc::new(new)));
-            } else {
-                writer = FamilyWriter::default();
-                tracing::error!(account = %state.account, "rendering the account has failed");
-            }
-        }
-        drop(writer);
-        let mut accounts = self.accounts();
-        for (account, new) in rendered {
-            accounts[account] = new;
-        }
-        let started = Instant::now();
-        self.publish(Arc::new(Joined::new(&accounts, started)), started);
-        started.elapsed()
-    }
-}
-
-/// The families of all accounts: all but the end of each format's member.
-#[derive(Debug)]
-struct Joined {
-    /// In the order of [`Format::ALL`].
-    prefixes: [GzipPrefix; 2],
-    statuses: Vec<AccountStatus>,
-    /// The next time at which a snapshot is withdrawn.
-    withdraw_next: Option<Instant>,
-}
-
-impl Joined {
-    fn new(accounts: &[Arc<RenderedAccount>], now: Instant) -> Self {
-        let mut gzip = GzipWriter::default();
-        let families = join(accounts, now, &mut gzip);
-        let prefixes = Format::ALL.map(|format| {
-            gzip.begin_member();
-            lines::concat(&families, format, &mut gzip);
-            gzip.pause_member()
-        });
-        let statuses = accounts.iter().map(|account| &account.status);
-        let withdrawals = statuses.clone().filter_map(|status| status.withdraw_at);
-        Self {
-            prefixes,
-            withdraw_next: withdrawals.filter(|at| now < *at).min(),
-            statuses: statuses.cloned().collect(),
-        }
+        let (joined, now) = (self.joined(), Instant::now());
+        joined.accounts.iter().map(|one| one.summary(now)).collect()
     }
 }
 
@@ -234,54 +203,205 @@ impl Published {
         families::write_self_metrics(instruments, &mut writer);
         let self_metrics = writer.finish().chunks;
         let members = Format::ALL.map(|format| {
-            let gzip = &mut writer.gzip;
-            gzip.resume_member(&joined.prefixes[format as usize]);
-            lines::concat(&self_metrics, format, gzip);
-            lines::finish(format, gzip)
+            let families = joined.families.iter().chain(&self_metrics);
+            lines::member(families, format, &mut writer.gzip)
         });
         let self_until = now + SELF_METRICS_FOR;
+        let withdraw_next = joined.withdraw_next.unwrap_or(self_until);
         Self {
-            fresh_until: joined
-                .withdraw_next
-                .map_or(self_until, |at| at.min(self_until)),
             joined,
             members,
+            fresh_until: self_until.min(withdraw_next),
         }
     }
 }
 
-fn render_all(
-    states: impl Iterator<Item = Arc<AccountState>>,
-    writer: &mut FamilyWriter,
-) -> Vec<Arc<RenderedAccount>> {
-    let accounts = states.map(|state| RenderedAccount::new(&state, None, writer));
-    accounts.map(Arc::new).collect()
+/// All accounts, and their families joined.
+#[derive(Debug)]
+struct Joined {
+    /// In the configured order.
+    accounts: Vec<Arc<RenderedAccount>>,
+    /// Families without samples are absent.
+    families: BTreeMap<Metric, Chunk>,
+    /// The next time at which a snapshot is withdrawn.
+    withdraw_next: Option<Instant>,
 }
 
-/// The families of all accounts at this moment. Families without samples are absent.
-fn join(
-    accounts: &[Arc<RenderedAccount>],
-    now: Instant,
-    gzip: &mut GzipWriter,
-) -> BTreeMap<Metric, Chunk> {
-    let is_rendered = |metric: &Metric| matches!(metric.family().part, Part::Snapshot | Part::Walk);
-    let metrics = Metric::ALL.iter().copied().filter(is_rendered);
-    let joined = metrics.filter_map(|metric| {
-        let chunks = accounts
-            .iter()
-            .filter_map(|account| account.chunk(metric, now));
-        match &chunks.collect::<Vec<_>>()[..] {
-            [] => None,
-            [only] => Some((metric, Chunk::clone(only))),
-            several => {
-                for chunk in several {
-                    gzip.append(chunk, false);
+impl Joined {
+    fn of_states(states: impl Iterator<Item = Arc<AccountState>>, now: Instant) -> Self {
+        let mut writer = FamilyWriter::default();
+        let accounts = states.map(|state| RenderedAccount::new(&state, None, &mut writer));
+        Self::new(accounts.map(Arc::new).collect(), now)
+    }
+
+    fn new(accounts: Vec<Arc<RenderedAccount>>, now: Instant) -> Self {
+        let mut gzip = GzipWriter::default();
+        let mut families = BTreeMap::new();
+        for &metric in Metric::ALL {
+            let chunks = accounts.iter().filter_map(|one| one.chunk(metric, now));
+            let joined = match &chunks.collect::<Vec<_>>()[..] {
+                [] => continue,
+                [only] => Chunk::clone(only),
+                several => {
+                    for chunk in several {
+                        gzip.append(chunk, false);
+                    }
+                    gzip.chunk()
                 }
-                Some((metric, gzip.chunk()))
-            }
+            };
+            families.insert(metric, joined);
         }
-    });
-    joined.collect()
+        let withdrawals = accounts.iter().filter_map(|one| one.state.withdraw_at);
+        Self {
+            withdraw_next: withdrawals.filter(|at| now < *at).min(),
+            families,
+            accounts,
+        }
+    }
+}
+
+/// One account: its state, and its compressed families.
+#[derive(Debug)]
+pub(super) struct RenderedAccount {
+    /// Without its snapshot and details: replaced ones must not stay in memory.
+    state: AccountState,
+    /// The source of `listed` and `detailed`. The allocation stays, so its address identifies the snapshot.
+    snapshot: Weak<Snapshot>,
+    details: Weak<Details>,
+    counts: Option<Counts>,
+    endpoint_id: Option<Arc<str>>,
+    /// Families that depend on the list alone; kept while only details change.
+    listed: Families,
+    /// Families that depend on details, too.
+    detailed: Families,
+    /// Families about walks, beside a snapshot that is shown (or before the first one).
+    walks: Families,
+    /// The same beside a withdrawn snapshot.
+    walks_withdrawn: Families,
+}
+
+impl RenderedAccount {
+    /// Renders a state. Families of `last` whose source is the same are not rendered again.
+    pub(super) fn new(
+        state: &AccountState,
+        last: Option<&Self>,
+        writer: &mut FamilyWriter,
+    ) -> Self {
+        let source = state.snapshot.as_ref();
+        let snapshot = source.map_or_else(Weak::new, Arc::downgrade);
+        let details = Arc::downgrade(&state.details);
+        let last = last
+            .filter(|last| last.snapshot.ptr_eq(&snapshot))
+            .filter(|last| Arc::ptr_eq(&last.state.shown, &state.shown));
+        let (listed, counts) = if let Some(last) = last {
+            (last.listed.clone(), last.counts)
+        } else {
+            let counts = source.map(|snapshot| {
+                let counts = snapshot.counts(state.shown.groups.len());
+                families::write_endpoints(state, snapshot, writer);
+                families::write_counts(state, snapshot, &counts, writer);
+                counts.all
+            });
+            (writer.finish(), counts)
+        };
+        let detailed = if let Some(last) = last.filter(|last| last.details.ptr_eq(&details)) {
+            last.detailed.clone()
+        } else {
+            if let Some(snapshot) = source {
+                families::write_endpoint_details(state, snapshot, writer);
+            }
+            writer.finish()
+        };
+        families::write_walks(state, Some(listed.samples + detailed.samples), writer);
+        let walks = writer.finish();
+        families::write_walks(state, None, writer);
+        // A link to /probe needs no escaping with such an id.
+        let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let mut ids = source.into_iter().flat_map(|one| one.endpoints());
+        let example = ids.find(|endpoint| is_plain(endpoint.id));
+        Self {
+            snapshot,
+            details,
+            counts,
+            endpoint_id: example.map(|endpoint| endpoint.id.into()),
+            listed,
+            detailed,
+            walks,
+            walks_withdrawn: writer.finish(),
+            state: AccountState {
+                snapshot: None,
+                details: Arc::default(),
+                ..state.clone()
+            },
+        }
+    }
+
+    /// The samples of a family that the account shows at this moment.
+    pub(super) fn chunk(&self, metric: Metric, now: Instant) -> Option<&Chunk> {
+        if self.is_withdrawn(now) {
+            return self.walks_withdrawn.chunks.get(&metric);
+        }
+        let parts = [&self.detailed, &self.listed, &self.walks];
+        parts.into_iter().find_map(|part| part.chunks.get(&metric))
+    }
+
+    fn is_withdrawn(&self, now: Instant) -> bool {
+        self.state.withdraw_at.is_some_and(|at| now >= at)
+    }
+
+    fn summary(&self, now: Instant) -> AccountSummary {
+        AccountSummary {
+            name: self.state.account.to_string(),
+            state: self.sentence(now),
+            endpoint_id: self.endpoint_id.clone(),
+        }
+    }
+
+    fn sentence(&self, now: Instant) -> String {
+        let Some(up) = self.state.up else {
+            return "first walk under way".to_owned();
+        };
+        let is_withdrawn = self.is_withdrawn(now);
+        let status = match (up, &self.counts, self.state.failure) {
+            (true, Some(counts), _) if !is_withdrawn => {
+                let (all, registered) = (counts.total(), counts.registered);
+                let noun = if all == 1 { "endpoint" } else { "endpoints" };
+                format!("up: {all} {noun}, {registered} registered")
+            }
+            (true, _, _) => "up".to_owned(),
+            (false, _, Some(reason)) => format!("down ({reason})"),
+            (false, _, None) => "down".to_owned(),
+        };
+        let prefix = if is_withdrawn { "withdrawn: " } else { "" };
+        // The maximum age counts from the end of the last good walk.
+        let withdraw_at = self.state.withdraw_at;
+        let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
+        let walked = match walked_at.map(|at| rounded(now.saturating_duration_since(at))) {
+            Some(age) if up && !is_withdrawn => format!("walked {age} ago"),
+            Some(age) => format!("last good walk {age} ago"),
+            None => "no good walk yet".to_owned(),
+        };
+        format!("{prefix}{status}, {walked}")
+    }
+}
+
+fn rounded(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// The status of one account as a sentence, for the landing page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// Its configured name.
+    pub name: String,
+    /// Its state in a sentence.
+    pub state: String,
+    /// The id of an endpoint of the snapshot, as an example: ASCII letters and digits.
+    pub endpoint_id: Option<Arc<str>>,
 }
 
 /// The exposition of a single run in text format 0.0.4, with counters of walks and requests.
@@ -289,16 +409,10 @@ fn join(
 /// Metrics of the process, the HTTP server and the build are left out, and so are histograms: a text
 /// file collector that serves this has families of these names itself, or cannot read them.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
+    let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();
-    let accounts = render_all(states.iter().cloned(), &mut writer);
     families::write_self_metrics(instruments, &mut writer);
-    let mut families = join(&accounts, Instant::now(), &mut GzipWriter::default());
     families.append(&mut writer.finish().chunks);
     families.retain(|metric, _| metric.family().is_in_single_run());
-    lines::body(
-        &families,
-        Format::Text,
-        Encoding::Identity,
-        &mut writer.gzip,
-    )
+    lines::member(&families, Format::Text, &mut writer.gzip).body(Encoding::Identity)
 }

@@ -46,7 +46,7 @@ pub(super) fn write_endpoints(
         sample(&[], row.registered.map(Value::flag));
     });
     write(Metric::EndpointRegistrationLost, &|row, sample| {
-        sample(&[], row.lost_at.map(Value::Time));
+        sample(&[], row.lost_at.map(Value::time));
     });
     write(Metric::EndpointApplicationAssigned, &|row, sample| {
         sample(&[], Some(Value::flag(row.application.is_some())));
@@ -57,10 +57,10 @@ pub(super) fn write_endpoints(
     });
     if shown.timestamps {
         write(Metric::EndpointCreated, &|row, sample| {
-            sample(&[], row.created_at.map(Value::Time));
+            sample(&[], row.created_at.map(Value::time));
         });
         write(Metric::EndpointUpdated, &|row, sample| {
-            sample(&[], row.updated_at.map(Value::Time));
+            sample(&[], row.updated_at.map(Value::time));
         });
     }
     if shown.permissions {
@@ -85,7 +85,7 @@ pub(super) fn write_endpoint_details(
         write_family(state, metric, endpoints, samples, writer);
     };
     write(Metric::EndpointRegistrationExpiration, &|row, sample| {
-        sample(&[], row.expires_at.map(Value::Time));
+        sample(&[], row.expires_at.map(Value::time));
     });
     if shown.user_agent {
         write(Metric::EndpointUserAgentInfo, &|row, sample| {
@@ -95,7 +95,7 @@ pub(super) fn write_endpoint_details(
         });
     }
     write(Metric::EndpointDetailTimestamp, &|row, sample| {
-        sample(&[], row.detail_at.map(Value::Time));
+        sample(&[], row.detail_at.map(Value::time));
     });
     if shown.contact {
         write(Metric::EndpointContactInfo, &|row, sample| {
@@ -216,7 +216,7 @@ pub(super) fn write_walks(
     write(Metric::Up, up.map(Value::flag));
     write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
     if let Some(walk) = state.snapshot.as_ref().map(|snapshot| &snapshot.walk) {
-        write(Metric::WalkLastSuccess, Some(Value::Time(walk.ended_at)));
+        write(Metric::WalkLastSuccess, Some(Value::time(walk.ended_at)));
         write(Metric::WalkLastDuration, seconds(walk.duration));
         write(Metric::WalkPages, integer(walk.pages));
         write(

@@ -4,15 +4,11 @@
 //! checksums. A scrape therefore compresses nothing but the counters of the exporter, at most once a
 //! second, and is faster than nginx with a ready file (docs/performance.md).
 
-use std::{
-    io::{self, BufRead, Read},
-    iter, mem,
-    sync::Arc,
-};
+use std::{iter, mem, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use crc32fast::Hasher;
-use flate2::{Compress, Compression, FlushCompress, bufread::DeflateDecoder};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// Text is compressed in portions of this size, so that no large family is in memory as text.
 const TEXT_PORTION: usize = 64 * 1024;
@@ -48,16 +44,8 @@ pub(super) struct Chunk {
     crc: Option<Hasher>,
 }
 
-/// The start of a gzip member that is finished later, perhaps in several ways.
-#[derive(Debug, Clone, Default)]
-pub(super) struct GzipPrefix {
-    pieces: Vec<Bytes>,
-    crc: Hasher,
-    text_length: u64,
-}
-
-/// A complete gzip member. Cheap to clone.
-#[derive(Debug, Clone)]
+/// A complete gzip member.
+#[derive(Debug)]
 pub(super) struct GzipMember {
     pieces: Arc<[Bytes]>,
     length: u64,
@@ -72,9 +60,12 @@ pub(super) struct GzipWriter {
     pub(super) text: String,
     /// The compressor has taken text since its last flush.
     is_open: bool,
+    /// Pieces before `compressed`.
+    pieces: Vec<Bytes>,
     compressed: Vec<u8>,
-    /// Pieces before `compressed`; checksum and length of the text of both.
-    prefix: GzipPrefix,
+    /// Checksum and length of the text of both.
+    crc: Hasher,
+    text_length: u64,
 }
 
 impl Default for GzipWriter {
@@ -83,8 +74,10 @@ impl Default for GzipWriter {
             deflate: Compress::new(LEVEL, false),
             text: String::new(),
             is_open: false,
+            pieces: Vec::new(),
             compressed: Vec::new(),
-            prefix: GzipPrefix::default(),
+            crc: Hasher::new(),
+            text_length: 0,
         }
     }
 }
@@ -107,11 +100,11 @@ impl GzipWriter {
             return;
         };
         self.flush();
-        self.prefix.crc.combine(crc);
-        self.prefix.text_length += chunk.text_length;
+        self.crc.combine(crc);
+        self.text_length += chunk.text_length;
         if may_share && chunk.bytes.len() >= SHARED_FROM {
             self.end_piece();
-            self.prefix.pieces.push(chunk.bytes.clone());
+            self.pieces.push(chunk.bytes.clone());
         } else {
             self.compressed.extend_from_slice(&chunk.bytes);
         }
@@ -133,11 +126,10 @@ impl GzipWriter {
         // The copy has exactly the size it needs, and the buffer stays for the next chunk.
         let bytes = Bytes::copy_from_slice(&self.compressed);
         self.compressed.clear();
-        let text = mem::take(&mut self.prefix);
         Chunk {
             bytes,
-            text_length: text.text_length,
-            crc: Some(text.crc),
+            text_length: mem::take(&mut self.text_length),
+            crc: Some(mem::take(&mut self.crc)),
         }
     }
 
@@ -146,39 +138,29 @@ impl GzipWriter {
         self.compressed.extend_from_slice(&HEADER);
     }
 
-    /// The member so far. The writer is empty afterwards.
-    pub(super) fn pause_member(&mut self) -> GzipPrefix {
-        self.flush();
-        self.end_piece();
-        mem::take(&mut self.prefix)
-    }
-
-    /// Continues the member that begins with `prefix`. The writer must be empty.
-    pub(super) fn resume_member(&mut self, prefix: &GzipPrefix) {
-        self.prefix.clone_from(prefix);
-    }
-
     /// The complete member. The writer is empty afterwards.
     pub(super) fn finish_member(&mut self) -> GzipMember {
         self.flush();
         self.compressed.extend_from_slice(&FINAL_BLOCK);
-        let crc = self.prefix.crc.clone().finalize().to_le_bytes();
-        self.compressed.extend_from_slice(&crc);
+        let crc = mem::take(&mut self.crc).finalize();
+        self.compressed.extend_from_slice(&crc.to_le_bytes());
+        let text_length = mem::take(&mut self.text_length);
         // The format stores the length modulo 2^32.
-        let length = &self.prefix.text_length.to_le_bytes()[..4];
+        let length = &text_length.to_le_bytes()[..4];
         self.compressed.extend_from_slice(length);
-        let member = self.pause_member();
+        self.end_piece();
+        let pieces: Arc<[_]> = mem::take(&mut self.pieces).into();
         GzipMember {
-            length: member.pieces.iter().map(|piece| piece.len() as u64).sum(),
-            text_length: member.text_length,
-            pieces: member.pieces.into(),
+            length: pieces.iter().map(|piece| piece.len() as u64).sum(),
+            text_length,
+            pieces,
         }
     }
 
     fn compress(&mut self, flush: FlushCompress) {
         let mut text = self.text.as_bytes();
-        self.prefix.crc.update(text);
-        self.prefix.text_length += text.len() as u64;
+        self.crc.update(text);
+        self.text_length += text.len() as u64;
         loop {
             self.compressed.reserve(text.len() / 8 + 4096);
             let before = self.deflate.total_in();
@@ -207,9 +189,8 @@ impl GzipWriter {
 
     fn end_piece(&mut self) {
         if !self.compressed.is_empty() {
-            self.prefix
-                .pieces
-                .push(Bytes::copy_from_slice(&self.compressed));
+            let piece = Bytes::copy_from_slice(&self.compressed);
+            self.pieces.push(piece);
             self.compressed.clear();
         }
     }
@@ -251,52 +232,30 @@ impl GzipMember {
                 pieces: Box::new(pieces),
             };
         }
-        let mut first = pieces.next().unwrap_or_default();
-        first.advance(HEADER.len());
-        let mut decoder = DeflateDecoder::new(PieceReader {
-            pieces,
-            current: first,
-        });
-        let mut remaining = self.text_length;
+        let mut current = pieces.next().unwrap_or_default();
+        current.advance(HEADER.len());
+        let (text_length, mut inflate) = (self.text_length, Decompress::new(false));
         let portions = iter::from_fn(move || {
-            let portion = usize::try_from(remaining).unwrap_or(IDENTITY_PORTION);
-            let mut text = vec![0; portion.min(IDENTITY_PORTION)];
-            // An error would be a fault of this file. The client detects it by the length.
-            decoder.read_exact(&mut text).ok()?;
-            remaining -= text.len() as u64;
+            let mut text = Vec::with_capacity(IDENTITY_PORTION);
+            while text.len() < text.capacity() && inflate.total_out() < text_length {
+                if current.is_empty() {
+                    current = pieces.next()?;
+                }
+                let before = inflate.total_in();
+                let flush = FlushDecompress::None;
+                // An error would be a fault of this file. The client detects it by the length.
+                let status = inflate.decompress_vec(&current, &mut text, flush).ok()?;
+                let taken = usize::try_from(inflate.total_in() - before).ok()?;
+                current.advance(taken);
+                if status == Status::StreamEnd {
+                    break;
+                }
+            }
             (!text.is_empty()).then(|| text.into())
         });
         EncodedBody {
             length: self.text_length,
             pieces: Box::new(portions),
         }
-    }
-}
-
-/// Reads the bytes of pieces.
-struct PieceReader<I> {
-    pieces: I,
-    /// The unread rest of the current piece.
-    current: Bytes,
-}
-
-impl<I: Iterator<Item = Bytes>> BufRead for PieceReader<I> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.current.is_empty() {
-            self.current = self.pieces.next().unwrap_or_default();
-        }
-        Ok(&self.current)
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.current.advance(amount);
-    }
-}
-
-impl<I: Iterator<Item = Bytes>> Read for PieceReader<I> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.fill_buf()?.read(buffer)?;
-        self.consume(length);
-        Ok(length)
     }
 }

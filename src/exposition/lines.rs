@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, mem};
 
 use bytes::Bytes;
 
-use super::gzip::{Chunk, EncodedBody, Encoding, GzipMember, GzipWriter};
+use super::gzip::{Chunk, Encoding, GzipMember, GzipWriter};
 use crate::{
     clock::UnixMillis,
     telemetry::catalogue::{Family, Metric},
@@ -15,8 +15,6 @@ use crate::{
 pub enum Value {
     /// A whole number.
     Integer(u64),
-    /// A point in time, written in Unix seconds.
-    Time(UnixMillis),
     /// Any other number.
     Float(f64),
 }
@@ -30,26 +28,9 @@ impl Value {
         Self::Integer(u64::from(yes))
     }
 
-    /// Appends the value in its shortest exact form, never with an exponent.
-    pub(super) fn push(self, line: &mut String) {
-        // Writing to a string cannot fail.
-        let _ = match self {
-            // Most values are flags.
-            Self::Integer(0) => line.write_char('0'),
-            Self::Integer(1) => line.write_char('1'),
-            Self::Integer(number) => write!(line, "{number}"),
-            Self::Time(time) => {
-                let (sign, millis) = (if time.0 < 0 { "-" } else { "" }, time.0.unsigned_abs());
-                let _ = write!(line, "{sign}{}", millis / 1000);
-                match millis % 1000 {
-                    0 => Ok(()),
-                    rest => line.write_str(format!(".{rest:03}").trim_end_matches('0')),
-                }
-            }
-            Self::Float(f64::INFINITY) => line.write_str("+Inf"),
-            Self::Float(f64::NEG_INFINITY) => line.write_str("-Inf"),
-            Self::Float(number) => write!(line, "{number}"),
-        };
+    /// A point in time, in Unix seconds.
+    pub fn time(at: UnixMillis) -> Self {
+        Self::Float(at.as_seconds())
     }
 }
 
@@ -74,7 +55,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Compressed samples by family, in the order of the catalogue.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Families {
     pub(super) chunks: BTreeMap<Metric, Chunk>,
     pub(super) samples: u64,
@@ -118,7 +99,16 @@ impl FamilyWriter {
             separator = ',';
         }
         line.push_str(if separator == ',' { "} " } else { " " });
-        value.push(line);
+        // The shortest exact form, never with an exponent. Writing to a string cannot fail.
+        let _ = match value {
+            // Most values are flags.
+            Value::Integer(0) => line.write_char('0'),
+            Value::Integer(1) => line.write_char('1'),
+            Value::Integer(number) => write!(line, "{number}"),
+            Value::Float(f64::INFINITY) => line.write_str("+Inf"),
+            Value::Float(f64::NEG_INFINITY) => line.write_str("-Inf"),
+            Value::Float(number) => write!(line, "{number}"),
+        };
         line.push('\n');
         self.gzip.compress_portion();
         self.families.samples += 1;
@@ -133,10 +123,8 @@ impl FamilyWriter {
     /// The whole exposition.
     pub fn encode(mut self, format: Format, encoding: Encoding) -> Bytes {
         let families = self.finish().chunks;
-        let pieces: Vec<_> = body(&families, format, encoding, &mut self.gzip)
-            .pieces
-            .collect();
-        pieces.concat().into()
+        let body = member(&families, format, &mut self.gzip).body(encoding);
+        body.pieces.collect::<Vec<_>>().concat().into()
     }
 
     fn end_family(&mut self) {
@@ -177,32 +165,21 @@ impl Format {
     }
 }
 
-/// Concatenates families, each below its metadata.
-pub(super) fn concat(families: &BTreeMap<Metric, Chunk>, format: Format, gzip: &mut GzipWriter) {
+/// The exposition of these families, each below its metadata.
+pub(super) fn member<'a>(
+    families: impl IntoIterator<Item = (&'a Metric, &'a Chunk)>,
+    format: Format,
+    gzip: &mut GzipWriter,
+) -> GzipMember {
+    gzip.begin_member();
     for (metric, chunk) in families {
         format.push_metadata(metric.family(), &mut gzip.text);
         gzip.append(chunk, true);
     }
-}
-
-/// Ends an exposition.
-pub(super) fn finish(format: Format, gzip: &mut GzipWriter) -> GzipMember {
     if format == Format::OpenMetrics {
         gzip.text.push_str("# EOF\n");
     }
     gzip.finish_member()
-}
-
-/// The body of an exposition of these families.
-pub(super) fn body(
-    families: &BTreeMap<Metric, Chunk>,
-    format: Format,
-    encoding: Encoding,
-    gzip: &mut GzipWriter,
-) -> EncodedBody {
-    gzip.begin_member();
-    concat(families, format, gzip);
-    finish(format, gzip).body(encoding)
 }
 
 #[cfg(test)]
@@ -215,9 +192,10 @@ mod tests {
     use crate::telemetry::catalogue::{Kind, Part};
 
     fn written(value: Value) -> String {
-        let mut line = String::new();
-        value.push(&mut line);
-        line
+        let mut writer = FamilyWriter::default();
+        writer.sample(Metric::ProbeSuccess, &[], value);
+        let (_, number) = writer.gzip.text.split_once(' ').unwrap();
+        number.trim_end().to_owned()
     }
 
     #[test]
@@ -234,24 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn a_time_reads_as_the_float_would() {
-        for millis in [
-            0,
-            1,
-            10,
-            100,
-            999,
-            1_000,
-            1_732_200_000_123,
-            1_732_200_000_120,
-            1_732_200_000_100,
-            1_732_200_000_020,
-            1_732_200_000_000,
-            -1,
-            -62_135_596_800_000,
+    fn a_time_is_in_seconds_with_all_its_milliseconds() {
+        for (millis, text) in [
+            (0, "0"),
+            (1, "0.001"),
+            (10, "0.01"),
+            (999, "0.999"),
+            (1_000, "1"),
+            (1_732_200_000_123, "1732200000.123"),
+            (1_732_200_000_120, "1732200000.12"),
+            (1_732_200_000_100, "1732200000.1"),
+            (1_732_200_000_020, "1732200000.02"),
+            (1_732_200_000_000, "1732200000"),
+            (-1, "-0.001"),
+            (-62_135_596_800_000, "-62135596800"),
         ] {
-            let time = UnixMillis(millis);
-            assert_eq!(written(Value::Time(time)), time.as_seconds().to_string());
+            assert_eq!(written(Value::time(UnixMillis(millis))), text);
         }
     }
 

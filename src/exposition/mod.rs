@@ -3,7 +3,7 @@
 //! The path of a sample:
 //!
 //! 1. `families` writes the lines of one account, family by family, with the [`FamilyWriter`] of
-//!    `lines`; `gzip` compresses each family into a `Chunk`. `account` keeps the chunks until the
+//!    `lines`; `gzip` compresses each family into a `Chunk`. `cache` keeps the chunks until the
 //!    snapshot changes.
 //! 2. `cache` joins the chunks of all accounts in the order of the catalogue, once per format. In
 //!    an exposition all samples of a family are consecutive.
@@ -13,14 +13,12 @@
 //! Both text formats and both encodings use the same chunks. Only metadata lines differ between the
 //! formats, and a body without compression is inflated while it is sent.
 
-mod account;
 mod cache;
 mod families;
 mod gzip;
 mod lines;
 
-pub use account::AccountSummary;
-pub use cache::{DataSource, Exposition, single_run};
+pub use cache::{AccountSummary, DataSource, Exposition, single_run};
 pub use gzip::{EncodedBody, Encoding};
 pub use lines::{FamilyWriter, Format, Value};
 

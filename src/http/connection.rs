@@ -43,6 +43,7 @@ pub(super) async fn serve(
     });
     let mut protocol = http1::Builder::new();
     protocol
+        // Otherwise hyper copies small pieces together unless the stream reports vectored writes.
         .writev(true)
         .half_close(true)
         .max_header_size(settings.max_head_bytes)
@@ -153,10 +154,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
         let deadline = Instant::now() + self.settings.idle_timeout;
         self.read_timer.as_mut().reset(deadline);
         written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

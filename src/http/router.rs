@@ -26,17 +26,20 @@ use super::{negotiation, pages, settings::Settings};
 use crate::{
     exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
-    telemetry::{Instruments, labels::Route},
+    telemetry::Instruments,
 };
+
+/// The response to a probe; the error is the text of a 400.
+type ProbeResult = Result<ProbeResponse, &'static str>;
 
 /// The handler of `/probe`. Tests replace it. It waits at most as long as the request allows.
 pub trait ProbeHandler: Send + Sync + 'static {
     /// Runs one probe.
-    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse>;
+    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult>;
 }
 
 impl<R: Retrieve> ProbeHandler for Prober<R> {
-    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
+    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult> {
         async move { Prober::probe(&self, &asked).await }.boxed()
     }
 }
@@ -102,34 +105,42 @@ impl Router {
         request: Parts,
         in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
-        let route = match request.uri.path() {
+        // The `handler` label of the response.
+        let handler = match request.uri.path() {
             // First, because the operator may choose any path.
-            path if path == self.telemetry_path => Route::Metrics,
-            "/" => Route::Index,
-            "/probe" => Route::Probe,
-            "/-/healthy" | "/healthz" => Route::Healthy,
-            "/-/ready" | "/readyz" => Route::Ready,
-            _ => Route::Other,
+            path if path == self.telemetry_path => "metrics",
+            "/" => "index",
+            "/probe" => "probe",
+            "/-/healthy" | "/healthz" => "healthy",
+            "/-/ready" | "/readyz" => "ready",
+            _ => "other",
         };
         let mut permit = None;
-        let mut response = match route {
-            Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
+        let mut response = match handler {
+            "other" => text(StatusCode::NOT_FOUND, "not found\n"),
             _ if !matches!(request.method, Method::GET | Method::HEAD) => {
                 let response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
                 with(response, ALLOW, "GET, HEAD")
             }
-            Route::Metrics => self.metrics(&request.headers, &mut permit),
-            Route::Index => self.index(),
-            Route::Probe => self.probe(&request, &mut permit).await,
-            Route::Healthy => text(StatusCode::OK, "healthy\n"),
-            Route::Ready if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
-            Route::Ready => {
+            "metrics" => self.exposition(&request, None, &mut permit).await,
+            "probe" if self.probe_handler.is_none() => {
+                let reason = "probing is off (see probe.enabled in the configuration)\n";
+                text(StatusCode::NOT_FOUND, reason)
+            }
+            "probe" => {
+                let probe = self.probe_handler.as_ref();
+                self.exposition(&request, probe, &mut permit).await
+            }
+            "healthy" => text(StatusCode::OK, "healthy\n"),
+            "ready" if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
+            "ready" => {
                 let reason = "not ready: the first walk of some account has not finished\n";
                 text(StatusCode::SERVICE_UNAVAILABLE, reason)
             }
+            _ => self.start_page(),
         };
-        self.instruments
-            .http_request(route.label(), response.status().as_u16());
+        let code = response.status().as_u16();
+        self.instruments.http_request(handler, code);
         let length = response.body().length.into();
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -147,44 +158,52 @@ impl Router {
         })
     }
 
-    fn metrics(&self, headers: &HeaderMap, permit: &mut Permit) -> Response<EncodedBody> {
-        *permit = Arc::clone(&self.scrapes).try_acquire_owned().ok();
-        if permit.is_none() {
-            return too_many("too many scrapes at the same time (see --web.max-requests)\n");
-        }
-        let (format, content_type) = negotiation::format(headers);
-        let encoding = negotiation::encoding(headers);
-        exposition(self.data.body(format, encoding), content_type, encoding)
-    }
-
-    async fn probe(&self, request: &Parts, permit: &mut Permit) -> Response<EncodedBody> {
-        let Some(handler) = &self.probe_handler else {
-            let reason = "probing is off (see probe.enabled in the configuration)\n";
-            return text(StatusCode::NOT_FOUND, reason);
+    /// The exposition of the accounts, or of one endpoint from `probe`.
+    async fn exposition(
+        &self,
+        request: &Parts,
+        probe: Option<&Arc<dyn ProbeHandler>>,
+        permit: &mut Permit,
+    ) -> Response<EncodedBody> {
+        let (permits, too_many) = match probe {
+            None => (
+                &self.scrapes,
+                "too many scrapes at the same time (see --web.max-requests)\n",
+            ),
+            Some(_) => (&self.probes, "too many probes at the same time\n"),
         };
-        *permit = Arc::clone(&self.probes).try_acquire_owned().ok();
+        *permit = Arc::clone(permits).try_acquire_owned().ok();
         if permit.is_none() {
-            return too_many("too many probes at the same time\n");
+            let response = text(StatusCode::SERVICE_UNAVAILABLE, too_many);
+            return with(response, RETRY_AFTER, "1");
         }
         let (format, content_type) = negotiation::format(&request.headers);
         let encoding = negotiation::encoding(&request.headers);
-        let asked = ProbeRequest {
-            query: request.uri.query().unwrap_or_default().to_owned(),
-            timeout: scrape_timeout(&request.headers),
-            format,
-            encoding,
-        };
-        match Arc::clone(handler).probe(asked).await {
-            ProbeResponse::BadRequest(reason) => text(StatusCode::BAD_REQUEST, reason),
-            ProbeResponse::DebugText(words) => text(StatusCode::OK, words),
-            ProbeResponse::Samples(samples) => {
-                let response = exposition(samples.into(), content_type, encoding);
-                with(response, CACHE_CONTROL, "no-store")
+        let mut response = if let Some(handler) = probe {
+            let asked = ProbeRequest {
+                query: request.uri.query().unwrap_or_default().to_owned(),
+                timeout: scrape_timeout(&request.headers),
+                format,
+                encoding,
+            };
+            match Arc::clone(handler).probe(asked).await {
+                Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+                Ok(ProbeResponse::DebugText(words)) => return text(StatusCode::OK, words),
+                Ok(ProbeResponse::Samples(samples)) => text(StatusCode::OK, samples),
             }
+        } else {
+            Response::new(self.data.body(format, encoding))
+        };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if encoding == Encoding::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        response
     }
 
-    fn index(&self) -> Response<EncodedBody> {
+    fn start_page(&self) -> Response<EncodedBody> {
         let (probes, accounts) = (self.probe_handler.is_some(), self.data.accounts());
         let page = pages::start_page(&self.telemetry_path, probes, &accounts);
         let response = text(StatusCode::OK, page);
@@ -196,13 +215,10 @@ impl Router {
 /// The value of the header with Prometheus' scrape timeout, in seconds. Several headers are one list,
 /// which is no valid number.
 fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
-    let values = headers
-        .get_all("x-prometheus-scrape-timeout-seconds")
-        .into_iter();
-    let values: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    (!values.is_empty()).then(|| values.join(","))
+    let values = headers.get_all("x-prometheus-scrape-timeout-seconds");
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let texts = values.iter().map(text);
+    texts.reduce(|list, text| list + "," + &text)
 }
 
 /// The response with this header.
@@ -222,25 +238,4 @@ fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<EncodedBody> {
     *response.status_mut() = status;
     let response = with(response, CONTENT_TYPE, "text/plain; charset=utf-8");
     with(response, CACHE_CONTROL, "no-store")
-}
-
-fn too_many(reason: &'static str) -> Response<EncodedBody> {
-    let response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
-    with(response, RETRY_AFTER, "1")
-}
-
-/// A response in the negotiated format and encoding.
-fn exposition(
-    body: EncodedBody,
-    content_type: &'static str,
-    encoding: Encoding,
-) -> Response<EncodedBody> {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    if encoding == Encoding::Gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
 }

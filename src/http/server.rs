@@ -139,24 +139,19 @@ impl Bound {
 ///
 /// The name does not resolve, or the operating system refuses an address. The message has the address.
 pub async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
-    let opened = resolve(address).await.and_then(open_all);
-    opened.map_err(|error| with_context(&format!("cannot listen on {address}"), &error))
-}
-
-async fn resolve(address: &ListenAddress) -> io::Result<Vec<SocketAddr>> {
     let found = match address {
-        ListenAddress::Everywhere(port) => vec![
+        ListenAddress::Everywhere(port) => Ok(vec![
             (Ipv6Addr::UNSPECIFIED, *port).into(),
             (Ipv4Addr::UNSPECIFIED, *port).into(),
-        ],
+        ]),
         ListenAddress::Host(host, port) => {
             let found = lookup_host((host.as_str(), *port)).await;
-            found
-                .map_err(|error| with_context("the host name does not resolve", &error))?
-                .collect()
+            let failed = |error| with_context("the host name does not resolve", &error);
+            found.map(Iterator::collect).map_err(failed)
         }
     };
-    Ok(found)
+    let failed = |error| with_context(&format!("cannot listen on {address}"), &error);
+    found.and_then(open_all).map_err(failed)
 }
 
 fn with_context(context: &str, error: &io::Error) -> io::Error {

@@ -56,43 +56,27 @@ pub enum ListenAddress {
     Host(String, u16),
 }
 
-const FORMS: &str = "write :PORT, HOST:PORT or [IPv6]:PORT, such as :10059 or 127.0.0.1:10059";
-
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (host, port) = text
-            .rsplit_once(':')
-            .ok_or_else(|| format!("has no port; {FORMS}"))?;
-        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = port.parse().ok().filter(|_| is_number);
-        let port = port.ok_or_else(|| format!("its port is not a number up to 65535; {FORMS}"))?;
-        if host.is_empty() {
-            return Ok(Self::Everywhere(port));
-        }
-        let bracketed = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        let host = match bracketed {
-            Some(address) => {
-                let address: Ipv6Addr = address
-                    .parse()
-                    .map_err(|_| format!("its brackets contain no IPv6 address; {FORMS}"))?;
-                return Ok(Self::Host(address.to_string(), port));
-            }
-            None if host.contains(':') => {
-                return Err(format!("needs brackets around an IPv6 address; {FORMS}"));
-            }
-            None => host,
+        let error = |problem| {
+            let forms = "write :PORT, HOST:PORT or [IPv6]:PORT, such as :10059 or 127.0.0.1:10059";
+            format!("{problem}; {forms}")
         };
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| error("has no port"))?;
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| is_number);
+        let port = port.ok_or_else(|| error("its port is not a number up to 65535"))?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        if host.chars().all(is_name) {
-            Ok(Self::Host(host.to_owned(), port))
-        } else {
-            Err(format!(
-                "its host is neither an address nor a name; {FORMS}"
-            ))
+        let bracketed = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        match bracketed.map(str::parse::<Ipv6Addr>) {
+            Some(Ok(address)) => Ok(Self::Host(address.to_string(), port)),
+            Some(Err(_)) => Err(error("its brackets contain no IPv6 address")),
+            None if host.is_empty() => Ok(Self::Everywhere(port)),
+            None if host.contains(':') => Err(error("needs brackets around an IPv6 address")),
+            None if host.chars().all(is_name) => Ok(Self::Host(host.to_owned(), port)),
+            None => Err(error("its host is neither an address nor a name")),
         }
     }
 }

@@ -10,7 +10,6 @@
 
 mod prober;
 mod report;
-mod shared_request;
 #[cfg(test)]
 mod tests;
 

@@ -2,26 +2,26 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep_until},
 };
 use url::form_urlencoded;
 
-use super::{
-    report::Report,
-    shared_request::{InFlight, InFlightMap, Outcome, ProbeError, Progress, Stage, lock},
-};
+use super::report::{Outcome, ProbeError, Report};
 use crate::{
     api::{Client, Endpoint, Error, ErrorKind},
     config::{Account, Config, Metrics},
@@ -32,10 +32,10 @@ use crate::{
 
 /// The longest id of an endpoint, in bytes.
 const MAX_ID: usize = 128;
-/// The time-out of a scrape without the header: that of Prometheus.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time-out that is granted, so that no connection is held for longer.
-const MAX_TIMEOUT: Duration = Duration::from_secs(120);
+/// The time-out of a scrape without the header, in seconds: that of Prometheus.
+const DEFAULT_TIMEOUT: f64 = 10.0;
+/// The longest time-out that is granted, in seconds, so that no connection is held for longer.
+const MAX_TIMEOUT: f64 = 120.0;
 /// Requests in flight within one share, unless its rate allows more in a second. An API that hangs thus
 /// holds few requests.
 const MAX_IN_FLIGHT: usize = 8;
@@ -55,11 +55,9 @@ pub struct ProbeRequest {
     pub encoding: Encoding,
 }
 
-/// The response to a [`ProbeRequest`].
+/// The response to a valid [`ProbeRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResponse {
-    /// The request is wrong; the text says what would be right and repeats nothing of the request.
-    BadRequest(&'static str),
     /// Samples, in the format and the encoding of the request.
     Samples(Bytes),
     /// `debug=true`: a text for a person.
@@ -88,7 +86,8 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    in_flight: InFlightMap,
+    /// By the account's number and the endpoint's id. The map must not keep a request alive.
+    pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
     permits: Arc<Semaphore>,
@@ -103,7 +102,7 @@ impl<R: Retrieve> Prober<R> {
         let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
             accounts: Vec::new(),
-            in_flight: InFlightMap::default(),
+            in_flight: Mutex::default(),
             timeout_offset: config.probe.timeout_offset,
             requests_per_second: config.probe.requests_per_second,
             permits: Arc::new(Semaphore::new(permits)),
@@ -142,30 +141,25 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Responds within the time that the scrape has.
-    pub async fn probe(&self, request: &ProbeRequest) -> ProbeResponse {
+    /// Responds within the time that the scrape has. The error says what a valid request has and repeats
+    /// nothing of this one.
+    pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
             let mut accounts = self.accounts.iter();
             accounts.position(|one| one.name == name)
         };
-        let params = match ProbeParams::read(&request.query, find) {
-            Ok(params) => params,
-            Err(message) => return ProbeResponse::BadRequest(message),
-        };
-        let Some(timeout) = timeout(request.timeout.as_deref(), self.timeout_offset) else {
-            let message = "the header X-Prometheus-Scrape-Timeout-Seconds must hold one number of \
-                           seconds above zero, such as 10\n";
-            return ProbeResponse::BadRequest(message);
-        };
+        let params = ProbeParams::read(&request.query, find)?;
+        let timeout = timeout(request.timeout.as_deref(), self.timeout_offset)?;
         let account = &self.accounts[params.account];
-        let (outcome, progress) = self.outcome(&params, begun + timeout).await;
+        let (outcome, sent) = self.outcome(&params, begun + timeout).await;
         let report = Report {
             account: &account.name,
             metrics: &account.metrics,
             request: account.source.describe(&params.id),
             outcome: &outcome,
-            progress,
+            begun,
+            sent,
             timeout,
             took: begun.elapsed(),
         };
@@ -176,45 +170,57 @@ impl<R: Retrieve> Prober<R> {
             );
         }
         if params.debug {
-            return ProbeResponse::DebugText(report.to_string());
+            return Ok(ProbeResponse::DebugText(report.to_string()));
         }
-        ProbeResponse::Samples(report.samples().encode(request.format, request.encoding))
+        let samples = report.samples().encode(request.format, request.encoding);
+        Ok(ProbeResponse::Samples(samples))
     }
 
-    /// The outcome at the deadline, the progress of the request, if there is one, and whether an equal
-    /// probe began it.
+    /// The outcome at the deadline, and when the request was sent.
     async fn outcome(
         &self,
         params: &ProbeParams,
         deadline: Instant,
-    ) -> (Arc<Outcome>, Option<(Progress, bool)>) {
+    ) -> (Arc<Outcome>, Option<Instant>) {
         let account = &self.accounts[params.account];
         if account.limiter.pause().is_some_and(|end| end > deadline) {
             return (Arc::new(Err(paused())), None);
         }
-        let key = (params.account, params.id.clone());
-        let begin = |progress| {
-            let account = Arc::clone(account);
-            account.request(params.id.clone(), progress).boxed()
-        };
-        let (request, joined) = self.in_flight.join(key, begin);
+        let request = self.join(params);
         let outcome = account.wait(&request, deadline).await;
-        let progress = *lock(&request.progress);
-        (outcome, Some((progress, joined)))
+        let sent = match *lock(&request.stage) {
+            Stage::Sent(at) => Some(at),
+            Stage::Share | Stage::Limiter => None,
+        };
+        (outcome, sent)
     }
 
-    /// How many requests are in flight or waiting.
-    #[cfg(test)]
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-}
-
-impl<R> fmt::Debug for Prober<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prober")
-            .field("accounts", &self.accounts.len())
-            .finish_non_exhaustive()
+    /// The request in flight for this endpoint, or a new one. A new request makes no progress until a
+    /// probe waits for it.
+    fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
+        let mut requests = lock(&self.in_flight);
+        // Requests without a probe are cancelled, and the result of one that has ended is in the past.
+        let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
+        requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
+        let (account, id) = (&self.accounts[params.account], params.id.clone());
+        let key = (params.account, id.clone());
+        if let Some(request) = requests.get(&key).and_then(Weak::upgrade) {
+            return request;
+        }
+        let stage = Arc::new(Mutex::new(Stage::Share));
+        let work = Arc::clone(account).request(id, Arc::clone(&stage));
+        let outcome = AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+            Arc::new(outcome.unwrap_or_else(|_| {
+                // As with a walk, `malformed` is the closest reason.
+                let message = "a panic in this program ended the probe; the log has its place";
+                let reason = ErrorKind::Malformed.label();
+                Err(ProbeError::without_response(reason, message))
+            }))
+        });
+        let outcome = outcome.boxed().shared();
+        let request = Arc::new(InFlight { outcome, stage });
+        requests.insert(key, Arc::downgrade(&request));
+        request
     }
 }
 
@@ -238,18 +244,17 @@ struct AccountProber<R> {
 impl<R: Retrieve> AccountProber<R> {
     /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
     /// the connection turns out to have been closed while it was idle.
-    async fn request(self: Arc<Self>, id: String, progress: Arc<Mutex<Progress>>) -> Outcome {
+    async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
         let mut reconnected = false;
         loop {
-            lock(&progress).stage = Stage::Limiter;
+            *lock(&stage) = Stage::Limiter;
             let permit = self.limiter.acquire(NO_DEADLINE).await;
             let permit = permit.map_err(|_| paused())?;
             permit.waited.count(&self.instruments);
             let sent = Instant::now();
-            lock(&progress).sent = Some(sent);
-            lock(&progress).stage = Stage::Sent;
+            *lock(&stage) = Stage::Sent(sent);
             let result = self.source.retrieve(&id).await;
             let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.request_ms.store(took, Ordering::Relaxed);
@@ -282,18 +287,18 @@ impl<R: Retrieve> AccountProber<R> {
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
             }
-            if matches!(lock(&request.progress).stage, Stage::Share | Stage::Limiter) {
+            if !matches!(*lock(&request.stage), Stage::Sent(_)) {
                 break;
             }
         }
         let outcome = request.outcome.peek().cloned();
-        outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(&request.progress))))
+        outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(*lock(&request.stage)))))
     }
 
     /// Why there is no outcome at the deadline of a probe.
-    fn deadline_error(&self, progress: &Mutex<Progress>) -> ProbeError {
-        let message = match lock(progress).stage {
-            Stage::Sent | Stage::Done => {
+    fn deadline_error(&self, stage: Stage) -> ProbeError {
+        let message = match stage {
+            Stage::Sent(_) => {
                 let message = "no complete response within the time of this probe";
                 return ProbeError::without_response(ErrorKind::Timeout.label(), message);
             }
@@ -310,6 +315,30 @@ impl<R: Retrieve> AccountProber<R> {
 fn paused() -> ProbeError {
     let message = "the API has asked for a pause that is longer than the time of this probe";
     ProbeError::without_response(ErrorKind::RateLimited.label(), message)
+}
+
+/// The stages of a request, in order.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// It waits for the account's share of requests.
+    Share,
+    /// It waits for the account's rate limiter, or for the end of a pause that the API asked for.
+    Limiter,
+    /// It was sent at this moment.
+    Sent(Instant),
+}
+
+/// A request that one or more equal probes wait for. When the last of them drops it, the request is
+/// cancelled.
+pub(super) struct InFlight {
+    /// The end of the request; each probe waits for a clone.
+    outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
+    /// Written by the request, read by every probe that waits for it.
+    stage: Arc<Mutex<Stage>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The parameters of a probe.
@@ -375,17 +404,18 @@ impl ProbeParams {
 }
 
 /// The time of a probe: the scrape's own time-out (`header`, in seconds) less `offset`, but never less
-/// than half of it. `None` for a header that is no number above zero.
-pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Option<Duration> {
-    let timeout = match header {
+/// than half of it. The error says what a valid header has.
+pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Result<Duration, &'static str> {
+    let seconds = match header.map(|text| text.trim().parse::<f64>()) {
         None => DEFAULT_TIMEOUT,
-        Some(text) => {
-            let seconds: f64 = text.trim().parse().ok()?;
-            if !seconds.is_finite() || seconds <= 0.0 {
-                return None;
-            }
-            Duration::from_secs_f64(seconds.min(MAX_TIMEOUT.as_secs_f64()))
+        Some(Ok(seconds)) if seconds.is_finite() && seconds > 0.0 => seconds.min(MAX_TIMEOUT),
+        Some(_) => {
+            return Err(
+                "the header X-Prometheus-Scrape-Timeout-Seconds must hold one number of seconds \
+                 above zero, such as 10\n",
+            );
         }
     };
-    Some(timeout.saturating_sub(offset).max(timeout / 2))
+    let timeout = Duration::from_secs_f64(seconds);
+    Ok(timeout.saturating_sub(offset).max(timeout / 2))
 }

@@ -11,14 +11,49 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::shared_request::{Outcome, Progress, Stage};
 use crate::{
-    api::{Capability, Endpoint, Field},
+    api::{Capability, Endpoint, Error, Field},
     clock::UnixMillis,
     config::{Metrics, Optional},
     exposition::{Encoding, FamilyWriter, Format, Value},
     telemetry::{catalogue::Metric, labels::PROBE_FAILURE_REASONS},
 };
+
+/// The endpoint's record and the status of the response, or why there is none.
+pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
+
+/// Why a probe has no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ProbeError {
+    /// The `reason` label of `vobiz_probe_failure`: one of
+    /// [`PROBE_FAILURE_REASONS`](crate::telemetry::labels::PROBE_FAILURE_REASONS).
+    pub(super) reason: &'static str,
+    /// HTTP status, where a response came.
+    pub(super) status: Option<u16>,
+    /// What happened, for a person, without text of the API.
+    pub(super) message: String,
+}
+
+impl ProbeError {
+    /// An error without a response of the API.
+    pub(super) fn without_response(reason: &'static str, message: &str) -> Self {
+        Self {
+            reason,
+            status: None,
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl From<Error> for ProbeError {
+    fn from(error: Error) -> Self {
+        Self {
+            reason: error.kind.label(),
+            status: error.status,
+            message: error.to_string(),
+        }
+    }
+}
 
 /// The result of one probe. Its `Display` is the debug text.
 pub(super) struct Report<'a> {
@@ -28,9 +63,9 @@ pub(super) struct Report<'a> {
     /// Method and URL, without credentials.
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
-    /// The progress of the request, and whether an equal probe began it. `None` where a pause of the API
-    /// was too long for a request.
-    pub(super) progress: Option<(Progress, bool)>,
+    pub(super) begun: Instant,
+    /// When the request was sent, perhaps by an equal probe before this one.
+    pub(super) sent: Option<Instant>,
     pub(super) timeout: Duration,
     pub(super) took: Duration,
 }
@@ -39,16 +74,27 @@ impl Report<'_> {
     /// Every family of a probe.
     pub(super) fn samples(&self) -> FamilyWriter {
         let mut writer = FamilyWriter::default();
-        let success = Value::flag(self.outcome.is_ok());
-        writer.sample(Metric::ProbeSuccess, &[], success);
+        let endpoint = self.outcome.as_ref().ok().map(|(endpoint, _)| endpoint);
         let took = Value::Float(self.took.as_secs_f64());
-        writer.sample(Metric::ProbeDuration, &[], took);
-        if let Some(status) = self.status() {
-            let status = Value::Integer(status.into());
-            writer.sample(Metric::ProbeHttpStatusCode, &[], status);
+        let status = self.status().map(|status| Value::Integer(status.into()));
+        let registered = endpoint.and_then(|one| one.registered);
+        let expires_at = endpoint.and_then(expiration);
+        for (metric, value) in [
+            (Metric::ProbeSuccess, Some(Value::flag(endpoint.is_some()))),
+            (Metric::ProbeDuration, Some(took)),
+            (Metric::ProbeHttpStatusCode, status),
+            (Metric::ProbeEndpointRegistered, registered.map(Value::flag)),
+            (
+                Metric::ProbeRegistrationExpiration,
+                expires_at.map(Value::time),
+            ),
+        ] {
+            if let Some(value) = value {
+                writer.sample(metric, &[], value);
+            }
         }
-        if let Ok((endpoint, _)) = self.outcome {
-            self.endpoint_samples(&mut writer, endpoint);
+        if let Some(endpoint) = endpoint {
+            self.write_info(&mut writer, endpoint);
         }
         let failure = self.outcome.as_ref().err();
         for &reason in PROBE_FAILURE_REASONS.iter() {
@@ -58,27 +104,18 @@ impl Report<'_> {
         writer
     }
 
-    fn endpoint_samples(&self, writer: &mut FamilyWriter, endpoint: &Endpoint) {
-        if let Some(registered) = endpoint.registered {
-            let registered = Value::flag(registered);
-            writer.sample(Metric::ProbeEndpointRegistered, &[], registered);
-        }
-        if let Some(expires_at) = expiration(endpoint) {
-            let expires_at = Value::Time(expires_at);
-            writer.sample(Metric::ProbeRegistrationExpiration, &[], expires_at);
-        }
+    fn write_info(&self, writer: &mut FamilyWriter, endpoint: &Endpoint) {
         let text = Option::<String>::as_deref;
-        let application_id = endpoint.application.as_ref().map(|one| &*one.id);
-        let mut labels = vec![("account", self.account), ("endpoint_id", &endpoint.id)];
         let username = text(&endpoint.username).filter(|_| self.metrics.username);
+        let alias = text(&endpoint.alias).unwrap_or_default();
+        let sub_account = text(&endpoint.sub_account).unwrap_or_default();
+        let application = endpoint.application.as_ref();
+        let mut labels = vec![("account", self.account), ("endpoint_id", &endpoint.id)];
         labels.extend(username.map(|username| ("username", username)));
         labels.extend([
-            ("alias", text(&endpoint.alias).unwrap_or_default()),
-            (
-                "sub_account",
-                text(&endpoint.sub_account).unwrap_or_default(),
-            ),
-            ("application_id", application_id.unwrap_or_default()),
+            ("alias", alias),
+            ("sub_account", sub_account),
+            ("application_id", application.map_or("", |one| &one.id)),
         ]);
         if self.shows(Optional::UserAgent) {
             let user_agent = text(&endpoint.user_agent).unwrap_or_default();
@@ -97,39 +134,6 @@ impl Report<'_> {
             Ok((_, status)) => Some(*status),
             Err(error) => error.status,
         }
-    }
-
-    fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut waited, mut request) = (Duration::ZERO, Duration::ZERO);
-        if let Some((progress, joined)) = self.progress {
-            let stage = match progress.stage {
-                Stage::Share => "not sent: still waiting for a share of requests",
-                Stage::Limiter => "not sent: still waiting for the rate limiter",
-                Stage::Sent => "sent: no response yet",
-                Stage::Done => "sent, and ended as below",
-            };
-            let begun = if joined {
-                "shared: begun by an equal probe"
-            } else {
-                "begun by this probe"
-            };
-            writeln!(f, "  {stage}\n  {begun}")?;
-            waited = progress.sent.unwrap_or_else(Instant::now) - progress.begun;
-            request = progress.sent.map_or(request, |sent| sent.elapsed());
-        } else {
-            let reason = "the API's pause is longer than the time of this probe";
-            writeln!(f, "  not sent: {reason}")?;
-        }
-        writeln!(f, "\ntimes")?;
-        for (name, time) in [
-            ("waited", waited),
-            ("request", request),
-            ("this probe", self.took),
-            ("this probe may take", self.timeout),
-        ] {
-            writeln!(f, "  {name:<20} {:.3} s", time.as_secs_f64())?;
-        }
-        Ok(())
     }
 
     fn write_endpoint(&self, f: &mut fmt::Formatter<'_>, endpoint: &Endpoint) -> fmt::Result {
@@ -182,7 +186,18 @@ impl fmt::Display for Report<'_> {
             f,
             "request\n  {request}\n  with the headers {headers}\n  account {account}"
         )?;
-        self.write_times(f)?;
+        // An equal probe may have sent the request before this one began; then nothing was waited for.
+        let waited = self.sent.map_or(self.took, |sent| sent - self.begun);
+        let request = self.sent.map(|sent| sent.elapsed());
+        writeln!(f, "\ntimes")?;
+        for (name, time) in [
+            ("waited", waited),
+            ("request", request.unwrap_or_default()),
+            ("this probe", self.took),
+            ("this probe may take", self.timeout),
+        ] {
+            writeln!(f, "  {name:<20} {:.3} s", time.as_secs_f64())?;
+        }
         writeln!(f, "\nresponse")?;
         match self.status() {
             Some(status) => writeln!(f, "  status {status}")?,
@@ -212,10 +227,8 @@ fn rfc_3339(time: UnixMillis) -> String {
 /// The IP address of a device's URI, with its port where there is one.
 fn address(uri: &str) -> Option<String> {
     let host = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
-    let scheme = ["sip:", "sips:"]
-        .into_iter()
-        .find(|scheme| host.starts_with(scheme));
-    let host = &host[scheme.map_or(0, str::len)..];
+    let without_scheme = host.strip_prefix("sips:").or(host.strip_prefix("sip:"));
+    let host = without_scheme.unwrap_or(host);
     let host = host.split([';', '?', '>']).next()?;
     let socket = host.parse::<SocketAddr>().map(|one| one.to_string());
     let address = socket.or_else(|_| host.parse::<IpAddr>().map(|one| one.to_string()));

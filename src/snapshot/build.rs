@@ -1,7 +1,7 @@
 //! How the rows of a walk become the next snapshot.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -24,9 +24,8 @@ pub struct SnapshotBuilder {
     /// Keep the addresses of devices, which are personal data.
     with_contacts: bool,
     list: EndpointList,
-    /// The position of each record's row in the API's list.
-    positions: Vec<u64>,
-    index: HashMap<RowKey, u32>,
+    /// The record of a row, and the position of the row in the API's list.
+    index: HashMap<RowKey, (usize, u64)>,
     repeated: HashSet<RowKey>,
 }
 
@@ -47,9 +46,9 @@ impl SnapshotBuilder {
         let more = endpoints.min(MAX_EXPECTED).saturating_sub(records.len());
         let text_per_row = texts.unique.len() / records.len().max(1) + 1;
         records.reserve_exact(more);
-        self.positions.reserve_exact(more);
-        let text = more.saturating_mul(text_per_row);
-        texts.unique.reserve_exact(text);
+        texts
+            .unique
+            .reserve_exact(more.saturating_mul(text_per_row));
         self.index.reserve(more);
     }
 
@@ -57,35 +56,32 @@ impl SnapshotBuilder {
     /// rejected changes nothing.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
-        let EndpointList {
-            records,
-            texts,
-            application_names,
-        } = &mut self.list;
+        let list = &mut self.list;
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
             // Rows may contradict each other, for example while an application is renamed. The
             // smallest name is kept, so that the order of pages does not matter.
-            let known = application_names.entry(application.id.clone());
+            let known = list.application_names.entry(application.id.clone());
             let known = known.or_insert_with(|| name.clone());
             if name < known {
                 known.clone_from(name);
             }
         }
-        let record = Record::pack(endpoint, self.with_contacts, texts);
-        if let Some(&at) = self.index.get(&row.key) {
-            let at = at as usize;
-            if self.positions[at] != position {
-                self.repeated.insert(row.key);
+        let record = Record::pack(endpoint, self.with_contacts, &mut list.texts);
+        match self.index.entry(row.key) {
+            Entry::Occupied(mut known) => {
+                let (at, earlier) = *known.get();
+                if earlier != position {
+                    self.repeated.insert(row.key);
+                }
+                known.insert((at, position));
+                list.records[at] = record;
             }
-            records[at] = record;
-            self.positions[at] = position;
-        } else {
-            let at = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            self.index.insert(row.key, at);
-            records.push(record);
-            self.positions.push(position);
+            Entry::Vacant(new) => {
+                new.insert((list.records.len(), position));
+                list.records.push(record);
+            }
         }
     }
 
@@ -134,6 +130,32 @@ pub struct Changes {
 impl Changes {
     /// How many transitions are listed.
     pub const LISTED: usize = 50;
+
+    /// Carries over the previous registration state, and notes a transition.
+    fn carry_state(
+        &mut self,
+        record: &mut Record,
+        last_known: Option<bool>,
+        mut lost_at: Option<UnixMillis>,
+        now: UnixMillis,
+        texts: &Texts,
+    ) {
+        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
+        record.last_known = record.registered.or(last_known);
+        let has_changed = last_known.is_some() && record.last_known != last_known;
+        let is_registered = record.registered == Some(true);
+        if has_changed && is_registered {
+            self.gained += 1;
+        } else if has_changed {
+            self.lost += 1;
+            lost_at = Some(now);
+        }
+        if has_changed && self.transitions.len() < Self::LISTED {
+            let id = texts.get(record.id).to_owned();
+            self.transitions.push(Transition { id, lost_at });
+        }
+        record.lost_at = lost_at.filter(|_| !is_registered).into();
+    }
 }
 
 /// An endpoint that lost its registration or became registered.
@@ -161,29 +183,19 @@ impl EndpointList {
         group_of: GroupOf<'_>,
     ) -> (Snapshot, Changes) {
         self.count_values(&mut facts);
-        let mut changes = Changes::default();
-        let mut removed = Arc::default();
+        let mut removed = previous.map_or_else(Arc::default, |one| Arc::clone(&one.removed));
+        let nothing = Self::default();
+        let old = previous.map_or(&nothing, |previous| &previous.list);
+        let (absent, mut changes) = self.merge(old, &mut removed, &facts, group_of);
         if let Some(previous) = previous {
-            let mut merge = Merge {
-                previous,
-                facts: &facts,
-                group_of,
-                changes: &mut changes,
-                removed: Arc::clone(&previous.removed),
-            };
-            let absent = merge.merge_previous(&mut self);
-            removed = merge.removed;
             let passed = facts.ended.saturating_duration_since(previous.walk.ended);
-            let texts = &previous.list.texts;
             let (retained, gone) = retention.divide(absent, passed);
             changes.removed = gone.len() as u64;
             facts.retained = retained.len() as u64;
-            Removed::add(&mut removed, &gone, texts, facts.ended);
-            self.add_retained(retained, &previous.list);
+            Removed::add(&mut removed, &gone, &old.texts, facts.ended);
+            self.add_retained(retained, old);
         } else {
-            for record in &mut self.records {
-                record.group = group_number(group_of(&record.view(&self.texts)));
-            }
+            changes = Changes::default();
         }
         let snapshot = Snapshot {
             list: self,
@@ -193,6 +205,52 @@ impl EndpointList {
         (snapshot, changes)
     }
 
+    /// Carries over what only the `old` list knows, and notes changes. Returns old records that are
+    /// absent from this list.
+    fn merge<'a>(
+        &mut self,
+        old: &'a Self,
+        removed: &mut Arc<Removed>,
+        facts: &WalkFacts,
+        group_of: GroupOf<'_>,
+    ) -> (Vec<&'a Record>, Changes) {
+        let (mut absent, mut changes) = (Vec::new(), Changes::default());
+        let Self { records, texts, .. } = self;
+        let group_of = |record: &Record, texts: &Texts| match group_of(&record.view(texts)) {
+            Some(index) => index.saturating_add(1),
+            None => 0,
+        };
+        let id_of = |record: &Record| old.texts.get(record.id);
+        let mut old_records = old.records.iter().peekable();
+        for record in records {
+            let id = texts.get(record.id);
+            while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
+                absent.push(gone);
+            }
+            let (last_known, lost_at);
+            if let Some(before) = old_records.next_if(|old| id_of(old) == id) {
+                (last_known, lost_at) = (before.last_known, before.lost_at.get());
+                record.group = before.group;
+                let before = before.view(&old.texts);
+                if texts.get(record.username).is_empty() {
+                    record.username = TextRange::append(&mut texts.unique, before.username);
+                }
+                let now = record.view(texts);
+                changes.application += u64::from(now.application != before.application);
+                if now.description() != before.description() {
+                    record.group = group_of(record, texts);
+                }
+            } else {
+                (last_known, lost_at) = Removed::take(removed, id, facts.ended);
+                record.group = group_of(record, texts);
+                changes.added += 1;
+            }
+            changes.carry_state(record, last_known, lost_at, facts.started_at, texts);
+        }
+        absent.extend(old_records);
+        (absent, changes)
+    }
+
     fn sort(&mut self) {
         let texts = &self.texts;
         self.records
@@ -200,16 +258,13 @@ impl EndpointList {
     }
 
     fn count_values(&self, facts: &mut WalkFacts) {
-        let count = |counts: &mut [u64; Field::ALL.len()], fields: Fields| {
-            if fields != Fields::default() {
-                for (count, field) in counts.iter_mut().zip(Field::ALL) {
-                    *count += u64::from(fields.contains(field));
-                }
+        let none = Fields::default();
+        let is_odd = |record: &&Record| record.rejected != none || record.assumed != none;
+        for record in self.records.iter().filter(is_odd) {
+            for (at, field) in Field::ALL.into_iter().enumerate() {
+                facts.rejected_values[at] += u64::from(record.rejected.contains(field));
+                facts.assumed_values[at] += u64::from(record.assumed.contains(field));
             }
-        };
-        for record in &self.records {
-            count(&mut facts.rejected_values, record.rejected);
-            count(&mut facts.assumed_values, record.assumed);
         }
     }
 
@@ -230,90 +285,4 @@ impl EndpointList {
         }
         self.sort();
     }
-}
-
-/// The merge of new records with the previous snapshot.
-struct Merge<'a, 'b> {
-    previous: &'a Snapshot,
-    facts: &'b WalkFacts,
-    group_of: GroupOf<'b>,
-    changes: &'b mut Changes,
-    /// Endpoints that were removed earlier.
-    removed: Arc<Removed>,
-}
-
-impl<'a> Merge<'a, '_> {
-    /// Carries over what only previous records know. Returns previous records that are absent from
-    /// `list`.
-    fn merge_previous(&mut self, list: &mut EndpointList) -> Vec<&'a Record> {
-        let EndpointList { records, texts, .. } = list;
-        let old = &self.previous.list;
-        let id_of = |record: &Record| old.texts.get(record.id);
-        let mut absent = Vec::new();
-        let mut old_records = old.records.iter().peekable();
-        for record in records {
-            let id = texts.get(record.id);
-            while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
-                absent.push(gone);
-            }
-            if let Some(old) = old_records.next_if(|old| id_of(old) == id) {
-                self.merge(record, old, texts);
-            } else {
-                self.changes.added += 1;
-                record.group = group_number((self.group_of)(&record.view(texts)));
-                if let Some(past) = Removed::take(&mut self.removed, id, self.facts.ended) {
-                    self.carry_state(record, past.last_known, past.lost_at, texts);
-                }
-            }
-        }
-        absent.extend(old_records);
-        absent
-    }
-
-    /// Carries over what only the previous record of this endpoint knows, and notes changes.
-    fn merge(&mut self, record: &mut Record, old: &Record, texts: &mut Texts) {
-        let before = old.view(&self.previous.list.texts);
-        if texts.get(record.username).is_empty() {
-            record.username = TextRange::append(&mut texts.unique, before.username);
-        }
-        let now = record.view(texts);
-        self.changes.application += u64::from(now.application != before.application);
-        record.group = if now.description() == before.description() {
-            old.group
-        } else {
-            group_number((self.group_of)(&now))
-        };
-        self.carry_state(record, old.last_known, old.lost_at.get(), texts);
-    }
-
-    /// Carries over the previous registration state, and notes a transition.
-    fn carry_state(
-        &mut self,
-        record: &mut Record,
-        last_known: Option<bool>,
-        mut lost_at: Option<UnixMillis>,
-        texts: &Texts,
-    ) {
-        let has_changed = record
-            .registered
-            .is_some_and(|now| last_known == Some(!now));
-        let is_registered = record.registered == Some(true);
-        if has_changed && is_registered {
-            self.changes.gained += 1;
-        } else if has_changed {
-            self.changes.lost += 1;
-            lost_at = Some(self.facts.started_at);
-        }
-        if has_changed && self.changes.transitions.len() < Changes::LISTED {
-            let id = texts.get(record.id).to_owned();
-            self.changes.transitions.push(Transition { id, lost_at });
-        }
-        record.lost_at = lost_at.filter(|_| !is_registered).into();
-        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
-        record.last_known = record.registered.or(last_known);
-    }
-}
-
-fn group_number(group: Option<u16>) -> u16 {
-    group.map_or(0, |index| index.saturating_add(1))
 }

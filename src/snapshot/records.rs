@@ -5,7 +5,9 @@
 //! unique texts are in one buffer, repeated texts are stored once, and a record has only numbers: the
 //! whole process then peaks at 65 MiB (docs/performance.md, decision 11).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
+
+use indexmap::IndexSet;
 
 use crate::{
     api::{Endpoint, Fields},
@@ -94,9 +96,7 @@ pub(super) struct Texts {
     /// Texts that differ between endpoints, one after another.
     pub(super) unique: String,
     /// Texts that repeat: user agents, applications, sub-accounts.
-    interned: Vec<Arc<str>>,
-    /// The position in `interned` plus one.
-    numbers: HashMap<Arc<str>, u32>,
+    repeated: IndexSet<Box<str>>,
 }
 
 impl Texts {
@@ -104,22 +104,17 @@ impl Texts {
         range.of(&self.unique)
     }
 
-    /// The number of a repeated text; 0 for none.
+    /// The number of a repeated text: its index plus one, 0 for none.
     fn intern(&mut self, text: Option<&str>) -> u32 {
         let Some(text) = text else { return 0 };
-        if let Some(&number) = self.numbers.get(text) {
-            return number;
-        }
-        let text: Arc<str> = text.into();
-        self.interned.push(Arc::clone(&text));
-        let number = u32::try_from(self.interned.len()).unwrap_or(0);
-        self.numbers.insert(text, number);
-        number
+        let known = self.repeated.get_index_of(text);
+        let index = known.unwrap_or_else(|| self.repeated.insert_full(text.into()).0);
+        u32::try_from(index + 1).unwrap_or(0)
     }
 
     pub(super) fn interned(&self, number: u32) -> Option<&str> {
-        let at = usize::try_from(number).ok()?.checked_sub(1)?;
-        self.interned.get(at).map(|text| &**text)
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.repeated.get_index(index).map(|text| &**text)
     }
 }
 

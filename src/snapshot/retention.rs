@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// How many endpoints of the previous snapshot are retained, of those that are absent from this walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many endpoints of the previous snapshot are retained, of those that are absent from this walk. By
+/// default none, as after a complete walk without rejected rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
     /// Each until a walk last had it this long ago.
     pub max_age: Duration,
@@ -21,13 +22,6 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The walk is complete, and no row was rejected: absent endpoints are removed.
-    pub const NOTHING: Self = Self {
-        max_age: Duration::ZERO,
-        at_most: 0,
-        again_at_most: 0,
-    };
-
     /// How many of `absent` endpoints are removed. `again` of them are retained already.
     pub fn removed(self, absent: u64, again: u64) -> u64 {
         let may_stay = absent - again.saturating_sub(self.again_at_most);
@@ -72,10 +66,9 @@ pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
 /// The state of an endpoint at its removal.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RemovedEndpoint {
-    /// The last state that was true or false.
-    pub(super) last_known: Option<bool>,
-    pub(super) lost_at: Option<UnixMillis>,
+struct RemovedEndpoint {
+    last_known: Option<bool>,
+    lost_at: Option<UnixMillis>,
     removed_at: Instant,
 }
 
@@ -111,12 +104,19 @@ impl Removed {
         }
     }
 
-    /// Removes and returns the state of an endpoint that returns `now`; `None` if it is expired.
-    pub(super) fn take(this: &mut Arc<Self>, id: &str, now: Instant) -> Option<RemovedEndpoint> {
+    /// Removes an endpoint that returns `now`. Returns its last state that was true or false, and the
+    /// time of its loss; neither if they are not known or expired.
+    pub(super) fn take(
+        this: &mut Arc<Self>,
+        id: &str,
+        now: Instant,
+    ) -> (Option<bool>, Option<UnixMillis>) {
         if !this.0.contains_key(id) {
-            return None;
+            return (None, None);
         }
-        let removed = Arc::make_mut(this).0.remove(id);
-        removed.filter(|removed| !removed.is_expired(now))
+        match Arc::make_mut(this).0.remove(id) {
+            Some(removed) if !removed.is_expired(now) => (removed.last_known, removed.lost_at),
+            _ => (None, None),
+        }
     }
 }

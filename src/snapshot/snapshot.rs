@@ -142,13 +142,12 @@ impl Snapshot {
         Removed::add(&mut removed, &expired, texts, now);
         let mut list = self.list.clone();
         list.records.retain(|record| !is_expired(&record));
+        let mut walk = self.walk.clone();
+        walk.retained = walk.retained.saturating_sub(expired.len() as u64);
         Some(Self {
             list,
             removed,
-            walk: WalkFacts {
-                retained: self.walk.retained.saturating_sub(expired.len() as u64),
-                ..self.walk.clone()
-            },
+            walk,
         })
     }
 

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
     sync::Arc,
     time::Duration,
 };
@@ -73,13 +73,12 @@ pub struct Shown {
 pub struct Publisher(watch::Sender<Arc<AccountState>>);
 
 /// The reading side of one account.
-#[derive(Debug, Clone)]
-pub struct Reader(watch::Receiver<Arc<AccountState>>);
+pub type Reader = watch::Receiver<Arc<AccountState>>;
 
 /// A channel of one account, with `state` as its first value.
 pub fn channel(state: AccountState) -> (Publisher, Reader) {
     let (sender, receiver) = watch::channel(Arc::new(state));
-    (Publisher(sender), Reader(receiver))
+    (Publisher(sender), receiver)
 }
 
 impl Publisher {
@@ -91,19 +90,6 @@ impl Publisher {
     /// Publishes `state` to all readers at once.
     pub fn publish(&mut self, state: AccountState) {
         self.0.send_replace(Arc::new(state));
-    }
-}
-
-impl Reader {
-    /// The published state.
-    pub fn current(&self) -> Arc<AccountState> {
-        Arc::clone(&self.0.borrow())
-    }
-
-    /// Waits for a state that [`Self::next`] has not returned yet; `None` without a publisher.
-    pub async fn next(&mut self) -> Option<Arc<AccountState>> {
-        self.0.changed().await.ok()?;
-        Some(Arc::clone(&self.0.borrow_and_update()))
     }
 }
 
@@ -156,9 +142,7 @@ pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 impl<'a> EndpointView<'a> {
     /// A hash of [`Self::description`], valid within one process.
     fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.description().hash(&mut hasher);
-        hasher.finish()
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
     /// Adds what the row lacks. Of two expiries the one that was read later is valid.

@@ -10,7 +10,7 @@ use Part::{Instruments, Probe, Process, Snapshot, Walk};
 
 use super::labels::{
     Capability, ENDPOINT_CHANGES, Field, Operation, PROBE_FAILURE_REASONS, REGISTRATION_CHANGES,
-    REGISTRATIONS, Rejection, RereadReason, ThrottleCause, WALK_FAILURE_REASONS,
+    REGISTRATIONS, Rejection, RereadReason, Route, ThrottleCause, WALK_FAILURE_REASONS, Watch,
 };
 
 /// The description of one metric family: everything in an exposition except the samples.
@@ -112,6 +112,8 @@ impl Metric {
 pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static str]> {
     Some(match (metric, label) {
         (_, "registration") => &REGISTRATIONS,
+        (_, "watch") => Watch::LABELS,
+        (_, "handler") => Route::LABELS,
         (_, "capability") => Capability::LABELS,
         (_, "field") => Field::LABELS,
         (_, "operation") => Operation::LABELS,

@@ -6,13 +6,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prometheus::{
-    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, core::Collector,
-    proto::MetricFamily,
+    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry,
+    proto::MetricFamily, register_counter_vec_with_registry as register_counter,
+    register_gauge_vec_with_registry as register_gauge,
+    register_histogram_vec_with_registry as register_histogram,
 };
 
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
-    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, RereadReason, ThrottleCause},
+    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, ThrottleCause},
 };
 use crate::clock::UnixMillis;
 
@@ -25,6 +27,8 @@ const BUILD: [&str; 3] = [
     env!("VOBIZ_EXPORTER_REVISION"),
     env!("VOBIZ_EXPORTER_RUSTVERSION"),
 ];
+
+const VALID: &str = "names in the catalogue are valid and unique";
 
 /// Bucket bounds of the request duration histogram, in seconds.
 const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
@@ -58,21 +62,18 @@ impl Instruments {
         let registry = Registry::new();
         let counter = |metric: Metric| {
             let (options, labels) = description(metric);
-            (
-                metric,
-                register(&registry, CounterVec::new(options, labels)),
-            )
+            let counter = register_counter!(options, labels, registry).expect(VALID);
+            (metric, counter)
         };
         let gauge = |metric| {
             let (options, labels) = description(metric);
-            register(&registry, GaugeVec::new(options, labels))
+            register_gauge!(options, labels, registry).expect(VALID)
         };
-        gauge(Metric::ExporterBuildInfo)
-            .with_label_values(&BUILD)
-            .set(1.0);
+        let build_info = gauge(Metric::ExporterBuildInfo);
+        build_info.with_label_values(&BUILD).set(1.0);
         let (options, labels) = description(Metric::ApiRequestDuration);
         let options = HistogramOpts::from(options).buckets(DURATION_BOUNDS.to_vec());
-        let durations = HistogramVec::new(options, labels);
+        let durations = register_histogram!(options, labels, registry).expect(VALID);
         let is_counter = |metric: &Metric| {
             let family = metric.family();
             family.part == Part::Instruments && family.kind == Kind::Counter
@@ -80,7 +81,7 @@ impl Instruments {
         let counters = Metric::ALL.iter().copied().filter(is_counter);
         Self {
             counters: Arc::new(counters.map(counter).collect()),
-            api_request_duration: register(&registry, durations),
+            api_request_duration: durations,
             reload_success: gauge(Metric::ExporterReloadSuccess),
             registry,
         }
@@ -137,73 +138,33 @@ fn description(metric: Metric) -> (Opts, &'static [&'static str]) {
     (Opts::new(family.name, family.help), family.labels)
 }
 
-fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
-where
-    C: Collector + Clone + 'static,
-{
-    let collector = collector.expect("names in the catalogue are valid");
-    registry
-        .register(Box::new(collector.clone()))
-        .expect("names in the catalogue are unique");
-    collector
-}
-
 impl AccountInstruments {
     /// The account's counter with these further label values.
     fn counter(&self, metric: Metric, labels: &[&str]) -> Counter {
         self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
     }
 
+    /// Adds `number` to a counter of the catalogue. `labels` are its label values after the account.
     #[expect(
         clippy::cast_precision_loss,
         reason = "counters are floats for Prometheus, too"
     )]
-    fn add(&self, metric: Metric, labels: &[&str], number: u64) {
+    pub fn count(&self, metric: Metric, labels: &[&'static str], number: u64) {
         self.counter(metric, labels).inc_by(number as f64);
-    }
-
-    /// Counts a started walk.
-    pub fn walk_started(&self) {
-        self.counter(Metric::Walks, &[]).inc();
-    }
-
-    /// Counts scheduled walks that were skipped because the previous walk was still running.
-    pub fn walks_skipped(&self, ticks: u64) {
-        self.add(Metric::WalksSkipped, &[], ticks);
-    }
-
-    /// Counts a failed walk. `reason` is one of [`WALK_FAILURE_REASONS`](super::labels::WALK_FAILURE_REASONS).
-    pub fn walk_failed(&self, reason: &'static str) {
-        self.counter(Metric::WalkFailures, &[reason]).inc();
-    }
-
-    /// Counts a part of the list that a walk reads again.
-    pub fn reread(&self, reason: RereadReason) {
-        self.counter(Metric::WalkRereads, &[reason.label()]).inc();
     }
 
     /// Counts endpoints that lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
-            self.add(Metric::RegistrationChanges, &[change], number);
+            self.count(Metric::RegistrationChanges, &[change], number);
         }
     }
 
     /// Counts endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
-            self.add(Metric::EndpointChanges, &[change], number);
+            self.count(Metric::EndpointChanges, &[change], number);
         }
-    }
-
-    /// Counts a retrieved record that contradicts the list and is dropped.
-    pub fn detail_disagreed(&self) {
-        self.counter(Metric::DetailDisagreements, &[]).inc();
-    }
-
-    /// Counts a failed read of the token file.
-    pub fn token_read_failed(&self) {
-        self.counter(Metric::TokenReadFailures, &[]).inc();
     }
 
     /// Records a request attempt: its status (`None` without a response) and its duration.
@@ -215,11 +176,6 @@ impl AccountInstruments {
             .api_request_duration
             .with_label_values(&[&*self.account, operation.label()])
             .observe(took.as_secs_f64());
-    }
-
-    /// Counts a request attempt that repeats a failed one.
-    pub fn retry(&self, operation: Operation) {
-        self.counter(Metric::ApiRetries, &[operation.label()]).inc();
     }
 
     /// Adds the time that a request waited.

@@ -152,6 +152,20 @@ closed_label! {
     }
 }
 
+closed_label! {
+    /// How much an endpoint matters to the operator; the `watch` label.
+    #[derive(Default)]
+    Watch {
+        /// An alert needs attention at once.
+        Page = "page",
+        /// An alert can wait for working hours.
+        #[default]
+        Notice = "notice",
+        /// No alert.
+        Ignore = "ignore",
+    }
+}
+
 /// The reason of a walk that could not be proven complete.
 pub const INCONSISTENT: &str = "inconsistent";
 /// The reason of a walk that took too long.

@@ -15,10 +15,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     filter::Targets,
-    fmt::{
-        FmtContext, FormatEvent, FormatFields,
-        format::{JsonFields, Writer},
-    },
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     layer::{Layer, SubscriberExt},
     registry::{LookupSpan, Registry},
 };
@@ -53,34 +50,28 @@ where
     let with_target = level > LevelFilter::INFO;
     // By default a write error is reported with `eprintln!`, which panics if standard error is closed.
     // Without the report, the line is lost and the program continues.
-    match format {
-        Format::Logfmt => {
-            let layer = tracing_logfmt::builder()
-                .with_target(with_target)
-                .with_span_name(false)
-                .with_span_path(false)
-                .with_ansi_color(colours)
-                .layer::<Registry>()
-                .map_event_format(OneLine)
-                .with_writer(writer)
-                .log_internal_errors(false);
-            Dispatch::new(Registry::default().with(layer.with_filter(filter)))
-        }
-        Format::Json => {
-            let events = tracing_subscriber::fmt::format()
-                .json()
-                .flatten_event(true)
-                .with_target(with_target)
-                .with_current_span(true)
-                .with_span_list(false);
-            let layer = tracing_subscriber::fmt::layer()
-                .fmt_fields(JsonFields::new())
-                .event_format(OneLine(events))
-                .with_writer(writer)
-                .log_internal_errors(false);
-            Dispatch::new(Registry::default().with(layer.with_filter(filter)))
-        }
-    }
+    let layer = match format {
+        Format::Logfmt => tracing_logfmt::builder()
+            .with_target(with_target)
+            .with_span_name(false)
+            .with_span_path(false)
+            .with_ansi_color(colours)
+            .layer()
+            .map_event_format(OneLine)
+            .with_writer(writer)
+            .log_internal_errors(false)
+            .boxed(),
+        Format::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_target(with_target)
+            .with_span_list(false)
+            .map_event_format(OneLine)
+            .with_writer(writer)
+            .log_internal_errors(false)
+            .boxed(),
+    };
+    Dispatch::new(Registry::default().with(layer.with_filter(filter)))
 }
 
 /// A format that escapes control characters, line separators and direction marks, so that no field
@@ -128,7 +119,7 @@ mod captured {
 
     use super::*;
 
-    /// Log lines in memory. Clones share them.
+    /// Log lines in memory, which all clones share.
     #[derive(Debug, Clone, Default)]
     pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -139,7 +130,7 @@ mod captured {
             dispatch(move || lines.clone(), level, format, false)
         }
 
-        /// All lines so far.
+        /// All lines that have been logged.
         pub fn text(&self) -> String {
             let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             String::from_utf8_lossy(&bytes).into_owned()
@@ -172,7 +163,7 @@ mod tests {
         lines.text()
     }
 
-    /// A line without its time.
+    /// The line without its time stamp.
     fn without_time(line: &str) -> &str {
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("ts=2") && time.ends_with('Z'), "{line}");

@@ -8,5 +8,6 @@ pub mod process;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::Metric;
 pub use instruments::{AccountInstruments, Instruments};
 pub use labels::{Capability, ErrorKind, Field, Operation, Rejection, RereadReason, ThrottleCause};

@@ -1,10 +1,10 @@
-//! The rules of metric names, and the comparison of the catalogue with the documentation.
+//! Rules for metric names, and a comparison of the catalogue with the documentation.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use super::catalogue::{Kind, Metric, Part, closed_values};
 
-/// Rows of every table of the document whose header is this, each cell without its padding.
+/// The rows of all tables in the document with this header, as trimmed cells.
 fn rows(header: &str) -> Vec<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let document = fs::read_to_string(path).unwrap();
@@ -23,7 +23,7 @@ fn rows(header: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// The words between backquotes.
+/// The words in backquotes.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -79,7 +79,7 @@ fn names_follow_the_conventions_of_prometheus() {
             "{name}"
         );
         let has_prefix = name.starts_with("vobiz_");
-        // Two names are a convention of probe exporters.
+        // The names of two probe metrics follow a convention of probe exporters.
         let is_convention = family.part == Part::Probe && name.starts_with("probe_");
         assert_eq!(
             has_prefix || is_convention,

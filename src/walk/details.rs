@@ -27,6 +27,7 @@ use crate::{
     clock::UnixMillis,
     config::{Account, DetailMode, Optional},
     snapshot::{Detail, Details, EndpointView, Snapshot},
+    telemetry::Metric,
 };
 
 /// Records are published together, this long after the first, because a publication renders whole
@@ -232,7 +233,7 @@ impl<S: Source> DetailFetcher<S> {
         };
         // Only the list decides what is registered: a record that disagrees is of another moment.
         if endpoint.registered == Some(false) {
-            self.deps.instruments.detail_disagreed();
+            (self.deps.instruments).count(Metric::DetailDisagreements, &[], 1);
             return self.queue.missed(&id, Miss::Disagreed);
         }
         self.note.unreadable(&endpoint);

@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config::{Account, Api, Optional, Poll},
     telemetry::{
-        AccountInstruments, Operation, RereadReason,
+        AccountInstruments, Metric, Operation, RereadReason,
         labels::{DEADLINE, INCONSISTENT},
     },
 };
@@ -42,11 +42,11 @@ impl Source for Client {
     }
 
     async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        Client::endpoint(self, id).await
+        self.retrieve(id).await.map(|(endpoint, _)| endpoint)
     }
 
     fn set_token(&self, token: SecretString) {
-        Client::set_token(self, token);
+        Client::set_token(self, &token);
     }
 }
 
@@ -234,7 +234,7 @@ impl<S: Source> PageFetcher<S> {
 
     /// The walk reads a part of the list again.
     pub(super) fn count_reread(&self, reason: RereadReason) {
-        self.deps.instruments.reread(reason);
+        (self.deps.instruments).count(Metric::WalkRereads, &[reason.label()], 1);
     }
 
     /// Reads the page at `offset`. Errors that may pass are retried.
@@ -279,7 +279,8 @@ impl<S: Source> PageFetcher<S> {
                 });
             }
             retries_left -= 1;
-            self.deps.instruments.retry(Operation::ListEndpoints);
+            let operation = Operation::ListEndpoints.label();
+            (self.deps.instruments).count(Metric::ApiRetries, &[operation], 1);
             lock(&self.progress).last_error = Some(error);
             if let Retry::After(wait) = retry {
                 self.within_limits(sleep(wait)).await?;

@@ -276,7 +276,7 @@ mod tests {
                 .collect(),
             ..page(keys)
         };
-        // The list grew in front by one row, so that the second page shows rows 2 and 3 again.
+        // One row is added at the start of the list, so the second page has rows 2 and 3 again.
         let chain = [rejected(&[1, 2, 3], &[1, 2]), rejected(&[2, 3, 4], &[0, 1])];
         assert_eq!(rows(&chain).rejected, [0, 2, 0, 0, 0]);
     }

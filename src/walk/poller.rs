@@ -23,6 +23,7 @@ use crate::{
     snapshot::{
         self, AccountState, EndpointView, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts,
     },
+    telemetry::Metric,
 };
 
 /// How often a refused account's token file is read.
@@ -172,7 +173,7 @@ impl<S: Source> Poller<S> {
         self.reload_token().await;
         let started = (self.deps.clock.now(), Instant::now());
         self.schedule.begins(started.1);
-        self.deps.instruments.walk_started();
+        self.deps.instruments.count(Metric::Walks, &[], 1);
         let limiter = Arc::clone(&self.deps.limiter);
         let _walking = limiter.begin_walk();
         let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
@@ -193,7 +194,7 @@ impl<S: Source> Poller<S> {
             }
             Err(error) => {
                 tracing::warn!(account = %self.account.name, %error, "keeping the token in use");
-                self.deps.instruments.token_read_failed();
+                (self.deps.instruments).count(Metric::TokenReadFailures, &[], 1);
             }
         }
     }
@@ -220,7 +221,7 @@ impl<S: Source> Poller<S> {
         let now = Instant::now();
         let confirm_at = unconfirmed.map(|walk| walk.confirm_at);
         let skipped = self.schedule.succeeded(now, took, confirm_at);
-        self.deps.instruments.walks_skipped(skipped);
+        (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
         let effective = self.schedule.effective_interval();
         if let Some(warning) = (self.interval_note).warning(work.requests, took, effective) {
             tracing::warn!(account = %self.account.name, "{warning}");
@@ -289,10 +290,10 @@ impl<S: Source> Poller<S> {
     fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
         let (refused, not_before) = (failure.is_refused(), failure.not_before);
         let skipped = self.schedule.failed(Instant::now(), refused, not_before);
-        self.deps.instruments.walks_skipped(skipped);
+        (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
         report::failed(&self.account, failure, pages, took);
         let reason = failure.reason.label();
-        self.deps.instruments.walk_failed(reason);
+        (self.deps.instruments).count(Metric::WalkFailures, &[reason], 1);
         let before = self.publisher.current();
         let interval = self.schedule.effective_interval();
         self.publisher.publish(AccountState {

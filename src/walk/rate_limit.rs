@@ -306,7 +306,7 @@ pub(super) fn rate_beside(
 /// Every limiter of the process.
 ///
 /// Accounts with the same base URL and auth id share one, because the vendor counts them as one. The
-/// slowest of their rates holds.
+/// configuration gives them the same rate.
 #[derive(Debug)]
 pub struct RateLimiters {
     in_flight: InFlight,
@@ -322,22 +322,17 @@ impl RateLimiters {
         }
     }
 
-    /// Announces that `auth_id` will be used with `base_url` at this rate. All announcements come
-    /// before the first [`Self::limiter`].
-    pub fn announce(&mut self, base_url: &Url, auth_id: &str, rate: Option<f64>) {
-        let key = (base_url.clone(), auth_id.to_owned());
-        let known = self.limiters.get(&key).and_then(|known| known.rate());
-        let slowest = known.into_iter().chain(rate).reduce(f64::min);
-        let limiter = RateLimiter::sharing(slowest, self.in_flight.clone());
-        self.limiters.insert(key, Arc::new(limiter));
-    }
-
-    /// The limiter for this vendor and auth id.
-    pub fn limiter(&mut self, base_url: &Url, auth_id: &str) -> Arc<RateLimiter> {
+    /// The limiter for this vendor and auth id, with the rate of the first call.
+    pub fn limiter(
+        &mut self,
+        base_url: &Url,
+        auth_id: &str,
+        rate: Option<f64>,
+    ) -> Arc<RateLimiter> {
         let key = (base_url.clone(), auth_id.to_owned());
         let in_flight = &self.in_flight;
-        let unlimited = || Arc::new(RateLimiter::sharing(None, in_flight.clone()));
-        Arc::clone(self.limiters.entry(key).or_insert_with(unlimited))
+        let new = || Arc::new(RateLimiter::sharing(rate, in_flight.clone()));
+        Arc::clone(self.limiters.entry(key).or_insert_with(new))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accounts side by side: none delays another, and each is asked no more than it may be.
+//! Several accounts: no account delays another, and the request rate of each is limited.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -7,7 +7,7 @@ use vobiz_simulator::{Effect, Fault, RequestRecord};
 
 use crate::harness::{Exporter, Scrape, accounts_config, auth_id, listed, vendor};
 
-/// When the vendor was asked for an account's list, in seconds since its start.
+/// The times of the list requests for an account, in seconds since the vendor's start.
 fn asked(requests: &[RequestRecord], auth_id: &str) -> Vec<f64> {
     requests
         .iter()
@@ -22,7 +22,7 @@ async fn a_failing_account_delays_no_other_and_a_refused_one_backs_off() {
     let vendor = vendor(names.map(|name| (name, 45))).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("hanging")));
     vendor.plan(Fault::status(401).for_account(auth_id("refused")));
-    // Only one page of one walk is in flight: a request that hangs would hold up all others.
+    // The walks use one concurrent request. A request that hangs must not delay the other accounts.
     let refused = "poll: {max_age: 40s}";
     let accounts = [("well", ""), ("hanging", ""), ("refused", refused)];
     let exporter = Exporter::start(&accounts_config(&vendor, "retries: 1", accounts)).await;
@@ -94,7 +94,7 @@ async fn three_hundred_accounts_are_all_shown_and_start_within_ten_seconds() {
 }
 
 #[tokio::test]
-async fn accounts_of_one_auth_id_share_one_pace() {
+async fn accounts_with_one_auth_id_share_one_rate_limit() {
     const RATE: f64 = 8.0;
     let vendor = vendor([("shared", 45)]).await;
     let base_url = vendor.base_url();
@@ -120,7 +120,7 @@ async fn accounts_of_one_auth_id_share_one_pace() {
         .await;
     let times = asked(&vendor.requests(), &auth_id);
     assert!(times.len() > 40, "{}", times.len());
-    // The vendor notes arrivals, which a busy machine may bunch a little.
+    // The vendor records arrival times, and a busy machine can delay some of them.
     let late = 0.5;
     for (first, from) in times.iter().enumerate() {
         for (last, to) in times.iter().enumerate().skip(first) {
@@ -159,7 +159,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
     );
     assert_eq!(refused.snapshot("main"), good.snapshot("main"));
     let turned = Instant::now();
-    // Replaced as a whole, as secret stores do it.
+    // The file is replaced by another file, as secret stores do it.
     let beside = folder.path().join("next");
     std::fs::write(&beside, "rotated-token\n").unwrap();
     std::fs::rename(&beside, &file).unwrap();
@@ -171,7 +171,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
         "the file is looked at every five seconds"
     );
 
-    // Without a file the token in use stays in use.
+    // When the file is removed, the exporter keeps the last token.
     std::fs::remove_file(&file).unwrap();
     let before = exporter.scrape().await.last_success("main");
     let later = exporter

@@ -1,6 +1,12 @@
 //! The command line: output and exit code of each command.
 
-use tokio::net::TcpListener;
+use std::time::Duration;
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
 use crate::harness::{Ended, Program, Scrape, SlowReader, ask, configuration, get, until};
@@ -157,7 +163,7 @@ async fn a_write_error_of_standard_output_is_reported_and_a_closed_pipe_is_not()
         &["completion", "bash"],
         &["simulate", "--listen-address=127.0.0.1:0"],
     ] {
-        // A command takes no configuration.
+        // The commands have no `--config.file` flag.
         let text = if arguments[0].starts_with('-') {
             &text
         } else {
@@ -169,7 +175,7 @@ async fn a_write_error_of_standard_output_is_reported_and_a_closed_pipe_is_not()
         let message = "cannot write to standard output: No space left";
         assert!(ended.err.contains(message), "{arguments:?}: {ended:?}");
 
-        // The read end of the pipe is closed before the first byte.
+        // The read end of the pipe is closed before the program writes.
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         let closed = format!("mkfifo {0}; exec 3<>{0} >{0} 3<&-", pipe.display());
@@ -206,7 +212,7 @@ async fn one_account_can_be_configured_by_environment_variables_alone() {
     assert_eq!(half.code, Some(2), "{half:?}");
     assert!(half.err.contains("VOBIZ_AUTH_ID"), "{half:?}");
 
-    // A configuration with accounts ignores these variables.
+    // These variables apply only to a configuration without accounts.
     let text = configuration(&vendor, "");
     let both = Program::configured(&text, &["--once"])
         .set("VOBIZ_AUTH_ID", "MA_OTHER")
@@ -280,7 +286,7 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
         "info",
     ];
     let process = Program::configured(&configuration(&vendor, ""), &arguments).start();
-    // `localhost` may resolve to two addresses; all are bound before the first walk ends.
+    // `localhost` can resolve to two addresses. Both are bound before the first walk ends.
     process.says("walk published").await;
     let log = process.err();
     let listening = log.lines().filter(|line| line.contains("listening"));
@@ -335,4 +341,52 @@ async fn scrapes_above_the_limit_get_503_and_health_checks_do_not() {
         (get(&address, "/metrics").await.status == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_checks() {
+    let vendor = vendor_of(3_000).await;
+    let groups = "metrics: {groups: [timestamps, permissions, contact]}";
+    let listen = ["--web.listen-address=127.0.0.1:0"];
+    let process = Program::configured(&configuration(&vendor, groups), &listen).start();
+    let address = process.listens(1).await.remove(0);
+    until("the large snapshot", || async {
+        let answer = get(&address, "/metrics").await;
+        (answer.body.len() > 5_000_000).then_some(())
+    })
+    .await;
+
+    // By default, 40 scrapes and 512 connections are allowed.
+    let mut stalled = Vec::new();
+    for _ in 0..40 {
+        stalled.push(SlowReader::ask(&address, "/metrics").await);
+    }
+    let mut others = Vec::new();
+    for number in 0..600 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        if number % 2 == 0 {
+            let half = b"GET /metrics HTTP/1.1\r\nHost: exp";
+            stream.write_all(half).await.unwrap();
+        }
+        others.push(stream);
+    }
+    // Less than the time after which a half-sent head ends its connection.
+    let soon = Duration::from_secs(8);
+    let answers = timeout(soon, async {
+        for path in ["/-/healthy", "/-/ready"] {
+            assert_eq!(get(&address, path).await.status, 200, "{path}");
+        }
+        assert_eq!(get(&address, "/metrics").await.status, 503);
+        // A scrape that ends makes room for another one.
+        assert_eq!(stalled.remove(0).finish().await.status, 200);
+        until("a permit is free", || async {
+            (get(&address, "/metrics").await.status == 200).then_some(())
+        })
+        .await;
+    });
+    answers.await.expect("no connection keeps others waiting");
+    for reader in stalled {
+        let answer = reader.finish().await;
+        assert_eq!(answer.status, 200, "a response in progress is not cut off");
+    }
 }

@@ -1,16 +1,16 @@
-//! The documents about configuring the exporter, taken at their word.
+//! The examples in the documents about the configuration are valid.
 
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Ended, Program};
 
-/// The embedded default, as the program has it.
+/// The default configuration that the program contains.
 const DEFAULT: &str = include_str!("../../src/config/default.yaml");
 const DOCUMENT: &str = include_str!("../../docs/configuration.md");
-/// Where the examples expect a token.
+/// The path of the token file in the examples.
 const TOKEN_FILE: &str = "/run/secrets/vobiz-token";
 
-/// The blocks of this language in the document.
+/// The code blocks in this language in the document.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("\n```{language}\n");
     let mut parts = DOCUMENT.split(fence.as_str());
@@ -19,7 +19,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
     parts.map(|block| &block[..end(block)]).collect()
 }
 
-/// A folder with a token, and a configuration whose accounts find theirs there.
+/// A folder with a token file, for checks of configurations that name this file.
 struct ConfigCheck {
     folder: tempfile::TempDir,
 }
@@ -58,7 +58,7 @@ async fn the_complete_example_is_valid() {
     ] {
         assert!(example.contains(words), "{words}");
     }
-    // Its account polls more often than all others, and inherits their deadline.
+    // The account polls more often than the others, so the inherited deadline is too long for it.
     let said = format!(
         "warning: accounts[0].poll: the inherited deadline 50s is above this account's interval \
          30s; 25s is used\n{ONE_ACCOUNT}"
@@ -133,7 +133,7 @@ async fn the_default_itself_needs_an_account_and_nothing_else() {
     assert_valid(&with_one, "configuration is valid: 1 account (default)\n");
 }
 
-/// The files of the configuration's own tests, by kind.
+/// The test data of the module `config`, by kind: `ok` or `bad`.
 fn fixtures(kind: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/testdata");
     let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());

@@ -80,7 +80,7 @@ async fn the_printed_configuration_works_with_the_simulated_api() {
         printed.contains("2 accounts of 250 endpoints (seed 7)"),
         "{printed}"
     );
-    // The whole output is a configuration file.
+    // The whole output is a valid configuration file.
     let once = Program::configured(&printed, &["--once"])
         .set("VOBIZ_EXPORTER__API__REQUESTS_PER_SECOND", "0");
     let ended = once.run().await;
@@ -101,7 +101,8 @@ async fn simulate_reports_an_address_that_it_cannot_bind() {
         (retained.as_str(), "in use"),
         ("nosuch.invalid:1", "does not resolve"),
     ] {
-        // So many that building the world first would exceed the time limit of the test.
+        // Creating this many endpoints before the check of the address would exceed the time limit
+        // of the test.
         let listen = format!("--listen-address={address}");
         let many = [
             "simulate",

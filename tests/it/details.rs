@@ -1,4 +1,4 @@
-//! Details: what the list does not say, retrieved endpoint by endpoint.
+//! Details: data that the list lacks, retrieved for each endpoint.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::harness::{
 const EXPIRY: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
 const RETRIEVED: &str = "vobiz_endpoint_detail_timestamp_seconds";
 
-/// A vendor whose list rows have no registration fields: of so many endpoints, those before
-/// `registered` are.
+/// A vendor whose list rows have no registration fields. The first `registered` endpoints are
+/// registered.
 async fn vendor(endpoints: usize, registered: usize) -> Vendor {
     let mut world = World::new(Timestamp::now(), 7);
     world.settle(silent(plan("main", endpoints)));
@@ -51,8 +51,8 @@ fn id_at(vendor: &Vendor, position: usize) -> String {
     })
 }
 
-/// No stretch of time has more than `rate` requests per second, and one more. Between leaving here and
-/// arriving there a busy machine may take a second; the limiter's own tests need no such allowance.
+/// Fails if any period has more than `rate` requests per second, plus one. A busy machine can delay
+/// an arrival, so each period gets a second more. The unit tests of the limiter are exact.
 fn holds(times: &[Duration], rate: f64) {
     for (index, begin) in times.iter().enumerate() {
         for (count, end) in (1_u32..).zip(&times[index..]) {
@@ -63,7 +63,7 @@ fn holds(times: &[Duration], rate: f64) {
     }
 }
 
-/// The samples of a family, as many as there are.
+/// The number of samples in a family.
 fn series(scrape: &Scrape, name: &str) -> usize {
     scrape.count(name, &[])
 }
@@ -97,8 +97,8 @@ async fn a_list_without_expiries_gets_them_within_the_budget_and_new_registratio
         (series(&scrape, EXPIRY) == 1_501).then_some(scrape)
     })
     .await;
-    // 1,501 at 600 a minute are 150 s; the first walk, the last gathering and the polls of this story
-    // take a little more.
+    // 1,501 requests at 600 per minute take 150 s. The first walk, the last publication and the
+    // polling of the test need some seconds more.
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(165), "{took:?}");
     assert_eq!(series(&scrape, RETRIEVED), 1_501);

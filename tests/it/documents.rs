@@ -1,11 +1,10 @@
-//! The configurations that documents show, taken at their word.
+//! The configurations in the documents are valid.
 
 use std::path::Path;
 
 use crate::harness::{Program, tool};
 
-/// The blocks of YAML in every document of `docs/` that begin with this comment, with the document's
-/// name.
+/// The YAML blocks in `docs/` that begin with this comment, each with the name of its document.
 fn blocks(comment: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let fence = format!("\n```yaml\n# {comment}");

@@ -1,4 +1,4 @@
-//! A hundred thousand endpoints.
+//! An account of 100,000 endpoints.
 
 use vobiz_simulator::{Options, START, Vendor, World};
 
@@ -15,7 +15,7 @@ async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
     let vendor = Vendor::start(world, options).await.unwrap();
     let times = "poll: {interval: 60s, max_age: 5m, deadline: 50s}";
     let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", times)])).await;
-    // The landing page tells it without a scrape of ninety megabytes.
+    // The status page shows the state without a scrape of 90 MB.
     until("the first walk", || async {
         let (.., landing) = exporter.get("/").await;
         landing.contains("up: 100000 endpoints").then_some(())

@@ -1,4 +1,4 @@
-//! What stands in an exposition, and that those who read it for a living accept it.
+//! The content of an exposition, and its acceptance by Prometheus and other parsers.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -11,28 +11,28 @@ use crate::harness::{Answer, Exporter, Family, ask, judge, promtool_accepts, pyt
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What Prometheus 2.42 sends.
+/// The `Accept` header of Prometheus 2.42.
 const PROMETHEUS_2: &str = "application/openmetrics-text;version=1.0.0,\
     application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-/// What Prometheus 3 sends.
+/// The `Accept` header of Prometheus 3.
 const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
     application/openmetrics-text;version=0.0.1;q=0.5,\
     text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-/// The same where native histograms are wanted, too.
+/// The `Accept` header of Prometheus 3 with native histograms enabled.
 const PROMETHEUS_3_PROTOBUF: &str = "application/vnd.google.protobuf;\
     proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
     application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
     application/openmetrics-text;version=0.0.1;q=0.4,\
     text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
 
-/// Reads `OpenMetrics` strictly, and tells how many samples it found.
+/// A Python program that parses `OpenMetrics` strictly and prints the number of samples.
 const STRICT_PARSER: &str = "\
 import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 text = sys.stdin.buffer.read().decode('utf-8')
 print(sum(len(family.samples) for family in text_string_to_metric_families(text)))";
 
-/// Everything that can be shown is shown, of good endpoints and of the worst.
+/// An exporter that shows every metric family, for normal endpoints and hostile endpoints.
 struct Rich {
     vendor: Vendor,
     exporter: Exporter,
@@ -83,7 +83,8 @@ accounts:
     )
 }
 
-/// Two answers of the same moment: what the exporter tells of itself moves on once a second.
+/// Compares two responses of the same moment. The exporter's own metrics change once a second, so
+/// different responses are requested again.
 async fn at_once<A, B>(
     what: &str,
     first: impl AsyncFn() -> A,
@@ -98,7 +99,7 @@ async fn at_once<A, B>(
 }
 
 #[tokio::test]
-async fn promtool_finds_nothing_to_say_about_a_real_scrape_and_the_golden_files() {
+async fn promtool_accepts_a_real_scrape_and_the_golden_files() {
     let rich = Rich::start().await;
     let scrape = rich.exporter.scrape().await;
     assert!(scrape.count("vobiz_endpoint_contact_info", &[]) > 0);
@@ -122,7 +123,7 @@ async fn the_strict_openmetrics_parser_reads_every_sample() {
     }
 }
 
-/// The golden files of one format; there is at least one.
+/// The golden files of one format. Fails if there are none.
 fn golden(extension: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/exposition/testdata");
     let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
@@ -137,7 +138,7 @@ fn golden(extension: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_packed_answer_is_the_plain_one_and_a_head_is_that_of_the_answer() {
+async fn a_compressed_response_has_the_plain_content_and_head_has_the_headers_of_get() {
     let rich = Rich::start().await;
     let address = rich.exporter.address();
     for accept in [PROMETHEUS_2, TEXT] {
@@ -286,7 +287,7 @@ async fn a_scrape_shows_the_documented_metrics_and_no_others() {
             let names = sample.labels.iter().map(|(name, _)| name.as_str());
             let names: BTreeSet<_> = names.filter(|name| *name != "le").collect();
             let mut expected: BTreeSet<_> = known.labels.iter().copied().collect();
-            // A hostile row may have no name at all.
+            // A hostile row may lack the user name.
             if !names.contains(&"username") {
                 expected.remove("username");
             }
@@ -303,7 +304,7 @@ async fn a_scrape_shows_the_documented_metrics_and_no_others() {
     let scraped = families.filter(|family| family.part != Part::Probe);
     let missing = scraped.map(|family| family.name);
     let missing: Vec<_> = missing.filter(|name| !shown.contains(*name)).collect();
-    // The limit of virtual memory is missing where the system sets none.
+    // The operating system may set no limit of virtual memory, and then this metric is missing.
     assert!(
         matches!(missing[..], [] | ["process_virtual_memory_max_bytes"]),
         "never shown: {missing:?}"

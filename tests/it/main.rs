@@ -1,4 +1,4 @@
-//! Stories about the exporter as its users and Prometheus see it.
+//! Tests of the exporter from outside, as its users and Prometheus see it.
 
 #![expect(
     clippy::unwrap_used,

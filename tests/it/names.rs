@@ -1,4 +1,4 @@
-//! Names of people and phones: they cannot pose as anything else, and they can be left out.
+//! Names from the API: they cannot imitate other labels or markup, and user names can be omitted.
 
 use vobiz_simulator::{AccountPlan, Endpoint, Options, START, Shape, TEST_ACCOUNT, Vendor, World};
 
@@ -78,7 +78,7 @@ async fn disabled_usernames_appear_nowhere() {
     tokio::join!(
         without_usernames(Shape::Documented),
         without_usernames(Shape::Captured),
-        // Only here does a device's address hold the name.
+        // Only in this form does the contact contain the user name.
         without_usernames(Shape::Plivo),
     );
 }
@@ -97,7 +97,7 @@ async fn without_usernames(shape: Shape) {
         "metrics: {username: false, groups: [user_agent, timestamps, permissions, contact]}",
     );
     let exporter = Exporter::start_with(&text, &["--log.level=trace"]).await;
-    // Where the list has no contacts, retrieved records bring them.
+    // If the list has no contacts, they come from retrieved records.
     exporter
         .until("the first walk and a contact", |scrape| {
             scrape.count("vobiz_endpoint_contact_info", &[]) > 0

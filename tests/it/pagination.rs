@@ -1,4 +1,5 @@
-//! Every endpoint and only those, however the list is cut into pages and whatever moves in it.
+//! A snapshot has exactly the endpoints of the list, for every page size and while the list
+//! changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::harness::{
     Exporter, Scrape, accounts_config, auth_id, configuration, listed, once, plan,
 };
 
-/// A list, how it is arranged, and what goes wrong when it is asked for.
+/// A list, the changes to its account, and the faults of its requests.
 struct List {
     name: String,
     endpoints: usize,
@@ -39,21 +40,21 @@ impl List {
         self
     }
 
-    /// The list changes once a request of these offsets was answered.
+    /// Adds a fault that changes the list after requests with certain offsets.
     fn edited(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
     }
 }
 
-/// What one walk of each list has shown, beside what the vendor had listed before it.
+/// The result of one walk of each list, and the vendor's list before the walk.
 struct Walked {
     vendor: Vendor,
     before: BTreeMap<String, BTreeMap<String, Option<bool>>>,
     scrape: Scrape,
 }
 
-/// Walks every list once, each as an account of its own.
+/// Walks every list once. Each list is a separate account.
 async fn walk(lists: Vec<List>) -> Walked {
     let mut world = World::new(START, 7);
     for list in &lists {
@@ -87,7 +88,8 @@ impl Walked {
         self.scrape.only("vobiz_walk_missing_endpoints", name)
     }
 
-    /// Every endpoint of the list and only those, each in its state, and nothing missing.
+    /// Fails unless the snapshot has exactly the endpoints of the list, with their states, and
+    /// nothing is missing.
     fn is_exact(&self, name: &str) {
         let reasons = self
             .scrape
@@ -105,7 +107,8 @@ impl Walked {
         assert_eq!(Some(counted), Some(shown), "the sum of {name}'s states");
     }
 
-    /// Every endpoint that existed throughout the walk is shown, and none that never existed.
+    /// Fails unless every endpoint that existed during the whole walk is shown, and no other
+    /// endpoint.
     fn has_every_endpoint_of_the_whole_walk(&self, name: &str) {
         let reasons = self
             .scrape
@@ -128,7 +131,7 @@ impl Walked {
         assert!(unknown.is_empty(), "{name} invented {unknown:?}");
     }
 
-    /// No snapshot, for this one reason.
+    /// Fails unless the account has no snapshot, and one walk failed for this reason.
     fn is_refused(&self, name: &str, reason: &str) {
         assert_eq!(self.scrape.up(name), Some(0.0), "{name}");
         let scrape = &self.scrape;
@@ -206,7 +209,7 @@ async fn pages_smaller_than_requested_are_detected() {
 }
 
 #[tokio::test]
-async fn no_count_and_a_strange_count_cost_no_endpoint() {
+async fn a_missing_or_strange_count_hides_no_endpoint() {
     let mut lists = Vec::new();
     for (name, count) in [
         ("missing", Count::Missing),
@@ -270,7 +273,7 @@ async fn a_count_that_is_too_high_marks_the_walk_incomplete_and_hides_no_endpoin
 }
 
 #[tokio::test]
-async fn the_link_to_the_next_page_is_never_followed_nor_believed() {
+async fn the_link_to_the_next_page_is_ignored() {
     let mut lists = Vec::new();
     for (name, next) in [
         ("null", "null"),
@@ -315,7 +318,7 @@ async fn a_list_that_cannot_be_read_completely_is_not_shown() {
     walked.is_refused("offset-ignored", "inconsistent");
     walked.is_refused("offset-ignored-and-endless", "inconsistent");
     walked.is_refused("emptied", "inconsistent");
-    // Chance may link some pages, but it cannot find every endpoint.
+    // By chance some shuffled pages have common rows, but no walk finds every endpoint.
     assert!(
         walked.rereads("shuffled").contains_key("anchor"),
         "counting was tried, too"
@@ -376,7 +379,7 @@ async fn an_endpoint_of_the_whole_walk_is_shown_while_others_come_and_go() {
     }
 }
 
-/// Removes so many endpoints that stand at `position`.
+/// Removes `many` endpoints at `position`.
 fn remove(name: &str, position: usize, many: usize) -> impl FnMut(&mut World) + Send + use<> {
     let auth_id = auth_id(name);
     move |world| {
@@ -389,7 +392,7 @@ fn remove(name: &str, position: usize, many: usize) -> impl FnMut(&mut World) + 
     }
 }
 
-/// Inserts so many endpoints at `position`.
+/// Inserts `many` endpoints at `position`.
 fn insert(name: &str, position: usize, many: usize) -> impl FnMut(&mut World) + Send + use<> {
     let auth_id = auth_id(name);
     let mut made = 0;

@@ -1,11 +1,11 @@
-//! Limits and environment variables of the host.
+//! Resource limits and environment variables of the host.
 
 use std::time::Duration;
 
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
-use vobiz_simulator::{Options, Vendor, World};
+use vobiz_simulator::{Fault, Options, Vendor, World};
 
-use crate::harness::{Program, RecordingProxy, configuration, get};
+use crate::harness::{Program, RecordingProxy, configuration, get, is_closed, until};
 
 #[tokio::test]
 async fn exhausted_file_descriptors_stop_neither_the_server_nor_health_checks() {
@@ -23,10 +23,46 @@ async fn exhausted_file_descriptors_stop_neither_the_server_nor_health_checks() 
         idle.push(TcpStream::connect(&address).await.unwrap());
     }
     assert_eq!(get(&address, "/healthz").await.status, 200);
-    // The descriptors do not suffice, so the oldest connections are closed.
+    // There are too few file descriptors, so the exporter closes the oldest connections.
     let end = timeout(Duration::from_secs(20), idle[0].read(&mut [0])).await;
     assert_eq!(end.expect("it is closed").unwrap(), 0);
     assert_eq!(get(&address, "/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let vendor = Vendor::start(World::still(45, 7), Options::default())
+        .await
+        .unwrap();
+    // The log would name the port, so the exporter has a loopback address of its own.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.1.{high}.{low}:10059");
+    let listen = format!("--web.listen-address={address}");
+    let arguments = [listen.as_str(), "--log.level=trace"];
+    let exporter = Program::configured(&configuration(&vendor, ""), &arguments)
+        .after("exec 2>/dev/full")
+        .start();
+    until("it listens", || async {
+        (!is_closed(&address).await).then_some(())
+    })
+    .await;
+    let walked = async |up| {
+        let line = format!("\nvobiz_up{{account=\"main\"}} {up}\n");
+        until("walks go on", || async {
+            let text = get(&address, "/metrics").await.text();
+            text.contains(&line).then_some(())
+        })
+        .await;
+    };
+    walked(1).await;
+    // A failed walk is a warning.
+    let fault = vendor.plan(Fault::status(500));
+    walked(0).await;
+    vendor.cancel(fault);
+    walked(1).await;
+    exporter.signal("TERM").await;
+    let ended = exporter.ended().await;
+    assert_eq!((ended.code, &*ended.err), (Some(0), ""));
 }
 
 #[tokio::test]
@@ -34,7 +70,7 @@ async fn without_a_configured_proxy_the_environment_variables_apply() {
     let vendor = Vendor::start(World::still(1, 7), Options::default())
         .await
         .unwrap();
-    // A local address that is not a loopback address, without a listener.
+    // A local address that is not a loopback address and has no listener.
     let far = configuration(&vendor, "")
         .replace(vendor.base_url().as_str(), "https://0.0.0.0:1/api/v1")
         .replace(

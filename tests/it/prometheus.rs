@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the exporter, and is asked what it knows.
+//! A real Prometheus scrapes the exporter, and the tests query it.
 
 use std::fmt::Write;
 
@@ -46,7 +46,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         unreachable!("there is one");
     };
     let now = prometheus.query("vector(time())").await[0].value;
-    // The walk that saw the loss may have been under way when it happened.
+    // The walk that read the loss may have started before the loss.
     assert!((before - 1.0..now).contains(&since.value), "{since:?}");
     assert_eq!(since.labels["account"], "main");
     prometheus
@@ -56,8 +56,8 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         )
         .await;
 
-    // For five minutes, an instant query would still find a series that had only
-    // been missed; this one has ended.
+    // An instant query finds a missed series for five minutes. The query finds nothing, so the
+    // scrape marked the end of the series.
     for family in ["vobiz_endpoint_info", "vobiz_endpoint_registered"] {
         prometheus
             .until(&of(family, &deleted), <[_]>::is_empty)
@@ -83,7 +83,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         .await;
 }
 
-/// The queries of the README, parted by empty lines.
+/// The queries of the README, which are separated by empty lines.
 fn first_queries() -> Vec<String> {
     let text = std::fs::read_to_string("README.md").unwrap();
     let (_, rest) = text.split_once("```promql\n").unwrap();
@@ -91,7 +91,8 @@ fn first_queries() -> Vec<String> {
     block.trim().split("\n\n").map(str::to_owned).collect()
 }
 
-/// `watch: ignore` is for spares, which never register, and for WebRTC clients, which never seem to.
+/// `watch: ignore` is for endpoints that the API never shows as registered: spares and WebRTC
+/// clients.
 #[tokio::test]
 async fn the_queries_of_the_readme_show_hours_and_leave_out_ignored_endpoints() {
     let queries = first_queries();
@@ -169,7 +170,7 @@ async fn openmetrics_is_negotiated_by(generation: Generation) {
     }
     assert!(!recorded.contains("content-type: text/plain"), "{recorded}");
 
-    // Only OpenMetrics names a counter without its ending and tells units.
+    // Only OpenMetrics metadata has units, and counter names without `_total`.
     for (family, kind, unit) in [
         ("vobiz_walks", "counter", ""),
         ("vobiz_api_request_duration_seconds", "histogram", "seconds"),
@@ -234,7 +235,7 @@ async fn prometheus_scrapes_three_hundred_accounts_at_once() {
             endpoints,
         )
         .await;
-    // What the exporter says of itself is what Prometheus stored: no sample was dropped on the way.
+    // Prometheus stores every sample of the exporter's own metrics and drops none.
     prometheus
         .until_is(
             "scrape_samples_scraped == bool scrape_samples_post_metric_relabeling",

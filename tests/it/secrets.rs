@@ -1,4 +1,4 @@
-//! A token leaves by the header of a request to the vendor, and never by another way.
+//! A token is only in the header of requests to the vendor, and never in any other output.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -14,9 +14,9 @@ use vobiz_exporter::config;
 
 use crate::harness::{Program, Scrape, ask, until};
 
-/// Begins with what is looked for, so that a part of it that was left by a cut is found, too.
+/// The token begins with the searched text, so that a truncated token is found, too.
 const TOKEN: &str = "XYZZY-token-0123456789abcdef";
-/// Its spellings, other than its own, that an answer may hold, and what of them is looked for.
+/// Other encodings of the token that a response can contain: name, encoded token, searched text.
 const SPELLINGS: [(&str, &str, &str); 6] = [
     ("percent", "%58%59%5A%5A%59%2Dtoken-0123456789", "%58%59"),
     (
@@ -30,13 +30,13 @@ const SPELLINGS: [(&str, &str, &str); 6] = [
     ("apart", "X Y Z Z Y - t o k e n", "X Y Z"),
 ];
 const PASSWORD: &str = "XYZZY-password";
-/// How `user:XYZZY-password` begins in the header that a proxy gets.
+/// The start of `user:XYZZY-password` in the Base64 form of the proxy header.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
 
-/// How proxies refuse; the second does not even say that it is one.
+/// Responses of proxies that refuse. The second status does not show that it comes from a proxy.
 const PROXY_STATUSES: [&str; 2] = ["407 Proxy Authentication Required", "403 Forbidden"];
 
-/// Fails where anything of a secret stands.
+/// Fails if the text contains any part of a secret.
 fn assert_discreet(what: &str, text: &str) {
     let spelled = SPELLINGS.map(|(_, _, part)| part);
     for secret in ["XYZZY", ENCODED].into_iter().chain(spelled) {
@@ -44,7 +44,7 @@ fn assert_discreet(what: &str, text: &str) {
     }
 }
 
-/// Everything that a vendor may say to give away the token that it was shown, by account name.
+/// Responses of a vendor that contain the received token, by account name.
 fn echoed_secrets() -> BTreeMap<&'static str, Fault> {
     let raw = |status: u16, body: String| Fault::error(status, ErrorBody::Raw(body));
     let reply = |status: u16, content_type: &str, headers: &[(&str, &str)], body: &str| {
@@ -128,7 +128,7 @@ fn echoed_secrets() -> BTreeMap<&'static str, Fault> {
     ])
 }
 
-/// A proxy that refuses everything with this status and repeats the request.
+/// A proxy that responds with this status and repeats the request in its response.
 async fn echoing_proxy(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -137,7 +137,7 @@ async fn echoing_proxy(status: &'static str) -> String {
             let mut echoed = vec![0; 4096];
             let read = stream.read(&mut echoed).await.unwrap_or(0);
             let echoed = String::from_utf8_lossy(&echoed[..read]);
-            // The secrets first: what is said is cut somewhere.
+            // The exporter truncates messages, so the secrets must come first.
             let (mut secrets, rest): (Vec<_>, Vec<_>) =
                 (echoed.lines()).partition(|line| line.contains("XYZZY") || line.contains(ENCODED));
             secrets.extend(rest);
@@ -156,7 +156,7 @@ async fn echoing_proxy(status: &'static str) -> String {
     address
 }
 
-/// How a spelling may come back: in a message, a code, an id, a line of text, a header, a place to go.
+/// Each encoding of the token in a message, a code, an id, a line of text, a header and a redirect.
 fn misspelled() -> BTreeMap<String, Fault> {
     let mut faults = BTreeMap::new();
     for (name, spelled, _) in SPELLINGS {
@@ -188,7 +188,7 @@ fn misspelled() -> BTreeMap<String, Fault> {
     faults
 }
 
-/// Both, by account name.
+/// All faults by account name.
 fn faults() -> BTreeMap<String, Fault> {
     let plain = echoed_secrets().into_iter();
     plain
@@ -197,7 +197,8 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor that echoes secrets to all but one account, and the exporter's configuration for it.
+/// A vendor that repeats secrets to all but one account, and a configuration of the exporter for
+/// it.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();
@@ -238,7 +239,7 @@ async fn echoing_vendor() -> (Vendor, String) {
 }
 
 #[tokio::test]
-async fn no_answer_of_a_vendor_or_proxy_brings_a_token_into_logs_or_metrics() {
+async fn no_response_of_a_vendor_or_proxy_puts_a_token_into_logs_or_metrics() {
     let (vendor, text) = echoing_vendor().await;
     let failing = faults().len() + 2 * PROXY_STATUSES.len();
     for format in ["logfmt", "json"] {

@@ -10,7 +10,7 @@ use crate::harness::{
     is_closed, until,
 };
 
-/// Maximum duration of a shutdown.
+/// The maximum duration of a shutdown.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
 async fn vendor_of(endpoints: usize) -> Vendor {
@@ -18,7 +18,7 @@ async fn vendor_of(endpoints: usize) -> Vendor {
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// An exporter and its address. `more` is additional configuration.
+/// Starts an exporter and returns its address. `more` is additional configuration.
 async fn exporter(vendor: &Vendor, more: &str) -> (Process, String) {
     let arguments = ["--web.listen-address=127.0.0.1:0"];
     let process = Program::configured(&configuration(vendor, more), &arguments).start();
@@ -26,7 +26,7 @@ async fn exporter(vendor: &Vendor, more: &str) -> (Process, String) {
     (process, address)
 }
 
-/// An exporter with a response larger than the socket buffers.
+/// Starts an exporter whose response is larger than the socket buffers.
 async fn large_exporter() -> (Vendor, Process, String) {
     let vendor = vendor_of(3_000).await;
     let groups = "metrics: {groups: [timestamps, permissions, contact]}";

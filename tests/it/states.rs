@@ -1,4 +1,4 @@
-//! The states of an account and of its endpoints, from the first walk to a withdrawal and back.
+//! The states of an account and of its endpoints: first walk, failures, withdrawal and recovery.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn withdrawn(scrape: &Scrape, account: &str) -> Option<f64> {
     scrape.only("vobiz_data_withdrawn", account)
 }
 
-/// Status and account's words of the pages that are not for Prometheus.
+/// The status codes of the health pages, and the state of the account on the status page.
 async fn pages(exporter: &Exporter) -> (u16, u16, String) {
     let (healthy, ..) = exporter.get("/-/healthy").await;
     let (ready, ..) = exporter.get("/-/ready").await;
@@ -33,7 +33,7 @@ async fn pages(exporter: &Exporter) -> (u16, u16, String) {
 async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let vendor = vendor([("main", 45)]).await;
     let list = listed(&vendor, &auth_id("main"));
-    // The first walk waits for as long as the story wants.
+    // The first walk hangs until the test cancels the fault.
     let hang: FaultId = vendor.plan(Fault::new(Effect::Hang));
     let exporter = Exporter::start(&accounts_config(&vendor, "retries: 0", [("main", "")])).await;
 
@@ -138,7 +138,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     assert_eq!(exporter.terminate().await.code, Some(0));
 }
 
-/// Seconds since the last good walk that a scrape knew of.
+/// The seconds since the last successful walk of a scrape.
 fn age(scrape: &Scrape) -> f64 {
     let now = vobiz_exporter::clock::Clock::system().now();
     now.as_seconds() - scrape.last_success("main").expect("a good walk")
@@ -214,7 +214,7 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     assert_eq!(gone.endpoints("main").len(), 44);
 }
 
-/// So many endpoints of `main` that are registered.
+/// The ids of the first `MANY` registered endpoints of `main`.
 fn registered<const MANY: usize>(vendor: &Vendor) -> [String; MANY] {
     let list = listed(vendor, &auth_id("main")).into_iter();
     let ids = list.filter_map(|(id, state)| (state == Some(true)).then_some(id));
@@ -222,7 +222,7 @@ fn registered<const MANY: usize>(vendor: &Vendor) -> [String; MANY] {
     ids.try_into().expect("enough of them are registered")
 }
 
-/// What a counter of changes has counted for `main`.
+/// The values of a counter of changes for `main`.
 fn changes(scrape: &Scrape, name: &str) -> Vec<(String, f64)> {
     let counted = scrape.counted(name, "main", "change").into_iter();
     counted
@@ -261,7 +261,7 @@ async fn an_endpoint_keeps_the_time_of_its_loss_until_it_is_back() {
     assert!(since > good.last_success("main") && since < after.last_success("main"));
     assert_eq!(changes(&after, REGISTRATIONS), [("lost".to_owned(), 1.0)]);
 
-    // A failed walk and a good one: the time of the loss stays what it was.
+    // Neither a failed walk nor a successful walk changes the time of the loss.
     vendor.plan(Fault::status(500));
     let failed = exporter
         .until("a failed walk", |scrape| scrape.up("main") == Some(0.0))
@@ -341,7 +341,7 @@ async fn an_endpoint_that_is_deleted_or_changed_leaves_no_series_behind() {
 #[tokio::test]
 async fn scrapes_and_health_checks_are_answered_while_walks_hang_fail_or_wait() {
     let vendor = vendor([("main", 45)]).await;
-    // A walk that hangs is under way for far longer than the scrapes below need.
+    // With this time-out, a walk hangs far longer than the scrapes below need.
     let times = "poll: {max_age: 10m, interval: 5s}, api: {request_timeout: 5m, retries: 0}";
     let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", times)])).await;
     let list = listed(&vendor, &auth_id("main"));

@@ -1,4 +1,4 @@
-//! The exporter speaks TLS to the vendor, and only to the one it means.
+//! The exporter uses TLS and accepts only the certificate of the configured vendor.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use vobiz_simulator::{Options, Vendor, World};
 
 use crate::harness::{Exporter, Program, configuration, run};
 
-/// What may sign certificates.
+/// The parameters of a certificate authority.
 fn authority(name: &str) -> CertificateParams {
     let mut ca = CertificateParams::new(vec![name.to_owned()]).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca
 }
 
-/// A vendor of 45 endpoints under a private authority, whose certificate is for `name`, and that
-/// authority as PEM.
+/// A vendor with 45 endpoints and a certificate for `name`, and its private certificate authority
+/// as PEM.
 async fn private_vendor(name: &str) -> (Vendor, String) {
     let ca = authority("authority.test");
     let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
@@ -26,7 +26,7 @@ async fn private_vendor(name: &str) -> (Vendor, String) {
     (vendor(&leaf, &key).await, ca.pem())
 }
 
-/// A vendor of 45 endpoints that shows this certificate.
+/// A vendor with 45 endpoints and this certificate.
 async fn vendor(certificate: &Certificate, key: &KeyPair) -> Vendor {
     let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -44,7 +44,7 @@ async fn vendor(certificate: &Certificate, key: &KeyPair) -> Vendor {
     Vendor::start(World::still(45, 7), options).await.unwrap()
 }
 
-/// The configuration for `vendor` with this file of authorities, relative to its own folder.
+/// The configuration for `vendor` with this `ca_file`, relative to the folder of the configuration.
 fn trusting(vendor: &Vendor, ca_file: &str) -> String {
     configuration(vendor, "").replace(
         "requests_per_second: 0",
@@ -70,7 +70,7 @@ async fn a_private_authority_is_trusted_through_its_file() {
 }
 
 #[tokio::test]
-async fn without_its_file_nothing_is_sent_and_the_log_speaks_of_the_certificate() {
+async fn without_the_ca_file_nothing_is_sent_and_the_log_names_the_certificate() {
     let (vendor, _) = private_vendor("localhost").await;
     let exporter = Exporter::start(&configuration(&vendor, "")).await;
     let scrape = exporter
@@ -125,21 +125,6 @@ async fn an_authority_used_as_a_server_certificate_is_explained() {
     assert_eq!(checked.code, Some(1), "{checked:?}");
     assert!(checked.out.contains(advice), "{checked:?}");
     assert_eq!(vendor.counts().requests, 0);
-}
-
-#[tokio::test]
-async fn authorities_of_the_environment_that_cannot_be_read_are_an_error() {
-    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        let arguments = ["--config.check"];
-        let checked = Program::new(&arguments)
-            .set("VOBIZ_AUTH_ID", "MA_1")
-            .set("VOBIZ_AUTH_TOKEN", "abc")
-            .set(variable, "/nowhere/ca.pem");
-        let checked = checked.run().await;
-        let said = format!("environment variable {variable}: /nowhere/ca.pem cannot be read");
-        assert_eq!(checked.code, Some(2), "{checked:?}");
-        assert!(checked.err.starts_with(&said), "{checked:?}");
-    }
 }
 
 #[tokio::test]

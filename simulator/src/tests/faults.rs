@@ -1,4 +1,4 @@
-//! Faults in responses and in how they are sent.
+//! Faults in the content of responses and in their transfer.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Setup, list_path};
 use crate::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
 
-/// Longer than any answer takes, short enough to wait for nothing.
+/// Longer than the time to receive any response, and short enough for a test that expects none.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
@@ -129,7 +129,8 @@ async fn a_hanging_request_counts_as_in_flight_until_the_client_disconnects() {
     assert_eq!(setup.list("").await.status, 200);
 }
 
-/// Sends one list request by hand and returns what came back, and how it ended.
+/// Sends a list request over a plain socket. Returns the received text and the result of the last
+/// read.
 async fn by_hand(setup: &Setup) -> (String, std::io::Result<()>) {
     let mut stream = TcpStream::connect(setup.vendor.address()).await.unwrap();
     let request = format!(

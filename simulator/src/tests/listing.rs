@@ -1,4 +1,4 @@
-//! Lists and single endpoints, as documented by the vendor.
+//! Lists and single endpoints, as the vendor documents them.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{
     Account, Endpoint, Order, START, Shape, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World, hostile_rows,
 };
 
-/// Three endpoints that differ in everything a filter looks at.
+/// Three endpoints that differ in every field that a filter compares.
 fn small() -> World {
     let mut world = World::new(START, 1);
     let mut account = Account::new(TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);

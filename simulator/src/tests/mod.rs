@@ -13,13 +13,13 @@ use serde_json::Value;
 
 use super::{Fault, Login, Options, TEST_ACCOUNT, Vendor, World};
 
-/// A vendor and a client for it.
+/// A vendor and an HTTP client for it.
 struct Setup {
     vendor: Vendor,
     client: reqwest::Client,
 }
 
-/// A response as a client receives it.
+/// A received HTTP response.
 #[derive(Debug)]
 struct ReceivedResponse {
     status: u16,
@@ -54,7 +54,7 @@ impl Setup {
         }
     }
 
-    /// An account with this many endpoints and without events, and this fault.
+    /// Starts a vendor with this fault and an account of this many endpoints without events.
     async fn faulty(endpoints: usize, fault: Fault) -> Self {
         let setup = Self::of(World::still(endpoints, 1)).await;
         setup.vendor.plan(fault);
@@ -76,7 +76,7 @@ impl Setup {
         receive(self.request(path, TEST_ACCOUNT)).await
     }
 
-    /// The list of the test account with this query.
+    /// Requests the list of the test account with this query.
     async fn list(&self, query: &str) -> ReceivedResponse {
         self.get(&list_path(query)).await
     }
@@ -119,12 +119,12 @@ impl ReceivedResponse {
         self.json()["objects"].as_array().unwrap().clone()
     }
 
-    /// The ids of the rows.
+    /// The endpoint ids of the rows.
     fn ids(&self) -> Vec<String> {
         self.each("endpoint_id")
     }
 
-    /// One text field of all rows.
+    /// The values of one text field in all rows.
     fn each(&self, field: &str) -> Vec<String> {
         self.rows()
             .iter()

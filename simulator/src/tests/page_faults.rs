@@ -1,4 +1,4 @@
-//! Page faults.
+//! Page faults, as a client sees them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The model without sockets.
+//! The model, without sockets.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{AccountPlan, DEMO_ACCOUNTS, Endpoint, Order, START, TEST_ACCOUNT, Wo
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Everything there is to see of a world.
+/// The complete visible state of a world.
 fn state_of(world: &World) -> Vec<(Timestamp, Vec<Endpoint>)> {
     let accounts = world.accounts().iter();
     accounts
@@ -113,7 +113,7 @@ fn agents_register_for_their_shifts() {
             alias.starts_with("Agent ")
         })
     };
-    // The world begins at ten on a Monday, in India.
+    // The world starts on a Monday at 10:00 in India.
     world.advance_by(Duration::from_secs(4 * 3600));
     let at_two = agents(&world);
     world.advance_by(Duration::from_secs(5 * 3600 + 1800 + 11 * 3600));
@@ -135,7 +135,8 @@ fn a_site_loses_all_registrations_at_once_and_recovers() {
         let after = sites(&world);
         let down = (0..3).find(|site| before[*site] > 0.9 && after[*site] == 0.0);
         let down = down.unwrap_or_else(|| panic!("{before:?} became {after:?}"));
-        // No outage lasts longer than forty minutes, and no two are nearer than four hours.
+        // An outage lasts at most 40 minutes, and the time between two outages is at least four
+        // hours.
         world.advance_by(Duration::from_secs(3600));
         assert!(sites(&world)[down] > 0.9);
     }

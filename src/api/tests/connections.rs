@@ -1,4 +1,4 @@
-//! TLS, proxies, and connections that accounts share.
+//! TLS, proxies, and connections that several accounts use.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_rustls::{
 
 use super::*;
 
-/// A private authority and a server with its certificate, as `localhost`.
+/// A private certificate authority as PEM, and a TLS acceptor with its certificate for `localhost`.
 fn authority() -> (String, TlsAcceptor) {
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -166,7 +166,7 @@ async fn an_idle_connection_is_closed_and_not_used_again() {
     let idle = Duration::from_millis(100);
     let counted = Instruments::new().account("main");
     let mut transports = Transports::default();
-    transports.idle_timeout = idle;
+    transports.idle_timeout = Some(idle);
     let client = transports
         .client(&account(&server.base_url()), counted, Clock::system())
         .unwrap();
@@ -180,7 +180,8 @@ async fn an_idle_connection_is_closed_and_not_used_again() {
 #[tokio::test]
 async fn after_a_closed_idle_connection_the_next_attempt_opens_a_connection() {
     for end in [Reply::Reset, Reply::Last(Vec::new())] {
-        // A balancer closes the first four connections after one answer each.
+        // The server simulates a load balancer: it closes each of the first four connections after
+        // one response.
         let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
         let server = TestServer::start(move |request| {
             let mut counts = counts.lock().unwrap();

@@ -1,4 +1,4 @@
-//! The sample responses of the API's documents, every field of them.
+//! The sample responses in the documents of the API, with every field.
 
 use super::*;
 

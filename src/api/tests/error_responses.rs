@@ -1,4 +1,4 @@
-//! Responses that are no success: statuses, bodies, and `Retry-After`.
+//! Error responses: statuses, bodies, and `Retry-After`.
 
 use super::{server::response, *};
 
@@ -79,7 +79,7 @@ async fn no_error_repeats_text_of_a_response_in_any_spelling() {
                 r#"{"error":"$"}"#,
                 "an error where a list was expected",
             ),
-            ("200 X", r#"{"$":"$"}"#, "no `objects`"),
+            ("200 X", r#"{"$":"$"}"#, "`objects` is absent or not a list"),
         ] {
             let body = body.replace('$', spelled);
             let error = error_of(response(status, &[&id, &location], &body)).await;
@@ -200,8 +200,8 @@ async fn a_success_without_a_list_is_malformed() {
             r#"{"error":"boom","objects":[]}"#,
             "an error where a list was expected",
         ),
-        (r#"{"message":"boom"}"#, "no `objects`"),
-        (r#"{"objects":null}"#, "`objects` is not a list"),
+        (r#"{"message":"boom"}"#, "`objects` is absent or not a list"),
+        (r#"{"objects":null}"#, "`objects` is absent or not a list"),
     ] {
         let error = error_of(response("200 OK", &[], body)).await;
         assert_eq!(

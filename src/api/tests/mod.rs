@@ -1,4 +1,4 @@
-//! The client against real sockets, and the JSON of every observed form.
+//! Tests of the client over real sockets, with every known form of JSON.
 
 #![expect(
     clippy::unnecessary_wraps,
@@ -20,17 +20,20 @@ use secrecy::SecretString;
 use url::Url;
 
 use self::server::{Reply, TestServer, page};
-use super::{page::read_page, row::read_row, *};
+use super::{
+    row::{read_endpoint, read_page},
+    *,
+};
 use crate::{
     clock::{Clock, UnixMillis},
-    config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
+    config::{Account, Api, ApiToken, DetailMode, Details, Metrics, Poll},
     telemetry::Instruments,
 };
 
 const AUTH_ID: &str = "MA_AUTHID01";
 const TOKEN: &str = "t0ken-of-the-account";
 
-/// A client, and the instruments it counts with.
+/// A client and the instruments of its counters.
 struct Subject {
     client: Client,
     instruments: Instruments,
@@ -41,7 +44,7 @@ fn account(base_url: &str) -> Account {
         name: "main".to_owned(),
         auth_id: AUTH_ID.to_owned(),
         token: ApiToken::Inline(SecretString::from(TOKEN)),
-        filter: Filter::default(),
+        filter: std::collections::BTreeMap::new(),
         poll: Poll {
             interval: Duration::from_secs(60),
             max_age: Duration::from_secs(300),
@@ -86,7 +89,7 @@ fn subject(account: &Account) -> Subject {
     }
 }
 
-/// The result of one list request to a server with one fixed response.
+/// Sends one list request to a server that always sends this reply.
 async fn ask(reply: Reply) -> (Result<Page, Error>, Subject) {
     let server = TestServer::start(move |_| reply.clone()).await;
     let subject = subject(&account(&server.base_url()));
@@ -101,7 +104,7 @@ async fn error_of(reply: Reply) -> Error {
     ask(reply).await.0.unwrap_err()
 }
 
-/// Neither the token nor the auth id is in anything that could be logged.
+/// Fails if anything that can be logged contains the token or the auth id.
 fn assert_no_credentials(client: &Client, error: &Error) {
     for shown in [
         format!("{client:?}"),
@@ -115,7 +118,7 @@ fn assert_no_credentials(client: &Client, error: &Error) {
 }
 
 impl Subject {
-    /// The counted attempts, as `operation code`.
+    /// The counted requests, each as `operation code`.
     fn counted(&self) -> Vec<String> {
         let mut counted = Vec::new();
         for family in self.instruments.gather() {
@@ -140,10 +143,10 @@ impl Subject {
 }
 
 fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
-    read_row(raw).0.content
+    read_endpoint(raw)
 }
 
-/// The record of a row with an id and `rest`, which begins with a comma.
+/// The record of a row with an id and the members in `rest`, which begins with a comma.
 fn with(rest: &str) -> Endpoint {
     read_record(&format!(r#"{{"endpoint_id":"1"{rest}}}"#)).unwrap()
 }

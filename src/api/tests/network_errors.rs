@@ -1,4 +1,4 @@
-//! Bodies and connections that break, stall, or do not end.
+//! Bodies and connections that fail, stall or never end.
 
 use std::io::Write as _;
 
@@ -24,7 +24,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A page that exceeds the limit.
+/// A page that exceeds the size limit.
 fn oversized() -> Vec<u8> {
     format!(r#"{{"objects":[],"padding":"{}"}}"#, "x".repeat(200_000)).into_bytes()
 }
@@ -65,7 +65,7 @@ async fn the_limit_of_a_body_applies_after_decompression() {
         response("200 OK", &["Content-Encoding: gzip"], bomb),
         response("200 OK", &[], oversized()),
         Reply::Silence(endless),
-        // The announced length alone is enough; no body follows.
+        // The announced length exceeds the limit, so the client does not wait for the body.
         Reply::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec()),
     ] {
         let (page, subject) = ask(reply).await;
@@ -163,7 +163,7 @@ async fn a_response_that_stalls_ends_with_the_request_timeout() {
     for (bytes, kind, counted) in [
         (String::new(), ErrorKind::Timeout, "list_endpoints error"),
         (head, ErrorKind::Timeout, "list_endpoints error"),
-        // The status is known; the body has the same time-out as every body.
+        // The status has arrived; only reading the error body times out.
         (error, ErrorKind::RateLimited, "list_endpoints 429"),
     ] {
         let server = TestServer::start(move |_| Reply::Silence(bytes.clone().into_bytes())).await;

@@ -1,4 +1,4 @@
-//! Requests, and the records that good responses give.
+//! The requests of the client, and the records in successful responses.
 
 use super::{
     server::{Request, response},
@@ -12,10 +12,12 @@ const NOT_FOUND: &str = include_str!("../testdata/endpoint_not_found.json");
 async fn a_list_request_has_the_exact_path_query_and_headers() {
     let server = TestServer::start(|_| page()).await;
     let mut account = account(&server.base_url());
-    account.filter.0 = vec![
-        ("sub_account", "SA_1".to_owned()),
-        ("username__startswith", "front desk&co".to_owned()),
-    ];
+    account.filter = [
+        ("sub_account", "SA_1"),
+        ("username__startswith", "front desk&co"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
     let subject = subject(&account);
     let page = subject.client.list_page(40, 20).await.unwrap();
     assert_eq!((page.rows.len(), page.total), (1, Some(1)));
@@ -75,7 +77,7 @@ async fn an_id_that_no_path_can_hold_is_not_requested() {
     let server = TestServer::start(|_| page()).await;
     let subject = subject(&account(&server.base_url()));
     for id in ["", ".", ".."] {
-        let error = subject.client.endpoint(id).await.unwrap_err();
+        let error = subject.client.retrieve(id).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::ClientError, None));
     }
     assert!(server.seen().is_empty());
@@ -94,11 +96,11 @@ async fn an_id_that_no_path_can_hold_is_not_requested() {
 async fn one_endpoint_is_retrieved_with_its_registration() {
     let server = TestServer::start(|_| response("200 OK", &[], RECORD)).await;
     let subject = subject(&account(&server.base_url()));
-    let endpoint = subject.client.endpoint("87654321").await.unwrap();
+    let (endpoint, _) = subject.client.retrieve("87654321").await.unwrap();
     assert_eq!(endpoint.received.as_deref(), Some("203.0.113.42:5060"));
     assert_eq!(endpoint.registered, Some(true));
 
-    let other = subject.client.endpoint("87654322").await.unwrap_err();
+    let other = subject.client.retrieve("87654322").await.unwrap_err();
     assert_eq!(
         other.kind,
         ErrorKind::Malformed,
@@ -114,7 +116,7 @@ async fn a_missing_endpoint_is_an_error_with_either_status() {
     ] {
         let server = TestServer::start(move |_| response(status, &[], NOT_FOUND)).await;
         let subject = subject(&account(&server.base_url()));
-        let error = subject.client.endpoint("99999999").await.unwrap_err();
+        let error = subject.client.retrieve("99999999").await.unwrap_err();
         assert_eq!(error.kind, kind);
     }
 }
@@ -150,7 +152,7 @@ async fn a_new_token_is_used_at_once_and_requests_in_flight_keep_theirs() {
     let old = subject.client.list_page(0, 100);
     let new = async {
         server.wait_for(1).await;
-        subject.client.set_token(SecretString::from("new"));
+        subject.client.set_token(&SecretString::from("new"));
         subject.client.list_page(0, 100).await
     };
     tokio::select! {
@@ -163,7 +165,7 @@ async fn a_new_token_is_used_at_once_and_requests_in_flight_keep_theirs() {
         .map(|seen| seen.header("x-auth-token").map(str::to_owned))
         .collect();
     assert_eq!(tokens, [Some(TOKEN.to_owned()), Some("new".to_owned())]);
-    // The caller gave up on the first request; it was made nevertheless.
+    // The first call was cancelled, but its request was sent and must be counted.
     assert_eq!(
         subject.counted(),
         ["list_endpoints 200", "list_endpoints error"]
@@ -175,7 +177,7 @@ async fn a_token_that_no_header_can_hold_is_not_sent() {
     let server = TestServer::start(|_| page()).await;
     let subject = subject(&account(&server.base_url()));
     for token in ["", "two\nlines"] {
-        subject.client.set_token(SecretString::from(token));
+        subject.client.set_token(&SecretString::from(token));
         let error = subject.client.list_page(0, 100).await.unwrap_err();
         assert_eq!((error.kind, error.status), (ErrorKind::Auth, None));
     }
@@ -201,7 +203,7 @@ async fn the_date_header_gives_the_offset_of_the_local_clock() {
         let offset = client.list_page(0, 100).await.unwrap().clock_offset;
         match (offset, expected) {
             (Some(offset), Some(expected)) => {
-                // The clock moved on while the request was made.
+                // Time passes during the request, so the offset is a little smaller.
                 assert!((expected - 10.0..=expected).contains(&offset), "{offset}");
             }
             (offset, expected) => assert_eq!(offset, expected, "{header}"),

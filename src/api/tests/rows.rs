@@ -1,4 +1,4 @@
-//! Rows: every shape of every value.
+//! Rows with every form of every value.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A server that sends the bytes of a test on a real socket.
+//! A server that sends bytes of a test over a real socket.
 
 use std::{
     net::SocketAddr,
@@ -13,27 +13,27 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The reaction to a request.
+/// The reaction of the server to a request.
 #[derive(Clone)]
 pub(super) enum Reply {
-    /// These bytes; the connection stays.
+    /// Sends these bytes and keeps the connection open.
     Bytes(Vec<u8>),
-    /// These bytes, then the end of the connection.
+    /// Sends these bytes and closes the connection.
     Last(Vec<u8>),
-    /// These bytes, then silence.
+    /// Sends these bytes and then nothing more.
     Silence(Vec<u8>),
-    /// A reset of the connection.
+    /// Resets the connection.
     Reset,
 }
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// The number of its connection, from 0.
+    /// The number of the connection, from 0.
     pub connection: usize,
-    /// For example `GET / HTTP/1.1`.
+    /// The request line, for example `GET / HTTP/1.1`.
     pub line: String,
-    /// Names in lower case.
+    /// The header names are in lower case.
     pub headers: Vec<(String, String)>,
 }
 
@@ -48,7 +48,7 @@ impl Request {
 
 type Respond = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
-/// Ends with its tasks when it is dropped.
+/// When it is dropped, its tasks end and the server stops.
 pub(super) struct TestServer {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -116,7 +116,7 @@ impl TestServer {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Waits for the `count`th request.
+    /// Waits until the server has received `count` requests.
     pub(super) async fn wait_for(&self, count: usize) {
         let mut arrivals = self.arrivals.clone();
         arrivals.wait_for(|seen| *seen >= count).await.unwrap();
@@ -131,7 +131,7 @@ async fn plain(stream: TcpStream, decide: impl FnMut(Request) -> Reply) {
     }
 }
 
-/// Responds until one side ends the connection; returns the stream that is to be reset.
+/// Responds to requests until one side ends the connection. Returns the stream if it must be reset.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     mut decide: impl FnMut(Request) -> Reply,
@@ -139,7 +139,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let request = head(&mut stream).await?;
         match decide(request) {
-            // A test may close the connection in the middle.
+            // A write fails if a test closes the connection early.
             Reply::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
             Reply::Last(bytes) => {
                 stream.write_all(&bytes).await.ok()?;
@@ -172,7 +172,7 @@ async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     })
 }
 
-/// A whole response: status line, the given header lines, a length, the body.
+/// A complete response: status line, header lines, `Content-Length` and body.
 pub(super) fn response(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Reply {
     let body = body.as_ref();
     let mut bytes = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
@@ -184,7 +184,7 @@ pub(super) fn response(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -
     Reply::Bytes([bytes.as_bytes(), body].concat())
 }
 
-/// A page of one endpoint.
+/// A reply with a page of one endpoint.
 pub(super) fn page() -> Reply {
     response(
         "200 OK",

@@ -1,10 +1,11 @@
-//! The environment: single keys, the account `default`, certificate authorities.
+//! Environment variables for single keys, for the account `default` and for certificate
+//! authorities.
 
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::{errors_with, testdata, with_variables};
+use super::{errors_with, with_variables};
 use crate::config::{ApiToken, Optional};
 
 #[test]
@@ -92,6 +93,10 @@ fn every_scalar_can_be_set_by_the_environment_over_the_file() {
                 "DEL-.*",
             ),
             ("VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__0042", "Sales"),
+            (
+                "VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__ALIAS__CONTAINS",
+                "desk",
+            ),
             ("VOBIZ_EXPORTER_WEB_SOMETHING", "is not ours"),
         ],
     )
@@ -114,6 +119,7 @@ fn every_scalar_can_be_set_by_the_environment_over_the_file() {
             .is_match("DEL-7")
     );
     assert_eq!(account.applications["0042"], "Sales");
+    assert_eq!(account.filter["alias__contains"], "desk");
     assert_eq!(account.applications["12345678901234567"], "Support");
 }
 
@@ -127,7 +133,7 @@ fn a_variable_without_a_key_is_an_error_that_names_it() {
             ("VOBIZ_EXPORTER__API__PAGE_SIZE__X", "20"),
             ("VOBIZ_EXPORTER__API__RETRIES", "many"),
             ("VOBIZ_EXPORTER__ACCOUNTS__7__NAME", "x"),
-            ("VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT", "SA_1"),
+            ("VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__LIMIT", "1"),
             (
                 "VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS",
                 "1",
@@ -141,11 +147,11 @@ fn a_variable_without_a_key_is_an_error_that_names_it() {
     );
     insta::assert_snapshot!(message, @r#"
 environment variable VOBIZ_EXPORTER__API__PAGESIZE: unknown variable: there is no PAGESIZE; did you mean `PAGE_SIZE`?
-environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size (names are written in capitals)
+environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is no page_size; did you mean `PAGE_SIZE`?
 environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
 environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: there is no key below api.page_size
 environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
-environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__SUB_ACCOUNT: filters cannot be set by the environment; write them in the file
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__LIMIT: unknown variable: there is no LIMIT
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level
 environment variable VOBIZ_EXPORTER__ACCOUNTS__00__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__: such an id can only be written in the file
@@ -166,36 +172,6 @@ fn a_shorter_interval_brings_a_shorter_deadline_and_a_longer_one_a_longer_max_ag
             .clone();
         assert_eq!(poll.deadline, Duration::from_secs(deadline));
         assert_eq!(poll.max_age, Duration::from_secs(max_age));
-    }
-}
-
-#[test]
-fn authorities_that_the_environment_names_can_be_read() {
-    let of = |pairs: &[(&str, &str)]| with_variables(Some("minimal.ok.yaml"), pairs);
-    let message = |pairs: &[(&str, &str)]| of(pairs).unwrap_err().to_string();
-    let cannot = "cannot be read: No such file or directory (os error 2)";
-    assert_eq!(
-        message(&[("SSL_CERT_FILE", "/nowhere/ca.pem")]),
-        format!("environment variable SSL_CERT_FILE: /nowhere/ca.pem {cannot}")
-    );
-    let folders = format!("{}::/nowhere/certs", testdata().display());
-    assert_eq!(
-        message(&[("SSL_CERT_DIR", &folders)]),
-        format!("environment variable SSL_CERT_DIR: /nowhere/certs {cannot}")
-    );
-    assert_eq!(
-        message(&[("SSL_CERT_FILE", "")]),
-        format!("environment variable SSL_CERT_FILE: the file that is named here {cannot}")
-    );
-    let at = |name: &str| testdata().join(name).display().to_string();
-    let none = at("token.txt");
-    assert_eq!(
-        message(&[("SSL_CERT_FILE", &none)]),
-        format!("environment variable SSL_CERT_FILE: {none} holds no certificate in PEM form")
-    );
-    // Lists of systems hold expired certificates for years, and `/dev/null` is a list without any.
-    for usual in [&at("ca.pem"), &at("expired-ca.pem"), "/dev/null"] {
-        of(&[("SSL_CERT_FILE", usual)]).unwrap();
     }
 }
 

@@ -1,4 +1,5 @@
-//! Every fixture in `testdata`: `*.ok.*` loads, `*.bad.*` fails with exactly the messages in its `.err`.
+//! Every file in `testdata`: `*.ok.*` is accepted, and `*.bad.*` fails with exactly the messages in
+//! its `.err` file.
 
 use std::{
     fmt::Write,
@@ -16,7 +17,7 @@ mod secrets;
 
 use super::{ApiToken, Config, Errors, Loaded, Watch, load};
 
-/// Every token and password in the fixtures holds one of these.
+/// Every token and password in the files contains one of these texts.
 const SECRETS: [&str; 4] = ["SECRET", "test-token", "quoted#token", "proxy-password"];
 
 fn testdata() -> PathBuf {
@@ -86,7 +87,7 @@ fn every_good_file_loads_and_shows_no_secret() {
 
 #[test]
 fn every_bad_file_fails_with_its_message_and_shows_no_secret() {
-    // `UPDATE_EXPECTED=1 cargo test` writes what is message now, for a reader to judge.
+    // `UPDATE_EXPECTED=1 cargo test` writes the current messages into the `.err` files, for review.
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     for path in fixtures("bad") {
         let errors = load(Some(&path), &[]).expect_err(&path.display().to_string());
@@ -118,7 +119,7 @@ fn the_default_file_gives_no_warning_and_its_example_is_valid() {
     let plain = with_variables(None, &account).unwrap();
     assert!(plain.warnings.is_empty());
 
-    // The example's lines stand behind `accounts: []` and begin with `#  `.
+    // The lines of the example follow `accounts: []` and begin with `#  `.
     let (settings, example) = super::DEFAULT_YAML.split_once("accounts: []").unwrap();
     let example: Vec<_> = example
         .lines()
@@ -134,7 +135,7 @@ fn the_default_file_gives_no_warning_and_its_example_is_valid() {
     fs::write(&file, &example).unwrap();
     let example = load(Some(&file), &[]).unwrap_or_else(|errors| panic!("{errors}\n{example}"));
     assert_eq!(example.config.accounts[0].groups.len(), 3);
-    assert_eq!(example.config.accounts[0].filter.0.len(), 2);
+    assert_eq!(example.config.accounts[0].filter.len(), 2);
     assert_eq!(
         plain.config.accounts[0].poll.interval,
         Duration::from_secs(60)
@@ -255,13 +256,9 @@ fn no_written_text_is_altered() {
         panic!("an inline token")
     };
     assert_eq!(token.expose_secret(), "1e5");
-    assert_eq!(
-        account.filter.0,
-        [
-            ("application_id__exact", "12345678901234567".to_owned()),
-            ("application_id__isnull", "true".to_owned())
-        ]
-    );
+    assert_eq!(account.filter.len(), 2);
+    assert_eq!(account.filter["application_id__exact"], "12345678901234567");
+    assert_eq!(account.filter["application_id__isnull"], "true");
 }
 
 #[test]

@@ -1,15 +1,15 @@
-//! No message repeats a token, wherever it stands in a configuration.
+//! No message contains a token, wherever the token is in a configuration.
 
 use std::fs;
 
 use crate::config::load;
 
-/// Like a real token: letters and digits, long enough to be cut.
+/// Resembles a real token: letters and digits, and long enough that a message would be shortened.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
-/// A token with other characters, whose beginning is a plain word.
+/// A token with other characters that begins with a common word.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
 
-/// What is message of a file with this content.
+/// The message about a file with this content.
 fn errors_of(suffix: &str, content: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();
@@ -26,7 +26,7 @@ fn assert_no_token(message: &str) {
     }
 }
 
-/// The account of these keys, in YAML's flow style.
+/// A configuration of one account with these keys, in YAML's flow style.
 fn account(keys: &str) -> String {
     format!("accounts: [{{name: main, auth_id: X, {keys}}}]")
 }
@@ -154,7 +154,7 @@ fn no_value_of_an_account_is_shown() {
     let twice = format!("{{name: {PLAIN}, auth_id: X, auth_token: a}}");
     assert_eq!(
         errors_of(".yaml", &format!("accounts: [{twice}, {twice}]"), &[]),
-        "FILE:1: accounts[1].name: the name is taken by accounts[0].name; names must differ"
+        "FILE:1: accounts[1].name: is also the name of accounts[0]; names must differ"
     );
 }
 

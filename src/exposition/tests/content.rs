@@ -1,4 +1,4 @@
-//! The content of expositions, for fleets of every size.
+//! The content of expositions with few and many accounts and endpoints.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,7 +7,7 @@ use super::{
     parser::{checked, value},
 };
 use crate::{
-    exposition::{DataSource, Encoding, Format, account::RenderedAccount},
+    exposition::{DataSource, Encoding, Format, cache::RenderedAccount},
     snapshot::{AccountState, Application, Endpoint, Shown},
 };
 
@@ -194,7 +194,7 @@ async fn an_account_whose_rendering_panics_does_not_affect_the_others() {
         .iter()
         .map(|state| Arc::new(failed(state, "timeout")));
     let batch = failed.enumerate().collect();
-    exposition.0.update(batch, |state, last, writer| {
+    exposition.update(batch, |state, last, writer| {
         assert_ne!(&*state.account, "b", "for this test");
         RenderedAccount::new(state, last, writer)
     });

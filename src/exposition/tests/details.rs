@@ -1,4 +1,4 @@
-//! Details beside a snapshot: which families are rendered again, and what is exported.
+//! Details: which families are rendered again, and which samples are exported.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::UnixMillis,
-    exposition::{Format, account::RenderedAccount, lines::FamilyWriter},
+    exposition::{Format, cache::RenderedAccount, lines::FamilyWriter},
     snapshot::{AccountState, Detail, Details, Endpoint, Snapshot},
     telemetry::catalogue::{Metric, Part},
 };
@@ -20,7 +20,7 @@ const DETAIL_FAMILIES: [Metric; 4] = [
     Metric::EndpointContactInfo,
 ];
 
-/// A detail of every endpoint of the snapshot.
+/// Details of every endpoint of the snapshot, with this expiry.
 fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
     let details = snapshot.endpoints().map(|row| {
         let record = Endpoint {
@@ -36,7 +36,7 @@ fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
     details.collect()
 }
 
-/// An account whose list has neither expiries nor user agents.
+/// An account whose list contains no expiries and no user agents.
 fn without_expiries() -> (AccountState, Arc<Snapshot>) {
     let bare = phones(200).map(|phone| Endpoint {
         registered: Some(true),

@@ -1,4 +1,4 @@
-//! Builders of snapshots and account states, and readers of bodies.
+//! Functions that build snapshots and account states, and functions that read bodies.
 
 use std::{io::Read, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Seconds after the start of the test.
+/// The time this many seconds after the start of the test.
 pub(super) fn at(seconds: i64) -> UnixMillis {
     UnixMillis(1_732_200_000_000 + seconds * 1000)
 }
@@ -30,7 +30,7 @@ pub(super) fn facts(ended: i64) -> WalkFacts {
     }
 }
 
-/// A snapshot of these endpoints; the group of an endpoint is 0 where its alias begins with `BLR`.
+/// A snapshot of these endpoints. An endpoint whose alias begins with `BLR` has the group 0.
 pub(super) fn snapshot(
     endpoints: impl IntoIterator<Item = Endpoint>,
     previous: Option<&Snapshot>,
@@ -45,11 +45,11 @@ pub(super) fn snapshot(
     let group = |view: &EndpointView<'_>| view.alias.starts_with("BLR").then_some(0);
     let (snapshot, _) = builder
         .finish()
-        .build(previous, facts, Retention::NOTHING, &group);
+        .build(previous, facts, Retention::default(), &group);
     Arc::new(snapshot)
 }
 
-/// `count` endpoints, every third of them unregistered.
+/// `count` endpoints; every third endpoint is unregistered.
 pub(super) fn phones(count: u64) -> impl Iterator<Item = Endpoint> {
     (0..count).map(|number| Endpoint {
         id: (9_007_199_254_740_993 + number).to_string(),
@@ -73,7 +73,7 @@ pub(super) fn shown() -> Shown {
     }
 }
 
-/// An account before its first walk has finished.
+/// The state of an account whose first walk has not finished.
 pub(super) fn fresh(account: &str) -> AccountState {
     AccountState {
         account: account.into(),
@@ -91,7 +91,7 @@ pub(super) fn fresh(account: &str) -> AccountState {
     }
 }
 
-/// The account after a good walk that ended just now.
+/// The state of an account after a successful walk that has just ended.
 pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
     AccountState {
         snapshot: Some(snapshot),
@@ -101,7 +101,7 @@ pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
     }
 }
 
-/// The account after a walk that failed.
+/// The state of the account after a failed walk.
 pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountState {
     AccountState {
         up: Some(false),
@@ -110,10 +110,10 @@ pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountStat
     }
 }
 
-/// An exposition of these accounts, with their counters at 0.
+/// An exposition of these accounts, with all their counters at 0.
 pub(super) fn exposition(
     states: impl IntoIterator<Item = AccountState>,
-) -> (Exposition, Vec<Publisher>) {
+) -> (Arc<Exposition>, Vec<Publisher>) {
     let instruments = Instruments::new();
     let channels = states.into_iter().map(|state| {
         instruments.account(&state.account);
@@ -123,7 +123,7 @@ pub(super) fn exposition(
     (Exposition::new(readers, instruments), publishers)
 }
 
-/// The bytes of a body, as many as its `Content-Length`.
+/// The bytes of a body. Fails if their number differs from `Content-Length`.
 pub(super) fn bytes(body: EncodedBody) -> Vec<u8> {
     let length = body.length;
     let pieces: Vec<_> = body.pieces.collect();
@@ -132,12 +132,13 @@ pub(super) fn bytes(body: EncodedBody) -> Vec<u8> {
     bytes
 }
 
-/// What a client without compression reads.
+/// The text that a client without compression receives.
 pub(super) fn text(exposition: &Exposition, format: Format) -> String {
     String::from_utf8(bytes(exposition.body(format, Encoding::Identity))).unwrap()
 }
 
-/// What a client with gzip reads: one member with a right CRC and length, and nothing after it.
+/// The text that a client with gzip receives. Fails unless the body is one gzip member with a
+/// correct checksum and length.
 pub(super) fn inflated(exposition: &Exposition, format: Format) -> String {
     let compressed = bytes(exposition.body(format, Encoding::Gzip));
     let mut decoder = GzDecoder::new(&compressed[..]);

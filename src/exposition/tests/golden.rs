@@ -1,4 +1,5 @@
-//! Whole expositions of a small account, compared with files. `UPDATE_GOLDEN=1` writes the files.
+//! Complete expositions of a small account, compared with files. `UPDATE_GOLDEN=1` writes the
+//! files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -6,7 +7,7 @@ use super::{fixtures::*, parser::checked};
 use crate::{
     exposition::{Exposition, Format, single_run},
     snapshot::{AccountState, Application, Endpoint, Field, Shown, channel},
-    telemetry::{Instruments, Operation, ThrottleCause},
+    telemetry::{Instruments, Metric, Operation, ThrottleCause},
 };
 
 /// An account with every optional value and family.
@@ -91,12 +92,12 @@ fn rich() -> AccountState {
     }
 }
 
-/// The rich account beside one whose first walk is under way and one that never succeeded.
+/// Three accounts: one has every value, one is in its first walk, and one has never succeeded.
 fn accounts() -> (Vec<AccountState>, Instruments) {
     let instruments = Instruments::new();
     let main = instruments.account("main");
-    main.walk_started();
-    main.walk_started();
+    main.count(Metric::Walks, &[], 1);
+    main.count(Metric::Walks, &[], 1);
     main.registration_changes(1, 0);
     main.request(
         Operation::ListEndpoints,
@@ -112,14 +113,16 @@ fn accounts() -> (Vec<AccountState>, Instruments) {
         ThrottleCause::Limiter,
         std::time::Duration::from_millis(200),
     );
-    instruments.account("down").walk_failed("auth");
+    instruments
+        .account("down")
+        .count(Metric::WalkFailures, &["auth"], 1);
     instruments.config_loaded(at(-10));
     instruments.http_request("metrics", 200);
     let states = vec![rich(), fresh("new"), failed(&fresh("down"), "auth")];
     (states, instruments)
 }
 
-/// Without the lines that differ between machines.
+/// The text without the lines that differ between machines.
 fn comparable(text: &str) -> String {
     let lines = text.split_inclusive('\n');
     let keeps = |line: &&str| !line.starts_with("process_") && !line.contains("_build_info{");

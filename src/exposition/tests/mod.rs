@@ -1,4 +1,4 @@
-//! What a client reads: content, changes over time, hostile text.
+//! The responses that a client reads: content, changes over time, hostile text.
 
 mod content;
 mod details;

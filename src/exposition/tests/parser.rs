@@ -1,10 +1,10 @@
-//! A small parser of both text formats, written from their specifications.
+//! A small parser of both text formats, based on their specifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::telemetry::catalogue::{Kind, Metric};
 
-/// One sample: its name, its labels, its value as it stands there.
+/// One sample: name, labels, and the value as text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sample {
     pub(super) name: String,
@@ -18,9 +18,9 @@ impl Sample {
     }
 }
 
-/// Every sample of an exposition.
+/// All samples of an exposition.
 pub(super) fn samples(text: &str) -> Vec<Sample> {
-    // Only a line feed ends a line; other control characters may stand inside.
+    // Only a line feed ends a line; a label value can contain other control characters.
     let lines = text.split('\n').filter(|line| !line.is_empty());
     lines
         .filter(|line| !line.starts_with('#'))
@@ -52,7 +52,7 @@ fn sample(line: &str) -> Sample {
     }
 }
 
-/// The value up to the closing quote, and what follows the quote.
+/// The unescaped text before the closing quote, and the rest after the quote.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -70,8 +70,9 @@ fn quoted(text: &str) -> (String, &str) {
     panic!("no closing quote in {text}");
 }
 
-/// The samples of a valid exposition: every family is in one place below its own metadata and
-/// in the order of the catalogue, has no labels but the catalogue's, and no series stands twice.
+/// The samples of an exposition, after a check of its form. Each family is in one place below its
+/// metadata, in the order of the catalogue. It has only labels of the catalogue. No series occurs
+/// twice.
 pub(super) fn checked(text: &str) -> Vec<Sample> {
     let mut last = None;
     let mut described = BTreeSet::new();
@@ -124,7 +125,8 @@ fn belongs(sample: &Sample, metric: Metric) {
     }
 }
 
-/// The value of the one series with this name and these labels among its labels.
+/// The value of the only series with this name and these labels. The series may have further
+/// labels.
 pub(super) fn value<'a>(
     samples: &'a [Sample],
     name: &str,

@@ -1,4 +1,4 @@
-//! Hostile label values are read back unchanged.
+//! Hostile label values are the same after encoding and parsing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{exposition::Format, snapshot::Endpoint};
 
-/// Text with special characters of the formats.
+/// Text with characters that have a meaning in the formats.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\\".to_owned()),

@@ -1,10 +1,11 @@
-//! What changes with time: publishing, failing, withdrawing.
+//! Changes over time: publication, failure and withdrawal.
 
 use std::{
     collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     time::Duration,
 };
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     exposition::{
-        DataSource, Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter,
+        DataSource, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
     },
     snapshot::{AccountState, Endpoint},
     telemetry::catalogue::{Metric, Part},
@@ -31,7 +32,7 @@ fn of<'a>(samples: &'a [Sample], account: &str, name: &str) -> Option<&'a str> {
     value(samples, name, &[("account", account)])
 }
 
-/// Is anything of the account's snapshot there?
+/// Whether the exposition shows any family of the account's snapshot.
 fn shows_snapshot(samples: &[Sample], account: &str) -> bool {
     samples
         .iter()
@@ -212,7 +213,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     assert_eq!(places(&exposition), before);
 }
 
-/// A snapshot whose samples carry the number of their walk.
+/// The state after a walk whose samples have the value `number`.
 fn walk(number: i64) -> AccountState {
     let endpoints = phones(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());
@@ -276,12 +277,12 @@ async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
             .to_owned()
     };
     assert_eq!(walks(), "0");
-    counted.walk_started();
+    counted.count(Metric::Walks, &[], 1);
     advance(Duration::from_millis(999)).await;
     assert_eq!(walks(), "0");
     advance(Duration::from_millis(1)).await;
     assert_eq!(walks(), "1");
-    counted.walk_started();
+    counted.count(Metric::Walks, &[], 1);
     let mut publisher = publisher;
     publisher.publish(failed(&fresh("main"), "auth"));
     drop(publisher);
@@ -289,6 +290,37 @@ async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
         .await
         .unwrap();
     assert_eq!(walks(), "2", "and after every walk");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scrape_is_answered_while_an_account_is_rendered() {
+    let state = good("main", snapshot(phones(3), None, facts(0)));
+    let (exposition, _publishers) = exposition([state.clone()]);
+    let (rendering, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let cache = Arc::clone(&exposition);
+    let batch = vec![(0, Arc::new(state))];
+    let update = tokio::task::spawn_blocking(move || {
+        cache.update(batch, |state, last, writer| {
+            rendering.send(()).unwrap();
+            // It ends when the test ends, too.
+            let _ = released.recv();
+            RenderedAccount::new(state, last, writer)
+        })
+    });
+    let long = Duration::from_secs(20);
+    begun.recv_timeout(long).unwrap();
+    // The metrics of the exporter itself are encoded again, and the snapshot is withdrawn.
+    for passed in [Duration::ZERO, Duration::from_secs(2), MAX_AGE] {
+        advance(passed).await;
+        let (answer, answered) = mpsc::channel();
+        let exposition = exposition.clone();
+        tokio::task::spawn_blocking(move || answer.send(scrape(&exposition)));
+        let samples = answered.recv_timeout(long).expect("a scrape does not wait");
+        assert_eq!(shows_snapshot(&samples, "main"), passed < MAX_AGE);
+    }
+    release.send(()).unwrap();
+    update.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

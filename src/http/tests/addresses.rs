@@ -18,7 +18,7 @@ async fn bind(addresses: &[&str]) -> io::Result<Bound> {
     Bound::bind(&addresses, Settings::default()).await
 }
 
-/// Serves until the end of the test and returns the local addresses.
+/// Serves on these addresses until the end of the test. Returns the bound addresses.
 async fn serve(addresses: &[&str]) -> Vec<SocketAddr> {
     let bound = bind(addresses).await.unwrap();
     let local = bound.local_addrs().to_vec();
@@ -101,7 +101,7 @@ async fn an_error_has_the_address_and_the_reason() {
 
 #[tokio::test]
 async fn an_address_that_this_host_lacks_is_skipped_if_another_one_works() {
-    // 192.0.2.0/24 is reserved for documents, so no host has it.
+    // 192.0.2.0/24 is reserved for documentation, so no host has this address.
     let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
 

@@ -8,10 +8,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any test, unless it hangs.
+/// The limit for every wait: no wait takes this long unless the server hangs.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Waits with a timeout.
+/// Waits for a future and fails after the limit.
 pub(super) async fn soon<F: Future>(future: F) -> F::Output {
     timeout(LONG, future).await.expect("no timeout")
 }
@@ -22,7 +22,7 @@ pub(super) struct Client(BufReader<TcpStream>);
 #[derive(Debug, PartialEq)]
 pub(super) struct Response {
     pub(super) status: u16,
-    /// Names in lower case, in the order of arrival.
+    /// The header names are in lower case, in the order of arrival.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -51,7 +51,7 @@ impl Client {
         soon(self.0.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// A request with these further header lines, each with its line end.
+    /// Sends a request. `headers` has further header lines, each with its line end.
     pub(super) async fn request(&mut self, method: &str, target: &str, headers: &str) {
         self.send(format!(
             "{method} {target} HTTP/1.1\r\nHost: exporter\r\n{headers}\r\n"
@@ -69,17 +69,17 @@ impl Client {
         soon(self.read_head()).await.unwrap()
     }
 
-    /// The next whole response.
+    /// Reads the next complete response.
     pub(super) async fn response(&mut self) -> Response {
         soon(self.read_response()).await.unwrap()
     }
 
-    /// The head of the next response; its body stays unread.
+    /// Reads the head of the next response and leaves its body unread.
     pub(super) async fn response_head(&mut self) -> Response {
         soon(self.read_head()).await.unwrap()
     }
 
-    /// Some bytes of a body.
+    /// Reads this many bytes of a body.
     pub(super) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         soon(self.0.read_exact(&mut bytes)).await.unwrap();
@@ -91,7 +91,7 @@ impl Client {
         self.0.get_mut().shutdown().await.unwrap();
     }
 
-    /// Waits for the end of the connection and returns the bytes until then. A reset counts as an end.
+    /// Reads until the connection ends and returns the bytes. A reset counts as an end.
     pub(super) async fn ended(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let _ = soon(self.0.read_to_end(&mut rest)).await;

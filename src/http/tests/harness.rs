@@ -1,4 +1,4 @@
-//! A server with fake data.
+//! A running server with fake data.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use crate::{
     telemetry::Instruments,
 };
 
-/// More than the socket buffers of both sides.
+/// More bytes than the socket buffers of both sides hold.
 pub(super) const LARGE: usize = 64 * 1024 * 1024;
 
 /// A running server on a free port of the loopback address.
@@ -36,7 +36,7 @@ impl Harness {
         Self::with_probe_handler(settings, None).await
     }
 
-    /// Starts a server with `/probe`.
+    /// Starts a server that also serves `/probe`.
     pub(super) async fn with_probe_handler(
         settings: Settings,
         handler: Option<Arc<dyn ProbeHandler>>,
@@ -64,12 +64,12 @@ impl Harness {
         Client::connect(self.address).await
     }
 
-    /// Waits until the server returns.
+    /// Waits until the server has stopped.
     pub(super) async fn closed(self) {
         soon(self.serving).await.unwrap();
     }
 
-    /// The number of counted responses with this handler and code.
+    /// The number of counted responses with this handler and status code.
     pub(super) fn counted(&self, handler: &str, code: &str) -> f64 {
         let families = self.instruments.gather();
         let name = "vobiz_exporter_http_requests_total";
@@ -87,7 +87,7 @@ impl Harness {
     }
 }
 
-/// Data that a test controls.
+/// Data for the server, which a test controls.
 #[derive(Debug, Default)]
 pub(super) struct FakeData {
     pub(super) is_ready: AtomicBool,
@@ -101,8 +101,8 @@ impl FakeData {
         *self.chunks.lock().unwrap() = chunks.into_iter().collect();
     }
 
-    /// One chunk that is larger than the socket buffers: its response is in progress until the client
-    /// has read it.
+    /// Puts one chunk that is larger than the socket buffers. Its response stays in progress until
+    /// the client reads it.
     pub(super) fn put_large(&self) {
         self.put([Bytes::from(vec![b'x'; LARGE])]);
     }

@@ -8,7 +8,7 @@ use crate::http::Settings;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Settings for one scrape at a time.
+/// Settings that allow one scrape at a time.
 fn one_scrape() -> Settings {
     Settings {
         max_requests: 1,
@@ -31,7 +31,7 @@ async fn an_incomplete_head_ends_its_connection() {
 
     assert_eq!(silent.ended().await, b"");
     assert_eq!(slow.ended().await, b"");
-    // It has waited as long as they have, but between two requests.
+    // This client has waited equally long, but between two requests, so its connection stays open.
     assert_eq!(idle.get("/healthz").await.status, 200);
     idle.send("GET /heal").await;
     assert_eq!(idle.ended().await, b"");
@@ -102,7 +102,7 @@ async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
 #[tokio::test]
 async fn a_permit_is_held_until_the_socket_has_taken_the_last_byte() {
     let server = Harness::start(one_scrape()).await;
-    // hyper reads this body to its end at once, but the socket does not take it.
+    // hyper takes the whole body at once, but the socket buffers cannot hold it.
     server.data.put_large();
     let mut slow = server.client().await;
     slow.request("GET", "/metrics", "").await;
@@ -144,7 +144,7 @@ async fn idle_connections_are_evicted_for_new_ones() {
         }
         idle.push_back(client);
         if idle.len() > most {
-            // The oldest one is evicted.
+            // The server closes the oldest connection.
             assert_eq!(idle.pop_front().unwrap().ended().await, b"");
         }
     }
@@ -167,6 +167,13 @@ async fn a_connection_with_a_response_in_progress_is_never_evicted() {
         assert_eq!(server.client().await.get("/healthz").await.status, 200);
     }
     assert_eq!(scraper.bytes(LARGE).await.len(), LARGE);
+}
+
+#[test]
+fn scrapes_and_probes_leave_connections_for_health_checks_by_default() {
+    let settings = Settings::default();
+    assert!(settings.max_requests > 0, "0 means no limit");
+    assert!(settings.max_requests + settings.max_probes < settings.max_connections);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Tests over real sockets, and unit tests of negotiation and timeouts.
+//! Tests over real sockets, and unit tests of content negotiation and time-outs.
 
 mod addresses;
 mod client;

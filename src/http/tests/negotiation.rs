@@ -110,7 +110,7 @@ fn the_larger_weight_or_the_first_of_equal_ones_wins() {
         (format!("text/plain, {open}"), TEXT),
         (format!("*/*, {open}"), OPEN_METRICS),
         (format!("{open};q=0.2, */*;q=0.9"), TEXT),
-        // The most specific range gives the weight of text.
+        // The most specific media range decides the weight of the text format.
         (
             format!("{open};q=0.2, text/plain;version=0.0.4;q=0.1, */*;q=0.9"),
             OPEN_METRICS,

@@ -14,16 +14,17 @@ use crate::{
     shutdown::CancellationToken,
 };
 
-/// A probe handler that waits for its release, returns a fixed reply and records its requests.
+/// A probe handler that records its requests. It waits until it is released, then returns a fixed
+/// reply.
 #[derive(Debug)]
 struct FakeHandler {
     requests: Mutex<Vec<ProbeRequest>>,
-    reply: ProbeResponse,
+    reply: Result<ProbeResponse, &'static str>,
     release: CancellationToken,
 }
 
 impl FakeHandler {
-    fn new(reply: ProbeResponse) -> Arc<Self> {
+    fn new(reply: Result<ProbeResponse, &'static str>) -> Arc<Self> {
         Arc::new(Self {
             requests: Mutex::default(),
             reply,
@@ -31,7 +32,7 @@ impl FakeHandler {
         })
     }
 
-    /// Waits for so many requests.
+    /// Waits until the handler has received this many requests.
     async fn received(&self, count: usize) {
         soon(async {
             while self.requests.lock().unwrap().len() < count {
@@ -43,7 +44,10 @@ impl FakeHandler {
 }
 
 impl ProbeHandler for FakeHandler {
-    fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResponse> {
+    fn probe(
+        self: Arc<Self>,
+        asked: ProbeRequest,
+    ) -> BoxFuture<'static, Result<ProbeResponse, &'static str>> {
         self.requests.lock().unwrap().push(asked);
         async move {
             self.release.cancelled().await;
@@ -69,7 +73,7 @@ async fn probe(server: &Harness, headers: &str) -> Client {
 
 #[tokio::test]
 async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_refused() {
-    let handler = FakeHandler::new(ProbeResponse::DebugText("well\n".to_owned()));
+    let handler = FakeHandler::new(Ok(ProbeResponse::DebugText("well\n".to_owned())));
     let server = start(&handler, 2).await;
     let mut waiting = [probe(&server, "").await, probe(&server, "").await];
     handler.received(2).await;
@@ -80,14 +84,14 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
         (503, Some("1"))
     );
     assert_eq!(refused.text(), "too many probes at the same time\n");
-    // The same connection stays usable. Scrapes and health checks wait for no probe.
+    // The connection of the refused probe stays usable, and other paths need no permit for probes.
     assert_eq!(third.get("/metrics").await.status, 200);
     assert_eq!(third.get("/healthz").await.status, 200);
     handler.release.cancel();
     for client in &mut waiting {
         assert_eq!(client.response().await.text(), "well\n");
     }
-    // The permits are free again.
+    // The finished probes have returned their permits.
     assert_eq!(probe(&server, "").await.response().await.status, 200);
     assert!((server.counted("probe", "200") - 3.0).abs() < 0.1);
     assert!((server.counted("probe", "503") - 1.0).abs() < 0.1);
@@ -95,7 +99,7 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
 
 #[tokio::test]
 async fn the_handler_receives_the_request_unchanged() {
-    let handler = FakeHandler::new(ProbeResponse::Samples("probe_success 1\n".into()));
+    let handler = FakeHandler::new(Ok(ProbeResponse::Samples("probe_success 1\n".into())));
     handler.release.cancel();
     let server = start(&handler, 2).await;
     let open_metrics = "Accept: application/openmetrics-text;version=1.0.0\r\n";
@@ -124,7 +128,7 @@ async fn the_handler_receives_the_request_unchanged() {
 
 #[tokio::test]
 async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
-    let handler = FakeHandler::new(ProbeResponse::BadRequest("never\n"));
+    let handler = FakeHandler::new(Err("never\n"));
     let settings = Settings {
         drain_timeout: std::time::Duration::from_millis(200),
         ..Settings::default()
@@ -139,7 +143,7 @@ async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
 
 #[tokio::test]
 async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
-    let handler = FakeHandler::new(ProbeResponse::BadRequest("account is missing\n"));
+    let handler = FakeHandler::new(Err("account is missing\n"));
     handler.release.cancel();
     let with = start(&handler, 1).await;
     let account = |endpoint_id: Option<&str>| AccountSummary {
@@ -147,7 +151,7 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
         state: "up".to_owned(),
         endpoint_id: endpoint_id.map(Into::into),
     };
-    // No endpoint is known before the first walk.
+    // Before the first walk, no endpoint is known.
     *with.data.accounts.lock().unwrap() = vec![account(None)];
     let page = with.client().await.get("/").await;
     assert!(page.text().contains("<li>Probe: "), "{}", page.text());

@@ -116,7 +116,7 @@ async fn head_has_the_headers_of_get_and_no_body() {
             Some(&*get.body.len().to_string())
         );
     }
-    // No byte of the previous response precedes the next one.
+    // No body bytes of a HEAD response precede the next response.
     assert_eq!(client.get("/healthz").await.text(), "healthy\n");
 }
 

@@ -37,7 +37,7 @@ async fn idle_connections_do_not_delay_the_shutdown() {
     let mut half = server.client().await;
     half.send("GET /metrics HTTP/1.1\r\nHo").await;
     let mut silent = server.client().await;
-    // This response shows that the server has accepted the others.
+    // A response to a later connection shows that the server has accepted the earlier connections.
     server.client().await.get("/healthz").await;
 
     server.shutdown.cancel();

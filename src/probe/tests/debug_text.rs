@@ -1,4 +1,4 @@
-//! The debug text: its content, and what it hides.
+//! The content of the debug text, and the secrets that it must not show.
 
 use super::{endpoint, fixture};
 use crate::probe::report::expiration;
@@ -14,9 +14,8 @@ async fn the_debug_text_shows_request_times_response_and_samples() {
     for line in [
         "  GET https://vendor.test/Account/***/Endpoint/42/",
         "  account default",
-        "  sent, and ended as below",
-        "  begun by this probe",
         "  waited               0.000 s",
+        "  request              0.000 s",
         "  this probe may take  9.500 s",
         "  status 200",
         "  success",

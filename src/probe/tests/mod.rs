@@ -1,4 +1,4 @@
-//! Probes of an API in memory, with a paused clock.
+//! Probes of a fake API in memory, with a paused clock.
 
 mod debug_text;
 mod params;
@@ -24,13 +24,13 @@ use crate::{
     walk::RateLimiter,
 };
 
-/// An API whose responses a test chooses.
+/// A fake API whose responses a test chooses.
 #[derive(Default)]
 struct FakeApi {
     requests: AtomicUsize,
     takes: Mutex<Duration>,
     error: Mutex<Option<Error>>,
-    /// So many requests use a connection that was closed while it was idle.
+    /// The number of requests that fail because the server had closed the idle connection.
     stale: AtomicUsize,
     panics: AtomicBool,
 }
@@ -88,7 +88,7 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
     }
 }
 
-/// A prober of one account or two, which share their auth id.
+/// A prober with one or two accounts of the same auth id.
 struct Fixture {
     prober: Arc<Prober<FakeApi>>,
     fake: Arc<FakeApi>,
@@ -137,7 +137,7 @@ impl Fixture {
             format: Format::Text,
             encoding: Encoding::Identity,
         };
-        self.prober.probe(&request).await
+        self.prober.probe(&request).await.unwrap()
     }
 
     async fn samples(&self, id: &str) -> String {
@@ -150,7 +150,7 @@ impl Fixture {
             .await
         {
             ProbeResponse::Samples(samples) => String::from_utf8(samples.to_vec()).unwrap(),
-            other => panic!("{other:?}"),
+            other @ ProbeResponse::DebugText(_) => panic!("{other:?}"),
         }
     }
 
@@ -160,12 +160,19 @@ impl Fixture {
             .await
         {
             ProbeResponse::DebugText(text) => text,
-            other => panic!("{other:?}"),
+            other @ ProbeResponse::Samples(_) => panic!("{other:?}"),
         }
     }
 
     fn requests(&self) -> usize {
         self.fake.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many requests are in flight or waiting.
+    fn in_flight(&self) -> usize {
+        let requests = self.prober.in_flight.lock().unwrap();
+        let alive = requests.values().filter(|one| one.strong_count() > 0);
+        alive.count()
     }
 
     fn fails(&self, error: Error) {

@@ -1,4 +1,4 @@
-//! Details beside a snapshot.
+//! Snapshots with details.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,12 +19,12 @@ fn endpoint(id: &str) -> Endpoint {
     }
 }
 
-/// A snapshot of a walk that started at noon.
+/// The snapshot of a walk that started at noon.
 fn snapshot(endpoints: impl IntoIterator<Item = Endpoint>) -> Snapshot {
     let facts = WalkFacts::new(NOON, NOON, Duration::ZERO);
     builder(endpoints)
         .finish()
-        .build(None, facts, Retention::NOTHING, &|_| None)
+        .build(None, facts, Retention::default(), &|_| None)
         .0
 }
 
@@ -32,7 +32,7 @@ fn minutes(after_noon: u64) -> UnixMillis {
     NOON.plus(Duration::from_secs(60 * after_noon))
 }
 
-/// A detail of endpoint "2", retrieved so many minutes after noon.
+/// The detail of endpoint "2", retrieved `at` minutes after noon.
 fn detail(snapshot: &Snapshot, at: u64, record: Endpoint) -> Details {
     let row = snapshot.endpoint("2").unwrap();
     let detail = Detail::new(record, &row, true, minutes(at));
@@ -109,7 +109,7 @@ fn addresses_of_devices_are_not_stored_unless_configured() {
 }
 
 #[test]
-fn a_detail_is_of_its_row_until_the_row_changes() {
+fn a_detail_applies_until_its_row_changes() {
     let before = snapshot(["1", "2", "3"].map(endpoint));
     let details = detail(&before, 1, endpoint("2"));
     let renamed = Endpoint {

@@ -1,4 +1,4 @@
-//! What snapshots remember, retain and forget.
+//! Which endpoints a snapshot remembers, retains and drops.
 
 mod details;
 
@@ -16,7 +16,7 @@ use crate::{
     clock::UnixMillis,
 };
 
-/// Compares what is exported; positions in memory and [`WalkFacts::ended`] are not.
+/// Compares the exported data, but neither positions in memory nor [`WalkFacts::ended`].
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
         let walk = WalkFacts {
@@ -29,12 +29,12 @@ impl PartialEq for Snapshot {
     }
 }
 
-/// Minutes after the start of the test, as wall time.
+/// The wall time this many minutes after the start of the test.
 fn minute(at: i64) -> UnixMillis {
     UnixMillis(1_700_000_000_000 + at * 60_000)
 }
 
-/// The same minutes by the monotonic clock.
+/// The monotonic time this many minutes after the start of the test.
 fn instant(at: i64) -> Instant {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     *START + Duration::from_secs(60 * at.unsigned_abs())
@@ -49,7 +49,7 @@ fn facts(at: i64) -> WalkFacts {
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Retains this many, each for five minutes.
+/// Retains at most this many endpoints, each for five minutes.
 fn retention(at_most: impl Into<Option<u64>>) -> Retention {
     Retention {
         max_age: MAX_AGE,
@@ -106,12 +106,12 @@ fn lost_at(snapshot: &Snapshot, id: &str) -> Option<UnixMillis> {
 
 #[test]
 fn a_lost_registration_keeps_its_time_until_it_returns() {
-    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::NOTHING);
+    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::default());
     let (second, changes) = build(
         1,
         [endpoint("1", Some(false))],
         Some(&first),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(lost_at(&second, "1"), Some(minute(1)));
     assert_eq!((changes.lost, changes.gained), (1, 0));
@@ -120,7 +120,7 @@ fn a_lost_registration_keeps_its_time_until_it_returns() {
         2,
         [endpoint("1", Some(false))],
         Some(&second),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(
         lost_at(&third, "1"),
@@ -132,7 +132,7 @@ fn a_lost_registration_keeps_its_time_until_it_returns() {
         3,
         [endpoint("1", Some(true))],
         Some(&third),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(lost_at(&fourth, "1"), None);
     assert_eq!((changes.lost, changes.gained), (0, 1));
@@ -145,23 +145,23 @@ fn a_lost_registration_keeps_its_time_until_it_returns() {
 
 #[test]
 fn an_unknown_state_between_does_not_hide_a_loss() {
-    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::NOTHING);
-    let (second, changes) = build(1, [endpoint("1", None)], Some(&first), Retention::NOTHING);
+    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::default());
+    let (second, changes) = build(1, [endpoint("1", None)], Some(&first), Retention::default());
     assert_eq!((changes.lost, lost_at(&second, "1")), (0, None));
     let (third, changes) = build(
         2,
         [endpoint("1", Some(false))],
         Some(&second),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!((changes.lost, lost_at(&third, "1")), (1, Some(minute(2))));
-    let (fourth, _) = build(3, [endpoint("1", None)], Some(&third), Retention::NOTHING);
+    let (fourth, _) = build(3, [endpoint("1", None)], Some(&third), Retention::default());
     assert_eq!(lost_at(&fourth, "1"), None, "shown only while unregistered");
     let (fifth, changes) = build(
         4,
         [endpoint("1", Some(false))],
         Some(&fourth),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(
         (changes.lost, lost_at(&fifth, "1")),
@@ -172,12 +172,12 @@ fn an_unknown_state_between_does_not_hide_a_loss() {
 
 #[test]
 fn an_endpoint_never_seen_registered_is_never_lost() {
-    let (first, _) = build(0, [endpoint("1", Some(false))], None, Retention::NOTHING);
+    let (first, _) = build(0, [endpoint("1", Some(false))], None, Retention::default());
     let (second, changes) = build(
         1,
         [endpoint("1", Some(false))],
         Some(&first),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!((changes.lost, lost_at(&second, "1")), (0, None));
 }
@@ -195,7 +195,7 @@ fn additions_removals_and_another_application_are_counted() {
         0,
         [with("1", None), with("2", Some("a")), with("3", Some("a"))],
         None,
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(
         changes,
@@ -211,7 +211,7 @@ fn additions_removals_and_another_application_are_counted() {
             with("5", None),
         ],
         Some(&first),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(
         (changes.added, changes.removed, changes.application),
@@ -225,7 +225,7 @@ fn additions_removals_and_another_application_are_counted() {
 fn an_incomplete_walk_retains_absent_endpoints_until_max_age() {
     let retention = retention(None);
     let all = || ["1", "2", "3"].map(|id| endpoint(id, Some(true)));
-    let (first, _) = build(0, all(), None, Retention::NOTHING);
+    let (first, _) = build(0, all(), None, Retention::default());
     let without_two = || [endpoint("1", Some(false)), endpoint("3", Some(true))];
     let (second, changes) = build(1, without_two(), Some(&first), retention);
     assert_eq!(
@@ -250,10 +250,10 @@ fn an_incomplete_walk_retains_absent_endpoints_until_max_age() {
         (fourth.len(), fourth.walk.retained, changes.removed),
         (2, 0, 1)
     );
-    let (back, changes) = build(5, all(), Some(&third), Retention::NOTHING);
+    let (back, changes) = build(5, all(), Some(&third), Retention::default());
     assert!(!back.endpoint("2").unwrap().retained);
     assert_eq!(changes.added, 0, "it was always in the snapshot");
-    let (gone, _) = build(5, without_two(), Some(&third), Retention::NOTHING);
+    let (gone, _) = build(5, without_two(), Some(&third), Retention::default());
     assert_eq!(gone.len(), 2, "a complete walk removes them at once");
 }
 
@@ -264,7 +264,7 @@ fn as_many_are_retained_as_rows_were_rejected_and_those_retained_already_come_fi
         0,
         only(&["1", "2", "3", "4", "5"]),
         None,
-        Retention::NOTHING,
+        Retention::default(),
     );
     let (second, changes) = build(1, only(&["1", "2", "4"]), Some(&first), retention(1));
     assert_eq!(retained(&second), ["3"], "the first in the order of ids");
@@ -281,7 +281,7 @@ fn as_many_are_retained_as_rows_were_rejected_and_those_retained_already_come_fi
 
 #[test]
 fn a_step_of_the_wall_clock_does_not_change_how_long_endpoints_are_retained() {
-    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::NOTHING);
+    let (first, _) = build(0, [endpoint("1", Some(true))], None, Retention::default());
     for wall in [-10_000, 10_000] {
         let incomplete = |at: i64, previous: &Snapshot| {
             let facts = WalkFacts {
@@ -302,7 +302,7 @@ fn a_step_of_the_wall_clock_does_not_change_how_long_endpoints_are_retained() {
 #[test]
 fn only_retained_endpoints_expire_from_a_snapshot() {
     let ids = |ids: [&str; 2]| ids.map(|id| endpoint(id, Some(true)));
-    let (first, _) = build(0, ids(["1", "2"]), None, Retention::NOTHING);
+    let (first, _) = build(0, ids(["1", "2"]), None, Retention::default());
     let (second, _) = build(3, ids(["2", "3"]), Some(&first), retention(None));
     let (third, _) = build(4, ids(["3", "4"]), Some(&second), retention(None));
     assert_eq!(retained(&third), ["1", "2"]);
@@ -333,7 +333,7 @@ fn the_application_of_a_retained_endpoint_keeps_its_name() {
         with("2", "b", "Support"),
         with("3", "c", "Lobby"),
     ];
-    let (first, _) = build(0, rows, None, Retention::NOTHING);
+    let (first, _) = build(0, rows, None, Retention::default());
     let rows = || [with("2", "b", "Help")];
     let (second, _) = build(1, rows(), Some(&first), retention(1));
     let (third, _) = build(2, rows(), Some(&second), retention(1));
@@ -350,12 +350,12 @@ fn a_username_once_seen_is_kept() {
         username: Some("reception".to_owned()),
         ..endpoint("1", Some(true))
     };
-    let (first, _) = build(0, [named], None, Retention::NOTHING);
+    let (first, _) = build(0, [named], None, Retention::default());
     let (second, _) = build(
         1,
         [endpoint("1", Some(true))],
         Some(&first),
-        Retention::NOTHING,
+        Retention::default(),
     );
     assert_eq!(second.endpoint("1").unwrap().username, "reception");
 }
@@ -373,7 +373,7 @@ fn of_two_rows_with_one_id_the_later_is_kept_and_a_second_position_is_noticed() 
     assert_eq!((builder.endpoints(), builder.repeated().len()), (1, 1));
     let (snapshot, _) = builder
         .finish()
-        .build(None, facts(0), Retention::NOTHING, &|_| None);
+        .build(None, facts(0), Retention::default(), &|_| None);
     assert_eq!(snapshot.endpoint("1").unwrap().registered, None);
 }
 
@@ -387,7 +387,7 @@ fn values_of_a_row_that_came_twice_are_counted_once() {
     builder.take(&row(odd), 2);
     let (snapshot, _) = builder
         .finish()
-        .build(None, facts(0), Retention::NOTHING, &|_| None);
+        .build(None, facts(0), Retention::default(), &|_| None);
     assert_eq!(snapshot.walk.rejected_values[Field::SipExpires as usize], 1);
     assert_eq!(snapshot.walk.assumed_values[Field::CreatedAt as usize], 1);
 }
@@ -395,29 +395,33 @@ fn values_of_a_row_that_came_twice_are_counted_once() {
 #[test]
 fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
     let pair = |one, two| [endpoint("1", Some(one)), endpoint("2", Some(two))];
-    let (first, _) = build(0, pair(true, true), None, Retention::NOTHING);
-    let (lost, _) = build(1, pair(false, true), Some(&first), Retention::NOTHING);
+    let (first, _) = build(0, pair(true, true), None, Retention::default());
+    let (lost, _) = build(1, pair(false, true), Some(&first), Retention::default());
     assert_eq!(lost_at(&lost, "1"), Some(minute(1)));
     let day = 24 * 60;
     for (back, remembered) in [(day + 1, true), (day + 2, false)] {
-        let (empty, changes) = build(2, [], Some(&lost), Retention::NOTHING);
+        let (empty, changes) = build(2, [], Some(&lost), Retention::default());
         assert_eq!((empty.len(), changes.removed), (0, 2));
-        let (still_empty, _) = build(3, [], Some(&empty), Retention::NOTHING);
+        let (still_empty, _) = build(3, [], Some(&empty), Retention::default());
         let (again, changes) = build(
             back,
             pair(false, false),
             Some(&still_empty),
-            Retention::NOTHING,
+            Retention::default(),
         );
         let known = remembered.then(|| minute(1));
         assert_eq!(lost_at(&again, "1"), known, "back after {back} minutes");
-        // The other one was registered when it was removed: it has been lost meanwhile.
+        // Endpoint "2" was registered when it was removed, so it was lost while it was absent.
         let lost_now = remembered.then(|| minute(back));
         assert_eq!(lost_at(&again, "2"), lost_now);
         let lost = u64::from(remembered);
         assert_eq!((changes.added, changes.lost), (2, lost));
-        let (registered, changes) =
-            build(back + 1, pair(true, true), Some(&again), Retention::NOTHING);
+        let (registered, changes) = build(
+            back + 1,
+            pair(true, true),
+            Some(&again),
+            Retention::default(),
+        );
         assert_eq!(lost_at(&registered, "1"), None);
         assert_eq!(changes.gained, 2);
     }
@@ -433,8 +437,8 @@ fn contradicting_names_of_an_application_do_not_depend_on_the_order_of_rows() {
         ..endpoint(id, Some(true))
     };
     let rows = [named("1", "Sales"), named("2", "Support")];
-    let (forth, _) = build(0, rows.clone(), None, Retention::NOTHING);
-    let (back, _) = build(0, rows.into_iter().rev(), None, Retention::NOTHING);
+    let (forth, _) = build(0, rows.clone(), None, Retention::default());
+    let (back, _) = build(0, rows.into_iter().rev(), None, Retention::default());
     assert_eq!(forth.application_names(), back.application_names());
 }
 
@@ -450,8 +454,8 @@ fn a_snapshot_does_not_depend_on_the_order_of_rows() {
             [None, Some(true), Some(false)][n as usize % 3],
         )
     };
-    let (forward, _) = build(0, (0..50).map(rich), None, Retention::NOTHING);
-    let (backward, _) = build(0, (0..50).rev().map(rich), None, Retention::NOTHING);
+    let (forward, _) = build(0, (0..50).map(rich), None, Retention::default());
+    let (backward, _) = build(0, (0..50).rev().map(rich), None, Retention::default());
     assert_eq!(forward, backward);
     let view = forward.endpoint("17").unwrap();
     assert_eq!((view.alias, view.allowed), ("Phone 17", rich(17).allowed));
@@ -471,7 +475,7 @@ fn groups_are_matched_only_for_endpoints_that_are_new_or_changed() {
     let build = |endpoints: [Endpoint; 2], previous: Option<&Snapshot>| {
         builder(endpoints)
             .finish()
-            .build(previous, facts(0), Retention::NOTHING, &group_of)
+            .build(previous, facts(0), Retention::default(), &group_of)
             .0
     };
     let first = build([named("1", "BLR-1"), named("2", "DEL-2")], None);
@@ -484,13 +488,21 @@ fn groups_are_matched_only_for_endpoints_that_are_new_or_changed() {
 
 #[test]
 fn the_latest_removals_are_remembered_and_the_oldest_forgotten() {
-    let many = |from: u32| (from..from + 60_000).map(|id| endpoint(&id.to_string(), Some(false)));
-    let (first, _) = build(0, many(0), None, Retention::NOTHING);
-    let (second, _) = build(1, many(100_000), Some(&first), Retention::NOTHING);
-    let phone = |registered| [endpoint("phone", Some(registered))];
-    let (third, _) = build(2, phone(true), Some(&second), Retention::NOTHING);
-    let (lost, _) = build(3, phone(false), Some(&third), Retention::NOTHING);
-    let (empty, _) = build(4, [], Some(&lost), Retention::NOTHING);
-    let (back, _) = build(5, phone(false), Some(&empty), Retention::NOTHING);
-    assert_eq!(lost_at(&back, "phone"), Some(minute(3)));
+    let batch = |name: &'static str, registered| {
+        (0..60_000).map(move |id| endpoint(&format!("{name} {id}"), Some(registered)))
+    };
+    let next = |at, endpoints, previous: &Snapshot| {
+        build(at, endpoints, Some(previous), Retention::default()).0
+    };
+    let (first, _) = build(0, batch("old", true), None, Retention::default());
+    let first = next(1, batch("old", false), &first);
+    assert_eq!(lost_at(&first, "old 7"), Some(minute(1)));
+    let second = next(2, batch("new", true), &first);
+    let second = next(3, batch("new", false), &second);
+    let (empty, _) = build(4, [], Some(&second), Retention::default());
+    // Together they are 120,000 removals.
+    let both = ["old 7", "new 7"].map(|id| endpoint(id, Some(false)));
+    let (back, _) = build(5, both, Some(&empty), Retention::default());
+    assert_eq!(lost_at(&back, "old 7"), None, "forgotten");
+    assert_eq!(lost_at(&back, "new 7"), Some(minute(3)));
 }

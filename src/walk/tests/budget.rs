@@ -9,7 +9,8 @@ use crate::walk::rate_limit::{RequestBudget, rate_beside};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Spends all that is granted for `length`, except while `busy`; returns when requests started.
+/// Spends every granted request for `length`, except while `busy`. Returns the start times of the
+/// requests.
 async fn spend_for(
     length: Duration,
     per_minute: f64,
@@ -26,7 +27,7 @@ async fn spend_for(
         }
         budget.spend();
         left.push(start.elapsed());
-        // The limiter's gap.
+        // The rate limiter needs this long between two requests.
         advance(Duration::from_millis(50)).await;
     }
     left
@@ -42,8 +43,8 @@ async fn requests_leave_evenly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_walks_take_is_made_up_for_but_no_minute_has_more() {
-    // Two seconds of every ten belong to a walk.
+async fn requests_catch_up_after_a_walk_without_exceeding_the_rate_per_minute() {
+    // A walk takes the first two of every ten seconds.
     let busy = |at: Duration| {
         (at.as_secs() % 10 < 2).then(|| Duration::from_secs(at.as_secs() / 10 * 10 + 2))
     };

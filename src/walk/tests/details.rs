@@ -1,4 +1,4 @@
-//! Details between walks: which endpoints are retrieved, when, and what becomes of the responses.
+//! Details between walks: which endpoints are retrieved, when, and how the responses are used.
 
 use tokio::time::Instant;
 
@@ -20,7 +20,8 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(20.0);
     observe(&list, account, |run| async move {
-        // 1,500 / 600 minutes, after a walk of 21 pages at 20 per second.
+        // 1,500 requests at 600 per minute take 150 s. The walk before them reads 21 pages at 20
+        // per second.
         run.at(1 + 150 + 3).await;
         let state = run.state();
         let snapshot = state.snapshot.as_ref().unwrap();
@@ -60,7 +61,7 @@ async fn a_newly_registered_endpoint_goes_before_hundreds_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_change_nothing_about_when_walks_ask() {
+async fn details_do_not_change_the_times_of_walk_requests() {
     let mut walks = Vec::new();
     for mode in [DetailMode::Never, DetailMode::Auto] {
         fastrand::seed(7);
@@ -74,7 +75,8 @@ async fn details_change_nothing_about_when_walks_ask() {
         .await;
         let state = list.state();
         assert_eq!(state.retrieved.is_empty(), mode == DetailMode::Never);
-        // Jitter of the ticks is drawn by chance: what counts is the time within each walk.
+        // The jitter of the ticks is random, so the test compares times relative to the start of
+        // each walk.
         let mut begun = None;
         let times = state.requests.iter().map(|(offset, at)| {
             if *offset == 0 {
@@ -146,7 +148,7 @@ async fn records_that_always_contradict_the_list_do_not_use_up_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_detail_goes_when_its_endpoint_is_lost_changed_or_gone() {
+async fn a_detail_is_dropped_when_its_endpoint_is_lost_changed_or_removed() {
     let list = list(100, 0..100);
     observe(&list, wanting(6_000.0), |run| async move {
         run.at(30).await;
@@ -177,7 +179,8 @@ async fn expired_records_are_renewed_before_old_ones_and_fresh_records_are_not()
     list.state().record = Some(Box::new(move |row| {
         let row = row.cloned().unwrap();
         let number: u64 = row.id.parse().unwrap();
-        // Half of them last for two minutes; the others' records give no expiry.
+        // The records of half of the endpoints expire after two minutes; the other records have no
+        // expiry.
         let expires_at = (number >= 10).then(|| clock.now().plus(120 * SECOND));
         Ok(Endpoint { expires_at, ..row })
     }));
@@ -203,7 +206,8 @@ async fn a_budget_that_cannot_keep_up_reaches_every_endpoint() {
     let list = list(1_500, 0..1_500);
     list.state().record = Some(lasting(90 * SECOND));
     observe(&list, wanting(60.0), |run| async move {
-        // Twice the time of a round: no record is dropped before, and no endpoint is forgotten.
+        // A round takes 1,500 s. Within the first two rounds, no record is dropped and every
+        // endpoint is retrieved.
         run.at(60 + 1_500).await;
         assert_eq!(run.state().details.len(), 1_500);
         run.at(60 + 4_500).await;
@@ -288,7 +292,7 @@ async fn failures_are_spaced_out_and_a_walk_that_fails_ends_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bug_in_reading_a_record_costs_that_record_only() {
+async fn a_panic_in_reading_a_record_affects_no_other_record() {
     let list = list(3, 0..3);
     list.state().record = Some(Box::new(|row| {
         let row = row.cloned().unwrap();
@@ -298,7 +302,7 @@ async fn a_bug_in_reading_a_record_costs_that_record_only() {
     observe(&list, wanting(60.0), |run| async move {
         run.at(30).await;
         assert_eq!(run.state().details.len(), 2);
-        // The closure was lost with its panic.
+        // The panic has removed the closure, so the test sets another one.
         run.list.state().record = Some(lasting(3_600 * SECOND));
         run.at(90).await;
         assert_eq!(run.state().details.len(), 3);
@@ -307,7 +311,7 @@ async fn a_bug_in_reading_a_record_costs_that_record_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_for() {
+async fn rows_with_an_expiry_are_retrieved_only_in_mode_always() {
     for (mode, expected) in [
         (DetailMode::Auto, 0),
         (DetailMode::Always, 10),
@@ -329,7 +333,7 @@ async fn rows_that_bring_their_expiry_are_retrieved_only_when_always_is_asked_fo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
+async fn a_record_that_arrives_during_a_walk_has_its_time_of_arrival() {
     let list = list(3_000, 0..1_000);
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(1.0);
@@ -337,7 +341,8 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
     observe(&list, account, |run| async move {
         run.list.state().latency = Box::new(|| SECOND / 50);
         run.at(115).await;
-        // Responses to requests from now on arrive while the next walk, of half a minute, is under way.
+        // The responses to the following requests arrive during the next walk, which takes half a
+        // minute.
         run.list.state().latency = Box::new(|| 15 * SECOND);
         run.at(138).await;
         run.list.state().latency = Box::new(|| SECOND / 50);
@@ -362,14 +367,14 @@ async fn a_record_that_arrives_beside_a_walk_says_when_it_arrived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn details_that_become_due_during_a_walk_do_not_blink() {
+async fn details_that_become_due_during_a_walk_stay_visible() {
     let list = list(300, 0..300);
     let mut account = wanting(1_200.0);
     account.details.max_age = 100 * SECOND;
     observe(&list, account, |run| async move {
         run.at(50).await;
         assert_eq!(run.state().details.len(), 300);
-        // From now on, a walk takes 40 of the 60 seconds between two walks.
+        // From now on a walk takes 40 s of the interval of 60 s.
         run.list.state().page_latency = Some(10 * SECOND);
         for at in (50..1_200).step_by(1) {
             run.at(at).await;
@@ -415,6 +420,6 @@ async fn many_accounts_that_share_a_slow_limiter_do_not_spin() {
         tokio::time::sleep(600 * SECOND).await;
         shutdown.cancel();
     };
-    // A poller that spins would never let the paused clock advance.
+    // If a poller loops without waiting, the paused clock does not advance and the test hangs.
     tokio::join!(ten_minutes, futures_util::future::join_all(lives));
 }

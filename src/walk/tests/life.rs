@@ -1,4 +1,4 @@
-//! The poller over many walks: rhythm, limiter, withdrawal, tokens.
+//! A poller over many walks: schedule, rate limiter, withdrawal and tokens.
 
 use std::{
     io::Write,
@@ -20,13 +20,14 @@ use crate::{
     telemetry::logs::{Captured, Format, Level},
 };
 
-/// Runs a poller until `done` accepts the published state, and returns that.
+/// Runs a poller until `done` accepts the published state, and returns this state.
 async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
     let shutdown = shutdown::CancellationToken::new();
     let mut reader = fixture.reader.clone();
     let scenario = async {
         loop {
-            let state = reader.next().await.unwrap();
+            reader.changed().await.unwrap();
+            let state = reader.borrow_and_update().clone();
             if done(&state) {
                 shutdown.cancel();
                 return state;
@@ -43,7 +44,7 @@ async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<Ac
 }
 
 #[tokio::test(start_paused = true)]
-async fn walks_start_every_interval_the_third_as_punctual_as_the_first() {
+async fn walk_starts_do_not_drift() {
     let list = List::of(45);
     let fixture = Fixture::new(&list, account());
     let start = Instant::now();
@@ -111,11 +112,11 @@ async fn a_failed_walk_keeps_the_snapshot_and_the_moment_of_its_withdrawal() {
     let list = List::of(45);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    let good = fixture.reader.current();
+    let good = fixture.reader.borrow().clone();
     tokio::time::advance(Duration::from_secs(100)).await;
     list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
     fixture.poller.walk().await.unwrap_err();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!((state.up, state.failure), (Some(false), Some("malformed")));
     assert_eq!(state.withdraw_at, good.withdraw_at);
     assert!(Arc::ptr_eq(
@@ -131,7 +132,7 @@ async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
     tokio::time::advance(Duration::from_secs(230)).await;
-    // One endpoint vanishes from the pages, but the count still has it.
+    // One endpoint is missing from the pages but still counted.
     list.state().rows.truncate(44);
     list.state().total = Total::Off(1);
     fixture.poller.walk().await.unwrap();
@@ -141,7 +142,7 @@ async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
         tokio::time::advance(Duration::from_secs(50)).await;
         list.state().faults = [Some(fault(ErrorKind::Malformed))].into();
         fixture.poller.walk().await.unwrap_err();
-        let snapshot = fixture.reader.current().snapshot.clone().unwrap();
+        let snapshot = fixture.reader.borrow().snapshot.clone().unwrap();
         shown.push((snapshot.len(), snapshot.walk.retained));
         snapshots.push(snapshot);
     }
@@ -169,7 +170,8 @@ async fn a_refused_token_is_replaced_from_its_file_within_seconds() {
     let fixture = Fixture::new(&list, account);
     let mut reader = fixture.reader.clone();
     let rotate = async {
-        assert_eq!(reader.next().await.unwrap().up, Some(false));
+        reader.changed().await.unwrap();
+        assert_eq!(reader.borrow_and_update().up, Some(false));
         tokio::time::sleep(Duration::from_secs(7)).await;
         std::fs::write(&path, "new\n").unwrap();
         Instant::now()
@@ -215,8 +217,10 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
     let lines = Captured::default();
     let _logging = tracing::dispatcher::set_default(&lines.dispatch(Level::INFO, Format::Logfmt));
     let run = async {
-        let good = reader.next().await.unwrap();
-        let broken = reader.next().await.unwrap();
+        reader.changed().await.unwrap();
+        let good = reader.borrow_and_update().clone();
+        reader.changed().await.unwrap();
+        let broken = reader.borrow_and_update().clone();
         assert_eq!((good.up, good.failure), (Some(true), None));
         assert_eq!(
             (broken.up, broken.failure),
@@ -225,7 +229,7 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
         assert!(broken.snapshot.is_some(), "the snapshot stays");
         assert_eq!(broken.withdraw_at, good.withdraw_at);
     };
-    // The edit is gone with its panic, so that the next walk is a good one.
+    // The panic has removed the edit, so the next walk succeeds.
     let failed_and_good = AtomicU32::new(0);
     let again = until(fixture, |state| {
         let failed = u32::from(state.up == Some(false));

@@ -1,4 +1,4 @@
-//! How long a walk may take: what counts against it, and what does not.
+//! The time limits of a walk: which waiting times count, and which do not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,6 @@ use crate::{
     api::{Error, ErrorKind},
     config::Account,
     shutdown,
-    snapshot::Reader,
     walk::{Poller, RateLimiter, RateLimiters},
 };
 
@@ -27,7 +26,7 @@ fn account_of(interval: Duration, deadline: Duration) -> Account {
     account
 }
 
-/// Runs pollers for so long and returns how many accounts are up at its end.
+/// Runs pollers for this time. Returns the number of accounts that are up at the end.
 async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let shutdown = shutdown::CancellationToken::new();
     let readers: Vec<_> = fixtures
@@ -39,7 +38,7 @@ async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let observe = async {
         sleep(time).await;
         shutdown.cancel();
-        let states = readers.iter().map(Reader::current);
+        let states = readers.iter().map(|reader| reader.borrow().clone());
         states.filter(|state| state.up == Some(true)).count()
     };
     tokio::join!(observe, all).0
@@ -76,7 +75,7 @@ async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
         Fixture::sharing(
             &list,
             account,
-            limiters.limiter(&url, &format!("MA_{number}")),
+            limiters.limiter(&url, &format!("MA_{number}"), None),
         )
     };
     let fixtures = (0..300).map(fixture).collect();
@@ -107,7 +106,7 @@ async fn a_large_list_on_a_slow_vendor_is_published_and_stretches_the_interval()
     account.api.concurrency = 2;
     let mut fixture = Fixture::new(&list, account);
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert_eq!(state.snapshot.as_ref().unwrap().len(), 6_000);
     assert_eq!(
         state.poll_interval,
@@ -186,6 +185,22 @@ async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
     assert_eq!(failure.reason.label(), "rate_limited");
     let pause = failure.not_before.unwrap() - Instant::now();
     assert_eq!(pause.as_secs(), 600, "and is cut to ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_longer_than_the_deadline_does_not_count_against_the_walk() {
+    let list = List::of(45);
+    let limited = Error {
+        retry_after: Some(300 * SECOND),
+        ..fault(ErrorKind::RateLimited)
+    };
+    list.state().faults = [Some(limited)].into();
+    let mut fixture = Fixture::new(&list, account_of(600 * SECOND, 50 * SECOND));
+    let start = Instant::now();
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 300);
+    let state = fixture.reader.borrow().clone();
+    assert_eq!(state.snapshot.as_ref().unwrap().len(), 45);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
-//! A source in memory: a list that a test edits between two requests.
+//! A source of pages in memory: a list that a test can edit between two requests.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,18 +12,18 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey, RowShape},
+    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
     clock::{Clock, UnixMillis},
-    config::{Account, Api, ApiToken, DetailMode, Details, Filter, Metrics, Poll},
+    config::{Account, Api, ApiToken, DetailMode, Details, Metrics, Poll},
     snapshot::Reader,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, RateLimiter, Source},
 };
 
-/// The wall time at which every test begins.
+/// The wall time at the start of every test.
 pub(super) const START: UnixMillis = UnixMillis(1_700_000_000_000);
 
-/// The `total_count` of the list.
+/// The value of `total_count`, relative to the number of rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Total {
     Right,
@@ -31,34 +31,37 @@ pub(super) enum Total {
     Missing,
 }
 
-/// The response to a retrieve request for an endpoint, which the list may have.
+/// The response to a retrieve request. The argument is the row of the endpoint, if the list has
+/// one.
 pub(super) type Record = Box<dyn FnMut(Option<&Endpoint>) -> Result<Endpoint, Error> + Send>;
 
-/// An edit of the list before a response.
+/// An edit of the list, which is made before a response.
 pub(super) type Edit = Box<dyn FnMut(&mut Vec<Endpoint>) + Send>;
 
 pub(super) struct State {
     pub(super) rows: Vec<Endpoint>,
-    /// Ids whose rows are served as something that is not an object.
+    /// The ids whose rows are served as JSON that is not an object.
     pub(super) broken: Vec<String>,
     pub(super) total: Total,
     pub(super) clamp: u32,
     pub(super) ignores_offset: bool,
-    /// Rounds the offset down to a multiple of this.
+    /// If set, the offset is rounded down to a multiple of this number.
     pub(super) rounds_offset: Option<usize>,
     pub(super) shuffles: bool,
-    /// Answers to the next requests, instead of pages.
+    /// The results of the next requests: an error, or a page for `None`.
     pub(super) faults: VecDeque<Option<Error>>,
-    /// Done before each response.
+    /// The edit that is made before each response.
     pub(super) edit: Option<Edit>,
     pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
-    /// How long a page takes, where that is not the time of any other request.
+    /// The latency of list pages, if it differs from the latency of other requests.
     pub(super) page_latency: Option<Duration>,
-    /// Offset and time of every request.
+    /// The offset and the time of every list request.
     pub(super) requests: Vec<(u64, Instant)>,
-    /// Id and time of every retrieved record.
+    /// The readable rows of every response, if a test collects them.
+    pub(super) served: Option<Vec<Endpoint>>,
+    /// The id and the time of every retrieve request.
     pub(super) retrieved: Vec<(String, Instant)>,
-    /// The record, where it differs from the list.
+    /// The response to retrieve requests, if it differs from the list.
     pub(super) record: Option<Record>,
     pub(super) token: String,
     pub(super) wanted_token: Option<String>,
@@ -86,7 +89,7 @@ pub(super) fn fault(kind: ErrorKind) -> Error {
 }
 
 impl List {
-    /// `count` registered endpoints with the ids 0 to `count - 1`.
+    /// Creates a list of `count` registered endpoints with the ids 0 to `count - 1`.
     pub(super) fn of(count: u64) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             rows: (0..count).map(|id| endpoint(id, true)).collect(),
@@ -101,6 +104,7 @@ impl List {
             latency: Box::new(|| Duration::from_millis(20)),
             page_latency: None,
             requests: Vec::new(),
+            served: None,
             retrieved: Vec::new(),
             record: None,
             token: String::new(),
@@ -109,7 +113,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit may panic on purpose, and the list is used after it.
+        // An edit can panic on purpose, and the test uses the list after the panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -119,13 +123,13 @@ impl List {
         }
     }
 
-    /// Puts a copy of the row at `from` in the place of the row at `to`.
+    /// Replaces the row at `to` by a copy of the row at `from`.
     pub(super) fn copy_row(&self, from: usize, to: usize) {
         let mut state = self.state();
         state.rows[to] = state.rows[from].clone();
     }
 
-    /// Offsets requested since the last call.
+    /// The offsets of the list requests since the last call.
     pub(super) fn take_offsets(&self) -> Vec<u64> {
         self.state()
             .requests
@@ -172,6 +176,10 @@ impl Source for List {
             .take(limit.min(state.clamp) as usize)
             .map(|endpoint| row(endpoint, &state.broken))
             .collect();
+        if let Some(served) = &mut state.served {
+            let readable = rows.iter().filter_map(|row| row.content.as_ref().ok());
+            served.extend(readable.cloned());
+        }
         let count = i64::try_from(state.rows.len()).unwrap();
         let total = match state.total {
             Total::Right => Some(count),
@@ -183,7 +191,6 @@ impl Source for List {
             rows,
             total,
             clock_offset: None,
-            shape: RowShape::default(),
         })
     }
 
@@ -225,13 +232,13 @@ fn row(endpoint: &Endpoint, broken: &[String]) -> Row {
     }
 }
 
-/// An account with the defaults, page size 100, no limiter and no details.
+/// An account with the default settings, page size 100, no rate limit and no details.
 pub(super) fn account() -> Account {
     Account {
         name: "main".to_owned(),
         auth_id: "MA_TEST".to_owned(),
         token: ApiToken::Inline("first".to_owned().into()),
-        filter: Filter::default(),
+        filter: BTreeMap::new(),
         poll: Poll {
             interval: Duration::from_secs(60),
             max_age: Duration::from_secs(300),
@@ -265,7 +272,7 @@ pub(super) fn account() -> Account {
     }
 }
 
-/// A poller of a list, with its instruments and a reader of what it publishes.
+/// A poller of a list, its instruments, and a reader of the published states.
 pub(super) struct Fixture {
     pub(super) poller: Poller<List>,
     pub(super) reader: Reader,
@@ -279,7 +286,7 @@ impl Fixture {
         Self::sharing(list, account, Arc::new(limiter))
     }
 
-    /// The same with a limiter that other pollers use, too.
+    /// Creates a fixture with a rate limiter that other pollers also use.
     pub(super) fn sharing(list: &Arc<List>, account: Account, limiter: Arc<RateLimiter>) -> Self {
         let instruments = Instruments::new();
         let deps = PollerDeps {
@@ -295,13 +302,13 @@ impl Fixture {
         }
     }
 
-    /// The value of one of our counters, by family and a label's value; seconds are rounded.
+    /// The value of a counter with this family name and label value. Seconds are rounded.
     pub(super) fn count(&self, family: &str, label: &str) -> u64 {
         count(&self.instruments, family, label)
     }
 }
 
-/// The same, without the fixture.
+/// The value of a counter with this family name and label value, rounded.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

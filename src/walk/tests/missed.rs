@@ -1,4 +1,4 @@
-//! Records that cannot be retrieved: what they cost other endpoints.
+//! Records that cannot be retrieved, and their effect on other endpoints.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     walk::RateLimiter,
 };
 
-/// Runs a poller at a limiter of its own until `scenario` ends.
+/// Runs a poller until `scenario` ends.
 async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     let shutdown = shutdown::CancellationToken::new();
     let run = fixture.poller.run(shutdown.clone());
@@ -26,8 +26,8 @@ async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     tokio::join!(scenario, run);
 }
 
-/// The first so many endpoints give this error, or a record that is not registered. All others give
-/// a record that lasts for an hour.
+/// The first `odd` endpoints give this error or, for `None`, an unregistered record. All other
+/// endpoints give a record that expires after an hour.
 fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -55,7 +55,8 @@ async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
         observe(&list, wanting(60.0), |run| async move {
-            // The first by number are retrieved first; after that, those that respond.
+            // At first, the endpoints are retrieved in the order of their ids. After that,
+            // endpoints that have responded come first.
             run.at(45 * 60).await;
             assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })
@@ -105,7 +106,7 @@ async fn requests_in_flight_end_while_walks_back_off_and_release_the_cap() {
                 .await
                 .is_err()
         );
-        // The next walk is refused, and the one after it is minutes away.
+        // The next walk fails as unauthorized, so the walk after it starts minutes later.
         list.state().latency = Box::new(|| SECOND / 50);
         list.state().wanted_token = Some("second".to_owned());
         sleep(30 * SECOND).await;
@@ -120,7 +121,8 @@ async fn requests_in_flight_end_while_walks_back_off_and_release_the_cap() {
 
 #[tokio::test(start_paused = true)]
 async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
-    // A pause of the vendor that ends just before a walk, and a limiter that is slower than the budget.
+    // The cases: a limiter that is slower than the budget, without and with a pause until just
+    // before a walk.
     for paused in [false, true] {
         let list = list(100, 0..100);
         let mut account = wanting(60.0);
@@ -142,7 +144,7 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         for (_, walk) in &state.requests {
             let before = state.retrieved.iter().map(|(_, at)| *at);
             let last = before.filter(|at| at < walk).max();
-            // Exactly the limiter's gap would be a walk that has waited.
+            // If the gap equals the gap of the limiter, the walk has waited for a permit.
             assert!(
                 last.is_none_or(|last| *walk > last + 10 * SECOND),
                 "{:?}",
@@ -160,7 +162,7 @@ async fn requests_that_are_refused_together_are_one_failure() {
     list.state().latency = Box::new(|| 3 * SECOND);
     let fixture = Fixture::sharing(&list, wanting(600.0), Arc::clone(&limiter));
     run_poller(fixture, async {
-        // The walk takes three seconds, and so does the first record.
+        // The walk takes three seconds, and the first retrieve request takes three seconds.
         sleep(SECOND * 6 + SECOND / 20).await;
         let first = limiter.pause().expect("a pause");
         assert!(first - Instant::now() <= SECOND / 2);

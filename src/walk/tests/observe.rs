@@ -1,4 +1,4 @@
-//! Runs a poller while a test observes its requests and its published state.
+//! Runs a poller while a test observes its requests and published states.
 
 use std::{future::Future, ops::Range, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// An account whose list gives no expiry, with a budget of so many requests per minute.
+/// An account whose list has no expiry, with this many retrieve requests per minute.
 pub(super) fn wanting(per_minute: f64) -> Account {
     let mut account = account();
     account.details.mode = DetailMode::Auto;
@@ -24,7 +24,7 @@ pub(super) fn wanting(per_minute: f64) -> Account {
     account
 }
 
-/// Records that agree with the list, with a registration that lasts for so long.
+/// Records that agree with the list. Their registrations expire after `lifetime`.
 pub(super) fn lasting(lifetime: Duration) -> Record {
     let clock = Clock::anchored(START);
     Box::new(move |row| {
@@ -34,24 +34,24 @@ pub(super) fn lasting(lifetime: Duration) -> Record {
     })
 }
 
-/// Requests that all fail with this error.
+/// Retrieve requests that all fail with this error.
 pub(super) fn failing(error: Error) -> Record {
     Box::new(move |_| Err(error.clone()))
 }
 
-/// A list of so many endpoints, of which those in `registered` are.
+/// A list of this many endpoints. The endpoints at the positions `registered` are registered.
 pub(super) fn list(endpoints: u64, registered: Range<usize>) -> Arc<List> {
     let list = List::of(endpoints);
     for (number, row) in list.state().rows.iter_mut().enumerate() {
         row.registered = Some(registered.contains(&number));
-        // Ids of one length, so that their order is that of numbers.
+        // All ids have the same length, so that their order is the order of the numbers.
         row.id = format!("{number:06}");
     }
     list.state().record = Some(lasting(3_600 * SECOND));
     list
 }
 
-/// What a test observes while the poller runs.
+/// The objects that a test observes while the poller runs.
 pub(super) struct Run {
     pub(super) list: Arc<List>,
     pub(super) reader: Reader,
@@ -61,16 +61,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn state(&self) -> Arc<AccountState> {
-        self.reader.current()
+        self.reader.borrow().clone()
     }
 
-    /// Ids of the records requested since the last call.
+    /// The ids of the retrieve requests since the last call.
     pub(super) fn retrieved(&self) -> Vec<String> {
         let mut state = self.list.state();
         state.retrieved.drain(..).map(|(id, _)| id).collect()
     }
 
-    /// Waits until so many seconds after the start.
+    /// Waits until this many seconds after the start.
     pub(super) async fn at(&self, seconds: u64) {
         sleep(
             (self.start + Duration::from_secs(seconds)).saturating_duration_since(Instant::now()),

@@ -1,4 +1,4 @@
-//! Odd lists, of which a good one must not be made and which must not be read for ever.
+//! Faulty lists: none is published as complete, and no walk of them runs without end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use super::list::{Fixture, List, Total, account, endpoint};
 use crate::{shutdown, walk::RateLimiter};
 
 fn shown(fixture: &Fixture) -> (usize, u64, u64) {
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     let snapshot = state.snapshot.as_ref().expect("a walk was published");
     (
         snapshot.len(),
@@ -33,11 +33,12 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
                     result.is_ok(),
                     "rows {from} and {to}, walk {walk}: {result:?}"
                 );
-                // One walk cannot distinguish an id on two rows from a list that moved.
+                // One walk cannot distinguish a duplicate id from rows that moved while it read
+                // them.
                 let missing = u64::from(walk == 1);
                 assert_eq!(shown(&fixture), (249, missing, 0), "rows {from} and {to}");
             }
-            let state = fixture.reader.current();
+            let state = fixture.reader.borrow().clone();
             let rejected = state.snapshot.as_ref().unwrap().walk.rejected_rows;
             assert_eq!(rejected, [0, 0, 0, 0, 1], "rows {from} and {to}");
         }
@@ -45,7 +46,7 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_rows_that_look_alike_cost_themselves_only() {
+async fn equal_unreadable_rows_affect_no_other_row() {
     for (from, to) in [(10, 20), (10, 110), (90, 150), (98, 100), (90, 249)] {
         let list = List::of(250);
         list.copy_row(from, to);
@@ -80,7 +81,7 @@ async fn an_ignored_offset_is_noticed_although_the_list_is_edited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
+async fn with_one_row_per_page_a_deletion_is_not_the_end_of_the_list() {
     let list = List::of(2);
     list.state().clamp = 1;
     let mut answers = 0;
@@ -92,7 +93,7 @@ async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
     }));
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    let state = fixture.reader.current();
+    let state = fixture.reader.borrow().clone();
     assert!(
         state.snapshot.as_ref().unwrap().endpoint("1").is_some(),
         "it lived throughout"
@@ -100,7 +101,7 @@ async fn where_one_row_comes_at_a_time_a_deletion_is_not_taken_for_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
+async fn a_former_duplicate_id_does_not_hide_a_missing_endpoint() {
     let list = List::of(251);
     list.copy_row(10, 240);
     let mut fixture = Fixture::new(&list, account());
@@ -108,7 +109,7 @@ async fn an_id_that_stood_twice_does_not_excuse_another_that_is_missing() {
         fixture.poller.walk().await.unwrap();
     }
     assert_eq!(shown(&fixture), (250, 0, 0));
-    // The twin goes, and the pages hide a row that the count still has.
+    // The duplicate row is removed, and another row is missing from the pages but still counted.
     list.state().rows.remove(240);
     list.state().rows.remove(200);
     list.state().total = Total::Off(1);
@@ -157,7 +158,7 @@ async fn accounts_that_share_a_limiter_wait_for_each_other_and_all_succeed() {
         tokio::time::sleep(Duration::from_secs(1_800)).await;
         let up = readers
             .iter()
-            .filter(|reader| reader.current().up == Some(true))
+            .filter(|reader| reader.borrow().up == Some(true))
             .count();
         shutdown.cancel();
         up

@@ -14,7 +14,7 @@ use crate::{
     walk::{rate_limit::*, retry::*},
 };
 
-/// Longer than any pause here.
+/// Longer than any pause in these tests.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn limiter(rate: Option<f64>) -> RateLimiter {
@@ -34,7 +34,7 @@ async fn requests_leave_evenly_spaced_however_many_ask_at_once() {
         .map(|number| Duration::from_millis(200 * number))
         .collect();
     for (left, expected) in left.iter().zip(&expected) {
-        // Tokio's timers have steps of a millisecond and are never early.
+        // Tokio's timers have a resolution of one millisecond and never end early.
         assert!(
             left >= expected && *left <= *expected + Duration::from_millis(10),
             "{left:?}"
@@ -91,21 +91,15 @@ async fn a_wait_for_the_cap_is_counted_like_a_wait_for_the_limiter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_with_one_auth_id_share_the_slowest_rate() {
+async fn accounts_with_one_auth_id_share_a_limiter() {
     let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
     let mut limiters = RateLimiters::new(2);
-    limiters.announce(&url, "MA_1", Some(5.0));
-    limiters.announce(&url, "MA_1", Some(2.0));
-    limiters.announce(&url, "MA_2", None);
-    assert!(Arc::ptr_eq(
-        &limiters.limiter(&url, "MA_1"),
-        &limiters.limiter(&url, "MA_1")
-    ));
-    assert_eq!(
-        limiters.limiter(&url, "MA_1").time_for(10),
-        Duration::from_secs(5)
-    );
-    assert_eq!(limiters.limiter(&url, "MA_2").time_for(10), Duration::ZERO);
+    let first = limiters.limiter(&url, "MA_1", Some(2.0));
+    let second = limiters.limiter(&url, "MA_1", Some(2.0));
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(first.time_for(10), Duration::from_secs(5));
+    let other = limiters.limiter(&url, "MA_2", None);
+    assert_eq!(other.time_for(10), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +110,7 @@ async fn details_get_no_permit_while_a_walk_is_under_way() {
         let _walking = limiter.begin_walk();
         for _ in 0..5 {
             limiter.acquire(HOUR).await.unwrap();
-            // The vendor is slow: permits go unused meanwhile.
+            // The slow vendor leaves permits of the limiter unused.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         start.elapsed()
@@ -217,7 +211,7 @@ async fn pauses_without_retry_after_grow_up_to_half_a_minute() {
     for _ in 0..20 {
         assert_eq!(policy.decide(&refused, &limiter), Retry::AfterPause);
         let pause = limiter.pause().expect("it is paused");
-        // Requests that were in flight with the first one change nothing.
+        // A refusal of a request that was sent before the pause does not extend the pause.
         policy.decide(&refused, &limiter);
         assert_eq!(limiter.pause(), Some(pause));
         pauses.push(pause - Instant::now());

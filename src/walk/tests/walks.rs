@@ -1,4 +1,4 @@
-//! One walk after the other: what is published, what is read again, and why.
+//! Single walks in sequence: published results, and the reasons for reading pages again.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 fn snapshot(fixture: &Fixture) -> std::sync::Arc<Snapshot> {
-    fixture.reader.current().snapshot.clone().unwrap()
+    fixture.reader.borrow().snapshot.clone().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn an_empty_list_is_believed_only_with_a_count_of_zero() {
     }
     list.state().total = Total::Right;
     fixture.poller.walk().await.unwrap();
-    assert_eq!(fixture.reader.current().up, Some(true));
+    assert_eq!(fixture.reader.borrow().up, Some(true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +136,7 @@ async fn an_incomplete_list_is_published_at_once_and_the_next_walk_is_its_second
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
     list.take_offsets();
-    // Five endpoints vanish from the pages, but the count still has them.
+    // Five endpoints are missing from the pages but still counted.
     list.state().rows.truncate(445);
     list.state().total = Total::Off(5);
     fixture.poller.walk().await.unwrap();
@@ -174,7 +174,7 @@ async fn a_count_that_is_always_one_too_high_keeps_no_deleted_endpoint() {
         449,
         "the deleted endpoint has left"
     );
-    // Another shortfall is another matter.
+    // A different shortfall is not an error of the count.
     list.state().total = Total::Off(2);
     fixture.poller.walk().await.unwrap();
     assert_eq!(snapshot(&fixture).walk.missing, 2);
@@ -186,7 +186,7 @@ async fn an_id_on_two_rows_is_a_rejected_row_and_not_a_missing_endpoint() {
     let twin = list.state().rows[10].clone();
     list.state().rows.push(twin);
     let mut fixture = Fixture::new(&list, account());
-    // One walk cannot distinguish it from a list that moved.
+    // The first walk cannot distinguish a duplicate id from a list that moved.
     for (missing, duplicates) in [(1, 0), (0, 1), (0, 1)] {
         fixture.poller.walk().await.unwrap();
         let snapshot = snapshot(&fixture);
@@ -201,7 +201,8 @@ async fn a_rejected_row_that_the_list_shifts_hides_no_missing_endpoint() {
     list.state().broken = vec!["98".to_owned()];
     list.state().total = Total::Off(1);
     let mut fixture = Fixture::new(&list, account());
-    // An endpoint is created in front after the first page: row 98 moves into the second page, too.
+    // After the first page, an endpoint is created at the start. So the unreadable row 98 is also
+    // on the second page.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
         answers += 1;
@@ -233,7 +234,8 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
 async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
     let list = List::of(450);
     list.state().rounds_offset = Some(100);
-    // One endpoint is deleted behind the walk, so that another moves to rows that are not read again.
+    // One endpoint is deleted at the start, so another endpoint moves to a page that was already
+    // read.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
         answers += 1;
@@ -251,7 +253,7 @@ async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_rows_cost_themselves_only_even_at_the_border_of_pages() {
+async fn unreadable_rows_affect_no_other_row_even_at_the_border_of_pages() {
     let list = List::of(450);
     list.state().broken = ["0", "99", "198", "300", "449"].map(str::to_owned).into();
     let mut fixture = Fixture::new(&list, account());
@@ -279,7 +281,7 @@ async fn an_endpoint_whose_row_breaks_is_retained_until_it_was_unseen_for_max_ag
         assert_eq!((seven.retained, seven.registered), (true, Some(true)));
         assert_eq!(removed(&fixture), 0);
     }
-    // It heals, and breaks again for longer.
+    // The row becomes readable, then unreadable for a longer time.
     list.state().broken.clear();
     fixture.poller.walk().await.unwrap();
     assert_eq!(snapshot(&fixture).walk.retained, 0);
@@ -350,7 +352,7 @@ async fn faults_that_may_pass_are_tried_again_and_others_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_hides_in_turn_removes_no_endpoint() {
+async fn a_different_missing_row_in_each_walk_removes_no_endpoint() {
     let list = List::of(450);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();

@@ -1,4 +1,4 @@
-//! A real Alertmanager.
+//! A real Alertmanager with the shipped example of its configuration.
 
 use std::{path::Path, process::Stdio};
 
@@ -10,7 +10,7 @@ use crate::{
     rules::{ALERTMANAGER, path, read, scaled},
 };
 
-/// An Alertmanager with the shipped example. It ends with the story.
+/// A running Alertmanager. Its process is killed when the value is dropped.
 pub struct Alertmanager {
     _process: Child,
     _folder: tempfile::TempDir,
@@ -18,12 +18,12 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts so many times as fast as shipped, and sends to this receiver.
-    pub async fn telling(receiver: &str, speed: u64) -> Self {
+    /// Starts the shipped example, `speed` times as fast, with this receiver.
+    pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
 
-    /// Starts on a free port with this configuration, and the shipped texts beside it.
+    /// Starts on a free port with this configuration and the shipped template file.
     pub async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("alertmanager.yml");
@@ -61,12 +61,12 @@ impl Alertmanager {
         }
     }
 
-    /// `HOST:PORT`.
+    /// The address as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Lets alerts with these labels fire, as Prometheus would.
+    /// Sends firing alerts with these labels, as Prometheus does.
     pub async fn fire(&self, alerts: &[Value]) {
         let alerts: Vec<_> = alerts
             .iter()
@@ -78,14 +78,15 @@ impl Alertmanager {
         assert_eq!(sent.code, Some(0), "{sent:?}");
     }
 
-    /// What its API tells.
+    /// The JSON that its API returns for this path.
     pub async fn api(&self, path: &str) -> Value {
         let answer = get(&self.address, &format!("/api/v2/{path}")).await;
         serde_json::from_slice(&answer.body).expect("JSON")
     }
 }
 
-/// The shipped example, faster, always on duty, and with another address.
+/// The shipped example with another address, `speed` times as fast, and with working hours on every
+/// day.
 fn configuration(receiver: &str, speed: u64) -> String {
     let mut text = scaled(&read(ALERTMANAGER), speed);
     for (from, to) in [

@@ -1,4 +1,4 @@
-//! The chain for a person to look at: `make demo-stack`.
+//! Runs the complete chain until an operator stops it: `make demo-stack`.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 use super::{news::Memory, stack::Stack};
 use crate::harness::Exporter;
 
-/// Five minutes last half of one.
+/// Five minutes of the shipped configuration last 30 s.
 const SPEED: u64 = 10;
 const ENDPOINTS: usize = 200;
 
@@ -41,7 +41,7 @@ async fn the_whole_chain_runs_until_ctrl_c() {
     loop {
         for message in stack.receiver.messages().split_off(shown) {
             shown += 1;
-            for news in memory.hear(&message) {
+            for news in memory.take(&message) {
                 writeln!(out, "{}: {news}", message.about()).unwrap();
             }
         }
@@ -52,7 +52,7 @@ async fn the_whole_chain_runs_until_ctrl_c() {
     }
 }
 
-/// What an operator of the demonstration's phones might write.
+/// A configuration as an operator of these phones could write it.
 fn configuration(vendor: &Vendor) -> String {
     let base_url = vendor.base_url();
     let [main, branch] = DEMO_ACCOUNTS;

@@ -1,4 +1,4 @@
-//! What was expected, against what was heard.
+//! Compares the received notifications with the expected notifications.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +9,11 @@ use std::{
 use super::{message::Message, news::Memory, receiver::Receiver};
 use crate::harness::until_within;
 
-/// Nobody waits longer for a scene.
+/// The maximum duration of a scene.
 const TIMEOUT: Duration = Duration::from_secs(58);
 
-/// Compares scene by scene. What is heard after a scene's end belongs to the next, and fails there.
+/// Compares the notifications of one scene after the other. A late notification belongs to the next
+/// scene, which then fails.
 pub struct Expected {
     receiver: Receiver,
     read: usize,
@@ -20,29 +21,30 @@ pub struct Expected {
     page: Vec<String>,
 }
 
-/// What one group should have been told when a scene ends.
+/// The notifications that one group must have received at the end of a scene.
 struct Line<'a> {
-    /// `pager main`: the receiver, and the account.
+    /// The receiver and the account, for example `pager main`.
     about: &'a str,
-    /// `firing ALERT`, `resolved ALERT`: each is told for the first time, once.
+    /// The changes, each as `firing ALERT` or `resolved ALERT`. Each must be notified exactly once.
     news: Vec<&'a str>,
-    /// What its last message says that fires, news or not.
+    /// All alerts that fire according to the last message, including unchanged alerts.
     firing: BTreeSet<&'a str>,
 }
 
-/// What was heard in a scene.
+/// The notifications that were received in a scene.
 #[derive(Default)]
-struct Heard {
-    /// By [`Message::about`].
+struct Received {
+    /// The changes, each with its receiver and account ([`Message::about`]).
     news: Vec<(String, String)>,
     messages: BTreeMap<String, usize>,
-    /// What fires by the last message of each group, by [`Message::about`] and group key.
+    /// The firing alerts in the last message of each group. The key is [`Message::about`] and the
+    /// group key.
     last: BTreeMap<(String, String), Vec<String>>,
     faults: Vec<String>,
 }
 
 impl Expected {
-    /// An empty one.
+    /// Creates a comparison that starts with the first message of this receiver.
     pub fn of(receiver: Receiver) -> Self {
         Self {
             receiver,
@@ -52,28 +54,32 @@ impl Expected {
         }
     }
 
-    /// Waits until all of `expected` has been heard, and fails if anything else was. A line is
-    /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`: what that group is told in this
-    /// scene. Its last message holds all of what then fires, `still` what was told before.
+    /// Waits until all of `expected` has been received, and fails if anything else was received.
+    /// Each line has the form `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. It
+    /// lists the changes of one group in this scene. `still` is an alert that fired before the
+    /// scene and is in the last message.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
         let expected: Vec<_> = expected.iter().map(|line| Line::read(line)).collect();
         let met = until_within(Duration::MAX, name, || async {
-            let heard = self.hear().0;
-            expected.iter().all(|one| one.is_met(&heard)).then_some(())
+            let received = self.received().0;
+            expected
+                .iter()
+                .all(|one| one.is_met(&received))
+                .then_some(())
         });
-        // What is missing is shown before it fails.
+        // After the time-out, the page shows the missing notifications before the test fails.
         let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
-        let (heard, memory, read) = self.hear();
+        let (received, memory, read) = self.received();
         (self.memory, self.read) = (memory, read);
         self.page.push(format!("{name}:"));
         let mut fails = !complete;
         for one in &expected {
-            fails |= !one.write(&heard, &mut self.page);
+            fails |= !one.write(&received, &mut self.page);
         }
         if expected.is_empty() {
             self.page.push("  expected nothing".to_owned());
         }
-        let unexpected = heard.news.iter().filter(|(about, news)| {
+        let unexpected = received.news.iter().filter(|(about, news)| {
             let of = |one: &&Line<'_>| one.about == about && one.news.contains(&news.as_str());
             !expected.iter().any(|one| of(&one))
         });
@@ -81,7 +87,7 @@ impl Expected {
             fails = true;
             self.page.push(format!("  UNEXPECTED {about}: {news}"));
         }
-        for fault in heard.faults {
+        for fault in received.faults {
             fails = true;
             self.page.push(format!("  WRONG {fault}"));
         }
@@ -91,26 +97,27 @@ impl Expected {
         }
     }
 
-    /// What has been heard since the last scene; what would be known after it, and how much was read.
-    fn hear(&self) -> (Heard, Memory, usize) {
-        let (mut heard, mut memory) = (Heard::default(), self.memory.clone());
+    /// The notifications since the last scene, the memory after them, and the number of messages
+    /// read.
+    fn received(&self) -> (Received, Memory, usize) {
+        let (mut received, mut memory) = (Received::default(), self.memory.clone());
         let messages = self.receiver.messages();
         for message in &messages[self.read..] {
-            heard.faults.extend(message.fault());
-            heard.faults.extend(memory.elsewhere(message));
-            heard.take(message, memory.hear(message));
+            received.faults.extend(message.fault());
+            received.faults.extend(memory.elsewhere(message));
+            received.take(message, memory.take(message));
         }
-        (heard, memory, messages.len())
+        (received, memory, messages.len())
     }
 
-    /// Shows it, also where the output of tests is kept back.
+    /// Prints the page to the real standard output, even if the test harness captures output.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nnotifications:\n{}\n", self.page.join("\n")).expect("it can be written");
     }
 }
 
-impl Heard {
+impl Received {
     fn take(&mut self, message: &Message, news: Vec<String>) {
         let about = message.about();
         let news = news.into_iter().map(|news| (about.clone(), news));
@@ -121,7 +128,7 @@ impl Heard {
     }
 
     fn times(&self, about: &str, news: &str) -> usize {
-        let same = |heard: &&(String, String)| heard.0 == about && heard.1 == news;
+        let same = |one: &&(String, String)| one.0 == about && one.1 == news;
         self.news.iter().filter(same).count()
     }
 
@@ -135,9 +142,9 @@ impl Heard {
 
 impl<'a> Line<'a> {
     fn read(line: &'a str) -> Self {
-        let (about, told) = line.split_once(": ").expect("RECEIVER ACCOUNT: NEWS");
+        let (about, list) = line.split_once(": ").expect("RECEIVER ACCOUNT: NEWS");
         let (mut news, mut firing) = (Vec::new(), BTreeSet::new());
-        for one in told.split(", ") {
+        for one in list.split(", ") {
             match one.split_once(' ').expect("a word and an alert") {
                 ("firing", alert) => firing.insert(alert),
                 ("still", alert) => {
@@ -156,19 +163,22 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn is_met(&self, heard: &Heard) -> bool {
-        let told = |news: &&str| heard.times(self.about, news) == 1;
-        self.news.iter().all(told) && heard.firing(self.about) == self.firing
+    fn is_met(&self, received: &Received) -> bool {
+        let once = |news: &&str| received.times(self.about, news) == 1;
+        self.news.iter().all(once) && received.firing(self.about) == self.firing
     }
 
-    fn write(&self, heard: &Heard, page: &mut Vec<String>) -> bool {
+    fn write(&self, received: &Received, page: &mut Vec<String>) -> bool {
         for news in &self.news {
-            let (about, seen) = (self.about, heard.times(self.about, news));
+            let (about, seen) = (self.about, received.times(self.about, news));
             page.push(format!(
                 "  {about:<12} expected {news:<50} seen {seen} times"
             ));
         }
-        let (messages, firing) = (heard.messages.get(self.about), heard.firing(self.about));
+        let (messages, firing) = (
+            received.messages.get(self.about),
+            received.firing(self.about),
+        );
         let (messages, expected) = (messages.copied().unwrap_or_default(), self.firing.len());
         page.push(format!(
             "  {:<12} expected {expected} firing in the last message, seen {} in the last of {messages}",
@@ -178,6 +188,6 @@ impl<'a> Line<'a> {
         if firing != self.firing {
             page.push(format!("  WRONG {firing:?} and not {:?}", self.firing));
         }
-        self.is_met(heard)
+        self.is_met(received)
     }
 }

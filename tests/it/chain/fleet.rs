@@ -1,4 +1,4 @@
-//! The fleet of the story.
+//! The simulated endpoints of the chain tests.
 
 use jiff::Timestamp;
 use vobiz_simulator::{Account, Endpoint, Options, Vendor, World};
@@ -6,11 +6,11 @@ use vobiz_simulator::{Account, Endpoint, Options, Vendor, World};
 use crate::harness::{accounts_config, auth_id};
 
 const ACCOUNTS: [&str; 3] = ["main", "branch", "shift"];
-/// The first phone: a name as people give them, with everything that somebody could forget to escape.
+/// The alias of the first phone, with every character that a program could fail to escape.
 pub const FIRST_PHONE: &str = r#"Tom's "R&D" <!desk> 1"#;
 
-/// Three receptions to be woken for, three browsers, and phones; a branch that nothing happens to; and
-/// a dozen agents who work in shifts.
+/// Creates three accounts. The first has phones, WebRTC clients, and receptions with `watch: page`.
+/// The second never changes. The third has agents that work in shifts.
 pub fn world() -> World {
     let mut world = World::new(Timestamp::now(), 7);
     let now = world.now();
@@ -42,7 +42,7 @@ pub fn world() -> World {
     world
 }
 
-/// Registers endpoints, or ends their registrations; those whose alias pleases.
+/// Registers the endpoints whose alias `pleases` accepts, or ends their registrations.
 pub fn register(vendor: &Vendor, account: &str, registered: bool, pleases: impl Fn(&str) -> bool) {
     vendor.edit(|world| {
         let now = world.now();
@@ -56,10 +56,10 @@ pub fn register(vendor: &Vendor, account: &str, registered: bool, pleases: impl 
     });
 }
 
-/// A vendor with this world, on an address of its choice if none is given.
+/// Starts a vendor with this world, on a free port unless an address is given.
 pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Vendor {
     let mut options = Options {
-        // The world stands still; its date would be a clock that runs behind.
+        // The simulated time does not advance, so a `Date` header would show a wrong clock.
         date: false,
         ..Options::default()
     };
@@ -69,12 +69,14 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
     Vendor::start(world, options).await.unwrap()
 }
 
-/// Old after three intervals, withdrawn after a little more. The token of `main` lies in a file.
+/// A configuration in which data is withdrawn after about five intervals. The token of `main` is in
+/// a file.
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    // A shift changes the whole account. Its confirmation takes ten seconds, two intervals of this test, so
-    // its data could become old on a busy machine.
+    // A shift changes the whole account. A confirmation takes ten seconds, which is two intervals
+    // of this test. On a busy machine the data could become too old meanwhile, so this account
+    // needs no confirmation.
     let at_once = format!("{groups}, poll: {{flip_share: 1}}");
     let settings = [groups, groups, at_once.as_str()];
     let accounts = ACCOUNTS.into_iter().zip(settings);

@@ -1,5 +1,5 @@
-//! What a real Alertmanager keeps back and how it groups, by the shipped example; and that each part of
-//! the example is needed for that.
+//! Which notifications a real Alertmanager suppresses with the shipped example, and how it groups
+//! them. Also shows that each rule of the example is needed.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +11,17 @@ use crate::{
     rules::{ALERTMANAGER, groups, read},
 };
 
-/// What one rule of inhibition does. Alerts are written as name and labels; each case has a job of its
-/// own, which the alerts get if they name none.
+/// The effect of one inhibition rule. An alert is written as its name and labels. Unless it names a
+/// job, it gets a job that belongs to its case.
 struct Case {
-    /// Each of these by itself keeps the quiet ones back.
+    /// Alerts that each suppress all `quiet` alerts.
     sources: &'static [&'static str],
     quiet: &'static [&'static str],
     expected: &'static [&'static str],
 }
 
-/// In the order of the example. What is quiet in a case keeps back nothing else there.
+/// One case for each rule, in the order of the example. In each case, the `quiet` alerts suppress
+/// no other alert.
 const CASES: [Case; 7] = [
     Case {
         sources: &["VobizTargetAbsent", "VobizTargetDown"],
@@ -101,14 +102,14 @@ const CASES: [Case; 7] = [
 ];
 
 #[tokio::test]
-async fn each_rule_of_inhibition_keeps_back_what_it_should_and_no_other_does() {
+async fn each_inhibition_rule_suppresses_its_alerts_and_no_other_rule_does() {
     let example = read(ALERTMANAGER);
     let mark = "  - source_matchers:";
     let (before, rest) = example.split_once(mark).unwrap();
     let (rules, after) = rest.split_once("\nreceivers:").unwrap();
     let rules: Vec<_> = rules.split(mark).collect();
     assert_eq!(rules.len(), CASES.len(), "a case for each rule");
-    // None is left out at first; then one by one.
+    // The first round uses all rules. Each further round leaves out one rule.
     for left_out in [None].into_iter().chain((0..rules.len()).map(Some)) {
         let kept = rules.iter().enumerate();
         let kept = kept.filter(|(place, _)| Some(*place) != left_out);
@@ -139,7 +140,7 @@ async fn each_rule_of_inhibition_keeps_back_what_it_should_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn whoever_receives_it_a_group_is_one_account_of_one_job() {
+async fn every_receiver_groups_alerts_by_account_and_job() {
     let example = read(ALERTMANAGER);
     let grouped = "  group_by: [job, account]\n";
     assert_eq!(example.matches("group_by").count(), 1, "for all routes");
@@ -177,7 +178,7 @@ async fn whoever_receives_it_a_group_is_one_account_of_one_job() {
     }
 }
 
-/// The alerts of a case, with one of its sources as the first, then what is quiet.
+/// The alerts of a case: one of its sources, then the quiet alerts and the expected alerts.
 fn fire(case: &Case, place: usize, source: usize) -> Vec<Value> {
     let alerts = [case.sources[source]];
     let alerts = alerts.iter().chain(case.quiet).chain(case.expected);
@@ -186,7 +187,7 @@ fn fire(case: &Case, place: usize, source: usize) -> Vec<Value> {
         .collect()
 }
 
-/// The labels of an alert, with those that its rule gives it.
+/// The labels of an alert, including those that its rule sets.
 fn labels(written: &str, job: &str) -> Value {
     let mut words = written.split(' ');
     let name = words.next().unwrap();
@@ -198,7 +199,7 @@ fn labels(written: &str, job: &str) -> Value {
     }
     for word in words {
         let (label, value) = word.split_once('=').unwrap();
-        // Jobs of other cases must not meet there.
+        // `elsewhere` gives a job that differs from the job of this case.
         let value = if value == "elsewhere" {
             format!("not-{job}")
         } else {

@@ -1,4 +1,4 @@
-//! A message of Alertmanager's, as a webhook carries it.
+//! A message of Alertmanager in its webhook format.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 type Labels = BTreeMap<String, String>;
 
-/// What the example groups by. An alert that lacks one of them is grouped by the other.
+/// The labels by which the example groups. An alert without one of them is grouped by the other.
 const GROUPED_BY: [&str; 2] = ["account", "job"];
 
-/// What one message tells one receiver.
+/// One message for one receiver.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// By the address at which it came.
+    /// The receiver, which the path of the webhook names.
     pub receiver: String,
-    /// The route and the labels of its group.
+    /// The route and the labels of the group.
     pub group_key: String,
-    pub alerts: Vec<Told>,
+    pub alerts: Vec<Alert>,
     group_labels: Labels,
     named: String,
     left_out: u64,
@@ -24,41 +24,41 @@ pub struct Message {
 
 /// One alert in a message.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct Alert {
     pub fingerprint: String,
-    /// `firing` or `resolved`.
+    /// Either `firing` or `resolved`.
     pub status: String,
     labels: Labels,
 }
 
 impl Message {
-    /// Reads a webhook that came at this path.
+    /// Reads the body of a webhook that was sent to this path.
     pub fn read(path: &str, body: &Value) -> Self {
         let alerts = body["alerts"].as_array().expect("it has alerts");
         Self {
             receiver: path.trim_matches('/').to_owned(),
             group_key: text(&body["groupKey"]),
-            alerts: alerts.iter().map(Told::read).collect(),
+            alerts: alerts.iter().map(Alert::read).collect(),
             group_labels: labels(&body["groupLabels"]),
             named: text(&body["receiver"]),
             left_out: body["truncatedAlerts"].as_u64().unwrap_or_default(),
         }
     }
 
-    /// The receiver and the account: `pager main`, or `pager` where it is about no account.
+    /// The receiver and the account, such as `pager main`. Without an account, only the receiver.
     pub fn about(&self) -> String {
         let account = self.group_labels.get("account");
         let account = account.map(|account| format!(" {account}"));
         format!("{}{}", self.receiver, account.unwrap_or_default())
     }
 
-    /// What it says that fires.
+    /// The names of the alerts that fire.
     pub fn firing(&self) -> impl Iterator<Item = String> {
         let firing = self.alerts.iter().filter(|alert| alert.status == "firing");
-        firing.map(Told::name)
+        firing.map(Alert::name)
     }
 
-    /// What no message may be: about more than one account, grouped by anything else, cut, or misdirected.
+    /// The first fault of the message: it mixes groups, is truncated, or went to a wrong receiver.
     pub fn fault(&self) -> Option<String> {
         for alert in &self.alerts {
             let mut its = alert.labels.clone();
@@ -83,7 +83,7 @@ impl Message {
     }
 }
 
-impl Told {
+impl Alert {
     fn read(alert: &Value) -> Self {
         Self {
             fingerprint: text(&alert["fingerprint"]),
@@ -92,7 +92,7 @@ impl Told {
         }
     }
 
-    /// The alert, and the endpoint's alias if it is about one.
+    /// The name of the alert, with the alias of the endpoint if the alert has one.
     pub fn name(&self) -> String {
         let alias = self.labels.get("alias").map(|alias| format!(" {alias}"));
         format!("{}{}", self.labels["alertname"], alias.unwrap_or_default())

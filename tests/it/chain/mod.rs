@@ -1,10 +1,11 @@
-//! The whole chain, really run: the simulated vendor, the exporter, Prometheus with the shipped rules,
-//! Alertmanager with the shipped example, and somebody who receives what they send.
+//! The complete chain with real programs. The simulated vendor, the exporter, Prometheus with the
+//! shipped rules, and Alertmanager with the shipped example run together. A receiver collects the
+//! notifications.
 //!
-//! Everything is sixty times as fast as shipped: the rules, the scrapes, and Alertmanager's waits are
-//! the shipped files with every span cut by [`scaled`](crate::rules::scaled), so that a minute
-//! lasts a second. Only the exporter cannot walk more often than every five seconds; to the rules that
-//! is a poll interval of five minutes.
+//! The chain runs sixty times as fast as shipped, so a minute lasts one second.
+//! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. Only the exporter
+//! cannot walk more often than every five seconds, which the rules see as a poll interval of five
+//! minutes.
 
 mod alertmanager;
 mod demonstration;

@@ -1,10 +1,10 @@
-//! What is new in messages: an alert that begins or ends.
+//! Changes in messages: alerts that start to fire or are resolved.
 
 use std::collections::BTreeMap;
 
 use super::message::Message;
 
-/// What was last said of each alert to each receiver, and in which group.
+/// The last status and group of each alert, for each receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     states: BTreeMap<(String, String), State>,
@@ -17,8 +17,9 @@ struct State {
 }
 
 impl Memory {
-    /// Hears a message; gives what is new in it. The whole group is told whenever one of it has changed.
-    pub fn hear(&mut self, message: &Message) -> Vec<String> {
+    /// Records a message and returns its changes. Alertmanager sends the whole group when one of
+    /// its alerts changes.
+    pub fn take(&mut self, message: &Message) -> Vec<String> {
         let mut news = Vec::new();
         for alert in &message.alerts {
             let key = (message.receiver.clone(), alert.fingerprint.clone());
@@ -34,7 +35,7 @@ impl Memory {
         news
     }
 
-    /// An alert of this message that the same receiver was told of in another group.
+    /// An alert of this message that was sent to the same receiver in another group before.
     pub fn elsewhere(&self, message: &Message) -> Option<String> {
         message.alerts.iter().find_map(|alert| {
             let key = (message.receiver.clone(), alert.fingerprint.clone());

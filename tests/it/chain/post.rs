@@ -1,4 +1,4 @@
-//! What people read, as a real Alertmanager, or its tool, renders it by the shipped texts.
+//! The texts that operators read, rendered from the shipped templates by Alertmanager or `amtool`.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ const RUNBOOK: &str =
     "https://git.example.com/vobiz-exporter/blob/main/docs/runbooks/VobizEndpointLost.md";
 const DASHBOARD: &str = "https://grafana.example.com/d/vobiz-endpoint";
 
-/// A post as Slack takes it.
+/// A message in the format of Slack.
 #[derive(Debug, Clone)]
 pub struct Post {
     pub title: String,
@@ -29,7 +29,7 @@ impl Post {
         Self { title, text }
     }
 
-    /// In bold letters, how it is with the endpoint of this alias, which cannot be taken for a command.
+    /// Fails unless the text starts in bold with the status and the escaped alias of the endpoint.
     pub fn begins(&self, status: &str, alias: &str) {
         let alias = alias.replace('&', "&amp;");
         let alias = alias.replace('<', "&lt;").replace('>', "&gt;");
@@ -39,7 +39,8 @@ impl Post {
         assert_eq!(explained, status == "firing", "{self:?}");
     }
 
-    /// At its end are links with these words and no others, and nothing else that a chat acts upon.
+    /// Fails unless the text ends with links of exactly these words, and contains no other markup
+    /// of Slack.
     pub fn links(&self, words: &[&str]) {
         let last = self.text.trim_end().lines().last().unwrap();
         let links: Vec<_> = last.split("> ").collect();
@@ -61,7 +62,7 @@ impl Post {
 }
 
 #[tokio::test]
-async fn the_plain_texts_tell_names_as_they_are_with_what_to_do_while_it_fires() {
+async fn plain_texts_show_names_unchanged_and_instructions_while_firing() {
     let alert = |status: &str, alias: &str| {
         json!({
             "status": status,

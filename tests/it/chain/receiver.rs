@@ -1,4 +1,4 @@
-//! Somebody who receives what Alertmanager sends.
+//! A receiver for the messages of Alertmanager.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,64 +11,64 @@ use tokio::{
 use super::{message::Message, post::Post};
 use crate::harness::until;
 
-/// Where the example sends what people read.
+/// The path to which the example sends Slack messages.
 const SLACK: &str = "/slack";
 
-/// Listens for webhooks, and for posts as Slack takes them. Clones hear the same.
+/// Receives webhooks and Slack messages. All clones share the received messages.
 #[derive(Clone)]
 pub struct Receiver {
     address: String,
-    heard: Arc<Mutex<Heard>>,
+    received: Arc<Mutex<Received>>,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Received {
     messages: Vec<Message>,
     posts: Vec<Post>,
 }
 
 impl Receiver {
-    /// Starts on a free port.
+    /// Starts a receiver on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let ears = Arc::clone(&heard);
+        let received = Arc::new(Mutex::new(Received::default()));
+        let shared = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Some((path, body)) = request(stream).await else {
                     continue;
                 };
                 let body: Value = serde_json::from_slice(&body).expect("it is JSON");
-                ears.lock().unwrap().hear(&path, &body);
+                shared.lock().unwrap().take(&path, &body);
             }
         });
-        Self { address, heard }
+        Self { address, received }
     }
 
-    /// `HOST:PORT`.
+    /// The address as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// All messages so far, in order.
+    /// All received webhook messages, in order.
     pub fn messages(&self) -> Vec<Message> {
-        self.heard.lock().unwrap().messages.clone()
+        self.received.lock().unwrap().messages.clone()
     }
 
-    /// The first post with this title, once it is there.
+    /// Waits for the first Slack message with this title.
     pub async fn post(&self, title: &str) -> Post {
         until(title, || async {
-            let heard = self.heard.lock().unwrap();
-            let mut posts = heard.posts.iter();
+            let received = self.received.lock().unwrap();
+            let mut posts = received.posts.iter();
             posts.find(|post| post.title == title).cloned()
         })
         .await
     }
 }
 
-impl Heard {
-    fn hear(&mut self, path: &str, body: &Value) {
+impl Received {
+    fn take(&mut self, path: &str, body: &Value) {
         if path != SLACK {
             self.messages.push(Message::read(path, body));
             return;
@@ -77,7 +77,7 @@ impl Heard {
     }
 }
 
-/// Reads a request with its body, and is content with it.
+/// Reads a request with its body, and responds with success.
 async fn request(mut stream: TcpStream) -> Option<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
@@ -90,7 +90,7 @@ async fn request(mut stream: TcpStream) -> Option<(String, Vec<u8>)> {
             let length: usize = length?.trim().parse().ok()?;
             if bytes.len() >= end + 4 + length {
                 let path = head.split_whitespace().nth(1)?.to_owned();
-                // Slack says so when it is content.
+                // Slack's successful response has the body `ok`.
                 let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
                 stream.write_all(answer.as_bytes()).await.ok()?;
                 return Some((path, bytes[end + 4..].to_vec()));

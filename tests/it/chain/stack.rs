@@ -1,4 +1,4 @@
-//! The chain's links, put together.
+//! Starts the programs of the chain and connects them.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use crate::{
     rules::{PROMETHEUS, RULES, read, scaled},
 };
 
-/// Prometheus, Alertmanager and the receiver, around an exporter that can be replaced.
+/// Prometheus, Alertmanager, a receiver, and an exporter that a test can replace.
 pub struct Stack {
     pub prometheus: Prometheus,
     pub alertmanager: Alertmanager,
@@ -17,21 +17,22 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything so many times as fast as shipped. `folder` becomes that of Prometheus, and may
-    /// have blocks of old data.
+    /// Starts all programs, `speed` times as fast as shipped. Prometheus uses `folder`, which may
+    /// contain blocks of old data.
     pub async fn start(folder: tempfile::TempDir, exporter: Exporter, speed: u64) -> Self {
         let receiver = Receiver::start().await;
-        let alertmanager = Alertmanager::telling(receiver.address(), speed).await;
+        let alertmanager = Alertmanager::notifying(receiver.address(), speed).await;
         aim(folder.path(), exporter.address());
         let prometheus = Prometheus::configured(
             folder,
             &configuration(alertmanager.address(), speed),
-            // How soon an alert that goes on is told again: it must not seem to have ended.
+            // Without repeated notifications of Prometheus, Alertmanager treats a firing alert as
+            // resolved.
             &["--rules.alert.resend-delay=1s"],
         )
         .await;
-        // A server that starts takes five seconds to find its targets, which at this speed is long
-        // enough to be told of. So the rules come afterwards.
+        // After its start, Prometheus needs five seconds to find its targets. At this speed the
+        // rules would report missing targets, so they are added later.
         prometheus.until_is("up", 1.0).await;
         let rules = prometheus.folder().join("rules");
         fs::create_dir(&rules).expect("it can be made");
@@ -46,8 +47,7 @@ impl Stack {
         }
     }
 
-    /// Puts another exporter in the place of the present one, which is ended when it is no target any
-    /// more.
+    /// Replaces the exporter. The old exporter is stopped when Prometheus no longer scrapes it.
     pub async fn replace(&mut self, exporter: Exporter) {
         aim(self.prometheus.folder(), exporter.address());
         let new = format!("up{{instance=\"{}\"}}", exporter.address());
@@ -59,14 +59,14 @@ impl Stack {
     }
 }
 
-/// Tells Prometheus what to scrape, as service discovery would.
+/// Writes the target file of Prometheus, as service discovery does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");
     fs::rename(new, file).expect("it can be put in place");
 }
 
-/// The shipped example, faster, with other addresses.
+/// The shipped example with other addresses, `speed` times as fast.
 fn configuration(alertmanager: &str, speed: u64) -> String {
     let mut text = scaled(&read(PROMETHEUS), speed);
     for (from, to) in [

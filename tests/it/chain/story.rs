@@ -1,4 +1,5 @@
-//! What happens to phones, to the vendor and to the exporter reaches the right people, once.
+//! Events of phones, the vendor and the exporter, and the notifications that each receiver gets
+//! once.
 
 use std::fs;
 
@@ -12,10 +13,10 @@ use super::{
 };
 use crate::harness::{Exporter, auth_id};
 
-/// A minute lasts a second.
+/// A minute of the shipped configuration lasts one second.
 const SPEED: u64 = 60;
 
-/// Everybody who takes part.
+/// All programs and files of the test.
 struct Story {
     vendor: Vendor,
     token: tempfile::NamedTempFile,
@@ -26,7 +27,7 @@ struct Story {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: make test-slow"]
-async fn what_happens_is_told_to_the_right_people_once_and_nothing_else_is() {
+async fn each_event_notifies_the_right_receiver_once_and_nothing_else_does() {
     let mut story = Story::begin().await;
     story
         .a_token_is_revoked_and_a_wrong_one_put_in_its_place()
@@ -59,7 +60,7 @@ impl Story {
         .await;
         let exporter = Exporter::start(&configuration).await;
         let stack = Stack::start(folder, exporter, SPEED).await;
-        // Three fleets, and the group that is not ignored, seen for some minutes of ours.
+        // Prometheus must have recorded three fleets and one group for some simulated minutes.
         let seen =
             "count(count_over_time(job_account_scope:vobiz_endpoint_registered:sum[1m]) > 6)";
         stack.prometheus.until_is(seen, 4.0).await;
@@ -80,8 +81,8 @@ impl Story {
             "another-token".clone_into(&mut account.token);
         });
         self.stack.prometheus.until_is(refusals, 1.0).await;
-        // It is tried at once, well before a walk would be: here, three intervals without a good walk
-        // would be told before two refusals are.
+        // The exporter reads the new file at once and uses the token. Without that, three intervals
+        // without a successful walk would be reported before the second refusal.
         fs::write(&self.token, "mistyped-token").unwrap();
         self.expected
             .scene(
@@ -121,7 +122,7 @@ impl Story {
         self.stack
             .replace(Exporter::start(&self.configuration).await)
             .await;
-        // The new one runs for long enough to have forgotten, or doubled, or told of the shift.
+        // The new exporter must run long enough that the rules would report a loss or a duplicate.
         self.stack
             .prometheus
             .until_is(
@@ -129,12 +130,12 @@ impl Story {
                 1.0,
             )
             .await;
-        let told = "count(ALERTS{alertstate=\"firing\"})";
-        self.stack.prometheus.until_is(told, 2.0).await;
+        let firing = "count(ALERTS{alertstate=\"firing\"})";
+        self.stack.prometheus.until_is(firing, 2.0).await;
         let away = "job_account_endpoint:vobiz_endpoint_lost:age_seconds{account=\"shift\"} > 20";
         let away = format!("count({away})");
         self.stack.prometheus.until_is(&away, 12.0).await;
-        self.stack.prometheus.until_is(told, 2.0).await;
+        self.stack.prometheus.until_is(firing, 2.0).await;
         self.expected.scene("the exporter is replaced", &[]).await;
 
         register(&self.vendor, "main", true, |_| true);
@@ -157,7 +158,7 @@ impl Story {
     }
 
     async fn a_third_of_the_fleet_is_lost(&mut self) {
-        // Eight of twenty-four.
+        // With Reception 2, these are eight of the 24 endpoints.
         let phones: Vec<_> = (12..=18).map(|number| format!("Phone {number}")).collect();
         let third = |alias: &str| alias == "Reception 2" || phones.iter().any(|one| one == alias);
         register(&self.vendor, "main", false, third);
@@ -176,14 +177,14 @@ impl Story {
         });
         self.expected
             .scene(
-                "the phones are back, of which nobody was told singly",
+                "the phones are back, for which no single alert was sent",
                 &["pager main: resolved VobizFleetDropped, still VobizWatchedEndpointLost Reception 2"],
             )
             .await;
     }
 
     async fn the_vendor_goes_away_and_comes_back(&mut self) {
-        // Refusals within the hour would make this look like one more.
+        // Earlier refusals must be out of the range of the rule, or it would count them.
         let refusals = "max(increase(vobiz_walk_failures_total{reason=\"auth\"}[60s]))";
         self.stack.prometheus.until_is(refusals, 0.0).await;
         let address = self.vendor.address();
@@ -202,7 +203,8 @@ impl Story {
                 ],
             )
             .await;
-        // Nothing is known of the lost reception any more, and nobody is told that it is well.
+        // Without data the alert of the lost reception ends, but no message may say that it is
+        // resolved.
         self.stack
             .prometheus
             .until(

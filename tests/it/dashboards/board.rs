@@ -1,4 +1,4 @@
-//! The dashboards as values.
+//! The dashboards as parsed JSON.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use serde_json::Value;
 
 use crate::rules::{milliseconds, path, read};
 
-/// Where they lie, from the root of the project.
+/// The folder of the dashboards, relative to the root of the repository.
 pub const FOLDER: &str = "grafana/dashboards";
-/// Their files.
+/// The names of all dashboard files.
 pub const FILES: [&str; 3] = [
     "vobiz-endpoint.json",
     "vobiz-exporter.json",
     "vobiz-fleet.json",
 ];
 
-/// A dashboard.
+/// One dashboard.
 #[derive(Debug, Clone)]
 pub struct Board {
     pub json: Value,
 }
 
-/// A panel that shows something; rows are none.
+/// A panel with content, not a row.
 #[derive(Debug, Clone)]
 pub struct Panel {
-    /// The dashboard and the title.
+    /// The dashboard and the title of the panel.
     pub place: String,
     pub title: String,
     pub json: Value,
@@ -36,12 +36,12 @@ pub struct Query {
     pub letter: String,
     pub expression: String,
     pub instant: bool,
-    /// How far its points are from each other at least, if its panel says so.
+    /// The minimum step of the query, or zero if the panel sets none.
     pub least: Duration,
 }
 
 impl Query {
-    /// A question about the present.
+    /// Creates an instant query.
     pub fn now(expression: String) -> Self {
         Self {
             letter: String::new(),
@@ -52,7 +52,7 @@ impl Query {
     }
 }
 
-/// All dashboards. Fails if there are others in the folder.
+/// Reads all dashboards. Fails if the folder has other files.
 pub fn boards() -> Vec<Board> {
     let mut files: Vec<_> = std::fs::read_dir(path(FOLDER))
         .unwrap()
@@ -66,29 +66,29 @@ pub fn boards() -> Vec<Board> {
     files.iter().map(board).collect()
 }
 
-/// A text of a value of JSON.
+/// The text of a JSON value, or the empty string.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The entries of a list, none if it is not there.
+/// The entries of a JSON list, or an empty slice.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 impl Board {
-    /// Its fixed name in addresses.
+    /// The fixed id of the dashboard in URLs.
     pub fn uid(&self) -> &str {
         text(&self.json["uid"])
     }
 
-    /// The range of time that it shows at first.
+    /// The default time range.
     pub fn range(&self) -> Duration {
         let from = text(&self.json["time"]["from"]).strip_prefix("now-");
         Duration::from_millis(milliseconds(from.unwrap()))
     }
 
-    /// What it shows, in the order of the page.
+    /// All panels in the order of the page.
     pub fn panels(&self) -> Vec<Panel> {
         let panels = list(&self.json["panels"]).iter();
         let panels = panels.filter(|panel| panel["type"] != "row");
@@ -101,19 +101,19 @@ impl Board {
             .collect()
     }
 
-    /// The panel of this title.
+    /// The panel with this title.
     pub fn panel(&self, title: &str) -> Panel {
         let mut panels = self.panels().into_iter();
         let panel = panels.find(|panel| panel.title == title);
         panel.unwrap_or_else(|| panic!("{} has no panel {title}", self.uid()))
     }
 
-    /// Its variables.
+    /// The variables of the dashboard.
     pub fn variables(&self) -> &[Value] {
         list(&self.json["templating"]["list"])
     }
 
-    /// Expressions outside of panels: annotations, and what variables are read from.
+    /// Queries outside of panels: those of annotations and variables.
     pub fn others(&self) -> Vec<(String, Query)> {
         let annotations = list(&self.json["annotations"]["list"]).iter();
         let annotations = annotations.map(|one| {
@@ -132,7 +132,7 @@ impl Board {
     }
 }
 
-/// The expression in `label_values(x, label)` or `query_result(x)`.
+/// Extracts `x` from `label_values(x, label)` or `query_result(x)`.
 fn read_from(query: &str) -> String {
     let inner = query
         .strip_prefix("query_result(")
@@ -149,12 +149,12 @@ fn read_from(query: &str) -> String {
 }
 
 impl Panel {
-    /// What is said about it.
+    /// The description of the panel.
     pub fn description(&self) -> &str {
         text(&self.json["description"])
     }
 
-    /// What it asks.
+    /// All queries of the panel.
     pub fn queries(&self) -> Vec<Query> {
         let targets = list(&self.json["targets"]).iter();
         targets
@@ -167,7 +167,7 @@ impl Panel {
             .collect()
     }
 
-    /// What it asks with this letter.
+    /// The query with this letter.
     pub fn query(&self, letter: &str) -> Query {
         let mut queries = self.queries().into_iter();
         queries.find(|query| query.letter == letter).unwrap()

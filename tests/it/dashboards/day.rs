@@ -1,4 +1,4 @@
-//! A day of three accounts, and an hour a week before it.
+//! A simulated day of three accounts, and an hour of the week before.
 
 use std::{
     collections::BTreeMap,
@@ -16,28 +16,28 @@ use vobiz_simulator::{
 use super::{local::zone, past::Past};
 use crate::harness::{accounts_config, auth_id, lively};
 
-/// The accounts, the number of their endpoints, and how the vendor tells of them: all there is to tell;
-/// without expiries, so that details are wanted; with times that lack a zone.
+/// The accounts, the number of their endpoints, and the form of their rows. The first form has all
+/// fields. The second has no expiry, so details are retrieved. The third has times without a zone.
 pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
     ("main", 430, Shape::Documented),
     ("branch", 50, Shape::Captured),
     ("depot", 20, Shape::Plivo),
 ];
-/// Between two walks, and between two scrapes.
+/// The time between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
-/// So long before and after the present hour, last week is known; the stories take minutes.
+/// The simulated range of last week, before and after the present hour. The tests take minutes.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
-/// Aliases of the endpoints of `main` with planned events.
+/// The aliases of the endpoints of `main` with planned events.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
 pub const BARE: &str = "BLR-0011";
 pub const LATE: &str = "BLR-0021";
-/// So many minutes ago a registration ran out that still reads as registered.
+/// This many minutes ago a registration expired, but the API still shows it as registered.
 pub const OVERDUE_SINCE: usize = 200;
-/// What all of those call themselves who are lost together.
+/// The user agent of the phones that are all lost at the same time.
 pub const AGENT: &str = "Cisco-CP8851-3PCC/12.0.1";
 
-/// How the endpoints of every account are grouped.
+/// The groups of every account.
 pub const GROUPS: &str = "groups: [\
     {name: reception, match: {alias: 'Reception.*'}, watch: page}, \
     {name: web, match: {alias: 'Web.*'}, watch: ignore}, \
@@ -46,26 +46,27 @@ pub const GROUPS: &str = "groups: [\
     {name: delhi, match: {alias: 'DEL-.*'}}, \
     {name: mumbai, match: {alias: 'MUM-.*'}}]";
 
-/// How many endpoints of an account were registered, each time a page of its list was answered, and when.
+/// For each account, the time of each list response and the number of registered endpoints.
 pub type Counts = BTreeMap<&'static str, Vec<(f64, f64)>>;
 
-/// What is known of a day by those who made it.
+/// The recorded facts about the simulated day.
 pub struct Day {
-    /// The minutes before this are told by their number.
+    /// The end of the day. Events are planned by the number of minutes before it.
     pub end: Timestamp,
     token: PathBuf,
     fault: Option<FaultId>,
     pub counts: Arc<Mutex<Counts>>,
-    /// When the lost one was lost.
+    /// The time at which the endpoint `LOST` was lost.
     pub lost_at: Timestamp,
-    /// How often it came and went.
+    /// The number of changes of the endpoint `LOST` between registered and unregistered.
     pub flaps: u32,
-    /// In what has been written.
+    /// The number of samples that were written.
     pub samples: u64,
 }
 
 impl Day {
-    /// Lives through it, into the data folder within `folder`. Returns the world as it is now.
+    /// Simulates the day and writes its blocks into the data folder in `folder`. Returns the world
+    /// at the end.
     pub fn live(folder: &Path) -> (Self, World) {
         let step = i64::try_from(STEP.as_secs()).unwrap();
         let now = Timestamp::now().as_second();
@@ -87,7 +88,7 @@ impl Day {
             configuration: &|vendor| configured(&configuration(vendor, folder), STEP),
             second: end - SignedDuration::from_hours(1),
         };
-        // What the network and the schedules of walks take is the same each time.
+        // The seed makes latencies and jitter the same in each run.
         fastrand::seed(7);
         let hour = SignedDuration::from_hours(1);
         let begin = end - 24 * hour;
@@ -106,7 +107,7 @@ impl Day {
         (day, world)
     }
 
-    /// Takes down how many are registered.
+    /// Records the number of registered endpoints at each list response.
     fn watch(&self, vendor: &Vendor) {
         for (name, ..) in ACCOUNTS {
             let counts = Arc::clone(&self.counts);
@@ -120,7 +121,7 @@ impl Day {
         }
     }
 
-    /// What happens beside what happens by itself.
+    /// Makes the planned changes of this minute.
     fn pass(&mut self, vendor: &Vendor, now: Timestamp) {
         let main = || auth_id("main");
         let left = minutes_left(self.end, now);
@@ -132,7 +133,7 @@ impl Day {
                 let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
                 vendor.plan(throttled.for_account(main()));
             }
-            // A second page that repeats the first: the list is read again by counting.
+            // The second page repeats the first page, so the walk reads the list again by counting.
             270 => {
                 let ignored = Fault::page(PageFault::IgnoreOffset).times(2);
                 vendor.plan(ignored.for_account(main()));
@@ -163,7 +164,7 @@ impl Day {
                 let other = account.applications[3].id.clone();
                 assert!(account.edit(&id, |one| one.application = Some(other)));
             }),
-            // From here on it stays registered until its story begins.
+            // The registration lasts until the test ends it.
             110 => edit(vendor, LATE, |one| {
                 one.registration = Some(Registration::until(now + SignedDuration::from_hours(9)));
             }),
@@ -187,7 +188,8 @@ impl Day {
         }
     }
 
-    /// The lost one renews its registration while it can, and is away every other time for most of the day.
+    /// Renews the registration of the endpoint `LOST`. For most of the day, it is alternately
+    /// registered and unregistered.
     fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
         if left < 160 || !left.is_multiple_of(40) {
             return;
@@ -201,12 +203,12 @@ impl Day {
     }
 }
 
-/// Takes every phone of one kind off. From then on nothing happens to them by itself.
+/// Unregisters every phone of one kind and ends their simulated events.
 fn all_of_one_kind_are_lost(world: &mut World) {
     let now = world.now();
     let account = world.account_mut(&auth_id("main")).unwrap();
-    // Those that are away just now, too, or they come back alone. Not those that a story has
-    // registered from elsewhere.
+    // Phones that are unregistered now are included, or their events would register them again.
+    // Phones that a test has registered with another user agent are excluded.
     let is_one = |one: &&Endpoint| {
         let registration = one.registration.as_ref();
         one.device() == AGENT && registration.is_none_or(|device| device.user_agent == AGENT)
@@ -218,8 +220,8 @@ fn all_of_one_kind_are_lost(world: &mut World) {
     }
 }
 
-/// Minutes from `now` to the end. An answer on its way can make the clock late by less than a second:
-/// no minute is skipped by that.
+/// Minutes from `now` to the end, rounded. A response in flight can delay the clock by less than a
+/// second, and rounding makes sure that no minute is skipped.
 fn minutes_left(end: Timestamp, now: Timestamp) -> usize {
     let left = end.as_millisecond() - now.as_millisecond();
     usize::try_from((left + 30_000).div_euclid(60_000)).unwrap_or_default()
@@ -245,7 +247,7 @@ pub fn id_of(world: &World, alias: &str) -> String {
     found.unwrap().id().to_owned()
 }
 
-/// Changes an endpoint of `main`, to which nothing happens by itself from then on.
+/// Changes an endpoint of `main` and ends its simulated events.
 pub fn edit(vendor: &Vendor, alias: &str, change: impl FnOnce(&mut Endpoint)) {
     vendor.edit(|world| {
         let id = id_of(world, alias);
@@ -260,7 +262,7 @@ fn renew(vendor: &Vendor, alias: &str, now: Timestamp) {
     });
 }
 
-/// How the exporters are set that run now. The token of `depot` lies in a file.
+/// The configuration of the running exporters. The token of `depot` is in a file.
 pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
     let text = accounts_config(vendor, "", ACCOUNTS.map(|(name, ..)| (name, GROUPS)));
     let token = folder.join("token-of-depot").display().to_string();
@@ -272,24 +274,24 @@ pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
     text.replace(inline, &file)
 }
 
-/// The same with this time between two walks.
+/// The configuration with this time between two walks.
 pub fn configured(configuration: &str, step: Duration) -> String {
     let (_, rest) = configuration.split_once('\n').unwrap();
     format!("poll: {{interval: {}s}}\n{rest}", step.as_secs())
 }
 
-/// As Prometheus tells a time.
+/// Unix seconds, as Prometheus represents a time.
 pub fn seconds(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
 }
 
-/// As Prometheus tells a number.
+/// A count as a Prometheus sample value.
 pub fn value(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap())
 }
 
 #[test]
-fn a_kind_that_is_lost_stays_lost_at_every_hour_of_the_week() {
+fn lost_phones_of_one_kind_stay_lost_at_every_hour_of_the_week() {
     let start: Timestamp = "2026-03-02T04:30:00Z".parse().unwrap();
     for hour in (0..7 * 24).step_by(5) {
         let mut world = settled(start, SignedDuration::from_hours(hour));

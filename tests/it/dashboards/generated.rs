@@ -1,4 +1,4 @@
-//! What is checked in is what the generator makes.
+//! The dashboards in the repository are the output of the generator.
 
 use crate::{
     deploy::program,
@@ -9,10 +9,10 @@ use crate::{
 use super::board::{FILES, FOLDER};
 
 #[tokio::test]
-async fn the_dashboards_are_what_their_generator_makes_of_them_now() {
+async fn the_generator_writes_the_committed_dashboards() {
     let folder = tempfile::tempdir().unwrap();
     let (generator, into) = (path("grafana/generate"), folder.path().to_str().unwrap());
-    // Written nowhere but there.
+    // `-B` prevents Python from writing cache files into the repository.
     let arguments = ["-B", generator.to_str().unwrap(), into];
     let made = judge(&program("python"), &arguments, "").await;
     assert_eq!(made.code, Some(0), "{made:?}");

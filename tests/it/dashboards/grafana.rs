@@ -1,24 +1,24 @@
-//! What Grafana makes of a query before Prometheus sees it.
+//! Simulates how Grafana changes a query before it sends it to Prometheus.
 
 use std::time::Duration;
 
 use super::board::{Board, Query};
 
-/// So many points fit into a panel that is about as wide as a screen.
+/// The number of points of a panel with the width of a screen.
 const POINTS: u64 = 1000;
 
-/// How somebody looks at a dashboard: some accounts are chosen, one endpoint, and all of the rest.
+/// The state of an open dashboard: time range, scrape interval, and chosen account and endpoint.
 #[derive(Debug, Clone)]
 pub struct View {
     pub range: Duration,
-    /// The data source's scrape interval.
+    /// The scrape interval in the settings of the data source.
     pub scrape: Duration,
     pub account: String,
     pub endpoint: String,
 }
 
 impl View {
-    /// A dashboard as it is opened, at an endpoint.
+    /// A dashboard with its default range, all accounts and this endpoint.
     pub fn opened(board: &Board, scrape: Duration, endpoint: &str) -> Self {
         Self {
             range: board.range(),
@@ -28,14 +28,14 @@ impl View {
         }
     }
 
-    /// `$__interval`, which is also the step of a query over a range.
+    /// The value of `$__interval`, which is also the step of a range query.
     pub fn interval(&self, query: &Query) -> Duration {
         let exact = u64::try_from(self.range.as_millis()).unwrap() / POINTS;
         rounded(exact).max(self.scrape).max(query.least)
     }
 
-    /// Beginning, end and step of a query over the range that ends at `now`, in Unix seconds. Grafana goes back
-    /// to a multiple of the step, which here would be to the time before what runs now.
+    /// Start, end and step of a range query that ends at `now`, in Unix seconds. Grafana would
+    /// round the end down to a multiple of the step. Here this would exclude the running exporters.
     pub fn steps(&self, query: &Query, now: i64) -> (i64, i64, i64) {
         let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap();
         (
@@ -45,7 +45,7 @@ impl View {
         )
     }
 
-    /// The expression with everything filled in. Fails if a variable is left.
+    /// The expression with the value of each variable. Fails if a variable remains.
     pub fn fill(&self, query: &Query) -> String {
         let interval = self.interval(query);
         let rate = (interval + self.scrape).max(4 * self.scrape);
@@ -64,13 +64,13 @@ impl View {
         ] {
             text = text.replace(variable, &value);
         }
-        // What is left is of label_replace.
+        // The only remaining `$` belongs to `label_replace`.
         assert!(!text.replace("\"$1\"", "").contains('$'), "{text}");
         text
     }
 }
 
-/// A span as Grafana rounds it, of those that occur here.
+/// Rounds an interval as Grafana does. Covers only the intervals of these tests.
 fn rounded(milliseconds: u64) -> Duration {
     let (_, seconds) = [
         (7_500, 5),
@@ -88,7 +88,7 @@ fn rounded(milliseconds: u64) -> Duration {
 }
 
 #[test]
-fn intervals_are_round_and_never_shorter_than_between_two_scrapes() {
+fn intervals_are_rounded_and_never_shorter_than_the_scrape_interval() {
     let view = |hours: u64, scrape| View {
         range: Duration::from_secs(hours * 3600),
         scrape: Duration::from_secs(scrape),

@@ -1,4 +1,4 @@
-//! What the images of `docs/dashboards.md` are drawn from: `make dashboard-images`.
+//! Collects the data for the images of `docs/dashboards.md`: `make dashboard-images`.
 
 use std::fs;
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{harness::Prometheus, rules::path};
 
-/// Where the answers are written, from the root of the project.
+/// The output file, relative to the root of the repository.
 const ANSWERS: &str = "target/dashboards/answers.json";
 
-/// What Prometheus answers to every panel, by title: for each query its step and its series, each with its
-/// labels and its samples.
+/// The responses of Prometheus by panel title. Each query has its step and its series, and each
+/// series has its labels and samples.
 async fn answers(board: &Board, prometheus: &Prometheus, endpoint: &str) -> Value {
     let view = View::opened(board, STEP, endpoint);
     let now = Timestamp::now().as_second();
@@ -46,11 +46,14 @@ async fn answers(board: &Board, prometheus: &Prometheus, endpoint: &str) -> Valu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it proves nothing: `make dashboard-images` draws what it writes"]
-async fn the_answers_of_a_day_are_written_down_for_images_to_be_drawn_from() {
+async fn the_query_results_for_the_images_are_written() {
     let stage = Stage::set().await;
     let (id, _) = stage.lose_one_more();
-    let told = format!("ALERTS{{alertstate=\"firing\", endpoint_id=\"{id}\"}}");
-    stage.ruled.until(&told, |alerts| !alerts.is_empty()).await;
+    let firing = format!("ALERTS{{alertstate=\"firing\", endpoint_id=\"{id}\"}}");
+    stage
+        .ruled
+        .until(&firing, |alerts| !alerts.is_empty())
+        .await;
     let mut all = Map::new();
     for board in boards() {
         let answers = answers(&board, &stage.ruled, &id).await;

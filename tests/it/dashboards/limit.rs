@@ -1,4 +1,4 @@
-//! No query lets anybody wait, with ten thousand endpoints. To see how long each takes:
+//! Every query is fast with ten thousand endpoints. This command prints the time of each query:
 //! `cargo test --test it dashboards::limit -- --nocapture`.
 
 use std::{fmt::Write as _, fs, time::Duration};
@@ -19,15 +19,15 @@ use super::{
 use crate::harness::{Exporter, Prometheus, accounts_config, lively, until};
 
 const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
-/// Between two walks, as shipped, and between two scrapes of the history: half of the samples that the
-/// shipped interval of scrapes would give, of values that change as often.
+/// The shipped interval between two walks, and the interval between two scrapes of the history. The
+/// shipped scrape interval is half as long, but the values would not change more often.
 const STEP: Duration = Duration::from_secs(60);
-/// The shipped data source says that scrapes are so far apart, which makes for more points.
+/// The scrape interval of the shipped data source. It gives more points than `STEP`.
 const SCRAPE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(2);
-/// So many are shown in the table.
+/// The number of rows in the printed table.
 const SLOWEST: usize = 12;
-/// Memory is tidied up now and then.
+/// A garbage collection of Prometheus can delay a query, so each is tried several times.
 const TRIES: usize = 5;
 
 fn settled(start: Timestamp) -> World {
@@ -45,8 +45,8 @@ fn configuration(vendor: &Vendor) -> String {
     )
 }
 
-/// Ends all scrapes and rules: what is asked from now on is all that Prometheus works at, however long a busy
-/// machine takes for it.
+/// Removes all targets and rules, so that Prometheus only works on the queries of the test. Waits
+/// until it has finished.
 async fn rests(prometheus: &Prometheus) {
     let file = prometheus.folder().join("prometheus.yml");
     fs::write(file, "global: {}\n").unwrap();
@@ -60,8 +60,8 @@ async fn rests(prometheus: &Prometheus) {
     .await;
 }
 
-/// How long it took, the fastest try; a query that is quick by far is asked once. Where others are at work on
-/// the machine, what counts is the processor time: without them, it would have taken no longer than that.
+/// The shortest time of several tries, or of one try if the query is very fast. On a busy machine,
+/// the processor time counts if it is shorter.
 async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestamp) -> Duration {
     let expression = view.fill(query);
     let mut best = Duration::MAX;
@@ -82,7 +82,7 @@ async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestam
     best
 }
 
-/// Every query of every panel with the time it took, the slowest first.
+/// The time of every query of every panel, the slowest first.
 async fn all_taken(
     boards: &[Board],
     prometheus: &Prometheus,

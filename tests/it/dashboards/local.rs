@@ -1,13 +1,14 @@
-//! The local time of simulated fleets, which does not follow the clock of the machine: at night or at a
-//! weekend, a fleet whose agents work in shifts is another one.
+//! The local time of the simulated accounts. It does not depend on the time of the machine, because
+//! far fewer agents work at night or at a weekend.
 
 use std::env;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// When simulated days end: two shifts are at work, and for two hours none begins or ends.
+/// The local time at which simulated days end. Two shifts work then, and no shift starts or ends
+/// within two hours.
 const ENDS: &str = "wednesday 15:00";
-/// A variable that names another weekday and time.
+/// The environment variable that sets another weekday and time.
 const VARIABLE: &str = "SIMULATED_DAY_ENDS";
 
 const DAYS: [&str; 7] = [
@@ -24,7 +25,7 @@ const WEEK: i64 = 7 * 24 * HOUR;
 /// The first day of 1970 was a Thursday.
 const FIRST_DAY: i64 = 4;
 
-/// How far clocks are ahead of UTC where days end at this instant.
+/// The offset from UTC that makes the local time at `end` the configured time.
 #[expect(
     clippy::disallowed_methods,
     reason = "which hour is tried is for the person who runs the test to say"

@@ -1,4 +1,4 @@
-//! The dashboards that are shipped: their form, what they ask, and what Prometheus answers.
+//! The shipped dashboards: their form, their queries, and the responses of Prometheus.
 
 mod board;
 mod day;
@@ -9,9 +9,9 @@ mod limit;
 mod local;
 mod names;
 mod past;
+mod present;
 mod provisioned;
 mod real;
 mod remembered;
 mod schemas;
 mod stage;
-mod told;

@@ -1,4 +1,4 @@
-//! The dashboards ask for what is there, and Prometheus can read it.
+//! The queries of the dashboards are valid and use only names that exist.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     rules::{check, groups},
 };
 
-/// Every query of a dashboard with the place where it stands.
+/// Every query of a dashboard, each with its place.
 fn queries(board: &Board) -> Vec<(String, Query)> {
     let panels = board.panels().into_iter().flat_map(|panel| {
         let place = panel.place.clone();
@@ -49,9 +49,9 @@ fn every_series_label_and_closed_value_in_a_dashboard_exists() {
     assert!(seen > 250, "{seen}");
 }
 
-/// Alerts are asked for by labels that rules give them.
+/// Queries select alerts by labels that the rules set.
 #[test]
-fn every_importance_and_scope_of_an_alert_that_is_asked_for_exists() {
+fn every_severity_and_scope_in_a_query_is_set_by_a_rule() {
     let asked = Regex::new(r#"\b(severity|scope)(?:=~|=|!=)"([^"]*)""#).unwrap();
     let given: Vec<_> = groups()
         .into_iter()
@@ -74,7 +74,7 @@ fn every_importance_and_scope_of_an_alert_that_is_asked_for_exists() {
 }
 
 #[tokio::test]
-async fn prometheus_can_read_every_expression_with_its_variables_filled_in() {
+async fn prometheus_parses_every_expression_with_its_variables_replaced() {
     let mut rules = "groups:\n  - name: all\n    rules:\n".to_owned();
     let mut count = 0;
     for board in boards() {

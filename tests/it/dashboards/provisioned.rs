@@ -1,4 +1,4 @@
-//! The files by which Grafana finds the dashboards.
+//! The files with which Grafana provisions the dashboards.
 
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -30,7 +30,7 @@ fn grafana_looks_for_dashboards_where_compose_puts_them() {
     }
 }
 
-/// The commands of the document, without the one that needs a cluster.
+/// Runs the commands of the document, except for the command that needs a cluster.
 #[tokio::test]
 async fn a_config_map_for_the_sidecar_holds_all_dashboards_and_is_small_enough() {
     let document = read("grafana/README.md");

@@ -1,4 +1,5 @@
-//! Every query of every panel, asked of a Prometheus that remembers a day and scrapes two replicas.
+//! Sends every query of every panel to a Prometheus that has a day of samples and scrapes two
+//! replicas.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +7,13 @@ use super::{
     board::{Board, Query, boards},
     day::STEP,
     grafana::View,
-    remembered::the_day_is_told_as_it_was,
+    present::{Look, the_present_is_shown_as_it_is},
+    remembered::the_day_is_shown_as_it_was,
     stage::Stage,
-    told::{Look, the_present_is_told_as_it_is},
 };
 use crate::harness::Prometheus;
 
-/// What has no answer here, and why that is right.
+/// Queries that return nothing in this test, each with the reason.
 const EMPTY: [(&str, &str); 5] = [
     (
         "vobiz-endpoint, annotation Critical alerts",
@@ -26,7 +27,7 @@ const EMPTY: [(&str, &str); 5] = [
 const CALM: &str =
     "the rules have run for seconds, so that nothing fires yet but for single phones";
 
-/// How many series answer, over the range that the dashboard shows at first or now.
+/// The number of series that a query returns, over the default range or now.
 async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     let expression = view.fill(query);
     if query.instant {
@@ -36,7 +37,9 @@ async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     prometheus.range(&expression, range).await.len()
 }
 
-/// All do, but for what needs rules where there are none.
+/// Checks that every query returns series, except the queries in `EMPTY` and, without rules, those
+/// that need rules.
+/// none.
 async fn every_query_answers(
     boards: &[Board],
     prometheus: &Prometheus,
@@ -72,7 +75,7 @@ async fn every_query_answers(
     assert!(asked > 100, "{asked}");
 }
 
-/// All accounts are in this state, and no number is shown any more.
+/// Waits until all accounts are in this state and the panels show no numbers.
 async fn nothing_is_known(look: &Look<'_>, state: f64) {
     let expression = look.expression("State of the data", "A");
     look.prometheus
@@ -94,7 +97,7 @@ async fn nothing_is_known(look: &Look<'_>, state: f64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: make test-slow"]
-async fn every_panel_is_answered_rightly_with_and_without_rules_and_says_when_nothing_is_known() {
+async fn every_panel_is_right_with_and_without_rules_and_while_data_is_withdrawn() {
     let boards = boards();
     let [endpoint, _, fleet] = &boards[..] else {
         panic!("three")
@@ -105,8 +108,8 @@ async fn every_panel_is_answered_rightly_with_and_without_rules_and_says_when_no
     for (prometheus, rules) in [(&stage.ruled, true), (&stage.plain, false)] {
         let fleet = Look::at(fleet, prometheus, &id);
         let endpoint = Look::at(endpoint, prometheus, &id);
-        the_present_is_told_as_it_is(&fleet, &stage, begin).await;
-        the_day_is_told_as_it_was(&fleet, &endpoint, &stage.day, rules).await;
+        the_present_is_shown_as_it_is(&fleet, &stage, begin).await;
+        the_day_is_shown_as_it_was(&fleet, &endpoint, &stage.day, rules).await;
         every_query_answers(&boards, prometheus, &id, rules).await;
     }
 

@@ -1,13 +1,13 @@
-//! What panels say of the day that has passed, beside what the simulator took down.
+//! Compares the panels about the past day with the records of the simulation.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     day::{ACCOUNTS, AGENT, Counts, Day, LAST_WEEK, STEP, seconds},
-    told::{EXACT, Look},
+    present::{EXACT, Look},
 };
 
-pub async fn the_day_is_told_as_it_was(
+pub async fn the_day_is_shown_as_it_was(
     fleet: &Look<'_>,
     endpoint: &Look<'_>,
     day: &Day,
@@ -18,15 +18,15 @@ pub async fn the_day_is_told_as_it_was(
     the_lost_kind_is_remembered(fleet, day).await;
 }
 
-/// At each minute of the day, and at those of last week that are known, as many are registered as the
-/// vendor told during the walk that was shown then.
+/// Compares the number of registered endpoints at each step of the day, and at the known steps of
+/// last week. The expected number is what the vendor returned during the published walk.
 async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     let step = i64::try_from(STEP.as_secs()).unwrap();
     let end = day.end.as_second();
     let counts = day.counts.lock().unwrap().clone();
     let all_day = (end - 24 * 3600 + step, end, step);
     let exact = compared(fleet, &counts, "A", all_day, 0).await;
-    // A walk takes a second or two, within which hardly anybody comes or goes.
+    // A walk takes one or two seconds, so registrations rarely change during a walk.
     assert!(exact > 24 * 30 * 9 / 10, "{exact}");
     let [before, after] = [LAST_WEEK.0, LAST_WEEK.1].map(|span| span.as_secs().cast_signed());
     let hour = (end - before + step, end + after - step, step);
@@ -34,8 +34,8 @@ async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     assert!(exact > 30, "{exact}");
 }
 
-/// How many points are told exactly. While a walk is under way somebody may come and somebody else may go, so
-/// that it sees one more or one less than there ever were.
+/// The number of points with an exact value. If one endpoint registers and another is lost during a
+/// walk, the walk may count one more or one less.
 async fn compared(
     fleet: &Look<'_>,
     counts: &Counts,
@@ -50,8 +50,8 @@ async fn compared(
     let [(_, line)] = &series[..] else {
         panic!("{series:?}")
     };
-    let told = line.iter().map(|(at, shown)| {
-        let (least, most) = walks.told(
+    let exact = line.iter().map(|(at, shown)| {
+        let (least, most) = walks.reported(
             counts,
             at - Duration::from_secs(ago.unsigned_abs()).as_secs_f64(),
         );
@@ -61,13 +61,13 @@ async fn compared(
         );
         (shown - least).abs() + (shown - most).abs() < EXACT
     });
-    told.filter(|exact| *exact).count()
+    exact.filter(|exact| *exact).count()
 }
 
-/// Which walks spoke for each account.
+/// The published walks of each account.
 struct Walks(BTreeMap<&'static str, Vec<Walk>>);
 
-/// What is shown at a time was read from begin to end.
+/// The walk whose result is shown at the time `at`.
 struct Walk {
     at: f64,
     begin: f64,
@@ -97,28 +97,30 @@ impl Walks {
         Self(all)
     }
 
-    /// Between which numbers the vendor's answers lay while what is shown at this time was read.
-    fn told(&self, counts: &Counts, at: f64) -> (f64, f64) {
+    /// The lowest and highest number that the vendor returned during the walk that is shown at
+    /// `at`.
+    fn reported(&self, counts: &Counts, at: f64) -> (f64, f64) {
         let mut sum = (0.0, 0.0);
         for (name, walks) in &self.0 {
             let walk = walks
                 .iter()
                 .find(|walk| (walk.at - at).abs() < EXACT)
                 .unwrap();
-            let told = counts[name].iter().filter(|(time, _)| {
-                // Milliseconds are cut off.
+            let reported = counts[name].iter().filter(|(time, _)| {
+                // Exported times are truncated to milliseconds.
                 (walk.begin - 0.01..=walk.end + 0.01).contains(time)
             });
-            let told: Vec<_> = told.map(|(_, count)| *count).collect();
-            assert!(!told.is_empty(), "{name} at {at}");
-            sum.0 += told.iter().copied().fold(f64::MAX, f64::min);
-            sum.1 += told.iter().copied().fold(0.0, f64::max);
+            let reported: Vec<_> = reported.map(|(_, count)| *count).collect();
+            assert!(!reported.is_empty(), "{name} at {at}");
+            sum.0 += reported.iter().copied().fold(f64::MAX, f64::min);
+            sum.1 += reported.iter().copied().fold(0.0, f64::max);
         }
         sum
     }
 }
 
-/// Lost two hours ago, seen by the first walk after that; with rules a new exporter does not forget it.
+/// The first walk after the loss saw it, two hours ago. With rules, the time of the loss survives a
+/// restart of the exporter.
 async fn the_lost_one_has_its_moment(endpoint: &Look<'_>, day: &Day, rules: bool) {
     let mut all = vec![endpoint.shown_at("Lost since", "A", day.end).await];
     if rules {
@@ -129,13 +131,14 @@ async fn the_lost_one_has_its_moment(endpoint: &Look<'_>, day: &Day, rules: bool
     }
     for since in all {
         let since = Duration::from_secs_f64(since[""] / 1000.0 - seconds(day.lost_at));
-        // A tenth later, so that not all exporters ask in step, and as long as a walk takes.
+        // The jitter delays a walk by up to a tenth of the interval, and the walk takes some
+        // seconds.
         let latest = STEP.mul_f64(1.1) + Duration::from_secs(10);
         assert!(since <= latest, "{since:?}");
     }
 }
 
-/// All of one kind were lost; what they were is remembered, though it vanished with them.
+/// The panel shows the user agent of the lost phones, although their rows no longer contain it.
 async fn the_lost_kind_is_remembered(fleet: &Look<'_>, day: &Day) {
     let mut look = Look::at(fleet.board, fleet.prometheus, "");
     "main".clone_into(&mut look.view.account);

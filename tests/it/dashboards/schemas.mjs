@@ -1,6 +1,7 @@
-// Reads a list of dashboards as JSON and judges each by schemas made from the types of @grafana/schema, which leave
-// open what depends on the kind of a panel; that is judged by the kind's own types. Run in the folder that has the
-// packages. The schemas are kept beside them, in a file that is named by the version.
+// Reads a list of dashboards as JSON and validates each with schemas. The schemas are generated
+// from the types of @grafana/schema. These types do not define the options of each kind of panel,
+// so the types of the kind validate those. Run this in the folder of the packages. The schemas are
+// stored there in a file with the version in its name.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -37,7 +38,7 @@ function generate() {
   const schema = (path, type) =>
     createGenerator({ path: `${types}/${path}/x/types.gen.d.ts`, type, skipTypeCheck: true }).createSchema(type);
   const all = { Dashboard: schema("dashboard", "Dashboard"), kinds: KINDS };
-  // Closed as types, open in the definitions that Grafana itself checks by.
+  // The types allow no additional properties, but the definitions that Grafana uses allow them.
   for (const open of ["VariableModel", "AnnotationQuery", "AnnotationTarget"]) {
     all.Dashboard.definitions[open].additionalProperties = true;
   }

@@ -1,4 +1,4 @@
-//! Every key is one that Grafana knows.
+//! Grafana knows every key of the dashboards.
 
 use std::process::Stdio;
 
@@ -12,7 +12,7 @@ use crate::{
     rules::{path, read},
 };
 
-/// What the schemas say of dashboards; they are made when there are none yet, which takes seconds.
+/// The result of the validation. The first run generates the schemas, which takes seconds.
 async fn verdict(dashboards: &[Value]) -> Ended {
     let mut node = Command::new(program("node"))
         .args([
@@ -35,7 +35,7 @@ async fn verdict(dashboards: &[Value]) -> Ended {
 }
 
 #[tokio::test]
-async fn grafana_knows_every_key_of_every_dashboard_and_a_spoiled_one_is_noticed() {
+async fn grafana_knows_every_key_of_every_dashboard_and_wrong_keys_are_detected() {
     let good: Vec<_> = boards().into_iter().map(|board| board.json).collect();
     let judged = verdict(&good).await;
     let words = format!("{}{}", judged.out, judged.err);

@@ -1,4 +1,4 @@
-//! Who takes part in the stories about queries.
+//! The programs of the tests about queries.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
@@ -14,8 +14,8 @@ use crate::{
     rules::{RULES, read},
 };
 
-/// The day that has passed, a vendor where it goes on, two replicas, and two servers that remember the
-/// day and scrape both: one has the rules.
+/// The simulated day, the vendor that continues it, and two replicas. Both Prometheus servers have
+/// the blocks of the day and scrape both replicas; one of them has the rules.
 pub struct Stage {
     pub day: Day,
     pub vendor: Vendor,
@@ -24,7 +24,8 @@ pub struct Stage {
     pub plain: Prometheus,
 }
 
-/// A Prometheus over the blocks in `folder`, which scrapes the replicas under the names that they had.
+/// Starts a Prometheus with the blocks in `folder`. It scrapes the replicas under the names in
+/// these blocks.
 pub async fn prometheus(
     folder: tempfile::TempDir,
     replicas: &[Exporter; 2],
@@ -46,13 +47,13 @@ pub async fn prometheus(
     }
     text.push_str("]}]\n");
     if let Some(interval) = rules {
-        // Spans as shipped, only more often.
+        // The rules are evaluated more often than shipped, but their ranges are unchanged.
         let often = format!("interval: {}s", interval.as_secs());
         let rules = read(RULES).replace("interval: 1m", &often);
         fs::write(folder.path().join("rules.yml"), rules).unwrap();
         text.push_str("rule_files: [rules.yml]\n");
     }
-    // Blocks stay as they are: to make larger ones of them would take time.
+    // Compaction of the blocks would take time, so it is disabled.
     let arguments = [
         &good_for(step),
         "--storage.tsdb.min-block-duration=2h",
@@ -62,7 +63,7 @@ pub async fn prometheus(
 }
 
 impl Stage {
-    /// Starts everything, and waits until everybody was seen by everybody.
+    /// Starts all programs. Waits until both servers have scraped both replicas.
     pub async fn set() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let past = folder.path().to_owned();
@@ -95,7 +96,7 @@ impl Stage {
         for prometheus in [&stage.ruled, &stage.plain] {
             prometheus.until_is("count(up == 1)", 2.0).await;
             prometheus.until_is("count(vobiz_up == 1)", all).await;
-            // Something can be said of what runs now only when it was scraped twice.
+            // A rate needs two scrapes.
             let answered =
                 "count(count by (instance) (rate(vobiz_exporter_http_requests_total[1m])))";
             prometheus.until_is(answered, 2.0).await;
@@ -103,7 +104,8 @@ impl Stage {
         stage
     }
 
-    /// The id of the endpoint that was lost in the day, and when another one is lost, which is now.
+    /// Ends the registration of another endpoint. Returns the id of the endpoint lost during the
+    /// day, and the present time.
     pub fn lose_one_more(&self) -> (String, Timestamp) {
         let now = Timestamp::now();
         edit(&self.vendor, LATE, |one| one.set_registered(false, now));
@@ -111,7 +113,7 @@ impl Stage {
     }
 }
 
-/// Gives the blocks of one data folder to another one as well.
+/// Links the blocks of one data folder into another data folder.
 fn share(data: &Path, other: &Path) {
     fs::create_dir(other).unwrap();
     for entry in fs::read_dir(data).unwrap() {

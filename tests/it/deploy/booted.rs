@@ -1,4 +1,4 @@
-//! The unit under a real systemd, booted in a container: `make test-container`, as root.
+//! The unit in a container that is booted with a real systemd: `make test-container`, as root.
 
 use std::fs;
 
@@ -12,14 +12,15 @@ use super::{
 async fn under_a_real_systemd_the_unit_is_ready_watched_sandboxed_and_stopped() {
     let system = System::boot(Programs::Fixed).await;
     let unit = text("deploy/systemd/vobiz-exporter.service");
-    // The host's /usr cannot be written to.
+    // The container mounts the host's /usr read-only, so the binary is in /opt.
     let unit = unit.replace("/usr/bin/vobiz-exporter", "/opt/vobiz-exporter");
     fs::write(system.path("etc/systemd/system").join(UNIT), unit).unwrap();
     let settings = text("deploy/systemd/vobiz-exporter.default");
     fs::write(system.path("etc/default/vobiz-exporter"), settings).unwrap();
     system.configure("");
     system.does("systemctl daemon-reload").await;
-    // It returns once the service says that it is ready. There is no vendor.
+    // This command returns when the service has reported that it is ready. The vendor is not
+    // running.
     system.does("systemctl start vobiz-exporter").await;
     system
         .until_it_shows("StatusText", "1 account: 0 up, 1 failed their last walk")

@@ -1,7 +1,8 @@
-//! The Compose file, judged by the schema and taken apart: what it starts is really started.
+//! The Compose file: it matches the schema, and its commands work when they are run here.
 
 use std::fs;
 
+use clap::Parser;
 use tempfile::TempDir;
 use vobiz_exporter::cli::{Cli, Command};
 use yaml_rust2::{Yaml, YamlLoader};
@@ -11,7 +12,7 @@ use crate::harness::{Program, Scrape, get, label, tool, until};
 
 const FILE: &str = "deploy/compose/compose.yaml";
 
-/// The text with every `${NAME:-default}` as it is when nothing is set, and aliases merged.
+/// The services with the default of every `${NAME:-default}`, and with YAML aliases merged.
 fn services() -> Yaml {
     let mut text = text(FILE);
     while let Some((before, rest)) = text.split_once("${") {
@@ -25,7 +26,7 @@ fn services() -> Yaml {
     YamlLoader::load_from_str(&text).unwrap().remove(0)["services"].clone()
 }
 
-/// A key of a service, or of what is merged into it.
+/// The value of a key in a service or in the mapping that is merged into it.
 fn of<'a>(service: &'a Yaml, key: &str) -> &'a Yaml {
     let own = &service[key];
     if own.is_badvalue() {
@@ -45,7 +46,7 @@ fn command<'a>(services: &'a Yaml, name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn the_compose_file_keeps_to_the_schema() {
+async fn the_compose_file_matches_the_schema() {
     let schema = ["--builtin-schema", "vendor.compose-spec"];
     let verdict = run(
         "check-jsonschema",
@@ -101,7 +102,7 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
             "grafana"
         ]
     );
-    // Builds run side by side, and two of them cannot give their images one name.
+    // Compose builds images in parallel, and two builds cannot give their images the same name.
     let is_built = |name: &&&str| !of(&services[**name], "build").is_badvalue();
     let built: Vec<_> = names.iter().filter(is_built).collect();
     assert_eq!(built, [&"exporter"]);
@@ -119,12 +120,12 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
     }
 }
 
-/// What the demo starts, started here: the flags and the configuration are those that are shipped.
+/// Runs the commands of the demo with the shipped flags and configuration.
 #[tokio::test]
 async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
     let services = services();
     let simulate = command(&services, "vendor");
-    let parsed = Cli::read([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
+    let parsed = Cli::try_parse_from([&["vobiz-exporter"], &simulate[..]].concat()).unwrap();
     assert!(matches!(parsed.command, Some(Command::Simulate { .. })));
     let here = simulate.iter().map(|word| {
         if word.starts_with("--listen") {
@@ -195,9 +196,9 @@ async fn prometheus_accepts_the_configuration_that_is_mounted_into_it() {
     );
 }
 
-/// What somebody gets who follows `.env.example`.
+/// Follows the instructions in `.env.example`.
 #[tokio::test]
-async fn an_account_of_ones_own_needs_a_token_in_a_folder_and_its_auth_id() {
+async fn an_own_account_needs_a_token_file_and_an_auth_id() {
     let example = text("deploy/compose/.env.example");
     let line = example
         .lines()

@@ -1,4 +1,4 @@
-//! The image, built and run for real: `make test-container`, as root.
+//! The image is built and run by real tools: `make test-container`, as root.
 
 use std::{
     fs,
@@ -16,14 +16,15 @@ use super::{
 };
 use crate::harness::{Ended, Scrape, get, until};
 
-/// The user and the group in the image.
+/// The user id and the group id in the image.
 const NOBODY: u32 = 65_532;
-/// A name server of ours; port 53, because a file of name servers holds no ports.
+/// The address of the test's name server. It must use port 53, because `resolv.conf` contains no
+/// ports.
 const NAME_SERVER: &str = "127.0.0.77";
 const VENDOR: &str = "vendor.test";
 const IMAGE: &str = "localhost/vobiz-exporter:test";
 
-/// The image, built by the project's `Dockerfile` from the static binary.
+/// Builds the image with the `Dockerfile` from the static binary.
 async fn build(engine: &Engine) {
     let context = engine.folder().join("context");
     fs::create_dir(&context).unwrap();
@@ -31,7 +32,7 @@ async fn build(engine: &Engine) {
     let binary = binary.expect("`make test-container` builds the binary and names it");
     let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
     assert_eq!(packed.code, Some(0), "{packed:?}");
-    // The stage that compiles is replaced by a folder with the binary.
+    // A folder with the binary replaces the build stage that compiles it.
     let stage = format!("--build-context=build={}", context.display());
     let mut build = engine.buildah(&["bud", "--isolation", "chroot", "--format", "docker"]);
     build.args([&stage, "--build-arg", "RUNTIME_IMAGE=scratch"]);
@@ -41,7 +42,7 @@ async fn build(engine: &Engine) {
     done(build.arg(context)).await;
 }
 
-/// Runs the image without any right that it does not need.
+/// Runs the image with the least privileges.
 fn start(engine: &Engine, name: &str, options: &[&str], arguments: &[&str]) -> Container {
     let mut command = engine.container(name);
     command.args(["--read-only", "--cap-drop", "all"]);
@@ -49,7 +50,7 @@ fn start(engine: &Engine, name: &str, options: &[&str], arguments: &[&str]) -> C
     Container::start(command.args(options).arg(IMAGE).args(arguments))
 }
 
-/// A name server for which every name is this host.
+/// A name server that resolves every name to this host.
 async fn name_server() {
     let address = (NAME_SERVER, 53);
     let socket = UdpSocket::bind(address).await;
@@ -58,7 +59,8 @@ async fn name_server() {
         let mut question = [0; 512];
         while let Ok((length, client)) = socket.recv_from(&mut question).await {
             let question = &question[..length];
-            // The name's parts, an empty one at last, and the kind: 1 is IPv4.
+            // The question has the parts of the name, an empty part, and the record type. Type 1 is
+            // IPv4.
             let end = question[12..].iter().position(|byte| *byte == 0).unwrap() + 13;
             let is_v4 = question[end + 1] == 1;
             let mut answer = [
@@ -94,7 +96,7 @@ async fn in_an_empty_image_without_root_it_resolves_names_and_speaks_tls() {
     put("cert.pem", &leaf.signed_by(&key, &authority).unwrap().pem());
     put("key.pem", &key.serialize_pem());
     put("token", "sim-token-00001-not-a-secret\n");
-    // The token is for the exporter alone.
+    // Only the user of the exporter may read the token.
     chown(given.join("token"), Some(NOBODY), Some(NOBODY)).unwrap();
     fs::set_permissions(given.join("token"), fs::Permissions::from_mode(0o400)).unwrap();
     name_server().await;
@@ -206,7 +208,7 @@ async fn the_image_holds_one_program_whose_health_check_needs_no_network() {
     let files = engine.folder().join("files.tar");
     done(&mut engine.podman(&["export", "--output", files.to_str().unwrap(), "exporter"])).await;
     let files = run("tar", &[&"-tf", &files]).await.out;
-    // What every container gets when it starts does not come from the image.
+    // The container engine adds these folders; they are not part of the image.
     let given = ["dev/", "etc/", "proc/", "run/", "sys/", "tmp/", "var/"];
     let ours = files
         .lines()

@@ -1,4 +1,4 @@
-//! Files that follow from others, and the script that writes them.
+//! Files that `scripts/derive.sh` derives from other files.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,7 +7,8 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{run, shipped, text};
 
-/// What `scripts/derive.sh` writes into `folder`, from the rules in `rules` or from the shipped ones.
+/// Runs `scripts/derive.sh`, which writes into `folder`. Its source is `rules` or the shipped
+/// rules.
 pub(super) async fn derive(folder: &Path, rules: Option<&Path>) {
     let mut script = Command::new(shipped("scripts/derive.sh"));
     if let Some(rules) = rules {
@@ -21,7 +22,7 @@ fn yaml(text: &str) -> Yaml {
     YamlLoader::load_from_str(text).expect("YAML").remove(0)
 }
 
-/// The groups of all files of rules in a folder.
+/// The rule groups of all files in a folder.
 fn groups(folder: &Path) -> Vec<Yaml> {
     let files = fs::read_dir(folder).into_iter().flatten();
     let files = files.map(|file| file.unwrap().path());
@@ -59,7 +60,7 @@ async fn derived_files_match_their_sources() {
 }
 
 #[tokio::test]
-async fn rules_of_any_layout_become_one_rule_of_the_operator_with_nothing_changed() {
+async fn rules_of_any_layout_become_one_unchanged_prometheus_rule() {
     let folder = tempfile::tempdir().unwrap();
     let rules = folder.path().join("rules");
     fs::create_dir(&rules).unwrap();
@@ -94,7 +95,7 @@ async fn rules_of_any_layout_become_one_rule_of_the_operator_with_nothing_change
         assert!(written.contains(comment), "{written}");
     }
 
-    // Prometheus reads what stands below `spec`.
+    // Prometheus reads only the content of `spec`.
     let spec = written.split_once("spec:\n").unwrap().1;
     let lines: Vec<_> = spec
         .lines()

@@ -1,9 +1,9 @@
-//! The `Dockerfile`, read by its judge; `container.rs` builds from it.
+//! A linter checks the `Dockerfile`. The tests in `container.rs` build it.
 
 use super::{run, shipped, text};
 
 #[tokio::test]
-async fn the_dockerfile_gives_hadolint_nothing_to_say() {
+async fn hadolint_accepts_the_dockerfile() {
     let verdict = run(
         "hadolint",
         &[&"--failure-threshold=style", &shipped("Dockerfile")],

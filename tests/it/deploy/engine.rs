@@ -1,4 +1,4 @@
-//! A container engine of our own: buildah and podman, used without systemd and without a registry.
+//! A container engine for tests: buildah and podman, without systemd and without a registry.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -8,12 +8,12 @@ use tokio::process::{Child, Command};
 use super::program;
 use crate::harness::{Ended, Written};
 
-/// Images and containers in a place of their own, which all end with the story.
+/// Images and containers in a separate folder. All are removed when the test ends.
 pub struct Engine {
     folder: TempDir,
 }
 
-/// A container in the foreground, and what it writes.
+/// A container in the foreground and its output.
 pub struct Container {
     pub out: Written,
     pub err: Written,
@@ -26,7 +26,7 @@ impl Engine {
         Self { folder }
     }
 
-    /// For whatever has to be gone with the containers.
+    /// A folder that is removed with the containers.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -39,13 +39,13 @@ impl Engine {
 
     pub fn podman(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("podman");
-        // What needs neither systemd nor a newer interface of the kernel.
+        // These options need neither systemd nor new kernel features.
         command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs"]);
         command.args(["--events-backend", "file"]).args(arguments);
         command
     }
 
-    /// `podman run`, up to the options that differ.
+    /// `podman run` with the common options.
     pub fn container(&self, name: &str) -> Command {
         let mut command = self.podman(&["run", "--pull=never", "--no-healthcheck", "--name", name]);
         let limits = ["nofile=1024:1024", "nproc=4096:4096"];
@@ -53,7 +53,7 @@ impl Engine {
         command
     }
 
-    /// What podman knows of a container.
+    /// A property of a container, as podman reports it.
     pub async fn inspect(&self, name: &str, format: &str) -> String {
         let inspected = done(&mut self.podman(&["inspect", "--format", format, name])).await;
         inspected.out.trim().to_owned()
@@ -72,10 +72,10 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // A container outlives the command that has started it.
+        // A container continues to run when the command that started it ends.
         let mut remove = self.podman(&["rm", "--all", "--force", "--time", "0"]);
         let _ = remove.as_std_mut().stdout(Stdio::null()).status();
-        // Podman's own cleaning may still be under way and put files back.
+        // Podman's clean-up can still write files, so the removal is tried again.
         for _ in 0..50 {
             if std::fs::remove_dir_all(self.folder.path()).is_ok() {
                 return;
@@ -100,7 +100,7 @@ impl Container {
     }
 }
 
-/// Runs a command that must do well.
+/// Runs a command and fails unless it succeeds.
 pub async fn done(command: &mut Command) -> Ended {
     let ended = Ended::from(command.output().await.unwrap());
     assert_eq!(ended.code, Some(0), "{command:?}: {ended:?}");

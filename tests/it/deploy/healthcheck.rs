@@ -1,4 +1,4 @@
-//! `--healthcheck`: one exit code for a container without a shell.
+//! `--healthcheck` gives an exit code, so a container without a shell can be checked.
 
 use tokio::net::TcpListener;
 use vobiz_simulator::{Options, Vendor, World};
@@ -46,7 +46,7 @@ async fn a_server_with_another_response_or_none_is_not_healthy() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("no response within 2 s"), "{ended:?}");
 
-    // The vendor knows no such path.
+    // The vendor has no health path and responds with an error.
     let vendor = Vendor::start(World::still(1, 7), Options::default())
         .await
         .unwrap();

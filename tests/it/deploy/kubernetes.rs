@@ -1,7 +1,9 @@
-//! The manifests, built by kubectl and judged by Kubernetes's schemas and the operator's models.
+//! The manifests: built by kubectl, and validated with the schemas of Kubernetes and of the
+//! operator.
 
 use std::{fs, process::Stdio};
 
+use clap::Parser;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command};
 use vobiz_simulator::{Options, Vendor, World};
@@ -11,17 +13,17 @@ use vobiz_exporter::cli::{Cli, ListenAddress};
 use super::{derived::derive, program, run, shipped, text};
 use crate::harness::{Ended, Program, configuration, get, judge, until};
 
-/// The oldest and the newest whose schemas the judge has.
+/// The oldest and the newest Kubernetes version with schemas in the validator.
 pub const VERSIONS: [&str; 2] = ["1.25", "1.37"];
 
-/// What `kubectl apply --kustomize` would send, as YAML.
+/// The YAML that `kubectl apply --kustomize` would send.
 async fn built() -> String {
     let built = run("kubectl", &[&"kustomize", &shipped("deploy/kubernetes")]).await;
     assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
     built.out
 }
 
-/// Documents of YAML, read as Kubernetes reads them: 0440 is octal.
+/// Parses YAML documents with the rules of Kubernetes, for which 0440 is octal.
 pub async fn objects(yaml: &str) -> Vec<Value> {
     let words = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
     let read = judge(&program("python"), &["-c", words], yaml).await;
@@ -36,7 +38,7 @@ pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     object
 }
 
-/// What Kubernetes's own schemas say of each object, without the kinds that are the operator's.
+/// Validates all objects of Kubernetes itself. The validator ignores the kinds of the operator.
 pub async fn verdict(version: &str, yaml: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.yaml");
@@ -48,7 +50,7 @@ pub async fn verdict(version: &str, yaml: &str) -> Ended {
     .await
 }
 
-/// What the operator's models say of those objects that are the operator's.
+/// Validates the objects of the operator with its models.
 async fn models(objects: &[Value]) -> Ended {
     let mut node = Command::new(program("node"))
         .args([
@@ -70,7 +72,7 @@ async fn models(objects: &[Value]) -> Ended {
 }
 
 #[tokio::test]
-async fn kubernetes_old_and_new_knows_every_key_of_every_object() {
+async fn the_oldest_and_newest_kubernetes_know_every_key() {
     let yaml = built().await;
     for version in VERSIONS {
         let judged = verdict(version, &yaml).await;
@@ -130,7 +132,7 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
     let [kustomization] = &objects(&text("deploy/kubernetes/kustomization.yaml")).await[..] else {
         panic!("one document")
     };
-    // What every kustomize reads, also the one in an old kubectl.
+    // Every version of kustomize knows these keys, including the version in an old kubectl.
     for key in kustomization.as_object().unwrap().keys() {
         let plain = [
             "apiVersion",
@@ -150,7 +152,7 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
         &service["spec"]["selector"],
         &deployment["spec"]["selector"]["matchLabels"],
         &of_kind(&all, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-        // The monitor selects services, which have the same label.
+        // The monitor selects services, and the service has the same labels.
         &of_kind(&all, "ServiceMonitor")["spec"]["selector"]["matchLabels"],
     ] {
         assert_eq!(selector, labels);
@@ -183,12 +185,12 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
 }
 
 #[tokio::test]
-async fn the_pod_may_do_nothing_that_it_does_not_need() {
+async fn the_pod_has_only_the_privileges_that_it_needs() {
     let all = objects(&built().await).await;
     let pod = &of_kind(&all, "Deployment")["spec"]["template"]["spec"];
     let of_pod = &pod["securityContext"];
     assert_eq!(of_pod["runAsNonRoot"], true);
-    // A policy can tell from a number that it is not root, and the image has the same one.
+    // Kubernetes can verify a numeric user that is not root. The image must use the same number.
     assert!(text("Dockerfile").contains("\nUSER 65532:65532\n"));
     for key in ["runAsUser", "runAsGroup", "fsGroup"] {
         assert_eq!(of_pod[key], 65_532, "{key}");
@@ -204,14 +206,14 @@ async fn the_pod_may_do_nothing_that_it_does_not_need() {
     );
 }
 
-/// The program itself, with the flags, the paths and the configuration of the manifests.
+/// Runs the program with the flags, paths and configuration of the manifests.
 #[tokio::test]
 async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     let all = objects(&built().await).await;
     let container = &of_kind(&all, "Deployment")["spec"]["template"]["spec"]["containers"][0];
     let arguments = container["args"].as_array().unwrap();
     let arguments = arguments.iter().map(|word| word.as_str().unwrap());
-    let cli = Cli::read(["vobiz-exporter"].into_iter().chain(arguments)).unwrap();
+    let cli = Cli::try_parse_from(["vobiz-exporter"].into_iter().chain(arguments)).unwrap();
     assert_eq!(cli.command, None);
     let serve = cli.serve;
     assert!(!serve.once && !serve.healthcheck && !serve.is_check());

@@ -1,4 +1,4 @@
-//! What is shipped for running the exporter, judged by the programs that will read it.
+//! The deployment files, validated by the programs that read them.
 
 mod booted;
 mod compose;
@@ -25,18 +25,18 @@ use crate::harness::{Ended, judge};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
 
-/// A file of the project.
+/// The path of a file in the repository.
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// What a file of the project says.
+/// The text of a file in the repository.
 fn text(path: &str) -> String {
     std::fs::read_to_string(shipped(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A program by its name: what `make setup` has put into `target/`, else what is on the path. A
-/// story that needs it fails without it.
+/// The path of a program: in `target/` if `make setup` has installed it, else in `PATH`. Fails if
+/// it is missing.
 pub fn program(name: &str) -> PathBuf {
     let ours = ["target/venv/bin", "target/tools/bin"].map(shipped);
     let path = env::var_os("PATH").unwrap_or_default();
@@ -45,7 +45,7 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("this story needs `{name}`: run `make setup`"))
 }
 
-/// Runs a program, looked for by its name, to its end.
+/// Finds a program by its name, runs it and waits for its end.
 async fn run(name: &str, arguments: &[&dyn AsRef<OsStr>]) -> Ended {
     let arguments: Vec<_> = arguments
         .iter()

@@ -19,7 +19,7 @@ use crate::harness::{Program, configuration, until};
 
 const LISTEN: &str = "--web.listen-address=127.0.0.1:0";
 
-/// All messages so far, with their times.
+/// All received messages with their times.
 type Messages = Arc<Mutex<Vec<(Instant, String)>>>;
 
 /// The socket of a service manager, in the file system or in the abstract namespace.
@@ -62,7 +62,7 @@ impl Manager {
         }
     }
 
-    /// All messages except those for the watchdog.
+    /// All messages except watchdog messages.
     fn messages(&self) -> Vec<String> {
         let received = self.received.lock().unwrap();
         let text = received.iter().map(|(_, text)| text.clone());

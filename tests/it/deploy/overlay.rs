@@ -1,4 +1,4 @@
-//! What `docs/deployment.md` says to build upon the base, built as it stands there.
+//! Builds the kustomizations that `docs/deployment.md` adds to the base.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -12,7 +12,7 @@ use super::{
 const RULES: &str = "deploy/prometheus/rules/vobiz-exporter.yml";
 const OPERATOR: &str = "monitoring.coreos.com/v1";
 
-/// The blocks of the document that begin so.
+/// The YAML blocks of the document whose comment begins with `begin`.
 fn blocks(begin: &str) -> Vec<String> {
     let document = text("docs/deployment.md");
     let fence = format!("```yaml\n# {begin}");
@@ -21,7 +21,7 @@ fn blocks(begin: &str) -> Vec<String> {
     blocks.map(whole).collect()
 }
 
-/// What `kubectl` makes of a kustomization of the document, with everything where it says.
+/// Builds a kustomization of the document in a folder that has every file it names.
 async fn built(kustomization: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

@@ -1,4 +1,4 @@
-//! The Debian package: built, installed, changed, upgraded, removed and purged.
+//! The Debian package: built, installed, configured, upgraded, removed and purged.
 
 use std::{
     fs,
@@ -12,14 +12,14 @@ use tokio::process::Command;
 use super::{BINARY, program, run, shipped, text};
 use crate::harness::Ended;
 
-/// A package, and a system of its own to install it in.
+/// A package, and a folder as the root of its installation.
 struct Installation {
     folder: TempDir,
     package: PathBuf,
 }
 
-/// Builds the package in this folder, from the binary that is tested: how fast that is does not matter
-/// here. Further arguments are cargo-deb's.
+/// Builds the package in this folder with the binary of the tests, because its speed does not
+/// matter here. `arguments` are further arguments of cargo-deb.
 pub async fn build(target: &Path, arguments: &[&str]) -> PathBuf {
     let binary = target.join("release/vobiz-exporter");
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
@@ -47,7 +47,8 @@ impl Installation {
             fs::create_dir_all(database.join(part)).unwrap();
         }
         fs::write(database.join("status"), "").unwrap();
-        // On a machine where the exporter is a service, that one is not ours to restart.
+        // Stubs replace these programs, because the test must not restart an exporter of this
+        // machine.
         let stubs = folder.path().join("stubs");
         fs::create_dir(&stubs).unwrap();
         for name in ["systemctl", "deb-systemd-invoke"] {
@@ -72,7 +73,7 @@ impl Installation {
         root.push(self.path(""));
         let output = Command::new(program("dpkg"))
             .arg(root)
-            // There is nothing in this system but the package, and its scripts run outside of it.
+            // The root has no other packages, and the maintainer scripts run outside of it.
             .args([
                 "--force-depends",
                 "--force-script-chrootless",
@@ -87,7 +88,7 @@ impl Installation {
         assert!(output.status.success(), "{action}: {output:?}");
     }
 
-    /// Follows what the manual page of the program refers to.
+    /// Checks every manual page that the manual page of the program names.
     async fn every_page_that_is_referred_to_is_there(&self) {
         let page = async |name: &str| {
             let file = self.path(&format!("usr/share/man/man1/{name}.1.gz"));
@@ -182,7 +183,7 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
         "{loaded:?}"
     );
 
-    // Another installation is what an upgrade does.
+    // Installing the package again has the effect of an upgrade.
     let (settings, ours) = (
         here.path("etc/vobiz-exporter/exporter.yaml"),
         "accounts: []\n",
@@ -198,7 +199,7 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
     fs::write(&token, "abc\n").unwrap();
     here.dpkg("-P", name).await;
     assert!(!settings.exists());
-    // As the document of deployment says: what somebody else has put there stays.
+    // According to the deployment document, purging keeps files that the package did not create.
     assert!(token.exists());
     assert!(!here.path("etc/default/vobiz-exporter").exists());
 }

@@ -1,4 +1,4 @@
-//! A system of its own in a container, booted with a real systemd.
+//! A container with a separate root file system, booted with a real systemd.
 
 use std::{
     fs,
@@ -14,23 +14,23 @@ use super::{
 use crate::harness::{Ended, until};
 
 pub const UNIT: &str = "vobiz-exporter.service";
-/// Mounts must spread as they do on a host, or no service gets its credentials.
+/// Without shared mounts, as on a host, systemd cannot pass credentials to services.
 const BOOT: &str = "mount --make-rshared / && exec /lib/systemd/systemd --unit=idle.target";
 
-/// A system that runs nothing by itself, with the programs of its host, a simulated vendor as a service,
-/// and the token for it.
+/// A system that starts no services. It has the programs of its host, a simulated vendor as a
+/// service, and the vendor's token.
 pub struct System {
-    // Dropped first: the engine then removes what is left.
+    // This field is dropped first, then the engine removes the remaining files.
     _container: Container,
     engine: Engine,
 }
 
-/// What becomes of the programs of the host.
+/// How the system mounts the programs of the host.
 #[derive(Debug, Clone, Copy)]
 pub enum Programs {
-    /// Nobody can change them.
+    /// The programs are read-only.
     Fixed,
-    /// They can be changed for this system, and are not for the host.
+    /// The programs can change in this system, but do not change on the host.
     Changeable,
 }
 
@@ -48,7 +48,7 @@ impl System {
         for file in ["passwd", "group", "nsswitch.conf", "ld.so.cache"] {
             fs::copy(Path::new("/etc").join(file), root.join("etc").join(file)).unwrap();
         }
-        // A system that is not booted for the first time: then it would enable services.
+        // Without a machine id, systemd would treat this as the first boot and enable services.
         fs::write(
             root.join("etc/machine-id"),
             "0123456789abcdef0123456789abcdef\n",
@@ -83,7 +83,7 @@ impl System {
         system
     }
 
-    /// Writes the shipped configuration for the vendor of this system, with more lines.
+    /// Writes the shipped configuration with the address of the vendor and with `more`.
     pub fn configure(&self, more: &str) {
         let shipped = text("deploy/systemd/exporter.yaml").replace("MA_XXXXXXXX", "MA_SIM00001");
         let vendor = "api: {base_url: \"http://127.0.0.1:10060/api/v1\"}\npoll: {interval: 5s}\n";
@@ -94,7 +94,7 @@ impl System {
         .unwrap();
     }
 
-    /// A file of this system.
+    /// The path of a file in this system.
     pub fn path(&self, file: &str) -> PathBuf {
         self.engine.folder().join("system").join(file)
     }
@@ -112,7 +112,7 @@ impl System {
         done(&mut self.engine.podman(&words)).await.out
     }
 
-    /// A property of the exporter's unit.
+    /// The value of a property of the exporter's unit.
     pub async fn shows(&self, property: &str) -> String {
         let shown = self
             .does(&format!(

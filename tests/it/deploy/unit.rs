@@ -1,29 +1,29 @@
-//! The systemd unit, before systemd's own judge.
+//! The systemd unit, checked by systemd's tools.
 
 use crate::harness::Program;
 
 use super::{BINARY, run, shipped, text};
 
 const UNIT: &str = "deploy/systemd/vobiz-exporter.service";
-/// Tenths: an exposure of 1.5 out of 10.
+/// The maximum exposure in tenths: 1.5 of 10.
 const THRESHOLD: &str = "--threshold=15";
 
 #[tokio::test]
-async fn systemd_reads_every_line_of_the_unit_without_a_word() {
+async fn systemd_accepts_every_line_of_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let judge = |text: String| {
         let file = folder.path().join("vobiz-exporter.service");
         std::fs::write(&file, text).unwrap();
         async move { run("systemd-analyze", &[&"verify", &"--man=no", &file]).await }
     };
-    // The program has to be there; it is not installed here.
+    // `systemd-analyze` requires an existing program, but the exporter is not installed here.
     let unit = text(UNIT);
     assert!(unit.contains("ExecStart=/usr/bin/vobiz-exporter "));
     let unit = unit.replace("/usr/bin/vobiz-exporter", BINARY);
     let verdict = judge(unit.clone()).await;
     let words = format!("{}{}", verdict.out, verdict.err);
     assert_eq!((verdict.code, words.as_str()), (Some(0), ""));
-    // It leaves with 0 for what it does not know, so only its words tell.
+    // The exit code is also 0 for an unknown key, so the test checks the output.
     let verdict = judge(unit.replace("ProtectHome=", "ProtectHouse=")).await;
     assert!(verdict.err.contains("ProtectHouse"), "{verdict:?}");
 }
@@ -45,7 +45,7 @@ async fn the_sandbox_leaves_an_exposure_of_one_and_a_half_at_most() {
 }
 
 #[test]
-fn the_unit_waits_for_readiness_watches_and_hands_the_token_over() {
+fn the_unit_has_readiness_watchdog_and_credential() {
     let unit = text(UNIT);
     for line in [
         "Type=notify",
@@ -63,8 +63,7 @@ fn the_unit_waits_for_readiness_watches_and_hands_the_token_over() {
     assert!(unit.contains("--config.file=/etc/vobiz-exporter/exporter.yaml $ARGS"));
 }
 
-/// What a shell makes of the environment file is what systemd makes of it: it holds nothing but
-/// plain assignments.
+/// A shell reads the environment file as systemd does, because the file has only plain assignments.
 #[tokio::test]
 async fn the_shipped_configuration_is_valid_with_the_flags_of_the_environment_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The Debian package under a real systemd, from the first installation to the removal, with an upgrade to
-//! a next version in between: `make test-container`, as root.
+//! The Debian package with a real systemd: installation, upgrade to a later version, removal. Run
+//! it with `make test-container`, as root.
 
 use std::{
     fs,
@@ -14,10 +14,11 @@ use super::{
 
 const SETTINGS: &str = "etc/vobiz-exporter/exporter.yaml";
 const NEXT: &str = "9.9.9-1";
-/// What the next version's example says and this one's does not.
+/// A line that only the example configuration of the later version has.
 const REMARK: &str = "# A setting that only the next version has.\n";
 
-/// The next version: the same program, another number, and another example of a configuration.
+/// Builds a later version: the same program with another version number and another example
+/// configuration.
 async fn next(folder: &Path) -> PathBuf {
     let package = build(&folder.join("next"), &["--deb-version", NEXT]).await;
     let parts = folder.join("parts");
@@ -33,7 +34,7 @@ async fn next(folder: &Path) -> PathBuf {
     package
 }
 
-/// A system that knows of no package yet, with both versions in `/opt`.
+/// A system without packages. Both versions of the package are in `/opt`.
 async fn system() -> System {
     let system = System::boot(Programs::Changeable).await;
     for part in ["info", "updates", "triggers"] {
@@ -44,12 +45,13 @@ async fn system() -> System {
     let first = build(&folder.path().join("first"), &[]).await;
     fs::copy(first, system.path("opt/first.deb")).unwrap();
     fs::copy(next(folder.path()).await, system.path("opt/next.deb")).unwrap();
-    // On a machine that builds containers, packages may be forbidden to start services.
+    // A container image can contain a policy that prevents packages from starting services.
     system.does("rm -f /usr/sbin/policy-rc.d").await;
     system
 }
 
-/// Installs as unattended upgrades do, in a system that has nothing that could be depended on.
+/// Installs with the options of unattended upgrades. Dependencies are not checked, because the
+/// system has no packages.
 async fn install(system: &System, package: &str) {
     let options = "--force-depends --force-confdef --force-confold";
     system
@@ -65,7 +67,7 @@ async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
     system.until_it_shows("UnitFileState", "disabled").await;
     system.until_it_shows("ActiveState", "inactive").await;
 
-    // As the document of deployment says.
+    // These steps follow the deployment document.
     system.configure("");
     let ours = fs::read_to_string(system.path(SETTINGS)).unwrap();
     system.does("systemctl start vendor").await;
@@ -93,7 +95,7 @@ async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
     system.until_it_shows("UnitFileState", "enabled").await;
     system.until_it_shows("Result", "success").await;
 
-    // Somebody has stopped it: then it stays so, whatever is installed.
+    // An upgrade must not start a service that an operator has stopped and disabled.
     system.does("systemctl disable --now vobiz-exporter").await;
     install(&system, "first").await;
     system.until_it_shows("UnitFileState", "disabled").await;

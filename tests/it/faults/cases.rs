@@ -1,4 +1,4 @@
-//! The faults, and how each must be outcome.
+//! The faults and the expected outcome of each.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,28 +7,28 @@ use vobiz_simulator::{Count, Effect, ErrorBody, Fault, PageFault, Reply, RetryAf
 
 use super::PAGES;
 
-/// What Prometheus must see of a fault.
+/// The expected metrics during a fault.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome {
-    /// The account is down for this reason, and its last snapshot stays.
+    /// The account is down for this reason, and its last snapshot is still shown.
     Down(&'static str),
-    /// One walk fails for this reason, and the next is good; the snapshot stays.
+    /// One walk fails for this reason, and the next walk succeeds. The snapshot is still shown.
     FailedOnce(&'static str),
-    /// A request is repeated; the account stays up.
+    /// A request is repeated, and the account is still up.
     Retried,
-    /// The walk waits for a confirmation; the account stays up.
+    /// The walk waits for a confirmation, and the account is still up.
     Confirming,
-    /// No effect.
+    /// The fault has no visible effect.
     Unaffected,
 }
 
 use Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected};
 
-/// A fault, on an account of its own.
+/// A fault, which has a separate account.
 pub struct Case {
     pub name: String,
     pub outcome: Outcome,
-    /// Active at the same time; empty: the vendor stops.
+    /// Faults that are active at the same time. If the list is empty, the vendor stops instead.
     pub faults: Vec<Fault>,
 }
 
@@ -48,7 +48,7 @@ fn effect(effect: Effect) -> [Fault; 1] {
     [Fault::new(effect)]
 }
 
-/// Responses with an error status, in every form of body.
+/// Error responses with every form of body.
 fn error_statuses() -> Vec<Case> {
     let forms = [
         ("object", ErrorBody::Object),
@@ -94,7 +94,7 @@ fn error_statuses() -> Vec<Case> {
     cases
 }
 
-/// 429 with every form of `Retry-After`.
+/// Responses of status 429 with every form of `Retry-After`.
 fn throttles() -> Vec<Case> {
     let date = |seconds| RetryAfter::Date(SignedDuration::from_secs(seconds));
     let once = |retry| [Fault::throttled(retry).once()];
@@ -142,7 +142,7 @@ fn transport() -> Vec<Case> {
         ),
         case("stall", Down("timeout"), effect(Effect::StallAfter(100))),
         case("reset", Down("network"), effect(Effect::Reset)),
-        // Every connection has been idle: the next one is tried at once.
+        // The connection was idle, so the exporter sends the request again at once.
         case("reset-once", Unaffected, [Fault::new(Effect::Reset).once()]),
         case(
             "reset-midway",
@@ -219,7 +219,7 @@ fn confusing_responses() -> Vec<Case> {
     cases
 }
 
-/// Complete lists that need a confirmation, and odd ones that need none.
+/// Complete lists that need a confirmation, and unusual lists that need none.
 fn odd_lists() -> Vec<Case> {
     let unregistered = || Fault::page(PageFault::Unregistered);
     let nothing = r#"{"meta":{"limit":5,"offset":0,"total_count":0},"objects":[]}"#;
@@ -235,7 +235,7 @@ fn odd_lists() -> Vec<Case> {
             FailedOnce("server_error"),
             [
                 unregistered().times(PAGES),
-                // The next walk, and its only retry.
+                // These errors fail the next walk: its first request and the only retry.
                 Fault::status(500).after(PAGES).times(2),
             ],
         ),
@@ -257,7 +257,7 @@ fn odd_lists() -> Vec<Case> {
     ]
 }
 
-/// Redirects to another host and to this one.
+/// Redirects to another host and to the same host.
 fn redirects(other_host: SocketAddr) -> Vec<Case> {
     let location = |host: &str| format!("{host}/api/v1/Account/MA_X/Endpoint");
     let redirect = |status, location| effect(Effect::Redirect { status, location });
@@ -274,7 +274,7 @@ fn redirects(other_host: SocketAddr) -> Vec<Case> {
     cases
 }
 
-/// All cases; the redirects lead to `other_host`.
+/// All cases. Redirects to another host lead to `other_host`.
 pub fn all(other_host: SocketAddr) -> Vec<Case> {
     let mut cases = error_statuses();
     cases.extend(throttles());

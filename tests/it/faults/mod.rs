@@ -1,5 +1,5 @@
-//! Every fault of the vendor: its metrics, the snapshot that stays, and the recovery after the next
-//! good walk.
+//! Every fault of the vendor: its metrics, the snapshot during the fault, and the recovery in the
+//! next successful walk.
 
 mod cases;
 mod rows;
@@ -24,18 +24,18 @@ use self::cases::{
 };
 use crate::harness::{Exporter, Scrape, accounts_config, auth_id, listed, once, plan, vendor};
 
-/// Endpoints of each account: enough for three pages.
+/// The number of endpoints of each account, which gives three pages.
 const ENDPOINTS: usize = 12;
-/// Requests of an undisturbed walk over them, at five rows a page.
+/// The number of list requests in a walk without faults, with five rows on a page.
 const PAGES: u64 = 3;
 const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 3s, \
                         max_page_bytes: 64KiB, max_concurrent_requests: 200";
-/// Long, so that no data is withdrawn on a busy machine.
+/// So long that no data is withdrawn, even on a busy machine.
 const LONG_MAX_AGE: &str = "poll: {max_age: 60s}";
-/// Limit for all cases.
+/// The time limit for all cases together.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Another host, which must never receive a connection, and its number of connections.
+/// Starts another host that counts its connections. No connection is allowed.
 async fn other_host() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("loopback has a free port");
@@ -54,12 +54,12 @@ async fn other_host() -> (SocketAddr, Arc<AtomicUsize>) {
 enum Phase {
     /// Before the first walk.
     Start,
-    /// The fault is active; `before` is the scrape before it.
+    /// The fault is active. `before` is the scrape before the fault.
     Faulty {
         before: Scrape,
         planned: Vec<FaultId>,
     },
-    /// The fault has ended, and the account was down.
+    /// The fault has ended after the account was down.
     Repaired { before: Scrape },
     /// The case has ended.
     Done,
@@ -68,7 +68,7 @@ enum Phase {
 /// The simulated vendors of all accounts.
 struct Vendors {
     vendor: Vendor,
-    /// The vendor of the account whose vendor stops; `Err` while it is stopped.
+    /// The vendor of the case without faults. It is `Err` while this vendor is stopped.
     second: Result<Vendor, (SocketAddr, World)>,
 }
 
@@ -107,7 +107,7 @@ impl Vendors {
     }
 }
 
-/// The label values of a counter that have grown for the account.
+/// The values of the label `by` for which a counter of the account has increased.
 fn grown<'a>(
     name: &str,
     by: &str,
@@ -123,15 +123,15 @@ fn grown<'a>(
         .collect()
 }
 
-/// Whether no walk of the account is active now or within two seconds. A fault that starts during a walk
-/// might not fail it.
+/// Whether no walk of the account runs now or starts within two seconds. A fault that starts during
+/// a walk might not affect it.
 fn is_between_walks(account: &str, now: &Scrape) -> bool {
     let walked = now.last_success(account).expect("a good walk");
     let age = Clock::system().now().as_seconds() - walked;
     now.up(account) == Some(1.0) && age < 2.5
 }
 
-/// Whether the scrape shows the outcome of the case. Panics on a wrong one.
+/// Whether the scrape shows the outcome of the case. Panics on a different outcome.
 fn shows_outcome(case: &Case, before: &Scrape, now: &Scrape) -> bool {
     let account = case.name.as_str();
     let failures = grown("vobiz_walk_failures_total", "reason", account, before, now);
@@ -291,7 +291,7 @@ async fn an_account_that_never_succeeded_has_a_reason_and_nothing_else() {
             at(format!("https://127.0.0.1:{port}/api/v1")),
             &["network"],
         ),
-        // Without a name server, the time for connecting ends first.
+        // If the name server does not respond, the connect time-out applies first.
         (
             "no-such-name",
             at("http://nonexistent.invalid/api/v1".to_owned()),

@@ -1,4 +1,4 @@
-//! Rows and clocks that are wrong, in answers that are right.
+//! Invalid rows and wrong clocks in successful responses.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use vobiz_simulator::{
 use crate::harness::{accounts_config, auth_id, label, listed, once, plan};
 
 #[tokio::test]
-async fn a_hostile_row_costs_itself_at_most() {
+async fn a_hostile_row_affects_no_other_row() {
     let rows = hostile_rows();
     let mut world = World::new(START, 7);
     world.settle(plan("hostile", 45));

@@ -1,4 +1,4 @@
-//! HTTP as seen from outside, down to the bytes.
+//! An HTTP client that gives access to the raw bytes of a response.
 
 use std::{
     fmt::Write,
@@ -12,17 +12,17 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// An answer as it came.
+/// A received response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
     /// The status line and the headers.
     pub head: String,
-    /// The body as it was sent, packed or not.
+    /// The body as received, which may be compressed.
     pub body: Vec<u8>,
 }
 
-/// A client that has seen the beginning of an answer and takes no more of it for the time being.
+/// A client that has read the beginning of a response and then stops reading.
 pub struct SlowReader {
     stream: TcpStream,
     begun: Vec<u8>,
@@ -42,7 +42,7 @@ impl Answer {
         }
     }
 
-    /// The value of a header.
+    /// The value of a header. Fails if the header occurs twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let headers = self.head.lines().filter_map(|line| line.split_once(": "));
         let mut values = headers.filter_map(|(has, value)| (has == name).then_some(value));
@@ -55,7 +55,7 @@ impl Answer {
         value
     }
 
-    /// The body, unpacked where it was packed.
+    /// The body, decompressed if necessary.
     pub fn text(&self) -> String {
         let mut text = String::new();
         match self.header("content-encoding") {
@@ -75,7 +75,7 @@ impl Answer {
     }
 }
 
-/// Asks and reads to the end.
+/// Sends a request and reads the complete response.
 pub async fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     send(&mut stream, method, path, headers).await;
@@ -84,7 +84,7 @@ pub async fn ask(address: &str, method: &str, path: &str, headers: &[(&str, &str
     Answer::read(&answer)
 }
 
-/// `GET` without further headers.
+/// Sends a `GET` request without further headers.
 pub async fn get(address: &str, path: &str) -> Answer {
     ask(address, "GET", path, &[]).await
 }
@@ -95,7 +95,7 @@ pub async fn is_closed(address: &str) -> bool {
 }
 
 async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str, &str)]) {
-    // Nobody needs to answer version 1.0 in chunks, and the connection ends with the answer.
+    // A response to HTTP/1.0 is not chunked and ends with the connection.
     let mut request = format!("{method} {path} HTTP/1.0\r\nHost: exporter\r\n");
     for (name, value) in headers {
         write!(request, "{name}: {value}\r\n").expect("a string takes every write");
@@ -106,7 +106,7 @@ async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str
 }
 
 impl SlowReader {
-    /// Asks for a page that is larger than what the sockets of both sides hold.
+    /// Requests a page that is larger than the socket buffers of both sides.
     pub async fn ask(address: &str, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -121,7 +121,7 @@ impl SlowReader {
         Self { stream, begun }
     }
 
-    /// Takes the rest.
+    /// Reads the rest of the response.
     pub async fn finish(mut self) -> Answer {
         let rest = self.stream.read_to_end(&mut self.begun).await;
         rest.expect("it goes on");

@@ -1,4 +1,4 @@
-//! The exporter as a process.
+//! Runs the exporter as a process.
 
 use std::process::{Output, Stdio};
 
@@ -12,7 +12,7 @@ use super::{Scrape, Written, signal, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
 
-/// A running exporter. It is killed when the story ends, however it ends.
+/// A running exporter. The process is killed when the value is dropped.
 pub struct Exporter {
     child: Child,
     _folder: tempfile::TempDir,
@@ -26,7 +26,7 @@ pub struct Finished {
     pub log: String,
 }
 
-/// Runs the binary to its end with `configuration` as its file (none if empty).
+/// Runs the program until it ends, with this configuration file. An empty text gives no file.
 pub async fn run(configuration: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     command(&folder, configuration, arguments)
@@ -41,7 +41,7 @@ pub(super) fn command(
     arguments: &[&str],
 ) -> Command {
     let mut command = Command::new(BINARY);
-    // What the machine has set must not change a story.
+    // Environment variables of this machine must not change the result of a test.
     command
         .env_clear()
         .kill_on_drop(true)
@@ -56,12 +56,12 @@ pub(super) fn command(
 }
 
 impl Exporter {
-    /// Starts on a free port with `configuration` as its file, and waits until it listens.
+    /// Starts an exporter with this configuration file on a free port, and waits until it listens.
     pub async fn start(configuration: &str) -> Self {
         Self::start_with(configuration, &[]).await
     }
 
-    /// The same with further arguments.
+    /// Starts an exporter with this configuration file and further arguments.
     pub async fn start_with(configuration: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = command(&folder, configuration, arguments);
@@ -89,27 +89,27 @@ impl Exporter {
         }
     }
 
-    /// `HOST:PORT`.
+    /// The address as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Everything logged so far.
+    /// All log lines until now.
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// Its process id.
+    /// The process id of the exporter.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    /// Status, head and body of an answer, unpacked from nothing: no encoding is accepted.
+    /// Status, head and body of a response. The request accepts no compression.
     pub async fn get(&self, path: &str) -> (u16, String, String) {
         self.request("GET", path, "").await
     }
 
-    /// The same with another method and more header lines (each ended by `\r\n`).
+    /// Sends a request with another method and further header lines, each ended by `\r\n`.
     pub async fn request(&self, method: &str, path: &str, head: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(&self.address).await.expect("it listens");
         let request = format!(
@@ -134,24 +134,24 @@ impl Exporter {
         )
     }
 
-    /// What Prometheus would read now.
+    /// The samples that Prometheus would receive now.
     pub async fn scrape(&self) -> Scrape {
         let (status, _, body) = self.get("/metrics").await;
         assert_eq!(status, 200);
         Scrape::read(&body)
     }
 
-    /// Scrapes until `seen` likes what it sees.
+    /// Scrapes repeatedly until `seen` accepts a scrape, and returns this scrape.
     pub async fn until(&self, what: &str, seen: impl Fn(&Scrape) -> bool) -> Scrape {
         until(what, || async { Some(self.scrape().await).filter(&seen) }).await
     }
 
-    /// Sends a signal.
+    /// Sends a signal to the process.
     pub async fn signal(&self, name: &str) {
         signal(self.pid(), name).await;
     }
 
-    /// Ends it with SIGTERM and waits.
+    /// Ends the exporter with SIGTERM and waits for its end.
     pub async fn terminate(mut self) -> Finished {
         self.signal("TERM").await;
         let status = tokio::time::timeout(std::time::Duration::from_secs(12), self.child.wait());

@@ -1,28 +1,29 @@
-//! The structure of an exposition: families, and which samples stand in them.
+//! The structure of an exposition: its families and their samples.
 
-/// A family as it stands in an exposition.
+/// One metric family in an exposition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// The name in its `TYPE` line.
+    /// The name of the family in its `TYPE` line.
     pub name: String,
     pub kind: String,
     pub help: String,
-    /// `UNIT`, which only `OpenMetrics` has.
+    /// The `UNIT` metadata, which only `OpenMetrics` has.
     pub unit: Option<String>,
     pub samples: Vec<Sample>,
 }
 
-/// A line with a value.
+/// One sample line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub name: String,
-    /// Names of labels with values as they are written.
+    /// The names of the labels, and the values in their escaped form.
     pub labels: Vec<(String, String)>,
     pub line: String,
 }
 
 impl Family {
-    /// Reads both text formats. Panics where a family stands twice, or a sample outside of its own.
+    /// Parses both text formats. Panics if a family occurs twice, or if a sample is outside of its
+    /// family.
     pub fn read(text: &str) -> Vec<Self> {
         let mut families: Vec<Self> = Vec::new();
         for line in text.lines() {
@@ -65,7 +66,7 @@ impl Family {
         }
     }
 
-    /// Whether a sample of this name may stand here, in either format.
+    /// Whether a sample of this name belongs to the family in one of the two formats.
     fn owns(&self, sample: &str) -> bool {
         let suffix = sample.strip_prefix(self.name.as_str());
         match self.kind.as_str() {

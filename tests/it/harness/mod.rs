@@ -1,5 +1,5 @@
-//! The harness of all tests: the simulated vendor in this process, the exporter as the binary that
-//! users run, and what Prometheus would see of it.
+//! The common parts of all tests: the simulated vendor in the test process, the exporter as its
+//! program, and the samples that Prometheus would receive.
 
 mod ask;
 mod exporter;
@@ -23,15 +23,15 @@ use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration
 
 use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 
-/// No story waits longer for anything, unless it says so.
+/// The time limit for most waits of a test.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks again until the answer is there; panics with `what` when it does not come.
+/// Calls `ask` repeatedly until it returns a value. After the time limit it panics with `what`.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
     until_within(TIMEOUT, what, ask).await
 }
 
-/// The same for a story that takes longer.
+/// Calls `ask` repeatedly until it returns a value, with another time limit.
 pub async fn until_within<T, F: Future<Output = Option<T>>>(
     timeout: Duration,
     what: &str,
@@ -50,8 +50,8 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(
         .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
-/// A configuration with one account, `main`, on this vendor, walked as often as is allowed.
-/// `more` are further lines of the file, at its top level.
+/// A configuration with one account, `main`, on this vendor, polled at the shortest interval.
+/// `more` has further lines at the top level of the file.
 pub fn configuration(vendor: &Vendor, more: &str) -> String {
     let (base_url, auth_id, token) = (vendor.base_url(), TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
     format!(
@@ -62,7 +62,7 @@ pub fn configuration(vendor: &Vendor, more: &str) -> String {
     )
 }
 
-/// The auth id of the account that stories call `name`.
+/// The auth id of the account that the tests call `name`.
 pub fn auth_id(name: &str) -> String {
     format!("MA_{name}")
 }
@@ -71,17 +71,17 @@ fn token(name: &str) -> String {
     format!("token-of-{name}")
 }
 
-/// The account that stories call `name`, in which something happens all the time.
+/// The plan of an account with simulated events.
 pub fn lively(name: &str, endpoints: usize) -> AccountPlan {
     AccountPlan::new(auth_id(name), token(name), endpoints)
 }
 
-/// The same, in which nothing happens by itself.
+/// The plan of an account without simulated events.
 pub fn plan(name: &str, endpoints: usize) -> AccountPlan {
     lively(name, endpoints).still()
 }
 
-/// A vendor with these accounts, each planned by [`plan`] with so many endpoints.
+/// A vendor with these accounts, each with its number of endpoints and without simulated events.
 pub async fn vendor<'a>(accounts: impl IntoIterator<Item = (&'a str, usize)>) -> Vendor {
     let mut world = World::new(START, 7);
     for (name, endpoints) in accounts {
@@ -91,15 +91,15 @@ pub async fn vendor<'a>(accounts: impl IntoIterator<Item = (&'a str, usize)>) ->
     vendor.expect("loopback has a free port")
 }
 
-/// Walks every account once and reads what is printed.
+/// Walks every account once with `--once` and parses the printed samples.
 pub async fn once(configuration: &str) -> Scrape {
     let output = run(configuration, &["--once"]).await;
     assert_ne!(output.status.code(), Some(2), "{output:?}");
     Scrape::read(&String::from_utf8(output.stdout).expect("an exposition is UTF-8"))
 }
 
-/// A configuration with these accounts, planned by [`plan`], walked as often as is allowed. `api`
-/// are further keys of that section. An account may bring further keys of its own.
+/// A configuration with these accounts of [`plan`], polled at the shortest interval. `api` has
+/// further keys of the section `api`, and each account can have further keys.
 pub fn accounts_config<'a>(
     vendor: &Vendor,
     api: &str,
@@ -122,7 +122,7 @@ pub fn accounts_config<'a>(
     text
 }
 
-/// The endpoints of an account as the vendor's list has them: id, and whether it is registered.
+/// The endpoints in the vendor's list: the id, and whether the endpoint is registered.
 pub fn listed(vendor: &Vendor, auth_id: &str) -> BTreeMap<String, Option<bool>> {
     vendor.edit(|world| {
         let account = world.account(auth_id).expect("the vendor has the account");

@@ -1,4 +1,4 @@
-//! The binary in any of its tasks, with arguments, variables and what it prints.
+//! Runs the program with any arguments and environment variables, and collects its output.
 
 use std::{
     process::{Output, Stdio},
@@ -14,13 +14,13 @@ use tokio::{
 
 use super::{TIMEOUT, exporter::command, until};
 
-/// The binary, ready to be run or started.
+/// The program with its arguments, before its start.
 pub struct Program {
     command: Command,
     folder: tempfile::TempDir,
 }
 
-/// The binary while it runs. It is killed when the story ends, however it ends.
+/// A running program. The process is killed when the value is dropped.
 pub struct Process {
     child: Child,
     out: Written,
@@ -28,7 +28,7 @@ pub struct Process {
     _folder: tempfile::TempDir,
 }
 
-/// How a process has ended, and all that it wrote.
+/// The exit code of a process and its complete output.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -36,32 +36,33 @@ pub struct Ended {
     pub err: String,
 }
 
-/// What a process has written so far, and the task that reads it.
+/// The output of a process until now, and the task that reads it.
 pub struct Written {
     text: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
 }
 
 impl Program {
-    /// With these arguments, without a configuration file, and with no variable set.
+    /// Creates a program with these arguments, without a configuration file and without environment
+    /// variables.
     pub fn new(arguments: &[&str]) -> Self {
         Self::configured("", arguments)
     }
 
-    /// The same with `configuration` as its file (none if empty).
+    /// Creates a program with this configuration file. An empty text gives no file.
     pub fn configured(configuration: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let command = command(&folder, configuration, arguments);
         Self { command, folder }
     }
 
-    /// With a variable set.
+    /// Sets an environment variable.
     pub fn set(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Started by a shell that has done this first, such as `umask 077`.
+    /// Starts the program from a shell that first runs `setup`, such as `umask 077`.
     pub fn after(mut self, setup: &str) -> Self {
         let plain = self.command.as_std();
         let mut shell = Command::new("/bin/sh");
@@ -75,13 +76,13 @@ impl Program {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs the program until it ends.
     pub async fn run(mut self) -> Ended {
         let output = timeout(TIMEOUT, self.command.output()).await;
         output.expect("it ends").expect("it can be run").into()
     }
 
-    /// Starts it.
+    /// Starts the program.
     pub fn start(mut self) -> Process {
         let mut child = self
             .command
@@ -100,25 +101,25 @@ impl Program {
 }
 
 impl Process {
-    /// Standard output so far.
+    /// The standard output until now.
     pub fn out(&self) -> String {
         self.out.text()
     }
 
-    /// Standard error so far.
+    /// The standard error until now.
     pub fn err(&self) -> String {
         self.err.text()
     }
 
-    /// Waits until what was written to standard error holds `words`.
+    /// Waits until the standard error contains `words`.
     pub async fn says(&self, words: &str) {
         let said = || async { self.err().contains(words).then_some(()) };
         until(words, said).await;
     }
 
-    /// Waits until it listens at so many addresses, and gives them as `HOST:PORT`.
+    /// Waits until the program listens on `count` addresses, and returns them as `HOST:PORT`.
     pub async fn listens(&self, count: usize) -> Vec<String> {
-        // `address=HOST:PORT` or `"address":"HOST:PORT"`.
+        // The log has `address=HOST:PORT` or `"address":"HOST:PORT"`.
         let address = |line: &str| {
             let (_, address) = line.split_once("address")?;
             let address = address.trim_start_matches(['=', ':', '"']);
@@ -133,12 +134,12 @@ impl Process {
         .await
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub async fn signal(&self, name: &str) {
         signal(self.child.id().expect("it runs"), name).await;
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub async fn ended(mut self) -> Ended {
         let status = timeout(TIMEOUT, self.child.wait()).await;
         let status = status.expect("it ends").expect("it can be waited for");
@@ -151,13 +152,13 @@ impl Process {
 }
 
 impl Written {
-    /// Reads from now on.
+    /// Starts to read a stream.
     pub fn by(mut stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
         let collected = Arc::clone(&text);
         let reader = tokio::spawn(async move {
             let mut bytes = Vec::new();
-            // Text may be cut anywhere, so only whole lines are handed on.
+            // A read can end within a character, so only complete lines are decoded.
             while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
                 let lines = bytes.iter().rposition(|byte| *byte == b'\n');
                 let lines = bytes.drain(..lines.map_or(0, |last| last + 1));
@@ -170,12 +171,12 @@ impl Written {
         Self { text, reader }
     }
 
-    /// All lines so far.
+    /// All lines until now.
     pub fn text(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 
-    /// Everything, once the writer is gone.
+    /// The complete output, when the writer has closed the stream.
     pub async fn whole(self) -> String {
         self.reader.await.expect("the reader does not fail");
         std::mem::take(&mut self.text.lock().unwrap())
@@ -192,7 +193,7 @@ impl From<Output> for Ended {
     }
 }
 
-/// Sends a signal to a process of ours.
+/// Sends a signal to a process that the test has started.
 pub async fn signal(pid: u32, name: &str) {
     let pid = pid.to_string();
     let sent = Command::new("kill").args(["-s", name, &pid]).status().await;

@@ -1,4 +1,4 @@
-//! A real Prometheus.
+//! Runs a real Prometheus.
 
 use std::{fmt::Write, process::Stdio, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 
 use super::{Generation, Written, get, signal, until};
 
-/// A Prometheus that scrapes one exporter each second. It ends with the story.
+/// A Prometheus that scrapes each second. The process is killed when the value is dropped.
 pub struct Prometheus {
     process: Child,
     folder: tempfile::TempDir,
@@ -17,13 +17,13 @@ pub struct Prometheus {
 /// One result of an instant query.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// The labels, as an object.
+    /// The labels as a JSON object.
     pub labels: Value,
     pub value: f64,
 }
 
 impl Prometheus {
-    /// Starts on a free port and waits until it answers.
+    /// Starts a Prometheus that scrapes `target`, on a free port, and waits until it responds.
     pub async fn scraping(generation: Generation, target: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let configuration = format!(
@@ -33,8 +33,8 @@ impl Prometheus {
         Self::start(generation, folder, &configuration, &[]).await
     }
 
-    /// A Prometheus 2 with another configuration and further arguments. Its files, such as rules, lie
-    /// in `folder` already, and so may blocks of old data, in `data`.
+    /// Starts a Prometheus 2 with this configuration and further arguments. `folder` already has
+    /// its other files, such as rules, and may have blocks of old data in `data`.
     pub async fn configured(
         folder: tempfile::TempDir,
         configuration: &str,
@@ -80,33 +80,34 @@ impl Prometheus {
         }
     }
 
-    /// `HOST:PORT`.
+    /// The address as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Lets it read its configuration and its rules again.
+    /// Makes Prometheus reload its configuration and its rules.
     pub async fn reload(&self) {
         signal(self.process.id().expect("it runs"), "HUP").await;
     }
 
-    /// The processor time that it has taken so far, to a hundredth of a second.
+    /// The processor time that the process has used, to a hundredth of a second.
     pub fn processor_time(&self) -> Duration {
         let id = self.process.id().expect("it runs");
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-        // The name may hold anything; behind it, fields count from the third.
+        // The process name may contain any character. After it, the fields are counted from the
+        // third.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();
         Duration::from_millis(10 * ticks)
     }
 
-    /// Its folder.
+    /// The folder of this Prometheus.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// The `data` of an answer of its API.
+    /// The `data` of an API response.
     pub async fn api(&self, path: &str) -> Value {
         let answer = get(&self.address, &format!("/api/v1/{path}")).await;
         let mut answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
@@ -114,13 +115,13 @@ impl Prometheus {
         answer["data"].take()
     }
 
-    /// What an expression is worth now.
+    /// The result of an instant query now.
     pub async fn query(&self, expression: &str) -> Vec<Sample> {
         self.samples(&format!("query?query={}", encoded(expression)))
             .await
     }
 
-    /// What an expression was worth at a time, in Unix seconds.
+    /// The result of an instant query at this time, in Unix seconds.
     pub async fn query_at(&self, expression: &str, time: f64) -> Vec<Sample> {
         self.samples(&format!("query?query={}&time={time}", encoded(expression)))
             .await
@@ -136,7 +137,7 @@ impl Prometheus {
         results.iter().map(sample).collect()
     }
 
-    /// What an expression was worth over a range of Unix seconds, by series: time and value.
+    /// The result of a range query in Unix seconds: the pairs of time and value of each series.
     pub async fn range(
         &self,
         expression: &str,
@@ -156,7 +157,7 @@ impl Prometheus {
         results.iter().map(series).collect()
     }
 
-    /// Asks until the result pleases.
+    /// Repeats a query until `pleases` accepts its result.
     pub async fn until(
         &self,
         expression: &str,
@@ -169,7 +170,7 @@ impl Prometheus {
         .await
     }
 
-    /// Asks until the result is one sample of this value.
+    /// Repeats a query until its result is one sample with this value.
     pub async fn until_is(&self, expression: &str, value: f64) {
         self.until(
             expression,
@@ -187,7 +188,7 @@ fn encoded(expression: &str) -> String {
     encoded
 }
 
-/// Time and value.
+/// The time and the value of a sample.
 fn number(pair: &Value) -> (f64, f64) {
     let value = pair[1].as_str().unwrap().parse().unwrap();
     (pair[0].as_f64().unwrap(), value)

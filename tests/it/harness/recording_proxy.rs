@@ -10,15 +10,15 @@ use tokio::{
     },
 };
 
-/// Forwards every connection to another address and records the start of each read, which is enough
-/// for the heads of requests and responses.
+/// Forwards every connection to another address. It records the beginning of each read, which
+/// contains the heads of requests and responses.
 pub struct RecordingProxy {
     address: String,
     recorded: Arc<Mutex<String>>,
 }
 
 impl RecordingProxy {
-    /// A proxy that forwards to `target`.
+    /// Starts a proxy that forwards to `target`.
     pub async fn to(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound").to_string();
@@ -37,12 +37,12 @@ impl RecordingProxy {
         Self { address, recorded }
     }
 
-    /// The address of the proxy, as `HOST:PORT`.
+    /// The address of the proxy as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Everything recorded so far, in lower case.
+    /// All recorded text in lower case.
     pub fn recorded(&self) -> String {
         self.recorded.lock().unwrap().to_lowercase()
     }

@@ -1,17 +1,17 @@
-//! An exposition as Prometheus reads it.
+//! The samples of an exposition.
 
 use std::collections::BTreeMap;
 
-/// Samples by name and labels.
+/// All samples of an exposition, by series.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
     samples: BTreeMap<String, f64>,
-    /// The text it was read from.
+    /// The text of the exposition.
     pub text: String,
 }
 
 impl Scrape {
-    /// Reads text format 0.0.4; panics on a line that is none, and on a series that stands twice.
+    /// Parses text format 0.0.4. Panics if a line is invalid or a series occurs twice.
     pub fn read(text: &str) -> Self {
         let mut samples = BTreeMap::new();
         for line in text
@@ -31,7 +31,7 @@ impl Scrape {
         }
     }
 
-    /// The samples of a family, each with its labels as written.
+    /// The samples of a family, each with its labels as text.
     pub fn family<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
         self.samples.iter().filter_map(move |(series, value)| {
             let labels = series.strip_prefix(name)?;
@@ -39,7 +39,7 @@ impl Scrape {
         })
     }
 
-    /// The only sample of a family whose labels hold all of `labels` (each as `name="value"`).
+    /// The only sample of a family whose labels contain all of `labels`, each as `name="value"`.
     pub fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let mut found = self
             .family(name)
@@ -53,21 +53,22 @@ impl Scrape {
         Some(value)
     }
 
-    /// How many samples of a family have all of `labels`.
+    /// The number of samples in a family whose labels contain all of `labels`.
     pub fn count(&self, name: &str, labels: &[&str]) -> usize {
         self.family(name)
             .filter(|(has, _)| labels.iter().all(|label| has.contains(label)))
             .count()
     }
 
-    /// `vobiz_up` of an account.
+    /// The value of `vobiz_up` for an account.
     pub fn up(&self, account: &str) -> Option<f64> {
         self.value("vobiz_up", &[&format!("account=\"{account}\"")])
     }
 }
 
 impl Scrape {
-    /// The endpoints of an account: id, and `vobiz_endpoint_registered` where there is one.
+    /// The endpoints of an account: the id, and the value of `vobiz_endpoint_registered` if it
+    /// exists.
     pub fn endpoints(&self, account: &str) -> BTreeMap<String, Option<bool>> {
         let mut states: BTreeMap<_, _> = self
             .of_account("vobiz_endpoint_registered", account)
@@ -82,8 +83,8 @@ impl Scrape {
         shown
     }
 
-    /// Everything that comes from an account's snapshot: a failed walk does not change it, and a
-    /// withdrawal takes all of it away.
+    /// All samples from an account's snapshot. A failed walk does not change them, and a withdrawal
+    /// removes them.
     pub fn snapshot(&self, account: &str) -> BTreeMap<&str, f64> {
         const FAMILIES: [&str; 4] = [
             "vobiz_endpoint",
@@ -104,7 +105,7 @@ impl Scrape {
             .collect()
     }
 
-    /// The samples that have an account, apart for each of them. Their text is not kept.
+    /// The samples that have an account, grouped by account. The text is not kept.
     pub fn by_account(self) -> BTreeMap<String, Self> {
         let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
         for (series, value) in self.samples {
@@ -117,7 +118,7 @@ impl Scrape {
         accounts
     }
 
-    /// An account's samples of a family, each with its labels as written.
+    /// An account's samples of a family, each with its labels as text.
     pub fn of_account<'a>(
         &'a self,
         name: &'a str,
@@ -128,12 +129,12 @@ impl Scrape {
             .filter(move |(labels, _)| labels.contains(&account))
     }
 
-    /// The only sample of a family that an account has.
+    /// The only sample of a family for an account.
     pub fn only(&self, name: &str, account: &str) -> Option<f64> {
         self.value(name, &[&format!("account=\"{account}\"")])
     }
 
-    /// A counter that an account has by one more label, where it is above zero.
+    /// The values of an account's counter that are above zero, by the value of the label `by`.
     pub fn counted(&self, name: &str, account: &str, by: &str) -> BTreeMap<&str, f64> {
         let name = format!("{name}{{");
         let account = format!("account=\"{account}\"");
@@ -152,7 +153,7 @@ impl Scrape {
     }
 }
 
-/// The value of a label, as it is written.
+/// The escaped value of a label.
 pub fn label<'a>(labels: &'a str, name: &str) -> &'a str {
     let begin = format!("{name}=\"");
     let value = labels.match_indices(&begin).find_map(|(at, _)| {

@@ -1,4 +1,4 @@
-//! Programs of others that judge what the exporter writes.
+//! External programs that validate the output of the exporter.
 
 use std::{
     env,
@@ -10,9 +10,9 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::Ended;
 
-/// A program of Debian's package `prometheus`: what `variable` names, a path or a name, else
-/// `name`; a name is looked for on the path. A story that needs it fails without it: what is not
-/// judged is not right.
+/// The path of a program of Debian's package `prometheus`. The environment variable `variable` can
+/// give a path or another name. A name is searched in `PATH`. If the program is missing, the test
+/// fails, because nothing would be validated.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
     let named = PathBuf::from(env::var_os(variable).unwrap_or_else(|| name.into()));
     if named.components().count() > 1 {
@@ -29,7 +29,7 @@ pub fn tool(variable: &str, name: &str) -> PathBuf {
     })
 }
 
-/// The generations of Prometheus that people run.
+/// The supported major versions of Prometheus.
 #[derive(Debug, Clone, Copy)]
 pub enum Generation {
     Two,
@@ -37,10 +37,10 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// Both.
+    /// Both major versions.
     pub const ALL: [Self; 2] = [Self::Two, Self::Three];
 
-    /// Its server.
+    /// The path of the server.
     pub fn server(self) -> PathBuf {
         match self {
             Self::Two => tool("PROMETHEUS", "prometheus"),
@@ -48,7 +48,7 @@ impl Generation {
         }
     }
 
-    /// Its tool.
+    /// The path of promtool.
     pub fn promtool(self) -> PathBuf {
         match self {
             Self::Two => tool("PROMTOOL", "promtool"),
@@ -57,7 +57,7 @@ impl Generation {
     }
 }
 
-/// A program of the Prometheus 3 that `make setup` unpacks, or what `variable` names instead.
+/// A program of the Prometheus 3 that `make setup` unpacks, unless `variable` names another path.
 fn unpacked(variable: &str, name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/prometheus3/usr/bin");
     let named = env::var_os(variable).map_or_else(|| folder.join(name), PathBuf::from);
@@ -67,7 +67,7 @@ fn unpacked(variable: &str, name: &str) -> PathBuf {
     )
 }
 
-/// A Python that has the package `prometheus-client`, whose parser of `OpenMetrics` is strict.
+/// The path of a Python with the package `prometheus-client`, which parses `OpenMetrics` strictly.
 pub fn python() -> PathBuf {
     match env::var_os("OPENMETRICS_PYTHON") {
         Some(path) => existing(path.into(), "OPENMETRICS_PYTHON names it"),
@@ -84,7 +84,7 @@ fn existing(path: PathBuf, remedy: &str) -> PathBuf {
     path
 }
 
-/// Runs a program that reads `input`.
+/// Runs a program that reads `input` from its standard input.
 pub async fn judge(program: &Path, arguments: &[&str], input: &str) -> Ended {
     let mut child = Command::new(program)
         .args(arguments)
@@ -97,14 +97,14 @@ pub async fn judge(program: &Path, arguments: &[&str], input: &str) -> Ended {
     let mut stdin = child.stdin.take().expect("it is piped");
     let input = input.to_owned();
     let feeding = async move {
-        // A program that has seen enough closes its end.
+        // A program may close its standard input before it has read everything.
         let _ = stdin.write_all(input.as_bytes()).await;
     };
     let (output, ()) = tokio::join!(child.wait_with_output(), feeding);
     output.expect("it ends").into()
 }
 
-/// Fails unless Prometheus's own tool accepts a text and finds nothing to say about it.
+/// Fails unless promtool accepts the text without any message.
 pub async fn promtool_accepts(what: &str, text: &str) {
     let promtool = tool("PROMTOOL", "promtool");
     let verdict = judge(&promtool, &["check", "metrics"], text).await;

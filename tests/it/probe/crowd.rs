@@ -19,7 +19,7 @@ async fn two_hundred_probes_of_one_phone_are_one_request() {
     let answers = join_all(probes).await;
     assert!(answers.iter().all(|scrape| registered(scrape) == Some(1.0)));
     assert_eq!(vendor.counts().retrieve_endpoint, 1);
-    // Only a request in flight is shared.
+    // Probes share only a request that is in flight.
     vendor.heal();
     probe(&exporter, "main", &id, "30").await;
     assert_eq!(vendor.counts().retrieve_endpoint, 2);
@@ -42,7 +42,7 @@ async fn probes_above_their_share_are_throttled_and_walks_go_on() {
     let begun = Instant::now();
     let mut throttled = 0;
     let mut rounds = 0;
-    // More probes than their share during two walks.
+    // The test sends more probes than their share until two walks have ended.
     while walks(&exporter.scrape().await) < before + 2.0 {
         let ids: Vec<_> = (0..50).map(|number| format!("9{rounds}{number}")).collect();
         let asked = Instant::now();
@@ -57,7 +57,7 @@ async fn probes_above_their_share_are_throttled_and_walks_go_on() {
             of.count()
         };
         let (asked, refused) = (count("not_found"), count("throttled"));
-        // A request that is sent shortly before the deadline has no time for its response.
+        // A request that starts shortly before the deadline can miss it.
         let late = count("timeout");
         assert!(asked > 0 && late <= 1, "{asked} {refused} {late}");
         assert_eq!(asked + refused + late, answers.len());
@@ -79,7 +79,7 @@ async fn probes_above_their_share_are_throttled_and_walks_go_on() {
     assert!(all <= 4.0 * vendor_seconds(&vendor) + 1.0, "{all} requests");
 }
 
-/// Time between the first request and the last.
+/// The time between the first request and the last request, in seconds.
 fn vendor_seconds(vendor: &vobiz_simulator::Vendor) -> f64 {
     let records = vendor.requests();
     let (first, last) = (records.first().unwrap(), records.last().unwrap());

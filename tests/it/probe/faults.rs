@@ -1,4 +1,4 @@
-//! Every fault of the API during a probe: one reason, before the deadline, and no secret.
+//! Every fault of the API during a probe gives one reason before the deadline, and shows no secret.
 
 use std::{
     sync::{
@@ -14,10 +14,10 @@ use vobiz_simulator::{Effect, ErrorBody, Fault, Operation, RetryAfter};
 use super::{code, failed, path, probe, registered};
 use crate::harness::{Exporter, accounts_config, auth_id, get, listed, until, vendor};
 
-/// Part of every response of the API; no sample may repeat it.
+/// A part of every response of the API. No sample may contain it.
 const MARK: &str = "XYZZY";
 
-/// Name of the account, fault, reason, status.
+/// The name of the account, the fault, the reason and the status.
 type Case = (&'static str, Fault, &'static str, Option<f64>);
 
 fn cases(other_host: &str) -> Vec<Case> {
@@ -114,7 +114,7 @@ fn cases(other_host: &str) -> Vec<Case> {
     ]
 }
 
-/// Another host, and the number of its requests.
+/// Starts another host that counts its connections.
 async fn listen_as_other_host() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -164,7 +164,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         );
         assert_eq!(registered(&scrape), None, "{name}");
         assert!(!scrape.text.contains(MARK), "{name}: {}", scrape.text);
-        // A debug probe is a new request, which would last until the deadline if the API hangs.
+        // A debug probe sends a new request. If the API hangs, it would take until the deadline.
         let text_of_debug = if status.is_some() {
             let words = format!("{}&debug=true", path(name, id));
             get(exporter.address(), &words).await.text()

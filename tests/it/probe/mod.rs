@@ -1,4 +1,4 @@
-//! `/probe`: one endpoint, retrieved while the scrape waits.
+//! `/probe` retrieves one endpoint during the scrape.
 
 mod crowd;
 mod faults;
@@ -12,23 +12,23 @@ use vobiz_exporter::telemetry::labels::PROBE_FAILURE_REASONS;
 
 use crate::harness::{Answer, Exporter, Scrape, ask, configuration};
 
-/// The highest rate of probes.
+/// Enables probes at their highest rate.
 const ON: &str = "probe: {enabled: true, requests_per_second: 100}";
 
-/// A simulated API with so many endpoints in one account, which do not change.
+/// A vendor with one account of this many endpoints, without simulated events.
 async fn vendor_of(endpoints: usize) -> Vendor {
     let world = World::still(endpoints, 7);
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// A simulated API, and an exporter that probes it.
+/// A vendor, and an exporter that can probe it.
 async fn exporter_of(endpoints: usize) -> (Vendor, Exporter) {
     let vendor = vendor_of(endpoints).await;
     let exporter = Exporter::start(&configuration(&vendor, ON)).await;
     (vendor, exporter)
 }
 
-/// An endpoint of the test account that is registered, or is not.
+/// The id of a registered or unregistered endpoint of the test account.
 fn phone(vendor: &Vendor, registered: bool) -> String {
     vendor.edit(|world| {
         let account = world.account(TEST_ACCOUNT.auth_id).unwrap();
@@ -42,7 +42,7 @@ fn path(account: &str, id: &str) -> String {
     format!("/probe?account={account}&endpoint_id={id}")
 }
 
-/// The samples of a probe with a time-out of so many seconds.
+/// The samples of a probe with this time-out in seconds.
 async fn probe(exporter: &Exporter, account: &str, id: &str, seconds: &str) -> Scrape {
     let headers = [("X-Prometheus-Scrape-Timeout-Seconds", seconds)];
     let answer = ask(exporter.address(), "GET", &path(account, id), &headers).await;
@@ -73,7 +73,7 @@ fn read(answer: &Answer) -> Scrape {
     scrape
 }
 
-/// The reason of a failure.
+/// The reason of a failed probe.
 fn failed(scrape: &Scrape) -> Option<&'static str> {
     let is_it = |reason: &&&str| {
         let label = format!("reason=\"{reason}\"");

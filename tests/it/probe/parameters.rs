@@ -5,7 +5,7 @@ use vobiz_simulator::TEST_ACCOUNT;
 use super::{exporter_of, path, phone};
 use crate::harness::{ask, get};
 
-/// Part of every hostile parameter; no response may repeat it.
+/// A part of every hostile parameter. No response may contain it.
 const MARK: &str = "XYZZY";
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn no_id_reaches_another_path_or_is_repeated() {
             let text = answer.text();
             assert_eq!(answer.status, 400, "{id}: {text}");
             if text.is_empty() {
-                // An invalid URI is refused before its parameters are read.
+                // The server refuses an invalid URI before it reads the parameters.
                 assert!(id.contains(['<', '"']) || !id.is_ascii(), "{id}");
                 continue;
             }
@@ -66,7 +66,7 @@ async fn no_id_reaches_another_path_or_is_repeated() {
     assert!(refused > 36, "{refused}");
     assert_eq!(vendor.counts().retrieve_endpoint, 0);
     assert_eq!(vendor.counts().other, 0);
-    // A head above the limit is refused.
+    // The server refuses a request head above the size limit.
     let endless = get(exporter.address(), &path("main", &"9".repeat(100_000))).await;
     assert_eq!(endless.status, 431);
 }

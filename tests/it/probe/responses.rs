@@ -1,4 +1,4 @@
-//! Successful probes: samples and debug text.
+//! Successful probes: their samples and debug text.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -69,7 +69,7 @@ async fn a_probe_returns_the_present_state_and_not_that_of_the_last_walk() {
     );
     assert_eq!(registered(&scrape), None);
 
-    // The exporter encodes its own counters once a second.
+    // The exporter encodes its own counters only once a second.
     let operation = "operation=\"retrieve_endpoint\"";
     let handled = ["handler=\"probe\"", "code=\"200\""];
     let scrape = exporter
@@ -202,7 +202,7 @@ async fn the_debug_text_has_the_samples_and_no_secrets() {
         ] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
-        // The last part is the exposition.
+        // The exposition is the last part of the debug text.
         let (_, exposition) = text.split_once("\nexposition\n").unwrap();
         promtool_accepts("the exposition of a debug text", exposition).await;
     }
@@ -256,14 +256,14 @@ async fn a_probe_that_hangs_does_not_delay_the_shutdown() {
     assert!(hanging.await.unwrap().is_empty());
 }
 
-/// All bytes before the connection ends.
+/// All bytes until the connection ends.
 async fn read_all(address: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (name, value) = headers[0];
     let request = format!("GET {path} HTTP/1.1\r\nHost: exporter\r\n{name}: {value}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut came = Vec::new();
-    // A connection that is cut may end in a reset.
+    // A connection that is closed early may end with a reset.
     let _ = stream.read_to_end(&mut came).await;
     came
 }

@@ -1,4 +1,4 @@
-//! The example of an Alertmanager: who hears of what.
+//! The example configuration of Alertmanager: its receivers and inhibition rules.
 
 use super::shipped::{ALERTMANAGER, alerts, path, read};
 use crate::harness::{judge, tool};
@@ -61,7 +61,8 @@ fn alerts_that_routes_and_inhibitions_name_are_alerts() {
         found += 1;
     }
     assert!(found > 10, "{found}");
-    // Somebody asked to be woken for these, so nothing about the fleet or a group keeps them back.
+    // Operators want a page for each of these endpoints, so alerts about a fleet or a group do not
+    // suppress it.
     for rule in text.split("  - source_matchers:").skip(1) {
         let (source, target) = rule.split_once("target_matchers:").unwrap();
         if source.contains("Dropped") && target.contains("endpoint") {

@@ -1,4 +1,4 @@
-//! The rules name what the exporter shows, and nothing else.
+//! The rules use only metrics and labels that the exporter exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use vobiz_exporter::telemetry::catalogue::{Metric, closed_values};
 
 use super::shipped::{alerts, groups};
 
-/// Labels that Prometheus, histograms or the rules themselves add.
+/// Labels that come from Prometheus, histograms or the rules.
 const ADDED: [&str; 10] = [
     "alertname",
     "severity",
@@ -21,7 +21,7 @@ const ADDED: [&str; 10] = [
     "le",
 ];
 
-/// Every series that may be asked for, with its labels.
+/// Every series that a query may use, with its labels.
 pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     let known = Metric::ALL.iter().map(|metric| {
         let family = metric.family();
@@ -30,7 +30,7 @@ pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     known.chain([("up".to_owned(), Vec::new())]).collect()
 }
 
-/// Fails unless every series, label and closed value in a query exists.
+/// Fails unless every series, every label and every value of a closed label in a query exists.
 pub fn check(place: &str, query: &str) {
     let families = families();
     let recorded: BTreeSet<_> = groups()
@@ -77,7 +77,7 @@ fn matchers_exist(place: &str, family: &str, labels: &[&str], matchers: &str) {
 }
 
 #[test]
-fn rules_ask_only_for_what_the_exporter_shows() {
+fn rules_query_only_exported_metrics() {
     for group in groups() {
         for record in group.records {
             check(&record.name, &record.expression);
@@ -123,7 +123,7 @@ fn recorded_series_are_named_by_level_metric_and_operation_and_each_is_used() {
 }
 
 #[test]
-fn long_ranges_stand_on_recorded_series_only() {
+fn long_ranges_use_recorded_series_only() {
     let range = Regex::new(r"([a-z_:0-9]+)(?:\{[^}]*\})?\[([0-9a-z]+)\]").unwrap();
     let mut ranges = 0;
     for group in groups() {

@@ -1,5 +1,4 @@
-//! The alerts that are shipped, and what belongs to them: promtool's cases, Alertmanager's example,
-//! runbooks.
+//! The shipped alerts and their related files: promtool cases, Alertmanager's example, runbooks.
 
 mod alertmanager;
 mod catalogue;

@@ -1,4 +1,4 @@
-//! promtool judges the rules, and its cases hold on either side of Prometheus 3.
+//! promtool accepts the rules, and its cases succeed with Prometheus 2 and 3.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::harness::{Ended, Generation, judge};
 
-/// Runs promtool and fails with what it says unless it is content.
+/// Runs promtool. Fails with its output unless it succeeds.
 async fn promtool(generation: Generation, arguments: &[&str]) -> Ended {
     let ended = judge(&generation.promtool(), arguments, "").await;
     assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
@@ -16,7 +16,7 @@ async fn promtool(generation: Generation, arguments: &[&str]) -> Ended {
 }
 
 #[tokio::test]
-async fn promtool_finds_nothing_to_say_about_the_shipped_files() {
+async fn promtool_accepts_the_shipped_files() {
     let lint = ["--lint=all", "--lint-fatal"];
     let file = |file: &str| path(file).display().to_string();
     let (rules, prometheus) = (file(RULES), file(PROMETHEUS));
@@ -34,8 +34,8 @@ async fn every_case_holds_on_prometheus_2() {
     hold(Generation::Two, &folder, &files(CASES, ".yml")).await;
 }
 
-/// There a range leaves out a sample that is exactly as old as the range is long. The operator's labels,
-/// which an expression must not stumble over, come along: all cases once more would take long.
+/// In Prometheus 3, a range excludes a sample that is exactly as old as the range. The cases also
+/// get the labels of the operator, because a further run of all cases would take long.
 #[tokio::test]
 async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
 
 async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     assert!(names.len() >= 6, "{names:?}");
-    // One at a time: other stories need the machine, too.
+    // The cases run one at a time, because other tests run at the same time.
     for name in names {
         let file = folder.join(name).display().to_string();
         let ended = promtool(generation, &["test", "rules", &file]).await;
@@ -62,7 +62,8 @@ async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     }
 }
 
-/// Both directions: a firing with its rendered texts, and a list of all that fires without it.
+/// Every alert has two kinds of cases. One expects it to fire with its rendered texts. The other
+/// expects a list of firing alerts that does not contain it.
 #[test]
 fn every_alert_has_cases_in_which_it_fires_and_is_silent() {
     let cases: Vec<_> = files(CASES, ".yml")

@@ -1,4 +1,4 @@
-//! Every alert has what it promises: labels, texts, a runbook, and a line in the documentation.
+//! Every alert has labels, texts, a runbook and a line in the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,11 @@ use crate::harness::{judge, tool};
 
 const FOLDER: &str = "docs/runbooks";
 const SECTIONS: [&str; 4] = ["## Meaning", "## Impact", "## Diagnosis", "## Mitigation"];
-/// Pages of the folder that belong to no alert.
+/// Files in the folder that are no runbook of an alert.
 const OTHERS: [&str; 2] = ["README.md", "maintenance.md"];
 
-/// Where runbooks are found: in the repository that the package names, if it names one.
+/// The address of an alert's runbook: in the repository that `Cargo.toml` names, else a relative
+/// path.
 fn address(alert: &Alert) -> String {
     let page = format!("{FOLDER}/{}.md", alert.name);
     match env!("CARGO_PKG_REPOSITORY") {
@@ -93,7 +94,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 }
 
 #[tokio::test]
-async fn the_queries_of_the_runbooks_can_be_asked() {
+async fn the_queries_of_the_runbooks_are_valid() {
     let mut rules = String::from("groups:\n  - name: runbooks\n    rules:\n");
     let mut queries = 0;
     for page in files(FOLDER, ".md") {

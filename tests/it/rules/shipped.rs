@@ -1,57 +1,57 @@
-//! The shipped files, and the rules as values.
+//! The paths of the shipped files, and the parsed rules.
 
 use std::{fs, path::PathBuf};
 
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// The rules, from the root of the project.
+/// The rules, relative to the root of the repository.
 pub const RULES: &str = "deploy/prometheus/rules/vobiz-exporter.yml";
-/// Their cases.
+/// The folder of the promtool cases.
 pub const CASES: &str = "deploy/prometheus/tests";
-/// The example of a Prometheus that evaluates them.
+/// The example configuration of Prometheus.
 pub const PROMETHEUS: &str = "deploy/prometheus/prometheus.yml";
-/// The example of an Alertmanager.
+/// The example configuration of Alertmanager.
 pub const ALERTMANAGER: &str = "deploy/alertmanager/alertmanager.yml";
 
-/// A rule that gives alerts.
+/// An alerting rule.
 #[derive(Debug, Clone)]
 pub struct Alert {
     pub name: String,
     pub expression: String,
     pub labels: Vec<(String, String)>,
     pub annotations: Vec<(String, String)>,
-    /// Has it a waiting time of its own?
+    /// Whether the rule has a `for` duration.
     pub waits: bool,
 }
 
-/// A rule that gives a series.
+/// A recording rule.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub name: String,
     pub expression: String,
 }
 
-/// The rules of a group in their order.
+/// The rules of a group, in their order.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Seconds between two evaluations.
+    /// The evaluation interval in seconds.
     pub interval: u64,
     pub records: Vec<Record>,
     pub alerts: Vec<Alert>,
 }
 
-/// A file of the project.
+/// The path of a file in the repository.
 pub fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file)
 }
 
-/// Its text.
+/// The text of a file in the repository.
 pub fn read(file: &str) -> String {
     let path = path(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The files of a folder of the project that have this ending, by name.
+/// The sorted names of the files in a folder of the repository that have this ending.
 pub fn files(folder: &str, ending: &str) -> Vec<String> {
     let entries = fs::read_dir(path(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -60,14 +60,14 @@ pub fn files(folder: &str, ending: &str) -> Vec<String> {
     names
 }
 
-/// All groups of the rules.
+/// All rule groups.
 pub fn groups() -> Vec<Group> {
     let document = YamlLoader::load_from_str(&read(RULES)).unwrap().remove(0);
     let groups = document["groups"].as_vec().unwrap();
     groups.iter().map(group).collect()
 }
 
-/// All alerts.
+/// All alerting rules.
 pub fn alerts() -> Vec<Alert> {
     groups()
         .into_iter()
@@ -76,10 +76,10 @@ pub fn alerts() -> Vec<Alert> {
 }
 
 impl Alert {
-    /// A label or an annotation.
+    /// The value of a label or an annotation.
     pub fn tells(&self, name: &str) -> &str {
-        let told = self.labels.iter().chain(&self.annotations);
-        let mut values = told.filter_map(|(key, value)| (key == name).then_some(value));
+        let values = self.labels.iter().chain(&self.annotations);
+        let mut values = values.filter_map(|(key, value)| (key == name).then_some(value));
         values
             .next()
             .unwrap_or_else(|| panic!("{} has no {name}", self.name))

@@ -1,17 +1,17 @@
-//! The rules as text whose spans of time can be changed.
+//! Changes the durations in the text of rules.
 //!
-//! Spans stand in four forms only: `[10m]` and `offset 1w` in expressions and in queries of
-//! annotations, `interval: 1m` (or `group_wait:` and the like) and `keep_firing_for: 10m` of settings,
-//! and seconds written as a product, `5 * 60` or `72 * 3600`. Numbers that are no spans are never
-//! written as such a product.
+//! Durations have only four forms. Expressions and queries in annotations have `[10m]` and `offset
+//! 1w`. Settings have keys such as `interval: 1m`, `group_wait: 30s` and `keep_firing_for: 10m`.
+//! Seconds are written as a product, such as `5 * 60` or `72 * 3600`. No other number is written as
+//! such a product.
 
 use regex::{Captures, Regex};
 
 const SPAN: &str = r"(?:[0-9]+(?:ms|[smhdw]))+";
 
-/// Rules, or the settings of Prometheus or Alertmanager, at another speed: every span becomes the
-/// `by`-th part of itself. What compares settings that the exporter tells needs no change, and neither
-/// do counts and shares. Thresholds of a rate per second are not spans and stay as they are.
+/// Divides every duration in rules, or in settings of Prometheus or Alertmanager, by `by`. Rules
+/// that compare exported settings, counts or shares need no change. Thresholds of a rate per second
+/// are no durations and stay the same.
 pub fn scaled(rules: &str, by: u64) -> String {
     let written = format!(r"(\[|offset |interval: |group_wait: |keep_firing_for: )({SPAN})\b");
     let text = Regex::new(&written)
@@ -26,8 +26,8 @@ pub fn scaled(rules: &str, by: u64) -> String {
     text.into_owned()
 }
 
-/// Cases as a Prometheus of the operator sees them: there every series of a target has labels that tell
-/// where in the cluster it came from, and each instance is a pod of its own. Recorded series have none.
+/// The cases as they are with the Prometheus operator. Each scraped series gets labels of its place
+/// in the cluster, and each instance is a separate pod. Recorded series get no labels.
 pub fn in_a_cluster(cases: &str) -> String {
     let series = Regex::new(r#"(series: '[a-z_]+\{)([^}]*instance="([^"]*)")"#).unwrap();
     let text = series.replace_all(cases, |found: &Captures<'_>| {
@@ -40,7 +40,7 @@ pub fn in_a_cluster(cases: &str) -> String {
     text.into_owned()
 }
 
-/// How long a span is that is written as Prometheus does.
+/// The milliseconds of a duration in Prometheus's notation.
 pub fn milliseconds(span: &str) -> u64 {
     let parts = Regex::new(r"([0-9]+)(ms|[smhdw])").unwrap();
     let part = |found: Captures<'_>| {
@@ -58,7 +58,7 @@ pub fn milliseconds(span: &str) -> u64 {
 }
 
 #[test]
-fn spans_are_scaled_wherever_they_stand_and_nothing_else_is() {
+fn durations_are_scaled_in_every_form_and_other_numbers_are_not() {
     let rules = "interval: 1m\nexpr: x[10m] offset 167h30m > 5 * 60 and y >= 10 and 0.75 * z\n\
                  keep_firing_for: 10m";
     assert_eq!(

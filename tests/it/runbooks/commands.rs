@@ -1,4 +1,4 @@
-//! What commands show when they are run.
+//! Runs the commands of the runbooks and checks their output.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,8 @@ use super::{
     stage::Stage,
 };
 
-/// Commands that are run, by a part of them that no other has; for which account; and what they show.
+/// Each command by a unique part of its text, with the account and a pattern of the expected
+/// output.
 const SHOWN: [(&str, &str, &str); 14] = [
     (
         "http://EXPORTER:10059/ ",
@@ -73,12 +74,12 @@ const SHOWN: [(&str, &str, &str); 14] = [
 ];
 
 #[tokio::test]
-async fn every_command_of_a_runbook_shows_what_the_runbook_promises_or_has_a_known_form() {
+async fn every_runbook_command_shows_the_expected_output_or_has_a_known_form() {
     let stage = Stage::set().await;
     stage.refuse_the_token_for_a_short_time().await;
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    // Silences have a story of their own.
+    // The tests of silences run the `amtool` commands.
     for command in commands().iter().filter(|one| !one.text.contains("amtool")) {
         if !seen.insert(&command.text) {
             continue;

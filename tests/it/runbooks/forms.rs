@@ -1,4 +1,5 @@
-//! Commands that need a cluster, systemd or somebody else's repository: forms that are known to be right.
+//! Commands that need a cluster, systemd or another repository. They are compared with known
+//! commands.
 
 use std::path::Path;
 
@@ -16,13 +17,13 @@ const FORMS: [&str; 8] = [
     "systemctl status vobiz-exporter; journalctl -u vobiz-exporter -n 50",
 ];
 
-/// Is it one of these, to the letter?
+/// Whether the text is exactly one of the known commands.
 pub fn is_known(command: &str) -> bool {
     FORMS.contains(&command)
 }
 
 #[tokio::test]
-async fn every_command_is_one_for_a_shell_and_no_known_form_is_left_behind() {
+async fn every_command_is_valid_shell_and_every_known_form_is_used() {
     let all = commands();
     for command in &all {
         let judged = judge(Path::new("bash"), &["-n", "-c", &command.text], "").await;
@@ -37,7 +38,7 @@ async fn every_command_is_one_for_a_shell_and_no_known_form_is_left_behind() {
     }
 }
 
-/// The names in those forms are the ones that are shipped.
+/// The known commands use the names in the manifests and in the package.
 #[test]
 fn the_forms_name_what_the_manifests_and_the_package_name() {
     let manifests = ["deployment.yaml", "service.yaml"]

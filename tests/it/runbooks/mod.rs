@@ -1,5 +1,5 @@
-//! The commands of the runbooks: run for real against an exporter, a Prometheus and an Alertmanager, or,
-//! where they need what is not here (a cluster, systemd), held to forms that are known to be right.
+//! The commands of the runbooks. They run with a real exporter, Prometheus and Alertmanager.
+//! Commands that need a cluster or systemd are compared with known commands instead.
 
 mod commands;
 mod forms;

@@ -1,9 +1,9 @@
-//! Commands as they stand in the pages.
+//! Extracts the commands from the runbooks.
 
 use crate::rules::{files, read};
 
 const FOLDER: &str = "docs/runbooks";
-/// What a command in a sentence begins with.
+/// The programs that a command in a sentence can begin with.
 const PROGRAMS: [&str; 9] = [
     "amtool ",
     "curl ",
@@ -16,20 +16,20 @@ const PROGRAMS: [&str; 9] = [
     "VOBIZ_EXPORTER__",
 ];
 
-/// A command, and the page that it stands in.
+/// A command and the file that contains it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Command {
     pub page: String,
     pub text: String,
 }
 
-/// All commands of all pages: each line of each block for a shell, and those within sentences.
+/// All commands of all files: every line of a shell block, and commands in sentences.
 pub fn commands() -> Vec<Command> {
     let pages = files(FOLDER, ".md").into_iter();
     pages.flat_map(|page| commands_of(&page)).collect()
 }
 
-/// The commands of one page, in their order.
+/// The commands of one file, in their order.
 pub fn commands_of(page: &str) -> Vec<Command> {
     let mut found = Vec::new();
     let text = read(&format!("{FOLDER}/{page}"));
@@ -58,7 +58,7 @@ pub fn commands_of(page: &str) -> Vec<Command> {
     found.into_iter().map(command).collect()
 }
 
-/// A remark stands at a distance from its command.
+/// At least two spaces separate a comment from its command.
 fn without_remark(line: &str) -> &str {
     let end = line.find("  #").unwrap_or(line.len());
     line[..end].trim()

@@ -1,4 +1,4 @@
-//! The silences of the runbooks, in a real Alertmanager: each keeps quiet what it is meant for, and no more.
+//! The silences of the runbooks in a real Alertmanager: each silences exactly the intended alerts.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -13,10 +13,10 @@ use crate::{
     rules::{ALERTMANAGER, read},
 };
 
-/// The page that defines how `amtool` finds its Alertmanager; others refer to it.
+/// This file defines the shell function `amtool`, which all other files use.
 const MAINTENANCE: &str = "maintenance.md";
 
-/// What fires, by a short name.
+/// The firing alerts, each with a short name.
 const FIRING: [(&str, &str); 8] = [
     (
         "pune",
@@ -49,7 +49,8 @@ const FIRING: [(&str, &str); 8] = [
     ),
 ];
 
-/// What each silence keeps quiet, by a part that only it has.
+/// The short names of the alerts that each silence must match. The key is a unique part of the
+/// command.
 const QUIET: [(&str, &[&str]); 8] = [
     ("group=pune", &["pune", "pune's phone"]),
     ("alertname=VobizFleetDropped", &["fleet"]),
@@ -69,7 +70,7 @@ const QUIET: [(&str, &[&str]); 8] = [
 
 struct Operator {
     alertmanager: Alertmanager,
-    /// The function that the page begins with.
+    /// The shell function at the beginning of the file.
     prelude: String,
 }
 
@@ -77,7 +78,7 @@ impl Operator {
     async fn run(&self, text: &str) -> Ended {
         let here = format!("http://{}", self.alertmanager.address());
         let prelude = self.prelude.replace("http://localhost:9093", &here);
-        // A holiday in the past cannot be silenced: here it has just begun.
+        // Alertmanager accepts no silence in the past, so the holiday starts now.
         let text = text.replace("account=ACCOUNT", "account=main");
         let dates = Regex::new(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z").unwrap();
         let mut hours = [0, 24].into_iter();
@@ -100,7 +101,7 @@ impl Operator {
         ended
     }
 
-    /// The short names of alerts that are silenced.
+    /// Waits until exactly the alerts with these short names are silenced.
     async fn until_quiet(&self, what: &str, expected: &[&str]) {
         let expected: BTreeSet<_> = expected.iter().map(|name| (*name).to_owned()).collect();
         until(&format!("{what} silences {expected:?}"), || async {
@@ -131,7 +132,7 @@ fn name(alert: &Value) -> String {
 }
 
 #[tokio::test]
-async fn each_silence_of_the_runbooks_keeps_quiet_what_it_is_meant_for_and_can_be_ended() {
+async fn each_runbook_silence_matches_its_alerts_and_can_be_ended() {
     let alertmanager = Alertmanager::start(&read(ALERTMANAGER)).await;
     let firing: Vec<_> = FIRING.iter().map(|(_, written)| labels(written)).collect();
     alertmanager.fire(&firing).await;
@@ -139,7 +140,7 @@ async fn each_silence_of_the_runbooks_keeps_quiet_what_it_is_meant_for_and_can_b
         .into_iter()
         .filter(|one| one.text.contains("amtool"))
         .collect();
-    // As somebody reads it who works with the maintenance page.
+    // The maintenance file comes first, because it defines the shell function.
     all.sort_by_key(|one| one.page != MAINTENANCE);
     let prelude = all.remove(0).text;
     assert!(prelude.starts_with("amtool() {"), "{prelude}");
@@ -171,7 +172,7 @@ async fn each_silence_of_the_runbooks_keeps_quiet_what_it_is_meant_for_and_can_b
     }
     assert_eq!(used.len(), QUIET.len(), "{used:?}");
 
-    // The page's last block: looking and ending, with two silences for one group.
+    // The last block of the file lists and ends silences. Here a group has two silences.
     let group = all
         .iter()
         .find(|one| one.text.contains("group=pune"))

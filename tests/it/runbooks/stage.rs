@@ -1,4 +1,4 @@
-//! Everything that the commands ask, running.
+//! The programs and files that the commands of the runbooks need.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -13,10 +13,10 @@ use crate::{
     rules::{PROMETHEUS, path},
 };
 
-/// An endpoint of the account `main`.
+/// The id of an endpoint of the account `main`.
 pub const ENDPOINT: &str = "4242";
 
-/// What an operator has in front of them.
+/// The environment in which an operator runs the commands.
 pub struct Stage {
     folder: tempfile::TempDir,
     vendor: Vendor,
@@ -25,15 +25,15 @@ pub struct Stage {
     prometheus: Prometheus,
 }
 
-/// As journals begin their lines.
+/// The prefix of the exporter's lines in the journal.
 const JOURNAL: &str = "Jan 26 02:00:00 pbx vobiz-exporter[4711]: ";
-/// What systemd itself writes there about a process that has ended by itself.
+/// The journal line that systemd writes when the process exits on its own.
 const EXITED: &str = "Jan 26 02:00:00 pbx systemd[1]: vobiz-exporter.service: Main process exited, \
                       code=exited, status=2/INVALIDARGUMENT";
 
 impl Stage {
-    /// An account that is well, but for one row that nobody can read and an alias that is too long, and one
-    /// whose token is refused. Of two targets, one is gone.
+    /// Starts the environment. The account `main` is up, but has an unreadable row and an alias
+    /// that is too long. The token of `branch` is refused. One of two targets is down.
     pub async fn set() -> Self {
         let mut world = World::new(START, 7);
         world.settle(plan("main", 20));
@@ -62,7 +62,7 @@ impl Stage {
             walked.then_some(())
         })
         .await;
-        // A port at which nobody listens.
+        // No program listens on this port.
         let targets = format!("\"{address}\", \"127.0.0.1:1\"");
         let scraping = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n  \
@@ -81,8 +81,8 @@ impl Stage {
         stage
     }
 
-    /// The program under its name, and a journal: its options are judged by the real `journalctl`, what it
-    /// shows is what the exporter has logged.
+    /// Installs the exporter under its name, and a `journalctl`. The real `journalctl` checks the
+    /// options, and the output is the log of the exporter.
     fn put_programs(&self) {
         let bin = self.path("bin");
         fs::create_dir(&bin).unwrap();
@@ -111,7 +111,8 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    /// A command as somebody would type it whose addresses, files, account and endpoint are these.
+    /// Runs a command after replacing its placeholders by real addresses, files, the account and
+    /// the endpoint.
     pub async fn run(&self, command: &Command, account: &str) -> Ended {
         let file = |name: &str| self.path(name).display().to_string();
         let vendor = self.vendor.base_url().to_string();
@@ -124,7 +125,7 @@ impl Stage {
             ("/run/secrets/vobiz-token", &file("token")),
             ("/etc/vobiz-exporter/token", &file("token")),
             ("/etc/vobiz-exporter.yaml", &file("exporter.yaml")),
-            // Whatever it is wanted for, a check is a part of it.
+            // `--config.check` is added to any command that has this placeholder.
             (
                 "--config.file=...",
                 &format!("--config.file={} --config.check", file("exporter.yaml")),
@@ -137,7 +138,7 @@ impl Stage {
         ] {
             text = text.replace(from, to);
         }
-        // Not the `ACCOUNTS` of a variable.
+        // The pattern must not match `ACCOUNTS` in the name of a variable.
         let named = regex::Regex::new(r"\bACCOUNT\b").unwrap();
         let text = named.replace_all(&text, account);
         fs::write(self.path("log"), self.exporter.err()).unwrap();
@@ -145,14 +146,14 @@ impl Stage {
             .await
     }
 
-    /// What a shell makes of a text.
+    /// Runs a text with bash.
     async fn bash(&self, text: &str) -> Ended {
         let bin = self.path("bin");
         let text = format!("set -o pipefail; PATH='{}':$PATH; {text}", bin.display());
         judge(Path::new("bash"), &["-c", &text], "").await
     }
 
-    /// Takes the file of the token away until that is noticed.
+    /// Removes the token file until the exporter has logged it, then restores it.
     pub async fn refuse_the_token_for_a_short_time(&self) {
         let (file, away) = (self.path("token"), self.path("away"));
         fs::rename(&file, &away).unwrap();

@@ -1,4 +1,4 @@
-//! The exporter on a clock that waits for nobody.
+//! The exporter with a paused clock.
 
 use std::{
     future::Future,
@@ -21,15 +21,15 @@ use vobiz_exporter::{
     walk::{Poller, PollerDeps, RateLimiters, Source},
 };
 
-/// One replica. It ends when it is dropped.
+/// One replica. Its tasks end when it is dropped.
 pub struct Exporter {
     pub name: &'static str,
-    exposition: Exposition,
+    exposition: Arc<Exposition>,
     _tasks: JoinSet<()>,
 }
 
 impl Exporter {
-    /// Starts to walk the accounts of a configuration.
+    /// Starts the pollers of all accounts in a configuration.
     pub fn start(name: &'static str, configuration: &str, clock: Clock) -> Self {
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         std::fs::write(file.path(), configuration).unwrap();
@@ -46,9 +46,13 @@ impl Exporter {
             let deps = PollerDeps {
                 clock,
                 instruments: own,
-                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+                limiter: limiters.limiter(
+                    &account.api.base_url,
+                    &account.auth_id,
+                    account.api.requests_per_second,
+                ),
             };
-            let source = Arc::new(Patient(client));
+            let source = Arc::new(PausedClient(client));
             let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
             readers.push(reader);
             tasks.spawn(poller.run(CancellationToken::new()));
@@ -62,7 +66,7 @@ impl Exporter {
         }
     }
 
-    /// What a scrape would find now.
+    /// The text that a scrape would return now.
     pub fn text(&self) -> String {
         let body = (self.exposition).body(Format::OpenMetrics, Encoding::Identity);
         let text: Vec<_> = body.pieces.flatten().collect();
@@ -70,14 +74,14 @@ impl Exporter {
     }
 }
 
-/// The real client, for which time stands still while an answer is on its way: a clock that waits for
-/// nobody would jump to the end of the request's time-out. What the answer takes is added by hand.
+/// The real client, which stops the paused clock while a response is in flight. Otherwise the clock
+/// would advance to the time-out of the request. A simulated latency is added to the clock instead.
 #[derive(Debug)]
-struct Patient(Client);
+struct PausedClient(Client);
 
-async fn patiently<T>(answer: impl Future<Output = T>) -> T {
+async fn without_time<T>(answer: impl Future<Output = T>) -> T {
     let (answered, wait) = mpsc::channel::<()>();
-    // The clock does not jump while a thread is at work.
+    // A paused clock does not advance while a blocking thread runs.
     let thread = spawn_blocking(move || wait.recv().is_err());
     let latency = Duration::from_millis(fastrand::u64(30..120) * fastrand::u64(1..5));
     let (answer, ()) = tokio::join!(answer, advance(latency));
@@ -86,16 +90,16 @@ async fn patiently<T>(answer: impl Future<Output = T>) -> T {
     answer
 }
 
-impl Source for Patient {
+impl Source for PausedClient {
     async fn page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
-        patiently(self.0.list_page(offset, limit)).await
+        without_time(self.0.list_page(offset, limit)).await
     }
 
     async fn endpoint(&self, id: &str) -> Result<Endpoint, Error> {
-        patiently(self.0.endpoint(id)).await
+        without_time(self.0.endpoint(id)).await
     }
 
     fn set_token(&self, token: SecretString) {
-        self.0.set_token(token);
+        self.0.set_token(&token);
     }
 }

@@ -1,10 +1,9 @@
-//! The past, as Prometheus would remember it.
+//! Creates past samples, as Prometheus would have stored them.
 //!
-//! The exporter's own pollers, client and exposition run before the simulated vendor on a clock that
-//! waits for nobody, so that a day passes in a minute or two. What scrapes would have found becomes
-//! blocks by Prometheus's own tool. Such blocks cannot say that a series has ended, as a scrape does, so
-//! a Prometheus over them must take a sample for good until the next scrape and no longer: see
-//! [`good_for`].
+//! The pollers, the client and the exposition of the exporter run against the simulated vendor with
+//! a paused clock. So a day takes a minute or two. `promtool` converts the scraped samples to
+//! blocks. Unlike a scrape, such blocks cannot mark the end of a series. Therefore, Prometheus must
+//! use a sample only until the next scrape: see [`good_for`].
 
 mod exporter;
 mod scrapes;
@@ -20,32 +19,32 @@ use vobiz_exporter::clock::{Clock, UnixMillis};
 use exporter::Exporter;
 use scrapes::Scrapes;
 
-/// How targets are called, then and now.
+/// The names of the two targets, in the past and now.
 pub const REPLICAS: [&str; 2] = ["vobiz-exporter-0:10059", "vobiz-exporter-1:10059"];
 
-/// What happens at an instant beside what happens by itself.
+/// A function that makes the planned changes of an instant.
 pub type Happens<'a> = &'a mut dyn FnMut(&Vendor, Timestamp);
 
-/// Where the past is kept and how it passes.
+/// The settings of a simulated past.
 pub struct Past<'a> {
-    /// A data folder of a Prometheus that has not been started yet.
+    /// The data folder of a Prometheus that has not started.
     pub data: PathBuf,
-    /// Between two scrapes.
+    /// The time between two scrapes.
     pub step: Duration,
-    /// The exporter's configuration.
+    /// Returns the configuration of the exporters.
     pub configuration: &'a dyn Fn(&Vendor) -> String,
-    /// From when on there is a second replica.
+    /// The time at which the second replica starts.
     pub second: Timestamp,
 }
 
-/// The argument that tells Prometheus for how long a sample is good.
+/// The argument that limits how long Prometheus uses a sample.
 pub fn good_for(step: Duration) -> String {
     format!("--query.lookback-delta={}s", step.as_secs() - 1)
 }
 
 impl Past<'_> {
-    /// Lives until `end`, or else until the real present, whenever that is reached. Returns the number of
-    /// samples, and the world as it is then.
+    /// Simulates until `end`, or until the simulation reaches the real time. Returns the number of
+    /// samples, and the world at the end.
     pub fn live(&self, world: World, end: Option<Timestamp>, happens: Happens<'_>) -> (u64, World) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -92,8 +91,8 @@ impl Past<'_> {
         scrapes.end()
     }
 
-    /// The next scrape, at whole multiples of a step; the last one comes at once where the present does
-    /// not wait for the step to be over.
+    /// The time of the next scrape: a multiple of the step. The last scrape is earlier if the
+    /// simulation has reached the real time.
     fn next(&self, now: UnixMillis, end: Option<Timestamp>) -> Option<UnixMillis> {
         let step = i64::try_from(self.step.as_millis()).unwrap();
         let next = UnixMillis((now.0.div_euclid(step) + 1) * step);

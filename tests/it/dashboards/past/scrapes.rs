@@ -1,4 +1,4 @@
-//! Scrapes that become blocks.
+//! Writes the samples of scrapes into blocks.
 
 use std::{
     fmt::Write as _,
@@ -13,19 +13,19 @@ use vobiz_exporter::clock::UnixMillis;
 use super::exporter::Exporter;
 use crate::harness::tool;
 
-/// Blocks of Prometheus are so long, and begin at multiples of that.
+/// The length of a Prometheus block in milliseconds. Blocks start at multiples of it.
 const BLOCK: i64 = 2 * 3600 * 1000;
 
-/// Samples on their way into a data folder.
+/// Samples that are being written into a data folder.
 pub struct Scrapes {
     data: PathBuf,
     open: Option<Open>,
-    /// Works on the file of the block before, while the next one is written.
+    /// The process that converts the previous file to a block, while the next file is written.
     promtool: Option<(Child, PathBuf)>,
     samples: u64,
 }
 
-/// What becomes the next block.
+/// The file of the next block.
 struct Open {
     number: i64,
     path: PathBuf,
@@ -42,7 +42,8 @@ impl Scrapes {
         }
     }
 
-    /// Adds what the exporter shows now, and what Prometheus says of a scrape.
+    /// Adds the current samples of the exporter, and the samples that Prometheus adds to each
+    /// scrape.
     pub fn add(&mut self, at: UnixMillis, exporter: &Exporter) {
         let exposition = exporter.text();
         let target = format!("job=\"vobiz-exporter\",instance=\"{}\"", exporter.name);
@@ -50,7 +51,7 @@ impl Scrapes {
         let mut text = String::with_capacity(exposition.len() * 3 / 2);
         let mut samples = 0_u32;
         for line in exposition.lines() {
-            // The process is that of the test.
+            // The process metrics describe the test process, not an exporter.
             if line.starts_with('#') || line.starts_with("process_") {
                 continue;
             }
@@ -111,7 +112,7 @@ impl Scrapes {
         }
     }
 
-    /// Makes the last block, and tells how many samples all of them have.
+    /// Writes the last block and returns the total number of samples.
     pub fn end(mut self) -> u64 {
         self.close();
         self.wait();

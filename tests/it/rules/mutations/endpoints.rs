@@ -1,12 +1,12 @@
-//! What is said about single endpoints, got wrong.
+//! Wrong rules about single endpoints.
 
 use super::{Mutation, mutation};
 
 const LOST: &str = "one endpoint of each importance is lost";
 const RENAMED: &str = "an endpoint is renamed while it is lost";
 const UNKNOWN: &str = "states are not known any more";
-const MISSING_PAGE: &str = "a lost endpoint is on a page that the list owes";
-const TOLD: &str = "the state of endpoints is not told any more, of which one was lost";
+const MISSING_PAGE: &str = "a lost endpoint is on a page that the list lacks";
+const BECOMES_UNKNOWN: &str = "the state of endpoints becomes unknown, of which one was lost";
 
 pub const MUTATIONS: &[Mutation] = &[
     mutation(
@@ -21,7 +21,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
     ),
     mutation(
-        "a loss of any length is told",
+        "a loss of any length fires",
         ["> 5 * 60)\n            >", "> 0 * 60)\n            >"],
         ["endpoints", "an endpoint is away for four minutes"],
     ),
@@ -85,7 +85,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ["endpoints", LOST],
     ),
     mutation(
-        "what is ignored is told",
+        "what is ignored fires",
         [
             r#"{watch="notice"}) > bool 0"#,
             r#"{watch!="page"}) > bool 0"#,
@@ -101,7 +101,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ["endpoints", LOST],
     ),
     mutation(
-        "a list that owes endpoints proves that they are gone",
+        "a list that lacks endpoints proves that they are gone",
         [
             "(vobiz_walk_missing_endpoints +",
             "(vobiz_walk_missing_endpoints * 0 +",
@@ -149,7 +149,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
     ),
     mutation(
-        "what a list owes is found again",
+        "what a list lacks is found again",
         [
             "vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >=",
             "vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >= 1e9 +",
@@ -157,7 +157,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ["endpoints", MISSING_PAGE],
     ),
     mutation(
-        "what a list owes is forgotten after an hour",
+        "what a list lacks is forgotten after an hour",
         [
             "job_account:vobiz_exporter_poll_interval_seconds:max,\n            time()",
             "job_account:vobiz_exporter_poll_interval_seconds:max > 1e9,\n            time()",
@@ -165,41 +165,41 @@ pub const MUTATIONS: &[Mutation] = &[
         ["endpoints", MISSING_PAGE],
     ),
     mutation(
-        "what is deleted from a list that always owes stays lost",
+        "what is deleted from a list that always lacks rows stays lost",
         [
             "last_over_time(job_account:vobiz_walk_overlooked_endpoints:min1w[10m])",
             "last_over_time(job_account:vobiz_walk_overlooked_endpoints:min1w[10m]) * (time() < bool 30 * 60)",
         ],
         [
             "endpoints",
-            "a lost endpoint is deleted from a list that always owes two",
+            "a lost endpoint is deleted from a list that always lacks two",
         ],
     ),
     mutation(
-        "a loss ends when the state is not told",
+        "a loss ends when the state is unknown",
         [
             "unless on (job, account, endpoint_id) (\n                vobiz_endpoint_registered\n",
             "unless on (job, account, endpoint_id) (\n                vobiz_endpoint_info\n",
         ],
-        ["endpoints", TOLD],
+        ["endpoints", BECOMES_UNKNOWN],
     ),
     mutation(
-        "whose state is not told is lost",
+        "an endpoint of unknown state is lost",
         [
             "last_over_time(job_account_endpoint:vobiz_endpoint_lost_timestamp_seconds:max[1h])\n                >=",
             "job_account_endpoint:vobiz_endpoint_registered_timestamp_seconds:max >=",
         ],
-        ["endpoints", TOLD],
+        ["endpoints", BECOMES_UNKNOWN],
     ),
     mutation(
-        "a minute without anything ends what is not told",
+        "a minute without anything ends an unknown state",
         [
             "last_over_time(job_account_endpoint:vobiz_endpoint_lost_timestamp_seconds:max[1h])",
             "job_account_endpoint:vobiz_endpoint_lost_timestamp_seconds:max",
         ],
         [
             "endpoints",
-            "one scrape fails while the state of a lost endpoint is not told",
+            "one scrape fails while the state of a lost endpoint is unknown",
         ],
     ),
     mutation(

@@ -1,4 +1,4 @@
-//! What is said about fleets, groups and lists, and compared with last week, got wrong.
+//! Wrong rules about fleets, groups, lists and the comparison with last week.
 
 use super::{Mutation, mutation};
 
@@ -113,7 +113,7 @@ pub const MUTATIONS: &[Mutation] = &[
         ],
         [
             "fleet",
-            "the states of half of the fleet are not told, and two are lost",
+            "the states of half of the fleet are unknown, and two are lost",
         ],
     ),
     mutation(

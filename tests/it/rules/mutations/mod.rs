@@ -1,4 +1,4 @@
-//! The cases of promtool are worth something: rules that violate a principle fail one of them.
+//! The promtool cases detect wrong rules: each mutation of the rules fails a case.
 
 mod endpoints;
 mod fleet;
@@ -9,10 +9,10 @@ use std::fs;
 use super::shipped::{CASES, RULES, read};
 use crate::harness::{judge, tool};
 
-/// A way of getting the rules wrong, and the case that notices.
+/// A change that makes the rules wrong, and the case that must fail.
 struct Mutation {
     what: &'static str,
-    /// What stands in the rules, at least once; all of it is replaced.
+    /// The text to replace. It occurs in the rules at least once.
     from: &'static str,
     to: &'static str,
     file: &'static str,
@@ -54,7 +54,8 @@ async fn a_rule_that_violates_a_principle_fails_a_case() {
         let file = folder.path().join("tests/case.yml").display().to_string();
         let ended = judge(&promtool, &["test", "rules", &file], "").await;
         let words = format!("{}{}", ended.out, ended.err);
-        // A rule that cannot be read would be too easy to notice. One that finds two partners is not.
+        // A syntax error in the rules does not count as a failed case. A many-to-many match is
+        // accepted as one.
         let noticed = words.contains("exp:") || words.contains("many-to-many");
         if ended.code != Some(1) || !noticed {
             unnoticed.push(format!("{what}: {words}"));
@@ -63,7 +64,7 @@ async fn a_rule_that_violates_a_principle_fails_a_case() {
     assert_eq!(unnoticed, Vec::<String>::new());
 }
 
-/// A file of cases with all but one left out.
+/// The file of cases, reduced to one case.
 fn case(file: &str, name: &str) -> String {
     let text = read(&format!("{CASES}/{file}.yml"));
     let (head, cases) = text.split_once("tests:\n").unwrap();

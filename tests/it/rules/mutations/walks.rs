@@ -1,10 +1,10 @@
-//! What is said about targets, walks and settings, got wrong.
+//! Wrong rules about targets, walks and settings.
 
 use super::{Mutation, mutation};
 
 pub const MUTATIONS: &[Mutation] = &[
     mutation(
-        "blindness is told twice",
+        "blindness fires twice",
         [
             "          or on (job, account)\n          label_replace",
             "          or\n          label_replace",

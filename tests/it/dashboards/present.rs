@@ -1,4 +1,4 @@
-//! What panels say of the present, beside what the simulator knows.
+//! Compares the panels about the present with the state of the simulator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::harness::{Prometheus, Sample, auth_id, until};
 
-/// How far a number may be from one that was computed elsewhere.
+/// The maximum difference between a shown and a computed number.
 pub const EXACT: f64 = 1e-6;
 
-/// Somebody looks at a dashboard.
+/// An open dashboard and its Prometheus.
 pub struct Look<'a> {
     pub board: &'a Board,
     pub prometheus: &'a Prometheus,
@@ -32,19 +32,19 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What Prometheus is asked for a panel.
+    /// The complete expression of a query of a panel.
     pub fn expression(&self, title: &str, letter: &str) -> String {
         self.view.fill(&self.board.panel(title).query(letter))
     }
 
-    /// What a query of a panel is worth now, by account and alias, user agent or group. Fails if
-    /// something is there twice.
+    /// The values of a query now, by account and alias, user agent or group. Fails if an endpoint
+    /// or a name occurs twice.
     pub async fn shown(&self, title: &str, letter: &str) -> BTreeMap<String, f64> {
         let samples = self.prometheus.query(&self.expression(title, letter)).await;
         by_name(title, &samples)
     }
 
-    /// The same at another time.
+    /// The values of a query at another time.
     pub async fn shown_at(
         &self,
         title: &str,
@@ -70,7 +70,7 @@ fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
         .iter()
         .map(|one| (name(&one.labels), one.value))
         .collect();
-    // Aliases are not unique, and many have the same; ids are.
+    // Several endpoints can have the same alias, so endpoints are compared by id.
     let one = |labels: &serde_json::Value| {
         let id = labels["endpoint_id"].as_str();
         id.map_or_else(
@@ -87,15 +87,16 @@ fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
     shown
 }
 
-/// One endpoint has been lost since `begin`; everything else goes its way.
-pub async fn the_present_is_told_as_it_is(look: &Look<'_>, stage: &Stage, begin: Timestamp) {
+/// Checks the panels. One endpoint has been lost since `begin`; the other endpoints change as
+/// simulated.
+pub async fn the_present_is_shown_as_it_is(look: &Look<'_>, stage: &Stage, begin: Timestamp) {
     let fresh = ACCOUNTS.map(|(name, ..)| (name.to_owned(), 4.0));
     assert_eq!(
         look.shown("State of the data", "A").await,
         BTreeMap::from(fresh)
     );
-    // Two replicas tell of them, and they count once. Somebody comes or goes every few seconds, so
-    // both are asked until they agree.
+    // Two replicas export each endpoint, but the panel must count it once. Registrations change
+    // every few seconds, so the test repeats the query until both numbers agree.
     until("everybody who is registered counts once", || async {
         let there = registered(stage);
         let shown = look.shown("Registered now", "A").await;
@@ -115,7 +116,7 @@ pub async fn the_present_is_told_as_it_is(look: &Look<'_>, stage: &Stage, begin:
     let since = lost / 1000.0 - seconds(begin);
     assert!((-15.0..60.0).contains(&since), "{since}");
     assert!(look.shown("Lost in 15 minutes", "A").await[""] >= 1.0);
-    assert!(look.shown("State not told", "A").await[""].abs() < EXACT);
+    assert!(look.shown("State unknown", "A").await[""].abs() < EXACT);
 
     let flaps = look.shown("Flapping endpoints", "A").await;
     let flaps_of_one = flaps.get(&format!("main {LOST}"));
