@@ -111,8 +111,7 @@ impl Error {
 /// Why there is no client for an account: the configuration names something unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file of additional authorities is missing, unreadable, or no PEM file of certificates; and
-    /// what is wrong with it.
+    /// The file of additional authorities, and why it is not usable.
     #[error("api.ca_file {} is not usable: {_1}", _0.display())]
     CaFile(PathBuf, String),
     /// The proxy is no `http` or `https` URL with a host; it is not repeated, it may hold a password.

@@ -12,7 +12,7 @@ use std::{
 use jiff::{fmt::temporal::DateTimeParser, tz::Offset};
 use serde::{
     Deserializer as _,
-    de::{IgnoredAny, SeqAccess, Visitor},
+    de::{SeqAccess, Visitor},
 };
 use serde_json::{error::Category, value::RawValue};
 
@@ -170,12 +170,14 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
     let Json::Array(objects) = objects else {
         return Err(malformed("`objects` is absent or not a list"));
     };
-    let reader = RowReader(limit as usize + EXTRA_ROWS - 1);
+    let too_many = limit as usize + EXTRA_ROWS;
     let mut input = serde_json::Deserializer::from_str(objects);
-    let Some(rows) = input.deserialize_seq(reader).map_err(invalid)? else {
+    let rows = input.deserialize_seq(RowReader(too_many));
+    let rows = rows.map_err(invalid)?;
+    if rows.len() == too_many {
         let message = "the page holds far more rows than were asked for";
         return Err((ErrorKind::TooLarge, message.to_owned()));
-    };
+    }
     Ok(Page {
         rows,
         total: total(&meta),
@@ -200,11 +202,11 @@ fn total(meta: &Json<'_>) -> Option<u64> {
     keys.iter().find_map(|value| value.word()?.parse().ok())
 }
 
-/// Reads the rows of a list; `None` if there are more than this.
+/// Reads the rows of a list, and keeps at most so many of them.
 struct RowReader(usize);
 
 impl<'de> Visitor<'de> for RowReader {
-    type Value = Option<Vec<Row>>;
+    type Value = Vec<Row>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
@@ -214,8 +216,7 @@ impl<'de> Visitor<'de> for RowReader {
         let mut rows = Vec::new();
         while let Some(raw) = list.next_element::<&RawValue>()? {
             if rows.len() == self.0 {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                return Ok(None);
+                continue;
             }
             let content = read_endpoint(raw.get());
             let key = RowKey(match &content {
@@ -224,7 +225,7 @@ impl<'de> Visitor<'de> for RowReader {
             });
             rows.push(Row { key, content });
         }
-        Ok(Some(rows))
+        Ok(rows)
     }
 }
 
@@ -350,16 +351,11 @@ impl FieldReader {
     }
 
     /// An application in any of its forms. An object without a usable id is an application, too.
-    fn application(&mut self, value: &Json<'_>, nested: [Json<'_>; 2]) -> Option<Application> {
-        let [app_id, app_name] = nested;
+    fn application(&mut self, value: &Json<'_>, [id, name]: [Json<'_>; 2]) -> Option<Application> {
         let field = Field::Application;
         let is_object = matches!(value, Json::Object(_));
-        let id = self.reference(
-            field,
-            if is_object { &app_id } else { value },
-            "Application",
-        );
-        let name = self.text(field, &[app_name]);
+        let id = self.reference(field, if is_object { &id } else { value }, "Application");
+        let name = self.text(field, &[name]);
         let id = id.or_else(|| is_object.then(String::new))?;
         Some(Application { id, name })
     }

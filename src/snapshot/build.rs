@@ -135,8 +135,7 @@ impl Changes {
     fn carry_state(
         &mut self,
         record: &mut Record,
-        last_known: Option<bool>,
-        mut lost_at: Option<UnixMillis>,
+        (last_known, mut lost_at): (Option<bool>, Option<UnixMillis>),
         now: UnixMillis,
         texts: &Texts,
     ) {
@@ -227,9 +226,9 @@ impl EndpointList {
             while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
                 absent.push(gone);
             }
-            let (last_known, lost_at);
+            let past;
             if let Some(before) = old_records.next_if(|old| id_of(old) == id) {
-                (last_known, lost_at) = (before.last_known, before.lost_at.get());
+                past = (before.last_known, before.lost_at.get());
                 record.group = before.group;
                 let before = before.view(&old.texts);
                 if texts.get(record.username).is_empty() {
@@ -241,11 +240,11 @@ impl EndpointList {
                     record.group = group_of(record, texts);
                 }
             } else {
-                (last_known, lost_at) = Removed::take(removed, id, facts.ended);
+                past = Removed::take(removed, id, facts.ended);
                 record.group = group_of(record, texts);
                 changes.added += 1;
             }
-            changes.carry_state(record, last_known, lost_at, facts.started_at, texts);
+            changes.carry_state(record, past, facts.started_at, texts);
         }
         absent.extend(old_records);
         (absent, changes)

@@ -56,13 +56,9 @@ pub struct EndpointView<'a> {
 
 impl<'a> EndpointView<'a> {
     /// What the list says about the endpoint, its registration aside. Groups are matched by it.
-    pub(super) fn description(&self) -> (&'a str, &'a str, Option<&'a str>, &'a str) {
-        (
-            self.alias,
-            self.username,
-            self.application,
-            self.sub_account,
-        )
+    pub(super) fn description(&self) -> ([&'a str; 3], Option<&'a str>) {
+        let texts = [self.alias, self.username, self.sub_account];
+        (texts, self.application)
     }
 }
 
