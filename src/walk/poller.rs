@@ -12,7 +12,7 @@ use super::{
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError, Work},
     list::{self, CompleteList},
-    report::{self, IntervalNote},
+    report,
     schedule::Schedule,
 };
 use crate::{
@@ -42,7 +42,8 @@ pub struct Poller<S> {
     shortfalls: Shortfalls,
     /// Ids that stood on two rows in the last walk.
     duplicates: HashSet<RowKey>,
-    interval_note: IntervalNote,
+    /// The longest effective interval that a warning has named, if not the configured one.
+    warned_interval: Duration,
 }
 
 impl<S: Source> Poller<S> {
@@ -77,7 +78,7 @@ impl<S: Source> Poller<S> {
             confirmation: Confirmation::new(poll),
             shortfalls: Shortfalls::default(),
             duplicates: HashSet::new(),
-            interval_note: IntervalNote::new(poll.interval),
+            warned_interval: poll.interval,
             account,
             source,
             deps,
@@ -222,8 +223,9 @@ impl<S: Source> Poller<S> {
         let skipped = self.schedule.succeeded(now, took, confirm_at);
         self.deps.instruments.walks_skipped(skipped);
         let effective = self.schedule.effective_interval();
-        if let Some(warning) = (self.interval_note).warning(work.requests, took, effective) {
-            tracing::warn!(account = %self.account.name, "{warning}");
+        if effective > self.warned_interval {
+            self.warned_interval = effective;
+            report::slow(&self.account, work.requests, took, effective);
         }
         if let Some(unconfirmed) = unconfirmed {
             report::unconfirmed(&self.account, &unconfirmed);

@@ -1,4 +1,4 @@
-//! When a request may start: the rate limiter, and the budget of details.
+//! When a request may start: the rate limiter.
 //!
 //! One [`RateLimiter`] exists per base URL and auth id. It is written here because no crate keeps all
 //! of its promises. In any T seconds, at most `rate x T + 1` requests start. A cancelled wait delays no
@@ -6,7 +6,7 @@
 //! never delays a walk. Its clock can be paused in tests.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -21,10 +21,6 @@ use crate::telemetry::{AccountInstruments, ThrottleCause};
 
 /// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-const MINUTE: Duration = Duration::from_secs(60);
-/// Requests that could not start in time, because of a walk, are made up for at twice the rate. Only so
-/// much time is made up for, so that an idle exporter does not flood the vendor.
-const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Permits requests one after the other.
 #[derive(Debug)]
@@ -238,69 +234,6 @@ impl RateLimiter {
     fn lock_pause(&self) -> MutexGuard<'_, Option<Instant>> {
         (self.paused_until.lock()).unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A number of requests per minute: spread evenly, and in no minute more.
-#[derive(Debug)]
-pub(super) struct RequestBudget {
-    gap: Duration,
-    /// When the next request would start if all started evenly.
-    due: Instant,
-    /// The starts of the last minute, at most as many as it may have.
-    spent: VecDeque<Instant>,
-    most: usize,
-}
-
-impl RequestBudget {
-    /// An unused budget of so many requests per minute, 0.1 to 6000.
-    pub(super) fn new(per_minute: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "6000 at most, and positive"
-        )]
-        let most = per_minute.ceil() as usize;
-        Self {
-            gap: MINUTE.div_f64(per_minute),
-            due: Instant::now(),
-            spent: VecDeque::new(),
-            most,
-        }
-    }
-
-    /// When the next request may start; perhaps already.
-    pub(super) fn next(&self) -> Instant {
-        let is_full = self.spent.len() == self.most;
-        let oldest = self.spent.front().filter(|_| is_full);
-        let minute = oldest.map(|oldest| *oldest + MINUTE);
-        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
-        self.due.max(minute.max(spacing).unwrap_or(self.due))
-    }
-
-    /// A request starts now.
-    pub(super) fn spend(&mut self) {
-        let now = Instant::now();
-        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
-        self.due = self.due.max(earliest) + self.gap;
-        if self.spent.len() == self.most {
-            self.spent.pop_front();
-        }
-        self.spent.push_back(now);
-    }
-}
-
-/// How many of the `granted` requests per second can start beside walks of such length that start every
-/// `interval`. A part of the time that walks take is made up for, as fast as the limiter allows.
-pub(super) fn rate_beside(
-    granted: f64,
-    limiter: Option<f64>,
-    walk: Duration,
-    interval: Duration,
-) -> f64 {
-    // Never zero: it is a divisor.
-    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
-    let possible = limiter.map_or(f64::INFINITY, |limiter| limiter * left(walk));
-    (granted * left(walk.saturating_sub(MADE_UP))).min(possible)
 }
 
 /// Every limiter of the process.

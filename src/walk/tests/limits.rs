@@ -12,6 +12,7 @@ use crate::{
     config::Account,
     shutdown,
     snapshot::Reader,
+    telemetry::logs::{Captured, Format, Level},
     walk::{Poller, RateLimiter, RateLimiters},
 };
 
@@ -255,4 +256,19 @@ async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
     };
     let (walk, ()) = tokio::join!(fixture.poller.walk(), other);
     assert_eq!(walk.unwrap_err().reason.label(), "rate_limited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_longer_than_the_interval_is_logged_once_until_walks_take_longer_still() {
+    let log = Captured::default();
+    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
+    let list = List::of(1);
+    let mut fixture = Fixture::new(&list, account_of(10 * SECOND, 60 * SECOND));
+    for (seconds, warnings) in [(9, 0), (25, 1), (25, 1), (35, 2)] {
+        list.state().page_latency = Some(seconds * SECOND);
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(log.text().lines().count(), warnings, "{}", log.text());
+    }
+    let advice = "set poll.interval to at least 28s";
+    assert!(log.text().contains(advice), "{}", log.text());
 }

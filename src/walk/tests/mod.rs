@@ -1,6 +1,5 @@
 //! Walks of a list in memory, with a paused clock.
 
-mod budget;
 mod confirm;
 mod details;
 mod life;
