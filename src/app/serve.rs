@@ -186,10 +186,6 @@ impl<S: Source> Accounts<S> {
         };
         accounts.instruments.config_loaded(clock.now());
         let mut limiters = RateLimiters::new(config.max_concurrent_requests);
-        for account in &config.accounts {
-            let api = &account.api;
-            limiters.announce(&api.base_url, &account.auth_id, api.requests_per_second);
-        }
         let mut transports = Transports::default();
         let stagger = stagger(config.accounts.len(), first_walks_within);
         let mut first_walk_in = Duration::ZERO;
@@ -202,7 +198,7 @@ impl<S: Source> Accounts<S> {
             let deps = PollerDeps {
                 clock,
                 instruments,
-                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+                limiter: limiters.limiter(account),
             };
             let source = source(account, Arc::new(client), &deps);
             let (poller, reader) = Poller::new(account.clone(), source, deps, first_walk_in);

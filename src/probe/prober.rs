@@ -121,7 +121,7 @@ impl<R: Retrieve> Prober<R> {
     ) {
         // A share faster than the limiter would let probes wait for the limiter with a permit that the
         // probes of other accounts need.
-        let limit = limiter.rate().unwrap_or(f64::INFINITY);
+        let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
         // The settings allow at most 100 a second.
         let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
@@ -246,7 +246,7 @@ impl<R: Retrieve> AccountProber<R> {
             lock(&progress).stage = Stage::Limiter;
             let permit = self.limiter.acquire(NO_DEADLINE).await;
             let permit = permit.map_err(|_| paused())?;
-            permit.waited.count(&self.instruments);
+            permit.count(&self.instruments);
             let sent = Instant::now();
             lock(&progress).sent = Some(sent);
             lock(&progress).stage = Stage::Sent;

@@ -101,7 +101,7 @@ impl<S: Source> DetailFetcher<S> {
         details: &Arc<Details>,
     ) -> Arc<Details> {
         let busy = snapshot.walk.duration.div_duration_f64(interval);
-        let gap = self.gap.max(self.deps.limiter.time_for(1));
+        let gap = self.gap.max(self.deps.limiter.gap());
         // Never zero: it is a divisor.
         self.average_gap = gap.div_f64((1.0 - busy).max(0.01));
         let details = self.without_old(details, interval, |id, detail| {
@@ -166,7 +166,7 @@ impl<S: Source> DetailFetcher<S> {
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
                 // The limiter, a pause or the cap may take so long that the walk would wait.
-                let latest = walk.checked_sub(limiter.time_for(1)).unwrap_or(walk);
+                let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
             tokio::select! {
@@ -188,7 +188,7 @@ impl<S: Source> DetailFetcher<S> {
     fn next_start(&self, walk: Instant) -> Option<Instant> {
         // Never in the past: a start that has passed would look early enough until the walk begins.
         let start = self.queue.next()?.max(self.not_before).max(Instant::now());
-        let is_in_time = start + self.deps.limiter.time_for(1) < walk;
+        let is_in_time = start + self.deps.limiter.gap() < walk;
         // After a failure, one request at a time shows whether the API works again.
         let most = if self.retry.failures() > 0 {
             1

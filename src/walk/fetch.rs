@@ -1,7 +1,6 @@
 //! Reads one page, with retries, within the limits of its walk; and why a walk fails.
 
 use std::{
-    fmt,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,7 +18,7 @@ use crate::{
     clock::Clock,
     config::{Account, Api, Optional, Poll},
     telemetry::{
-        AccountInstruments, Operation, RereadReason,
+        AccountInstruments, Operation,
         labels::{DEADLINE, INCONSISTENT},
     },
 };
@@ -84,7 +83,8 @@ impl Reason {
 }
 
 /// Why a walk gave no snapshot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {detail}", reason.label())]
 pub struct WalkError {
     /// The closed reason.
     pub reason: Reason,
@@ -129,19 +129,11 @@ impl WalkError {
     }
 }
 
-impl fmt::Display for WalkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason.label(), self.detail)
-    }
-}
-
-impl std::error::Error for WalkError {}
-
 /// Reads the pages of one walk.
 #[derive(Debug)]
 pub(super) struct PageFetcher<S> {
     source: Arc<S>,
-    deps: PollerDeps,
+    pub(super) deps: PollerDeps,
     pub(super) api: Api,
     poll: Poll,
     /// Whether the addresses of devices are kept.
@@ -232,11 +224,6 @@ impl<S: Source> PageFetcher<S> {
         lock(&self.progress).work
     }
 
-    /// The walk reads a part of the list again.
-    pub(super) fn count_reread(&self, reason: RereadReason) {
-        self.deps.instruments.reread(reason);
-    }
-
     /// Reads the page at `offset`. Errors that may pass are retried.
     ///
     /// # Errors
@@ -249,7 +236,7 @@ impl<S: Source> PageFetcher<S> {
         let mut paused = Duration::ZERO;
         loop {
             let permit = self.acquire(paused).await?;
-            paused += permit.waited.vendor;
+            paused += permit.paused;
             let _active = Active::begin(&self.progress);
             lock(&self.progress).work.requests += 1;
             // Boxed, because many places of a walk hold this future and a process may have hundreds
@@ -299,7 +286,7 @@ impl<S: Source> PageFetcher<S> {
                 "the vendor asks for pauses that are longer than poll.interval",
             )
         })?;
-        permit.waited.count(&self.deps.instruments);
+        permit.count(&self.deps.instruments);
         Ok(permit)
     }
 

@@ -242,7 +242,7 @@ impl<'a, S: Source> Pages<'a, S> {
                 return Ok(None);
             }
             repairs_left -= 1;
-            self.fetcher.count_reread(RereadReason::Anchor);
+            self.fetcher.deps.instruments.reread(RereadReason::Anchor);
             let Some(bridge) = self.step_back(&linked, onward).await? else {
                 return Ok(None);
             };
@@ -322,7 +322,7 @@ pub(super) async fn read_overlapping<S: Source>(
 /// Reads the list by counting; a list that moves meanwhile is read twice.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
-        fetcher.count_reread(RereadReason::Count);
+        fetcher.deps.instruments.reread(RereadReason::Count);
         if let Some(pages) = count(fetcher).await? {
             return Ok(pages);
         }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
-use url::Url;
 
 use super::list::{Fixture, List, account, fault};
 use crate::{
@@ -68,17 +67,14 @@ async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
-    let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
     let mut limiters = RateLimiters::new(32);
     let list = List::of(150);
     list.state().latency = Box::new(|| SECOND);
     let fixture = |number| {
-        let account = account_of(30 * SECOND, 10 * SECOND);
-        Fixture::sharing(
-            &list,
-            account,
-            limiters.limiter(&url, &format!("MA_{number}")),
-        )
+        let mut account = account_of(30 * SECOND, 10 * SECOND);
+        account.auth_id = format!("MA_{number}");
+        let limiter = limiters.limiter(&account);
+        Fixture::sharing(&list, account, limiter)
     };
     let fixtures = (0..300).map(fixture).collect();
     assert_eq!(up_after(fixtures, 90 * SECOND).await, 300);

@@ -46,7 +46,7 @@ impl Exporter {
             let deps = PollerDeps {
                 clock,
                 instruments: own,
-                limiter: limiters.limiter(&account.api.base_url, &account.auth_id),
+                limiter: limiters.limiter(&account),
             };
             let source = Arc::new(Patient(client));
             let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
