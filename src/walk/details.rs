@@ -50,8 +50,6 @@ pub(super) struct DetailFetcher<S> {
     in_flight: JoinSet<Response>,
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
-    /// When they are to be published.
-    publish_at: Option<Instant>,
     retry: RetryPolicy,
     /// No request starts sooner, because of the budget or of failures.
     not_before: Instant,
@@ -82,7 +80,6 @@ impl<S: Source> DetailFetcher<S> {
             queue: DetailQueue::new(details.mode, details.max_age, account.poll.interval),
             in_flight: JoinSet::new(),
             arrived: Vec::new(),
-            publish_at: None,
             retry: RetryPolicy::default(),
             not_before: Instant::now(),
             warned_too_many: false,
@@ -161,7 +158,8 @@ impl<S: Source> DetailFetcher<S> {
     /// the next `walk` that the walk would wait.
     pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
         loop {
-            let publish = OptionFuture::from(self.publish_at.map(sleep_until));
+            let first = self.arrived.first();
+            let publish = first.map(|(_, detail)| sleep_until(detail.retrieved + GATHER));
             let limiter = Arc::clone(&self.deps.limiter);
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
@@ -170,7 +168,7 @@ impl<S: Source> DetailFetcher<S> {
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
             tokio::select! {
-                Some(()) = publish => return,
+                Some(()) = OptionFuture::from(publish) => return,
                 Some(Ok(response)) = self.in_flight.join_next() => self.process(response, known),
                 Some(permit) = OptionFuture::from(permit) => permit.into_iter().for_each(|permit| self.send(permit)),
                 else => std::future::pending().await,
@@ -180,7 +178,6 @@ impl<S: Source> DetailFetcher<S> {
 
     /// The records that have arrived since the last call.
     pub(super) fn take_arrived(&mut self) -> Vec<(Arc<str>, Arc<Detail>)> {
-        self.publish_at = None;
         std::mem::take(&mut self.arrived)
     }
 
@@ -240,7 +237,6 @@ impl<S: Source> DetailFetcher<S> {
         detail.retrieved = at.1;
         self.queue.found(&id, &detail);
         self.arrived.push((id, Arc::new(detail)));
-        (self.publish_at).get_or_insert(Instant::now() + GATHER);
     }
 
     fn process_error(&mut self, id: &str, error: &Error, known: &Details) {
