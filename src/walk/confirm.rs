@@ -41,14 +41,6 @@ struct Pending {
     confirm_at: Instant,
 }
 
-/// Why a walk is not published yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unconfirmed {
-    /// A walk that starts then or later must agree.
-    pub(super) confirm_at: Instant,
-    pub(super) change: Change,
-}
-
 /// How a list differs from an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
@@ -74,7 +66,8 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that ends now, against the published `state`; `None` if it is to be published.
+    /// Judges a walk that ends now, against the published `state`; `None` if it is to be published, else
+    /// its change and from when on a walk that agrees may start.
     /// `retention` says which endpoints stay although the walk has not found them.
     pub(super) fn judge(
         &mut self,
@@ -82,7 +75,7 @@ impl Confirmation {
         retention: Retention,
         started: Instant,
         state: &AccountState,
-    ) -> Option<Unconfirmed> {
+    ) -> Option<(Change, Instant)> {
         let change = state.snapshot.as_ref().map(|snapshot| {
             let before = snapshot.endpoints();
             let before = before.map(|one| (one.id, one.registered, one.retained));
@@ -112,7 +105,7 @@ impl Confirmation {
         };
         let confirm_at = pending.confirm_at;
         self.pending = Some(pending);
-        Some(Unconfirmed { confirm_at, change })
+        Some((change, confirm_at))
     }
 }
 

@@ -77,7 +77,7 @@ impl<S: Source> DetailFetcher<S> {
             with_contact: account.metrics.groups.contains(&Optional::Contact),
             gap,
             average_gap: gap,
-            queue: DetailQueue::new(details.mode, details.max_age, account.poll.interval),
+            queue: DetailQueue::new(details.mode, details.max_age),
             in_flight: JoinSet::new(),
             arrived: Vec::new(),
             retry: RetryPolicy::default(),
@@ -117,13 +117,16 @@ impl<S: Source> DetailFetcher<S> {
 
     /// A walk has failed: no request starts before one succeeds. Returns the details that stay.
     pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
-        self.queue.stop();
+        self.queue.snapshot = None;
         self.without_old(known, interval, |_, _| true)
     }
 
     /// Registered endpoints whose record is wanted and is missing or too old.
     pub(super) fn pending(&self) -> u64 {
-        self.queue.pending()
+        let now = Instant::now();
+        let waiting = self.queue.waiting.iter();
+        let fresh = waiting.filter(|(due, rank, _)| *due > now && !matches!(rank, Rank::Failed(_)));
+        u64::from(self.queue.wanted).saturating_sub(fresh.count() as u64)
     }
 
     /// How long it takes to retrieve every record that is wanted.
@@ -258,7 +261,7 @@ impl<S: Source> DetailFetcher<S> {
             error.kind,
             ErrorKind::Auth | ErrorKind::PaymentRequired | ErrorKind::Forbidden
         ) {
-            self.queue.stop();
+            self.queue.snapshot = None;
         }
     }
 }
@@ -276,8 +279,6 @@ enum Rank {
     Old(UnixMillis),
     /// Its request failed before. Otherwise, endpoints that always fail would use up the budget.
     Failed(Instant),
-    /// Its record is fresh, but the expiry that it gave has passed. Only spare requests renew it.
-    Renewal(UnixMillis),
 }
 
 /// What the queue remembers of an endpoint from walk to walk, beside its record.
@@ -299,8 +300,6 @@ struct DetailQueue {
     mode: DetailMode,
     /// A younger record is fresh.
     max_age: Duration,
-    /// A fresh record is not renewed sooner, so that short registrations do not use up the budget.
-    least_age: Duration,
     /// The snapshot whose rows the numbers below count; none while no request may start.
     snapshot: Option<Arc<Snapshot>>,
     /// Endpoints whose record is wanted.
@@ -315,34 +314,16 @@ struct DetailQueue {
 
 impl DetailQueue {
     /// An empty queue.
-    fn new(mode: DetailMode, max_age: Duration, interval: Duration) -> Self {
+    fn new(mode: DetailMode, max_age: Duration) -> Self {
         Self {
             mode,
             max_age,
-            least_age: interval,
             snapshot: None,
             wanted: 0,
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
             histories: HashMap::new(),
         }
-    }
-
-    /// Endpoints whose record is wanted, and is missing or too old.
-    fn pending(&self) -> u64 {
-        let now = Instant::now();
-        let waiting = self.waiting.iter();
-        let waiting =
-            waiting.filter(|(due, rank, _)| *due > now && !matches!(rank, Rank::Failed(_)));
-        let renewals = self.ready.iter().rev();
-        let renewals = renewals.take_while(|(rank, _)| matches!(rank, Rank::Renewal(_)));
-        let fresh = waiting.count() + renewals.count();
-        u64::from(self.wanted).saturating_sub(fresh as u64)
-    }
-
-    /// No endpoint is retrieved before the next snapshot.
-    fn stop(&mut self) {
-        self.snapshot = None;
     }
 
     /// Begins anew with a snapshot, the one before it, and the known `details`.
@@ -400,26 +381,16 @@ impl DetailQueue {
             (Some(Rank::Failed(at)), _) if history.misses > 1 => {
                 (at + self.max_age, Rank::Failed(at + self.max_age))
             }
-            (None | Some(Rank::Failed(_)), Some(detail)) => self.next_retrieval(detail),
+            (None | Some(Rank::Failed(_)), Some(detail)) => (
+                detail.retrieved + self.max_age,
+                Rank::Old(detail.retrieved_at),
+            ),
             (rank, _) => {
                 self.ready.insert((rank.unwrap_or(Rank::Unknown), number));
                 return;
             }
         };
         self.waiting.insert((due, rank, number));
-    }
-
-    /// When a record is retrieved again, and with which rank.
-    fn next_retrieval(&self, detail: &Detail) -> (Instant, Rank) {
-        let old_at = detail.retrieved + self.max_age;
-        // An expiry that had passed when it was read says nothing about the next.
-        if let Some(expiry) = (detail.expires_at).filter(|at| *at > detail.retrieved_at) {
-            let lasts = expiry.since(detail.retrieved_at).max(self.least_age);
-            if lasts < self.max_age && Instant::now() < old_at {
-                return (detail.retrieved + lasts, Rank::Renewal(expiry));
-            }
-        }
-        (old_at, Rank::Old(detail.retrieved_at))
     }
 
     /// When the next endpoint may be retrieved, perhaps already; `None` if there is none.

@@ -142,17 +142,12 @@ pub(super) struct PageFetcher<S> {
 }
 
 /// What a walk has done so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Work {
-    /// Pages received.
-    pub(super) pages: u64,
-    /// Requests sent, retries included.
-    pub(super) requests: u64,
-}
-
 #[derive(Debug, Default)]
 struct Progress {
-    work: Work,
+    /// Pages received.
+    pages: u64,
+    /// Requests sent, retries included.
+    requests: u64,
     /// Pages that are being requested, or wait for a retry after an error.
     active: u32,
     /// Since when there has been an active page.
@@ -173,7 +168,7 @@ impl Progress {
     }
 
     fn page_completed(&mut self) {
-        self.work.pages += 1;
+        self.pages += 1;
         self.last_completed = self.under_way();
         self.last_error = None;
     }
@@ -219,9 +214,10 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// What the walk has done so far.
-    pub(super) fn work(&self) -> Work {
-        lock(&self.progress).work
+    /// How many pages the walk has received, and how many requests it has sent for them.
+    pub(super) fn work(&self) -> (u64, u64) {
+        let progress = lock(&self.progress);
+        (progress.pages, progress.requests)
     }
 
     /// Reads the page at `offset`. Errors that may pass are retried.
@@ -238,7 +234,7 @@ impl<S: Source> PageFetcher<S> {
             let permit = self.acquire(paused).await?;
             paused += permit.paused;
             let _active = Active::begin(&self.progress);
-            lock(&self.progress).work.requests += 1;
+            lock(&self.progress).requests += 1;
             // Boxed, because many places of a walk hold this future and a process may have hundreds
             // of walks.
             let response = Box::pin(self.source.page(offset, self.api.page_size));

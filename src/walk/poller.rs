@@ -179,29 +179,29 @@ impl<S: Source> Poller<S> {
         let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
         // Boxed: between two walks, which is nearly always, a poller needs no memory for one.
         let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
-        let work = fetcher.work();
-        let mut list = result.map_err(|failure| (failure, work.pages))?;
+        let (pages, requests) = fetcher.work();
+        let mut list = result.map_err(|failure| (failure, pages))?;
         let took = started.elapsed();
         self.duplicates = std::mem::take(&mut list.rows.twice);
         let is_settled = (self.shortfalls).is_settled(list.shortfall, list.overlapped);
         let retention = list.retention(is_settled, self.schedule.effective_max_age());
         let state = self.publisher.current();
         let unconfirmed = (self.confirmation).judge(&list.endpoints, retention, started, &state);
-        let confirm_at = unconfirmed.map(|walk| walk.confirm_at);
+        let confirm_at = unconfirmed.map(|(_, confirm_at)| confirm_at);
         let skipped = self.schedule.succeeded(Instant::now(), took, confirm_at);
         self.deps.instruments.walks_skipped(skipped);
         let effective = self.schedule.effective_interval();
         if effective > self.warned_interval {
             self.warned_interval = effective;
-            report::slow(&self.account, work.requests, took, effective);
+            report::slow(&self.account, requests, took, effective);
         }
-        if let Some(unconfirmed) = unconfirmed {
-            report::unconfirmed(&self.account, &unconfirmed);
+        if let Some((change, confirm_at)) = unconfirmed {
+            report::unconfirmed(&self.account, change, confirm_at);
             self.publish_unconfirmed(&list);
             return Ok(());
         }
         let walk = WalkFacts {
-            pages: work.pages,
+            pages,
             reported: list.reported,
             missing: if is_settled { 0 } else { list.shortfall },
             rejected_rows: list.rows.rejected,

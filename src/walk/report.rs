@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{confirm::Unconfirmed, fetch::WalkError};
+use super::{confirm::Change, fetch::WalkError};
 use crate::{
     api::{Endpoint, Field, Rejection},
     clock::UnixMillis,
@@ -93,15 +93,15 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
     }
 }
 
-/// A walk that is published only when a later one agrees.
-pub(super) fn unconfirmed(account: &Account, walk: &Unconfirmed) {
-    let confirm_in = walk.confirm_at.saturating_duration_since(Instant::now());
+/// A walk with this `change`, which is published only when one that starts at `confirm_at` agrees.
+pub(super) fn unconfirmed(account: &Account, change: Change, confirm_at: Instant) {
+    let confirm_in = confirm_at.saturating_duration_since(Instant::now());
     tracing::warn!(
         account = %account.name,
         outcome = "unconfirmed",
-        endpoints_before = walk.change.before,
-        removed = walk.change.removed,
-        registration_changed = walk.change.flipped,
+        endpoints_before = change.before,
+        removed = change.removed,
+        registration_changed = change.flipped,
         confirm_in_s = %format_args!("{:.1}", confirm_in.as_secs_f64()),
         "the list changed more than poll.flip_share: the last snapshot stays until a later walk agrees"
     );
