@@ -27,7 +27,7 @@ use crate::{
     config::{Account, Config, Metrics},
     exposition::{Encoding, Format},
     telemetry::{AccountInstruments, labels::THROTTLED},
-    walk::{RateLimiter, Retry, RetryPolicy},
+    walk::{RateLimiter, RetryPolicy},
 };
 
 /// The longest id of an endpoint, in bytes.
@@ -237,7 +237,7 @@ struct AccountProber<R> {
 
 impl<R: Retrieve> AccountProber<R> {
     /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
-    /// the connection turns out to have been closed while it was idle.
+    /// the connection fails, because the server may have closed it while it was idle.
     async fn request(self: Arc<Self>, id: String, progress: Arc<Mutex<Progress>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
@@ -260,7 +260,8 @@ impl<R: Retrieve> AccountProber<R> {
                 }
                 Err(error) => error,
             };
-            if self.retry.decide(&error, &self.limiter) != Retry::Now || reconnected {
+            self.retry.decide(&error, &self.limiter);
+            if error.kind != ErrorKind::Network || reconnected {
                 return Err(error.into());
             }
             reconnected = true;

@@ -250,7 +250,7 @@ impl<S: Source> DetailFetcher<S> {
         }
         match retry {
             // The error says nothing about this endpoint.
-            Retry::Now | Retry::AfterPause => self.queue.put_back(id, known),
+            Retry::AfterPause => self.queue.put_back(id, known),
             Retry::After(wait) | Retry::Never(wait) => {
                 let now = Instant::now();
                 self.not_before = self.not_before.max(now + wait);

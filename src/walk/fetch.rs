@@ -228,7 +228,6 @@ impl<S: Source> PageFetcher<S> {
         let PollerDeps { limiter, .. } = &self.deps;
         let policy = RetryPolicy::default();
         let mut retries_left = self.api.retries;
-        let mut reconnected = false;
         let mut paused = Duration::ZERO;
         loop {
             let permit = self.acquire(paused).await?;
@@ -238,7 +237,7 @@ impl<S: Source> PageFetcher<S> {
             // Boxed, because many places of a walk hold this future and a process may have hundreds
             // of walks.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
-            let mut error = match self.within_limits(response).await? {
+            let error = match self.within_limits(response).await? {
                 Ok(page) => {
                     lock(&self.progress).page_completed();
                     return Ok(page);
@@ -246,13 +245,7 @@ impl<S: Source> PageFetcher<S> {
                 Err(error) => error,
             };
             drop(permit);
-            // A second closed connection is a fault of the network.
-            error.stale_connection &= !reconnected;
             let retry = policy.decide(&error, limiter);
-            if retry == Retry::Now {
-                reconnected = true;
-                continue;
-            }
             let is_long = (error.retry_after).is_some_and(|wait| wait > self.poll.interval);
             if matches!(retry, Retry::Never(_)) || retries_left == 0 || is_long {
                 let pause = error.retry_after.and_then(|_| limiter.pause());

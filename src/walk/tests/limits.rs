@@ -130,32 +130,6 @@ async fn a_walk_that_makes_progress_for_ever_ends_after_max_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_idle_connection_costs_one_request_and_no_retry() {
-    let list = List::of(45);
-    let mut account = account();
-    account.api.retries = 0;
-    let mut fixture = Fixture::new(&list, account);
-    let stale = || {
-        Some(Error {
-            stale_connection: true,
-            ..fault(ErrorKind::Network)
-        })
-    };
-    list.state().faults = [stale()].into();
-    let start = Instant::now();
-    fixture.poller.walk().await.unwrap();
-    assert_eq!(list.take_offsets().len(), 2);
-    assert_eq!(start.elapsed().as_secs(), 0, "at once");
-    assert_eq!(
-        fixture.count("vobiz_api_retries_total", "list_endpoints"),
-        0
-    );
-    list.state().faults = [stale(), stale()].into();
-    let failure = fixture.poller.walk().await.unwrap_err();
-    assert_eq!(failure.reason.label(), "network", "but only once");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_pause_that_fits_is_waited_for_and_a_longer_one_ends_the_walk() {
     let limited = |wait| Error {
         retry_after: Some(Duration::from_secs(wait)),

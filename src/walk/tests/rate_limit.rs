@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::list::{account, fault};
 use crate::{
-    api::{Error, ErrorKind},
+    api::ErrorKind,
     walk::{rate_limit::*, retry::*},
 };
 
@@ -240,13 +240,6 @@ async fn one_policy_decides_what_follows_each_kind_of_error() {
         let failures = u32::from(kind != ErrorKind::NotFound);
         assert_eq!(policy.failures(), failures, "{kind:?}");
     }
-    let stale = Error {
-        stale_connection: true,
-        ..fault(ErrorKind::Network)
-    };
-    let policy = RetryPolicy::default();
-    assert_eq!(policy.decide(&stale, &limiter), Retry::Now);
-    assert_eq!((policy.failures(), limiter.pause()), (0, None));
 }
 
 proptest! {
