@@ -190,11 +190,8 @@ impl<S: Source> DetailFetcher<S> {
         let start = self.queue.next()?.max(self.not_before).max(Instant::now());
         let is_in_time = start + self.deps.limiter.gap() < walk;
         // After a failure, one request at a time shows whether the API works again.
-        let most = if self.retry.failures() > 0 {
-            1
-        } else {
-            MAX_IN_FLIGHT
-        };
+        let is_failing = self.retry.failures() > 0;
+        let most = if is_failing { 1 } else { MAX_IN_FLIGHT };
         (is_in_time && self.in_flight.len() < most).then_some(start)
     }
 

@@ -196,11 +196,8 @@ impl<'a, S: Source> Pages<'a, S> {
         // Gaps come one by one from edits and everywhere at once from an unstable order.
         let mut repairs_left = 8 + self.keys.len() / 8;
         let mut without_progress = 0;
-        // The vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
-        if self.repeats {
-            return Ok(None);
-        }
-        loop {
+        // Otherwise the vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
+        while !self.repeats {
             let tail = linked
                 .last()
                 .expect("the linked pages begin with the first page");
@@ -221,9 +218,6 @@ impl<'a, S: Source> Pages<'a, S> {
             let onward = tail.end() - 1;
             if !self.keys.iter().any(|keys| keys.offset == onward) {
                 self.fetch([onward]).await?;
-                if self.repeats {
-                    return Ok(None);
-                }
                 continue;
             }
             if repairs_left == 0 {
@@ -236,6 +230,7 @@ impl<'a, S: Source> Pages<'a, S> {
             };
             linked.push(bridge);
         }
+        Ok(None)
     }
 
     /// Reads again from half a page before the gap, then from further back, until known rows appear.
@@ -250,11 +245,9 @@ impl<'a, S: Source> Pages<'a, S> {
             self.fetch([offset]).await?;
             let bridge = &self.keys[self.pages_up_to(offset) - 1];
             let known = linked.iter().rev().any(|page| bridge.continues(page));
-            if known || (offset == 0 && !bridge.keys.is_empty()) {
-                return Ok(Some(bridge.clone()));
-            }
-            if offset == 0 {
-                break;
+            if known || offset == 0 {
+                let is_usable = known || !bridge.keys.is_empty();
+                return Ok(is_usable.then(|| bridge.clone()));
             }
             distance *= 2;
         }
@@ -282,12 +275,11 @@ pub(super) async fn read_overlapping<S: Source>(
     let mut pages = Pages::begin(fetcher).await?;
     let first = pages.keys[0].clone();
     let linked = match (pages.full(), first.total) {
-        (0, Some(0)) => Some(vec![first]),
-        (0, _) => return Err(empty()),
         // Fewer rows than the limit, and as many as the count: there are no others.
         (rows, Some(total)) if rows < u64::from(fetcher.api.page_size) && rows == total => {
             Some(vec![first])
         }
+        (0, _) => return Err(empty()),
         (1, _) => pages.has_one_row().await?.then(|| vec![first]),
         (full, total) => {
             let total = total.unwrap_or(0);
