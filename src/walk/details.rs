@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     fetch::{PollerDeps, Source},
-    rate_limit::Permit,
+    rate_limit::{Permit, RequestBudget, gap_beside},
     report,
     retry::{Retry, RetryPolicy},
 };
@@ -42,16 +42,15 @@ pub(super) struct DetailFetcher<S> {
     deps: PollerDeps,
     account: Arc<str>,
     with_contact: bool,
-    /// Time between two requests, by `details.requests_per_minute`.
-    gap: Duration,
-    /// That time on average, beside walks and within the limiter.
+    budget: RequestBudget,
+    /// Average time between two requests, beside walks and within the limiter.
     average_gap: Duration,
     queue: DetailQueue,
     in_flight: JoinSet<Response>,
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
     retry: RetryPolicy,
-    /// No request starts sooner, because of the budget or of failures.
+    /// No request starts sooner, because of failures.
     not_before: Instant,
     warned_too_many: bool,
     warned_unreadable: bool,
@@ -70,13 +69,13 @@ struct Response {
 impl<S: Source> DetailFetcher<S> {
     pub(super) fn new(account: &Account, source: Arc<S>, deps: PollerDeps) -> Self {
         let details = &account.details;
-        let gap = Duration::from_secs_f64(60.0 / details.requests_per_minute);
+        let budget = RequestBudget::new(details.requests_per_minute);
         Self {
             source,
             account: account.name.as_str().into(),
             with_contact: account.metrics.groups.contains(&Optional::Contact),
-            gap,
-            average_gap: gap,
+            average_gap: budget.gap,
+            budget,
             queue: DetailQueue::new(details.mode, details.max_age),
             in_flight: JoinSet::new(),
             arrived: Vec::new(),
@@ -97,10 +96,9 @@ impl<S: Source> DetailFetcher<S> {
         interval: Duration,
         details: &Arc<Details>,
     ) -> Arc<Details> {
-        let busy = snapshot.walk.duration.div_duration_f64(interval);
-        let gap = self.gap.max(self.deps.limiter.gap());
-        // Never zero: it is a divisor.
-        self.average_gap = gap.div_f64((1.0 - busy).max(0.01));
+        let limiter = self.deps.limiter.gap();
+        let walk = snapshot.walk.duration;
+        self.average_gap = gap_beside(self.budget.gap, limiter, walk, interval);
         let details = self.without_old(details, interval, |id, detail| {
             let row = snapshot.endpoint(id);
             row.is_some_and(|row| self.queue.wants(&row) && detail.is_of(&row))
@@ -187,7 +185,8 @@ impl<S: Source> DetailFetcher<S> {
     /// When the next request starts; `None` if that is not before the walk, or depends on a response.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
         // Never in the past: a start that has passed would look early enough until the walk begins.
-        let start = self.queue.next()?.max(self.not_before).max(Instant::now());
+        let start = self.queue.next()?.max(self.budget.next());
+        let start = start.max(self.not_before).max(Instant::now());
         let is_in_time = start + self.deps.limiter.gap() < walk;
         // After a failure, one request at a time shows whether the API works again.
         let is_failing = self.retry.failures() > 0;
@@ -197,7 +196,7 @@ impl<S: Source> DetailFetcher<S> {
 
     fn send(&mut self, permit: Permit) {
         let Some(id) = self.queue.take() else { return };
-        self.not_before = Instant::now() + self.gap;
+        self.budget.spend();
         let (source, clock) = (Arc::clone(&self.source), self.deps.clock);
         // A task of its own goes on while a walk is under way.
         self.in_flight.spawn(async move {
@@ -250,7 +249,7 @@ impl<S: Source> DetailFetcher<S> {
             Retry::AfterPause => self.queue.put_back(id, known),
             Retry::After(wait) | Retry::Never(wait) => {
                 let now = Instant::now();
-                self.not_before = self.not_before.max(now + wait);
+                self.not_before = now + wait;
                 self.queue.missed(id, Rank::Failed(now));
             }
         }

@@ -1,11 +1,15 @@
-//! When a request may start: the rate limiter.
+//! When a request may start: the rate limiter, and the budget of details.
 //!
 //! One [`RateLimiter`] exists per base URL and auth id. It is written here because no crate keeps all
 //! of its promises. In any T seconds, at most `rate x T + 1` requests start. A cancelled wait delays no
 //! other request. A pause that the vendor asks for holds for every request. A request that can wait
 //! never delays a walk. Its clock can be paused in tests.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch},
@@ -20,6 +24,10 @@ use crate::{
 
 /// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const MINUTE: Duration = Duration::from_secs(60);
+/// Requests that could not start in time, because of a walk, are made up for at twice the rate. Only so
+/// much time is made up for, so that an idle exporter does not flood the vendor.
+const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Permits requests one after the other.
 #[derive(Debug)]
@@ -218,6 +226,69 @@ impl RateLimiter {
         let until = *self.paused_until.borrow();
         (until > Instant::now()).then_some(until)
     }
+}
+
+/// A number of requests per minute: spread evenly, and in no minute more.
+#[derive(Debug)]
+pub(super) struct RequestBudget {
+    pub(super) gap: Duration,
+    /// When the next request would start if all started evenly.
+    due: Instant,
+    /// The starts of the last minute, at most as many as it may have.
+    spent: VecDeque<Instant>,
+    most: usize,
+}
+
+impl RequestBudget {
+    /// An unused budget of so many requests per minute, 0.1 to 6000.
+    pub(super) fn new(per_minute: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "6000 at most, and positive"
+        )]
+        let most = per_minute.ceil() as usize;
+        Self {
+            gap: MINUTE.div_f64(per_minute),
+            due: Instant::now(),
+            spent: VecDeque::new(),
+            most,
+        }
+    }
+
+    /// When the next request may start; perhaps already.
+    pub(super) fn next(&self) -> Instant {
+        let is_full = self.spent.len() == self.most;
+        let oldest = self.spent.front().filter(|_| is_full);
+        let minute = oldest.map(|oldest| *oldest + MINUTE);
+        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
+        self.due.max(minute.max(spacing).unwrap_or(self.due))
+    }
+
+    /// A request starts now.
+    pub(super) fn spend(&mut self) {
+        let now = Instant::now();
+        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
+        self.due = self.due.max(earliest) + self.gap;
+        if self.spent.len() == self.most {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(now);
+    }
+}
+
+/// The average time between two requests beside walks of such length that start every `interval`, where a
+/// budget and a limiter have these gaps. The budget makes up for a part of the time that walks take.
+pub(super) fn gap_beside(
+    budget: Duration,
+    limiter: Duration,
+    walk: Duration,
+    interval: Duration,
+) -> Duration {
+    // Never zero: it is a divisor.
+    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
+    let limiter = limiter.div_f64(left(walk));
+    limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
 }
 
 /// Every limiter of the process.

@@ -20,8 +20,8 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(20.0);
     observe(&list, account, |run| async move {
-        // 1,500 / 600 minutes, the walks of 21 pages at 20 per second, and the wait for publication.
-        run.at(150 + 3 * 2 + 5).await;
+        // 1,500 / 600 minutes, after a walk of 21 pages at 20 per second and before a publication.
+        run.at(1 + 150 + 5).await;
         let state = run.state();
         let snapshot = state.snapshot.as_ref().unwrap();
         let known = snapshot.endpoints_with(&state.details);
@@ -222,8 +222,8 @@ async fn a_budget_that_cannot_keep_up_is_logged_once_with_the_settings() {
         .await;
         assert_eq!(log.text().lines().count(), warnings, "{}", log.text());
     }
-    let warning = "1500 endpoints want details, but the requests beside walks retrieve each only every 26 minutes; raise \
-         details.requests_per_minute and api.requests_per_second, or set details.max_age to 31m";
+    let warning = "1500 endpoints want details, but the requests beside walks retrieve each only every 25 minutes; raise \
+         details.requests_per_minute and api.requests_per_second, or set details.max_age to 30m";
     assert!(log.text().contains(warning), "{}", log.text());
 }
 

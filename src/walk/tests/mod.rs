@@ -1,5 +1,6 @@
 //! Walks of a list in memory, with a paused clock.
 
+mod budget;
 mod confirm;
 mod details;
 mod life;
