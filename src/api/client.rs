@@ -12,7 +12,7 @@ use super::{
     error::{self, ClientError, Error},
     json::pick,
     row::{Endpoint, Page, read_endpoint, read_page},
-    transport::{Http, Transports},
+    transport::Transports,
 };
 use crate::{
     clock::Clock,
@@ -36,7 +36,7 @@ const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// Shared between tasks; the token may be changed while requests are in flight. Debug output holds
 /// no credential.
 pub struct Client {
-    http: Http,
+    http: reqwest::Client,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, in exactly this case and with the last slash.
     endpoints: Url,
     filter: BTreeMap<String, String>,
@@ -153,23 +153,12 @@ impl Client {
             begun: Instant::now(),
             status: None,
         };
-        let (client, may_be_idle) = self.http.client();
-        let request = client
-            .get(url)
+        let request = (self.http.get(url))
             .header(X_AUTH_ID, auth_id)
             .header(X_AUTH_TOKEN, token)
             .timeout(self.request_timeout);
-        let response = request.send().await.map_err(|error| {
-            let is_broken = error.is_request() && !error.is_connect() && !error.is_timeout();
-            let stale_connection = is_broken && may_be_idle;
-            if stale_connection {
-                self.http.count_lost();
-            }
-            Error {
-                stale_connection,
-                ..Error::of_connection(None, &error)
-            }
-        })?;
+        let response = request.send().await;
+        let response = response.map_err(|error| Error::of_connection(None, &error))?;
         let arrived = self.clock.now();
         let status = response.status().as_u16();
         let date = error::date_header(response.headers(), DATE);

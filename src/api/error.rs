@@ -31,9 +31,6 @@ pub struct Error {
     pub message: String,
     /// The API asks for no request before this much time has passed.
     pub retry_after: Option<Duration>,
-    /// The connection broke before a response began, and it may have been an idle one that the server or
-    /// a load balancer had closed: the same request is worth one more attempt at once.
-    pub stale_connection: bool,
 }
 
 impl ErrorKind {
@@ -54,7 +51,6 @@ impl Error {
             status,
             message: message.into(),
             retry_after: None,
-            stale_connection: false,
         }
     }
 

@@ -4,10 +4,7 @@ use std::{
     error::Error,
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,36 +30,6 @@ const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
 /// request on such a connection is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// The connections of accounts with equal settings.
-#[derive(Clone)]
-pub(super) struct Http {
-    pooled: reqwest::Client,
-    /// Opens a connection for each request.
-    unpooled: reqwest::Client,
-    /// Requests that were lost with a stale connection, and whose next attempt has not been made.
-    lost: Arc<AtomicUsize>,
-}
-
-impl Http {
-    /// The client for the next request, and whether it may use an idle connection. Behind one closed idle
-    /// connection there may be others, so that the attempt after a lost one opens its own connection.
-    pub(super) fn client(&self) -> (&reqwest::Client, bool) {
-        let order = Ordering::Relaxed;
-        let lost = self
-            .lost
-            .fetch_update(order, order, |lost| lost.checked_sub(1));
-        match lost {
-            Ok(_) => (&self.unpooled, false),
-            Err(_) => (&self.pooled, true),
-        }
-    }
-
-    /// A request was lost with a stale connection.
-    pub(super) fn count_lost(&self) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// Makes clients; those of accounts with equal settings share connections and authorities.
 ///
 /// Three hundred accounts thus hold the trusted authorities once. Authorities and proxy variables are
@@ -72,7 +39,7 @@ pub struct Transports {
     /// Instead of [`IDLE_TIMEOUT`].
     pub(super) idle_timeout: Option<Duration>,
     authorities: Option<Arc<RootCertStore>>,
-    pub(super) made: Vec<(Settings, Http)>,
+    pub(super) made: Vec<(Settings, reqwest::Client)>,
 }
 
 /// What must be equal for two accounts to share connections: is the server on this machine, `proxy_url`,
@@ -81,7 +48,7 @@ type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
 
 impl Transports {
     /// The connections for these settings, which are shared where the settings are equal.
-    pub(super) fn http(&mut self, api: &Api) -> Result<Http, ClientError> {
+    pub(super) fn http(&mut self, api: &Api) -> Result<reqwest::Client, ClientError> {
         let is_local = is_loopback(&api.base_url);
         let settings = (
             is_local,
@@ -97,18 +64,10 @@ impl Transports {
             Some(path) => with_file(authorities, path)?,
             None => Arc::clone(authorities),
         };
-        let pooled = builder(api, Arc::clone(&authorities))?;
-        let unpooled = builder(api, authorities)?;
-        let build = |builder: ClientBuilder| {
-            let client = builder.build();
-            client.map_err(|error| ClientError::Build(error.without_url()))
-        };
         let idle_timeout = self.idle_timeout.unwrap_or(IDLE_TIMEOUT);
-        let http = Http {
-            pooled: build(pooled.pool_idle_timeout(idle_timeout))?,
-            unpooled: build(unpooled.pool_max_idle_per_host(0))?,
-            lost: Arc::default(),
-        };
+        let http = builder(api, authorities)?.pool_idle_timeout(idle_timeout);
+        let http = http.build();
+        let http = http.map_err(|error| ClientError::Build(error.without_url()))?;
         self.made.push((settings, http.clone()));
         Ok(http)
     }

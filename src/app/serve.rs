@@ -171,8 +171,7 @@ impl Accounts {
             let client = Arc::new(client.map_err(|error| {
                 ExitError::Configuration(format!("account {}: {error}", account.name))
             })?);
-            let (api, auth_id) = (&account.api, &account.auth_id);
-            let limiter = limiters.limiter(&api.base_url, auth_id, api.requests_per_second);
+            let limiter = limiters.limiter(account);
             let (source, for_probes) = (Arc::clone(&client), Arc::clone(&limiter));
             prober.add(account, source, for_probes, instruments.clone());
             let deps = PollerDeps {

@@ -27,7 +27,7 @@ use crate::{
     config::{Account, Config, Metrics},
     exposition::{Encoding, Format},
     telemetry::{AccountInstruments, labels::THROTTLED},
-    walk::{RateLimiter, Retry, RetryPolicy},
+    walk::{RateLimiter, RetryPolicy},
 };
 
 /// The longest id of an endpoint, in bytes.
@@ -120,7 +120,7 @@ impl<R: Retrieve> Prober<R> {
     ) {
         // A share faster than the limiter would let probes wait for the limiter with a permit that the
         // probes of other accounts need.
-        let limit = limiter.rate().unwrap_or(f64::INFINITY);
+        let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
         // The settings allow at most 100 a second.
         let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
@@ -243,7 +243,7 @@ struct AccountProber<R> {
 
 impl<R: Retrieve> AccountProber<R> {
     /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
-    /// the connection turns out to have been closed while it was idle.
+    /// the connection fails, because the server may have closed it while it was idle.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
@@ -252,7 +252,7 @@ impl<R: Retrieve> AccountProber<R> {
             *lock(&stage) = Stage::Limiter;
             let permit = self.limiter.acquire(NO_DEADLINE).await;
             let permit = permit.map_err(|_| paused())?;
-            permit.waited.count(&self.instruments);
+            permit.count(&self.instruments);
             let sent = Instant::now();
             *lock(&stage) = Stage::Sent(sent);
             let result = self.source.retrieve(&id).await;
@@ -265,7 +265,8 @@ impl<R: Retrieve> AccountProber<R> {
                 }
                 Err(error) => error,
             };
-            if self.retry.decide(&error, &self.limiter) != Retry::Now || reconnected {
+            self.retry.decide(&error, &self.limiter);
+            if error.kind != ErrorKind::Network || reconnected {
                 return Err(error.into());
             }
             reconnected = true;

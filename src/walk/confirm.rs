@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::Poll,
-    snapshot::{EndpointList, Retention, Snapshot},
+    snapshot::{AccountState, EndpointList, Retention},
 };
 
 /// Minimum time between a walk and the walk that confirms it.
@@ -41,23 +41,6 @@ struct Pending {
     confirm_at: Instant,
 }
 
-/// A walk to be judged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate<'a> {
-    pub(super) endpoints: &'a EndpointList,
-    /// Which endpoints stay although the walk has not found them.
-    pub(super) retention: Retention,
-    pub(super) started: Instant,
-}
-
-/// Why a walk is not published yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unconfirmed {
-    /// A walk that starts then or later must agree.
-    pub(super) confirm_at: Instant,
-    pub(super) change: Change,
-}
-
 /// How a list differs from an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
@@ -83,18 +66,20 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that ends now; `None` if it is to be published. `published` is hidden because of its
-    /// age from `withdraw_at` on.
+    /// Judges a walk that ends now, against the published `state`; `None` if it is to be published, else
+    /// its change and from when on a walk that agrees may start.
+    /// `retention` says which endpoints stay although the walk has not found them.
     pub(super) fn judge(
         &mut self,
-        walk: Candidate<'_>,
-        published: Option<&Snapshot>,
-        withdraw_at: Option<Instant>,
-    ) -> Option<Unconfirmed> {
-        let change = published.map(|snapshot| {
+        list: &EndpointList,
+        retention: Retention,
+        started: Instant,
+        state: &AccountState,
+    ) -> Option<(Change, Instant)> {
+        let change = state.snapshot.as_ref().map(|snapshot| {
             let before = snapshot.endpoints();
             let before = before.map(|one| (one.id, one.registered, one.retained));
-            Change::between(before, walk.endpoints.registrations(), walk.retention)
+            Change::between(before, list.registrations(), retention)
         });
         let Some(change) = change.filter(|change| change.is_large(self.flip_share)) else {
             self.pending = None;
@@ -102,35 +87,36 @@ impl Confirmation {
         };
         let confirm_at = Instant::now() + self.delay;
         // Another round would hide the published snapshot before it ends: nothing is left to protect.
-        let hidden_by = confirm_at + walk.started.elapsed();
-        let is_last = withdraw_at.is_some_and(|at| at <= hidden_by);
+        let hidden_by = confirm_at + started.elapsed();
+        let is_last = (state.withdraw_at).is_some_and(|at| at <= hidden_by);
         let pending = self.pending.take();
-        let agreed = pending.filter(|pending| is_last || pending.agrees(walk, self.flip_share));
+        let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
+        let agreed = pending.filter(|pending| is_last || agrees(pending));
         let pending = match agreed {
-            Some(pending) if walk.started >= pending.confirm_at => return None,
+            Some(pending) if started >= pending.confirm_at => return None,
             Some(pending) => pending,
             None => Pending {
-                endpoints: (walk.endpoints.registrations())
+                endpoints: (list.registrations())
                     .map(|(id, registered)| (id.into(), registered))
                     .collect(),
-                retention: walk.retention,
+                retention,
                 confirm_at,
             },
         };
         let confirm_at = pending.confirm_at;
         self.pending = Some(pending);
-        Some(Unconfirmed { confirm_at, change })
+        Some((change, confirm_at))
     }
 }
 
 impl Pending {
     /// Neither list has much that the other one lacks or shows differently.
-    fn agrees(&self, walk: Candidate<'_>, flip_share: f64) -> bool {
+    fn agrees(&self, list: &EndpointList, retention: Retention, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
-        let now = || walk.endpoints.registrations();
+        let now = || list.registrations();
         let found = |(id, registered)| (id, registered, false);
-        let forth = Change::between(before.clone().map(found), now(), walk.retention);
+        let forth = Change::between(before.clone().map(found), now(), retention);
         let back = Change::between(now().map(found), before, self.retention);
         !forth.is_large(flip_share) && !back.is_large(flip_share)
     }

@@ -18,12 +18,12 @@ use tokio::{
 
 use super::{
     fetch::{PollerDeps, Source},
-    rate_limit::{Permit, RequestBudget, rate_beside},
-    report::DetailsNote,
+    rate_limit::{Permit, RequestBudget, gap_beside},
+    report,
     retry::{Retry, RetryPolicy},
 };
 use crate::{
-    api::{Endpoint, Error, ErrorKind},
+    api::{Endpoint, Error, ErrorKind, Fields},
     clock::UnixMillis,
     config::{Account, DetailMode, Optional},
     snapshot::{Detail, Details, EndpointView, Snapshot},
@@ -32,9 +32,7 @@ use crate::{
 
 /// Records are published together, this long after the first, because a publication renders whole
 /// families anew.
-const GATHER: Duration = Duration::from_secs(2);
-/// Added to [`GATHER`] for every endpoint: with 100,000 endpoints, five seconds in all.
-const GATHER_EACH: Duration = Duration::from_micros(30);
+const GATHER: Duration = Duration::from_secs(5);
 /// Requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
 
@@ -45,23 +43,18 @@ pub(super) struct DetailFetcher<S> {
     deps: PollerDeps,
     account: Arc<str>,
     with_contact: bool,
-    /// What the operator grants, in requests per second.
-    granted: f64,
-    /// What the limiter and the walks leave of that, in requests per second.
-    rate: f64,
     budget: RequestBudget,
+    /// Average time between two requests, beside walks and within the limiter.
+    average_gap: Duration,
     queue: DetailQueue,
     in_flight: JoinSet<Response>,
-    /// Records that arrive within so long are published together.
-    gather: Duration,
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
-    /// When they are to be published.
-    publish_at: Option<Instant>,
     retry: RetryPolicy,
     /// No request starts sooner, because of failures.
     not_before: Instant,
-    note: DetailsNote,
+    warned_too_many: bool,
+    warned_unreadable: bool,
 }
 
 /// The end of one request.
@@ -77,22 +70,20 @@ struct Response {
 impl<S: Source> DetailFetcher<S> {
     pub(super) fn new(account: &Account, source: Arc<S>, deps: PollerDeps) -> Self {
         let details = &account.details;
-        let granted = details.requests_per_minute / 60.0;
+        let budget = RequestBudget::new(details.requests_per_minute);
         Self {
             source,
             account: account.name.as_str().into(),
             with_contact: account.metrics.groups.contains(&Optional::Contact),
-            granted,
-            rate: granted,
-            budget: RequestBudget::new(details.requests_per_minute),
-            queue: DetailQueue::new(details.mode, details.max_age, account.poll.interval),
+            average_gap: budget.gap,
+            budget,
+            queue: DetailQueue::new(details.mode, details.max_age),
             in_flight: JoinSet::new(),
-            gather: GATHER,
             arrived: Vec::new(),
-            publish_at: None,
             retry: RetryPolicy::default(),
             not_before: Instant::now(),
-            note: DetailsNote::new(account),
+            warned_too_many: false,
+            warned_unreadable: false,
             deps,
         }
     }
@@ -106,49 +97,55 @@ impl<S: Source> DetailFetcher<S> {
         interval: Duration,
         details: &Arc<Details>,
     ) -> Arc<Details> {
-        let endpoints = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
-        self.gather = GATHER + GATHER_EACH * endpoints;
-        let limiter = self.deps.limiter.rate();
-        self.rate = rate_beside(self.granted, limiter, snapshot.walk.duration, interval);
+        let limiter = self.deps.limiter.gap();
+        let walk = snapshot.walk.duration;
+        self.average_gap = gap_beside(self.budget.gap, limiter, walk, interval);
         let details = self.without_old(details, interval, |id, detail| {
             let row = snapshot.endpoint(id);
             row.is_some_and(|row| self.queue.wants(&row) && detail.is_of(&row))
         });
         self.queue.start(snapshot, before, &details);
         self.retry.succeeded();
-        let wanted = self.queue.wanted;
-        if let Some(warning) = (self.note).too_many(wanted, self.rate) {
-            tracing::warn!(account = %self.account, "{warning}");
+        let round = self.round();
+        if round > self.queue.max_age && !self.warned_too_many {
+            self.warned_too_many = true;
+            report::too_many_details(&self.account, self.queue.wanted, round);
         }
         details
     }
 
     /// A walk has failed: no request starts before one succeeds. Returns the details that stay.
     pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
-        self.queue.stop();
+        self.queue.snapshot = None;
         self.without_old(known, interval, |_, _| true)
     }
 
     /// Registered endpoints whose record is wanted and is missing or too old.
     pub(super) fn pending(&self) -> u64 {
-        self.queue.pending()
+        let now = Instant::now();
+        let waiting = self.queue.waiting.iter();
+        let fresh = waiting.filter(|(due, rank, _)| *due > now && !matches!(rank, Rank::Failed(_)));
+        u64::from(self.queue.wanted).saturating_sub(fresh.count() as u64)
+    }
+
+    /// How long it takes to retrieve every record that is wanted.
+    fn round(&self) -> Duration {
+        self.average_gap.saturating_mul(self.queue.wanted)
     }
 
     /// The details that `may` stay and are not too old; the same ones, if all do.
     ///
-    /// A budget that cannot keep `max_age` renews every record within `wanted / rate`, and records are
-    /// kept for twice that. No record is renewed during a walk or after a failed one. So a record is kept
-    /// for two intervals more, but never for more than `max_age` more.
+    /// A budget that cannot keep `max_age` renews every record within a round, and records are kept for
+    /// two rounds. No record is renewed during a walk or after a failed one. So a record is kept for two
+    /// intervals more, but never for more than `max_age` more.
     fn without_old(
         &self,
         details: &Arc<Details>,
         interval: Duration,
         may: impl Fn(&str, &Detail) -> bool,
     ) -> Arc<Details> {
-        #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
-        let round = Duration::from_secs_f64(self.queue.wanted as f64 / self.rate);
         let max_age = self.queue.max_age;
-        let longest = max_age.max(2 * round) + max_age.min(2 * interval);
+        let longest = max_age.max(self.round().saturating_mul(2)) + max_age.min(2 * interval);
         let mut stay = Details::clone(details);
         stay.retain(|id, detail| detail.retrieved.elapsed() < longest && may(id, detail));
         if stay.len() == details.len() {
@@ -163,16 +160,17 @@ impl<S: Source> DetailFetcher<S> {
     /// the next `walk` that the walk would wait.
     pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
         loop {
-            let publish = OptionFuture::from(self.publish_at.map(sleep_until));
+            let first = self.arrived.first();
+            let publish = first.map(|(_, detail)| sleep_until(detail.retrieved + GATHER));
             let limiter = Arc::clone(&self.deps.limiter);
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
                 // The limiter, a pause or the cap may take so long that the walk would wait.
-                let latest = walk.checked_sub(limiter.time_for(1)).unwrap_or(walk);
+                let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
             tokio::select! {
-                Some(()) = publish => return,
+                Some(()) = OptionFuture::from(publish) => return,
                 Some(Ok(response)) = self.in_flight.join_next() => self.process(response, known),
                 Some(permit) = OptionFuture::from(permit) => permit.into_iter().for_each(|permit| self.send(permit)),
                 else => std::future::pending().await,
@@ -182,23 +180,18 @@ impl<S: Source> DetailFetcher<S> {
 
     /// The records that have arrived since the last call.
     pub(super) fn take_arrived(&mut self) -> Vec<(Arc<str>, Arc<Detail>)> {
-        self.publish_at = None;
         std::mem::take(&mut self.arrived)
     }
 
     /// When the next request starts; `None` if that is not before the walk, or depends on a response.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
-        let wanted = self.queue.next()?;
         // Never in the past: a start that has passed would look early enough until the walk begins.
-        let start = wanted.max(self.budget.next()).max(self.not_before);
-        let start = start.max(Instant::now());
-        let is_in_time = start + self.deps.limiter.time_for(1) < walk;
+        let start = self.queue.next()?.max(self.budget.next());
+        let start = start.max(self.not_before).max(Instant::now());
+        let is_in_time = start + self.deps.limiter.gap() < walk;
         // After a failure, one request at a time shows whether the API works again.
-        let most = if self.retry.failures() > 0 {
-            1
-        } else {
-            MAX_IN_FLIGHT
-        };
+        let is_failing = self.retry.failures() > 0;
+        let most = if is_failing { 1 } else { MAX_IN_FLIGHT };
         (is_in_time && self.in_flight.len() < most).then_some(start)
     }
 
@@ -222,26 +215,28 @@ impl<S: Source> DetailFetcher<S> {
         match result {
             Some(Ok(endpoint)) => self.process_record(id, endpoint, at),
             Some(Err(error)) => self.process_error(&id, &error, known),
-            None => self.queue.missed(&id, Miss::Failed),
+            None => self.queue.missed(&id, Rank::Failed(Instant::now())),
         }
     }
 
     fn process_record(&mut self, id: Arc<str>, endpoint: Endpoint, at: (UnixMillis, Instant)) {
         self.retry.succeeded();
         let Some(row) = self.queue.row(&id) else {
-            return self.queue.missed(&id, Miss::Failed);
+            return self.queue.missed(&id, Rank::Failed(Instant::now()));
         };
         // Only the list decides what is registered: a record that disagrees is of another moment.
         if endpoint.registered == Some(false) {
             (self.deps.instruments).count(Metric::DetailDisagreements, &[], 1);
-            return self.queue.missed(&id, Miss::Disagreed);
+            return self.queue.missed(&id, Rank::Disagreed);
         }
-        self.note.unreadable(&endpoint);
+        if endpoint.rejected != Fields::default() && !self.warned_unreadable {
+            self.warned_unreadable = true;
+            report::unreadable(&self.account, &endpoint);
+        }
         let mut detail = Detail::new(endpoint, &row, self.with_contact, at.0);
         detail.retrieved = at.1;
         self.queue.found(&id, &detail);
         self.arrived.push((id, Arc::new(detail)));
-        (self.publish_at).get_or_insert(Instant::now() + self.gather);
     }
 
     fn process_error(&mut self, id: &str, error: &Error, known: &Details) {
@@ -252,17 +247,18 @@ impl<S: Source> DetailFetcher<S> {
         }
         match retry {
             // The error says nothing about this endpoint.
-            Retry::Now | Retry::AfterPause => self.queue.put_back(id, known),
+            Retry::AfterPause => self.queue.put_back(id, known),
             Retry::After(wait) | Retry::Never(wait) => {
-                self.not_before = Instant::now() + wait;
-                self.queue.missed(id, Miss::Failed);
+                let now = Instant::now();
+                self.not_before = now + wait;
+                self.queue.missed(id, Rank::Failed(now));
             }
         }
         if matches!(
             error.kind,
             ErrorKind::Auth | ErrorKind::PaymentRequired | ErrorKind::Forbidden
         ) {
-            self.queue.stop();
+            self.queue.snapshot = None;
         }
     }
 }
@@ -276,34 +272,20 @@ enum Rank {
     Disagreed,
     /// It has no record.
     Unknown,
-    /// Its record is too old, and gave this expiry.
-    Expiring(UnixMillis),
     /// Its record is too old, and was retrieved at this time.
     Old(UnixMillis),
     /// Its request failed before. Otherwise, endpoints that always fail would use up the budget.
     Failed(Instant),
-    /// Its record is fresh, but the expiry that it gave has passed. Only spare requests renew it.
-    Renewal(UnixMillis),
-}
-
-/// Why a request brought no usable record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Miss {
-    /// The record contradicted the list.
-    Disagreed,
-    /// The endpoint is gone, or the request failed.
-    Failed,
 }
 
 /// What the queue remembers of an endpoint from walk to walk, beside its record.
 #[derive(Debug, Default, Clone, Copy)]
 struct History {
-    is_newly_registered: bool,
     is_in_flight: bool,
     /// Attempts in a row without a usable record.
     misses: u32,
-    /// The last of them.
-    last_miss: Option<(Miss, Instant)>,
+    /// The rank that they, or a new registration, give the endpoint.
+    rank: Option<Rank>,
 }
 
 /// The endpoints of one account whose records are wanted, in the order in which they are retrieved.
@@ -315,12 +297,10 @@ struct DetailQueue {
     mode: DetailMode,
     /// A younger record is fresh.
     max_age: Duration,
-    /// A fresh record is not renewed sooner, so that short registrations do not use up the budget.
-    least_age: Duration,
     /// The snapshot whose rows the numbers below count; none while no request may start.
     snapshot: Option<Arc<Snapshot>>,
     /// Endpoints whose record is wanted.
-    wanted: u64,
+    wanted: u32,
     /// Endpoints that may be retrieved now.
     ready: BTreeSet<(Rank, u32)>,
     /// Endpoints that become ready at some time.
@@ -331,34 +311,16 @@ struct DetailQueue {
 
 impl DetailQueue {
     /// An empty queue.
-    fn new(mode: DetailMode, max_age: Duration, interval: Duration) -> Self {
+    fn new(mode: DetailMode, max_age: Duration) -> Self {
         Self {
             mode,
             max_age,
-            least_age: interval,
             snapshot: None,
             wanted: 0,
             ready: BTreeSet::new(),
             waiting: BTreeSet::new(),
             histories: HashMap::new(),
         }
-    }
-
-    /// Endpoints whose record is wanted, and is missing or too old.
-    fn pending(&self) -> u64 {
-        let now = Instant::now();
-        let waiting = self.waiting.iter();
-        let waiting =
-            waiting.filter(|(due, rank, _)| *due > now && !matches!(rank, Rank::Failed(_)));
-        let renewals = self.ready.iter().rev();
-        let renewals = renewals.take_while(|(rank, _)| matches!(rank, Rank::Renewal(_)));
-        let fresh = waiting.count() + renewals.count();
-        self.wanted.saturating_sub(fresh as u64)
-    }
-
-    /// No endpoint is retrieved before the next snapshot.
-    fn stop(&mut self) {
-        self.snapshot = None;
     }
 
     /// Begins anew with a snapshot, the one before it, and the known `details`.
@@ -382,9 +344,9 @@ impl DetailQueue {
                 self.histories.extend(history);
             } else {
                 let newly = History {
-                    is_newly_registered: true,
                     is_in_flight: history.is_some_and(|(_, history)| history.is_in_flight),
-                    ..History::default()
+                    misses: 0,
+                    rank: Some(Rank::NewlyRegistered),
                 };
                 self.histories.insert(row.id.into(), newly);
             }
@@ -411,38 +373,21 @@ impl DetailQueue {
         if history.is_in_flight {
             return;
         }
-        let rank = match (history.last_miss, detail) {
-            _ if history.is_newly_registered => Rank::NewlyRegistered,
+        let (due, rank) = match (history.rank, detail) {
             // An endpoint that never gives a usable record must not use up the budget.
-            (Some((_, at)), _) if history.misses > 1 => {
-                let due = at + self.max_age;
-                self.waiting.insert((due, Rank::Failed(due), number));
+            (Some(Rank::Failed(at)), _) if history.misses > 1 => {
+                (at + self.max_age, Rank::Failed(at + self.max_age))
+            }
+            (None | Some(Rank::Failed(_)), Some(detail)) => (
+                detail.retrieved + self.max_age,
+                Rank::Old(detail.retrieved_at),
+            ),
+            (rank, _) => {
+                self.ready.insert((rank.unwrap_or(Rank::Unknown), number));
                 return;
             }
-            (Some((Miss::Disagreed, _)), _) => Rank::Disagreed,
-            (_, Some(detail)) => {
-                let (due, rank) = self.next_retrieval(detail);
-                self.waiting.insert((due, rank, number));
-                return;
-            }
-            (Some((Miss::Failed, at)), None) => Rank::Failed(at),
-            (None, None) => Rank::Unknown,
         };
-        self.ready.insert((rank, number));
-    }
-
-    /// When a record is retrieved again, and with which rank.
-    fn next_retrieval(&self, detail: &Detail) -> (Instant, Rank) {
-        let old_at = detail.retrieved + self.max_age;
-        // An expiry that had passed when it was read says nothing about the next.
-        let Some(expiry) = (detail.expires_at).filter(|at| *at > detail.retrieved_at) else {
-            return (old_at, Rank::Old(detail.retrieved_at));
-        };
-        let lasts = expiry.since(detail.retrieved_at).max(self.least_age);
-        if lasts < self.max_age && Instant::now() < old_at {
-            return (detail.retrieved + lasts, Rank::Renewal(expiry));
-        }
-        (old_at, Rank::Expiring(expiry))
+        self.waiting.insert((due, rank, number));
     }
 
     /// When the next endpoint may be retrieved, perhaps already; `None` if there is none.
@@ -483,18 +428,21 @@ impl DetailQueue {
         self.place_again(id, Some(detail));
     }
 
-    /// A request has brought no usable record. The endpoint is not retrieved again before the next walk.
-    /// One that is newly registered keeps its rank for a second attempt.
-    fn missed(&mut self, id: &str, why: Miss) {
+    /// A request has brought no usable record, which gives this `rank`. The endpoint is not retrieved again
+    /// before the next walk. One that is newly registered keeps its rank for a second attempt.
+    fn missed(&mut self, id: &str, rank: Rank) {
         let is_wanted = self.row(id).is_some();
         let Some(history) = self.histories.get_mut(id) else {
             return;
         };
         history.is_in_flight = false;
-        history.is_newly_registered &= history.misses == 0;
         if is_wanted {
             history.misses += 1;
-            history.last_miss = Some((why, Instant::now()));
+            if history.misses > 1 {
+                history.rank = Some(Rank::Failed(Instant::now()));
+            } else if history.rank != Some(Rank::NewlyRegistered) {
+                history.rank = Some(rank);
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! Reads one page, with retries, within the limits of its walk; and why a walk fails.
 
 use std::{
-    fmt,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -84,7 +83,8 @@ impl Reason {
 }
 
 /// Why a walk gave no snapshot.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {detail}", reason.label())]
 pub struct WalkError {
     /// The closed reason.
     pub reason: Reason,
@@ -129,19 +129,11 @@ impl WalkError {
     }
 }
 
-impl fmt::Display for WalkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason.label(), self.detail)
-    }
-}
-
-impl std::error::Error for WalkError {}
-
 /// Reads the pages of one walk.
 #[derive(Debug)]
 pub(super) struct PageFetcher<S> {
     source: Arc<S>,
-    deps: PollerDeps,
+    pub(super) deps: PollerDeps,
     pub(super) api: Api,
     poll: Poll,
     /// Whether the addresses of devices are kept.
@@ -150,17 +142,12 @@ pub(super) struct PageFetcher<S> {
 }
 
 /// What a walk has done so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Work {
-    /// Pages received.
-    pub(super) pages: u64,
-    /// Requests sent, retries included.
-    pub(super) requests: u64,
-}
-
 #[derive(Debug, Default)]
 struct Progress {
-    work: Work,
+    /// Pages received.
+    pages: u64,
+    /// Requests sent, retries included.
+    requests: u64,
     /// Pages that are being requested, or wait for a retry after an error.
     active: u32,
     /// Since when there has been an active page.
@@ -181,7 +168,7 @@ impl Progress {
     }
 
     fn page_completed(&mut self) {
-        self.work.pages += 1;
+        self.pages += 1;
         self.last_completed = self.under_way();
         self.last_error = None;
     }
@@ -227,14 +214,15 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// What the walk has done so far.
-    pub(super) fn work(&self) -> Work {
-        lock(&self.progress).work
-    }
-
-    /// The walk reads a part of the list again.
+    /// Counts that the walk reads a part of the list again.
     pub(super) fn count_reread(&self, reason: RereadReason) {
         (self.deps.instruments).count(Metric::WalkRereads, &[reason.label()], 1);
+    }
+
+    /// How many pages the walk has received, and how many requests it has sent for them.
+    pub(super) fn work(&self) -> (u64, u64) {
+        let progress = lock(&self.progress);
+        (progress.pages, progress.requests)
     }
 
     /// Reads the page at `offset`. Errors that may pass are retried.
@@ -245,17 +233,16 @@ impl<S: Source> PageFetcher<S> {
         let PollerDeps { limiter, .. } = &self.deps;
         let policy = RetryPolicy::default();
         let mut retries_left = self.api.retries;
-        let mut reconnected = false;
         let mut paused = Duration::ZERO;
         loop {
             let permit = self.acquire(paused).await?;
-            paused += permit.waited.vendor;
+            paused += permit.paused;
             let _active = Active::begin(&self.progress);
-            lock(&self.progress).work.requests += 1;
+            lock(&self.progress).requests += 1;
             // Boxed, because many places of a walk hold this future and a process may have hundreds
             // of walks.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
-            let mut error = match self.within_limits(response).await? {
+            let error = match self.within_limits(response).await? {
                 Ok(page) => {
                     lock(&self.progress).page_completed();
                     return Ok(page);
@@ -263,13 +250,7 @@ impl<S: Source> PageFetcher<S> {
                 Err(error) => error,
             };
             drop(permit);
-            // A second closed connection is a fault of the network.
-            error.stale_connection &= !reconnected;
             let retry = policy.decide(&error, limiter);
-            if retry == Retry::Now {
-                reconnected = true;
-                continue;
-            }
             let is_long = (error.retry_after).is_some_and(|wait| wait > self.poll.interval);
             if matches!(retry, Retry::Never(_)) || retries_left == 0 || is_long {
                 let pause = error.retry_after.and_then(|_| limiter.pause());
@@ -300,7 +281,7 @@ impl<S: Source> PageFetcher<S> {
                 "the vendor asks for pauses that are longer than poll.interval",
             )
         })?;
-        permit.waited.count(&self.deps.instruments);
+        permit.count(&self.deps.instruments);
         Ok(permit)
     }
 

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
     fetch::{PageFetcher, Reason, Source, WalkError},
-    overlap::{self, PageKeys},
+    overlap::{self, PageKeys, Rows},
 };
 use crate::{
     api::{ErrorKind, Rejection, RowKey},
@@ -30,16 +30,13 @@ const MAX_WITHOUT_PROGRESS: u32 = 3;
 #[derive(Debug)]
 pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
-    /// `total_count`, as the last page gave it.
+    /// `total_count`, as the page nearest to the end gave it.
     pub(super) reported: Option<u64>,
     /// Rows that the count includes and the pages lack.
     pub(super) shortfall: u64,
     /// Whether overlapping pages prove it, and not only the count.
     pub(super) overlapped: bool,
-    /// Rows without a record, in the order of [`Rejection::ALL`].
-    pub(super) rejected_rows: [u64; Rejection::ALL.len()],
-    /// Ids that stand on two rows of the list, as far as this walk can tell.
-    pub(super) duplicates: HashSet<RowKey>,
+    pub(super) rows: Rows,
     /// The vendor's clock minus ours, in seconds.
     pub(super) clock_offset: Option<f64>,
 }
@@ -49,7 +46,7 @@ impl CompleteList {
     /// them. Where the shortfall `is_settled`, those that the walk before has found. Else one for each row
     /// that gave no record, because that row may be the endpoint's; a second row with a known id is not.
     pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
-        let unreadable = (self.rejected_rows.iter().zip(Rejection::ALL))
+        let unreadable = (self.rows.rejected.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
             .map(|(rows, _)| rows)
             .sum();
@@ -81,18 +78,18 @@ pub(super) async fn read<S: Source>(
         Some(pages) => (pages, true),
         None => (read_counting(fetcher).await?, false),
     };
-    let shortfall = pages.lowest_total.unwrap_or(0);
-    let shortfall = shortfall.saturating_sub(pages.distinct_rows());
-    let twice = duplicates.intersection(&pages.duplicates).count() as u64;
+    let totals = pages.keys.iter().filter_map(|keys| keys.total);
+    let (lowest, reported) = (totals.clone().min(), totals.last());
+    let shortfall = lowest.unwrap_or(0).saturating_sub(pages.distinct_rows());
+    let twice = duplicates.intersection(&pages.rows.twice).count() as u64;
     let explained = twice.min(shortfall);
-    pages.rejected_rows[Rejection::Duplicate as usize] += explained;
+    pages.rows.rejected[Rejection::Duplicate as usize] += explained;
     Ok(CompleteList {
         endpoints: pages.builder.finish(),
-        reported: pages.last_total,
+        reported,
         shortfall: shortfall - explained,
         overlapped,
-        rejected_rows: pages.rejected_rows,
-        duplicates: pages.duplicates,
+        rows: pages.rows,
         clock_offset: pages.clock_offset,
     })
 }
@@ -108,17 +105,12 @@ pub(super) struct Pages<'a, S> {
     pub(super) builder: SnapshotBuilder,
     /// The rows of every page, sorted by offset.
     keys: Vec<PageKeys>,
-    /// The lowest and the last `total_count`, where any page had one.
-    lowest_total: Option<u64>,
-    last_total: Option<u64>,
     /// The vendor's clock minus ours, in seconds, from the last response that gave it.
     clock_offset: Option<f64>,
     /// A page from another offset had the rows of the first page.
     repeats: bool,
-    /// Ids that stand on two rows of the list, as its linked pages show.
-    duplicates: HashSet<RowKey>,
-    /// Rows of the list without a record, in the order of [`Rejection::ALL`].
-    rejected_rows: [u64; Rejection::ALL.len()],
+    /// What the linked pages show of the list's rows.
+    rows: Rows,
 }
 
 impl<'a, S: Source> Pages<'a, S> {
@@ -128,12 +120,9 @@ impl<'a, S: Source> Pages<'a, S> {
             fetcher,
             builder: SnapshotBuilder::new(fetcher.with_contacts),
             keys: Vec::new(),
-            lowest_total: None,
-            last_total: None,
             clock_offset: None,
             repeats: false,
-            duplicates: HashSet::new(),
-            rejected_rows: [0; Rejection::ALL.len()],
+            rows: Rows::default(),
         };
         pages.fetch([0]).await?;
         Ok(pages)
@@ -146,7 +135,7 @@ impl<'a, S: Source> Pages<'a, S> {
 
     /// Distinct endpoints, and rows without a record.
     fn distinct_rows(&self) -> u64 {
-        self.builder.endpoints() + self.rejected_rows.iter().sum::<u64>()
+        self.builder.endpoints() + self.rows.rejected.iter().sum::<u64>()
     }
 
     /// Reads the pages at `offsets`, several at a time, and takes them as they arrive. Stops where a
@@ -174,8 +163,6 @@ impl<'a, S: Source> Pages<'a, S> {
             for (position, row) in (offset..).zip(&page.rows) {
                 self.builder.take(row, position);
             }
-            self.last_total = page.total.or(self.last_total);
-            self.lowest_total = self.lowest_total.into_iter().chain(page.total).min();
             self.clock_offset = page.clock_offset.or(self.clock_offset);
             let keys = PageKeys::new(offset, &page);
             self.repeats |= (self.keys.first()).is_some_and(|first| keys.repeats(first));
@@ -199,7 +186,8 @@ impl<'a, S: Source> Pages<'a, S> {
         self.fetch([1]).await?;
         let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
         // Where the count has changed, another row may have replaced the first.
-        Ok(has_no_second && self.keys.iter().all(|keys| keys.total == self.last_total))
+        let total = self.keys[0].total;
+        Ok(has_no_second && self.keys.iter().all(|keys| keys.total == total))
     }
 
     /// Links pages from the first to the end of the list; `None` when a gap stays open.
@@ -208,11 +196,8 @@ impl<'a, S: Source> Pages<'a, S> {
         // Gaps come one by one from edits and everywhere at once from an unstable order.
         let mut repairs_left = 8 + self.keys.len() / 8;
         let mut without_progress = 0;
-        // The vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
-        if self.repeats {
-            return Ok(None);
-        }
-        loop {
+        // Otherwise the vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
+        while !self.repeats {
             let tail = linked
                 .last()
                 .expect("the linked pages begin with the first page");
@@ -233,9 +218,6 @@ impl<'a, S: Source> Pages<'a, S> {
             let onward = tail.end() - 1;
             if !self.keys.iter().any(|keys| keys.offset == onward) {
                 self.fetch([onward]).await?;
-                if self.repeats {
-                    return Ok(None);
-                }
                 continue;
             }
             if repairs_left == 0 {
@@ -248,6 +230,7 @@ impl<'a, S: Source> Pages<'a, S> {
             };
             linked.push(bridge);
         }
+        Ok(None)
     }
 
     /// Reads again from half a page before the gap, then from further back, until known rows appear.
@@ -262,11 +245,9 @@ impl<'a, S: Source> Pages<'a, S> {
             self.fetch([offset]).await?;
             let bridge = &self.keys[self.pages_up_to(offset) - 1];
             let known = linked.iter().rev().any(|page| bridge.continues(page));
-            if known || (offset == 0 && !bridge.keys.is_empty()) {
-                return Ok(Some(bridge.clone()));
-            }
-            if offset == 0 {
-                break;
+            if known || offset == 0 {
+                let is_usable = known || !bridge.keys.is_empty();
+                return Ok(is_usable.then(|| bridge.clone()));
             }
             distance *= 2;
         }
@@ -280,11 +261,9 @@ impl<'a, S: Source> Pages<'a, S> {
         if repeated.is_empty() && !has_rejected {
             return;
         }
-        let rows = overlap::rows(linked);
-        self.rejected_rows = rows.rejected;
+        self.rows = overlap::rows(linked);
         // Rows without a record may look alike without being duplicates of an endpoint.
-        self.duplicates = rows.twice;
-        self.duplicates.retain(|key| repeated.contains(key));
+        self.rows.twice.retain(|key| repeated.contains(key));
     }
 }
 
@@ -296,12 +275,11 @@ pub(super) async fn read_overlapping<S: Source>(
     let mut pages = Pages::begin(fetcher).await?;
     let first = pages.keys[0].clone();
     let linked = match (pages.full(), first.total) {
-        (0, Some(0)) => Some(vec![first]),
-        (0, _) => return Err(empty()),
         // Fewer rows than the limit, and as many as the count: there are no others.
         (rows, Some(total)) if rows < u64::from(fetcher.api.page_size) && rows == total => {
             Some(vec![first])
         }
+        (0, _) => return Err(empty()),
         (1, _) => pages.has_one_row().await?.then(|| vec![first]),
         (full, total) => {
             let total = total.unwrap_or(0);
@@ -342,7 +320,7 @@ pub(super) async fn count<S: Source>(
 ) -> Result<Option<Pages<'_, S>>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let full = pages.full();
-    let Some(total) = pages.last_total else {
+    let Some(total) = pages.keys[0].total else {
         return Ok(None);
     };
     match (full, total) {
@@ -359,7 +337,7 @@ pub(super) async fn count<S: Source>(
         ));
     }
     for (_, rejection) in pages.keys.iter().flat_map(|keys| &keys.rejected) {
-        pages.rejected_rows[*rejection as usize] += 1;
+        pages.rows.rejected[*rejection as usize] += 1;
     }
     let rows: u64 = pages.keys.iter().map(PageKeys::rows).sum();
     let constant = pages.keys.iter().all(|keys| keys.total == Some(total));

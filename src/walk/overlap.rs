@@ -1,12 +1,9 @@
 //! When two pages leave no gap between them: the arithmetic of the proof, without requests.
 //!
-//! In a list of stable order, a page shows a stretch without holes of the endpoints that exist at its
-//! moment. Two stretches that share a row join into one stretch of the endpoints that existed at both
-//! moments, whatever was created or deleted meanwhile and whichever page was read first. So pages
-//! overlap by a row on purpose. Linked pages from the first row to the last hold every endpoint that
-//! existed throughout, if each id stands on one row only. A shared row proves nothing in a list whose
-//! order changes from answer to answer. The order of the shared rows, and unknown rows among them,
-//! show that.
+//! Pages overlap by a row on purpose. Linked pages from the first row to the last hold every endpoint that
+//! existed throughout, if each id stands on one row and the order is stable: see the completeness proof in
+//! `docs/architecture.md`. Shared rows in another order, and unknown rows among them, show an order that
+//! changes.
 
 use std::collections::{HashMap, HashSet};
 

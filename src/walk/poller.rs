@@ -8,16 +8,15 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    confirm::{Candidate, Confirmation, Shortfalls},
+    confirm::{Confirmation, Shortfalls},
     details::DetailFetcher,
-    fetch::{PageFetcher, PollerDeps, Source, WalkError, Work},
+    fetch::{PageFetcher, PollerDeps, Source, WalkError},
     list::{self, CompleteList},
-    report::{self, IntervalNote},
+    report,
     schedule::Schedule,
 };
 use crate::{
     api::RowKey,
-    clock::UnixMillis,
     config::{Account, Group, Optional, Pattern, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
@@ -43,7 +42,8 @@ pub struct Poller<S> {
     shortfalls: Shortfalls,
     /// Ids that stood on two rows in the last walk.
     duplicates: HashSet<RowKey>,
-    interval_note: IntervalNote,
+    /// The longest effective interval that a warning has named, if not the configured one.
+    warned_interval: Duration,
 }
 
 impl<S: Source> Poller<S> {
@@ -78,7 +78,7 @@ impl<S: Source> Poller<S> {
             confirmation: Confirmation::new(poll),
             shortfalls: Shortfalls::default(),
             duplicates: HashSet::new(),
-            interval_note: IntervalNote::new(poll.interval),
+            warned_interval: poll.interval,
             account,
             source,
             deps,
@@ -168,20 +168,47 @@ impl<S: Source> Poller<S> {
         })
     }
 
-    /// A walk that may panic. The error comes with the number of pages read.
+    /// A walk that may panic: publishes the list that it read, or waits for a walk that agrees. The error
+    /// comes with the number of pages read.
     async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
         self.reload_token().await;
-        let started = (self.deps.clock.now(), Instant::now());
-        self.schedule.begins(started.1);
+        let (started_at, started) = (self.deps.clock.now(), Instant::now());
+        self.schedule.begins(started);
         self.deps.instruments.count(Metric::Walks, &[], 1);
         let limiter = Arc::clone(&self.deps.limiter);
         let _walking = limiter.begin_walk();
         let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
         // Boxed: between two walks, which is nearly always, a poller needs no memory for one.
         let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
-        let work = fetcher.work();
-        let list = result.map_err(|failure| (failure, work.pages))?;
-        self.walk_succeeded(list, work, started);
+        let (pages, requests) = fetcher.work();
+        let mut list = result.map_err(|failure| (failure, pages))?;
+        let took = started.elapsed();
+        self.duplicates = std::mem::take(&mut list.rows.twice);
+        let is_settled = (self.shortfalls).is_settled(list.shortfall, list.overlapped);
+        let retention = list.retention(is_settled, self.schedule.effective_max_age());
+        let state = self.publisher.current();
+        let unconfirmed = (self.confirmation).judge(&list.endpoints, retention, started, &state);
+        let confirm_at = unconfirmed.map(|(_, confirm_at)| confirm_at);
+        let skipped = self.schedule.succeeded(Instant::now(), took, confirm_at);
+        (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
+        let effective = self.schedule.effective_interval();
+        if effective > self.warned_interval {
+            self.warned_interval = effective;
+            report::slow(&self.account, requests, took, effective);
+        }
+        if let Some((change, confirm_at)) = unconfirmed {
+            report::unconfirmed(&self.account, change, confirm_at);
+            self.publish_unconfirmed(&list);
+            return Ok(());
+        }
+        let walk = WalkFacts {
+            pages,
+            reported: list.reported,
+            missing: if is_settled { 0 } else { list.shortfall },
+            rejected_rows: list.rows.rejected,
+            ..WalkFacts::new(started_at, self.deps.clock.now(), took)
+        };
+        self.publish(list, walk, retention);
         Ok(())
     }
 
@@ -197,47 +224,6 @@ impl<S: Source> Poller<S> {
                 (self.deps.instruments).count(Metric::TokenReadFailures, &[], 1);
             }
         }
-    }
-
-    /// The list was read to its end: publishes it now, or waits for a walk that agrees.
-    fn walk_succeeded(
-        &mut self,
-        mut list: CompleteList,
-        work: Work,
-        (started_at, started): (UnixMillis, Instant),
-    ) {
-        let took = started.elapsed();
-        self.duplicates = std::mem::take(&mut list.duplicates);
-        let is_settled = (self.shortfalls).is_settled(list.shortfall, list.overlapped);
-        let retention = list.retention(is_settled, self.schedule.effective_max_age());
-        let candidate = Candidate {
-            endpoints: &list.endpoints,
-            retention,
-            started,
-        };
-        let state = self.publisher.current();
-        let published = state.snapshot.as_deref();
-        let unconfirmed = (self.confirmation).judge(candidate, published, state.withdraw_at);
-        let now = Instant::now();
-        let confirm_at = unconfirmed.map(|walk| walk.confirm_at);
-        let skipped = self.schedule.succeeded(now, took, confirm_at);
-        (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
-        let effective = self.schedule.effective_interval();
-        if let Some(warning) = (self.interval_note).warning(work.requests, took, effective) {
-            tracing::warn!(account = %self.account.name, "{warning}");
-        }
-        if let Some(unconfirmed) = unconfirmed {
-            report::unconfirmed(&self.account, &unconfirmed);
-            return self.publish_unconfirmed(&list);
-        }
-        let walk = WalkFacts {
-            pages: work.pages,
-            reported: list.reported,
-            missing: if is_settled { 0 } else { list.shortfall },
-            rejected_rows: list.rejected_rows,
-            ..WalkFacts::new(started_at, self.deps.clock.now(), took)
-        };
-        self.publish(list, walk, retention);
     }
 
     fn publish(&mut self, list: CompleteList, walk: WalkFacts, retention: Retention) {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +17,10 @@ use tokio::{
 };
 use url::Url;
 
-use crate::telemetry::{AccountInstruments, ThrottleCause};
+use crate::{
+    config::Account,
+    telemetry::{AccountInstruments, ThrottleCause},
+};
 
 /// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -34,7 +37,7 @@ pub struct RateLimiter {
     /// When the next request may start. The holder of the lock is next.
     next: Mutex<Instant>,
     /// The vendor wants no request before this.
-    paused_until: StdMutex<Option<Instant>>,
+    paused_until: watch::Sender<Instant>,
     /// Walks under way that use this limiter.
     walks: watch::Sender<usize>,
     in_flight: InFlight,
@@ -72,24 +75,17 @@ impl Drop for WalkGuard<'_> {
 #[derive(Debug)]
 pub struct Permit {
     _in_flight: [Option<OwnedSemaphorePermit>; 2],
-    /// Time waited.
-    pub waited: Waited,
+    /// Time waited for the rate limiter, requests before this one, and the limit on requests in flight.
+    pub waited: Duration,
+    /// Time waited for the end of a pause that the vendor asked for.
+    pub paused: Duration,
 }
 
-/// Time that requests waited before they were sent, by cause.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waited {
-    /// For the rate limiter, requests before this one, and the limit on requests in flight.
-    pub limiter: Duration,
-    /// For the end of a pause that the vendor asked for.
-    pub vendor: Duration,
-}
-
-impl Waited {
-    /// Counts these times for `vobiz_api_throttle_seconds_total`.
+impl Permit {
+    /// Counts the time waited for `vobiz_api_throttle_seconds_total`.
     pub fn count(&self, instruments: &AccountInstruments) {
-        instruments.throttled(ThrottleCause::Limiter, self.limiter);
-        instruments.throttled(ThrottleCause::Vendor, self.vendor);
+        instruments.throttled(ThrottleCause::Limiter, self.waited);
+        instruments.throttled(ThrottleCause::Vendor, self.paused);
     }
 }
 
@@ -109,21 +105,15 @@ impl RateLimiter {
         Self {
             gap,
             next: Mutex::new(Instant::now()),
-            paused_until: StdMutex::new(None),
+            paused_until: watch::Sender::new(Instant::now()),
             walks: watch::Sender::new(0),
             in_flight,
         }
     }
 
-    /// Requests per second; `None` when the limiter is off.
-    pub fn rate(&self) -> Option<f64> {
-        (!self.gap.is_zero()).then(|| 1.0 / self.gap.as_secs_f64())
-    }
-
-    /// How long `requests` take at this limiter.
-    pub fn time_for(&self, requests: u64) -> Duration {
+    /// Time between two requests; zero when the limiter is off.
+    pub fn gap(&self) -> Duration {
         self.gap
-            .saturating_mul(u32::try_from(requests).unwrap_or(u32::MAX))
     }
 
     /// Waits for the right to make one request now.
@@ -131,21 +121,21 @@ impl RateLimiter {
     /// # Errors
     /// The vendor has asked for pauses that last longer than `longest_pause` together.
     pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
-        let mut waited = Waited::default();
+        let (mut waited, mut paused) = (Duration::ZERO, Duration::ZERO);
         loop {
             let begun = Instant::now();
             if let Some(end) = self.pause() {
-                if end > begun + longest_pause.saturating_sub(waited.vendor) {
+                if end > begun + longest_pause.saturating_sub(paused) {
                     return Err(Paused(end));
                 }
                 sleep_until(end).await;
-                waited.vendor += begun.elapsed();
+                paused += begun.elapsed();
                 continue;
             }
             let mut next = self.next.lock().await;
             sleep_until(*next).await;
             let permit = in_flight(&self.in_flight.all).await;
-            waited.limiter += begun.elapsed();
+            waited += begun.elapsed();
             // A pause may have begun during the wait.
             if self.pause().is_some() {
                 continue;
@@ -156,6 +146,7 @@ impl RateLimiter {
             return Ok(Permit {
                 _in_flight: [Some(permit), None],
                 waited,
+                paused,
             });
         }
     }
@@ -203,7 +194,8 @@ impl RateLimiter {
         *next = Instant::now() + self.gap;
         Some(Permit {
             _in_flight: [Some(permit), Some(spare)],
-            waited: Waited::default(),
+            waited: Duration::ZERO,
+            paused: Duration::ZERO,
         })
     }
 
@@ -226,24 +218,20 @@ impl RateLimiter {
 
     /// No request starts before `until`.
     pub fn pause_until(&self, until: Instant) {
-        let mut paused = self.lock_pause();
-        *paused = Some(paused.map_or(until, |earlier| earlier.max(until)));
+        (self.paused_until).send_modify(|earlier| *earlier = until.max(*earlier));
     }
 
     /// The end of the pause that the vendor asked for, while it lasts.
     pub fn pause(&self) -> Option<Instant> {
-        self.lock_pause().filter(|until| *until > Instant::now())
-    }
-
-    fn lock_pause(&self) -> MutexGuard<'_, Option<Instant>> {
-        (self.paused_until.lock()).unwrap_or_else(PoisonError::into_inner)
+        let until = *self.paused_until.borrow();
+        (until > Instant::now()).then_some(until)
     }
 }
 
 /// A number of requests per minute: spread evenly, and in no minute more.
 #[derive(Debug)]
 pub(super) struct RequestBudget {
-    gap: Duration,
+    pub(super) gap: Duration,
     /// When the next request would start if all started evenly.
     due: Instant,
     /// The starts of the last minute, at most as many as it may have.
@@ -289,18 +277,18 @@ impl RequestBudget {
     }
 }
 
-/// How many of the `granted` requests per second can start beside walks of such length that start every
-/// `interval`. A part of the time that walks take is made up for, as fast as the limiter allows.
-pub(super) fn rate_beside(
-    granted: f64,
-    limiter: Option<f64>,
+/// The average time between two requests beside walks of such length that start every `interval`, where a
+/// budget and a limiter have these gaps. The budget makes up for a part of the time that walks take.
+pub(super) fn gap_beside(
+    budget: Duration,
+    limiter: Duration,
     walk: Duration,
     interval: Duration,
-) -> f64 {
+) -> Duration {
     // Never zero: it is a divisor.
     let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
-    let possible = limiter.map_or(f64::INFINITY, |limiter| limiter * left(walk));
-    (granted * left(walk.saturating_sub(MADE_UP))).min(possible)
+    let limiter = limiter.div_f64(left(walk));
+    limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
 }
 
 /// Every limiter of the process.
@@ -322,17 +310,12 @@ impl RateLimiters {
         }
     }
 
-    /// The limiter for this vendor and auth id, with the rate of the first call.
-    pub fn limiter(
-        &mut self,
-        base_url: &Url,
-        auth_id: &str,
-        rate: Option<f64>,
-    ) -> Arc<RateLimiter> {
-        let key = (base_url.clone(), auth_id.to_owned());
-        let in_flight = &self.in_flight;
-        let new = || Arc::new(RateLimiter::sharing(rate, in_flight.clone()));
-        Arc::clone(self.limiters.entry(key).or_insert_with(new))
+    /// The limiter of this account.
+    pub fn limiter(&mut self, account: &Account) -> Arc<RateLimiter> {
+        let api = &account.api;
+        let key = (api.base_url.clone(), account.auth_id.clone());
+        let new = || RateLimiter::sharing(api.requests_per_second, self.in_flight.clone());
+        Arc::clone(self.limiters.entry(key).or_insert_with(|| Arc::new(new())))
     }
 }
 

@@ -18,8 +18,6 @@ pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// What follows a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Send it again at once: its connection had been closed while it was idle.
-    Now,
     /// It may succeed after this wait.
     After(Duration),
     /// It may succeed after the pause of the limiter, which holds for every request.
@@ -49,9 +47,6 @@ impl RetryPolicy {
     /// Decides what follows `error`. Pauses `limiter` where the vendor asks for a pause (`Retry-After`),
     /// and where it limits the rate (429). The caller limits the number of retries.
     pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
-        if error.stale_connection {
-            return Retry::Now;
-        }
         let is_limited = error.kind == ErrorKind::RateLimited;
         // Requests that were in flight together are refused together: they are one failure.
         let is_known = is_limited && limiter.pause().is_some();

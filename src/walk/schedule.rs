@@ -55,8 +55,7 @@ impl Schedule {
         let slack = self.effective.saturating_sub(self.took + tenth);
         let jitter = tenth.min(slack).mul_f64(chance.clamp(0.0, 1.0));
         let start = self.confirm_at.unwrap_or(self.tick + jitter);
-        self.not_before
-            .map_or(start, |not_before| start.max(not_before))
+        start.max(self.not_before.unwrap_or(start))
     }
 
     /// Whether the credentials were refused, so that a changed token should be tried at once.
@@ -87,9 +86,8 @@ impl Schedule {
         self.confirm_at = confirm_at;
         self.not_before = None;
         self.refusals = 0;
-        let stretch =
-            u32::try_from(ticks_within(took, self.interval).saturating_add(1)).unwrap_or(u32::MAX);
-        self.effective = self.interval.saturating_mul(stretch);
+        let extra = u32::try_from(ticks_within(took, self.interval)).unwrap_or(u32::MAX);
+        self.effective = self.interval.saturating_mul(extra.saturating_add(1));
         self.advance(now);
         skipped
     }

@@ -44,10 +44,7 @@ impl Retrieve for FakeApi {
         let stale = self.stale.load(Ordering::Relaxed);
         if stale > 0 {
             self.stale.store(stale - 1, Ordering::Relaxed);
-            return Err(Error {
-                stale_connection: true,
-                ..error(ErrorKind::Network, 0, None)
-            });
+            return Err(error(ErrorKind::Network, 0, None));
         }
         match self.error.lock().unwrap().clone() {
             Some(error) => Err(error),
@@ -82,7 +79,6 @@ fn error(kind: ErrorKind, status: u16, retry_after: Option<u64>) -> Error {
     Error {
         kind,
         status: Some(status),
-        stale_connection: false,
         message: "no".to_owned(),
         retry_after: retry_after.map(Duration::from_secs),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep_until};
 
-use crate::walk::rate_limit::{RequestBudget, rate_beside};
+use crate::walk::rate_limit::{RequestBudget, gap_beside};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -76,6 +76,7 @@ async fn an_idle_budget_makes_up_for_ten_seconds_at_twice_the_rate() {
 #[test]
 fn walks_leave_what_can_be_made_up_for_and_what_the_limiter_allows() {
     let seconds = Duration::from_secs;
+    let gap = |rate: f64| seconds(1).div_f64(rate);
     for (granted, limiter, walk, rate) in [
         (1.0, None, 2, 1.0),
         (1.0, None, 10, 1.0),
@@ -84,8 +85,10 @@ fn walks_leave_what_can_be_made_up_for_and_what_the_limiter_allows() {
         (4.6, Some(5.0), 12, 4.0),
         (1.0, Some(5.0), 12, 1.0 - 2.0 / 60.0),
     ] {
-        let found = rate_beside(granted, limiter, seconds(walk), seconds(60));
-        assert!((found - rate).abs() < 1e-9, "{granted} {walk}: {found}");
+        let limiter = limiter.map_or(Duration::ZERO, gap);
+        let found = gap_beside(gap(granted), limiter, seconds(walk), seconds(60));
+        let difference = found.as_secs_f64() - 1.0 / rate;
+        assert!(difference.abs() < 1e-6, "{granted} {walk}: {found:?}");
     }
 }
 

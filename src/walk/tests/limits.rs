@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
-use url::Url;
 
 use super::list::{Fixture, List, account, fault};
 use crate::{
     api::{Error, ErrorKind},
     config::Account,
     shutdown,
+    telemetry::logs::{Captured, Format, Level},
     walk::{Poller, RateLimiter, RateLimiters},
 };
 
@@ -66,17 +66,14 @@ async fn accounts_that_share_a_limiter_do_not_starve_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_share_the_cap_on_requests_do_not_starve_each_other() {
-    let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
     let mut limiters = RateLimiters::new(32);
     let list = List::of(150);
     list.state().latency = Box::new(|| SECOND);
     let fixture = |number| {
-        let account = account_of(30 * SECOND, 10 * SECOND);
-        Fixture::sharing(
-            &list,
-            account,
-            limiters.limiter(&url, &format!("MA_{number}"), None),
-        )
+        let mut account = account_of(30 * SECOND, 10 * SECOND);
+        account.auth_id = format!("MA_{number}");
+        let limiter = limiters.limiter(&account);
+        Fixture::sharing(&list, account, limiter)
     };
     let fixtures = (0..300).map(fixture).collect();
     assert_eq!(up_after(fixtures, 90 * SECOND).await, 300);
@@ -129,32 +126,6 @@ async fn a_walk_that_makes_progress_for_ever_ends_after_max_age() {
         "{}",
         failure.detail
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_closed_idle_connection_costs_one_request_and_no_retry() {
-    let list = List::of(45);
-    let mut account = account();
-    account.api.retries = 0;
-    let mut fixture = Fixture::new(&list, account);
-    let stale = || {
-        Some(Error {
-            stale_connection: true,
-            ..fault(ErrorKind::Network)
-        })
-    };
-    list.state().faults = [stale()].into();
-    let start = Instant::now();
-    fixture.poller.walk().await.unwrap();
-    assert_eq!(list.take_offsets().len(), 2);
-    assert_eq!(start.elapsed().as_secs(), 0, "at once");
-    assert_eq!(
-        fixture.count("vobiz_api_retries_total", "list_endpoints"),
-        0
-    );
-    list.state().faults = [stale(), stale()].into();
-    let failure = fixture.poller.walk().await.unwrap_err();
-    assert_eq!(failure.reason.label(), "network", "but only once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,4 +241,21 @@ async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
     };
     let (walk, ()) = tokio::join!(fixture.poller.walk(), other);
     assert_eq!(walk.unwrap_err().reason.label(), "rate_limited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_longer_than_the_interval_is_logged_once_until_walks_take_longer_still() {
+    let log = Captured::default();
+    let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
+    // While one dispatcher exists, a thread without it can switch a message off for all threads.
+    let _second = log.dispatch(Level::WARN, Format::Logfmt);
+    let list = List::of(1);
+    let mut fixture = Fixture::new(&list, account_of(10 * SECOND, 60 * SECOND));
+    for (seconds, warnings) in [(9, 0), (25, 1), (25, 1), (35, 2)] {
+        list.state().page_latency = Some(seconds * SECOND);
+        fixture.poller.walk().await.unwrap();
+        assert_eq!(log.text().lines().count(), warnings, "{}", log.text());
+    }
+    let advice = "set poll.interval to at least 28s";
+    assert!(log.text().contains(advice), "{}", log.text());
 }

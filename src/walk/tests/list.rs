@@ -84,7 +84,6 @@ pub(super) fn fault(kind: ErrorKind) -> Error {
         status: None,
         message,
         retry_after: None,
-        stale_connection: false,
     }
 }
 

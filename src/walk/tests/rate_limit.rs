@@ -6,11 +6,10 @@ use proptest::prelude::*;
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use url::Url;
 
-use super::list::fault;
+use super::list::{account, fault};
 use crate::{
-    api::{Error, ErrorKind},
+    api::ErrorKind,
     walk::{rate_limit::*, retry::*},
 };
 
@@ -57,10 +56,9 @@ async fn a_pause_of_the_vendor_holds_for_every_request_and_is_counted_apart() {
     let limiter = limiter(None);
     limiter.pause_until(Instant::now() + Duration::from_secs(30));
     let permit = limiter.acquire(HOUR).await.unwrap();
-    let waited = permit.waited;
-    assert_eq!((waited.vendor.as_secs(), waited.limiter.as_secs()), (30, 0));
+    assert_eq!((permit.paused.as_secs(), permit.waited.as_secs()), (30, 0));
     let permit = limiter.acquire(HOUR).await.unwrap();
-    assert_eq!(permit.waited.vendor, Duration::ZERO);
+    assert_eq!(permit.paused, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +79,7 @@ async fn a_wait_for_the_cap_is_counted_like_a_wait_for_the_limiter() {
     assert!(limiter.is_full());
     let second = async {
         let permit = limiter.acquire(HOUR).await.unwrap();
-        permit.waited.limiter.as_secs()
+        permit.waited.as_secs()
     };
     let end = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -92,14 +90,16 @@ async fn a_wait_for_the_cap_is_counted_like_a_wait_for_the_limiter() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_with_one_auth_id_share_a_limiter() {
-    let url = Url::parse("http://127.0.0.1/api/v1").unwrap();
     let mut limiters = RateLimiters::new(2);
-    let first = limiters.limiter(&url, "MA_1", Some(2.0));
-    let second = limiters.limiter(&url, "MA_1", Some(2.0));
+    let [first, second, other] = ["MA_1", "MA_1", "MA_2"].map(|auth_id| {
+        let mut account = account();
+        account.auth_id = auth_id.to_owned();
+        account.api.requests_per_second = (auth_id == "MA_1").then_some(2.0);
+        limiters.limiter(&account)
+    });
     assert!(Arc::ptr_eq(&first, &second));
-    assert_eq!(first.time_for(10), Duration::from_secs(5));
-    let other = limiters.limiter(&url, "MA_2", None);
-    assert_eq!(other.time_for(10), Duration::ZERO);
+    assert_eq!(first.gap(), Duration::from_millis(500));
+    assert_eq!(other.gap(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,13 +240,6 @@ async fn one_policy_decides_what_follows_each_kind_of_error() {
         let failures = u32::from(kind != ErrorKind::NotFound);
         assert_eq!(policy.failures(), failures, "{kind:?}");
     }
-    let stale = Error {
-        stale_connection: true,
-        ..fault(ErrorKind::Network)
-    };
-    let policy = RetryPolicy::default();
-    assert_eq!(policy.decide(&stale, &limiter), Retry::Now);
-    assert_eq!((policy.failures(), limiter.pause()), (0, None));
 }
 
 proptest! {

@@ -46,11 +46,7 @@ impl Exporter {
             let deps = PollerDeps {
                 clock,
                 instruments: own,
-                limiter: limiters.limiter(
-                    &account.api.base_url,
-                    &account.auth_id,
-                    account.api.requests_per_second,
-                ),
+                limiter: limiters.limiter(&account),
             };
             let source = Arc::new(PausedClient(client));
             let (poller, reader) = Poller::new(account, source, deps, Duration::ZERO);
