@@ -78,8 +78,8 @@ pub(super) async fn read<S: Source>(
         Some(pages) => (pages, true),
         None => (read_counting(fetcher).await?, false),
     };
-    let totals = pages.keys.iter().filter_map(|keys| keys.total);
-    let (lowest, reported) = (totals.clone().min(), totals.last());
+    let mut totals = pages.keys.iter().filter_map(|keys| keys.total);
+    let (lowest, reported) = (totals.clone().min(), totals.next_back());
     let shortfall = lowest.unwrap_or(0).saturating_sub(pages.distinct_rows());
     let twice = duplicates.intersection(&pages.rows.twice).count() as u64;
     let explained = twice.min(shortfall);
