@@ -11,12 +11,12 @@ use url::Url;
 
 use super::{
     DEFAULT_YAML,
+    account::{self, Account, Config},
     error::{Diagnostics, Errors, shown_variable, suggestion, variable_place},
     files::{is_header_word, read_configuration},
     formats,
     keys::{Key, Node, ROOT, Shape},
-    model::{Account, Config, is_loopback},
-    validate,
+    settings::is_loopback,
 };
 
 /// Shown when neither the file nor the environment gives an account.
@@ -64,10 +64,10 @@ fn load_with(
     let diagnostics = Diagnostics::new(file, without_secrets);
     check_variables(variables, &diagnostics);
     let tree = layers(file, variables, &diagnostics);
-    match validate::config(&Node::root(&tree, &diagnostics)) {
+    match account::config(&Node::root(&tree, &diagnostics)) {
         Some(config) if diagnostics.error_count() == 0 => {
             warn_of_proxies(variables, &config.accounts, &diagnostics);
-            validate::warn_of_rates(&config, &diagnostics);
+            account::warn_of_rates(&config, &diagnostics);
             let warnings = diagnostics.warnings.into_inner();
             Ok(Loaded { config, warnings })
         }

@@ -7,25 +7,23 @@
 //!
 //! [`load()`] reads the configuration; [`TokenFile`] reads a token again before each walk.
 
+mod account;
 mod error;
 mod files;
 mod formats;
 mod keys;
 mod load;
-mod model;
 mod pattern;
+mod settings;
 mod token;
-mod validate;
 mod values;
 
+pub use account::{Account, Config, Group, GroupMatch, Watch};
 pub use error::{ConfigError, Errors};
 pub use load::{Loaded, load, load_without_secrets};
-pub use model::{
-    Account, Api, ApiToken, Config, DetailMode, Details, Group, GroupMatch, Metrics, Optional,
-    Poll, Probe, Watch, is_loopback,
-};
 pub use pattern::Pattern;
-pub use token::{TokenFile, TokenFileError};
+pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, is_loopback};
+pub use token::{ApiToken, TokenFile, TokenFileError};
 
 /// The embedded default file: every key with its meaning, its default and its unit.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");

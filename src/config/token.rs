@@ -6,11 +6,13 @@ use std::{
 };
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
+    error::{UNNAMED_FILE, shown_file},
     files::{is_header_word, read_regular},
-    model::ApiToken,
+    keys::Node,
 };
 
 /// A token file, in bytes. A token is a header value.
@@ -19,6 +21,77 @@ const NO_TOKEN: &str =
     "holds something that is not a token (one line of printable ASCII without spaces)";
 /// A walk waits so long for the token file, which may be on a network share that does not respond.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The account's token, never printed.
+#[derive(Debug, Clone)]
+pub enum ApiToken {
+    /// Given in the configuration or the environment.
+    Inline(SecretString),
+    /// Read from a file, again before each walk.
+    File {
+        /// `auth_token_file`.
+        path: PathBuf,
+        /// What the file held at start, without surrounding white space.
+        initial: SecretString,
+    },
+}
+
+impl Serialize for ApiToken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entry = match self {
+            Self::Inline(_) => ("auth_token", "<redacted>".to_owned()),
+            Self::File { path, .. } => ("auth_token_file", path.display().to_string()),
+        };
+        serializer.collect_map([entry])
+    }
+}
+
+/// The token of an account, from either of its keys.
+pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
+    match (account.get("auth_token"), account.get("auth_token_file")) {
+        (Some(inline), None) => match parse_token(inline.text()?) {
+            Ok(token) => Some(ApiToken::Inline(token)),
+            Err(reason) => inline.reject(reason),
+        },
+        (None, Some(file)) => file_token(&file),
+        (Some(inline), Some(file)) => {
+            // A variable that overrides a file is the one to remove.
+            let is_second = inline.is_from_environment();
+            let second = Some(inline).filter(|_| is_second).unwrap_or(file);
+            second.reject(
+                "is set together with the other of auth_token and auth_token_file; keep one",
+            )
+        }
+        (None, None) => {
+            let keys = ["auth_token", "auth_token_file"];
+            let Some(written) = keys.into_iter().find(|key| account.has(key)) else {
+                return account.reject("needs `auth_token_file` or `auth_token`");
+            };
+            account.child(written).reject(
+                "is empty or null, but the account needs a token; give it a value (in quotes in \
+                 YAML), or remove it",
+            )
+        }
+    }
+}
+
+fn file_token(node: &Node<'_>) -> Option<ApiToken> {
+    let path = node.file_path()?;
+    let name = shown_file(node.text()?, &path);
+    let token = if node.diagnostics.without_secrets {
+        Ok(SecretString::default())
+    } else {
+        read_token_file(&path)
+    };
+    match token {
+        Ok(initial) => Some(ApiToken::File { path, initial }),
+        Err(error) if name == UNNAMED_FILE => node.reject(format!(
+            "{name} {}; a token itself belongs in `auth_token`",
+            error.reason
+        )),
+        Err(error) => node.reject(error.to_string()),
+    }
+}
 
 /// Why a token file gives no token. The text names the file, never its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,17 +109,12 @@ impl TokenFileError {
             reason: reason.into(),
         }
     }
-
-    /// The part of the text after the name of the file.
-    pub(super) fn reason(&self) -> &str {
-        &self.reason
-    }
 }
 
 /// The token in the regular file at `path`, without surrounding white space. Follows symbolic links.
 ///
 /// Blocks while it reads at most 16 KiB. On a network share, that may take unlimited time.
-pub(super) fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
+fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
     let bytes = read_regular(path, MAX_TOKEN)
         .map_err(|error| TokenFileError::new(path, format!("cannot be read: {error}")))?;
     let token = std::str::from_utf8(&bytes).map_or(Err(NO_TOKEN), parse_token);
@@ -55,7 +123,7 @@ pub(super) fn read_token_file(path: &Path) -> Result<SecretString, TokenFileErro
 
 /// The token in `text`, without surrounding white space. The error continues a sentence that begins
 /// with its place.
-pub(super) fn parse_token(text: &str) -> Result<SecretString, &'static str> {
+fn parse_token(text: &str) -> Result<SecretString, &'static str> {
     match text.trim() {
         "" => Err("is empty"),
         token if is_header_word(token) => Ok(SecretString::from(token)),
@@ -215,11 +283,11 @@ mod tests {
 
         let empty = file(b" \n");
         let error = read_token_file(empty.path()).unwrap_err();
-        assert_eq!(error.reason(), "is empty");
+        assert_eq!(error.reason, "is empty");
 
         let long = file("x".repeat(20_000).as_bytes());
         let error = read_token_file(long.path()).unwrap_err();
-        assert_eq!(error.reason(), "cannot be read: it is larger than 16.0 KiB");
+        assert_eq!(error.reason, "cannot be read: it is larger than 16.0 KiB");
         for content in [
             &b"s3cret\ntoken"[..],
             b"s3cret\x00",
@@ -228,7 +296,7 @@ mod tests {
         ] {
             let unfit = file(content);
             let error = read_token_file(unfit.path()).unwrap_err();
-            assert!(error.reason().contains("is not a token"), "{error}");
+            assert!(error.reason.contains("is not a token"), "{error}");
             let shown = format!("{error} {error:?}");
             assert!(
                 shown.contains(&unfit.path().display().to_string()),

@@ -4,12 +4,12 @@ use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::
 
 use bytesize::ByteSize;
 use config::ValueKind;
-use jiff::fmt::friendly::SpanParser;
+use jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrinter};
+use serde::Serializer;
 
 use super::{
     error::{quoted, suggestion},
     keys::Node,
-    model::format_duration,
 };
 
 impl<'t> Node<'t> {
@@ -25,19 +25,6 @@ impl<'t> Node<'t> {
         self.reject(format!(
             "must be text, but reads as {found}; write the value in quotes"
         ))
-    }
-
-    /// A label's value that people type.
-    pub(super) fn name(&self) -> Option<&'t str> {
-        let name = self.text()?;
-        let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
-        if name.trim() != name || name.len() > 128 || name.contains(is_odd) {
-            return self.reject(
-                "must be one line of at most 128 bytes, without white space at its ends and without \
-                 bidirectional control characters",
-            );
-        }
-        Some(name)
     }
 
     /// Reports that the value must be `must_be`, and quotes `text`, except in an account, where it may
@@ -159,7 +146,17 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Opti
     })
 }
 
-/// Characters that reorder a line, so that one name can look like another.
-fn is_bidirectional_control(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// A duration as people write it; it can be parsed again.
+pub(super) fn format_duration(duration: Duration) -> String {
+    static PRINTER: SpanPrinter = SpanPrinter::new()
+        .designator(Designator::Compact)
+        .spacing(Spacing::None);
+    PRINTER.unsigned_duration_to_string(&duration)
+}
+
+pub(super) fn write_duration<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_duration(*duration))
 }

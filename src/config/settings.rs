@@ -1,0 +1,343 @@
+//! The settings of a section (`poll`, `api`, `details`, `metrics`, `probe`): types, bounds and defaults.
+//!
+//! An account inherits the keys that it does not write. Values are valid; nothing is parsed later.
+
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+
+use serde::{Serialize, Serializer};
+use serde_json::json;
+use url::{Host, Url};
+
+use super::{
+    files::ca_file,
+    keys::{Node, Section},
+    values::{duration, format_duration, number, size, whole, write_duration},
+};
+use crate::telemetry::labels::closed_label;
+
+/// The deadline where none is set and the interval is long enough.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(50);
+/// The least `max_age` where none is set.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+const MIN_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// `poll`: the schedule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Poll {
+    /// Time between the starts of two walks; at least 5 s.
+    #[serde(serialize_with = "write_duration")]
+    pub interval: Duration,
+    /// Age at which a snapshot is withdrawn when walks fail.
+    #[serde(serialize_with = "write_duration")]
+    pub max_age: Duration,
+    /// A walk fails when no page was completed for this long while requests are under way.
+    #[serde(serialize_with = "write_duration")]
+    pub deadline: Duration,
+    /// Share of endpoints (0 to 1) that may change state or vanish before a later walk must agree.
+    pub flip_share: f64,
+}
+
+/// Reads `poll`; `None` after an error.
+pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
+    let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
+    let interval = section.read("interval", duration(5 * SECOND..=MONTH));
+    let max_age = section.read_nullable("max_age", duration(SECOND..=12 * MONTH));
+    let deadline = section.read_nullable("deadline", duration(SECOND..=MONTH));
+    let flip_share = section.read("flip_share", share);
+    section.valid(())?;
+    let longest = interval * 5 / 6;
+    let deadline = match deadline {
+        Some(deadline) if deadline > interval => {
+            report_deadline(section, deadline, interval, longest);
+            longest
+        }
+        Some(deadline) => deadline,
+        None => DEFAULT_DEADLINE.min(longest),
+    };
+    let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
+    let least = 2 * interval + deadline;
+    // Reported at a key of this layer, where the operator can change it.
+    let mut keys = ["max_age", "interval", "deadline"].into_iter();
+    if max_age < least
+        && let Some(value) = keys.find_map(|key| section.own.get(key))
+    {
+        let [max_age, least] = [max_age, least].map(format_duration);
+        value.error(format!(
+            "a max_age of {max_age} is below 2 x interval + deadline = {least}; set max_age to at \
+             least {least}"
+        ));
+    }
+    Some(Poll {
+        interval,
+        max_age,
+        deadline,
+        flip_share,
+    })
+}
+
+/// A deadline above the interval is an error where it is written. An account may shorten its interval
+/// without knowledge of the global deadline; then the longest usual one is used.
+fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration, used: Duration) {
+    let [deadline, interval, used] = [deadline, interval, used].map(format_duration);
+    let own = &section.own;
+    if own.has("interval") && !own.has("deadline") {
+        own.diagnostics.warn(format!(
+            "{}: the inherited deadline {deadline} is above this account's interval {interval}; \
+             {used} is used",
+            own.path
+        ));
+    } else {
+        section.child("deadline").error(format!(
+            "a deadline of {deadline} is above the interval of {interval}; set it to at most \
+             {interval}, or lengthen the interval"
+        ));
+    }
+}
+
+/// `api`: how requests are made.
+#[derive(Clone, PartialEq)]
+pub struct Api {
+    /// `http` or `https`, without credentials, query and fragment. Its path ends without a slash,
+    /// for example `https://api.vobiz.ai/api/v1`; only the empty path is `/`.
+    pub base_url: Url,
+    /// Whether `http` to other machines is allowed.
+    pub allow_insecure_http: bool,
+    /// Rows asked for per page, 2 to 100.
+    pub page_size: u32,
+    /// Pages of one walk in flight.
+    pub concurrency: usize,
+    /// Requests per second and (base URL, auth id); `None` is off.
+    pub requests_per_second: Option<f64>,
+    /// Limit for connecting, TLS included.
+    pub connect_timeout: Duration,
+    /// Limit for one whole request.
+    pub request_timeout: Duration,
+    /// Limit for a body, after decompression, in bytes.
+    pub max_page_bytes: u64,
+    /// Further attempts after a failed one.
+    pub retries: u32,
+    /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
+    /// It may hold credentials; the Debug form of [`Api`] does not show them.
+    pub proxy_url: Option<Url>,
+    /// PEM file of authorities added to the roots.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        json!(self).fmt(f)
+    }
+}
+
+impl Serialize for Api {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let settings = json!({
+            "base_url": self.base_url.as_str(),
+            "allow_insecure_http": self.allow_insecure_http,
+            "page_size": self.page_size,
+            "concurrency": self.concurrency,
+            "requests_per_second": self.requests_per_second.unwrap_or(0.0),
+            "connect_timeout": format_duration(self.connect_timeout),
+            "request_timeout": format_duration(self.request_timeout),
+            "max_page_bytes": format!("{}B", self.max_page_bytes),
+            "retries": self.retries,
+            "proxy_url": self.proxy_url.as_ref().map(redacted_proxy),
+            "ca_file": self.ca_file.as_ref().map(|path| path.display().to_string()),
+        });
+        settings.serialize(serializer)
+    }
+}
+
+/// A proxy's scheme, host and port. User name, path and query may hold secrets, too.
+fn redacted_proxy(url: &Url) -> String {
+    format!("{}/", url.origin().ascii_serialization())
+}
+
+/// Whether the text of the URL names this machine. `localhost` is the only host name that does: another
+/// one may be resolved to any machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Reads `api`; `None` after an error.
+pub(super) fn api(section: &Section<'_>) -> Option<Api> {
+    let timeout = || duration(MIN_TIMEOUT..=HOUR);
+    let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
+    let base_url = section.read("base_url", |node| base_url(node).map(Some));
+    // An inherited file is read once, at the top level: it may hold hundreds of certificates.
+    let authorities = |node: &Node<'_>| {
+        if section.own.has("ca_file") {
+            ca_file(node)
+        } else {
+            node.file_path()
+        }
+    };
+    let api = Api {
+        allow_insecure_http: section.read("allow_insecure_http", Node::flag),
+        page_size: section.read("page_size", whole(2..=100)),
+        concurrency: section.read("concurrency", whole(1..=64)),
+        requests_per_second: Some(section.read("requests_per_second", requests_per_second))
+            .filter(|rate| *rate > 0.0),
+        connect_timeout: section.read("connect_timeout", timeout()),
+        request_timeout: section.read("request_timeout", timeout()),
+        max_page_bytes: section.read("max_page_bytes", size(16 << 10..=1 << 30)),
+        retries: section.read("retries", whole(0..=10)),
+        proxy_url: section.read_nullable("proxy_url", proxy),
+        ca_file: section.read_nullable("ca_file", authorities),
+        // At the end, so that the errors of all other keys are reported.
+        base_url: base_url?,
+    };
+    check_scheme(&section.own, &api);
+    section.valid(api)
+}
+
+/// Refuses plain HTTP to other machines, unless the operator allows it.
+fn check_scheme(node: &Node<'_>, api: &Api) {
+    let url = node.get("base_url");
+    let is_written = url.is_some() || node.has("allow_insecure_http");
+    let is_refused = !api.allow_insecure_http && api.base_url.scheme() == "http";
+    if is_written && is_refused && !is_loopback(&api.base_url) {
+        url.as_ref().unwrap_or(node).error(
+            "would send the token over plain http; use https, or set \
+             `api.allow_insecure_http: true` if you mean it",
+        );
+    }
+}
+
+fn requests_per_second(node: &Node<'_>) -> Option<f64> {
+    let must_be = "0 (off) or a number from 0.01 to 10000";
+    node.convert(must_be, |text| {
+        let rate = text.parse().ok();
+        rate.filter(|rate| *rate == 0.0 || (0.01..=10_000.0).contains(rate))
+    })
+}
+
+/// Messages do not quote a URL: it may hold credentials.
+fn base_url(node: &Node<'_>) -> Option<Url> {
+    let mut url = url(node, "https://api.vobiz.ai/api/v1")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return node.reject(
+            "must not hold credentials; set `auth_id` and `auth_token_file` of the account",
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return node.reject("must end with the path, not with `?...` (see `filter`) or `#...`");
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Some(url)
+}
+
+fn url(node: &Node<'_>, example: &str) -> Option<Url> {
+    let url = Url::parse(node.text()?.trim()).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let message = format!("must be a URL with http or https, such as {example}");
+    url.or_else(|| node.reject(message))
+}
+
+/// `details`: when single endpoints are retrieved.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Details {
+    /// Which endpoints' records are retrieved.
+    pub mode: DetailMode,
+    /// Requests per minute, evenly spaced.
+    pub requests_per_minute: f64,
+    /// Age from which a record is retrieved again.
+    #[serde(serialize_with = "write_duration")]
+    pub max_age: Duration,
+}
+
+closed_label! {
+    /// Which registered endpoints' own records are retrieved.
+    #[derive(Default)]
+    DetailMode {
+        /// Those whose list row has no expiry.
+        #[default]
+        Auto = "auto",
+        /// All.
+        Always = "always",
+        /// None.
+        Never = "never",
+    }
+}
+
+/// Reads `details`; `None` after an error.
+pub(super) fn details(section: &Section<'_>) -> Option<Details> {
+    let must_be = "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
+    let rate = number(must_be, 0.1..=6000.0);
+    section.valid(Details {
+        mode: section.read("mode", |value| {
+            value.find(value.text()?, DetailMode::LABELS, &DetailMode::ALL)
+        }),
+        requests_per_minute: section.read("requests_per_minute", rate),
+        max_age: section.read("max_age", duration(10 * SECOND..=MONTH)),
+    })
+}
+
+/// `metrics`: what is exported beyond the fixed families.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Metrics {
+    /// Optional families.
+    pub groups: BTreeSet<Optional>,
+    /// `false` drops usernames everywhere: samples, logs, pages.
+    pub username: bool,
+}
+
+closed_label! {
+    /// An optional set of families.
+    Optional {
+        /// `vobiz_endpoint_user_agent_info`; on by default.
+        UserAgent = "user_agent",
+        /// Created and updated times.
+        Timestamps = "timestamps",
+        /// `vobiz_endpoint_allowed`.
+        Permissions = "permissions",
+        /// `vobiz_endpoint_contact_info`: addresses of people's devices.
+        Contact = "contact",
+    }
+}
+
+/// Reads `metrics`; `None` after an error.
+pub(super) fn metrics(section: &Section<'_>) -> Option<Metrics> {
+    let groups = |value: &Node<'_>| {
+        let words = value.words().into_iter();
+        let find =
+            |(place, word): (Node<'_>, &str)| place.find(word, Optional::LABELS, &Optional::ALL);
+        Some(words.filter_map(find).collect())
+    };
+    section.valid(Metrics {
+        groups: section.read("groups", groups),
+        username: section.read("username", Node::flag),
+    })
+}
+
+/// `probe`: requests for single endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Probe {
+    /// Whether the server answers `/probe`.
+    pub enabled: bool,
+    /// Requests per second and (base URL, auth id) that probes may make; above 0.
+    pub requests_per_second: f64,
+    /// How much earlier than the scrape's time-out a probe gives up.
+    #[serde(serialize_with = "write_duration")]
+    pub timeout_offset: Duration,
+}
+
+/// Reads `probe`; `None` after an error.
+pub(super) fn probe(section: &Section<'_>) -> Option<Probe> {
+    let rate = number("a number from 0.01 to 100", 0.01..=100.0);
+    let offset = duration(Duration::ZERO..=10 * SECOND);
+    section.valid(Probe {
+        enabled: section.read("enabled", Node::flag),
+        requests_per_second: section.read("requests_per_second", rate),
+        timeout_offset: section.read("timeout_offset", offset),
+    })
+}
