@@ -350,56 +350,36 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        AccountSummary {
-            name: self.state.account.to_string(),
-            state: self.sentence(now),
-            endpoint_id: self.endpoint_id.clone(),
-        }
-    }
-
-    fn sentence(&self, now: Instant) -> String {
-        let Some(up) = self.state.up else {
-            return "first walk under way".to_owned();
-        };
-        let is_withdrawn = self.is_withdrawn(now);
-        let status = match (up, &self.counts, self.state.failure) {
-            (true, Some(counts), _) if !is_withdrawn => {
-                let (all, registered) = (counts.total(), counts.registered);
-                let noun = if all == 1 { "endpoint" } else { "endpoints" };
-                format!("up: {all} {noun}, {registered} registered")
-            }
-            (true, _, _) => "up".to_owned(),
-            (false, _, Some(reason)) => format!("down ({reason})"),
-            (false, _, None) => "down".to_owned(),
-        };
-        let prefix = if is_withdrawn { "withdrawn: " } else { "" };
         // The maximum age counts from the end of the last good walk.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
-        let walked = match walked_at.map(|at| rounded(now.saturating_duration_since(at))) {
-            Some(age) if up && !is_withdrawn => format!("walked {age} ago"),
-            Some(age) => format!("last good walk {age} ago"),
-            None => "no good walk yet".to_owned(),
-        };
-        format!("{prefix}{status}, {walked}")
+        AccountSummary {
+            name: self.state.account.to_string(),
+            up: self.state.up,
+            failure: self.state.failure,
+            is_withdrawn: self.is_withdrawn(now),
+            counts: self.counts,
+            age: walked_at.map(|at| now.saturating_duration_since(at)),
+            endpoint_id: self.endpoint_id.clone(),
+        }
     }
 }
 
-fn rounded(age: Duration) -> String {
-    match age.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min", seconds / 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// The status of one account as a sentence, for the landing page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The status of one account, for the start page.
+#[derive(Debug, Clone, Default)]
 pub struct AccountSummary {
     /// Its configured name.
     pub name: String,
-    /// Its state in a sentence.
-    pub state: String,
+    /// Whether the last finished walk succeeded; `None` until the first has finished.
+    pub up: Option<bool>,
+    /// The `reason` label of the last walk's failure.
+    pub failure: Option<&'static str>,
+    /// Whether its endpoints are not shown, because the last good walk is too long ago.
+    pub is_withdrawn: bool,
+    /// Endpoints of the last snapshot; `None` before the first.
+    pub counts: Option<Counts>,
+    /// Time since the end of the last good walk.
+    pub age: Option<Duration>,
     /// The id of an endpoint of the snapshot, as an example: ASCII letters and digits.
     pub endpoint_id: Option<Arc<str>>,
 }

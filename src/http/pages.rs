@@ -1,6 +1,6 @@
 //! The start page, for a browser.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -18,7 +18,7 @@ const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-w
 pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) -> String {
     let mut rows = String::new();
     for account in accounts {
-        let (name, state) = (escape(&account.name), escape(&account.state));
+        let (name, state) = (escape(&account.name), state(account));
         let _ = writeln!(rows, "<tr><td>{name}</td><td>{state}</td></tr>");
     }
     let version = env!("CARGO_PKG_VERSION");
@@ -57,6 +57,36 @@ pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) 
     )
 }
 
+/// The state of an account in a sentence.
+fn state(account: &AccountSummary) -> String {
+    let Some(up) = account.up else {
+        return "first walk under way".to_owned();
+    };
+    let age = account.age.map(rounded);
+    let age = age.map_or("no good walk yet".to_owned(), |age| {
+        format!("last good walk {age} ago")
+    });
+    match (account.failure, &account.counts) {
+        (Some(reason), _) if account.is_withdrawn => format!("withdrawn: down ({reason}), {age}"),
+        _ if account.is_withdrawn => format!("withdrawn, {age}"),
+        (Some(reason), _) => format!("down ({reason}), {age}"),
+        (None, Some(counts)) if up => {
+            let (all, registered) = (counts.total(), counts.registered);
+            let noun = if all == 1 { "endpoint" } else { "endpoints" };
+            format!("up: {all} {noun}, {registered} registered, {age}")
+        }
+        (None, _) => format!("{}, {age}", if up { "up" } else { "down" }),
+    }
+}
+
+fn rounded(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
 /// The list item about `/probe`, with a link to the first known endpoint.
 fn probe_item(accounts: &[AccountSummary]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -86,6 +116,56 @@ mod tests {
     use tokio_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
     use super::*;
+    use crate::snapshot::Counts;
+
+    #[test]
+    fn the_state_of_an_account_agrees_with_what_is_exported() {
+        let counts = Counts {
+            registered: 30,
+            unregistered: 15,
+            unknown: 0,
+        };
+        let walked = AccountSummary {
+            up: Some(true),
+            counts: Some(counts),
+            age: Some(Duration::from_secs(12)),
+            ..AccountSummary::default()
+        };
+        let failed = AccountSummary {
+            up: Some(false),
+            failure: Some("auth"),
+            ..walked.clone()
+        };
+        let withdrawn = |account: &AccountSummary| AccountSummary {
+            is_withdrawn: true,
+            age: Some(Duration::from_secs(7_512)),
+            ..account.clone()
+        };
+        let never = AccountSummary {
+            up: Some(false),
+            failure: Some("network"),
+            ..AccountSummary::default()
+        };
+        for (account, expected) in [
+            (&AccountSummary::default(), "first walk under way"),
+            (
+                &walked,
+                "up: 45 endpoints, 30 registered, last good walk 12 s ago",
+            ),
+            (&failed, "down (auth), last good walk 12 s ago"),
+            (&never, "down (network), no good walk yet"),
+            (
+                &withdrawn(&walked),
+                "withdrawn, last good walk 2 h 5 min ago",
+            ),
+            (
+                &withdrawn(&failed),
+                "withdrawn: down (auth), last good walk 2 h 5 min ago",
+            ),
+        ] {
+            assert_eq!(state(account), expected);
+        }
+    }
 
     #[test]
     fn the_policy_allows_the_style_of_the_page() {

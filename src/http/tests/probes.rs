@@ -148,8 +148,8 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
     let with = start(&handler, 1).await;
     let account = |endpoint_id: Option<&str>| AccountSummary {
         name: "a \"b\" & Söhne".to_owned(),
-        state: "up".to_owned(),
         endpoint_id: endpoint_id.map(Into::into),
+        ..AccountSummary::default()
     };
     // Before the first walk, no endpoint is known.
     *with.data.accounts.lock().unwrap() = vec![account(None)];
