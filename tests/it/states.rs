@@ -79,7 +79,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let registered = list.values().filter(|state| **state == Some(true)).count();
     assert!(
         words.starts_with(&format!(
-            "up: 45 endpoints, {registered} registered, walked "
+            "up: 45 endpoints, {registered} registered, last good walk "
         )),
         "{words}"
     );
