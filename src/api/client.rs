@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{DATE, HeaderName, HeaderValue};
+use reqwest::header::{self, DATE, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::watch, time::Instant};
 use url::Url;
@@ -20,6 +20,7 @@ use crate::{
     telemetry::{AccountInstruments, ErrorKind, Operation},
 };
 
+const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
 const X_AUTH_ID: HeaderName = HeaderName::from_static("x-auth-id");
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 /// All but the unreserved characters are encoded in a segment of a path.
@@ -154,6 +155,7 @@ impl Client {
             status: None,
         };
         let request = (self.http.get(url))
+            .header(header::USER_AGENT, USER_AGENT)
             .header(X_AUTH_ID, auth_id)
             .header(X_AUTH_TOKEN, token)
             .timeout(self.request_timeout);

@@ -23,9 +23,6 @@ use url::Url;
 use super::error::ClientError;
 use crate::config::{Api, is_loopback};
 
-/// The `User-Agent` of all requests.
-const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
-
 /// Idle connections are closed after this. Common load balancers close theirs after 60 seconds, and a
 /// request on such a connection is lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
@@ -85,7 +82,6 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
         .tls_backend_preconfigured(tls)
         .http1_only()
         .gzip(true)
-        .user_agent(USER_AGENT)
         .default_headers(HeaderMap::from_iter([accept]))
         .connect_timeout(api.connect_timeout)
         // The token's headers must not reach another host, and a caller counts attempts.

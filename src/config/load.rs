@@ -14,9 +14,9 @@ use super::{
     account::{self, Account, Config},
     error::{Diagnostics, Errors, shown_variable, suggestion, variable_place},
     files::{is_header_word, read_configuration},
-    formats,
     keys::{Key, Node, ROOT, Shape},
     settings::is_loopback,
+    yaml_toml,
 };
 
 /// Shown when neither the file nor the environment gives an account.
@@ -77,7 +77,7 @@ fn load_with(
 
 /// The tree of all layers. A layer that cannot be read is reported and left out.
 fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics) -> Value {
-    let default = formats::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
+    let default = yaml_toml::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
     let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
     add_account(&mut operator, variables, diagnostics);
     let operator = Value::new(None, operator);
@@ -118,9 +118,9 @@ fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     };
     let extension = path.extension().unwrap_or_default();
     let parse = if extension.eq_ignore_ascii_case("toml") {
-        formats::toml
+        yaml_toml::toml
     } else {
-        formats::yaml
+        yaml_toml::yaml
     };
     parse(&text, &diagnostics.file, diagnostics)
 }

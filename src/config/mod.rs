@@ -10,13 +10,13 @@
 mod account;
 mod error;
 mod files;
-mod formats;
 mod keys;
 mod load;
 mod pattern;
 mod settings;
 mod token;
 mod values;
+mod yaml_toml;
 
 pub use account::{Account, Config, Group, GroupMatch, Watch};
 pub use error::{ConfigError, Errors};

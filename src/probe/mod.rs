@@ -8,6 +8,7 @@
 //! 3. Each probe waits until its own deadline and then reports the reason.
 //! 4. The result becomes samples, or text for a person (`report`).
 
+mod params;
 mod prober;
 mod report;
 #[cfg(test)]

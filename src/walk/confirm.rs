@@ -19,8 +19,6 @@ const LEAST_DELAY: Duration = Duration::from_secs(10);
 const INTERVAL_PARTS: u32 = 4;
 /// In a smaller snapshot, a share of endpoints means nothing.
 const FEWEST_ENDPOINTS: u64 = 2;
-/// A shortfall that is the same over this many walks counts as complete.
-const SAME_SHORTFALLS: u32 = 3;
 
 /// Decides whether a walk is published.
 #[derive(Debug)]
@@ -155,25 +153,5 @@ impl Change {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let (changed, before) = ((self.removed + self.flipped) as f64, self.before as f64);
         self.before >= FEWEST_ENDPOINTS && changed > before * share
-    }
-}
-
-/// The shortfalls of the last walks: rows that `total_count` includes and the pages lack.
-#[derive(Debug, Default)]
-pub(super) struct Shortfalls {
-    rows: u64,
-    walks: u32,
-}
-
-impl Shortfalls {
-    /// Notes the shortfall of a walk, and returns whether it is an error of the count: it has stayed the
-    /// same over walks that `overlapped` everywhere. Otherwise deleted endpoints would never leave.
-    pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
-        if !overlapped || rows != self.rows {
-            self.walks = 0;
-        }
-        self.rows = rows;
-        self.walks = self.walks.saturating_add(u32::from(overlapped));
-        self.walks >= SAME_SHORTFALLS
     }
 }

@@ -25,6 +25,8 @@ const MAX_STEPS_BACK: u32 = 6;
 /// So many full pages one after the other may end where the page before ended, because the list grew
 /// by a page at just that moment. More come from a vendor that ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
+/// A shortfall that is the same over this many walks counts as complete.
+const SAME_SHORTFALLS: u32 = 3;
 
 /// A list that was read to its end.
 #[derive(Debug)]
@@ -60,6 +62,26 @@ impl CompleteList {
             at_most,
             again_at_most,
         }
+    }
+}
+
+/// The shortfalls of the last walks: rows that `total_count` includes and the pages lack.
+#[derive(Debug, Default)]
+pub(super) struct Shortfalls {
+    rows: u64,
+    walks: u32,
+}
+
+impl Shortfalls {
+    /// Notes the shortfall of a walk, and returns whether it is an error of the count: it has stayed the
+    /// same over walks that `overlapped` everywhere. Otherwise deleted endpoints would never leave.
+    pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
+        if !overlapped || rows != self.rows {
+            self.walks = 0;
+        }
+        self.rows = rows;
+        self.walks = self.walks.saturating_add(u32::from(overlapped));
+        self.walks >= SAME_SHORTFALLS
     }
 }
 

@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    confirm::{Confirmation, Shortfalls},
+    confirm::Confirmation,
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
-    list::{self, CompleteList},
+    list::{self, CompleteList, Shortfalls},
     report,
     schedule::Schedule,
 };

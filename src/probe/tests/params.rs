@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::probe::prober::{ProbeParams, timeout};
+use crate::probe::params::{ProbeParams, timeout};
 
 fn read(query: &str) -> Result<ProbeParams, &'static str> {
     let names = ["main", "Büro & Söhne", "a b"];
