@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-/// Overrides the revision, for a build without the repository.
+/// The environment variable that overrides the revision, for a build without the repository.
 const REVISION: &str = "VOBIZ_EXPORTER_REVISION";
 
 fn main() {
@@ -14,7 +14,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed={REVISION}");
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = output_line(Command::new(rustc).arg("--version"));
-    // The output is `rustc 1.88.0 (commit date)`.
+    // The output has the form `rustc 1.88.0 (commit date)`.
     let version = output.as_deref().and_then(|line| line.split(' ').nth(1));
     println!(
         "cargo:rustc-env=VOBIZ_EXPORTER_RUSTVERSION={}",
@@ -29,17 +29,17 @@ fn main() {
     );
 }
 
-/// The checked-out commit; `None` without git, and in a source archive.
+/// The checked-out commit; `None` without git or in a source archive.
 fn head_commit() -> Option<String> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
     let top = git(&here, &["rev-parse", "--show-toplevel"])?;
-    // A source archive may be unpacked inside of another repository.
+    // A source archive may be unpacked inside another repository, whose commit would be wrong.
     if Path::new(&top).canonicalize().ok()? != here.canonicalize().ok()? {
         return None;
     }
     let branch = git(&here, &["symbolic-ref", "--quiet", "HEAD"]);
-    // A branch is a file of its own or a line of packed-refs; the log of HEAD changes with every
-    // commit in both cases.
+    // Git stores a branch in its own file or as a line of packed-refs. In both cases, the log of HEAD
+    // changes with every commit.
     let changing = ["HEAD", "logs/HEAD", "packed-refs"].map(str::to_owned);
     for name in changing.into_iter().chain(branch) {
         let file = git(&here, &["rev-parse", "--git-path", &name]).map(|file| here.join(file));
@@ -52,7 +52,7 @@ fn head_commit() -> Option<String> {
 
 fn git(here: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
-    // A hook of another repository sets them for that repository.
+    // A git hook of another repository sets these variables for that repository.
     git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
     output_line(git.current_dir(here).args(arguments))
 }

@@ -36,7 +36,7 @@ impl UnixMillis {
     }
 }
 
-/// A source of wall time: the operating system, or a start and Tokio's time since then.
+/// A source of wall time: the system clock, or a start time that advances with Tokio's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Option<(UnixMillis, Instant)>);
 

@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The environment variables. Invalid UTF-8 becomes U+FFFD, which the configuration reports for its
-/// own variables.
+/// The environment variables. Invalid UTF-8 becomes U+FFFD. The configuration reports U+FFFD in a
+/// variable that it reads.
 fn environment() -> Vec<(String, String)> {
     let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
     std::env::vars_os()

@@ -4,14 +4,14 @@ use std::{convert::Infallible, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Cloned into every task; cancelled at shutdown.
+/// Every task has a clone of this token, which is cancelled at shutdown.
 pub use tokio_util::sync::CancellationToken;
 
-/// Registers the handlers; must be called within a Tokio runtime. Spawn the returned future as a task.
+/// Registers the signal handlers; needs a Tokio runtime. Spawn the returned future as a task.
 ///
-/// The first SIGTERM or SIGINT cancels `shutdown`: every task finishes its work in progress. A signal
-/// after that exits immediately, with the code that a shell reports for a process killed by it. SIGHUP
-/// never ends the process.
+/// The first SIGTERM or SIGINT cancels `shutdown`: every task finishes its work in progress. After that,
+/// SIGTERM or SIGINT ends the process immediately, with the exit code that a shell reports for that
+/// signal. SIGHUP never ends the process.
 ///
 /// # Errors
 /// The operating system refused to register a handler.
@@ -21,7 +21,7 @@ pub fn handle_signals(shutdown: CancellationToken) -> io::Result<impl Future<Out
     let mut hang_up = signal(SignalKind::hangup())?;
     Ok(async move {
         loop {
-            // The code is 128 plus the number of the signal, as shells report it.
+            // The exit code is 128 plus the signal number, as shells report it.
             let (signal, exit_code) = tokio::select! {
                 _ = terminate.recv() => ("SIGTERM", 143),
                 _ = interrupt.recv() => ("SIGINT", 130),

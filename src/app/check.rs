@@ -1,4 +1,4 @@
-//! Checks: of the configuration, of every account at the API, and of a serving exporter.
+//! Checks of the configuration, of every account at the API, and of a running exporter.
 
 use std::{
     io::{self, Write},
@@ -24,17 +24,17 @@ use crate::{
 const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The API reportedly does not \
     show registrations over WebSocket; give such endpoints a group with `watch: ignore`";
 
-/// Limit for a health check, name resolution included.
+/// Time limit of a health check, including name resolution.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const HEALTH_REQUEST: &[u8] = b"GET /-/healthy HTTP/1.0\r\nHost: localhost\r\n\r\n";
-/// Length of the start of a response, up to its status.
+/// Length of the start of a response, up to the end of its status code.
 const STATUS_LENGTH: usize = "HTTP/1.x 200".len();
 
-/// Loads the configuration, without token files for `--config.check.no-secrets`, and prints a
-/// summary. Reads the list of every account for `--config.check.live`.
+/// Loads the configuration and prints a summary. `--config.check.no-secrets` reads no token files.
+/// `--config.check.live` also reads the endpoint list of every account.
 ///
 /// # Errors
-/// Code 2 with every error of the configuration; code 1 when the list of an account cannot be read.
+/// Exit code 2 with every error of the configuration; exit code 1 when an account's list cannot be read.
 pub(super) async fn check(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -63,7 +63,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Reads the lists of all accounts concurrently, and reports in the order of the configuration.
+/// Reads the lists of all accounts concurrently, and reports the results in the configured order.
 async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitError> {
     let accounts = Accounts::build(config, Duration::ZERO)?;
     let mut pollers = accounts.pollers;
@@ -88,7 +88,7 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
     accounts_result(failed, config.accounts.len())
 }
 
-/// What the list contains, and what is unusual about it.
+/// The report about one account: the content of its list, and conditions that need attention.
 fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
     let (all, walk) = (snapshot.len(), &snapshot.walk);
     let tallies = snapshot.counts(account.groups.len());
@@ -129,12 +129,12 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
     lines
 }
 
-/// Asks the exporter at the first listen address for its health, for a container without a shell.
+/// Checks the exporter at the first listen address. A container without a shell needs this check.
 ///
 /// # Errors
-/// Code 1: the exporter is not reachable, does not respond in time, or is not healthy.
+/// Exit code 1: the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
-    // The flag has a default, so there is at least one address.
+    // `--web.listen-address` has a default value, so there is at least one address.
     let listen = &web.listen_addresses[0];
     let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
     let limit = HEALTH_TIMEOUT.as_secs();
@@ -149,10 +149,10 @@ pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<()
     Err(unhealthy(format!("the response starts with {status:?}")))
 }
 
-/// The first bytes of the response.
+/// The first bytes of the response to a health request, up to the status code.
 async fn health_status(listen: &ListenAddress) -> io::Result<[u8; STATUS_LENGTH]> {
     let mut stream = match listen {
-        // A wildcard address includes loopback, and an empty container may not resolve names.
+        // A wildcard address includes loopback. A container may be unable to resolve `localhost`.
         ListenAddress::Everywhere(port) => {
             let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             let loopback = loopback.map(|address: IpAddr| SocketAddr::from((address, *port)));

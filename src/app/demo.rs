@@ -1,5 +1,5 @@
-//! The commands with a simulated API: `demo`, with the exporter in the same process, and `simulate`,
-//! for an exporter in another process.
+//! The commands with a simulated API. `demo` runs the API and the exporter in one process. `simulate`
+//! runs only the API, for an exporter in another process.
 
 use std::io::Write;
 
@@ -16,10 +16,10 @@ use crate::{
     shutdown::CancellationToken,
 };
 
-/// The names of the demo accounts; the first is the larger one.
+/// The names of the demo accounts. The first account has more endpoints.
 const DEMO_NAMES: [&str; 2] = ["main", "branch"];
 
-/// Starts the simulated API on a free port, and an exporter that polls it.
+/// Starts the simulated API on a free port, and an exporter that polls the API.
 pub(super) async fn demo(
     args: &DemoArgs,
     shutdown: CancellationToken,
@@ -102,17 +102,17 @@ fn demo_groups() -> Vec<Group> {
     ]
 }
 
-/// Serves the simulated API until `shutdown`, and prints a configuration for it.
+/// Serves the simulated API until `shutdown`, and prints an exporter configuration for this API.
 pub(super) async fn simulate(
     address: &ListenAddress,
     args: &SimulateArgs,
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    // First: a port in use is reported before a large world is built.
+    // The sockets are opened first, so that a port in use is reported before a large world is built.
     let listeners = http::listen(address).await;
     let listeners = listeners.map_err(|error| ExitError::RunTime(error.to_string()))?;
-    // A name may have several addresses; the simulated API uses the first one.
+    // A host name may have several addresses. The simulated API uses only the first address.
     let listener = listeners.into_iter().next();
     let listener = listener.expect("at least one socket is open");
     let simulated = vobiz_simulator::simulate(args, listener, now());
@@ -124,7 +124,7 @@ pub(super) async fn simulate(
     Ok(())
 }
 
-/// The wall time as the start of a simulated world.
+/// The current wall time, at which a simulated world starts.
 fn now() -> Timestamp {
     let millis = Clock::system().now().0;
     Timestamp::from_millisecond(millis).expect("the present is within jiff's range")

@@ -1,4 +1,4 @@
-//! Why the process exits with a code other than 0.
+//! Errors that end the process, with their exit codes.
 
 use std::{fmt::Display, io};
 
@@ -10,22 +10,22 @@ pub enum ExitError {
     /// A failure at run time.
     #[error("{0}")]
     RunTime(String),
-    /// An invalid configuration: one error per line.
+    /// An invalid configuration. The message has one error per line.
     #[error("{0}")]
     Configuration(String),
-    /// The only I/O error without further context: all others become [`Self::RunTime`], with the
-    /// file or address.
+    /// An error of standard output. All other I/O errors become [`Self::RunTime`], with the file or
+    /// address in the message.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
 }
 
 impl ExitError {
-    /// Converts an error into [`Self::RunTime`], with the failed action before its message.
+    /// Converts an error into [`Self::RunTime`]. The message has the failed `action` before the error.
     pub(super) fn context<E: Display>(action: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self::RunTime(format!("{action}: {error}"))
     }
 
-    /// 1 for a failure at run time, 2 for an invalid configuration.
+    /// The exit code: 1 for a failure at run time, 2 for an invalid configuration.
     pub fn code(&self) -> u8 {
         match self {
             Self::RunTime(_) | Self::Output(_) => 1,
@@ -33,7 +33,7 @@ impl ExitError {
         }
     }
 
-    /// True for a closed pipe, which is normal (for example with `| head`) and needs no message.
+    /// True for a closed output pipe, which is normal (for example with `| head`) and needs no message.
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -45,7 +45,7 @@ impl From<config::Errors> for ExitError {
     }
 }
 
-/// The error of `failed` accounts out of `total`, if there are any.
+/// An error with the number of failed accounts; `Ok` if no account failed.
 pub(super) fn accounts_result(failed: usize, total: usize) -> Result<(), ExitError> {
     if failed == 0 {
         return Ok(());

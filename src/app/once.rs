@@ -1,4 +1,4 @@
-//! One walk of every account, and its exposition.
+//! The flag `--once`: walks every account once and writes the exposition.
 
 use std::{
     fs::Permissions,
@@ -24,11 +24,11 @@ use crate::{
 
 /// Walks every account once and writes the exposition to `--once.output`, or to `out`.
 ///
-/// After `shutdown` it prints the results so far: an account whose walk has not finished has no
-/// `vobiz_up`. A file is replaced by a finished run only.
+/// After `shutdown`, it prints the results so far. An account with an unfinished walk has no `vobiz_up`.
+/// A file is replaced only after all walks have finished.
 ///
 /// # Errors
-/// Code 1 when the walk of an account failed; the exposition is written nevertheless.
+/// Exit code 1 when the walk of an account failed. The exposition is written in that case, too.
 pub(super) async fn once(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -39,7 +39,7 @@ pub(super) async fn once(
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
-    // Writing may block on a reader that stops reading: from here on, one signal ends the process.
+    // Writing may block while nobody reads the output. From here on, one signal ends the process.
     shutdown.cancel();
     let states = accounts.readers.iter();
     let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();
@@ -70,10 +70,10 @@ pub(super) async fn once(
     accounts_result(failed, total)
 }
 
-/// Replaces `file` atomically: the collector never reads a part of it.
+/// Replaces `file` atomically, so that the collector never reads an incomplete file.
 ///
 /// The temporary file is in the same directory. Its name does not end in `.prom`, so the collector
-/// ignores it. Its name is random, so no other user can prepare a link of that name.
+/// ignores the file. Its name is random, so no other user can create a link of that name in advance.
 fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -84,7 +84,7 @@ fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
         .suffix(".tmp")
         .tempfile_in(directory)?;
     let handle = temporary.as_file_mut();
-    // Readable by the user of the collector, whatever the umask is.
+    // The user of the collector can read the file with any umask.
     handle.set_permissions(Permissions::from_mode(0o644))?;
     for piece in exposition.pieces {
         handle.write_all(&piece)?;

@@ -1,4 +1,4 @@
-//! Runs the selected command: memory, logging, runtime and signals.
+//! Sets up memory, logging, the runtime and signals, and runs the selected command.
 
 use std::{io::Write, panic::PanicHookInfo};
 
@@ -15,9 +15,9 @@ use crate::{
     telemetry::logs,
 };
 
-/// A token file on an unresponsive file system blocks one thread per account for as long as the file
-/// system does. Name resolution and rendering need a thread nevertheless, so the limit is above any
-/// number of accounts. The runtime starts a thread only when it is needed.
+/// Maximum number of threads for blocking work. A token file on a file system that hangs blocks one
+/// thread per account. Name resolution and rendering need further threads, so the limit is far above the
+/// number of accounts. The runtime starts a thread only when the thread is needed.
 const MAX_BLOCKING_THREADS: usize = 4_096;
 
 /// Executes the command line.
@@ -37,15 +37,15 @@ pub fn run(
     logs::init(log.level, log.format).map_err(|error| ExitError::RunTime(error.to_string()))?;
     std::panic::set_hook(Box::new(log_panic));
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Two threads serve a walk and scrapes concurrently. The work is prepared, so more threads
-        // would only cost memory on large machines.
+        // Two threads can run a walk and a scrape concurrently. A scrape copies prepared bytes, so more
+        // threads would only cost memory.
         .worker_threads(2)
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(ExitError::context("cannot start threads"))?;
     let result = runtime.block_on(execute(cli, environment, out));
-    // A read of a token file that hangs must not delay the exit.
+    // This call does not wait for a blocked read of a token file, which would delay the exit.
     runtime.shutdown_background();
     result.and(out.flush().map_err(ExitError::from))
 }
@@ -56,8 +56,8 @@ async fn execute(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let shutdown = CancellationToken::new();
-    // First, so that an early SIGHUP does not end the process. In a task of its own, so that a
-    // second SIGTERM ends it even while this task blocks in a read or a write.
+    // Handlers are registered first, so that an early SIGHUP does not end the process. Their task is
+    // separate, so that a second SIGTERM works even while this task blocks in a read or a write.
     let signals = handle_signals(shutdown.clone());
     tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
@@ -83,9 +83,9 @@ async fn execute(
 
 /// Makes glibc's allocator return every buffer of 256 KiB or more to the system when it is freed.
 ///
-/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc
-/// raises its threshold after the first of them and keeps the others on its heap, where they leave
-/// holes. With 100,000 endpoints the process then grows by half. Other C libraries have no threshold.
+/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises
+/// its threshold after it frees the first large buffer. Later buffers then fragment its heap: with
+/// 100,000 endpoints, the process grows by half. Other C libraries have no threshold.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {
@@ -100,8 +100,7 @@ fn return_large_buffers() {
     }
 }
 
-/// The panic hook: a panic is a bug, and is logged as one line, with its location and message, like
-/// every other event.
+/// The panic hook. It logs a panic as one line, with its location and message.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(%panic, "internal error: please report this line as a bug");
 }

@@ -1,4 +1,4 @@
-//! Serving: the pollers of all accounts, rendering and the HTTP server, until a signal.
+//! Runs the pollers of all accounts, rendering and the HTTP server until a signal.
 
 use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
 
@@ -23,14 +23,14 @@ use crate::{
     walk::{Poller, PollerDeps, RateLimiters},
 };
 
-/// Maximum time between the first walks of two accounts.
+/// Maximum time between the first walks of two successive accounts.
 const STAGGER: Duration = Duration::from_secs(2);
-/// Maximum time until the last first walk starts.
+/// Maximum time until the first walks of all accounts have started.
 const STAGGER_TOTAL: Duration = Duration::from_secs(10);
 /// Pause before rendering starts again after a panic.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Loads the configuration and serves until `shutdown`. Notifies systemd where it asks for that.
+/// Loads the configuration and serves until `shutdown`. Notifies systemd if systemd requests it.
 pub(super) async fn serve(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -42,7 +42,7 @@ pub(super) async fn serve(
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let exporter = Exporter::bind(&config, &args.web).await?;
-    // A task of its own on the runtime: if the runtime no longer runs tasks, the watchdog expires.
+    // A separate task sends notifications: if the runtime stops running tasks, the watchdog expires.
     let readers = exporter.accounts.readers.clone();
     let notifications = tokio::spawn(systemd.clone().notify_loop(readers, shutdown.clone()));
     let stopping = systemd.notify_stopping(&shutdown);
@@ -63,7 +63,7 @@ pub(super) fn load_config(
     Ok(loaded.config)
 }
 
-/// Bound listeners and idle pollers.
+/// An exporter whose listeners are bound and whose pollers have not started.
 pub(super) struct Exporter {
     pub(super) bound: Bound,
     accounts: Accounts,
@@ -100,7 +100,7 @@ impl Exporter {
         Ok(Self { bound, accounts })
     }
 
-    /// Polls, renders and serves until `shutdown` and the end of all responses in progress.
+    /// Polls, renders and serves until `shutdown`, then finishes the responses in progress.
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let (pollers, readers) = (self.accounts.pollers, self.accounts.readers);
         let instruments = self.accounts.instruments;
@@ -121,8 +121,8 @@ impl Exporter {
     }
 }
 
-/// A poller catches panics of its walks, so a panic here is a bug outside of them. The other pollers
-/// go on, and the snapshot of the account is withdrawn after its maximum age.
+/// Runs a poller and logs a panic outside of its walks. After this panic, the other pollers continue. The
+/// snapshot of the account is withdrawn after its maximum age.
 async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
     if AssertUnwindSafe(poller).catch_unwind().await.is_err() {
         tracing::error!(
@@ -132,7 +132,7 @@ async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
     }
 }
 
-/// Rendering serves all accounts, so it starts again after a panic.
+/// Runs `render`, and starts it again after a panic, because all accounts depend on rendering.
 async fn restart_rendering<F: Future<Output = ()>>(mut render: impl FnMut() -> F) {
     while AssertUnwindSafe(render()).catch_unwind().await.is_err() {
         tracing::error!("rendering of the metrics panicked and is started again");
@@ -140,9 +140,9 @@ async fn restart_rendering<F: Future<Output = ()>>(mut render: impl FnMut() -> F
     }
 }
 
-/// The pollers of all accounts and the readers of their snapshots, in the order of the configuration.
-/// Accounts share connections, the limit on requests in flight and, where base URL and auth id are
-/// equal, the rate limiter.
+/// The pollers of all accounts and the readers of their snapshots, in the order of the configuration. All
+/// accounts share connections and the limit on requests in flight. Accounts with the same base URL and
+/// auth id also share a rate limiter.
 pub(super) struct Accounts {
     pub(super) pollers: Vec<Poller<Client>>,
     pub(super) readers: Vec<Reader>,
@@ -151,10 +151,10 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// Builds all pollers and starts none. Their first walks are planned within `first_walks_within`.
+    /// Builds all pollers without starting them. All first walks begin within `first_walks_within`.
     ///
     /// # Errors
-    /// A proxy or CA file that is not usable, with the name of the account.
+    /// A proxy or CA file is not usable. The message has the name of the account.
     pub(super) fn build(config: &Config, first_walks_within: Duration) -> Result<Self, ExitError> {
         let clock = Clock::system();
         let all_instruments = Instruments::new();
@@ -193,7 +193,7 @@ impl Accounts {
     }
 }
 
-/// Time between the first walks of two of `accounts` accounts.
+/// Time between two successive first walks, so that all `accounts` start within `total`.
 fn stagger(accounts: usize, total: Duration) -> Duration {
     let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
     STAGGER.min(total / accounts)

@@ -1,7 +1,7 @@
 //! Notifications to systemd: readiness, status and watchdog, as `sd_notify(3)` describes them.
 //!
 //! A notification is a datagram of `KEY=value` lines to the socket in `NOTIFY_SOCKET`. Without that
-//! variable, nothing is sent.
+//! variable, the exporter sends no notifications.
 
 use std::{
     io,
@@ -19,11 +19,11 @@ use tokio::{
 
 use crate::{shutdown::CancellationToken, snapshot::Reader};
 
-/// Time between two comparisons of the status with the last one sent.
+/// Interval of the checks whether the status has changed since the last notification.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
-/// Limit for a notification while systemd does not read from its socket.
+/// Time limit of a notification. A notification blocks while systemd does not read from its socket.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_millis(200);
-/// The same for `READY=1`: without it, systemd ends the service.
+/// Time limit of the notification `READY=1`. Without this notification, systemd ends the service.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The notification socket and the watchdog of this process.
@@ -41,7 +41,7 @@ impl Systemd {
             let mut set = environment.iter().filter(|(name, _)| name == key);
             set.next().map(|(_, value)| value.as_str())
         };
-        // Variables are inherited: the watchdog may belong to the parent process.
+        // A child process inherits these variables, so the watchdog may belong to the parent process.
         let is_ours = value("WATCHDOG_PID").is_none_or(|of| of.parse() == Ok(pid));
         let microseconds = value("WATCHDOG_USEC").and_then(|text| text.parse().ok());
         let watchdog = microseconds.filter(|time| is_ours && *time > 0);
@@ -52,7 +52,7 @@ impl Systemd {
     }
 
     /// Sends READY, then the watchdog's notifications, and every change of the status until `shutdown`.
-    /// Returns only without a socket.
+    /// Returns at once without a socket; otherwise never returns.
     pub(super) async fn notify_loop(self, accounts: Vec<Reader>, shutdown: CancellationToken) {
         if self.socket.is_none() {
             return;
@@ -64,11 +64,11 @@ impl Systemd {
         let mut sent = current();
         let ready = format!("READY=1\nSTATUS={sent}");
         self.notify(READY_TIMEOUT, &ready).await;
-        // Half of the watchdog's time, so that one notification may be late.
+        // The period is half of the watchdog's time, so that a late notification does no harm.
         let watchdog = self.watchdog.map(|time| time / 2);
         let period = watchdog.map_or(STATUS_INTERVAL, |time| time.min(STATUS_INTERVAL));
         let mut ticks = interval_at(Instant::now() + period, period);
-        // After a suspension, one notification is enough, not one for every missed tick.
+        // After a suspension of the host, missed ticks are skipped.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -83,15 +83,15 @@ impl Systemd {
         }
     }
 
-    /// Sends STOPPING at `shutdown`.
+    /// Waits for `shutdown`, then sends STOPPING.
     pub(super) async fn notify_stopping(&self, shutdown: &CancellationToken) {
         shutdown.cancelled().await;
         let stopping = "STOPPING=1\nSTATUS=finishing answers under way";
         self.notify(SEND_TIMEOUT, stopping).await;
     }
 
-    /// Sends a notification if there is a socket. A failure is logged: the exporter works without
-    /// systemd, too.
+    /// Sends a notification if there is a socket. A failure is only logged, because the exporter also
+    /// works without systemd.
     pub(super) async fn notify(&self, limit: Duration, text: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = timeout(limit, send(socket, text)).await;
@@ -101,7 +101,7 @@ impl Systemd {
     }
 }
 
-/// A path, or after an `@` a name in the abstract namespace.
+/// The address of a socket: a path, or an `@` and a name in the abstract namespace.
 fn socket_address(socket: &str) -> Option<SocketAddr> {
     let address = match socket.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name),
@@ -120,8 +120,8 @@ async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
     socket.send(text.as_bytes()).await.map(drop)
 }
 
-/// The outcomes of the last walks, for `systemctl status`. `None` is an account whose first walk has not
-/// finished.
+/// The status text about the last walks, for `systemctl status`. The outcome is `None` until the first
+/// walk of an account has finished.
 fn status(outcomes: &[Option<bool>]) -> String {
     let all = outcomes.len();
     let count = |wanted| outcomes.iter().filter(|one| **one == wanted).count();

@@ -17,7 +17,7 @@ use crate::telemetry::logs::{Format, Level};
 #[cfg(test)]
 mod tests;
 
-/// Version, revision and compiler, as `--version` shows them after the name.
+/// The text of `--version` after the name: version, revision and compiler.
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (revision ",
@@ -50,11 +50,11 @@ Exit codes: 0 fine, 1 failed at run time, 2 wrong usage or configuration.";
     after_long_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// Flags of the exporter itself; with a command, defaults except for the log.
+    /// Flags of the exporter without a command. With a command, only the log flags can be set.
     #[command(flatten)]
     pub serve: ServeArgs,
 
-    /// `None`: serve, or what a flag of [`ServeArgs`] selects.
+    /// The command. `None` means to serve, or to do what a flag of [`ServeArgs`] selects.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -131,7 +131,7 @@ pub struct WebArgs {
     pub max_requests: usize,
 }
 
-/// The path of the metrics begins with a slash and is not the path of another page.
+/// Parses the path of the metrics, which begins with a slash and is not the path of another page.
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
     let reserved = ["/", "/-", "/healthz", "/readyz", "/probe"];
@@ -227,7 +227,7 @@ pub fn completion(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// The manual page in roff, for man(1): of the program, or of one of its commands.
+/// The manual page of the program or of one command, in roff, for man(1).
 pub fn manual(command: Option<&str>) -> Vec<u8> {
     // `vobiz-exporter help` repeats `--help` and needs no page.
     let mut program = Cli::command().disable_help_subcommand(true);
@@ -236,7 +236,7 @@ pub fn manual(command: Option<&str>) -> Vec<u8> {
     let documented = documented.expect("the parser accepts known commands only");
     let man = clap_mangen::Man::new(documented.clone())
         .manual("Prometheus exporters")
-        // Only name and number: the footer has little space.
+        // The footer has little space, so it shows only the name and the version number.
         .source(concat!("vobiz-exporter ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render(&mut page)

@@ -1,4 +1,4 @@
-//! The finished bytes of every scrape, kept until an account changes.
+//! The finished bytes for scrapes, which are kept until an account changes.
 
 use std::{
     collections::BTreeMap,
@@ -23,26 +23,26 @@ use crate::{
 /// The exporter's own metrics are encoded at most once in this time.
 const SELF_METRICS_FOR: Duration = Duration::from_secs(1);
 
-/// After publishing, changes are collected for this many times the duration of publishing: of
-/// hundreds of accounts, one changes all the time.
+/// The pause after a publication is its duration times this factor. The pause collects further changes,
+/// because with hundreds of accounts some account changes at any time.
 const PAUSE_FACTOR: u32 = 50;
 
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The bytes of every scrape.
+/// The finished bytes for scrapes, and the sources from which they are rendered.
 #[derive(Debug)]
 pub struct Exposition {
     readers: Vec<Reader>,
     instruments: Instruments,
     /// Locked while a thread replaces `published`, so that an older exposition never replaces a newer
-    /// one. It is not locked while an account is rendered.
+    /// exposition. It is not locked while an account is rendered.
     publishing: Mutex<()>,
-    /// Locked only to read or to replace the pointer.
+    /// The lock inside this channel is held only to read or to replace the pointer.
     published: watch::Sender<Arc<Published>>,
 }
 
 impl Exposition {
-    /// Renders the current states of `readers`, in this order; [`Self::run`] renders the next ones.
+    /// Renders the current states of `readers`, in this order. [`Self::run`] renders later states.
     pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Arc<Self> {
         let now = Instant::now();
         let joined = Joined::of_states(
@@ -58,10 +58,10 @@ impl Exposition {
         })
     }
 
-    /// Renders every change until the last publisher is gone. The future can be dropped at any time;
-    /// finished expositions stay.
+    /// Renders every change until all senders of states are dropped. The future can be dropped at any
+    /// time; published expositions stay.
     ///
-    /// Changes of several accounts at one time are published together. One thread renders them one
+    /// Simultaneous changes of several accounts are published together. One thread renders one account
     /// after another, so that memory is bounded and no scrape waits.
     pub async fn run(self: Arc<Self>) {
         let readers = self.readers.iter().cloned().enumerate();
@@ -79,14 +79,14 @@ impl Exposition {
             let update = move || exposition.update(batch, RenderedAccount::new);
             match tokio::task::spawn_blocking(update).await {
                 Ok(took) => tokio::time::sleep((took * PAUSE_FACTOR).min(MAX_PAUSE)).await,
-                // The exposition before stays; the next walk tries again.
+                // The previous exposition stays published until the next change of a state.
                 Err(error) => tracing::error!(%error, "publishing the accounts has failed"),
             }
         }
     }
 
-    /// Renders new states with `render` and publishes them together. Returns how long publishing
-    /// took, which grows with the number of accounts.
+    /// Renders new states with `render` and publishes them together. Returns the duration of the
+    /// publication, which grows with the number of accounts.
     pub(super) fn update(
         &self,
         batch: Vec<(usize, Arc<AccountState>)>,
@@ -98,7 +98,7 @@ impl Exposition {
         for (account, state) in batch {
             let last = &joined.accounts[account];
             let new = || render(&state, Some(last), &mut writer);
-            // After a panic this account stays as it is, and the others of the batch are published.
+            // After a panic, the account keeps its last rendering. The other accounts are published.
             if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
                 rendered.push((account, Arc::new(new)));
             } else {
@@ -127,18 +127,18 @@ impl Exposition {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a new exposition. The caller has the lock.
+    /// Publishes a new exposition. The caller holds the lock `publishing`.
     fn publish(&self, joined: Arc<Joined>, now: Instant) -> Arc<Published> {
         let new = Arc::new(Published::new(joined, &self.instruments, now));
-        // The old exposition is dropped after the replacement: to free much memory takes time.
+        // The old exposition is dropped after the replacement, because freeing much memory takes time.
         drop(self.published.send_replace(Arc::clone(&new)));
         new
     }
 
-    /// The published exposition, renewed unless another scrape has just done it.
+    /// The published exposition. It is renewed, unless another scrape has just renewed it.
     fn renew(&self) -> Arc<Published> {
         let _lock = self.lock();
-        // Waiting for the lock took time, and its last owner may have done the work.
+        // Another scrape may have renewed the exposition while this scrape waited for the lock.
         let now = Instant::now();
         let published = Arc::clone(&self.published.borrow());
         if now < published.fresh_until {
@@ -152,13 +152,13 @@ impl Exposition {
     }
 }
 
-/// The content of the responses of the HTTP server, whose tests replace it. No method waits for the API
-/// or the disk.
+/// The source of the content that the HTTP server sends. Tests of the server replace it. No method waits
+/// for the API or the disk.
 pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
 
-    /// Whether every account has finished its first walk, and that is published. Once true, it stays true.
+    /// Whether all first walks are finished and published. Once true, the value stays true.
     fn is_ready(&self) -> bool;
 
     /// The summary of every account, in the configured order.
@@ -185,15 +185,15 @@ impl DataSource for Exposition {
     }
 }
 
-/// The finished exposition in both formats. Replaced as a whole, so that a scrape never mixes two
-/// walks.
+/// The finished exposition in both formats. It is replaced as a whole, so that a scrape never mixes
+/// samples of two walks.
 #[derive(Debug)]
 struct Published {
     /// Shared by expositions that differ only in the exporter's own metrics.
     joined: Arc<Joined>,
-    /// In the order of [`Format::ALL`].
+    /// The exposition in each format, in the order of [`Format::ALL`].
     members: [GzipMember; 2],
-    /// Until when a scrape needs no other work than a comparison.
+    /// Until this time, a scrape uses these members without a renewal.
     fresh_until: Instant,
 }
 
@@ -216,10 +216,10 @@ impl Published {
     }
 }
 
-/// All accounts, and their families joined.
+/// All accounts, and the chunks of each family joined over all accounts.
 #[derive(Debug)]
 struct Joined {
-    /// In the configured order.
+    /// The accounts in the configured order.
     accounts: Vec<Arc<RenderedAccount>>,
     /// Families without samples are absent.
     families: BTreeMap<Metric, Chunk>,
@@ -263,25 +263,25 @@ impl Joined {
 /// One account: its state, and its compressed families.
 #[derive(Debug)]
 pub(super) struct RenderedAccount {
-    /// Without its snapshot and details: replaced ones must not stay in memory.
+    /// The state without its snapshot and details, so that replaced snapshots do not stay in memory.
     state: AccountState,
-    /// The source of `listed` and `detailed`. The allocation stays, so its address identifies the snapshot.
+    /// The source of `listed` and `detailed`. The `Weak` prevents that another snapshot has this address.
     snapshot: Weak<Snapshot>,
     details: Weak<Details>,
     counts: Option<Counts>,
     endpoint_id: Option<Arc<str>>,
-    /// Families that depend on the list alone; kept while only details change.
+    /// Families that depend on the list alone. They are kept while only details change.
     listed: Families,
-    /// Families that depend on details, too.
+    /// Families that depend on the list and on details.
     detailed: Families,
-    /// Families about walks, beside a snapshot that is shown (or before the first one).
+    /// Families about walks while the snapshot is not withdrawn, or before the first snapshot.
     walks: Families,
-    /// The same beside a withdrawn snapshot.
+    /// Families about walks while the snapshot is withdrawn.
     walks_withdrawn: Families,
 }
 
 impl RenderedAccount {
-    /// Renders a state. Families of `last` whose source is the same are not rendered again.
+    /// Renders a state. Families of `last` are reused if their source has not changed.
     pub(super) fn new(
         state: &AccountState,
         last: Option<&Self>,
@@ -315,7 +315,7 @@ impl RenderedAccount {
         families::write_walks(state, Some(listed.samples + detailed.samples), writer);
         let walks = writer.finish();
         families::write_walks(state, None, writer);
-        // A link to /probe needs no escaping with such an id.
+        // The start page links to /probe with this id. A plain id needs no escaping.
         let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let mut ids = source.into_iter().flat_map(|one| one.endpoints());
         let example = ids.find(|endpoint| is_plain(endpoint.id));
@@ -350,7 +350,7 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // The maximum age counts from the end of the last good walk.
+        // A snapshot is withdrawn when its maximum age has passed since the end of the last good walk.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
@@ -368,26 +368,26 @@ impl RenderedAccount {
 /// The status of one account, for the start page.
 #[derive(Debug, Clone, Default)]
 pub struct AccountSummary {
-    /// Its configured name.
+    /// The configured name of the account.
     pub name: String,
-    /// Whether the last finished walk succeeded; `None` until the first has finished.
+    /// Whether the last finished walk succeeded; `None` before the end of the first walk.
     pub up: Option<bool>,
     /// The `reason` label of the last walk's failure.
     pub failure: Option<&'static str>,
-    /// Whether its endpoints are not shown, because the last good walk is too long ago.
+    /// Whether the endpoints are withdrawn, because the last good walk is too long ago.
     pub is_withdrawn: bool,
-    /// Endpoints of the last snapshot; `None` before the first.
+    /// Counts of the endpoints in the last snapshot; `None` before the first snapshot.
     pub counts: Option<Counts>,
     /// Time since the end of the last good walk.
     pub age: Option<Duration>,
-    /// The id of an endpoint of the snapshot, as an example: ASCII letters and digits.
+    /// The id of any endpoint in the snapshot, as an example. It has only ASCII letters and digits.
     pub endpoint_id: Option<Arc<str>>,
 }
 
 /// The exposition of a single run in text format 0.0.4, with counters of walks and requests.
 ///
-/// Metrics of the process, the HTTP server and the build are left out, and so are histograms: a text
-/// file collector that serves this has families of these names itself, or cannot read them.
+/// The exposition has no histograms and no metrics of the process, the HTTP server and the build. Those
+/// metrics would look like metrics of the process that serves the file.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
     let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();

@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// Writes the samples of one endpoint: calls its second argument with the labels beyond the
-/// endpoint's identity and the value. `None` writes no sample.
+/// A function that writes the samples of one endpoint. For each sample, it calls its second argument with
+/// a value and the labels after `endpoint_id` and `username`. The value `None` writes no sample.
 type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
 
 /// Writes the endpoint families that depend on the list alone.
@@ -32,7 +32,7 @@ pub(super) fn write_endpoints(
     };
     write(Metric::EndpointInfo, &|row, sample| {
         let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
-        // Endpoints that match no configured group are watched as `notice`.
+        // An endpoint that matches no configured group has the `watch` label `notice`.
         let (group, watch) = group.map_or(("", "notice"), |(name, watch)| (name, watch));
         let labels = [
             ("alias", row.alias),
@@ -73,7 +73,7 @@ pub(super) fn write_endpoints(
     }
 }
 
-/// Writes the endpoint families that depend on details, too.
+/// Writes the endpoint families that depend on the list and on details.
 pub(super) fn write_endpoint_details(
     state: &AccountState,
     snapshot: &Snapshot,
@@ -109,7 +109,7 @@ pub(super) fn write_endpoint_details(
     }
 }
 
-/// A device's URI. Without usernames it is reduced to the part after the user.
+/// A device's URI. If usernames are not shown, only the part after the username is returned.
 fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     let uri = uri.unwrap_or("");
     match uri.rsplit_once('@') {
@@ -118,7 +118,7 @@ fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     }
 }
 
-/// Writes a family with samples per endpoint. Nearly all time of rendering is spent here.
+/// Writes a family with samples per endpoint. Rendering spends nearly all its time in this function.
 fn write_family<'a>(
     state: &AccountState,
     metric: Metric,
@@ -181,8 +181,8 @@ pub(super) fn write_counts(
     }
 }
 
-/// Counts by name of group, in the configured order. Two groups of one name are one series; "" is
-/// for endpoints without a group.
+/// The counts of each group name, in the configured order. Groups with the same name share one series.
+/// The name "" is for endpoints without a group.
 fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a str, Counts)> {
     let names = shown.groups.iter().map(|(name, _)| name.as_str());
     let mut merged: Vec<(&str, Counts)> = Vec::new();
@@ -195,9 +195,9 @@ fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a s
     merged
 }
 
-/// Writes the families about the account's walks, which stay when the snapshot is withdrawn.
+/// Writes the families about the account's walks. The samples stay when the snapshot is withdrawn.
 ///
-/// `snapshot_samples` is the number of samples of the snapshot, `None` if it is withdrawn.
+/// `snapshot_samples` is the number of samples of the snapshot; `None` if the snapshot is withdrawn.
 pub(super) fn write_walks(
     state: &AccountState,
     snapshot_samples: Option<u64>,
@@ -211,7 +211,7 @@ pub(super) fn write_walks(
     let integer = |number| Some(Value::Integer(number));
     let flag = |yes| Some(Value::flag(yes));
     let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
-    // A snapshot can become too old during a long walk. An account without data is not up.
+    // A snapshot can become too old during a long walk. An account with withdrawn data is not up.
     let up = state.up.map(|up| up && snapshot_samples.is_some());
     write(Metric::Up, up.map(Value::flag));
     write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
@@ -239,7 +239,7 @@ pub(super) fn write_walks(
     writer.sample(Metric::ExporterSeries, &labels, Value::Integer(series));
 }
 
-/// Writes how many rows and values of the last walk were rejected or assumed.
+/// Writes the numbers of rejected rows, rejected values and assumed values of the last walk.
 fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
     let mut write = |metric, label, values: &[&str], counts: &[u64]| {
         for (value, count) in values.iter().zip(counts) {
@@ -278,7 +278,7 @@ pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyW
                 Kind::Histogram => {
                     let histogram = sample.get_histogram();
                     for one in histogram.get_bucket() {
-                        // A whole number keeps its decimal: for Prometheus "1" and "1.0" are two series.
+                        // Whole numbers keep ".0": for Prometheus, "1" and "1.0" are two series.
                         let bound = format!("{:?}", one.upper_bound());
                         let number = Value::Integer(one.cumulative_count());
                         write(&bucket, Some(&bound), number);

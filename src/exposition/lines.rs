@@ -1,4 +1,4 @@
-//! Sample lines, which are the same bytes in both text formats, and the metadata lines above them.
+//! Sample lines and the metadata lines above them. Sample lines are the same bytes in both text formats.
 
 use std::{collections::BTreeMap, fmt::Write, mem};
 
@@ -23,7 +23,7 @@ impl Value {
     /// The value of every info series.
     pub const ONE: Self = Self::Integer(1);
 
-    /// 1 or 0.
+    /// The value 1 for true, 0 for false.
     pub fn flag(yes: bool) -> Self {
         Self::Integer(u64::from(yes))
     }
@@ -34,13 +34,13 @@ impl Value {
     }
 }
 
-/// Appends a label after `separator`. Of its value only backslash, quote and line feed are escaped.
+/// Appends `separator` and a label. In the value, only backslash, quote and line feed are escaped.
 pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: &str) {
     line.push(separator);
     line.push_str(name);
     line.push_str("=\"");
     let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
-    // Few values need an escape, so all bytes are compared without a branch.
+    // Few values need an escape. A check of all bytes without a branch is fast.
     if value.bytes().fold(false, |any, byte| any | special(byte)) {
         line.push_str(&escaped(value).replace('"', "\\\""));
     } else {
@@ -73,7 +73,7 @@ pub struct FamilyWriter {
 }
 
 impl FamilyWriter {
-    /// Writes a sample; `labels` are names and values in their order.
+    /// Writes a sample. `labels` are pairs of name and value, in the order of the line.
     pub fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: Value) {
         let labels = labels.iter().copied();
         self.line(metric, metric.family().name, '{', labels, value);
@@ -99,9 +99,9 @@ impl FamilyWriter {
             separator = ',';
         }
         line.push_str(if separator == ',' { "} " } else { " " });
-        // The shortest exact form, never with an exponent. Writing to a string cannot fail.
+        // A number has its shortest exact form, without an exponent. Writing to a string cannot fail.
         let _ = match value {
-            // Most values are flags.
+            // Most values are 0 or 1, so these values are written without formatting.
             Value::Integer(0) => line.write_char('0'),
             Value::Integer(1) => line.write_char('1'),
             Value::Integer(number) => write!(line, "{number}"),
@@ -114,13 +114,13 @@ impl FamilyWriter {
         self.families.samples += 1;
     }
 
-    /// All families since the last call.
+    /// Returns all families that were written since the last call.
     pub(super) fn finish(&mut self) -> Families {
         self.end_family();
         mem::take(&mut self.families)
     }
 
-    /// The whole exposition.
+    /// The exposition of all written families.
     pub fn encode(mut self, format: Format, encoding: Encoding) -> Bytes {
         let families = self.finish().chunks;
         let body = member(&families, format, &mut self.gzip).body(encoding);
@@ -165,7 +165,7 @@ impl Format {
     }
 }
 
-/// The exposition of these families, each below its metadata.
+/// The exposition of these families, with metadata lines above the samples of each family.
 pub(super) fn member<'a>(
     families: impl IntoIterator<Item = (&'a Metric, &'a Chunk)>,
     format: Format,

@@ -1,4 +1,4 @@
-//! Expositions for Prometheus: sample lines, compressed when data changes, copied when scraped.
+//! Expositions for Prometheus. Sample lines are compressed when data changes, and copied for a scrape.
 //!
 //! The path of a sample:
 //!
@@ -11,7 +11,7 @@
 //! 4. [`DataSource::body`] returns the finished bytes.
 //!
 //! Both text formats and both encodings use the same chunks. Only metadata lines differ between the
-//! formats, and a body without compression is inflated while it is sent.
+//! formats. A body without compression is inflated while it is sent.
 
 mod cache;
 mod families;

@@ -20,11 +20,11 @@ use tokio::{
 use super::{router::Router, settings::Settings};
 use crate::shutdown::CancellationToken;
 
-/// Bytes that are read and discarded at the end of a connection.
+/// Maximum number of bytes that are read and discarded at the end of a connection.
 const DISCARDED_BYTES: usize = 64 * 1024;
 
-/// Serves one connection until either side ends it. Each response in progress has a `Weak` of `responses`.
-/// After `close`, such a response is finished, but the rest of a request head is not awaited.
+/// Serves one connection until either side ends it. Each response in progress holds a `Weak` of
+/// `responses`. After `close`, responses in progress are finished, and incomplete requests are dropped.
 pub(super) async fn serve(
     stream: TcpStream,
     router: Arc<Router>,
@@ -32,18 +32,18 @@ pub(super) async fn serve(
     responses: Arc<()>,
     close: CancellationToken,
 ) {
-    // Otherwise the end of a response can wait for an acknowledgement of the client. An error means a
-    // broken socket, which the first read reports.
+    // Without this option, the end of a response can wait for an acknowledgement of the client. An error
+    // means a broken socket, which the first read reports.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
-        // The body of a request has no meaning here, so it is dropped unread.
+        // The server ignores the body of a request, so the body is dropped unread.
         let (request, _) = request.into_parts();
         let response = router.respond(request, Arc::downgrade(&responses));
         async { Ok::<_, Infallible>(response.await) }
     });
     let mut protocol = http1::Builder::new();
     protocol
-        // Otherwise hyper copies small pieces together unless the stream reports vectored writes.
+        // Without this setting, hyper copies small pieces into one buffer before it writes them.
         .writev(true)
         .half_close(true)
         .max_header_size(settings.max_head_bytes)
@@ -51,8 +51,8 @@ pub(super) async fn serve(
     let stream = TimeoutStream::new(stream, Arc::clone(&responses), settings);
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
 
-    // An error of a connection (reset, invalid head, timeout) concerns only its client. The connection
-    // is polled first, so that a request that has arrived gets its response before the close.
+    // An error of a connection (reset, invalid head, timeout) affects only its client. The connection is
+    // polled first, so that a request that has arrived gets its response before the close.
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
@@ -65,22 +65,21 @@ pub(super) async fn serve(
     }
 }
 
-/// The stream of a connection, which fails with [`io::ErrorKind::TimedOut`] after a timeout of
-/// [`Settings`].
+/// The stream of a connection. It fails with [`io::ErrorKind::TimedOut`] after a timeout of [`Settings`].
 ///
-/// hyper's own timeout for request heads also counts the idle time between two requests. A scraper with
-/// a longer interval would need a new connection for each scrape. This stream separates the two times.
+/// hyper's own timeout for request heads also counts the idle time between two requests. With this
+/// timeout, a scraper with a longer interval would need a new connection for each scrape.
 #[derive(Debug)]
 pub(super) struct TimeoutStream<T> {
     stream: T,
-    /// Each response in progress has a `Weak` of it.
+    /// Each response in progress holds a `Weak` of this `Arc`.
     responses: Arc<()>,
     settings: Arc<Settings>,
-    /// Whether the first byte of a request head has arrived, or the connection is new.
+    /// Whether the first byte of the next request head has arrived, or the connection is new.
     in_head: bool,
-    /// The end of the time for a request head, or of the idle time before it.
+    /// Expires at the head timeout or, before the first byte of a head, at the idle timeout.
     read_timer: Pin<Box<Sleep>>,
-    /// Set while the client reads nothing of its response.
+    /// Set while the client reads no bytes of its response.
     write_timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -117,7 +116,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
             if Arc::weak_count(&self.responses) == 0 {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // The client waits for its response, which takes as long as it may.
+            // The idle timeout does not apply while the client waits for its response.
             let deadline = Instant::now() + self.settings.idle_timeout;
             self.read_timer.as_mut().reset(deadline);
         }
@@ -149,7 +148,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         self.write_timer = None;
-        // The idle time before the next request starts with the last byte of the response.
+        // The idle time before the next request starts after the last byte of the response.
         self.in_head = false;
         let deadline = Instant::now() + self.settings.idle_timeout;
         self.read_timer.as_mut().reset(deadline);
@@ -160,8 +159,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Ends the connection and discards received bytes. Otherwise the close of a socket with unread
-    /// bytes would reset the connection, and the client could lose the end of the response.
+    /// Ends the connection and discards received bytes. If a socket with unread bytes were closed, the
+    /// connection would be reset, and the client could lose the end of the response.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         let mut discarded = [0; 4096];

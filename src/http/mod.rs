@@ -9,11 +9,11 @@
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
 //! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe
-//! waits for the API. A scrape may wait for a short time while another one encodes the counters of the
+//! waits for the API. A scrape may wait for a short time while another scrape encodes the counters of the
 //! exporter, or while a publication joins chunks.
 //!
-//! Each client is limited: in connections, in the size and duration of a request head, in idle time, in
-//! the time without reading, and in concurrent scrapes and probes. See [`Settings`].
+//! Limits apply to connections, to the size and duration of a request head, to idle time, to the time
+//! without reading, and to concurrent scrapes and probes. See [`Settings`].
 
 mod connection;
 mod negotiation;

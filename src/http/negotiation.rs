@@ -1,7 +1,7 @@
 //! Content negotiation: the format and the encoding that a request prefers.
 //!
-//! There is no 406: without an acceptable format, the response is text 0.0.4 without compression. An
-//! element of a header that is not valid counts as absent.
+//! The server never responds with status 406. Its default is text 0.0.4 without compression. Invalid
+//! elements of a header are ignored.
 
 use hyper::{
     HeaderMap,
@@ -10,11 +10,11 @@ use hyper::{
 
 use crate::exposition::{Encoding, Format};
 
-/// The format that the `Accept` headers prefer, and its content type. `OpenMetrics` requires its name and
-/// version 1.0.0. If two weights are equal, the first one wins.
+/// The format that the `Accept` headers prefer, and its content type. `OpenMetrics` must be requested by
+/// name and version 1.0.0. If two weights are equal, the format that is named first is chosen.
 pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     let (mut open_metrics, mut escaping) = ((0.0, 0), None);
-    // The weight and the position of text are those of its most specific range.
+    // The most specific range that matches text defines its weight and its position.
     let (mut text, mut text_specificity) = ((0.0, 0), 0);
     for (position, element) in elements(headers, &ACCEPT).enumerate() {
         let specificity = match (&*element.name, element.version) {
@@ -34,13 +34,13 @@ pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
             (text, text_specificity) = ((element.weight, position), specificity);
         }
     }
-    // A wildcard does not come before a format that the request names.
+    // A wildcard never has precedence over a format that the request names.
     let is_first = text_specificity >= 3 && text.1 < open_metrics.1;
     let is_text = text.0 > open_metrics.0 || (text.0 >= open_metrics.0 && is_first);
     if is_text || open_metrics.0 <= 0.0 {
         return (Format::Text, "text/plain; version=0.0.4; charset=utf-8");
     }
-    // Every name of this exporter is valid under every escaping, so the requested one is repeated.
+    // Names of this exporter are valid under every escaping, so the requested escaping is repeated.
     let content_type = match escaping {
         Some("allow-utf-8") => {
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
@@ -68,7 +68,7 @@ pub(super) fn encoding(headers: &HeaderMap) -> Encoding {
     }
     let gzip = match gzip.or(any) {
         Some(weight) => weight,
-        // The request refuses uncompressed bytes, and every client can decode gzip.
+        // The request refuses uncompressed bytes, and gzip is the only other encoding.
         None if identity == Some(0.0) => 1.0,
         None => 0.0,
     };
@@ -81,7 +81,7 @@ pub(super) fn encoding(headers: &HeaderMap) -> Encoding {
 
 /// One element of an `Accept` or `Accept-Encoding` header.
 struct Element<'a> {
-    /// In lower case.
+    /// The media type or the encoding, in lower case.
     name: String,
     version: Option<&'a str>,
     escaping: Option<&'a str>,
@@ -89,7 +89,7 @@ struct Element<'a> {
     weight: f32,
 }
 
-/// The valid elements of all headers with this name: several headers count as one list.
+/// The valid elements of all headers with this name. Several headers are read as one list.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Element<'a>> {
     let values = headers.get_all(name).into_iter();
     let values = values.filter_map(|value| value.to_str().ok());
@@ -109,7 +109,7 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
             } else if key.eq_ignore_ascii_case("escaping") {
                 element.escaping = Some(value);
             } else if key.eq_ignore_ascii_case("q") {
-                // Digits and a point only: `parse` also takes signs, exponents and `inf`.
+                // Only digits and a point are valid; `parse` also accepts signs, exponents and `inf`.
                 let is_decimal = value.starts_with(['0', '1'])
                     && value
                         .bytes()

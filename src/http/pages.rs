@@ -6,11 +6,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::exposition::AccountSummary;
 
-/// The content security policy of the page: no content except its own style.
+/// The content security policy of the page. It allows only the style of the page.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5yEIu9c0l+nZhw8ZNNXzKQEBsgipo0GSIJs='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A test compares the style with its hash in [`POLICY`].
+/// The style of the page. A test compares the style with its hash in [`POLICY`].
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
@@ -57,7 +57,7 @@ pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) 
     )
 }
 
-/// The state of an account in a sentence.
+/// The state of an account as a short text.
 fn state(account: &AccountSummary) -> String {
     let Some(up) = account.up else {
         return "first walk under way".to_owned();
@@ -87,7 +87,7 @@ fn rounded(age: Duration) -> String {
     }
 }
 
-/// The list item about `/probe`, with a link to the first known endpoint.
+/// The list item about `/probe`, with a link to a probe of the first known endpoint.
 fn probe_item(accounts: &[AccountSummary]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut link = "Probe".to_owned();
@@ -103,7 +103,7 @@ fn probe_item(accounts: &[AccountSummary]) -> String {
     )
 }
 
-/// Escapes text for HTML, also inside an attribute.
+/// Escapes text for the content and the attributes of HTML elements.
 fn escape(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     let text = text.replace('>', "&gt;").replace('"', "&quot;");

@@ -29,10 +29,10 @@ use crate::{
     telemetry::Instruments,
 };
 
-/// The response to a probe; the error is the text of a 400.
+/// The response to a probe; the error is the text of a response with status 400.
 type ProbeResult = Result<ProbeResponse, &'static str>;
 
-/// The handler of `/probe`. Tests replace it. It waits at most as long as the request allows.
+/// The handler of `/probe`, which tests replace. It waits at most for the time that the request allows.
 pub trait ProbeHandler: Send + Sync + 'static {
     /// Runs one probe.
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult>;
@@ -52,8 +52,8 @@ type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 /// The body of a response, as hyper reads it.
 pub(super) type ResponseBody = StreamBody<stream::Iter<Frames>>;
 
-/// Bytes of a response that is in progress. hyper reads a body to its end before the socket has taken
-/// it, but drops each piece only then.
+/// Bytes of a response in progress. hyper reads pieces of a body in advance. It drops a piece only after
+/// the socket has accepted the piece.
 struct ResponseBytes {
     bytes: Bytes,
     _response: Arc<(Weak<()>, Permit)>,
@@ -98,16 +98,16 @@ impl Router {
         }
     }
 
-    /// Responds to one request. Only a probe waits. `in_progress` and the permit of a scrape or of a
-    /// probe are kept until the socket has taken the last byte of the response.
+    /// Responds to one request. Only a probe waits. The response holds `in_progress` and the permit of a
+    /// scrape or probe until the socket has accepted the last byte.
     pub(super) async fn respond(
         &self,
         request: Parts,
         in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
-        // The `handler` label of the response.
+        // The value of the `handler` label.
         let handler = match request.uri.path() {
-            // First, because the operator may choose any path.
+            // The telemetry path is compared first, because a configured path has precedence.
             path if path == self.telemetry_path => "metrics",
             "/" => "index",
             "/probe" => "probe",
@@ -158,7 +158,7 @@ impl Router {
         })
     }
 
-    /// The exposition of the accounts, or of one endpoint from `probe`.
+    /// The response with the exposition of the accounts or, with `probe`, of one endpoint.
     async fn exposition(
         &self,
         request: &Parts,
@@ -212,8 +212,8 @@ impl Router {
     }
 }
 
-/// The value of the header with Prometheus' scrape timeout, in seconds. Several headers are one list,
-/// which is no valid number.
+/// The text of the header with Prometheus' scrape timeout, in seconds. Several headers are joined with
+/// commas, which makes the number invalid.
 fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("x-prometheus-scrape-timeout-seconds");
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -221,7 +221,7 @@ fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     texts.reduce(|list, text| list + "," + &text)
 }
 
-/// The response with this header.
+/// Adds a header to the response.
 fn with(
     mut response: Response<EncodedBody>,
     name: HeaderName,
@@ -232,7 +232,7 @@ fn with(
     response
 }
 
-/// A plain text response. It is valid only now, so caches must not store it.
+/// A plain text response. Caches must not store it, because the content can change at any time.
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<EncodedBody> {
     let mut response = Response::new(text.into().into());
     *response.status_mut() = status;

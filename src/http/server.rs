@@ -1,4 +1,4 @@
-//! The server: accepts connections, limits them, shuts down.
+//! The server: accepts and limits connections, and closes them at shutdown.
 
 use std::{
     io,
@@ -26,13 +26,13 @@ use super::{
 };
 use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};
 
-/// Connections that may wait for `accept`; the system reduces it to its own limit.
+/// Maximum number of connections that wait for `accept`. The operating system may have a lower limit.
 const BACKLOG: u32 = 1024;
 
-/// Time without `accept` after an accept error.
+/// Pause before the next `accept` after an accept error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Time between two searches for an idle connection while a new one is pending.
+/// Time between two searches for an idle connection while a new connection is pending.
 const EVICT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Time between two log lines about accept errors.
@@ -51,7 +51,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// The first address that fails, with the reason. Then no socket stays open.
+    /// The error has the first address that fails, and the reason. All sockets are closed in that case.
     pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -69,7 +69,7 @@ impl Bound {
         })
     }
 
-    /// The local addresses in the order of the requested ones, with the actual port for port 0.
+    /// The local addresses, in the requested order. Port 0 is replaced by the actual port.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -106,14 +106,14 @@ impl Bound {
             not_before: None,
             logged_at: None,
         };
-        // An accepted connection above the limit. No connection is evicted before it exists.
+        // An accepted connection above the limit. It waits until another connection has ended.
         let mut pending = None;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 () = connections.next_end(), if !connections.tasks.is_empty() => {
-                    // An accept error may be over, because a file descriptor is free again.
+                    // A file descriptor is free again, so `accept` may succeed without a further pause.
                     listeners.not_before = None;
                 }
                 () = sleep(EVICT_PAUSE), if pending.is_some() => {}
@@ -133,7 +133,7 @@ impl Bound {
     }
 }
 
-/// Opens a socket for each address of this name, resolved once; at least one. `[::]` includes IPv4.
+/// Resolves the name once and opens a socket for each address, at least one. `[::]` includes IPv4.
 ///
 /// # Errors
 ///
@@ -159,15 +159,15 @@ fn with_context(context: &str, error: &io::Error) -> io::Error {
 }
 
 /// Opens a socket for every address. A name often has an IPv6 address that this host lacks (`localhost`
-/// in many containers). Such an address is skipped if another one works.
+/// in many containers). Such an address is skipped if another address works.
 pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
-    // Resolvers repeat an address once per socket type.
+    // Some resolvers return an address once for each socket type.
     found.dedup();
     let mut listeners = Vec::new();
     let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in found {
         if address.ip() == Ipv4Addr::UNSPECIFIED && !listeners.is_empty() {
-            // The socket of `[::]` accepts IPv4 too.
+            // The socket of `[::]` also accepts IPv4.
             continue;
         }
         match open(address) {
@@ -187,11 +187,11 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
         TcpSocket::new_v4()?
     } else {
         let socket = TcpSocket::new_v6()?;
-        // The default differs between hosts.
+        // The default of this option differs between hosts.
         SockRef::from(&socket).set_only_v6(false)?;
         socket
     };
-    // Otherwise a restart fails while connections of the previous process are in TIME_WAIT.
+    // Without this option, a restart fails while connections of the previous process are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -199,15 +199,15 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Whether this host lacks the address or its whole family.
 fn is_missing_address(error: &io::Error) -> bool {
-    /// `EAFNOSUPPORT` of Linux; the standard library has no stable kind for it.
+    /// The Linux error `EAFNOSUPPORT`. The standard library has no stable error kind for it.
     const FAMILY_NOT_SUPPORTED: i32 = 97;
     error.kind() == io::ErrorKind::AddrNotAvailable
         || error.raw_os_error() == Some(FAMILY_NOT_SUPPORTED)
 }
 
-/// All listeners.
+/// The listening sockets, and their state after accept errors.
 struct Listeners {
-    /// It is fair: many clients of one listener do not delay the clients of the others.
+    /// The selection is fair: many clients of one listener do not delay clients of another listener.
     accepts: SelectAll<BoxStream<'static, io::Result<(TcpStream, SocketAddr)>>>,
     /// The end of the pause after an accept error.
     not_before: Option<Instant>,
@@ -215,8 +215,8 @@ struct Listeners {
 }
 
 impl Listeners {
-    /// The next connection; `None` after an accept error, usually a lack of file descriptors. It is
-    /// cancel safe.
+    /// The next connection; `None` after an accept error, usually because file descriptors are used up.
+    /// The method is cancel safe.
     async fn accept(&mut self) -> Option<TcpStream> {
         if let Some(moment) = self.not_before {
             sleep_until(moment).await;
@@ -239,7 +239,7 @@ impl Listeners {
     }
 }
 
-/// Whether only the accepted connection failed, so that the next one can succeed.
+/// Whether only the accepted connection failed, so that the next `accept` can succeed.
 fn is_client_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -249,19 +249,19 @@ fn is_client_error(error: &io::Error) -> bool {
     )
 }
 
-/// The open connections. A drop aborts them.
+/// The open connections. Dropping this value aborts all connections.
 struct Connections {
     router: Arc<Router>,
     settings: Arc<Settings>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
-    /// In the order of arrival.
+    /// The connections in the order of arrival.
     open: Vec<Open>,
 }
 
 struct Open {
     id: Id,
-    /// Each response in progress has a `Weak` of it.
+    /// Each response in progress holds a `Weak` of this `Arc`.
     responses: Arc<()>,
     close: CancellationToken,
 }
@@ -302,7 +302,7 @@ impl Connections {
         self.open.retain(|one| one.id != id);
     }
 
-    /// Closes the oldest idle connection, unless an earlier eviction has not ended yet.
+    /// Closes the oldest idle connection, unless an evicted connection is still closing.
     fn evict_idle(&self) {
         let is_idle = |one: &&Open| Arc::weak_count(&one.responses) == 0;
         let mut idle = self.open.iter().filter(is_idle);
@@ -315,7 +315,7 @@ impl Connections {
         }
     }
 
-    /// Waits for the responses in progress, at most `settings.drain_timeout`, then aborts the rest.
+    /// Waits at most `settings.drain_timeout` for the responses in progress, then aborts all connections.
     async fn drain(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let drained = tokio::time::timeout(self.settings.drain_timeout, all).await;

@@ -2,31 +2,31 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr, time::Duration};
 
-/// The settings of the server. Only the first two have flags. The defaults of the others fit every
-/// installation; tests shorten them.
+/// The settings of the server. Only the first two settings have flags. The defaults of the other settings
+/// fit every installation; only tests change them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `--web.telemetry-path`: begins with a slash. The path of a request must be equal to it.
     pub telemetry_path: String,
-    /// `--web.max-requests`: concurrent scrapes; 0 means no limit.
+    /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit.
     pub max_requests: usize,
-    /// Open connections, at least 1. Above it, the oldest connection without a response in progress
-    /// is evicted. If every connection has one, new connections wait in the operating system's queue.
-    /// The default is half of the usual limit of 1,024 file descriptors.
+    /// Maximum number of open connections, at least 1. Above this limit, the oldest idle connection is
+    /// evicted. If no connection is idle, new connections wait in the operating system's queue. The
+    /// default is half of the usual limit of 1,024 file descriptors.
     pub max_connections: usize,
-    /// Concurrent probes. Fewer than connections, so that probes of an API that hangs leave
-    /// connections for scrapes.
+    /// Maximum number of concurrent probes. It is below `max_connections`, so that scrapes have free
+    /// connections while probes wait for an API that hangs.
     pub max_probes: usize,
-    /// Bytes of a request head. The response to a longer one is 431.
+    /// Maximum number of bytes of a request head. The response to a longer head has status 431.
     pub max_head_bytes: usize,
-    /// Time for a whole request head, from its first byte, or from the start of a connection.
+    /// Time limit for a request head, from its first byte or from the start of a connection.
     pub head_timeout: Duration,
-    /// Idle time between two requests. Longer than the five minutes after which Prometheus drops an
-    /// idle connection, so that no scrape meets a connection that is being closed.
+    /// Maximum idle time between two requests. Prometheus drops an idle connection after five minutes.
+    /// This time is longer, so that no scrape uses a connection that the server is closing.
     pub idle_timeout: Duration,
     /// Time in which a client must read at least one byte of its response.
     pub stall_timeout: Duration,
-    /// Time for the responses in progress at shutdown.
+    /// Maximum time for the responses in progress at shutdown.
     pub drain_timeout: Duration,
 }
 
@@ -46,13 +46,13 @@ impl Default for Settings {
     }
 }
 
-/// An address to listen on. Its text form is the one of the flag: `:10059`, `localhost:10059`,
+/// An address to listen on. Its text form is the value of the flag: `:10059`, `localhost:10059`,
 /// `[::1]:10059`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `:PORT`: every address of this host, IPv6 and IPv4.
     Everywhere(u16),
-    /// `HOST:PORT`: an IP address (IPv6 without its brackets) or a name.
+    /// `HOST:PORT`: the host is an IP address (IPv6 without brackets) or a name.
     Host(String, u16),
 }
 

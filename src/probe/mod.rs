@@ -1,12 +1,12 @@
-//! `/probe`: the state of one endpoint at this moment, with at most one request in flight for it.
+//! `/probe`: the current state of one endpoint. Each endpoint has at most one request in flight.
 //!
 //! Probes are independent of walks: no result reaches a snapshot.
 //!
-//! 1. [`Prober::probe`] reads the parameters and the time that the scrape leaves.
-//! 2. Equal probes that come together share one `InFlight` request. The request waits for its account's
-//!    share, then for the rate limiter that walks use, and is then sent once.
-//! 3. Each probe waits until its own deadline and then reports the reason.
-//! 4. The result becomes samples, or text for a person (`report`).
+//! 1. [`Prober::probe`] reads the parameters and the scrape timeout.
+//! 2. Simultaneous probes of one endpoint share one `InFlight` request. The request waits for the
+//!    account's share, then for the rate limiter that walks use. Then the request is sent.
+//! 3. Each probe waits until its own deadline. Without a result, the probe reports the reason.
+//! 4. `report` turns the result into samples, or into text for a person.
 
 mod params;
 mod prober;

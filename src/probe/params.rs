@@ -1,4 +1,4 @@
-//! The parameters and the time-out of a probe, as the scrape sends them.
+//! The parameters and the timeout of a probe, as the scrape sends them.
 
 use std::time::Duration;
 
@@ -6,24 +6,25 @@ use url::form_urlencoded;
 
 /// The longest id of an endpoint, in bytes.
 const MAX_ID: usize = 128;
-/// The time-out of a scrape without the header, in seconds: that of Prometheus.
+/// The timeout of a scrape without the timeout header, in seconds. It is Prometheus' default.
 const DEFAULT_TIMEOUT: f64 = 10.0;
-/// The longest time-out that is granted, in seconds, so that no connection is held for longer.
+/// The maximum timeout of a probe, in seconds, so that no connection is held for longer.
 const MAX_TIMEOUT: f64 = 120.0;
+
 /// The parameters of a probe.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ProbeParams {
-    /// `account`, by its number.
+    /// The parameter `account`, as an index of the configured accounts.
     pub(super) account: usize,
-    /// `endpoint_id`: text that can be a segment of a path without encoding.
+    /// The parameter `endpoint_id`: text that needs no encoding in the path of a URL.
     pub(super) id: String,
-    /// `debug`: is the response for a person?
+    /// The parameter `debug`: whether the response is text for a person.
     pub(super) debug: bool,
 }
 
 impl ProbeParams {
-    /// Reads a query, which is decoded once; other parameters are ignored. The error says what would be
-    /// right and repeats nothing of the query.
+    /// Decodes a query once and reads its parameters. Unknown parameters are ignored. The error describes
+    /// a valid query and repeats no text of this query.
     pub(super) fn read(
         query: &str,
         find: impl Fn(&str) -> Option<usize>,
@@ -55,7 +56,7 @@ impl ProbeParams {
         };
         let account = find(&account)
             .ok_or("the parameter account must be the name of a configured account\n")?;
-        // The ids of the API are digits. Dots alone would be a step in the path.
+        // The ids of the API are digits. An id of dots alone, such as `..`, would change the path.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let is_dots = id.bytes().all(|byte| byte == b'.');
         if id.len() > MAX_ID || !id.bytes().all(is_plain) || is_dots {
@@ -72,8 +73,8 @@ impl ProbeParams {
     }
 }
 
-/// The time of a probe: the scrape's own time-out (`header`, in seconds) less `offset`, but never less
-/// than half of it. The error says what a valid header has.
+/// The timeout of a probe: the scrape timeout in `header` minus `offset`, but at least half of the scrape
+/// timeout. The error describes a valid header.
 pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Result<Duration, &'static str> {
     let seconds = match header.map(|text| text.trim().parse::<f64>()) {
         None => DEFAULT_TIMEOUT,

@@ -1,4 +1,4 @@
-//! From the parameters of a probe to its response.
+//! Runs a probe: reads its parameters, retrieves the record and builds the response.
 
 use std::{
     collections::HashMap,
@@ -32,10 +32,10 @@ use crate::{
     walk::{RateLimiter, RetryPolicy},
 };
 
-/// Requests in flight within one share, unless its rate allows more in a second. An API that hangs thus
-/// holds few requests.
+/// Maximum number of requests in flight within one share, unless the rate of the share is higher. The
+/// limit keeps the number of requests low while the API hangs.
 const MAX_IN_FLIGHT: usize = 8;
-/// Longer than any deadline: a request waits for as long as a probe waits for it.
+/// A time longer than any deadline. A request has no deadline; it ends when no probe waits for it.
 const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
 /// One request for `/probe`.
@@ -43,7 +43,7 @@ const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 pub struct ProbeRequest {
     /// The query as it was sent, without `?`.
     pub query: String,
-    /// `X-Prometheus-Scrape-Timeout-Seconds` as it was sent, if it was.
+    /// The text of the header `X-Prometheus-Scrape-Timeout-Seconds`; `None` without the header.
     pub timeout: Option<String>,
     /// The format of the samples.
     pub format: Format,
@@ -60,12 +60,12 @@ pub enum ProbeResponse {
     DebugText(String),
 }
 
-/// The API, as a probe uses it: [`Client`] in the program, a fake in tests.
+/// The part of the API that probes use. [`Client`] implements it; tests use a fake.
 pub trait Retrieve: Send + Sync + 'static {
-    /// One attempt to retrieve the endpoint's record, and the status of the response.
+    /// Makes one attempt to retrieve the endpoint's record. Returns the record and the HTTP status.
     fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
 
-    /// That request as it may be shown: method and URL, without credentials.
+    /// The method and URL of that request for display, without credentials.
     fn describe(&self, id: &str) -> String;
 }
 
@@ -82,18 +82,18 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    /// By the account's number and the endpoint's id. The map must not keep a request alive.
+    /// Requests in flight by account index and endpoint id. The map must not keep a request alive.
     pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
     permits: Arc<Semaphore>,
-    /// By base URL and auth id.
+    /// The rate limiters of probes (their shares), by base URL and auth id.
     shares: HashMap<(String, String), Arc<RateLimiter>>,
 }
 
 impl<R: Retrieve> Prober<R> {
-    /// A prober without accounts. All probes together have at most half of
-    /// `api.max_concurrent_requests`, so that walks keep the other half.
+    /// A prober without accounts. All probes together use at most half of `api.max_concurrent_requests`,
+    /// so that the other half remains for walks.
     pub fn new(config: &Config) -> Self {
         let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
@@ -106,7 +106,7 @@ impl<R: Retrieve> Prober<R> {
         }
     }
 
-    /// Adds an account; `limiter` is the one that its walks use, too.
+    /// Adds an account. The walks of the account use the same `limiter`.
     pub fn add(
         &mut self,
         account: &Account,
@@ -114,11 +114,11 @@ impl<R: Retrieve> Prober<R> {
         limiter: Arc<RateLimiter>,
         instruments: AccountInstruments,
     ) {
-        // A share faster than the limiter would let probes wait for the limiter with a permit that the
-        // probes of other accounts need.
+        // The share must not be faster than the limiter. Otherwise probes would hold permits while they
+        // wait for the limiter, and probes of other accounts need these permits.
         let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
-        // The settings allow at most 100 a second.
+        // The configuration allows at most 100 requests per second.
         let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
         let in_flight = per_second.map_or(0, usize::from).max(MAX_IN_FLIGHT);
         let key = (account.api.base_url.to_string(), account.auth_id.clone());
@@ -137,8 +137,8 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Responds within the time that the scrape has. The error says what a valid request has and repeats
-    /// nothing of this one.
+    /// Responds within the timeout of the scrape. The error describes a valid request and repeats no text
+    /// of this request.
     pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
@@ -172,7 +172,7 @@ impl<R: Retrieve> Prober<R> {
         Ok(ProbeResponse::Samples(samples))
     }
 
-    /// The outcome at the deadline, and when the request was sent.
+    /// The outcome, at the latest at `deadline`, and the time at which the request was sent.
     async fn outcome(
         &self,
         params: &ProbeParams,
@@ -191,11 +191,11 @@ impl<R: Retrieve> Prober<R> {
         (outcome, sent)
     }
 
-    /// The request in flight for this endpoint, or a new one. A new request makes no progress until a
+    /// The request in flight for this endpoint, or a new request. A new request makes no progress until a
     /// probe waits for it.
     fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
         let mut requests = lock(&self.in_flight);
-        // Requests without a probe are cancelled, and the result of one that has ended is in the past.
+        // A request is removed if no probe waits for it, or if it has ended and its result is old.
         let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
         requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
         let (account, id) = (&self.accounts[params.account], params.id.clone());
@@ -207,7 +207,7 @@ impl<R: Retrieve> Prober<R> {
         let work = Arc::clone(account).request(id, Arc::clone(&stage));
         let outcome = AssertUnwindSafe(work).catch_unwind().map(|outcome| {
             Arc::new(outcome.unwrap_or_else(|_| {
-                // As with a walk, `malformed` is the closest reason.
+                // No reason stands for a panic. As for a walk, `malformed` is the closest reason.
                 let message = "a panic in this program ended the probe; the log has its place";
                 let reason = ErrorKind::Malformed.label();
                 Err(ProbeError::without_response(reason, message))
@@ -225,11 +225,11 @@ struct AccountProber<R> {
     name: String,
     metrics: Metrics,
     source: Arc<R>,
-    /// The account's rate limiter, which its walks use, too.
+    /// The account's rate limiter, which walks also use.
     limiter: Arc<RateLimiter>,
-    /// The part of it that probes may use.
+    /// The rate limiter for the requests of probes, which may use only a share of the requests.
     share: Arc<RateLimiter>,
-    /// Requests of probes in flight over the whole process.
+    /// Permits for the requests of all probes in the process.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
     retry: RetryPolicy,
@@ -238,8 +238,8 @@ struct AccountProber<R> {
 }
 
 impl<R: Retrieve> AccountProber<R> {
-    /// Retrieves the endpoint when the limits allow it, however long that takes: once, and once more if
-    /// the connection fails, because the server may have closed it while it was idle.
+    /// Waits for the limits without a deadline, then retrieves the endpoint. It tries once more after a
+    /// network error, because the server may have closed an idle connection.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
@@ -269,17 +269,17 @@ impl<R: Retrieve> AccountProber<R> {
         }
     }
 
-    /// The outcome of the request, or of the wait for it until the deadline.
+    /// The outcome of the request, or an error if the wait ends before the request.
     ///
-    /// A request that is not sent in time to end before the deadline is given up: it would cost its share
-    /// and be abandoned. With more probes than their share, nearly every request would be.
+    /// The wait ends early if the request has not been sent and could not end before the deadline. It
+    /// would use the share without a result. Under overload, this would happen to most requests.
     async fn wait(&self, request: &InFlight, deadline: Instant) -> Arc<Outcome> {
         let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
         let left = deadline.saturating_duration_since(Instant::now());
         let mut outcome = request.outcome.clone();
         for end in [deadline - usual.min(left / 2), deadline] {
             tokio::select! {
-                // The end comes first, so that no request is sent for a probe that has ended.
+                // The timer is polled first, so that no request is sent for a probe that has ended.
                 biased;
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
@@ -292,7 +292,7 @@ impl<R: Retrieve> AccountProber<R> {
         outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(*lock(&request.stage)))))
     }
 
-    /// Why there is no outcome at the deadline of a probe.
+    /// The error of a probe without an outcome at its deadline.
     fn deadline_error(&self, stage: Stage) -> ProbeError {
         let message = match stage {
             Stage::Sent(_) => {
@@ -308,7 +308,7 @@ impl<R: Retrieve> AccountProber<R> {
     }
 }
 
-/// The API has asked for a pause, which still holds.
+/// The error of a probe during a pause that the API has requested.
 fn paused() -> ProbeError {
     let message = "the API has asked for a pause that is longer than the time of this probe";
     ProbeError::without_response(ErrorKind::RateLimited.label(), message)
@@ -317,20 +317,20 @@ fn paused() -> ProbeError {
 /// The stages of a request, in order.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// It waits for the account's share of requests.
+    /// The request waits for the account's share of requests.
     Share,
-    /// It waits for the account's rate limiter, or for the end of a pause that the API asked for.
+    /// The request waits for the rate limiter, or for the end of a pause that the API has requested.
     Limiter,
-    /// It was sent at this moment.
+    /// The request was sent at this time.
     Sent(Instant),
 }
 
-/// A request that one or more equal probes wait for. When the last of them drops it, the request is
-/// cancelled.
+/// A request that one or more probes of the same endpoint wait for. The request is cancelled when the
+/// last of these probes ends.
 pub(super) struct InFlight {
-    /// The end of the request; each probe waits for a clone.
+    /// The future outcome of the request. Each probe waits for a clone of this future.
     outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
-    /// Written by the request, read by every probe that waits for it.
+    /// The current stage. The request writes it, and every waiting probe reads it.
     stage: Arc<Mutex<Stage>>,
 }
 

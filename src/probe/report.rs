@@ -1,7 +1,7 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! The text gives the length of each text of the API: the page asks for no credentials, and a text may
-//! repeat the token in any spelling. Times, flags and addresses are shown as they were understood.
+//! The debug text shows only the length of a text from the API. The page needs no credentials, and a text
+//! may contain the token in any spelling. Times, flags and addresses are shown as parsed values.
 
 use std::{
     fmt,
@@ -19,7 +19,7 @@ use crate::{
     telemetry::{catalogue::Metric, labels::PROBE_FAILURE_REASONS},
 };
 
-/// The endpoint's record and the status of the response, or why there is none.
+/// The endpoint's record and the status of the response, or the error if there is no record.
 pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 
 /// Why a probe has no record.
@@ -28,9 +28,9 @@ pub(super) struct ProbeError {
     /// The `reason` label of `vobiz_probe_failure`: one of
     /// [`PROBE_FAILURE_REASONS`](crate::telemetry::labels::PROBE_FAILURE_REASONS).
     pub(super) reason: &'static str,
-    /// HTTP status, where a response came.
+    /// The HTTP status; `None` without a response.
     pub(super) status: Option<u16>,
-    /// What happened, for a person, without text of the API.
+    /// A description of the error for a person, without text of the API.
     pub(super) message: String,
 }
 
@@ -58,20 +58,20 @@ impl From<Error> for ProbeError {
 /// The result of one probe. Its `Display` is the debug text.
 pub(super) struct Report<'a> {
     pub(super) account: &'a str,
-    /// What the account's configuration shows.
+    /// The configuration of the metrics of the account.
     pub(super) metrics: &'a Metrics,
     /// Method and URL, without credentials.
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
     pub(super) begun: Instant,
-    /// When the request was sent, perhaps by an equal probe before this one.
+    /// The time at which the request was sent. An earlier probe of the same endpoint may have sent it.
     pub(super) sent: Option<Instant>,
     pub(super) timeout: Duration,
     pub(super) took: Duration,
 }
 
 impl Report<'_> {
-    /// Every family of a probe.
+    /// The samples of every family of a probe.
     pub(super) fn samples(&self) -> FamilyWriter {
         let mut writer = FamilyWriter::default();
         let endpoint = self.outcome.as_ref().ok().map(|(endpoint, _)| endpoint);
@@ -128,7 +128,7 @@ impl Report<'_> {
         self.metrics.groups.contains(&group)
     }
 
-    /// The HTTP status of the response, where one came.
+    /// The HTTP status; `None` without a response.
     fn status(&self) -> Option<u16> {
         match self.outcome {
             Ok((_, status)) => Some(*status),
@@ -154,7 +154,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// The value of a field as it may be shown.
+    /// The value of a field as the debug text shows it; `None` if the field is absent.
     fn value(&self, endpoint: &Endpoint, field: Field) -> Option<String> {
         let application = endpoint.application.as_ref();
         let text = match field {
@@ -186,7 +186,7 @@ impl fmt::Display for Report<'_> {
             f,
             "request\n  {request}\n  with the headers {headers}\n  account {account}"
         )?;
-        // An equal probe may have sent the request before this one began; then nothing was waited for.
+        // If an earlier probe sent the request before this probe began, the waiting time is zero.
         let waited = self.sent.map_or(self.took, |sent| sent - self.begun);
         let request = self.sent.map(|sent| sent.elapsed());
         writeln!(f, "\ntimes")?;
@@ -212,7 +212,7 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// When the registration expires. The time of an endpoint that is not registered belongs to an earlier
+/// The expiry of the registration. If the endpoint is not registered, the time belongs to an earlier
 /// registration and is not exported.
 pub(super) fn expiration(endpoint: &Endpoint) -> Option<UnixMillis> {
     let expires_at = endpoint.expires_at;
@@ -224,7 +224,7 @@ fn rfc_3339(time: UnixMillis) -> String {
     time.map(|time| time.to_string()).unwrap_or_default()
 }
 
-/// The IP address of a device's URI, with its port where there is one.
+/// The IP address in a device's URI, with the port if the URI has a port.
 fn address(uri: &str) -> Option<String> {
     let host = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
     let without_scheme = host.strip_prefix("sips:").or(host.strip_prefix("sip:"));

@@ -1,7 +1,7 @@
 //! Every metric of the program in one table: name, type, labels, closed label values and help text.
 //!
-//! Names, types and labels are an interface. Code that writes a sample takes them from this table. A
-//! test compares the table with `docs/metrics.md`.
+//! Names, types and labels are a public interface. Code that writes a sample takes its name and type from
+//! this table. A test compares the table with `docs/metrics.md`.
 //!
 //! [`labels`](super::labels) has the values of closed labels.
 
@@ -22,7 +22,7 @@ pub struct Family {
     pub kind: Kind,
     /// The source of the samples.
     pub part: Part,
-    /// The label names. `username` is present only if it is configured and known.
+    /// The label names. A sample has `username` only if that label is enabled and the name is known.
     pub labels: &'static [&'static str],
     /// The help text: one line of plain text.
     pub help: &'static str,
@@ -42,20 +42,20 @@ pub enum Kind {
 /// The source of the samples of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The snapshot of an account. The samples are withdrawn with it.
+    /// The snapshot of an account. The samples are withdrawn with the snapshot.
     Snapshot,
     /// The walks of an account. The samples are rendered together with the snapshot.
     Walk,
     /// The registry of counters and histograms.
     Instruments,
-    /// The operating system, read at each scrape.
+    /// The operating system, read for scrapes, at most once a second.
     Process,
     /// One request of `/probe`. The samples appear only in its response.
     Probe,
 }
 
 impl Kind {
-    /// The word after `# TYPE`, the same in both text formats.
+    /// The word after the name in a `# TYPE` line, which is the same in both text formats.
     pub fn word(self) -> &'static str {
         match self {
             Gauge => "gauge",
@@ -66,7 +66,7 @@ impl Kind {
 }
 
 impl Family {
-    /// The name in `OpenMetrics` metadata: the name of a counter without `_total`.
+    /// The name in `OpenMetrics` metadata: for a counter, the name without `_total`.
     pub fn base_name(&self) -> &'static str {
         match self.kind {
             Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
@@ -74,7 +74,7 @@ impl Family {
         }
     }
 
-    /// The unit at the end of the name (of a counter: before `_total`), if there is one.
+    /// The unit at the end of the base name, such as `seconds`, if the name has a unit.
     pub fn unit(&self) -> Option<&'static str> {
         ["seconds", "bytes"].into_iter().find(|unit| {
             let stem = self.base_name().strip_suffix(unit);
@@ -82,11 +82,11 @@ impl Family {
         })
     }
 
-    /// Whether the output of a single run contains the family. Another exporter serves that output
-    /// (text file collector), so samples about this process would look like samples about that one.
+    /// Whether the output of a single run contains the family. The textfile collector serves that output,
+    /// so samples about this process would look like samples about the collector's process.
     pub fn is_in_single_run(&self) -> bool {
         match self.part {
-            // A single run retrieves no details, so all of them would stay pending.
+            // A single run retrieves no details, so all details would stay pending.
             Walk if self.name == "vobiz_details_pending" => false,
             Snapshot | Walk => true,
             Instruments => self.kind == Counter && !self.name.starts_with("vobiz_exporter_"),
@@ -108,7 +108,7 @@ impl Metric {
     }
 }
 
-/// The only possible values of this label of this metric; `None` for a label with open values.
+/// All possible values of a closed label of this metric; `None` for a label with open values.
 pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static str]> {
     Some(match (metric, label) {
         (_, "registration") => &REGISTRATIONS,
@@ -128,7 +128,7 @@ pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static s
     })
 }
 
-/// Defines the enum and its table from one list, so that they cannot differ.
+/// Defines the enum and its table from one list, so that the enum and the table cannot differ.
 macro_rules! families {
     ($($metric:ident = $part:ident $kind:ident $name:literal $labels:expr, $help:literal;)+) => {
         /// A metric of the catalogue.

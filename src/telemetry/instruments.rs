@@ -18,10 +18,10 @@ use super::{
 };
 use crate::clock::UnixMillis;
 
-/// The value of `code` for a request attempt without a response.
+/// The value of the label `code` for a request attempt without a response.
 const NO_STATUS: &str = "error";
 
-/// The label values of `vobiz_exporter_build_info`. The build script sets the last two.
+/// The label values of `vobiz_exporter_build_info`. The build script sets the last two values.
 const BUILD: [&str; 3] = [
     env!("CARGO_PKG_VERSION"),
     env!("VOBIZ_EXPORTER_REVISION"),
@@ -37,7 +37,7 @@ const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20
 #[derive(Debug, Clone)]
 pub struct Instruments {
     registry: Registry,
-    /// Every counter of the catalogue except those of the process.
+    /// Every counter of the catalogue except `process_*` counters.
     counters: Arc<BTreeMap<Metric, CounterVec>>,
     api_request_duration: HistogramVec,
     reload_success: GaugeVec,
@@ -87,8 +87,8 @@ impl Instruments {
         }
     }
 
-    /// The instruments of one account. Every closed label value exists from the start, at 0, because
-    /// `rate()` and `increase()` miss the first increment of a series that appears with it.
+    /// The instruments of one account. Every closed label value has a series from the start, at 0.
+    /// Otherwise `rate()` and `increase()` miss the increment with which a series appears.
     pub fn account(&self, name: &str) -> AccountInstruments {
         for (metric, counter) in &*self.counters {
             match metric.family().labels {
@@ -98,7 +98,7 @@ impl Instruments {
                         counter.with_label_values(&[name, value]);
                     }
                 }
-                // The status codes are open, so these series appear with the first request.
+                // Status codes are not a closed set, so these series appear with the first request.
                 _ => {}
             }
         }
@@ -127,7 +127,7 @@ impl Instruments {
             .set(at.as_seconds());
     }
 
-    /// Every family with samples, sorted by name; its samples are sorted by labels.
+    /// Every family that has samples, sorted by name. The samples of a family are sorted by labels.
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
@@ -139,7 +139,7 @@ fn description(metric: Metric) -> (Opts, &'static [&'static str]) {
 }
 
 impl AccountInstruments {
-    /// The account's counter with these further label values.
+    /// The account's counter. `labels` are its label values after the account.
     fn counter(&self, metric: Metric, labels: &[&str]) -> Counter {
         self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
     }
@@ -153,14 +153,14 @@ impl AccountInstruments {
         self.counter(metric, labels).inc_by(number as f64);
     }
 
-    /// Counts endpoints that lost and gained their registration between two snapshots.
+    /// Counts the endpoints that `lost` or `gained` their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
             self.count(Metric::RegistrationChanges, &[change], number);
         }
     }
 
-    /// Counts endpoints that were added, were removed or changed their application.
+    /// Counts the endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
             self.count(Metric::EndpointChanges, &[change], number);

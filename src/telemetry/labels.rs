@@ -1,9 +1,9 @@
-//! The values of every label whose values are a closed set. Settings with such values use the same macro.
+//! The values of every label with a closed set of values. Settings with a closed set use the same macro.
 
 use std::sync::LazyLock;
 
-/// Defines the enum of a closed set: its variants with their label values, or their words in a
-/// configuration.
+/// Defines an enum for a closed set of values. Each variant has a text: its label value, or its value in
+/// a configuration.
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
@@ -15,7 +15,7 @@ macro_rules! closed_label {
         impl $name {
             /// Every value, in the order of the documentation.
             pub const ALL: [Self; Self::LABELS.len()] = [$(Self::$variant,)+];
-            /// Every label value.
+            /// Every label value, in the same order.
             pub const LABELS: &[&str] = &[$($value,)+];
 
             /// The label value.
@@ -40,27 +40,27 @@ closed_label! {
 closed_label! {
     /// The kinds of errors of the API; each is a value of the `reason` label.
     ErrorKind {
-        /// 401: also the response to a wrong path or auth id.
+        /// Status 401, which is also the response to a wrong path or auth id.
         Auth = "auth",
-        /// 402.
+        /// Status 402.
         PaymentRequired = "payment_required",
-        /// 403: inactive account, refused source address, resource of another account.
+        /// Status 403: an inactive account, a refused source address, or a resource of another account.
         Forbidden = "forbidden",
-        /// 404.
+        /// Status 404.
         NotFound = "not_found",
-        /// 429.
+        /// Status 429.
         RateLimited = "rate_limited",
-        /// 408, or no response within the request's time.
+        /// Status 408, or no response before the timeout of the request.
         Timeout = "timeout",
-        /// DNS, TCP, TLS, reset, truncated body.
+        /// A failure of DNS, TCP or TLS, a reset connection, or a truncated body.
         Network = "network",
-        /// 5xx.
+        /// Status 5xx.
         ServerError = "server_error",
-        /// 3xx: never followed, because the token's headers must not reach another host.
+        /// Status 3xx. A redirect is never followed, because another host must not receive the token.
         Redirect = "redirect",
-        /// Any other 4xx.
+        /// Any other status 4xx.
         ClientError = "client_error",
-        /// 200 without a readable list: an error's body, bad JSON, no `objects`.
+        /// Status 200 without a readable list: an error object, invalid JSON, or no `objects`.
         Malformed = "malformed",
         /// The body is larger than allowed.
         TooLarge = "too_large",
@@ -80,9 +80,9 @@ closed_label! {
 closed_label! {
     /// Why a walk reads a part of the list again; `reason` in `vobiz_walk_rereads_total`.
     RereadReason {
-        /// A page without its anchor.
+        /// A page lacks the last row of the previous page (the anchor).
         Anchor = "anchor",
-        /// A whole list that only counting can prove complete.
+        /// The whole list is read again, because overlaps of pages did not prove it complete.
         Count = "count",
     }
 }
@@ -92,11 +92,11 @@ closed_label! {
     Rejection {
         /// The row is not a JSON object.
         NotAnObject = "not_an_object",
-        /// No `endpoint_id`, or one that is neither text nor an integer, or empty.
+        /// The `endpoint_id` is missing, empty, or neither text nor an integer.
         NoId = "no_id",
-        /// An `endpoint_id` of more than 128 bytes.
+        /// The `endpoint_id` has more than 128 bytes.
         IdTooLong = "id_too_long",
-        /// Not decodable: a lone surrogate, absurd nesting.
+        /// The row is not decodable, for example because of a lone surrogate or deep nesting.
         Undecodable = "undecodable",
         /// Two successive walks returned two rows with this id; the newest row was kept.
         Duplicate = "duplicate",
@@ -104,7 +104,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// A field of a row that can be rejected or assumed; the `field` label. `Allow` is any of `allow_*`.
+    /// A field whose value can be rejected or assumed; the `field` label. `Allow` is any of `allow_*`.
     Field {
         Username = "username",
         Alias = "alias",
@@ -122,7 +122,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// A permission of an endpoint; the `capability` label. The API field is `allow_` and the label.
+    /// A permission of an endpoint; the `capability` label. The API field is `allow_` plus the value.
     Capability {
         Voice = "voice",
         Message = "message",
@@ -135,7 +135,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// The meaning of a path; the `handler` label.
+    /// The handler of a request; the `handler` label.
     Route {
         /// The telemetry path.
         Metrics = "metrics",
@@ -153,7 +153,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// How much an endpoint matters to the operator; the `watch` label.
+    /// The urgency of an alert about an endpoint; the `watch` label.
     #[derive(Default)]
     Watch {
         /// An alert needs attention at once.
@@ -166,11 +166,11 @@ closed_label! {
     }
 }
 
-/// The reason of a walk that could not be proven complete.
+/// The `reason` of a walk that failed because the list could not be proven complete.
 pub const INCONSISTENT: &str = "inconsistent";
-/// The reason of a walk that took too long.
+/// The `reason` of a walk that failed because it exceeded its time limit.
 pub const DEADLINE: &str = "deadline";
-/// The reason of a probe whose request was not sent because of a limit of this program.
+/// The `reason` of a probe whose request was not sent because of a limit of this program.
 pub const THROTTLED: &str = "throttled";
 
 /// The values of `reason` in `vobiz_walk_failures_total`.

@@ -1,8 +1,8 @@
 //! Log lines on standard error: one line per event, as logfmt or JSON.
 //!
-//! A line has time, level, message and fields; at `debug` and `trace` also the module. Events of other
-//! crates are logged at `warn` and `error` only. At lower levels HTTP crates log request headers, and
-//! the headers of the API client contain a token.
+//! A line has time, level, message and fields. With the log level `debug` or `trace`, it also has the
+//! module. Events of other crates are logged at `warn` and `error` only: at lower levels, HTTP crates log
+//! request headers, which contain the token of an account.
 
 use std::{
     fmt,
@@ -29,15 +29,15 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging events of at least this level to standard error, in colours if it is a terminal.
-/// It fails if the process has a logger already.
+/// Starts to log events of at least this level to standard error, in colours if standard error is a
+/// terminal. It fails if the process already has a logger.
 pub fn init(level: Level, format: Format) -> Result<(), SetGlobalDefaultError> {
     let colours = io::stderr().is_terminal();
     let dispatch = dispatch(io::stderr, level, format, colours);
     tracing::dispatcher::set_global_default(dispatch)
 }
 
-/// A logger that writes each line with one call to a writer from `writer`. Only logfmt has colours.
+/// A logger that writes each line in one call. `writer` returns the destination. Only logfmt has colours.
 fn dispatch<F, W>(writer: F, level: Level, format: Format, colours: bool) -> Dispatch
 where
     F: Fn() -> W + Send + Sync + 'static,
@@ -48,8 +48,8 @@ where
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level);
     let with_target = level > LevelFilter::INFO;
-    // By default a write error is reported with `eprintln!`, which panics if standard error is closed.
-    // Without the report, the line is lost and the program continues.
+    // By default, a layer reports a write error with `eprintln!`, which panics if standard error is
+    // closed. Without the report, the line is lost and the program continues.
     let layer = match format {
         Format::Logfmt => tracing_logfmt::builder()
             .with_target(with_target)
@@ -94,7 +94,7 @@ where
         self.0
             .format_event(context, Writer::new(&mut line), event)?;
         for c in line.trim_end_matches('\n').chars() {
-            // ESC is allowed: it starts the colours, and both formats have escaped it in values.
+            // ESC is allowed, because it starts the colours. Both formats have escaped ESC in values.
             if c != '\x1b' && (c.is_control() || is_separator_or_direction_mark(c)) {
                 write!(writer, "\\u{:04x}", u32::from(c))?;
             } else {
@@ -105,7 +105,7 @@ where
     }
 }
 
-/// Line and paragraph separators, and the marks that change the direction of text.
+/// Whether `c` separates lines or paragraphs, or changes the direction of text.
 fn is_separator_or_direction_mark(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,4 +1,4 @@
-//! The exporter about itself: the catalogue of every metric, counters and histograms, logs.
+//! Data about the exporter itself: counters, histograms and logs. The catalogue describes every metric.
 
 pub mod catalogue;
 mod instruments;

@@ -1,7 +1,7 @@
-//! `process_*`: values of the operating system about this process, read at each scrape.
+//! `process_*`: values of the operating system about this process, read for scrapes.
 //!
-//! The collector of the `prometheus` crate counts CPU time in whole seconds and lacks the limit of
-//! virtual memory. On a system without `/proc` there are no samples.
+//! The `prometheus` crate has a collector, too, but it counts CPU time in whole seconds and lacks the
+//! limit of virtual memory. On a system without `/proc`, there are no samples.
 
 use procfs::{
     ProcResult, WithCurrentSystemInfo,
@@ -26,7 +26,7 @@ fn read() -> ProcResult<Vec<(Metric, f64)>> {
     let seconds = |ticks: u64| ticks as f64 / ticks_per_second;
     let boot_time = procfs::boot_time_secs().ok();
     let start_time = boot_time.map(|boot| boot as f64 + seconds(stat.starttime));
-    // One of the open files is the directory of the process, open for these reads.
+    // One open file is the directory of this process in `/proc`, which is open only for these reads.
     let open_files = process.fd_count().ok().map(|count| count as f64 - 1.0);
     let limit = |soft_limit| match soft_limit {
         LimitValue::Value(limit) => Some(limit as f64),
