@@ -1,4 +1,4 @@
-//! One request: the operations of the API, and the attempt that each of them makes.
+//! The client of one account: the operations of the API, and the attempt that each call makes.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -23,25 +23,26 @@ use crate::{
 const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
 const X_AUTH_ID: HeaderName = HeaderName::from_static("x-auth-id");
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-/// All but the unreserved characters are encoded in a segment of a path.
+/// The characters that are encoded in a segment of a path: all except the unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// The part of an error's body that is read, in bytes.
+/// The maximum number of bytes that are read of the body of an error.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 
-/// Requests for one account: one attempt per call, each counted, none repeated.
+/// Sends the requests of one account. Each call makes one attempt, which is counted and not repeated.
 ///
-/// Shared between tasks; the token may be changed while requests are in flight. Debug output holds
-/// no credential.
+/// Tasks share the client. The token may change while requests are in flight. `Debug` output holds no
+/// credential.
 pub struct Client {
     http: reqwest::Client,
-    /// `{base_url}/Account/{auth_id}/Endpoint/`, in exactly this case and with the last slash.
+    /// `{base_url}/Account/{auth_id}/Endpoint/`, with exactly this case and the final slash.
     endpoints: Url,
     filter: BTreeMap<String, String>,
-    /// `X-Auth-ID` and `X-Auth-Token`; `None` if a header cannot hold the value.
+    /// The value of `X-Auth-ID`. `token` is the value of `X-Auth-Token`. `None` if a header cannot hold a
+    /// value.
     auth_id: Option<HeaderValue>,
     token: watch::Sender<Option<HeaderValue>>,
     request_timeout: Duration,
@@ -52,15 +53,15 @@ pub struct Client {
 
 /// A successful response.
 struct Response {
-    /// Without a byte order mark; bytes that are no UTF-8 are replaced.
+    /// The body without a byte order mark. U+FFFD replaces invalid UTF-8.
     body: String,
     status: u16,
     clock_offset: Option<f64>,
 }
 
 impl Transports {
-    /// A client for `account`. Fails on an unusable `api.ca_file`, `api.proxy_url` or `auth_id`;
-    /// needs no network.
+    /// Makes the client of `account`, without network access. Fails if `api.ca_file`, `api.proxy_url` or
+    /// `auth_id` is unusable.
     pub fn client(
         &mut self,
         account: &Account,
@@ -88,14 +89,14 @@ impl Transports {
 }
 
 impl Client {
-    /// Uses `token` from the next request on; requests in flight keep the one they were sent with.
+    /// Uses `token` from the next request on. Requests in flight keep the earlier token.
     pub fn set_token(&self, token: &SecretString) {
         self.token
             .send_replace(secret_header(token.expose_secret()));
     }
 
-    /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on.
-    /// The API may return fewer rows, or others, than were asked for.
+    /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on. The API
+    /// may return fewer rows, or other rows.
     pub async fn list_page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
         let mut url = self.endpoints.clone();
         url.query_pairs_mut()
@@ -110,10 +111,10 @@ impl Client {
         Ok(page)
     }
 
-    /// `GET .../Endpoint/{id}/`: the record of one endpoint, which alone has `sip_registration`, and the
-    /// status of the response, which is one of the 200s.
+    /// `GET .../Endpoint/{id}/`: the record of one endpoint, and the status (2xx) of the response. Rows of the
+    /// list have no `sip_registration`, but the record has it.
     ///
-    /// A response about another endpoint, or one without a usable id, is `Malformed`.
+    /// The record of another endpoint, or a record without a usable id, is the error `Malformed`.
     pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {
@@ -121,7 +122,7 @@ impl Client {
             return Err(Error::new(ErrorKind::ClientError, None, message));
         };
         let Response { body, status, .. } = self.get(Operation::RetrieveEndpoint, url).await?;
-        // The record alone does not prove success: an error may repeat the id of the request.
+        // A body with the id does not prove success, because an error may repeat the id.
         let is_error = pick(&body, &["error", "status"])
             .is_ok_and(|[error, status]| error::is_error_body(&error, &status));
         let message = match read_endpoint(&body) {
@@ -133,15 +134,15 @@ impl Client {
         Err(Error::of_body(ErrorKind::Malformed, status, message, &body))
     }
 
-    /// The request of [`Self::retrieve`] as it may be shown: its URL with the auth id replaced. An id
-    /// that cannot be a segment of a path is not shown.
+    /// The text of a request of [`Self::retrieve`], with `***` instead of the auth id. An id that cannot be a
+    /// segment of a path is omitted.
     pub fn describe_retrieve(&self, id: &str) -> String {
         let path = format!("../../***/Endpoint/{}/", segment(id).unwrap_or_default());
         let url = self.endpoints.join(&path);
         url.map_or_else(|_| String::new(), |url| format!("GET {url}"))
     }
 
-    /// One attempt at `url`, counted however it ends.
+    /// Makes one attempt to get `url`. Every attempt is counted, whatever its result.
     async fn get(&self, operation: Operation, url: Url) -> Result<Response, Error> {
         let credentials = self.auth_id.clone().zip(self.token.borrow().clone());
         let Some((auth_id, token)) = credentials else {
@@ -167,7 +168,7 @@ impl Client {
         if !response.status().is_success() {
             attempt.status = Some(status);
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
-            // The status is enough: a body that cannot be read counts as empty.
+            // A body that cannot be read counts as empty, because the status is sufficient.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
             return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }
@@ -194,12 +195,12 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A request in flight. It is counted on drop, so that a request whose caller gave up counts as well.
+/// A request in flight. `drop` counts the request, so that a cancelled request is counted, too.
 struct Attempt<'a> {
     instruments: &'a AccountInstruments,
     operation: Operation,
     begun: Instant,
-    /// Set once the response is complete; a response that breaks off has none.
+    /// The HTTP status; `None` without a response, or if a successful response breaks off.
     status: Option<u16>,
 }
 
@@ -210,12 +211,12 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// The body after decompression, as [`Response::body`] holds it; `None` if it exceeds `limit` bytes.
+/// The body after decompression, in the form of [`Response::body`]; `None` if the body exceeds `limit` bytes.
 async fn read_body(
     mut response: reqwest::Response,
     limit: u64,
 ) -> Result<Option<String>, reqwest::Error> {
-    // Absent for compressed bodies, whose announced size says nothing.
+    // `content_length` gives no length of a compressed body, because its decompressed size is not known yet.
     let announced = response.content_length().unwrap_or(0);
     if announced > limit {
         return Ok(None);
@@ -230,19 +231,19 @@ async fn read_body(
     if body.starts_with(b"\xef\xbb\xbf") {
         body.drain(..3);
     }
-    // Nearly always valid, which costs a check and no copy.
+    // The body is nearly always valid UTF-8, which `from_utf8` checks without a copy.
     let body = String::from_utf8(body);
     let body = body.or_else(|error| Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()));
     body.map(Some)
 }
 
-/// One segment of a path; `None` for text that a URL cannot hold as one, however it is encoded.
+/// Encodes `text` as a segment of a path; `None` for empty text, `.` and `..`, which cannot be encoded.
 fn segment(text: &str) -> Option<String> {
     let dots_only = text.bytes().all(|byte| byte == b'.');
     (!dots_only || text.len() > 2).then(|| utf8_percent_encode(text, SEGMENT).to_string())
 }
 
-/// A header whose value debug output hides; `None` for text that a header cannot hold.
+/// A header value that `Debug` output hides; `None` for empty text or text that a header cannot hold.
 fn secret_header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
     value.set_sensitive(true);

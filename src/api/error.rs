@@ -1,7 +1,7 @@
-//! The errors of one request: from its status, its body or its connection.
+//! The errors of one request, from its status, its body or its connection.
 //!
-//! No error holds text of the API, which may repeat the token in any spelling. A library's error may
-//! quote the peer as well (a certificate names hosts), so that only its type is used.
+//! No error holds text of the API, because the text may repeat the token. An error of a library may quote the
+//! server (a certificate names hosts), so only the type of such an error is used.
 
 use std::{
     error::Error as StdError,
@@ -16,25 +16,25 @@ use rustls::CertificateError;
 use super::json::{Json, pick};
 use crate::{clock::UnixMillis, telemetry::ErrorKind};
 
-/// The longest wait that is believed, in seconds; a longer one is cut to this.
+/// The longest accepted wait, in seconds. A longer wait is reduced to this value.
 const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
 
-/// Why a request gave no page or record. Safe to show.
+/// The reason why a request gave no page or record. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", status.map(|status| format!(" (status {status})")).unwrap_or_default())]
 pub struct Error {
-    /// The closed kind, safe as a label's value.
+    /// The kind, from a closed set. It may be the value of a label.
     pub kind: ErrorKind,
-    /// HTTP status, where a response came.
+    /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// What happened, for a person; of the response it repeats numbers only.
+    /// A description for people. It repeats only numbers of the response.
     pub message: String,
-    /// The API asks for no request before this much time has passed.
+    /// The time that the API asks the client to wait before the next request.
     pub retry_after: Option<Duration>,
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed later: 408, 429, 5xx and faults of the network.
+    /// Whether the same request may succeed later, as after 408, 429, 5xx and network errors.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -44,7 +44,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// An error of a kind, without a wait.
+    /// An error without a wait.
     pub(super) fn new(kind: ErrorKind, status: Option<u16>, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -54,7 +54,7 @@ impl Error {
         }
     }
 
-    /// The connection failed before the response was complete.
+    /// The error of a connection that failed before the response was complete.
     pub(super) fn of_connection(status: Option<u16>, error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::new(ErrorKind::Timeout, status, "no complete response in time");
@@ -63,8 +63,8 @@ impl Error {
         Self::new(ErrorKind::Network, status, message)
     }
 
-    /// The status is no success. `in_header` is the wait from `Retry-After`, which takes precedence over
-    /// the body.
+    /// The error of a status that is not 2xx. `in_header` is the wait from the `Retry-After` header, which
+    /// takes precedence over the body.
     pub(super) fn of_status(status: u16, in_header: Option<Duration>, body: &str) -> Self {
         let (kind, message) = match status {
             401 => (
@@ -94,8 +94,8 @@ impl Error {
         }
     }
 
-    /// The body is not the expected one. An HTML page comes from a gateway or a wrong address, and not
-    /// from the API, so that the message names it.
+    /// The error of an unexpected body. The message mentions an HTML page, because a gateway or a wrong
+    /// address sends such a page, not the API.
     pub(super) fn of_body(kind: ErrorKind, status: u16, message: &str, body: &str) -> Self {
         let page = body.trim_start().starts_with('<');
         let page = page.then(|| format!(": an HTML page of {} bytes", body.len()));
@@ -104,24 +104,25 @@ impl Error {
     }
 }
 
-/// Why there is no client for an account: the configuration names something unusable.
+/// The reason why an account has no client: a setting that is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file of additional authorities, and why it is not usable.
+    /// The file of additional authorities, and the reason why the file is unusable.
     #[error("api.ca_file {} is not usable: {_1}", _0.display())]
     CaFile(PathBuf, String),
-    /// The proxy is no `http` or `https` URL with a host; it is not repeated, it may hold a password.
+    /// The proxy is not an `http` or `https` URL with a host. The message omits the URL, which may hold a
+    /// password.
     #[error("api.proxy_url is not a usable http or https address")]
     Proxy,
-    /// The auth id cannot stand in a path or a header.
+    /// The auth id cannot be a part of a path or the value of a header.
     #[error("auth_id cannot be sent: it is empty, dots only, or holds control characters")]
     AuthId,
-    /// The HTTP library refuses its settings.
+    /// The HTTP library refuses the settings.
     #[error("the HTTP client cannot be set up")]
     Build(#[source] reqwest::Error),
 }
 
-/// A header with an HTTP date.
+/// The HTTP date in the header `name`.
 pub(super) fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<UnixMillis> {
     let date = headers.get(name)?.to_str().ok()?;
     let date = httpdate::parse_http_date(date.trim()).ok()?;
@@ -129,7 +130,7 @@ pub(super) fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<UnixM
     i64::try_from(since.as_millis()).ok().map(UnixMillis)
 }
 
-/// The `Retry-After` header: seconds, or a date seen from `now`. `None` where it asks for no wait.
+/// The wait from the `Retry-After` header, which gives seconds or a date. `None` means no wait.
 pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
     if let Some(date) = date_header(headers, RETRY_AFTER) {
         return wait(date.since(now).as_secs_f64());
@@ -138,7 +139,7 @@ pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option
     wait(seconds.trim().parse().ok()?)
 }
 
-/// `error.details.retryAfter` of an error's body, which may be empty, HTML, or truncated.
+/// The wait from `error.details.retryAfter` in a body, which may be empty, HTML, or truncated.
 fn retry_after_in_body(body: &str) -> Option<Duration> {
     let object = |text, key| match pick(text, &[key]) {
         Ok([Json::Object(object)]) => Some(object),
@@ -150,12 +151,12 @@ fn retry_after_in_body(body: &str) -> Option<Duration> {
     wait(words.find(|word| !word.is_empty())?.parse().ok()?)
 }
 
-/// The wait that a number of seconds asks for; `None` for none and for nonsense.
+/// The wait of this number of seconds; `None` unless the number is above zero.
 fn wait(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_WAIT)))
 }
 
-/// Whether these values of a body's `error` and `status` announce an error. Empty ones do not.
+/// Whether the values of `error` and `status` in a body report an error. Empty values do not.
 pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
     let has_error = match error {
         Json::Null | Json::Bool(false) | Json::Array("[]") | Json::Object("{}") => false,
@@ -165,7 +166,7 @@ pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
     has_error || matches!(status, Json::Text(text) if text.eq_ignore_ascii_case("error"))
 }
 
-/// Why a connection failed, without text of the peer.
+/// The reason why a connection failed, without text of the server.
 fn connection_cause(error: &reqwest::Error) -> String {
     if error.is_dns() {
         return "the host's name cannot be resolved".to_owned();
@@ -176,9 +177,9 @@ fn connection_cause(error: &reqwest::Error) -> String {
             return tls_cause(tls);
         }
         next = match error.downcast_ref::<io::Error>() {
-            // The operating system's own text of an error number.
+            // The operating system's description of an error number, which does not quote the server.
             Some(io) if io.raw_os_error().is_some() => return io.to_string(),
-            // `source` would skip the inner error itself.
+            // `source` would skip the inner error and return the source of the inner error.
             Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
             None => error.source(),
         };
@@ -207,7 +208,7 @@ fn tls_cause(error: &rustls::Error) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "is for another host name than that of api.base_url"
         }
-        // The type behind it is not public here; its name is a constant.
+        // The inner type is not public, but its `Debug` text has a constant name.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "is that of an authority (CA:TRUE); give the server one of its own, issued by that authority"
         }

@@ -1,4 +1,4 @@
-//! Chosen keys of a JSON object, as slices of its text: no tree of values is built for a page.
+//! Reads selected keys of a JSON object as slices of its text, without a tree of values for a page.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,21 +8,21 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// One JSON value, borrowed from the text it was read from. An absent key is `Null`.
+/// One JSON value, which borrows from its source text. The value of an absent key is `Null`.
 pub(super) enum Json<'a> {
     Null,
     Bool(bool),
-    /// The number as it was written: ids have more digits than a float keeps.
+    /// The number as written, because an id may have more digits than a float can hold.
     Number(&'a str),
-    /// Text without its escapes.
+    /// Text whose escapes are decoded.
     Text(Cow<'a, str>),
-    /// The text of an array or of an object.
+    /// The JSON text of an array and, in `Object`, of an object.
     Array(&'a str),
     Object(&'a str),
 }
 
 impl Json<'_> {
-    /// A number as it was written, or text without surrounding spaces.
+    /// A number as written, or text without surrounding spaces.
     pub(super) fn word(&self) -> Option<&str> {
         match self {
             Self::Number(number) => Some(number),
@@ -33,7 +33,7 @@ impl Json<'_> {
 }
 
 impl<'de> Deserialize<'de> for Json<'de> {
-    /// Of valid JSON, only text with a lone surrogate gives an error.
+    /// Valid JSON gives an error only for text with a lone surrogate.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(input)?.get();
         Ok(match raw.as_bytes().first() {
@@ -42,7 +42,7 @@ impl<'de> Deserialize<'de> for Json<'de> {
             Some(b'f') => Self::Bool(false),
             Some(b'[') => Self::Array(raw),
             Some(b'{') => Self::Object(raw),
-            // Text without a backslash needs no second pass.
+            // Text without a backslash has no escapes to decode.
             Some(b'"') if !raw.contains('\\') => Self::Text(raw[1..raw.len() - 1].into()),
             Some(b'"') => Self::Text(serde_json::from_str(raw).map_err(D::Error::custom)?),
             _ => Self::Number(raw),
@@ -50,14 +50,14 @@ impl<'de> Deserialize<'de> for Json<'de> {
     }
 }
 
-/// Whether the number is an integer. `1e5` and `1.0` are not: no id is written so.
+/// Whether the number is an integer. `1e5` and `1.0` do not count as integers, because no id has this form.
 pub(super) fn is_integer(number: &str) -> bool {
     let digits = number.strip_prefix('-').unwrap_or(number);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The values of `keys` in the text of an object, in the order of `keys`. Of a repeated key the last
-/// value counts; other keys are skipped.
+/// The values of `keys` in the text of an object, in the order of `keys`. The last value of a repeated key
+/// counts. Other keys are skipped.
 pub(super) fn pick<'a, const N: usize>(
     object: &'a str,
     keys: &[&str; N],
@@ -79,7 +79,7 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut picked = [const { Json::Null }; N];
-        // The search begins behind the last match: rows tend to have their keys in the same order.
+        // The search begins after the last match, because most rows have their keys in the same order.
         let mut expected = 0;
         while let Some(Key(key)) = map.next_key()? {
             let mut positions = (expected..N).chain(0..expected);
@@ -94,6 +94,6 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
     }
 }
 
-/// A key; borrowed unless it has escapes. Reading it as [`Json`] would take half as long again.
+/// A key, which is borrowed unless it has escapes. Reading a key as [`Json`] would take 50 % more time.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,8 +1,8 @@
-//! The client of the API: each request becomes clean records, or one typed error.
+//! The client of the API. Each request gives validated records or one typed error.
 //!
-//! No other module knows the JSON of the API. A row that cannot be read costs only that row and is
-//! counted; unknown keys are ignored; ids are text; secrets in rows are never kept. [`Client`] makes
-//! exactly one attempt per call: its caller decides about another one.
+//! No other module reads the JSON of the API. An unreadable row is counted and does not affect other rows.
+//! Unknown keys are ignored. Ids are text. Secrets in rows are never stored. [`Client`] makes exactly one
+//! attempt per call. The caller decides about further attempts.
 
 mod client;
 mod error;

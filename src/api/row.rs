@@ -1,6 +1,6 @@
 //! A page of the endpoint list, and its rows. An endpoint's own record has the same keys as its row.
 //!
-//! Every documented and observed form of a value is read. A row that cannot be read costs only itself.
+//! Every documented and observed form of a value is read. An unreadable row affects no other row.
 
 use std::{
     borrow::Cow,
@@ -25,18 +25,17 @@ use crate::{
     telemetry::{ErrorKind, Field, Rejection},
 };
 
-/// A page may hold fewer than this many rows more than were asked for. Pages without end would fill the
-/// memory.
+/// A page with this many rows above the requested number is an error. An endless page would fill the memory.
 const EXTRA_ROWS: usize = 10;
-/// The longest id, in bytes.
+/// The maximum length of an id, in bytes.
 const MAX_ID: usize = 128;
-/// The longest text that is kept, in bytes; the rest is cut off.
+/// The maximum length of a stored text, in bytes. The rest of a text is cut off.
 const MAX_TEXT: usize = 256;
-/// Digits of a second's fraction that the parser takes.
+/// The maximum number of digits in the fraction of a second that the parser accepts.
 const MAX_FRACTION_DIGITS: usize = 9;
 
-/// The keys that are read, in the API's order; `allow_*` as in [`super::Capability::ALL`].
-/// `password` is not among them and is thus never kept.
+/// The keys that are read, in the order of the API. `allow_*` has the order of [`super::Capability::ALL`].
+/// `password` is not read, so it is never stored.
 const KEYS: [&str; 19] = [
     "endpoint_id",
     "username",
@@ -59,24 +58,24 @@ const KEYS: [&str; 19] = [
     "updated_at",
 ];
 
-/// New in each process, so that the API cannot prepare two ids with the same key.
+/// The hasher of row keys. Each process has a new seed, so the API cannot construct ids with equal keys.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// One endpoint, as a row of the list or a single retrieval gives it.
+/// One endpoint, from a row of the list or from its own record.
 ///
-/// Text is cut to 256 bytes at a character boundary; empty text and `null` are `None`. The id is never
-/// cut: an id of more than 128 bytes rejects the row. A time without a zone is taken as UTC and listed in
-/// `assumed`. Every value that was present and not kept whole is listed in `rejected`, among them times
-/// that cannot be read and times up to 1970-01-01.
+/// Text is cut to 256 bytes at a character boundary. Empty text and `null` are `None`. The id is never cut: an
+/// id of more than 128 bytes rejects the row. A time without a zone is read as UTC, and `assumed` lists its
+/// field. `rejected` lists the fields of values that were dropped or cut. Unreadable times and times up to
+/// 1970-01-01 are dropped.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
     /// `endpoint_id`, as text, 1 to 128 bytes.
     pub id: String,
     /// `username`: unique within an account and immutable.
     pub username: Option<String>,
-    /// `alias`: the human name, editable, not unique.
+    /// `alias`: a name for people. It is editable and not unique.
     pub alias: Option<String>,
-    /// `sip_registered`; `None` when it is neither true nor false.
+    /// `sip_registered`; `None` if it is neither true nor false.
     pub registered: Option<bool>,
     /// `sip_expires`, or `sip_registration.expires`.
     pub expires_at: Option<UnixMillis>,
@@ -84,30 +83,30 @@ pub struct Endpoint {
     pub user_agent: Option<String>,
     /// `sip_contact`, or `sip_registration.contact`.
     pub contact: Option<String>,
-    /// `sip_registration.received`: the address seen by the registrar.
+    /// `sip_registration.received`: the address of the device as seen by the registrar.
     pub received: Option<String>,
     /// `application`, in any of its forms.
     pub application: Option<Application>,
     /// `sub_account`: the auth id of the owner; `None` for the main account.
     pub sub_account: Option<String>,
-    /// `created_at`.
+    /// The value of `created_at`.
     pub created_at: Option<UnixMillis>,
-    /// `updated_at`.
+    /// The value of `updated_at`.
     pub updated_at: Option<UnixMillis>,
-    /// `allow_*`, in the order of [`Capability::ALL`](crate::telemetry::Capability::ALL); `None` where absent.
+    /// `allow_*`, in the order of [`Capability::ALL`](crate::telemetry::Capability::ALL); `None` if absent.
     pub allowed: [Option<bool>; 7],
-    /// Values that were present but dropped or cut.
+    /// The fields whose values were dropped or cut.
     pub rejected: Fields,
-    /// Values that were read under an assumption.
+    /// The fields whose values were read under an assumption.
     pub assumed: Fields,
 }
 
-/// The application an endpoint is attached to.
+/// The application that an endpoint is attached to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Application {
-    /// `app_id`, the last segment of the URI, or the bare id; "" for an object without one.
+    /// `app_id`, the last segment of the URI, or the bare id; "" for an object without an id.
     pub id: String,
-    /// `app_name`, where the row has it.
+    /// `app_name`, if the row has it.
     pub name: Option<String>,
 }
 
@@ -127,28 +126,28 @@ impl Fields {
     }
 }
 
-/// The result of one list request.
+/// The response to one request for the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    /// Every row in the order received, readable or not; at most nine more than were asked for.
+    /// Every row in the order received, including rejected rows; at most nine rows more than requested.
     pub rows: Vec<Row>,
-    /// `meta.total_count` (or `meta.total`), where it is a number.
+    /// `meta.total_count` (or `meta.total`), if it is a number.
     pub total: Option<u64>,
-    /// The response's `Date` header minus our clock when its head arrived, in seconds. Too low by up
-    /// to a second, because the header has no fraction, and by the way back.
+    /// The `Date` header of the response minus the local time of its arrival, in seconds. Too low by up to a
+    /// second, because the header has no fraction, and by the network delay.
     pub clock_offset: Option<f64>,
 }
 
 /// One row of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Equal for the same endpoint on two pages; for a rejected row, equal for the same bytes.
+    /// The key, which is equal for rows with the same id and for rejected rows with the same bytes.
     pub key: RowKey,
-    /// The record, or why there is none.
+    /// The record, or the reason why the row is rejected.
     pub content: Result<Endpoint, Rejection>,
 }
 
-/// The hash of a row: 64 bits of its endpoint id, or of its bytes if it has no usable id.
+/// The hash of a row: 64 bits of its endpoint id, or of its bytes if the row is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey(pub u64);
 
@@ -158,7 +157,7 @@ impl From<serde_json::Error> for Rejection {
     }
 }
 
-/// Reads the body of a list response; `limit` rows were asked for. The error repeats no text of the body.
+/// Reads the body of a list response. The request asked for `limit` rows. The error does not quote the body.
 pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
     let malformed = |message: &str| (ErrorKind::Malformed, message.to_owned());
     let invalid = |error| malformed(&syntax_error(&error));
@@ -185,7 +184,7 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
     })
 }
 
-/// Where the body stopped being a page.
+/// Describes a syntax error of a body by its position, without text of the body.
 fn syntax_error(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "the JSON ends too early".to_owned(),
@@ -202,7 +201,7 @@ fn total(meta: &Json<'_>) -> Option<u64> {
     keys.iter().find_map(|value| value.word()?.parse().ok())
 }
 
-/// Reads the rows of a list, and keeps at most so many of them.
+/// Reads the rows of a list, and stores at most this number of rows.
 struct RowReader(usize);
 
 impl<'de> Visitor<'de> for RowReader {
@@ -289,7 +288,7 @@ fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {
     Ok(id.to_owned())
 }
 
-/// The values of these keys, where the value is an object.
+/// The values of `keys` in an object. For any other `value`, every result is `Null`.
 fn nested<'a, const N: usize>(
     value: &Json<'a>,
     keys: &[&str; N],
@@ -300,8 +299,8 @@ fn nested<'a, const N: usize>(
     }
 }
 
-/// Reads values, and lists the fields that it drops, cuts or assumes. Absent values and `null` are not
-/// listed.
+/// Reads values, and lists the fields whose values it drops, cuts or assumes. Absent values and `null` do not
+/// count.
 #[derive(Default)]
 struct FieldReader {
     rejected: Fields,
@@ -309,7 +308,7 @@ struct FieldReader {
 }
 
 impl FieldReader {
-    /// The first of these values that is text; a number is read as its digits.
+    /// The first candidate that is text. A number counts as the text of its digits.
     fn text(&mut self, field: Field, candidates: &[Json<'_>]) -> Option<String> {
         candidates.iter().find_map(|value| match value {
             Json::Null => None,
@@ -319,7 +318,7 @@ impl FieldReader {
         })
     }
 
-    /// True or false in any observed spelling; another word is dropped.
+    /// Reads true or false in any observed spelling. Any other value is dropped.
     fn flag(&mut self, field: Field, value: &Json<'_>) -> Option<bool> {
         match (value, value.word()) {
             (Json::Null, _) | (_, Some("")) => None,
@@ -332,7 +331,7 @@ impl FieldReader {
         }
     }
 
-    /// The first of these values that is a time as text. A number is dropped: its unit and its origin are
+    /// The first candidate that is a time as text. A number is dropped, because its unit and epoch are
     /// unknown.
     fn time(&mut self, field: Field, candidates: &[Json<'_>]) -> Option<UnixMillis> {
         candidates.iter().find_map(|value| {
@@ -350,7 +349,7 @@ impl FieldReader {
         })
     }
 
-    /// An application in any of its forms. An object without a usable id is an application, too.
+    /// Reads an application in any of its forms. An object without a usable id also counts.
     fn application(&mut self, value: &Json<'_>, [id, name]: [Json<'_>; 2]) -> Option<Application> {
         let field = Field::Application;
         let is_object = matches!(value, Json::Object(_));
@@ -360,7 +359,7 @@ impl FieldReader {
         Some(Application { id, name })
     }
 
-    /// The auth id of a sub-account: bare, at the end of a URI, or in an object.
+    /// Reads the auth id of a sub-account: bare, at the end of a URI, or in an object.
     fn sub_account(&mut self, value: &Json<'_>, [auth_id]: [Json<'_>; 1]) -> Option<String> {
         let field = Field::SubAccount;
         if !matches!(value, Json::Object(_)) {
@@ -370,7 +369,7 @@ impl FieldReader {
         id.or_else(|| self.reject(field))
     }
 
-    /// An id of another resource, bare or at the end of a URI. `collection` is the segment of the URI
+    /// Reads the id of another resource, bare or at the end of a URI. `collection` is the segment of the URI
     /// before the id, as in `/v1/Account/MA_1/Application/123/`.
     fn reference(&mut self, field: Field, value: &Json<'_>, collection: &str) -> Option<String> {
         let id = match value {
@@ -407,9 +406,9 @@ impl FieldReader {
     }
 }
 
-/// Reads `2025-10-28T11:30:00Z` and its variants, and whether the text has a zone. The `T` may be a space,
-/// the fraction may have any length, and time and zone may be absent. Numbers are `None`, and so are times
-/// up to 1970, which stand for an unknown time.
+/// Reads `2025-10-28T11:30:00Z` and its variants. Also returns whether the text has a zone. The `T` may be a
+/// space, the fraction may have any length, and time and zone may be absent. Numbers give `None`. Times up to
+/// 1970 give `None`, because they mean an unknown time.
 fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
     const PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim();
@@ -429,7 +428,7 @@ fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
     (time.0 > 0).then_some((time, has_zone))
 }
 
-/// The text with its fraction cut to the digits that the parser takes.
+/// The text with its fraction cut to [`MAX_FRACTION_DIGITS`] digits.
 fn with_short_fraction(text: &str) -> Cow<'_, str> {
     let Some(start) = text.find(['.', ',']).map(|point| point + 1) else {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! Connections: TLS, trusted authorities, proxies, and what accounts share of them.
+//! Connections to the API, with TLS, trusted authorities and proxies. Accounts may share connections.
 
 use std::{
     error::Error,
@@ -23,28 +23,28 @@ use url::Url;
 use super::error::ClientError;
 use crate::config::{Api, is_loopback};
 
-/// Idle connections are closed after this. Common load balancers close theirs after 60 seconds, and a
-/// request on such a connection is lost.
+/// Idle connections are closed after this time. Common load balancers close idle connections after 60 seconds,
+/// and a request on a closed connection fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Makes clients; those of accounts with equal settings share connections and authorities.
+/// Makes HTTP clients. Accounts with equal settings share connections and trusted authorities.
 ///
-/// Three hundred accounts thus hold the trusted authorities once. Authorities and proxy variables are
-/// read when they are first needed: a changed file needs new transports.
+/// So hundreds of accounts need memory for the authorities only once. Authorities and proxy variables are read
+/// at their first use. A changed file has an effect only in a new value of this type.
 #[derive(Default)]
 pub struct Transports {
-    /// Instead of [`IDLE_TIMEOUT`].
+    /// Replaces [`IDLE_TIMEOUT`] in tests.
     pub(super) idle_timeout: Option<Duration>,
     authorities: Option<Arc<RootCertStore>>,
     pub(super) made: Vec<(Settings, reqwest::Client)>,
 }
 
-/// What must be equal for two accounts to share connections: is the server on this machine, `proxy_url`,
-/// `ca_file`, `connect_timeout`.
+/// Two accounts share connections if these settings are equal: whether the server is on this machine,
+/// `proxy_url`, `ca_file`, `connect_timeout`.
 type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
 
 impl Transports {
-    /// The connections for these settings, which are shared where the settings are equal.
+    /// The HTTP client for these settings. Accounts with equal settings share the client.
     pub(super) fn http(&mut self, api: &Api) -> Result<reqwest::Client, ClientError> {
         let is_local = is_loopback(&api.base_url);
         let settings = (
@@ -70,7 +70,7 @@ impl Transports {
     }
 }
 
-/// Everything but the pool of connections.
+/// All settings of an HTTP client except the pool of connections.
 fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, ClientError> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -84,17 +84,17 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
         .gzip(true)
         .default_headers(HeaderMap::from_iter([accept]))
         .connect_timeout(api.connect_timeout)
-        // The token's headers must not reach another host, and a caller counts attempts.
+        // A redirect could send the token to another host. A retry would hide an attempt from the caller.
         .redirect(redirect::Policy::none())
         .referer(false)
         .retry(retry::never());
     match &api.proxy_url {
-        // No proxy, whatever the environment says: the server is on this machine.
+        // The server is on this machine, so the proxy variables do not apply.
         _ if is_loopback(&api.base_url) => Ok(builder.no_proxy()),
-        // As `HTTPS_PROXY` and `NO_PROXY` have it.
+        // The HTTP library applies `HTTPS_PROXY` and `NO_PROXY`.
         None => Ok(builder),
         Some(url) if matches!(url.scheme(), "http" | "https") => {
-            // The cause is left out: it may repeat the proxy's password.
+            // The error omits its cause, which may repeat the password of the proxy.
             let proxy = Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?;
             Ok(builder.proxy(proxy))
         }
@@ -102,13 +102,13 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
     }
 }
 
-/// Mozilla's authorities, which are part of the program, and those of the operating system, if any.
+/// Mozilla's authorities, which the program includes, and the operating system's authorities, if any.
 pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
     let mut all = RootCertStore::empty();
     all.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     let mut system = RootCertStore::empty();
     system.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    // Most systems have Mozilla's list; a second copy would only cost memory.
+    // Most systems have the same authorities, and a second copy would only use memory.
     for anchor in system.roots {
         if !all.roots.contains(&anchor) {
             all.roots.push(anchor);
@@ -118,7 +118,7 @@ pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
     Arc::new(all)
 }
 
-/// `authorities` and the certificates of a PEM file.
+/// A copy of `authorities` with the certificates of a PEM file.
 fn with_file(authorities: &RootCertStore, path: &Path) -> Result<Arc<RootCertStore>, ClientError> {
     let read = || -> Result<_, Box<dyn Error>> {
         let mut all = authorities.clone();

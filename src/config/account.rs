@@ -1,4 +1,4 @@
-//! The whole configuration: its accounts with their tokens and groups, and what all accounts share.
+//! The whole configuration: the accounts with their tokens and groups, and the settings of the process.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,44 +18,44 @@ use super::{
 };
 pub use crate::telemetry::labels::Watch;
 
-/// A snapshot stores a group's number in two bytes.
+/// The maximum number of groups. A snapshot stores the number of a group in two bytes.
 const MAX_GROUPS: usize = 1000;
 
-/// Everything the process needs to know.
+/// The validated configuration of the process.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `api.max_concurrent_requests`: requests in flight over the whole process.
+    /// `api.max_concurrent_requests`: the maximum number of requests in flight in the whole process.
     pub max_concurrent_requests: usize,
-    /// `probe`: requests for single endpoints.
+    /// `probe`: requests for single endpoints through `/probe`.
     pub probe: Probe,
-    /// `accounts`, in the file's order; never empty, names are distinct. Accounts with the same
-    /// `base_url` and `auth_id` share a rate limiter, so they have the same `requests_per_second`.
+    /// `accounts`, in the order of the file. The list is not empty, and names are distinct. Accounts with
+    /// equal `base_url` and `auth_id` share a rate limiter and have equal `requests_per_second`.
     pub accounts: Vec<Account>,
 }
 
-/// One Vobiz account: the global settings, overridden by its own.
+/// One Vobiz account. Its own settings override the global settings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Account {
     /// `accounts[].name`: the `account` label of every series.
     pub name: String,
-    /// `accounts[].auth_id`, sent as `X-Auth-ID` and part of every path.
+    /// `accounts[].auth_id`, which is the header `X-Auth-ID` and a part of the path of every request.
     pub auth_id: String,
     /// The token and its source.
     #[serde(flatten)]
     pub token: ApiToken,
-    /// `accounts[].filter`: the list's own parameters, sent with every list request.
+    /// `accounts[].filter`: the query parameters of every request for the list.
     pub filter: BTreeMap<String, String>,
     /// The schedule of walks.
     pub poll: Poll,
-    /// How requests are made.
+    /// The settings of requests.
     pub api: Api,
     /// Retrieval of single endpoints.
     pub details: Details,
     /// Optional metrics.
     pub metrics: Metrics,
-    /// The operator's groups in order, with distinct names; the first match wins.
+    /// The groups in the configured order. Names are distinct. An endpoint is in the first group that matches.
     pub groups: Vec<Group>,
-    /// `accounts[].applications`: application id to name, where the API gives only ids.
+    /// `accounts[].applications`: names of applications by id, for rows that have only the id.
     pub applications: BTreeMap<String, String>,
 }
 
@@ -64,33 +64,33 @@ pub struct Account {
 pub struct Group {
     /// The `group` label.
     pub name: String,
-    /// Expressions for an endpoint's fields; every given one must match.
+    /// Expressions for the fields of an endpoint. Every expression that is given must match.
     #[serde(rename = "match")]
     pub matches: GroupMatch,
-    /// How much the group matters.
+    /// How important the group is.
     pub watch: Watch,
 }
 
-/// Regular expressions, anchored at both ends; `None` matches everything, and at least one is given.
+/// Expressions that must match whole fields. `None` matches every field. At least one expression is given.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct GroupMatch {
-    /// Against the endpoint's alias.
+    /// The expression for the alias of the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<Pattern>,
-    /// Against the endpoint's username.
+    /// The expression for the username of the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Pattern>,
-    /// Against the id of the endpoint's application, "" for none.
+    /// The expression for the id of the application; the id is "" without an application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application_id: Option<Pattern>,
-    /// Against the endpoint's sub-account, "" for the main account.
+    /// The expression for the sub-account, which is "" for the main account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_account: Option<Pattern>,
 }
 
 impl Config {
-    /// The effective settings of every account as a configuration in JSON, which YAML includes.
-    /// Tokens are replaced by `<redacted>`; of a proxy's URL, only scheme, host and port are shown.
+    /// The effective settings of every account as JSON, which is also valid YAML. `<redacted>` replaces
+    /// tokens. The URL of a proxy shows only scheme, host and port.
     pub fn redacted(&self) -> String {
         let settings = json!({
             "api": {"max_concurrent_requests": self.max_concurrent_requests},
@@ -101,9 +101,9 @@ impl Config {
     }
 }
 
-/// The configuration in the tree at `root`; `None` after an error.
+/// Reads the configuration from the tree at `root`; `None` after an error.
 pub(super) fn config(root: &Node<'_>) -> Option<Config> {
-    // Without an account, nothing else reads the settings at the top level.
+    // This call reports errors in the settings at the top level, even if there is no account.
     sections(root, root);
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
@@ -118,7 +118,7 @@ pub(super) fn config(root: &Node<'_>) -> Option<Config> {
     })
 }
 
-/// Warns of valid rates that keep requests from being made in time.
+/// Warns of valid rates of details and probes that are high compared with the limit of an account.
 pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     let probes = config.probe.requests_per_second;
     for account in &config.accounts {
@@ -142,7 +142,7 @@ pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     }
 }
 
-/// The settings of `owner`, which is an account or `root`, the whole tree; `None` after an error.
+/// Reads the sections of `owner`, which is an account or `root`. A section with an error is `None`.
 fn sections(
     owner: &Node<'_>,
     root: &Node<'_>,
@@ -156,16 +156,16 @@ fn sections(
     )
 }
 
-/// Reads accounts one after the other.
+/// Reads the accounts, and compares each account with the earlier accounts.
 #[derive(Default)]
 struct AccountReader<'t> {
     patterns: Patterns,
     names: Names<'t>,
-    /// The first account with a base URL and auth id, and its rate.
+    /// For each base URL and auth id: the path of the first account, and the rate of this account.
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 
-/// Names and the paths of their owners.
+/// Names of accounts or groups, each with the path of its owner.
 type Names<'t> = HashMap<&'t str, String>;
 
 impl<'t> AccountReader<'t> {
@@ -195,7 +195,7 @@ impl<'t> AccountReader<'t> {
         })
     }
 
-    /// Accounts with the same base URL and auth id share a rate limiter, which has one rate.
+    /// Reports different rates of accounts that share a rate limiter. A limiter has one rate.
     fn check_rate(&mut self, auth_id: &str, api: &Api, node: &Node<'_>) {
         let key = (api.base_url.clone(), auth_id.to_owned());
         let rate = api.requests_per_second;
@@ -210,7 +210,7 @@ impl<'t> AccountReader<'t> {
     }
 }
 
-/// The `name` of `owner`, which `names` does not have yet; `hint` is for a repeated one.
+/// The `name` of `owner`. Reports an error with `hint` if `names` already has the name.
 fn unique_name<'t>(
     owner: &Node<'t>,
     needs: &str,
@@ -233,7 +233,7 @@ fn auth_id(account: &Node<'_>) -> Option<String> {
         return node.reject("must be printable ASCII without spaces, such as MA_XXXXXXXX");
     }
     if matches!(auth_id, "." | "..") {
-        // A URL's path resolves these two, even when they are encoded.
+        // A URL resolves the segments `.` and `..`, even if they are encoded.
         return node.reject("must be more than dots, such as MA_XXXXXXXX");
     }
     Some(auth_id.to_owned())
@@ -263,7 +263,7 @@ fn applications(node: &Node<'_>) -> BTreeMap<String, String> {
     node.entries().into_iter().filter_map(read).collect()
 }
 
-/// A name that becomes a label's value.
+/// A name that becomes the value of a label.
 fn valid_name<'t>(node: &Node<'t>) -> Option<&'t str> {
     let name = node.text()?;
     let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
@@ -276,12 +276,12 @@ fn valid_name<'t>(node: &Node<'t>) -> Option<&'t str> {
     Some(name)
 }
 
-/// Characters that reorder a line, so that one name can look like another.
+/// Whether `c` reorders the text of its line. Such characters can make two names look alike.
 fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The groups of `account` in order, without the invalid ones.
+/// The valid groups of `account`, in order.
 fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
     let nodes = account.tables("groups");
     if nodes.len() > MAX_GROUPS {
@@ -326,7 +326,7 @@ fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
 
 fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     let text = match node.kind() {
-        // The empty expression is valid: it matches endpoints without an application, for example.
+        // An empty expression is valid. It matches endpoints without an application, for example.
         ValueKind::String(text) => text,
         _ => node.text()?,
     };

@@ -1,4 +1,4 @@
-//! Errors and warnings of a configuration: their collection, and what a message may quote.
+//! Collects the errors and warnings of a configuration, and limits what a message quotes.
 
 use std::{
     cell::RefCell,
@@ -7,27 +7,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Errors that are shown; further ones are counted.
+/// The maximum number of errors that are shown. Further errors are counted.
 const MAX_SHOWN: usize = 100;
-/// Stands for a part of a name that is not shown.
+/// Replaces a part of a name that messages do not show.
 pub(super) const HIDDEN: &str = "…";
-/// Characters of a value that are shown.
+/// The maximum number of characters that messages show of a value.
 const VALUE_CHARS: usize = 60;
-/// Characters of a word that are compared with known words. Comparison takes quadratic time.
+/// The number of characters that are compared with known words. Comparison takes quadratic time.
 const COMPARED_CHARS: usize = 64;
-/// Begins the place of a value from the environment.
+/// The beginning of the place of a value from the environment.
 pub(super) const VARIABLE: &str = "environment variable ";
-/// Stands for a file whose name is not shown.
+/// Replaces the name of a file that messages do not show.
 pub(super) const UNNAMED_FILE: &str = "the file that is named here";
 
-/// One error.
+/// One error of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConfigError {
-    /// `FILE:LINE`, `FILE`, or `environment variable NAME`; empty when there is no such place.
+    /// `FILE:LINE`, `FILE`, or `environment variable NAME`; empty for an error without a place.
     pub place: String,
-    /// The key's path, such as `accounts[1].groups[0].match.alias`; empty for the whole.
+    /// The key's path, such as `accounts[1].groups[0].match.alias`; empty for the whole configuration.
     pub path: String,
-    /// What is wrong and what is right; one line, never a secret.
+    /// The error and its correction on one line. Holds no secret.
     pub message: String,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for ConfigError {
             line.push_str(": ");
         }
         line.push_str(&self.message);
-        // Names of files and variables may contain line breaks; an error stays on one line.
+        // Names of files and variables may contain line breaks, but an error must stay on one line.
         if line.contains(char::is_control) {
             line = line.escape_debug().to_string();
         }
@@ -50,9 +50,9 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The errors of a configuration, then its warnings; never empty. Displays one per line.
+/// The errors of a configuration, then its warnings. The list is not empty.
 ///
-/// Holds the first hundred errors and the number of the others.
+/// `Display` writes one error per line: the first hundred errors, and the number of further errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors(pub Vec<ConfigError>);
 
@@ -68,15 +68,15 @@ impl std::error::Error for Errors {}
 /// Collects the errors and warnings of one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
-    /// The operator's file: the place of an error that has no better one.
+    /// The operator's file, which is the place of an error without a more exact place.
     pub(super) file: String,
-    /// Its folder, from which relative paths in it start.
+    /// The folder of the operator's file. Relative paths in the file start from this folder.
     pub(super) folder: PathBuf,
-    /// Token files are not read.
+    /// True if token files are not read.
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<String>>,
-    /// Variables whose further errors would repeat the first one.
+    /// Places of variables whose further errors would repeat their first error.
     silenced: RefCell<BTreeSet<String>>,
 }
 
@@ -91,7 +91,7 @@ impl Diagnostics {
         }
     }
 
-    /// Reports an error at `place`.
+    /// Reports an error at `place`, unless the place is silenced.
     pub(super) fn error(&self, place: String, path: &str, message: impl Into<String>) {
         if !self.silenced.borrow().contains(&place) {
             self.errors.borrow_mut().push(ConfigError {
@@ -107,14 +107,13 @@ impl Diagnostics {
         self.error(self.file.clone(), "", message);
     }
 
-    /// Reports an error in an environment variable, and drops further ones there.
+    /// Reports an error in an environment variable, and drops later errors of the same variable.
     pub(super) fn error_in_variable(&self, name: &str, message: impl Into<String>) {
         let place = variable_place(name);
         self.error(place.clone(), "", message);
         self.silenced.borrow_mut().insert(place);
     }
 
-    /// Adds a warning.
     pub(super) fn warn(&self, message: String) {
         self.warnings.borrow_mut().push(message);
     }
@@ -124,11 +123,11 @@ impl Diagnostics {
         self.errors.borrow().len()
     }
 
-    /// The file's errors by line, then those of the environment, then the warnings, which may name
-    /// the reason of an error.
+    /// Returns the errors of the file by line, then the errors of the environment, then the warnings. A
+    /// warning may name the reason of an error.
     pub(super) fn into_errors(self) -> Errors {
         let mut errors = self.errors.into_inner();
-        // Every account reads the values that it inherits.
+        // Every account reads inherited values, so their errors are repeated.
         let mut seen = HashSet::new();
         errors.retain(|error| seen.insert(error.clone()));
         errors.sort_by_cached_key(|error| {
@@ -157,7 +156,7 @@ pub(super) fn variable_place(name: &str) -> String {
     format!("{VARIABLE}{}", shown_variable(name))
 }
 
-/// The file at `path` as a message may name it. A `written` name without `/` and `.` may be a token.
+/// The name of the file at `path` for a message. A `written` name without `/` and `.` may be a token.
 pub(super) fn shown_file(written: &str, path: &Path) -> String {
     if written.contains(['/', '.']) {
         path.display().to_string()
@@ -166,21 +165,21 @@ pub(super) fn shown_file(written: &str, path: &Path) -> String {
     }
 }
 
-/// The part of a key or variable that a message may quote: up to the first character that is no
-/// letter, digit or `_`. A token may follow it (`VOBIZ_AUTH_TOKEN:TOKEN`).
+/// The part of a key or variable before the first character other than a letter, a digit or `_`. A message
+/// quotes only this part: a token may follow, as in `VOBIZ_AUTH_TOKEN:TOKEN`.
 pub(super) fn plain_part(name: &str) -> &str {
     let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
     end.map_or(name, |end| &name[..end])
 }
 
-/// A variable's name as a message may quote it.
+/// The name of a variable for a message. Only the plain part is shown.
 pub(super) fn shown_variable(name: &str) -> String {
     let plain = plain_part(name);
     let rest = if plain == name { "" } else { HIDDEN };
     format!("{plain}{rest}")
 }
 
-/// `text` as a message may quote it: in quotes, on one line, cut to 60 characters.
+/// `text` for a message: in quotes, on one line, cut to 60 characters.
 pub(super) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(VALUE_CHARS).collect();
     if short.len() < text.len() {
@@ -189,7 +188,7 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", short.escape_debug())
 }
 
-/// `; did you mean ...?` when one of `known` is near enough to `word`, else nothing.
+/// `; did you mean ...?` if a name in `known` is similar to `word`; otherwise empty.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let word: String = word.chars().take(COMPARED_CHARS).collect();
     let nearest = (known.into_iter())

@@ -1,4 +1,4 @@
-//! Files that a configuration names: read with limits, checked, and never quoted.
+//! Reads the files that a configuration names. Sizes are limited, and errors do not quote a file.
 
 use std::{
     fs::{self, File},
@@ -16,13 +16,13 @@ use x509_cert::{Certificate, der::Decode};
 use super::{error::shown_file, keys::Node};
 use crate::clock::{Clock, UnixMillis};
 
-/// A configuration, in bytes. Parsing takes up to a hundred times as much memory.
+/// The maximum size of a configuration, in bytes. Parsing uses up to a hundred times as much memory.
 const MAX_CONFIGURATION: u64 = 1 << 20;
-/// A list of certificate authorities, in bytes.
+/// The maximum size of a file of certificate authorities, in bytes.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
-/// The configuration at `path`: a regular file, or a descriptor that the process inherited, as a shell
-/// passes for `<(...)`.
+/// Reads the configuration at `path`. `path` is a regular file, or an inherited file descriptor such as a
+/// shell passes for `<(...)`.
 pub(super) fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
     let is_descriptor = path == Path::new("/dev/stdin")
         || path.starts_with("/dev/fd")
@@ -34,7 +34,7 @@ pub(super) fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Refuses pipes and devices before it opens them: opening a pipe waits for its other end, and reading
+/// Reads a regular file. Does not open pipes and devices: opening a pipe waits for its other end, and reading
 /// a device may never end.
 pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
@@ -56,12 +56,12 @@ fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether `text` can be a header's value without quotes and spaces.
+/// Whether `text` has only printable ASCII characters and no space, so a header can hold it.
 pub(super) fn is_header_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The path at `node`, if that file has certificates and all can be used. Other content is skipped.
+/// The path at `node`, if its file has certificates and all are usable. Other content is ignored.
 pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     let path = node.file_path()?;
     let name = shown_file(node.text()?, &path);
@@ -72,7 +72,7 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     let mut authorities = RootCertStore::empty();
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         let fault = match certificate {
-            // The library's error may quote the file.
+            // The error of the library may quote the file, so the message omits it.
             Err(_) => "its PEM form is broken",
             Ok(certificate) if is_expired(&certificate) => "it has expired",
             Ok(certificate) => match authorities.add(certificate) {
@@ -90,7 +90,7 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether `certificate` has expired, which the TLS library does not check for an authority.
+/// Whether `certificate` has expired. The TLS library does not check this for an authority.
 fn is_expired(certificate: &CertificateDer<'_>) -> bool {
     Certificate::from_der(certificate).is_ok_and(|certificate| {
         let end = certificate.tbs_certificate().validity().not_after;

@@ -1,7 +1,7 @@
-//! The keys of a configuration, and navigation in the tree of their values.
+//! The keys of a configuration, and access to the tree of their values.
 //!
-//! [`ROOT`] is the only list of keys: the check of the file, the names of environment variables and
-//! the suggestions for misspelt names use it.
+//! [`ROOT`] is the only list of keys. The check of the file, the names of environment variables and the
+//! suggestions for misspelt names use this list.
 
 use std::cell::Cell;
 
@@ -14,17 +14,17 @@ use super::error::{Diagnostics, HIDDEN, VARIABLE, plain_part, suggestion};
 pub(super) enum Shape {
     /// One value.
     Scalar,
-    /// One value, or `null` for none.
+    /// One value, or `null` for no value.
     Nullable,
-    /// A list of words; as text, separated by commas.
+    /// A list of words, or one text with commas between the words.
     Words,
-    /// Named keys.
+    /// A table with these keys.
     Table(&'static [Key]),
-    /// Any number of items of one shape.
+    /// A list whose items have this shape.
     List(&'static Shape),
-    /// Any keys, each with one value.
+    /// A table with arbitrary keys. Each key has one value.
     Names,
-    /// A key that belongs to another table; the message names it.
+    /// A key that belongs to another table. The message names that table.
     Misplaced(&'static str),
 }
 
@@ -69,7 +69,7 @@ const GROUP: Shape = table! {
     "name": Scalar, "match": MATCH, "watch": Scalar,
 };
 
-/// The list operation's filter parameters.
+/// The filter parameters of the API's list operation.
 const FILTER: Shape = table! {
     "username__contains": Scalar, "username__exact": Scalar, "username__startswith": Scalar,
     "alias__contains": Scalar, "alias__exact": Scalar, "application_id__exact": Scalar,
@@ -85,14 +85,14 @@ const ACCOUNT: Shape = table! {
     "metrics": METRICS, "probe": Misplaced(ALL_ACCOUNTS), "groups": List(&GROUP), "applications": Names,
 };
 
-/// The whole configuration.
+/// The shape of the whole configuration.
 pub(super) static ROOT: Shape = table! {
     "poll": POLL, "api": api!(Scalar), "details": DETAILS, "metrics": METRICS, "probe": PROBE,
     "accounts": List(&ACCOUNT),
 };
 
 impl Shape {
-    /// Whether `name` is a key here or below.
+    /// Whether `name` is a key of this shape or of a nested shape.
     pub(super) fn contains(&self, name: &str) -> bool {
         match self {
             Table(keys) => keys.iter().any(|key| key.0 == name || key.1.contains(name)),
@@ -175,16 +175,15 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
     format!("unknown key \"{shown}\"{hint}")
 }
 
-/// The longest key that may mix letters with digits. A longer one may be a token.
+/// The maximum length of a shown key that mixes letters and digits. A longer key may be a token.
 const SHORT_KEY: usize = 8;
-/// The longest key, in bytes, of which a message shows every letter.
+/// The maximum length of an unknown key that a message shows whole, in bytes.
 const LONG_KEY: usize = 40;
 
-/// A key as a message may quote it: a known key, a word, a number or a short key. Of other keys, only
-/// a known beginning is shown.
+/// The part of a key that a message may quote. Known keys, words, numbers and short keys are shown whole. Of
+/// other keys, only a known beginning is shown, because the rest may be a token.
 ///
-/// Without a space after the colon, `auth_token:TOKEN` is one key; and a token may be written in place
-/// of a key.
+/// For example, YAML reads `auth_token:TOKEN`, without a space after the colon, as one key.
 pub(super) fn shown_key(name: &str) -> String {
     let plain = plain_part(name);
     let is_whole = plain.len() == name.len();
@@ -199,7 +198,7 @@ pub(super) fn shown_key(name: &str) -> String {
     }
 }
 
-/// `path.name`, or `name` at the top level, as messages may quote them.
+/// `path.name`, or `name` at the top level, in the form that messages may quote.
 pub(super) fn join(path: &str, name: &str) -> String {
     let name = match name {
         "" => "\"\"".to_owned(),
@@ -211,18 +210,18 @@ pub(super) fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// A key's value in the tree. An absent one reads like `null`.
+/// The value of a key in the tree. An absent value reads like `null`.
 #[derive(Debug, Clone)]
 pub(super) struct Node<'t> {
     pub(super) path: String,
     value: Option<&'t Value>,
-    /// Its table or list: the place of an error where the value is absent.
+    /// The table or list around the value. It gives the place of an error if the value is absent.
     parent: Option<&'t Value>,
     pub(super) diagnostics: &'t Diagnostics,
 }
 
 impl<'t> Node<'t> {
-    /// The whole tree.
+    /// The node of the whole tree.
     pub(super) fn root(tree: &'t Value, diagnostics: &'t Diagnostics) -> Self {
         Self {
             path: String::new(),
@@ -254,17 +253,17 @@ impl<'t> Node<'t> {
         self.at(join(&self.path, key), value)
     }
 
-    /// The value at `key`; `None` for an absent one and for `null`.
+    /// The value at `key`; `None` if the value is absent or `null`.
     pub(super) fn get(&self, key: &str) -> Option<Self> {
         Some(self.child(key)).filter(|child| *child.kind() != ValueKind::Nil)
     }
 
-    /// Whether the key is written. Its value may be `null`.
+    /// Whether `key` is present. Its value may be `null`.
     pub(super) fn has(&self, key: &str) -> bool {
         self.child(key).value.is_some()
     }
 
-    /// The value at `key`, which must be written.
+    /// The value at `key`. Reports `message` if the key is absent.
     pub(super) fn required(&self, key: &str, message: &str) -> Option<Self> {
         if !self.has(key) {
             self.error(message);
@@ -313,26 +312,26 @@ impl<'t> Node<'t> {
         self.diagnostics.error(place, &self.path, message);
     }
 
-    /// Reports an error, and gives no value.
+    /// Reports an error, and returns `None`.
     pub(super) fn reject<T>(&self, message: impl Into<String>) -> Option<T> {
         self.error(message);
         None
     }
 }
 
-/// A table of settings such as `poll`. An account inherits the keys that it does not write.
+/// A table of settings such as `poll`. An account inherits the keys that it does not set.
 #[derive(Debug)]
 pub(super) struct Section<'t> {
-    /// The account's table, or that of the top level.
+    /// The table of the owner, which is an account or the top level.
     pub(super) own: Node<'t>,
     /// The table of the top level.
     global: Node<'t>,
-    /// A value that was read is missing or invalid, which is reported.
+    /// True after the read of a missing or invalid value, which is reported already.
     is_invalid: Cell<bool>,
 }
 
 impl<'t> Section<'t> {
-    /// The section `key` of `owner`, which is an account or `root`, the whole tree.
+    /// The section `key` of `owner`, which is an account or `root`.
     pub(super) fn new(key: &str, owner: &Node<'t>, root: &Node<'t>) -> Self {
         Self {
             own: owner.child(key),
@@ -351,7 +350,7 @@ impl<'t> Section<'t> {
         table.child(key)
     }
 
-    /// The converted value at `key`; the type's default in place of an invalid one.
+    /// The converted value at `key`. The default of the type replaces an invalid value.
     pub(super) fn read<T: Default>(
         &self,
         key: &str,
@@ -375,7 +374,7 @@ impl<'t> Section<'t> {
         })
     }
 
-    /// `settings`, if every value that was read is valid.
+    /// Returns `settings` if every value that was read is valid.
     pub(super) fn valid<T>(&self, settings: T) -> Option<T> {
         Some(settings).filter(|_| !self.is_invalid.get())
     }

@@ -1,8 +1,8 @@
-//! The three layers of a configuration: `default.yaml`, the operator's file, the environment.
+//! Merges the layers of a configuration: `default.yaml`, the operator's file, the environment.
 //!
-//! `VOBIZ_EXPORTER__...` variables set single keys; `VOBIZ_AUTH_...` make the account of an
-//! installation without a file. The `config` crate's own reader of the environment is not used: it
-//! makes names lower case, cannot reach into lists, and takes a misspelt name for a new key.
+//! `VOBIZ_EXPORTER__...` variables set single keys. `VOBIZ_AUTH_...` variables define an account without a
+//! file. The `config` crate's reader of the environment is not used. It changes names to lower case, cannot
+//! set items of lists, and accepts misspelt names as new keys.
 
 use std::path::Path;
 
@@ -19,12 +19,12 @@ use super::{
     yaml_toml,
 };
 
-/// Shown when neither the file nor the environment gives an account.
+/// The error if neither the file nor the environment gives an account.
 const NO_ACCOUNT: &str = "there is no account: set VOBIZ_AUTH_ID with VOBIZ_AUTH_TOKEN_FILE \
     or VOBIZ_AUTH_TOKEN in the environment, or list one under `accounts` in a file given with --config.file";
 const PREFIX: &str = "VOBIZ_EXPORTER__";
 const AUTH_ID: &str = "VOBIZ_AUTH_ID";
-/// The variables of the account `default`, and its keys.
+/// The variables that define the account `default`, each with the key that it sets.
 const ACCOUNT_VARIABLES: [(&str, &str); 3] = [
     (AUTH_ID, "auth_id"),
     ("VOBIZ_AUTH_TOKEN", "auth_token"),
@@ -33,25 +33,25 @@ const ACCOUNT_VARIABLES: [(&str, &str); 3] = [
 
 type Variables = [(String, String)];
 
-/// A valid configuration.
+/// A valid configuration and its warnings.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The settings.
+    /// The validated settings.
     pub config: Config,
-    /// Valid settings that may be unintended; each one line, to be logged once.
+    /// Warnings about valid settings that may be unintended. Each is one line and is logged once.
     pub warnings: Vec<String>,
 }
 
-/// Loads the configuration: the embedded default, overridden by `file` (YAML; TOML if its name ends in
-/// `.toml`), overridden by environment `variables` (with U+FFFD in place of invalid UTF-8).
+/// Loads the configuration. `file` (TOML if its name ends in `.toml`, else YAML) overrides the default.
+/// `variables` of the environment override both; U+FFFD replaces their invalid UTF-8.
 ///
-/// Reads token files and CA files too, so that the start finds a missing one. Fails with all errors,
-/// none of which holds a secret.
+/// Also reads token files and CA files, so that the start fails if a file is missing. Fails with all errors.
+/// No error holds a secret.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
     load_with(file, variables, false)
 }
 
-/// Loads the configuration like [`load()`], but reads no token file and leaves its token empty.
+/// Loads the configuration like [`load()`], but reads no token files. Their tokens are empty.
 pub fn load_without_secrets(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
     load_with(file, variables, true)
 }
@@ -75,19 +75,19 @@ fn load_with(
     }
 }
 
-/// The tree of all layers. A layer that cannot be read is reported and left out.
+/// Merges all layers into one tree. A layer that cannot be read is reported and omitted.
 fn layers(file: Option<&Path>, variables: &Variables, diagnostics: &Diagnostics) -> Value {
     let default = yaml_toml::yaml(DEFAULT_YAML, "default.yaml", diagnostics);
     let mut operator = file.map_or_else(Map::new, |file| read_file(file, diagnostics));
     add_account(&mut operator, variables, diagnostics);
     let operator = Value::new(None, operator);
     let root = Node::root(&operator, diagnostics);
-    // Checked here because a merge drops the lines of tables.
+    // The check precedes the merge, because a merge drops the line numbers of tables.
     ROOT.check(&root);
     let overrides = overrides(variables, &root);
     let mut operator = operator.into_table().unwrap_or_default();
-    // The `config` crate reads a key `poll.interval` as a path, and an empty `poll:` as null, which
-    // hides the default.
+    // The `config` crate would read an unknown key `poll.interval` as a path. It would merge an empty `poll:`
+    // as null and hide the default.
     operator.retain(|key, value| ROOT.contains(key) && value.kind != ValueKind::Nil);
     merge([default, operator], overrides).unwrap_or_else(|error| {
         diagnostics.error_in_file(format!("cannot be layered: {error}"));
@@ -111,7 +111,7 @@ fn merge(
     Ok(builder.build()?.cache)
 }
 
-/// The operator's layer.
+/// The layer of the operator's file.
 fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     let Some(text) = read_text(path, diagnostics) else {
         return Map::new();
@@ -132,7 +132,7 @@ fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
     };
     match read_configuration(path).map(String::from_utf8) {
         Ok(Ok(text)) => {
-            // A YAML parser ends at a NUL byte without an error.
+            // The YAML parser stops at a NUL byte without an error.
             let Some(at) = text.find('\0') else {
                 return Some(text);
             };
@@ -148,8 +148,7 @@ fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
     None
 }
 
-/// Adds the account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Empty variables count
-/// as unset.
+/// Adds the account `default` from `VOBIZ_AUTH_...`, if the file has no accounts. Ignores empty variables.
 fn add_account(
     operator: &mut Map<String, Value>,
     variables: &Variables,
@@ -167,7 +166,7 @@ fn add_account(
         Some(_) => true,
     };
     let Some((first, ..)) = given.first() else {
-        // A file that cannot be read may have accounts.
+        // After an error, the account may be in the part of the file that was not read.
         if !has_accounts && diagnostics.error_count() == 0 {
             diagnostics.error_in_file(NO_ACCOUNT);
         }
@@ -198,7 +197,7 @@ fn add_account(
 
 /// The keys that `VOBIZ_EXPORTER__...` variables set, as paths of the `config` crate, and their values.
 ///
-/// `operator` is the layer below: a variable can only reach existing items of a list.
+/// `operator` is the tree of the file. A variable can only set existing items of a list.
 fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, text) in variables {
@@ -217,15 +216,15 @@ fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)>
     found
 }
 
-/// The path that a variable's name means, and the shape of the value there. `rest` is what follows in
-/// the name of the variable after the part for `node`.
+/// The path that the name of a variable denotes, and the shape of the value there. `rest` is the rest of the
+/// name after the part for `node`.
 fn target(
     rest: Option<&str>,
     shape: &'static Shape,
     node: &Node<'_>,
 ) -> Result<(String, &'static Shape), String> {
     let path = &node.path;
-    // A key may hold two underscores itself, so that the name is not split at them.
+    // The name is not split at `__`, because a key may contain `__`.
     let after = |part: &str| match rest?.strip_prefix(part)? {
         "" => Some(None),
         further => further.strip_prefix("__").map(Some),
@@ -279,8 +278,8 @@ fn unknown_variable(rest: &str, keys: &[Key]) -> String {
     format!("unknown variable: there is no {shown}{hint}")
 }
 
-/// Refuses our variables with invalid UTF-8, and warns of misspelt ones. Without that, a setting would
-/// silently have no effect.
+/// Reports variables of this program with invalid UTF-8, and warns of misspelt names. Otherwise the setting
+/// would have no effect, without any message.
 fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
     let mut known = variable_names(&ROOT, PREFIX.trim_end_matches('_'));
     known.extend(ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()));
@@ -305,7 +304,7 @@ fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
     }
 }
 
-/// The names of the variables for `shape` and below, with 0 as the number of each item.
+/// The names of the variables for `shape` and its nested shapes. Each list has one item, with number 0.
 fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
         Shape::Table(keys) => (keys.iter())
@@ -318,15 +317,15 @@ fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     }
 }
 
-/// The letters of a variable's name without its prefix; `None` for another program's variable. Wrong
-/// case, underscores and numbers, and half a prefix, are the usual errors.
+/// The letters of a variable's name without its prefix; `None` for a variable of another program. Most
+/// misspelt names differ only in case, underscores, numbers or the prefix.
 fn letters(name: &str) -> Option<String> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
     let letters = letters.to_ascii_uppercase();
     Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
-/// Warns of proxy variables that an account would use and that hold no proxy's URL.
+/// Warns of proxy variables that an account would use but that do not hold the URL of a proxy.
 fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Diagnostics) {
     for (name, value) in variables {
         let lower = name.to_ascii_lowercase();
@@ -344,7 +343,7 @@ fn warn_of_proxies(variables: &Variables, accounts: &[Account], diagnostics: &Di
     }
 }
 
-/// Whether `value` is a proxy's URL. The default scheme is `http`.
+/// Whether `value` is the URL of a proxy. The default scheme is `http`.
 fn is_proxy(value: &str) -> bool {
     let scheme = if value.contains("://") { "" } else { "http://" };
     let url = Url::parse(&format!("{scheme}{value}"));

@@ -1,9 +1,8 @@
-//! The configuration: read once at start, checked completely, valid from then on.
+//! The configuration. The program reads and validates it once, at start.
 //!
-//! Three layers: the embedded `default.yaml`, which is also the reference for operators, the
-//! operator's file, and the environment. The `config` crate merges them. The tree is validated here,
-//! because all errors are collected, each with its place and its key, and no value is altered
-//! (`auth_id: 0123` is an error with a hint, not the number 123).
+//! It has three layers: the embedded `default.yaml`, the operator's file, and the environment. The `config`
+//! crate merges the layers. This module validates the result. It reports every error with its place and its
+//! key. It alters no value: `auth_id: 0123` is an error with a hint, not the number 123.
 //!
 //! [`load()`] reads the configuration; [`TokenFile`] reads a token again before each walk.
 
@@ -25,7 +24,7 @@ pub use pattern::Pattern;
 pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, is_loopback};
 pub use token::{ApiToken, TokenFile, TokenFileError};
 
-/// The embedded default file: every key with its meaning, its default and its unit.
+/// The embedded default file. It lists every key with its meaning, default and unit.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The regular expressions of groups, which share a limit of memory.
+//! The regular expressions of groups. All expressions together have one memory limit.
 //!
-//! The engine of the `regex` crate is used without that crate, whose API neither tells how large an
-//! expression is nor anchors a parsed one.
+//! This module uses the engine of the `regex` crate, but not the crate itself. The API of the crate does not
+//! give the size of an expression, and cannot anchor a parsed expression.
 
 use std::{collections::HashMap, fmt};
 
@@ -15,14 +15,14 @@ use regex_syntax::{
 };
 use serde::Serialize;
 
-/// Memory of all compiled expressions of a configuration together, in bytes.
+/// The memory limit of all compiled expressions of a configuration together, in bytes.
 const MAX_COMPILED: usize = 10_000_000;
 const TOO_LARGE: &str = "takes the expressions of all groups above 10 MB of memory; use smaller \
     classes, such as [A-Za-z] instead of \\w, or fewer repetitions";
-/// The longest expression, in bytes. Parsing alone takes up to some thousand times as much memory.
+/// The maximum length of an expression, in bytes. Parsing uses up to a few thousand times as much memory.
 const MAX_LENGTH: usize = 16 << 10;
 
-/// A regular expression that matches whole texts.
+/// A regular expression that must match a whole text.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Pattern {
@@ -32,7 +32,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Compiles `text`. The error does not quote it.
+    /// Compiles `text`. The error does not quote `text`.
     pub fn new(text: &str) -> Result<Self, String> {
         let pattern = Patterns::default().compile(text)?;
         pattern.ok_or_else(|| TOO_LARGE.to_owned())
@@ -50,19 +50,19 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// Compiles the expressions of one configuration. Equal ones are compiled once: hundreds of accounts
-/// may have the same groups.
+/// Compiles the expressions of one configuration. Equal expressions are compiled once, because hundreds of
+/// accounts may have the same groups.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     compiled: HashMap<String, Pattern>,
-    /// The memory of these, in bytes.
+    /// The memory of the compiled expressions, in bytes.
     used: usize,
-    /// An expression was too large, which is reported. A thousand such ones would take a minute.
+    /// True after an expression that was too large. No further expression is compiled, to limit the time.
     is_exceeded: bool,
 }
 
 impl Patterns {
-    /// Compiles `text`; after an expression that was too large, only checks it.
+    /// Compiles `text`. After an expression that was too large, only checks the syntax of `text`.
     pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, String> {
         if let Some(pattern) = self.compiled.get(text) {
             return Ok(Some(pattern.clone()));
@@ -98,10 +98,10 @@ fn parse(text: &str) -> Result<Hir, String> {
     })
 }
 
-/// The expression for whole texts, if it takes at most `limit` bytes.
+/// Compiles an expression for whole texts; `None` if it takes more than `limit` bytes.
 fn compile(parsed: Hir, limit: usize) -> Option<Regex> {
     let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
-    // One-pass and dense automata take most of the memory and save 5 % of the time.
+    // One-pass and dense automata would take most of the memory and save only 5 % of the time.
     let config = meta::Config::new()
         .nfa_size_limit(Some(limit))
         .which_captures(WhichCaptures::None)

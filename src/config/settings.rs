@@ -1,6 +1,6 @@
-//! The settings of a section (`poll`, `api`, `details`, `metrics`, `probe`): types, bounds and defaults.
+//! The types and bounds of the sections `poll`, `api`, `details`, `metrics` and `probe`.
 //!
-//! An account inherits the keys that it does not write. Values are valid; nothing is parsed later.
+//! An account inherits the keys that it does not set. Every value is parsed and validated here.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
@@ -15,28 +15,28 @@ use super::{
 };
 use crate::telemetry::labels::closed_label;
 
-/// The deadline where none is set and the interval is long enough.
+/// The deadline if no deadline is set and the interval is long enough.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(50);
-/// The least `max_age` where none is set.
+/// The minimum of `max_age` if no `max_age` is set.
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// `poll`: the schedule.
+/// `poll`: the schedule of walks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Poll {
     /// Time between the starts of two walks; at least 5 s.
     #[serde(serialize_with = "write_duration")]
     pub interval: Duration,
-    /// Age at which a snapshot is withdrawn when walks fail.
+    /// Age at which a snapshot is withdrawn if walks fail.
     #[serde(serialize_with = "write_duration")]
     pub max_age: Duration,
-    /// A walk fails when no page was completed for this long while requests are under way.
+    /// A walk fails if no page is completed for this time while requests are in flight.
     #[serde(serialize_with = "write_duration")]
     pub deadline: Duration,
-    /// Share of endpoints (0 to 1) that may change state or vanish before a later walk must agree.
+    /// Share of endpoints (0 to 1). If a larger share changes state or disappears, another walk must agree.
     pub flip_share: f64,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     };
     let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
     let least = 2 * interval + deadline;
-    // Reported at a key of this layer, where the operator can change it.
+    // The error names a key of the section itself, because the operator can change it there.
     let mut keys = ["max_age", "interval", "deadline"].into_iter();
     if max_age < least
         && let Some(value) = keys.find_map(|key| section.own.get(key))
@@ -78,8 +78,8 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     })
 }
 
-/// A deadline above the interval is an error where it is written. An account may shorten its interval
-/// without knowledge of the global deadline; then the longest usual one is used.
+/// Reports a deadline above the interval. It is only a warning if the account sets a shorter interval and
+/// inherits the deadline. The deadline `used` then replaces the inherited deadline.
 fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration, used: Duration) {
     let [deadline, interval, used] = [deadline, interval, used].map(format_duration);
     let own = &section.own;
@@ -97,32 +97,32 @@ fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration
     }
 }
 
-/// `api`: how requests are made.
+/// `api`: the settings of requests.
 #[derive(Clone, PartialEq)]
 pub struct Api {
-    /// `http` or `https`, without credentials, query and fragment. Its path ends without a slash,
-    /// for example `https://api.vobiz.ai/api/v1`; only the empty path is `/`.
+    /// An `http` or `https` URL without credentials, query and fragment. Its path ends without a slash, for
+    /// example `https://api.vobiz.ai/api/v1`. Only the empty path is `/`.
     pub base_url: Url,
-    /// Whether `http` to other machines is allowed.
+    /// Whether unencrypted `http` to other machines is allowed.
     pub allow_insecure_http: bool,
-    /// Rows asked for per page, 2 to 100.
+    /// The number of rows that a request asks for, 2 to 100.
     pub page_size: u32,
-    /// Pages of one walk in flight.
+    /// The maximum number of page requests in flight in one walk.
     pub concurrency: usize,
-    /// Requests per second and (base URL, auth id); `None` is off.
+    /// The maximum requests per second for one base URL and auth id; `None` means no limit.
     pub requests_per_second: Option<f64>,
-    /// Limit for connecting, TLS included.
+    /// The time limit for opening a connection, including TLS.
     pub connect_timeout: Duration,
-    /// Limit for one whole request.
+    /// The time limit for one whole request.
     pub request_timeout: Duration,
-    /// Limit for a body, after decompression, in bytes.
+    /// The maximum size of a response body after decompression, in bytes.
     pub max_page_bytes: u64,
-    /// Further attempts after a failed one.
+    /// The maximum number of further attempts after a failed request.
     pub retries: u32,
-    /// Proxy for requests; `None` follows `HTTPS_PROXY` and `NO_PROXY`. Loopback is never proxied.
-    /// It may hold credentials; the Debug form of [`Api`] does not show them.
+    /// The proxy for requests; with `None`, `HTTPS_PROXY` and `NO_PROXY` apply. Loopback addresses use no
+    /// proxy. The URL may hold credentials, which `Debug` of [`Api`] does not show.
     pub proxy_url: Option<Url>,
-    /// PEM file of authorities added to the roots.
+    /// PEM file of certificate authorities that are trusted in addition to the built-in authorities.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -151,13 +151,13 @@ impl Serialize for Api {
     }
 }
 
-/// A proxy's scheme, host and port. User name, path and query may hold secrets, too.
+/// The scheme, host and port of a proxy's URL. Other parts of the URL may hold secrets.
 fn redacted_proxy(url: &Url) -> String {
     format!("{}/", url.origin().ascii_serialization())
 }
 
-/// Whether the text of the URL names this machine. `localhost` is the only host name that does: another
-/// one may be resolved to any machine.
+/// Whether the text of the URL names this machine. `localhost` is the only accepted host name, because DNS may
+/// resolve another name to any machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -172,7 +172,7 @@ pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
     let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
     let base_url = section.read("base_url", |node| base_url(node).map(Some));
-    // An inherited file is read once, at the top level: it may hold hundreds of certificates.
+    // An inherited file is read once, at the top level, because it may hold hundreds of certificates.
     let authorities = |node: &Node<'_>| {
         if section.own.has("ca_file") {
             ca_file(node)
@@ -192,7 +192,7 @@ pub(super) fn api(section: &Section<'_>) -> Option<Api> {
         retries: section.read("retries", whole(0..=10)),
         proxy_url: section.read_nullable("proxy_url", proxy),
         ca_file: section.read_nullable("ca_file", authorities),
-        // At the end, so that the errors of all other keys are reported.
+        // `?` comes after all other keys, so their errors are reported.
         base_url: base_url?,
     };
     check_scheme(&section.own, &api);
@@ -220,7 +220,7 @@ fn requests_per_second(node: &Node<'_>) -> Option<f64> {
     })
 }
 
-/// Messages do not quote a URL: it may hold credentials.
+/// Reads `base_url`. Messages do not quote the URL, because it may hold credentials.
 fn base_url(node: &Node<'_>) -> Option<Url> {
     let mut url = url(node, "https://api.vobiz.ai/api/v1")?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -243,28 +243,28 @@ fn url(node: &Node<'_>, example: &str) -> Option<Url> {
     url.or_else(|| node.reject(message))
 }
 
-/// `details`: when single endpoints are retrieved.
+/// `details`: the retrieval of single endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Details {
     /// Which endpoints' records are retrieved.
     pub mode: DetailMode,
     /// Requests per minute, evenly spaced.
     pub requests_per_minute: f64,
-    /// Age from which a record is retrieved again.
+    /// Age at which a record is retrieved again.
     #[serde(serialize_with = "write_duration")]
     pub max_age: Duration,
 }
 
 closed_label! {
-    /// Which registered endpoints' own records are retrieved.
+    /// The registered endpoints whose own records are retrieved.
     #[derive(Default)]
     DetailMode {
-        /// Those whose list row has no expiry.
+        /// Endpoints whose row in the list has no expiry.
         #[default]
         Auto = "auto",
-        /// All.
+        /// All registered endpoints.
         Always = "always",
-        /// None.
+        /// No endpoint.
         Never = "never",
     }
 }
@@ -282,25 +282,25 @@ pub(super) fn details(section: &Section<'_>) -> Option<Details> {
     })
 }
 
-/// `metrics`: what is exported beyond the fixed families.
+/// `metrics`: the optional parts of the exported metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Metrics {
-    /// Optional families.
+    /// The optional metric families that are exported.
     pub groups: BTreeSet<Optional>,
-    /// `false` drops usernames everywhere: samples, logs, pages.
+    /// `false` removes usernames from samples, logs and pages.
     pub username: bool,
 }
 
 closed_label! {
-    /// An optional set of families.
+    /// An optional set of metric families.
     Optional {
         /// `vobiz_endpoint_user_agent_info`; on by default.
         UserAgent = "user_agent",
-        /// Created and updated times.
+        /// The times at which endpoints were created and updated.
         Timestamps = "timestamps",
-        /// `vobiz_endpoint_allowed`.
+        /// The family `vobiz_endpoint_allowed`.
         Permissions = "permissions",
-        /// `vobiz_endpoint_contact_info`: addresses of people's devices.
+        /// `vobiz_endpoint_contact_info`: addresses of devices, which are personal data.
         Contact = "contact",
     }
 }
@@ -319,14 +319,14 @@ pub(super) fn metrics(section: &Section<'_>) -> Option<Metrics> {
     })
 }
 
-/// `probe`: requests for single endpoints.
+/// `probe`: requests for single endpoints through `/probe`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Probe {
     /// Whether the server answers `/probe`.
     pub enabled: bool,
-    /// Requests per second and (base URL, auth id) that probes may make; above 0.
+    /// The maximum requests per second of probes for one base URL and auth id; above 0.
     pub requests_per_second: f64,
-    /// How much earlier than the scrape's time-out a probe gives up.
+    /// A probe ends this much earlier than the time-out of the scrape.
     #[serde(serialize_with = "write_duration")]
     pub timeout_offset: Duration,
 }

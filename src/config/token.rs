@@ -1,4 +1,4 @@
-//! The token of an account: its form, and its file, which may be replaced at any time.
+//! The token of an account, and its file. The operator may replace the file at any time.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,23 +15,23 @@ use super::{
     keys::Node,
 };
 
-/// A token file, in bytes. A token is a header value.
+/// The maximum size of a token file, in bytes. A token is the value of a header.
 const MAX_TOKEN: u64 = 16 << 10;
 const NO_TOKEN: &str =
     "holds something that is not a token (one line of printable ASCII without spaces)";
-/// A walk waits so long for the token file, which may be on a network share that does not respond.
+/// The longest wait for the token file, which may be on a network share that does not respond.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The account's token, never printed.
+/// The token of an account. Output does not show it.
 #[derive(Debug, Clone)]
 pub enum ApiToken {
-    /// Given in the configuration or the environment.
+    /// A token in the configuration or in the environment.
     Inline(SecretString),
-    /// Read from a file, again before each walk.
+    /// A token in a file, which is read again before each walk.
     File {
-        /// `auth_token_file`.
+        /// The path in `auth_token_file`.
         path: PathBuf,
-        /// What the file held at start, without surrounding white space.
+        /// The token in the file at start, without surrounding white space.
         initial: SecretString,
     },
 }
@@ -46,7 +46,7 @@ impl Serialize for ApiToken {
     }
 }
 
-/// The token of an account, from either of its keys.
+/// The token of an account, from `auth_token` or `auth_token_file`.
 pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
     match (account.get("auth_token"), account.get("auth_token_file")) {
         (Some(inline), None) => match parse_token(inline.text()?) {
@@ -55,7 +55,7 @@ pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
         },
         (None, Some(file)) => file_token(&file),
         (Some(inline), Some(file)) => {
-            // A variable that overrides a file is the one to remove.
+            // The error is at `auth_token` if a variable sets this key, and otherwise at `auth_token_file`.
             let is_second = inline.is_from_environment();
             let second = Some(inline).filter(|_| is_second).unwrap_or(file);
             second.reject(
@@ -93,7 +93,7 @@ fn file_token(node: &Node<'_>) -> Option<ApiToken> {
     }
 }
 
-/// Why a token file gives no token. The text names the file, never its content.
+/// The reason why a token file gives no token. The message names the file and omits its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("token file {} {reason}", path.display())]
 pub struct TokenFileError {
@@ -102,7 +102,7 @@ pub struct TokenFileError {
 }
 
 impl TokenFileError {
-    /// `reason` follows the name of the file in a sentence.
+    /// `reason` continues a sentence that begins with the name of the file.
     fn new(path: &Path, reason: impl Into<String>) -> Self {
         Self {
             path: path.to_owned(),
@@ -113,7 +113,7 @@ impl TokenFileError {
 
 /// The token in the regular file at `path`, without surrounding white space. Follows symbolic links.
 ///
-/// Blocks while it reads at most 16 KiB. On a network share, that may take unlimited time.
+/// Blocks the thread. A read from a network share may never end. Reads at most 16 KiB.
 fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
     let bytes = read_regular(path, MAX_TOKEN)
         .map_err(|error| TokenFileError::new(path, format!("cannot be read: {error}")))?;
@@ -121,8 +121,8 @@ fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
     token.map_err(|reason| TokenFileError::new(path, reason))
 }
 
-/// The token in `text`, without surrounding white space. The error continues a sentence that begins
-/// with its place.
+/// The token in `text`, without surrounding white space. The error continues a sentence that begins with the
+/// place of the text.
 fn parse_token(text: &str) -> Result<SecretString, &'static str> {
     match text.trim() {
         "" => Err("is empty"),
@@ -138,14 +138,14 @@ type Read = Result<SecretString, TokenFileError>;
 pub struct TokenFile {
     path: Option<PathBuf>,
     token: SecretString,
-    /// Blocking; given by tests.
+    /// Reads the file, and blocks the thread. Tests replace this function.
     read: fn(&Path) -> Read,
-    /// A read that timed out. It cannot be cancelled and occupies a thread, so there is one at most.
+    /// A read that timed out. It occupies a thread and cannot be cancelled, so at most one such read exists.
     hanging: Option<JoinHandle<Read>>,
 }
 
 impl TokenFile {
-    /// The token of the configuration.
+    /// A source whose token in use is the token of the configuration.
     pub fn new(token: &ApiToken) -> Self {
         let (path, token) = match token {
             ApiToken::Inline(token) => (None, token),
@@ -159,11 +159,11 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, and gives up after three seconds. Returns a token that differs from the one
-    /// in use, and uses it from now on.
+    /// Reads the file again, for at most three seconds. If the token differs from the token in use, stores and
+    /// returns it.
     ///
     /// # Errors
-    /// The file gave no token; the one in use stays.
+    /// The file gives no token. The token in use stays.
     pub async fn reload(&mut self) -> Result<Option<SecretString>, TokenFileError> {
         let Some(path) = self.path.clone() else {
             return Ok(None);
@@ -178,13 +178,13 @@ impl TokenFile {
 
     async fn read_file(&mut self, path: PathBuf) -> Read {
         let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
-        // The result of a read that timed out is dropped: it may be long out of date.
+        // The result of a read that timed out is not used, because it may be out of date.
         if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             return Err(hangs());
         }
         let (read, of) = (self.read, path.clone());
         let task = tokio::task::spawn_blocking(move || read(&of));
-        // Stored before the wait, because the wait may be cancelled.
+        // The task is stored before the wait, because the wait may be cancelled.
         let task = self.hanging.insert(task);
         match timeout(READ_TIMEOUT, task).await {
             Ok(read) => {

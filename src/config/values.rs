@@ -1,4 +1,4 @@
-//! The values of a configuration: conversion to types, with an error that names what is right.
+//! Converts the values of a configuration to types. An error says what the value must be.
 
 use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 impl<'t> Node<'t> {
-    /// A text that is not empty, exactly as written.
+    /// The value as text, exactly as written. Empty text is an error.
     pub(super) fn text(&self) -> Option<&'t str> {
         let found = match self.kind() {
             ValueKind::String(text) if text.is_empty() => return self.reject("must not be empty"),
@@ -27,8 +27,8 @@ impl<'t> Node<'t> {
         ))
     }
 
-    /// Reports that the value must be `must_be`, and quotes `text`, except in an account, where it may
-    /// be a token.
+    /// Reports that the value must be `must_be`, and quotes `text`. In an account, `text` may be a token and
+    /// is not quoted.
     fn mismatch<T>(&self, must_be: &str, text: &str, hint: &str) -> Option<T> {
         let quoted = if self.path.starts_with("accounts") {
             String::new()
@@ -38,7 +38,7 @@ impl<'t> Node<'t> {
         self.reject(format!("must be {must_be}{quoted}{hint}"))
     }
 
-    /// The one of `all` whose label is `word`, which is part of this value.
+    /// The element of `all` whose label is `word`. This value holds `word`.
     pub(super) fn find<T: Copy>(&self, word: &str, labels: &[&str], all: &[T]) -> Option<T> {
         let found = labels.iter().zip(all).find(|(label, _)| **label == word);
         found.map(|(_, setting)| *setting).or_else(|| {
@@ -47,8 +47,8 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// A value of another type. Text is converted, whichever layer it is from (`page_size: "50"`).
-    /// Other values never become text, because YAML has altered them (`0123`, `1e5`).
+    /// Converts the value with `parse`. Text is accepted in every layer, such as `page_size: "50"`. But a
+    /// number is never accepted as text, because YAML alters numbers (`0123`, `1e5`).
     pub(super) fn convert<T>(
         &self,
         must_be: &str,
@@ -62,12 +62,12 @@ impl<'t> Node<'t> {
         parse(&text).or_else(|| self.mismatch(must_be, &text, ""))
     }
 
-    /// `true` or `false`.
+    /// The value as `true` or `false`.
     pub(super) fn flag(&self) -> Option<bool> {
         self.convert("true or false", |text| text.parse().ok())
     }
 
-    /// The path of a file. In the configuration file, a relative one starts from that file's folder.
+    /// The path of a file. In the configuration file, relative paths start from the folder of that file.
     pub(super) fn file_path(&self) -> Option<PathBuf> {
         let text = self.text()?;
         Some(if self.is_from_environment() {
@@ -77,7 +77,7 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// Every word with its node: the items of a list, or a text split at commas.
+    /// Every word with its node. The words are the items of a list, or the parts of a text between commas.
     pub(super) fn words(&self) -> Vec<(Self, &'t str)> {
         let ValueKind::String(text) = self.kind() else {
             let items = self.items().into_iter();
@@ -93,7 +93,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// Converts a value that `parse` accepts and that is in `range`.
+/// Returns a converter of values that `parse` accepts and that are in `range`.
 fn bounded<T: PartialOrd>(
     must_be: String,
     range: RangeInclusive<T>,
@@ -103,7 +103,7 @@ fn bounded<T: PartialOrd>(
     move |node| node.convert(&must_be, parse)
 }
 
-/// Converts a whole number in `range`.
+/// Returns a converter of whole numbers in `range`.
 pub(super) fn whole<T: FromStr + PartialOrd + Display>(
     range: RangeInclusive<T>,
 ) -> impl FnOnce(&Node<'_>) -> Option<T> {
@@ -111,7 +111,7 @@ pub(super) fn whole<T: FromStr + PartialOrd + Display>(
     bounded(must_be, range, |text| text.parse().ok())
 }
 
-/// Converts a number in `range`, which `must_be` describes.
+/// Returns a converter of numbers in `range`. `must_be` describes the range.
 pub(super) fn number(
     must_be: &str,
     range: RangeInclusive<f64>,
@@ -119,7 +119,7 @@ pub(super) fn number(
     bounded(must_be.to_owned(), range, |text| text.parse().ok())
 }
 
-/// Converts a duration with units in `range`.
+/// Returns a converter of durations with units in `range`.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
 ) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
@@ -128,14 +128,14 @@ pub(super) fn duration(
     let (least, most) = (format_duration(least), format_duration(most));
     let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
     bounded(must_be, range, |text| {
-        // The parser also accepts `00:01:30`, `60,5s` and signs.
+        // The parser also accepts `00:01:30`, `60,5s` and signs, which are refused here.
         let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
         let text = Some(text).filter(|text| text.chars().all(is_usual))?;
         PARSER.parse_unsigned_duration(text).ok()
     })
 }
 
-/// Converts a number of bytes with its unit in `range`.
+/// Returns a converter of sizes with their unit, in `range`.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Option<u64> {
     let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
     let must_be = format!("a size with its unit, such as 8MiB, from {least} to {most}");
@@ -146,7 +146,7 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Opti
     })
 }
 
-/// A duration as people write it; it can be parsed again.
+/// Formats a duration with units, such as `1h30m`. [`duration`] can parse the result.
 pub(super) fn format_duration(duration: Duration) -> String {
     static PRINTER: SpanPrinter = SpanPrinter::new()
         .designator(Designator::Compact)

@@ -1,7 +1,7 @@
-//! A YAML or TOML file becomes a tree of values. Those of a YAML file store `FILE:LINE`.
+//! Reads a YAML or TOML file into a tree of values. The values of a YAML file store `FILE:LINE`.
 //!
-//! The `config` crate's own YAML reader loses information: it drops the lines, reads an unquoted key
-//! `0123` as `123`, and keeps one of two equal keys.
+//! The YAML reader of the `config` crate loses information. It drops the line numbers, reads an unquoted key
+//! `0123` as `123`, and keeps only one of two equal keys.
 
 use std::{collections::HashMap, str::Chars};
 
@@ -17,13 +17,13 @@ use super::{
     keys::{join, shown_key},
 };
 
-/// Nested lists and tables of YAML. The deepest setting has a tenth of it.
+/// The maximum depth of nested lists and tables in YAML. The deepest setting needs a tenth of this depth.
 const MAX_DEPTH: usize = 64;
-/// Values in one YAML file. An alias counts as many as it repeats.
+/// The maximum number of values in one YAML file. An alias counts as all values that it repeats.
 const MAX_VALUES: usize = 200_000;
 const TOO_DEEP: &str = "is nested deeper than 64 levels";
 
-/// An error after which the rest of the file is not read; it is reported already.
+/// An error that ends the reading of the file. The error is reported already.
 struct Stopped;
 
 /// The root table of the YAML in `text`. Errors are reported with `file` as their place.
@@ -50,7 +50,7 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
 /// The root table of the TOML in `text`. Errors are reported with `file` as their place.
 pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<String, Value> {
     toml::from_str(text).unwrap_or_else(|error: toml::de::Error| {
-        // The error's own display quotes the file, which may hold a token.
+        // `Display` of the error quotes the file, which may hold a token.
         let message = error.message().lines().collect::<Vec<_>>().join(": ");
         let start = error.span().map_or(0, |span| span.start);
         let line = text.get(..start).unwrap_or(text).split('\n').count();
@@ -60,7 +60,7 @@ pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
     })
 }
 
-/// A value's line, its key, and the number of lists and tables around it.
+/// The line of a value, the path of its key, and the number of lists and tables around it.
 #[derive(Clone, Copy)]
 struct Place<'p> {
     line: usize,
@@ -68,13 +68,13 @@ struct Place<'p> {
     depth: usize,
 }
 
-/// Builds values from events. The parser's own loader overflows the stack on a deep file, and
-/// forgets the lines.
+/// Builds values from the events of the parser. The loader of the parser's crate would overflow the stack on a
+/// deeply nested file, and it drops the line numbers.
 struct YamlReader<'f> {
     parser: Parser<Chars<'f>>,
     file: &'f str,
     diagnostics: &'f Diagnostics,
-    /// The number of values so far.
+    /// The number of values read so far.
     values: usize,
     anchors: HashMap<usize, Value>,
 }
@@ -102,7 +102,7 @@ impl YamlReader<'_> {
         }
     }
 
-    /// The next event and its place, if it belongs to the key `path`.
+    /// The next event and its place. The event belongs to the key `path`.
     fn next<'p>(&mut self, path: &'p str, depth: usize) -> Result<(Event, Place<'p>), Stopped> {
         let place = |line| Place { line, path, depth };
         match self.parser.next_token() {
@@ -115,7 +115,7 @@ impl YamlReader<'_> {
         }
     }
 
-    /// The value of the first document.
+    /// Reads the value of the first document. A second document is an error.
     fn document(&mut self) -> Result<ValueKind, Stopped> {
         let mut root = None;
         loop {
@@ -134,7 +134,7 @@ impl YamlReader<'_> {
         Ok(root.unwrap_or(ValueKind::Nil))
     }
 
-    /// The value that begins with `event`.
+    /// Reads the value that begins with `event`.
     fn node(&mut self, event: Event, at: Place<'_>) -> Result<Value, Stopped> {
         let is_nested = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
         if is_nested && at.depth == MAX_DEPTH {
@@ -221,7 +221,7 @@ impl YamlReader<'_> {
 }
 
 fn scalar(text: String, style: TScalarStyle) -> ValueKind {
-    // No setting is hexadecimal or octal.
+    // Hexadecimal and octal numbers stay text, because no setting is such a number.
     let is_prefixed = text.starts_with("0x") || text.starts_with("0o");
     match Yaml::from_str(&text) {
         _ if style != TScalarStyle::Plain || is_prefixed => ValueKind::String(text),
@@ -233,7 +233,7 @@ fn scalar(text: String, style: TScalarStyle) -> ValueKind {
     }
 }
 
-/// The number of values in `kind`, and of levels of lists and tables.
+/// The number of values in `kind`, and the depth of its lists and tables.
 fn extent(kind: &ValueKind) -> (usize, usize) {
     let add = |(count, depth): (usize, usize), value: &Value| {
         let (more, deeper) = extent(&value.kind);

@@ -1,4 +1,4 @@
-//! How the rows of a walk become the next snapshot.
+//! Builds the next snapshot from the rows of a walk.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -15,22 +15,22 @@ use crate::{
     clock::UnixMillis,
 };
 
-/// Memory is reserved for at most this many endpoints, whatever `total_count` promises.
+/// The maximum number of endpoints for which memory is reserved, even if `total_count` is larger.
 const MAX_EXPECTED: usize = 200_000;
 
-/// The rows of one walk, in any order. Of two rows with one id the later one is kept.
+/// The rows of one walk, in any order. Of two rows with the same id, the row added later is kept.
 #[derive(Debug, Default)]
 pub struct SnapshotBuilder {
-    /// Keep the addresses of devices, which are personal data.
+    /// Whether the addresses of devices, which are personal data, are stored.
     with_contacts: bool,
     list: EndpointList,
-    /// The record of a row, and the position of the row in the API's list.
+    /// The index of the record of each row, and the position of the row in the API's list.
     index: HashMap<RowKey, (usize, u64)>,
     repeated: HashSet<RowKey>,
 }
 
 impl SnapshotBuilder {
-    /// A builder without rows. Unless `with_contacts`, addresses of devices are not stored.
+    /// A builder without rows. Addresses of devices are stored only if `with_contacts` is true.
     pub fn new(with_contacts: bool) -> Self {
         Self {
             with_contacts,
@@ -38,8 +38,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Reserves memory for so many endpoints, each as large as those before. Growing by doubling
-    /// would hold every text twice for a moment.
+    /// Reserves memory for this number of endpoints of the average size so far. Growth by doubling would
+    /// briefly store every text twice.
     pub fn expect(&mut self, endpoints: u64) {
         let EndpointList { records, texts, .. } = &mut self.list;
         let endpoints = usize::try_from(endpoints).unwrap_or(usize::MAX);
@@ -52,16 +52,15 @@ impl SnapshotBuilder {
         self.index.reserve(more);
     }
 
-    /// Takes a row at `position` of the list (the page's offset plus its index). A row that was
-    /// rejected changes nothing.
+    /// Adds a row at `position` of the list (the offset of its page plus its index). Ignores rejected rows.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
         let list = &mut self.list;
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
-            // Rows may contradict each other, for example while an application is renamed. The
-            // smallest name is kept, so that the order of pages does not matter.
+            // Rows may have different names, for example while an application is renamed. The smallest name is
+            // kept, so the order of pages has no effect.
             let known = list.application_names.entry(application.id.clone());
             let known = known.or_insert_with(|| name.clone());
             if name < known {
@@ -85,22 +84,22 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Distinct endpoints so far.
+    /// The number of distinct endpoints so far.
     pub fn endpoints(&self) -> u64 {
         self.list.records.len() as u64
     }
 
-    /// Ids at more than one position of the list: the list changed during the walk, or it really has
-    /// two rows with this id.
+    /// Ids at more than one position of the list. The list changed during the walk, or it has two rows with
+    /// the same id.
     pub fn repeated(&self) -> &HashSet<RowKey> {
         &self.repeated
     }
 
-    /// The sorted list.
+    /// Returns the sorted list.
     pub fn finish(self) -> EndpointList {
         let mut list = self.list;
         list.sort();
-        // Readers go through the texts in the order of records: memory is then read front to back.
+        // Texts are stored in the order of records, so that readers access memory sequentially.
         let size = list.texts.unique.len();
         let unordered = std::mem::replace(&mut list.texts.unique, String::with_capacity(size));
         for record in &mut list.records {
@@ -110,7 +109,7 @@ impl SnapshotBuilder {
     }
 }
 
-/// Differences between a snapshot and the previous one; none for an account's first snapshot.
+/// Differences between a snapshot and the previous snapshot. The first snapshot has no differences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Endpoints that lost their registration.
@@ -123,15 +122,15 @@ pub struct Changes {
     pub removed: u64,
     /// Endpoints whose application was attached, replaced or detached.
     pub application: u64,
-    /// The first [`Changes::LISTED`] that were lost or gained, for the log.
+    /// The first [`Changes::LISTED`] changes of a registration, for the log.
     pub transitions: Vec<Transition>,
 }
 
 impl Changes {
-    /// How many transitions are listed.
+    /// The maximum number of listed transitions.
     pub const LISTED: usize = 50;
 
-    /// Carries over the previous registration state, and notes a transition.
+    /// Updates `record` from its previous registration state, and counts a transition.
     fn carry_state(
         &mut self,
         record: &mut Record,
@@ -139,7 +138,8 @@ impl Changes {
         now: UnixMillis,
         texts: &Texts,
     ) {
-        // An unknown state is bridged: registered, then unknown, then unregistered is a loss.
+        // An unknown state does not replace the last known state. So registered, unknown, unregistered counts
+        // as a loss.
         record.last_known = record.registered.or(last_known);
         let has_changed = last_known.is_some() && record.last_known != last_known;
         let is_registered = record.registered == Some(true);
@@ -160,20 +160,20 @@ impl Changes {
 /// An endpoint that lost its registration or became registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transition {
-    /// `endpoint_id`.
+    /// The id of the endpoint.
     pub id: String,
-    /// When the registration was lost, if known.
+    /// The time at which the registration was lost, if known.
     pub lost_at: Option<UnixMillis>,
 }
 
-/// Finds the configured group of an endpoint.
+/// A function that finds the configured group of an endpoint.
 type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 
 impl EndpointList {
     /// Builds the next snapshot.
     ///
-    /// `facts` describe the walk; the counts of retained endpoints and of values are filled in here.
-    /// `group_of` is called only for endpoints that are new or whose description changed.
+    /// `facts` describe the walk. This function sets the counts of retained endpoints and of values in
+    /// `facts`. `group_of` is called only for endpoints that are new or whose description changed.
     pub fn build(
         mut self,
         previous: Option<&Snapshot>,
@@ -204,8 +204,8 @@ impl EndpointList {
         (snapshot, changes)
     }
 
-    /// Carries over what only the `old` list knows, and notes changes. Returns old records that are
-    /// absent from this list.
+    /// Copies data that only the `old` list has, and counts changes. Returns the old records that are absent
+    /// from this list.
     fn merge<'a>(
         &mut self,
         old: &'a Self,
@@ -267,7 +267,7 @@ impl EndpointList {
         }
     }
 
-    /// Adds retained records of another list, and the names of their applications.
+    /// Adds retained records of the list `from`, and the names of their applications.
     fn add_retained(&mut self, retained: Vec<Record>, from: &Self) {
         if retained.is_empty() {
             return;

@@ -1,9 +1,9 @@
-//! One immutable snapshot per account: one writer, and readers that wait for no walk.
+//! One immutable snapshot per account. It has one writer, and its readers never wait for a walk.
 //!
 //! A [`SnapshotBuilder`] collects the rows of a walk, [`SnapshotBuilder::finish`] sorts them, and
-//! [`EndpointList::build`] merges them with the previous snapshot. Only there is decided since when a
-//! registration is lost, which endpoints are retained, and what has changed. Beside the snapshot are
-//! the [`Details`] of single endpoints.
+//! [`EndpointList::build`] merges them with the previous snapshot. Only `build` decides when a registration
+//! was lost, which endpoints are retained, and what has changed. The [`Details`] of single endpoints are
+//! stored separately.
 
 mod build;
 mod records;
@@ -18,7 +18,7 @@ pub use retention::Retention;
 pub use snapshot::{Counts, EndpointList, Snapshot, SnapshotCounts, WalkFacts};
 pub use state::{AccountState, Detail, Details, Publisher, Reader, Shown, channel};
 
-/// Types of `api` in the interface of this module, for modules that import only this one.
+/// Types of `api` that are part of the interface of this module.
 pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The packed form of endpoints in memory.
 //!
-//! Of 100,000 endpoints the snapshots are most of the memory, and two of them exist while a new one
-//! is built. A record of ten `String`s would take several hundred bytes besides its text. So
-//! unique texts are in one buffer, repeated texts are stored once, and a record has only numbers: the
-//! whole process then peaks at 65 MiB (docs/performance.md, decision 11).
+//! With 100,000 endpoints, snapshots use most of the memory. Two snapshots exist while a new snapshot is
+//! built. A record of ten `String`s would use several hundred bytes besides its text. So one buffer has all
+//! unique texts, repeated texts are stored once, and a record has only numbers. The whole process then peaks
+//! at 65 MiB (docs/performance.md, decision 11).
 
 use std::time::Duration;
 
@@ -17,45 +17,44 @@ use crate::{
 /// One endpoint of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EndpointView<'a> {
-    /// `endpoint_id`.
+    /// The value of `endpoint_id`.
     pub id: &'a str,
-    /// `username`; "" when unknown.
+    /// `username`; "" if unknown.
     pub username: &'a str,
-    /// `alias`; "" when unknown.
+    /// `alias`; "" if unknown.
     pub alias: &'a str,
     /// `sub_account`; "" for the main account.
     pub sub_account: &'a str,
-    /// Index into [`Shown::groups`](super::Shown::groups); `None` when no group matched.
+    /// Index into [`Shown::groups`](super::Shown::groups); `None` if no group matches.
     pub group: Option<u16>,
-    /// `sip_registered`; `None` when neither true nor false.
+    /// `sip_registered`; `None` if it is neither true nor false.
     pub registered: Option<bool>,
-    /// Start of the first walk that found it unregistered after one that found it registered;
-    /// only while unregistered.
+    /// Start of the first walk that found the loss of the registration. `None` unless unregistered.
     pub lost_at: Option<UnixMillis>,
-    /// When the registration expires, by its row or its detail; only while registered.
+    /// The expiry of the registration, from the row or the detail. `None` unless registered.
     pub expires_at: Option<UnixMillis>,
     /// User agent of the SIP client.
     pub user_agent: Option<&'a str>,
-    /// Id of the attached application; `None` for no application, "" for one without an id.
+    /// Id of the attached application; `None` for no application, "" for an application without an id.
     pub application: Option<&'a str>,
-    /// The device's address, as the device reports it.
+    /// The address of the device, as the device reports it.
     pub contact: Option<&'a str>,
-    /// The device's address, as the registrar saw it.
+    /// The address of the device, as the registrar sees it.
     pub received: Option<&'a str>,
-    /// `created_at`.
+    /// The value of `created_at`.
     pub created_at: Option<UnixMillis>,
-    /// `updated_at`.
+    /// The value of `updated_at`.
     pub updated_at: Option<UnixMillis>,
     /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
     pub allowed: [Option<bool>; 7],
-    /// When the endpoint's detail was retrieved; `None` without one.
+    /// The time at which the detail of the endpoint was retrieved; `None` without a detail.
     pub detail_at: Option<UnixMillis>,
-    /// Absent from the last walk, which was incomplete or had rejected rows.
+    /// Whether the endpoint is kept although the last walk did not find it.
     pub retained: bool,
 }
 
 impl<'a> EndpointView<'a> {
-    /// What the list says about the endpoint, its registration aside. Groups are matched by it.
+    /// The fields of the row except the registration. Groups are matched by these fields.
     pub(super) fn description(&self) -> ([&'a str; 3], Option<&'a str>) {
         let texts = [self.alias, self.username, self.sub_account];
         (texts, self.application)
@@ -86,7 +85,7 @@ impl TextRange {
     }
 }
 
-/// The texts of records.
+/// The texts of all records.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Texts {
     /// Texts that differ between endpoints, one after another.
@@ -100,7 +99,7 @@ impl Texts {
         range.of(&self.unique)
     }
 
-    /// The number of a repeated text: its index plus one, 0 for none.
+    /// Stores a repeated text once. Returns its number, which is its index plus one; 0 means no text.
     fn intern(&mut self, text: Option<&str>) -> u32 {
         let Some(text) = text else { return 0 };
         let known = self.repeated.get_index_of(text);
@@ -114,7 +113,8 @@ impl Texts {
     }
 }
 
-/// A time in 8 bytes; `i64::MIN` is unknown. An `Option` would take 16, four times in each record.
+/// A time in 8 bytes; `i64::MIN` means unknown. Each record has four times, and an `Option` would take 16
+/// bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MaybeTime(i64);
 
@@ -141,21 +141,21 @@ pub(super) struct Record {
     user_agent: u32,
     pub(super) application: u32,
     sub_account: u32,
-    /// Index of the configured group plus one; 0 for none.
+    /// Index of the configured group plus one; 0 for no group.
     pub(super) group: u16,
-    /// Two bits for each capability: known, allowed.
+    /// Two bits for each capability: whether it is known, and whether it is allowed.
     allowed: u16,
     pub(super) rejected: Fields,
     pub(super) assumed: Fields,
     pub(super) registered: Option<bool>,
-    /// The last state that was true or false, in this snapshot or an earlier one.
+    /// The last state that was true or false, in this snapshot or an earlier snapshot.
     pub(super) last_known: Option<bool>,
     pub(super) retained: bool,
     pub(super) lost_at: MaybeTime,
     expires_at: MaybeTime,
     created_at: MaybeTime,
     updated_at: MaybeTime,
-    /// Time between the last walk that had it and the snapshot's walk; 0 unless retained.
+    /// Time between the last walk that found the endpoint and the walk of the snapshot; 0 unless retained.
     unseen_millis: u64,
 }
 
@@ -195,7 +195,7 @@ impl Record {
         }
     }
 
-    /// Moves the unique texts to another buffer.
+    /// Copies the unique texts of the record to another buffer.
     pub(super) fn move_texts(&mut self, from: &str, to: &mut String) {
         for range in [
             &mut self.id,
@@ -208,7 +208,7 @@ impl Record {
         }
     }
 
-    /// Moves all texts of the record.
+    /// Returns the record with all its texts copied from `from` to `to`.
     pub(super) fn moved(mut self, from: &Texts, to: &mut Texts) -> Self {
         self.move_texts(&from.unique, &mut to.unique);
         for number in [
@@ -246,7 +246,7 @@ impl Record {
         }
     }
 
-    /// The record as retained by the next walk, which ended `passed` later and did not find it.
+    /// The retained form of the record, after a walk that did not find it and ended `passed` later.
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {
@@ -256,7 +256,7 @@ impl Record {
         }
     }
 
-    /// Time since a walk had it, `passed` after its snapshot's walk.
+    /// Time since a walk last found the endpoint, at the time `passed` after the walk of the snapshot.
     pub(super) fn unseen_for(&self, passed: Duration) -> Duration {
         Duration::from_millis(self.unseen_millis).saturating_add(passed)
     }

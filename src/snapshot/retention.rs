@@ -1,6 +1,7 @@
-//! Endpoints that the last walk did not find: how long they are shown, and what is remembered.
+//! Endpoints that the last walk did not find: how long they are exported, and the state that is stored of
+//! them.
 //!
-//! Ages are measured with Tokio's clock: a step of the wall clock changes none of them.
+//! Ages are measured with Tokio's clock, so steps of the wall clock have no effect.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,27 +10,28 @@ use tokio::time::Instant;
 use super::records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// How many endpoints of the previous snapshot are retained, of those that are absent from this walk. By
-/// default none, as after a complete walk without rejected rows.
+/// Limits for retained endpoints, which are kept from the previous snapshot although the walk did not find
+/// them. By default, no endpoint is retained, as after a complete walk without rejected rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// Each until a walk last had it this long ago.
+    /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// At most so many: first those that are retained already, then by id.
+    /// The maximum number of endpoints. Already retained endpoints come first, then the order is by id.
     pub at_most: u64,
-    /// At most so many of those that are retained already.
+    /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
 }
 
 impl Retention {
-    /// How many of `absent` endpoints are removed. `again` of them are retained already.
+    /// The number of `absent` endpoints that are removed. `again` of the absent endpoints are retained
+    /// already.
     pub fn removed(self, absent: u64, again: u64) -> u64 {
         let may_stay = absent - again.saturating_sub(self.again_at_most);
         absent - may_stay.min(self.at_most)
     }
 
-    /// Divides records that are absent from a walk into those that are retained and those that are
-    /// removed. The records are in the order of ids, and their walk ended `passed` before.
+    /// Divides records that are absent from a walk into retained records and removed records. The records are
+    /// in the order of ids. The walk of their snapshot ended `passed` earlier.
     pub(super) fn divide(
         self,
         absent: Vec<&Record>,
@@ -50,17 +52,16 @@ impl Retention {
     }
 }
 
-/// How long a removed endpoint is remembered.
+/// The time for which the state of a removed endpoint is stored.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The latest removals that are remembered. An API with new ids in every response must not fill the
-/// memory.
+/// The maximum number of stored removals. An API with new ids in every response must not fill the memory.
 const MAX_REMEMBERED: usize = 100_000;
 
-/// Endpoints that were removed, by id.
+/// Removed endpoints by id.
 ///
-/// A list that was empty for a while must not cost the times of losses: an endpoint that returns
-/// within a day has its previous registration state.
+/// The list may be empty for a while. So an endpoint that returns within a day gets its previous registration
+/// state and the time of its loss.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
@@ -79,8 +80,8 @@ impl RemovedEndpoint {
 }
 
 impl Removed {
-    /// Adds records that are removed `now`, and forgets expired ones. Copies nothing if nothing
-    /// changes.
+    /// Adds records that are removed `now`, and deletes expired entries. Without a change, the shared map is
+    /// not copied.
     pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
         let known = records.iter().filter(|record| record.last_known.is_some());
         let mut known = known.take(MAX_REMEMBERED).peekable();
@@ -104,8 +105,8 @@ impl Removed {
         }
     }
 
-    /// Removes an endpoint that returns `now`. Returns its last state that was true or false, and the
-    /// time of its loss; neither if they are not known or expired.
+    /// Removes the entry of an endpoint that returns `now`. Returns its last known registration state and the
+    /// time of its loss; `None` if they are unknown or expired.
     pub(super) fn take(
         this: &mut Arc<Self>,
         id: &str,

@@ -1,4 +1,4 @@
-//! The snapshot: every endpoint of one account, sorted by id, and its counts.
+//! The snapshot: every endpoint of one account, sorted by id, and the counts of endpoints.
 
 use std::{collections::BTreeMap, ops::AddAssign, sync::Arc, time::Duration};
 
@@ -18,12 +18,12 @@ use crate::{
 pub struct EndpointList {
     pub(super) records: Vec<Record>,
     pub(super) texts: Texts,
-    /// Names of applications in rows, by id.
+    /// Names of applications, as the rows give them, by id.
     pub(super) application_names: BTreeMap<String, String>,
 }
 
 impl EndpointList {
-    /// Id and `sip_registered` of every endpoint, in the order of ids.
+    /// The id and `sip_registered` of every endpoint, in the order of ids.
     pub fn registrations(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
         let records = self.records.iter();
         records.map(|record| (self.texts.get(record.id), record.registered))
@@ -33,44 +33,43 @@ impl EndpointList {
 /// One immutable snapshot of an account.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Endpoints of the walk, and retained ones.
+    /// Endpoints of the walk, and retained endpoints.
     pub(super) list: EndpointList,
-    /// Endpoints of earlier snapshots.
+    /// Removed endpoints of earlier snapshots.
     pub(super) removed: Arc<Removed>,
-    /// The walk that gave it.
+    /// The walk that gave the snapshot.
     pub walk: WalkFacts,
 }
 
-/// What is known about the walk of a snapshot.
+/// Facts about the walk of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WalkFacts {
-    /// Wall time of its start.
+    /// Wall time of the start of the walk.
     pub started_at: UnixMillis,
-    /// Wall time of its end.
+    /// Wall time of the end of the walk.
     pub ended_at: UnixMillis,
-    /// Its end by the monotonic clock, for ages.
+    /// The end of the walk by the monotonic clock, for ages.
     pub ended: Instant,
-    /// How long it took.
+    /// The duration of the walk.
     pub duration: Duration,
-    /// Pages received, repairs and repeated reads included.
+    /// Pages received, including pages that were read again.
     pub pages: u64,
-    /// The list's `total_count`, if present.
+    /// The `total_count` of the list, if present.
     pub reported: Option<u64>,
-    /// Endpoints that the count promises and the walk did not find; 0 when the walk is complete.
+    /// Endpoints that `total_count` includes and the walk did not find; 0 if the walk is complete.
     pub missing: u64,
-    /// Endpoints kept from an earlier snapshot; 0 when the walk is complete and no row was rejected.
+    /// Endpoints kept from an earlier snapshot; 0 if the walk is complete and has no rejected row.
     pub retained: u64,
     /// Rows that gave no record, in the order of [`Rejection::ALL`].
     pub rejected_rows: [u64; Rejection::ALL.len()],
-    /// Values dropped from good rows, in the order of [`Field::ALL`].
+    /// Values dropped or cut in accepted rows, in the order of [`Field::ALL`].
     pub rejected_values: [u64; Field::ALL.len()],
     /// Values read under an assumption, in the order of [`Field::ALL`].
     pub assumed_values: [u64; Field::ALL.len()],
 }
 
 impl WalkFacts {
-    /// A walk that ends now, without `total_count`, and with nothing missing, retained, rejected or
-    /// assumed. Both times are wall times.
+    /// A walk that ends now, without `total_count`. All counts are 0. Both times are wall times.
     pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
         Self {
             started_at,
@@ -89,12 +88,12 @@ impl WalkFacts {
 }
 
 impl Snapshot {
-    /// Number of endpoints, retained ones included.
+    /// Number of endpoints, including retained endpoints.
     pub fn len(&self) -> usize {
         self.list.records.len()
     }
 
-    /// Whether it has no endpoint.
+    /// Whether the snapshot has no endpoint.
     pub fn is_empty(&self) -> bool {
         self.list.records.is_empty()
     }
@@ -110,7 +109,7 @@ impl Snapshot {
         self.at(self.number(id)?)
     }
 
-    /// The endpoint at this position in the order of ids.
+    /// The endpoint at the position `number` in the order of ids.
     pub fn at(&self, number: u32) -> Option<EndpointView<'_>> {
         let record = self.list.records.get(usize::try_from(number).ok()?)?;
         Some(record.view(&self.list.texts))
@@ -123,13 +122,12 @@ impl Snapshot {
         u32::try_from(at.ok()?).ok()
     }
 
-    /// Names of applications in rows, by id.
+    /// Names of applications, as the rows give them, by id.
     pub fn application_names(&self) -> &BTreeMap<String, String> {
         &self.list.application_names
     }
 
-    /// This snapshot without retained endpoints that a walk last had `max_age` ago or earlier; `None`
-    /// if it has none of them.
+    /// A copy without the retained endpoints that no walk found within `max_age`; `None` if there are none.
     pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = now.saturating_duration_since(self.walk.ended);
         let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;
@@ -173,27 +171,27 @@ impl Snapshot {
     }
 }
 
-/// Every count of a snapshot.
+/// All counts of a snapshot.
 #[derive(Debug)]
 pub struct SnapshotCounts<'a> {
-    /// The whole account.
+    /// Endpoints of the whole account.
     pub all: Counts,
-    /// By application id; "" is always present, for endpoints without one.
+    /// Endpoints by application id. The key "" is always present, for endpoints without an id.
     pub applications: BTreeMap<&'a str, Counts>,
-    /// By sub-account; "" is always present, for the main account.
+    /// Endpoints by sub-account. The key "" is always present, for the main account.
     pub sub_accounts: BTreeMap<&'a str, Counts>,
-    /// By index of the configured group; the last entry is for endpoints without a group.
+    /// Endpoints by index of the configured group. The last entry is for endpoints without a group.
     pub groups: Vec<Counts>,
 }
 
-/// Endpoints by registration.
+/// Numbers of endpoints by registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// `sip_registered` is true.
+    /// Endpoints whose `sip_registered` is true.
     pub registered: u64,
-    /// `sip_registered` is false.
+    /// Endpoints whose `sip_registered` is false.
     pub unregistered: u64,
-    /// `sip_registered` is neither.
+    /// Endpoints whose `sip_registered` is neither true nor false.
     pub unknown: u64,
 }
 
@@ -206,7 +204,7 @@ impl Counts {
         }
     }
 
-    /// The sum.
+    /// The sum of the three numbers.
     pub fn total(&self) -> u64 {
         self.registered + self.unregistered + self.unknown
     }

@@ -1,7 +1,7 @@
-//! The published state of one account, replaced as a whole: its snapshot, and details beside it.
+//! The published state of one account: its snapshot and its details. It is replaced as a whole.
 //!
-//! Only the list decides whether an endpoint is registered. A detail adds what a row may lack: when
-//! the registration expires, the user agent, and the device's address.
+//! Only the list decides whether an endpoint is registered. A detail adds values that a row may lack: the
+//! expiry, the user agent, and the address of the device.
 
 use std::{
     collections::BTreeMap,
@@ -15,67 +15,67 @@ use tokio::{sync::watch, time::Instant};
 use super::{records::EndpointView, snapshot::Snapshot};
 use crate::{api::Endpoint, clock::UnixMillis};
 
-/// One account after its last finished walk (or at its start).
+/// The state of one account after its last finished walk, or at start.
 #[derive(Debug, Clone)]
 pub struct AccountState {
     /// The `account` label.
     pub account: Arc<str>,
-    /// What is exported.
+    /// The configuration of exported values.
     pub shown: Arc<Shown>,
-    /// The last published snapshot; kept even when it is too old to be exported.
+    /// The last published snapshot. It is kept even if it is too old for export.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// The endpoints' own records.
+    /// The details from the own records of endpoints.
     pub details: Arc<Details>,
-    /// Details that are wanted and not fresh.
+    /// The number of endpoints whose detail is required but missing or too old.
     pub details_pending: u64,
-    /// Whether the last finished walk succeeded; `None` until the first has finished.
+    /// Whether the last finished walk succeeded; `None` until the first walk has finished.
     pub up: Option<bool>,
-    /// The last walk changed so much that a later one must agree before it is published.
+    /// True if the last walk changed so much that a later walk must agree before publication.
     pub confirming: bool,
-    /// The API's `Date` minus the local clock in seconds, from the last response with one.
+    /// The `Date` of the API minus the local clock, in seconds, from the last response with a `Date`.
     pub clock_offset: Option<f64>,
-    /// Effective time between walks.
+    /// The effective interval between the starts of walks.
     pub poll_interval: Duration,
-    /// Effective time that a snapshot is exported without a new one.
+    /// The effective maximum age of an exported snapshot.
     pub max_age: Duration,
-    /// The snapshot is withdrawn from this time on; `None` without a snapshot.
+    /// The time from which the snapshot is not exported; `None` without a snapshot.
     pub withdraw_at: Option<Instant>,
-    /// The `reason` label of the last walk's failure; `None` after a good walk.
+    /// The `reason` label of the failure of the last walk; `None` after a successful walk.
     pub failure: Option<&'static str>,
 }
 
-/// The configuration of what is exported.
+/// The configuration of exported values.
 #[derive(Debug, Clone, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a setting of its own"
 )]
 pub struct Shown {
-    /// The label `username`.
+    /// Whether the label `username` is exported.
     pub username: bool,
-    /// `vobiz_endpoint_user_agent_info`.
+    /// Whether `vobiz_endpoint_user_agent_info` is exported.
     pub user_agent: bool,
-    /// Created and updated times.
+    /// Whether the times of creation and update are exported.
     pub timestamps: bool,
-    /// `vobiz_endpoint_allowed`.
+    /// Whether `vobiz_endpoint_allowed` is exported.
     pub permissions: bool,
-    /// `vobiz_endpoint_contact_info`.
+    /// Whether `vobiz_endpoint_contact_info` is exported.
     pub contact: bool,
-    /// The configured groups in order: name and `watch` label.
-    /// [`EndpointView::group`] is an index into it.
+    /// The configured groups in order: name and `watch` label. [`EndpointView::group`] is an index into the
+    /// list.
     pub groups: Vec<(String, &'static str)>,
     /// Configured application names by id.
     pub applications: BTreeMap<String, String>,
 }
 
-/// The writing side of one account. There is only one, because it cannot be cloned.
+/// The writing side of the channel of one account. It cannot be cloned, so an account has one writer.
 #[derive(Debug)]
 pub struct Publisher(watch::Sender<Arc<AccountState>>);
 
-/// The reading side of one account.
+/// The reading side of the channel of one account.
 pub type Reader = watch::Receiver<Arc<AccountState>>;
 
-/// A channel of one account, with `state` as its first value.
+/// Creates the channel of one account, with `state` as its first value.
 pub fn channel(state: AccountState) -> (Publisher, Reader) {
     let (sender, receiver) = watch::channel(Arc::new(state));
     (Publisher(sender), receiver)
@@ -93,25 +93,25 @@ impl Publisher {
     }
 }
 
-/// What an endpoint's own record adds to its row.
+/// The values that the own record of an endpoint adds to its row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
-    /// Wall time of its retrieval; exported.
+    /// The exported wall time of the retrieval.
     pub retrieved_at: UnixMillis,
-    /// The same moment by the monotonic clock, for ages.
+    /// The time of the retrieval by the monotonic clock, for ages.
     pub retrieved: Instant,
     /// `sip_registration.expires`, or `sip_expires`.
     pub expires_at: Option<UnixMillis>,
     user_agent: Option<Box<str>>,
     contact: Option<Box<str>>,
     received: Option<Box<str>>,
-    /// [`EndpointView::fingerprint`] of its row.
+    /// [`EndpointView::fingerprint`] of the row at the retrieval.
     fingerprint: u64,
 }
 
 impl Detail {
-    /// What `endpoint`, retrieved now, adds to `row`. Unless `with_contact`, addresses of devices are
-    /// not stored.
+    /// The values that `endpoint`, retrieved now, adds to `row`. Addresses of devices are stored only if
+    /// `with_contact` is true.
     pub fn new(
         endpoint: Endpoint,
         row: &EndpointView<'_>,
@@ -130,13 +130,13 @@ impl Detail {
         }
     }
 
-    /// Whether the row, apart from its registration, is the same as at the retrieval.
+    /// Whether the row, except its registration, is the same as at the retrieval.
     pub fn is_of(&self, row: &EndpointView<'_>) -> bool {
         self.fingerprint == row.fingerprint()
     }
 }
 
-/// The details of one account by endpoint id. A copy shares the details.
+/// The details of one account by endpoint id. Copies share the single details.
 pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 
 impl<'a> EndpointView<'a> {
@@ -145,7 +145,7 @@ impl<'a> EndpointView<'a> {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
-    /// Adds what the row lacks. Of two expiries the one that was read later is valid.
+    /// Adds the values that the row lacks. Of two expiries, the expiry that was read later is used.
     fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
         let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
         let expires_at = if detail.retrieved_at >= walk_started {
@@ -165,12 +165,12 @@ impl<'a> EndpointView<'a> {
 }
 
 impl Snapshot {
-    /// Every endpoint in the order of ids, with what its detail adds.
+    /// Every endpoint in the order of ids, with the values that its detail adds.
     pub fn endpoints_with<'a>(
         &'a self,
         details: &'a Details,
     ) -> impl Iterator<Item = EndpointView<'a>> {
-        // Both are in the order of ids.
+        // Endpoints and details are in the order of ids.
         let mut details = details.iter().peekable();
         self.endpoints().map(move |endpoint| {
             while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}

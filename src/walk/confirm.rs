@@ -1,8 +1,8 @@
-//! Which walks need a second one that agrees before they are published.
+//! Decides which walks are published only after a second walk that agrees.
 //!
-//! A faulty API may show an empty list, or every endpoint unregistered, for some seconds. So a walk
-//! that changes more than `poll.flip_share` of the endpoints waits for a later walk, and the published
-//! snapshot stays until then.
+//! A faulty API may show an empty list, or every endpoint unregistered, for some seconds. So a walk that
+//! changes more than `poll.flip_share` of the endpoints waits for a later walk, and the published snapshot
+//! stays until then.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::{
 
 /// Minimum time between a walk and the walk that confirms it.
 const LEAST_DELAY: Duration = Duration::from_secs(10);
-/// That time is also at least the interval divided by this.
+/// A confirming walk also waits for at least the poll interval divided by this number.
 const INTERVAL_PARTS: u32 = 4;
-/// In a smaller snapshot, a share of endpoints means nothing.
+/// The minimum size of a snapshot for a check of the changed share.
 const FEWEST_ENDPOINTS: u64 = 2;
 
 /// Decides whether a walk is published.
@@ -28,25 +28,25 @@ pub(super) struct Confirmation {
     pending: Option<Pending>,
 }
 
-/// A walk that waits for another one that agrees.
+/// A walk that waits for a later walk that agrees.
 #[derive(Debug)]
 struct Pending {
-    /// Id and `sip_registered` of every endpoint, sorted by id.
+    /// The id and `sip_registered` of every endpoint, sorted by id.
     endpoints: Vec<(Box<str>, Option<bool>)>,
-    /// Which endpoints would have stayed although the walk has not found them.
+    /// The limits for endpoints that stay although the walk did not find them.
     retention: Retention,
-    /// The confirming walk starts no sooner.
+    /// The earliest start of the confirming walk.
     confirm_at: Instant,
 }
 
-/// How a list differs from an earlier one.
+/// The difference between a list and an earlier list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Endpoints before, without those that stay although the list does not show them.
+    /// Endpoints of the earlier list, except absent endpoints that stay.
     pub(super) before: u64,
-    /// Of these, those that the list has no more.
+    /// Endpoints of the earlier list that are removed.
     pub(super) removed: u64,
-    /// Of these, those with another registration state; unknown is a state.
+    /// Endpoints of the earlier list with another registration state. Unknown counts as a state.
     pub(super) flipped: u64,
 }
 
@@ -64,9 +64,9 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Judges a walk that ends now, against the published `state`; `None` if it is to be published, else
-    /// its change and from when on a walk that agrees may start.
-    /// `retention` says which endpoints stay although the walk has not found them.
+    /// Compares a walk that ends now with the published `state`. `None` means that the walk is published.
+    /// Otherwise returns its change and the earliest start of a walk that confirms it. `retention` limits the
+    /// endpoints that stay although the walk did not find them.
     pub(super) fn judge(
         &mut self,
         list: &EndpointList,
@@ -84,7 +84,7 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // Another round would hide the published snapshot before it ends: nothing is left to protect.
+        // The published snapshot would expire before another walk ends, so further delay has no benefit.
         let hidden_by = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= hidden_by);
         let pending = self.pending.take();
@@ -108,7 +108,7 @@ impl Confirmation {
 }
 
 impl Pending {
-    /// Neither list has much that the other one lacks or shows differently.
+    /// Whether both lists are nearly equal: the change is small in both directions.
     fn agrees(&self, list: &EndpointList, retention: Retention, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
@@ -121,8 +121,8 @@ impl Pending {
 }
 
 impl Change {
-    /// Compares two lists, both sorted by id; `before` says which endpoints are retained already.
-    /// `retention` says which endpoints stay although `after` does not show them.
+    /// Compares two lists that are sorted by id. `before` includes whether an endpoint is retained already.
+    /// `retention` limits the endpoints that stay although `after` does not have them.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,

@@ -1,7 +1,7 @@
-//! Retrieves single endpoints between two walks, under a budget, for what the list does not say.
+//! Retrieves single endpoints between two walks, for values that the list lacks.
 //!
-//! Each record costs a request. [`DetailQueue`] knows whose record is wanted, and in which order.
-//! [`DetailFetcher`] sends the requests within their budget and the account's limiter.
+//! Each record needs a request. [`DetailQueue`] decides which records are wanted, and in which order.
+//! [`DetailFetcher`] sends the requests within a budget and the account's limiter.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,10 +30,10 @@ use crate::{
     telemetry::Metric,
 };
 
-/// Records are published together, this long after the first, because a publication renders whole
-/// families anew.
+/// The time from the first record to its publication. Records are published together, because each publication
+/// renders whole metric families again.
 const GATHER: Duration = Duration::from_secs(5);
-/// Requests of one account in flight.
+/// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
 
 /// Retrieves the records of one account.
@@ -44,26 +44,26 @@ pub(super) struct DetailFetcher<S> {
     account: Arc<str>,
     with_contact: bool,
     budget: RequestBudget,
-    /// Average time between two requests, beside walks and within the limiter.
+    /// Average time between two requests, including the delays by walks and the limiter.
     average_gap: Duration,
     queue: DetailQueue,
     in_flight: JoinSet<Response>,
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
     retry: RetryPolicy,
-    /// No request starts sooner, because of failures.
+    /// No request starts before this time, because of failures.
     not_before: Instant,
     warned_too_many: bool,
     warned_unreadable: bool,
 }
 
-/// The end of one request.
+/// The result of one request.
 #[derive(Debug)]
 struct Response {
     id: Arc<str>,
-    /// None after a panic.
+    /// The record or an error; `None` after a panic.
     result: Option<Result<Endpoint, Error>>,
-    /// When it arrived, by both clocks. It may be processed only after a walk.
+    /// The arrival time by both clocks. The response may be processed later, after a walk.
     at: (UnixMillis, Instant),
 }
 
@@ -88,8 +88,8 @@ impl<S: Source> DetailFetcher<S> {
         }
     }
 
-    /// A walk has replaced the snapshot `before`, and walks start every `interval`. Returns the details
-    /// that stay: those of endpoints that are registered and look the same, unless they are too old.
+    /// Notes that a walk replaced the snapshot `before`. Walks start every `interval`. Returns the details
+    /// that stay: they are not too old, and their endpoints are registered and unchanged.
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -114,13 +114,13 @@ impl<S: Source> DetailFetcher<S> {
         details
     }
 
-    /// A walk has failed: no request starts before one succeeds. Returns the details that stay.
+    /// Notes a failed walk. No request starts before a walk succeeds. Returns the details that stay.
     pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
         self.queue.snapshot = None;
         self.without_old(known, interval, |_, _| true)
     }
 
-    /// Registered endpoints whose record is wanted and is missing or too old.
+    /// The number of endpoints whose record is wanted and is missing or too old.
     pub(super) fn pending(&self) -> u64 {
         let now = Instant::now();
         let waiting = self.queue.waiting.iter();
@@ -128,16 +128,16 @@ impl<S: Source> DetailFetcher<S> {
         u64::from(self.queue.wanted).saturating_sub(fresh.count() as u64)
     }
 
-    /// How long it takes to retrieve every record that is wanted.
+    /// The time that it takes to retrieve every wanted record once, which is a round.
     fn round(&self) -> Duration {
         self.average_gap.saturating_mul(self.queue.wanted)
     }
 
-    /// The details that `may` stay and are not too old; the same ones, if all do.
+    /// The details that `may` stay and are not too old. Returns the same map if all details stay.
     ///
-    /// A budget that cannot keep `max_age` renews every record within a round, and records are kept for
-    /// two rounds. No record is renewed during a walk or after a failed one. So a record is kept for two
-    /// intervals more, but never for more than `max_age` more.
+    /// A budget that is too small for `max_age` renews every record within a round. So records are kept for
+    /// two rounds. No record is renewed during a walk or after a failed walk. So records are kept for two more
+    /// intervals, but at most for another `max_age`.
     fn without_old(
         &self,
         details: &Arc<Details>,
@@ -155,9 +155,9 @@ impl<S: Source> DetailFetcher<S> {
         }
     }
 
-    /// Sends requests and processes responses until there are records to publish, which
-    /// [`Self::take_arrived`] gives. May be cancelled at any time. No request starts so shortly before
-    /// the next `walk` that the walk would wait.
+    /// Sends requests and processes responses until there are records to publish. [`Self::take_arrived`]
+    /// returns them. May be cancelled at any time. No request starts so shortly before the next `walk` that
+    /// the walk would wait.
     pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
         loop {
             let first = self.arrived.first();
@@ -165,7 +165,7 @@ impl<S: Source> DetailFetcher<S> {
             let limiter = Arc::clone(&self.deps.limiter);
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
-                // The limiter, a pause or the cap may take so long that the walk would wait.
+                // The wait for a permit ends early enough that the walk does not wait for the limiter.
                 let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
@@ -178,14 +178,14 @@ impl<S: Source> DetailFetcher<S> {
         }
     }
 
-    /// The records that have arrived since the last call.
+    /// Returns the records that arrived since the last call.
     pub(super) fn take_arrived(&mut self) -> Vec<(Arc<str>, Arc<Detail>)> {
         std::mem::take(&mut self.arrived)
     }
 
-    /// When the next request starts; `None` if that is not before the walk, or depends on a response.
+    /// The start of the next request; `None` if it is not before the walk or must wait for a response.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
-        // Never in the past: a start that has passed would look early enough until the walk begins.
+        // The start is never in the past. A past start would always seem to be early enough before the walk.
         let start = self.queue.next()?.max(self.budget.next());
         let start = start.max(self.not_before).max(Instant::now());
         let is_in_time = start + self.deps.limiter.gap() < walk;
@@ -199,7 +199,7 @@ impl<S: Source> DetailFetcher<S> {
         let Some(id) = self.queue.take() else { return };
         self.budget.spend();
         let (source, clock) = (Arc::clone(&self.source), self.deps.clock);
-        // A task of its own goes on while a walk is under way.
+        // A separate task continues during a walk.
         self.in_flight.spawn(async move {
             let result = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
             drop(permit);
@@ -224,7 +224,7 @@ impl<S: Source> DetailFetcher<S> {
         let Some(row) = self.queue.row(&id) else {
             return self.queue.missed(&id, Rank::Failed(Instant::now()));
         };
-        // Only the list decides what is registered: a record that disagrees is of another moment.
+        // Only the list decides whether an endpoint is registered. A contradicting record is older or newer.
         if endpoint.registered == Some(false) {
             (self.deps.instruments).count(Metric::DetailDisagreements, &[], 1);
             return self.queue.missed(&id, Rank::Disagreed);
@@ -246,7 +246,7 @@ impl<S: Source> DetailFetcher<S> {
             tracing::warn!(account = %self.account, %error, "an endpoint could not be retrieved");
         }
         match retry {
-            // The error says nothing about this endpoint.
+            // The pause applies to all requests and is no error of this endpoint.
             Retry::AfterPause => self.queue.put_back(id, known),
             Retry::After(wait) | Retry::Never(wait) => {
                 let now = Instant::now();
@@ -263,28 +263,29 @@ impl<S: Source> DetailFetcher<S> {
     }
 }
 
-/// The place of an endpoint in the queue; the first variant goes first.
+/// The priority of an endpoint in the queue. The first variant has the highest priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The last walk found it registered and the one before did not.
+    /// The last walk found the endpoint registered, and the walk before did not.
     NewlyRegistered,
-    /// Its last record contradicted the list.
+    /// The last record of the endpoint contradicted the list.
     Disagreed,
-    /// It has no record.
+    /// The endpoint has no record.
     Unknown,
-    /// Its record is too old, and was retrieved at this time.
+    /// The record is too old. It was retrieved at this time.
     Old(UnixMillis),
-    /// Its request failed before. Otherwise, endpoints that always fail would use up the budget.
+    /// The last request for the endpoint failed. The low rank keeps endpoints that always fail from using the
+    /// whole budget.
     Failed(Instant),
 }
 
-/// What the queue remembers of an endpoint from walk to walk, beside its record.
+/// The state of an endpoint that the queue keeps from walk to walk, besides its record.
 #[derive(Debug, Default, Clone, Copy)]
 struct History {
     is_in_flight: bool,
-    /// Attempts in a row without a usable record.
+    /// Successive attempts without a usable record.
     misses: u32,
-    /// The rank that they, or a new registration, give the endpoint.
+    /// The rank of the endpoint after failed attempts or a new registration.
     rank: Option<Rank>,
 }
 
@@ -295,17 +296,17 @@ struct History {
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
-    /// A younger record is fresh.
+    /// The age at which a record is retrieved again.
     max_age: Duration,
-    /// The snapshot whose rows the numbers below count; none while no request may start.
+    /// The snapshot. The sets below hold positions of its endpoints. `None` means that no request may start.
     snapshot: Option<Arc<Snapshot>>,
-    /// Endpoints whose record is wanted.
+    /// The number of endpoints whose record is wanted.
     wanted: u32,
     /// Endpoints that may be retrieved now.
     ready: BTreeSet<(Rank, u32)>,
-    /// Endpoints that become ready at some time.
+    /// Endpoints that become ready at the given time.
     waiting: BTreeSet<(Instant, Rank, u32)>,
-    /// Only endpoints of which there is something to remember.
+    /// The histories of endpoints that differ from the default history.
     histories: HashMap<Arc<str>, History>,
 }
 
@@ -323,7 +324,7 @@ impl DetailQueue {
         }
     }
 
-    /// Begins anew with a snapshot, the one before it, and the known `details`.
+    /// Fills the queue again from a snapshot, the snapshot `before` it, and the known `details`.
     fn start(&mut self, snapshot: &Arc<Snapshot>, before: Option<&Snapshot>, details: &Details) {
         self.ready.clear();
         self.waiting.clear();
@@ -352,7 +353,7 @@ impl DetailQueue {
             }
             self.place(number, row.id, details.get(row.id).map(Arc::as_ref));
         }
-        // Responses for endpoints that are no longer wanted must still find their history.
+        // Later responses need the history of their endpoint, even if its record is no longer wanted.
         known.retain(|_, history| history.is_in_flight);
         self.histories.extend(known);
     }
@@ -367,14 +368,14 @@ impl DetailQueue {
             }
     }
 
-    /// Gives an endpoint its rank, now or for later.
+    /// Adds an endpoint with its rank to `ready` or to `waiting`.
     fn place(&mut self, number: u32, id: &str, detail: Option<&Detail>) {
         let history = self.histories.get(id).copied().unwrap_or_default();
         if history.is_in_flight {
             return;
         }
         let (due, rank) = match (history.rank, detail) {
-            // An endpoint that never gives a usable record must not use up the budget.
+            // An endpoint that never gives a usable record must not use the whole budget.
             (Some(Rank::Failed(at)), _) if history.misses > 1 => {
                 (at + self.max_age, Rank::Failed(at + self.max_age))
             }
@@ -390,7 +391,7 @@ impl DetailQueue {
         self.waiting.insert((due, rank, number));
     }
 
-    /// When the next endpoint may be retrieved, perhaps already; `None` if there is none.
+    /// The time from which the next endpoint may be retrieved; `None` if there is no endpoint.
     fn next(&self) -> Option<Instant> {
         self.snapshot.as_ref()?;
         if !self.ready.is_empty() {
@@ -399,7 +400,8 @@ impl DetailQueue {
         self.waiting.first().map(|(due, ..)| *due)
     }
 
-    /// The endpoint to retrieve now. [`Self::found`], [`Self::missed`] or [`Self::put_back`] must follow.
+    /// Takes the endpoint to retrieve now. The caller must then call [`Self::found`], [`Self::missed`] or
+    /// [`Self::put_back`].
     fn take(&mut self) -> Option<Arc<str>> {
         let now = Instant::now();
         while let Some(&(due, rank, number)) = self.waiting.first()
@@ -422,14 +424,14 @@ impl DetailQueue {
         snapshot.endpoint(id).filter(|row| self.wants(row))
     }
 
-    /// An endpoint's record has arrived and is kept.
+    /// Notes that the record of an endpoint has arrived.
     fn found(&mut self, id: &str, detail: &Detail) {
         self.histories.remove(id);
         self.place_again(id, Some(detail));
     }
 
-    /// A request has brought no usable record, which gives this `rank`. The endpoint is not retrieved again
-    /// before the next walk. One that is newly registered keeps its rank for a second attempt.
+    /// Notes a request without a usable record, and sets `rank`. The endpoint is not retrieved again before
+    /// the next walk. A newly registered endpoint keeps its rank for a second attempt.
     fn missed(&mut self, id: &str, rank: Rank) {
         let is_wanted = self.row(id).is_some();
         let Some(history) = self.histories.get_mut(id) else {
@@ -446,7 +448,7 @@ impl DetailQueue {
         }
     }
 
-    /// The attempt says nothing about the endpoint: it is retrieved again as soon as possible.
+    /// Puts the endpoint back after an attempt without a result. It is retrieved again as soon as possible.
     fn put_back(&mut self, id: &str, details: &Details) {
         if let Some(history) = self.histories.get_mut(id) {
             history.is_in_flight = false;

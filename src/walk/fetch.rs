@@ -1,4 +1,4 @@
-//! Reads one page, with retries, within the limits of its walk; and why a walk fails.
+//! Reads one page with retries, within the limits of its walk. Defines the errors of a walk.
 
 use std::{
     pin::pin,
@@ -23,15 +23,15 @@ use crate::{
     },
 };
 
-/// The API, as walks use it: [`Client`] in the program, a list in memory in tests with a paused clock.
+/// The API that walks use: [`Client`] in the program, and a list in memory in tests.
 pub trait Source: Send + Sync + 'static {
-    /// One attempt to read up to `limit` rows of the list from `offset` on.
+    /// Makes one attempt to read up to `limit` rows of the list from `offset` on.
     fn page(&self, offset: u64, limit: u32) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// One attempt to retrieve the record of one endpoint.
+    /// Makes one attempt to retrieve the record of one endpoint.
     fn endpoint(&self, id: &str) -> impl Future<Output = Result<Endpoint, Error>> + Send;
 
-    /// Use this token from now on.
+    /// Uses `token` from the next request on.
     fn set_token(&self, token: SecretString);
 }
 
@@ -49,10 +49,10 @@ impl Source for Client {
     }
 }
 
-/// What a poller needs beside its account's settings.
+/// The dependencies of a poller, besides the settings of its account.
 #[derive(Debug, Clone)]
 pub struct PollerDeps {
-    /// Wall time.
+    /// The wall clock.
     pub clock: Clock,
     /// The account's instruments.
     pub instruments: AccountInstruments,
@@ -60,19 +60,19 @@ pub struct PollerDeps {
     pub limiter: Arc<RateLimiter>,
 }
 
-/// Why a walk failed; the `reason` label of `vobiz_walk_failures_total`.
+/// The reason of a failed walk, which is the `reason` label of `vobiz_walk_failures_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A request failed for good.
+    /// A request failed permanently.
     Request(ErrorKind),
-    /// No proof of completeness, or a vendor that ignores the offset.
+    /// The list was not proven complete, or the vendor ignores the offset.
     Inconsistent,
-    /// No page was completed for `poll.deadline`, or the walk took too long. No request had failed.
+    /// No page was completed for `poll.deadline`, or the walk took too long, without a failed request.
     Deadline,
 }
 
 impl Reason {
-    /// The label's value.
+    /// The value of the label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Request(kind) => kind.label(),
@@ -82,20 +82,20 @@ impl Reason {
     }
 }
 
-/// Why a walk gave no snapshot.
+/// The error of a walk that gave no snapshot.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {detail}", reason.label())]
 pub struct WalkError {
-    /// The closed reason.
+    /// The reason, from a closed set.
     pub reason: Reason,
-    /// What happened, for a person.
+    /// A description for people.
     pub detail: String,
-    /// The vendor asks for no request before this.
+    /// The vendor asks for no request before this time.
     pub not_before: Option<Instant>,
 }
 
 impl WalkError {
-    /// A failure after which the vendor asks for no pause.
+    /// An error after which the vendor asks for no pause.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -104,15 +104,15 @@ impl WalkError {
         }
     }
 
-    /// A walk that could not be proven complete.
+    /// The error of a walk that could not be proven complete.
     pub(super) fn inconsistent(detail: impl Into<String>) -> Self {
         Self::new(Reason::Inconsistent, detail)
     }
 
-    /// A panic of this program, which has been logged with its place.
+    /// The error of a panic in this program. The panic is logged already.
     ///
-    /// The reasons are a closed set about the vendor and the network. `malformed` comes closest: nearly
-    /// every panic of a walk comes from an unexpected response.
+    /// The closed set has no reason for a panic. `malformed` is used, because nearly every panic of a walk
+    /// comes from an unexpected response.
     pub(super) fn panicked() -> Self {
         Self::new(
             Reason::Request(ErrorKind::Malformed),
@@ -120,7 +120,7 @@ impl WalkError {
         )
     }
 
-    /// Whether the vendor refused the credentials. Early retries could lock the account.
+    /// Whether the vendor refused the credentials. Early retries could then lock the account.
     pub(super) fn is_refused(&self) -> bool {
         matches!(
             self.reason,
@@ -136,32 +136,32 @@ pub(super) struct PageFetcher<S> {
     pub(super) deps: PollerDeps,
     pub(super) api: Api,
     poll: Poll,
-    /// Whether the addresses of devices are kept.
+    /// Whether the addresses of devices are stored.
     pub(super) with_contacts: bool,
     progress: Mutex<Progress>,
 }
 
-/// What a walk has done so far.
+/// The progress of a walk.
 #[derive(Debug, Default)]
 struct Progress {
     /// Pages received.
     pages: u64,
-    /// Requests sent, retries included.
+    /// Requests sent, including retries.
     requests: u64,
-    /// Pages that are being requested, or wait for a retry after an error.
+    /// Active pages: their request is in flight, or they wait for a retry after an error.
     active: u32,
-    /// Since when there has been an active page.
+    /// The time since which there is an active page; `None` without an active page.
     active_since: Option<Instant>,
-    /// Time with an active page, before `active_since`.
+    /// Total time with an active page, before `active_since`.
     active_time: Duration,
-    /// The same when the last page was completed.
+    /// Total time with an active page until the last page was completed.
     last_completed: Duration,
-    /// The last error since then; it explains a walk that makes no progress.
+    /// The last error since the last completed page. It explains a walk without progress.
     last_error: Option<Error>,
 }
 
 impl Progress {
-    /// Time of the walk without the time in which every page waited.
+    /// Total time of the walk with an active page.
     fn under_way(&self) -> Duration {
         let now = self.active_since.map_or(Duration::ZERO, |at| at.elapsed());
         self.active_time + now
@@ -174,7 +174,7 @@ impl Progress {
     }
 }
 
-/// Marks a page as active until it is dropped.
+/// Marks a page as active until this value is dropped.
 struct Active<'a>(&'a Mutex<Progress>);
 
 impl<'a> Active<'a> {
@@ -202,7 +202,7 @@ fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 }
 
 impl<S: Source> PageFetcher<S> {
-    /// A fetcher for one walk, which begins now.
+    /// A fetcher for one walk.
     pub(super) fn new(source: Arc<S>, deps: &PollerDeps, account: &Account) -> Self {
         Self {
             source,
@@ -214,21 +214,21 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// Counts that the walk reads a part of the list again.
+    /// Counts a repeated read of a part of the list.
     pub(super) fn count_reread(&self, reason: RereadReason) {
         (self.deps.instruments).count(Metric::WalkRereads, &[reason.label()], 1);
     }
 
-    /// How many pages the walk has received, and how many requests it has sent for them.
+    /// The number of pages that the walk received, and the number of requests that it sent.
     pub(super) fn work(&self) -> (u64, u64) {
         let progress = lock(&self.progress);
         (progress.pages, progress.requests)
     }
 
-    /// Reads the page at `offset`. Errors that may pass are retried.
+    /// Reads the page at `offset`. Temporary errors are retried.
     ///
     /// # Errors
-    /// The request failed for good, or the walk has reached one of its limits.
+    /// The request failed permanently, or the walk reached one of its limits.
     pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
         let PollerDeps { limiter, .. } = &self.deps;
         let policy = RetryPolicy::default();
@@ -239,8 +239,7 @@ impl<S: Source> PageFetcher<S> {
             paused += permit.paused;
             let _active = Active::begin(&self.progress);
             lock(&self.progress).requests += 1;
-            // Boxed, because many places of a walk hold this future and a process may have hundreds
-            // of walks.
+            // The future is boxed, because a walk has many such futures and a process may have many walks.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
             let error = match self.within_limits(response).await? {
                 Ok(page) => {
@@ -269,8 +268,8 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// Waits for the right to send one request of a page that the vendor has `paused` for so long. The
-    /// walk fails when the vendor pauses one page for longer than the interval.
+    /// Waits for the permit for one request of a page. The vendor's pauses have delayed the page by `paused`
+    /// so far. The walk fails if they delay one page for longer than the interval.
     async fn acquire(&self, paused: Duration) -> Result<Permit, WalkError> {
         let longest_pause = self.poll.interval.saturating_sub(paused);
         let permit = self.deps.limiter.acquire(longest_pause).await;
@@ -285,11 +284,11 @@ impl<S: Source> PageFetcher<S> {
         Ok(permit)
     }
 
-    /// Does `work` of an active page until the walk reaches one of its limits.
+    /// Awaits `work` for an active page, until the walk reaches one of its limits.
     async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {
-            // Another page that is completed meanwhile moves the limits.
+            // Each completed page extends the time left, so it is computed again.
             let left = self.time_left()?;
             if let Ok(done) = timeout(left, &mut work).await {
                 return Ok(done);
@@ -297,8 +296,8 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// The time until the walk reaches one of its limits: `poll.deadline` without a completed page, or
-    /// the longest time of a walk. Waiting for a permit does not count.
+    /// The time until the walk reaches one of its limits: `poll.deadline` without a completed page, or the
+    /// longest time of a walk. Time in which all pages wait for a permit does not count.
     fn time_left(&self) -> Result<Duration, WalkError> {
         let longest_walk = self.poll.max_age.max(2 * self.poll.interval);
         let progress = lock(&self.progress);

@@ -1,8 +1,8 @@
-//! Reads the whole list once and proves that nothing was missed.
+//! Reads the whole list once and proves that the result is complete.
 //!
-//! Pages overlap by one row, several are in flight, and their order of arrival does not matter. The
-//! pages are then linked from the first row to the last. A gap between two pages is closed by reading
-//! again from further in front. Where pages cannot be linked, the list is read by counting.
+//! Pages overlap by one row. Several requests are in flight, and pages may arrive in any order. The pages are
+//! then linked from the first row to the last. A gap between two pages is closed by a read from an earlier
+//! offset. If pages cannot be linked, the list is read again and proven by its count.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,35 +18,35 @@ use crate::{
     telemetry::RereadReason,
 };
 
-/// No list has more pages.
+/// The maximum number of pages of a list.
 const MAX_PAGES: usize = 10_000;
-/// How often one gap is approached, each time from twice as far in front.
+/// The maximum number of attempts to close one gap. Each attempt begins twice as far before the gap.
 const MAX_STEPS_BACK: u32 = 6;
-/// So many full pages one after the other may end where the page before ended, because the list grew
-/// by a page at just that moment. More come from a vendor that ignores or rounds the offset.
+/// The maximum number of successive full pages with the same last row. A list that grows by a page during the
+/// walk causes such a page. More such pages come from a vendor that ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
-/// A shortfall that is the same over this many walks counts as complete.
+/// A shortfall that is equal in this number of walks is settled: the list counts as complete.
 const SAME_SHORTFALLS: u32 = 3;
 
 /// A list that was read to its end.
 #[derive(Debug)]
 pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
-    /// `total_count`, as the page nearest to the end gave it.
+    /// `total_count` of the page nearest to the end.
     pub(super) reported: Option<u64>,
-    /// Rows that the count includes and the pages lack.
+    /// Rows that `total_count` includes and the pages lack.
     pub(super) shortfall: u64,
-    /// Whether overlapping pages prove it, and not only the count.
+    /// Whether overlapping pages prove the list complete, and not only the count.
     pub(super) overlapped: bool,
     pub(super) rows: Rows,
-    /// The vendor's clock minus ours, in seconds.
+    /// The clock of the vendor minus the local clock, in seconds.
     pub(super) clock_offset: Option<f64>,
 }
 
 impl CompleteList {
-    /// Which endpoints stay although the walk has not found them. While endpoints are missing, all of
-    /// them. Where the shortfall `is_settled`, those that the walk before has found. Else one for each row
-    /// that gave no record, because that row may be the endpoint's; a second row with a known id is not.
+    /// Decides how many endpoints stay that the walk did not find. With a shortfall, all of them stay. If the
+    /// shortfall `is_settled`, only endpoints that the previous walk found stay. Each rejected row keeps one
+    /// more endpoint, because it may be the row of that endpoint. A duplicate row keeps none.
     pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
         let unreadable = (self.rows.rejected.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
@@ -65,7 +65,7 @@ impl CompleteList {
     }
 }
 
-/// The shortfalls of the last walks: rows that `total_count` includes and the pages lack.
+/// The shortfall of the last walks: the number of rows that `total_count` includes and the pages lack.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,
@@ -73,8 +73,8 @@ pub(super) struct Shortfalls {
 }
 
 impl Shortfalls {
-    /// Notes the shortfall of a walk, and returns whether it is an error of the count: it has stayed the
-    /// same over walks that `overlapped` everywhere. Otherwise deleted endpoints would never leave.
+    /// Notes the shortfall of a walk. Returns whether the count must be wrong, because the shortfall is equal
+    /// in several walks that `overlapped`. Otherwise deleted endpoints would stay forever.
     pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
         if !overlapped || rows != self.rows {
             self.walks = 0;
@@ -85,13 +85,13 @@ impl Shortfalls {
     }
 }
 
-/// Reads the list, proven by overlap or, where that is impossible, by counting.
+/// Reads the list, and proves it complete by overlap or, if that is impossible, by its count.
 ///
-/// `duplicates` are the ids that stood on two rows in the walk before. An id that is among them and
-/// stands on two rows again explains a row of the shortfall: no movement of the list does that twice.
+/// `duplicates` are the ids that were on two rows in the previous walk. Such an id on two rows again explains
+/// one row of the shortfall, because a change of the list does not cause this twice.
 ///
 /// # Errors
-/// A request failed for good, or neither proof succeeded.
+/// A request failed permanently, or neither proof succeeded.
 pub(super) async fn read<S: Source>(
     fetcher: &PageFetcher<S>,
     duplicates: &HashSet<RowKey>,
@@ -120,18 +120,18 @@ fn empty() -> WalkError {
     WalkError::inconsistent("the list is empty, but its count is missing or above zero")
 }
 
-/// The pages that a walk has received.
+/// The pages that a walk received.
 #[derive(Debug)]
 pub(super) struct Pages<'a, S> {
     fetcher: &'a PageFetcher<S>,
     pub(super) builder: SnapshotBuilder,
-    /// The rows of every page, sorted by offset.
+    /// The row keys of every page, sorted by offset.
     keys: Vec<PageKeys>,
-    /// The vendor's clock minus ours, in seconds, from the last response that gave it.
+    /// The clock of the vendor minus the local clock, in seconds, from the last response with a `Date`.
     clock_offset: Option<f64>,
-    /// A page from another offset had the rows of the first page.
+    /// True after a page with another offset had the rows of the first page.
     repeats: bool,
-    /// What the linked pages show of the list's rows.
+    /// The duplicate and rejected rows of the linked pages.
     rows: Rows,
 }
 
@@ -150,18 +150,18 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(pages)
     }
 
-    /// Rows that the server gives per page, as the first page showed.
+    /// The number of rows in a full page, as the first page shows it.
     fn full(&self) -> u64 {
         self.keys.first().map_or(0, PageKeys::rows)
     }
 
-    /// Distinct endpoints, and rows without a record.
+    /// The number of distinct endpoints plus the number of rejected rows.
     fn distinct_rows(&self) -> u64 {
         self.builder.endpoints() + self.rows.rejected.iter().sum::<u64>()
     }
 
-    /// Reads the pages at `offsets`, several at a time, and takes them as they arrive. Stops where a
-    /// page repeats the first one.
+    /// Reads the pages at `offsets`, several at a time, and adds each page on arrival. Stops after a page that
+    /// repeats the first page.
     async fn fetch(&mut self, offsets: impl IntoIterator<Item = u64>) -> Result<(), WalkError> {
         let fetcher = self.fetcher;
         let fetch = |offset| async move { (offset, fetcher.page(offset).await) };
@@ -171,7 +171,7 @@ impl<'a, S: Source> Pages<'a, S> {
         let mut ended = false;
         while let Some((offset, page)) = in_flight.next().await {
             let page = page?;
-            // A count that is too high must not lead to page after page without rows.
+            // No further page is requested after an empty page, because `total_count` may be too high.
             ended |= page.rows.is_empty();
             if !ended {
                 in_flight.extend(offsets.next());
@@ -197,28 +197,28 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(())
     }
 
-    /// How many pages begin at `offset` or before.
+    /// The number of pages that begin at `offset` or before.
     fn pages_up_to(&self, offset: u64) -> usize {
         self.keys.partition_point(|keys| keys.offset <= offset)
     }
 
-    /// After a first page of one row, although more were requested: whether the list has no other row.
-    /// Else the server gives one row at a time, and pages cannot overlap.
+    /// Whether the list has only one row, after a first page with one row. Otherwise the server gives one row
+    /// per page, and pages cannot overlap.
     async fn has_one_row(&mut self) -> Result<bool, WalkError> {
         self.fetch([1]).await?;
         let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
-        // Where the count has changed, another row may have replaced the first.
+        // If the count has changed, another row may have replaced the first row.
         let total = self.keys[0].total;
         Ok(has_no_second && self.keys.iter().all(|keys| keys.total == total))
     }
 
-    /// Links pages from the first to the end of the list; `None` when a gap stays open.
+    /// Links pages from the first page to the end of the list; `None` if a gap stays open.
     async fn link(&mut self) -> Result<Option<Vec<PageKeys>>, WalkError> {
         let mut linked = vec![self.keys[0].clone()];
-        // Gaps come one by one from edits and everywhere at once from an unstable order.
+        // Changes of the list cause few gaps. An unstable order causes many gaps, so repairs are limited.
         let mut repairs_left = 8 + self.keys.len() / 8;
         let mut without_progress = 0;
-        // Otherwise the vendor rounds the offset down to whole pages, or ignores it: no page can overlap.
+        // A repeated first page means that the vendor ignores or rounds the offset. Then no pages can overlap.
         while !self.repeats {
             let tail = linked
                 .last()
@@ -255,7 +255,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// Reads again from half a page before the gap, then from further back, until known rows appear.
+    /// Reads again from half a page before the gap, then from earlier offsets, until known rows appear.
     async fn step_back(
         &mut self,
         linked: &[PageKeys],
@@ -276,7 +276,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// These pages, linked in this order, are the list: counts its rejected and its duplicate rows.
+    /// Counts the rejected rows and the duplicate rows of the linked pages.
     fn count_rows(&mut self, linked: &[PageKeys]) {
         let repeated = self.builder.repeated();
         let has_rejected = linked.iter().any(|page| !page.rejected.is_empty());
@@ -284,20 +284,20 @@ impl<'a, S: Source> Pages<'a, S> {
             return;
         }
         self.rows = overlap::rows(linked);
-        // Rows without a record may look alike without being duplicates of an endpoint.
+        // Equal rejected rows are not duplicates of an endpoint.
         self.rows.twice.retain(|key| repeated.contains(key));
     }
 }
 
-/// Reads the list once so that every page overlaps the one before by a row. `None` where a gap stays
-/// open: the list has no stable order, moves too fast, or comes from a vendor whose pages cannot overlap.
+/// Reads the list once, with pages that overlap the previous page by a row. `None` if a gap stays open. Then
+/// the order is unstable, the list changes too fast, or the vendor's pages cannot overlap.
 pub(super) async fn read_overlapping<S: Source>(
     fetcher: &PageFetcher<S>,
 ) -> Result<Option<Pages<'_, S>>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let first = pages.keys[0].clone();
     let linked = match (pages.full(), first.total) {
-        // Fewer rows than the limit, and as many as the count: there are no others.
+        // The first page is not full and has all rows of the count, so there are no other rows.
         (rows, Some(total)) if rows < u64::from(fetcher.api.page_size) && rows == total => {
             Some(vec![first])
         }
@@ -307,7 +307,7 @@ pub(super) async fn read_overlapping<S: Source>(
             let total = total.unwrap_or(0);
             pages.builder.expect(total);
             let offsets = (1..).map(move |page| page * (full - 1));
-            // The count may promise anything: an empty page ends the plan, and the cap on pages decides.
+            // The count may be too high. An empty page or the maximum number of pages ends the reading.
             let offsets = offsets.take_while(move |offset| offset + 1 < total);
             pages.fetch(offsets).await?;
             pages.link().await?
@@ -319,7 +319,7 @@ pub(super) async fn read_overlapping<S: Source>(
     }))
 }
 
-/// Reads the list by counting; a list that moves meanwhile is read twice.
+/// Reads the list and proves it by its count. Reads it twice if it changes during the first read.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
         fetcher.count_reread(RereadReason::Count);
@@ -332,11 +332,11 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, 
     ))
 }
 
-/// The weaker proof: no id comes twice, and the distinct rows are as many as a count that stands still;
-/// `None` otherwise.
+/// The weaker proof: no id is repeated, and the number of distinct rows equals a constant count. `None` if the
+/// proof fails.
 ///
-/// It serves lists without a stable order, and vendors that round `offset` down to whole pages, where
-/// pages cannot overlap. A deletion and a creation at the wrong moment can deceive it.
+/// This proof is for lists without a stable order and for vendors that round `offset` down to whole pages. A
+/// deletion and a creation during the walk can make the proof wrong.
 pub(super) async fn count<S: Source>(
     fetcher: &PageFetcher<S>,
 ) -> Result<Option<Pages<'_, S>>, WalkError> {

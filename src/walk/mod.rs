@@ -1,11 +1,10 @@
-//! Walks: when to start one, how to read the whole list, and the proof that nothing was missed.
+//! Walks: the start of a walk, the reading of the whole list, and the proof that the list is complete.
 //!
-//! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one
-//! [`Poller`], and `schedule` decides when its next walk starts. `list` reads overlapping pages with
-//! a `PageFetcher` and links them by the arithmetic of `overlap`. Each request needs a permit of the
-//! account's [`RateLimiter`], and one [`RetryPolicy`] decides what follows a failure. `confirm` decides
-//! which walks are published only after a later one agrees. Between two walks, `details` retrieves
-//! single endpoints for what the list does not say.
+//! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one [`Poller`].
+//! `schedule` decides when its next walk starts. `list` reads overlapping pages with a `PageFetcher` and links
+//! the pages by the rules of `overlap`. Each request needs a permit of the account's [`RateLimiter`].
+//! [`RetryPolicy`] decides about retries. `confirm` decides which walks are published only after a later walk
+//! agrees. Between two walks, `details` retrieves single endpoints for values that the list lacks.
 
 mod confirm;
 mod details;

@@ -1,20 +1,20 @@
-//! When two pages leave no gap between them: the arithmetic of the proof, without requests.
+//! Decides whether two pages have no gap between them. This module makes no requests.
 //!
-//! Pages overlap by a row on purpose. Linked pages from the first row to the last hold every endpoint that
-//! existed throughout, if each id stands on one row and the order is stable: see the completeness proof in
-//! `docs/architecture.md`. Shared rows in another order, and unknown rows among them, show an order that
-//! changes.
+//! Pages overlap by a row. Linked pages from the first row to the last hold every endpoint that existed during
+//! the whole walk. This requires that each id is on one row and that the order is stable.
+//! `docs/architecture.md` has the proof. Shared rows in another order, or unknown rows between them, show that
+//! the order changes.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::api::{Page, Rejection, RowKey};
 
-/// The rows of a page, by their keys.
+/// The keys of the rows of a page.
 #[derive(Debug, Clone)]
 pub(super) struct PageKeys {
     pub(super) offset: u64,
     pub(super) keys: Vec<RowKey>,
-    /// Rows without a record, by their place in `keys`.
+    /// Rejected rows, by their index in `keys`.
     pub(super) rejected: Vec<(usize, Rejection)>,
     pub(super) total: Option<u64>,
 }
@@ -36,33 +36,32 @@ impl PageKeys {
         self.keys.len() as u64
     }
 
-    /// The place of the row after the last.
+    /// The offset after the last row.
     pub(super) fn end(&self) -> u64 {
         self.offset + self.rows()
     }
 
-    /// Whether this page holds the last row of `before`, its *anchor*, and goes on from there.
+    /// Whether this page has the last row of `before`, which is the *anchor*, and continues after it.
     ///
-    /// Rows in front of the anchor mean that the list grew. Most of them must be rows of `before`, in
-    /// the same order.
+    /// Rows before the anchor mean that the list grew. Most of these rows must be rows of `before`, in the
+    /// same order.
     pub(super) fn follows(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor)
     }
 
-    /// Whether this page begins inside `before`, or holds its anchor. Looser than [`Self::follows`]: the
-    /// anchor may have been deleted, so two known rows replace it.
+    /// Whether this page begins inside `before`, or has its anchor. The check is weaker than
+    /// [`Self::follows`]. The anchor may have been deleted, so two known rows are sufficient, too.
     pub(super) fn continues(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
     }
 
-    /// The rows that also stand in `before`; `None` unless most rows up to the last of them are known, in
-    /// the order they have there.
+    /// The rows that this page shares with `before`. `None` if many rows up to the last shared row are unknown
+    /// or in another order.
     ///
-    /// Keys that stand on two rows of a page have no single place and are left out. Rows in another order
-    /// are counted as strays. A few come from an id on two rows, or from rejected rows that look alike.
-    /// Many come from an order that changes.
+    /// Keys on two rows of a page have no unique index and are ignored. Rows in another order are counted as
+    /// strays. An id on two rows or equal rejected rows cause few strays. A changing order causes many strays.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);
@@ -88,22 +87,22 @@ impl PageKeys {
         })
     }
 
-    /// Whether this is the same page again, although another offset was requested.
+    /// Whether this page equals the page `first`, although its offset is different.
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }
 }
 
-/// What linked pages show of the rows of the list.
+/// The duplicate and rejected rows of the list, as the linked pages show them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rows {
-    /// Keys that stand on two rows, apart from rows that two pages share.
+    /// Keys on two rows of the list. Rows that two pages share do not count.
     pub(super) twice: HashSet<RowKey>,
-    /// Rows without a record, each counted once, in the order of [`Rejection::ALL`].
+    /// The number of rejected rows, each counted once, in the order of [`Rejection::ALL`].
     pub(super) rejected: [u64; Rejection::ALL.len()],
 }
 
-/// Goes through the rows of linked pages and passes over those that overlap.
+/// Counts the rows of linked pages, and skips rows that overlap.
 pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     let mut rows = Rows::default();
     let mut seen = HashSet::new();
@@ -111,7 +110,7 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     for page in linked {
         let keys = &page.keys;
         let place = anchor.and_then(|anchor| keys.iter().position(|key| *key == anchor));
-        // A page without the anchor was reached by stepping back: it begins with known rows.
+        // A page without the anchor comes from `step_back`, so it begins with known rows.
         let known = match place {
             Some(place) => place + 1,
             None => keys.iter().take_while(|key| seen.contains(*key)).count(),
@@ -126,8 +125,8 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     rows
 }
 
-/// The page that goes on from the last linked one: the next by offset. Only pages that show nothing but
-/// linked rows are passed over: there the list grew by more than a page.
+/// The page that continues the last linked page. It is the next page by offset. Only pages without a new row
+/// are skipped. They occur if the list grew by more than a page.
 pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option<&'a PageKeys> {
     let tail = linked.last()?;
     let later = pages.partition_point(|page| page.offset <= tail.offset);
@@ -145,8 +144,8 @@ pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option
     beyond.next().filter(|page| page.follows(tail))
 }
 
-/// Whether the linked pages reach the end of the list. The last one had room for more rows, and it
-/// either reaches the count or shows nothing behind the anchor. A full page has `full` rows.
+/// Whether the linked pages reach the end of the list. The last page is not full, and it reaches the count or
+/// has no row after the anchor. A full page has `full` rows.
 pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;
@@ -159,17 +158,17 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     has_room && (reaches_the_count || shows_nothing_new)
 }
 
-/// Rows that two pages share.
+/// The rows that two pages share.
 #[derive(Debug)]
 struct Shared {
-    /// The place of the first of them in the later page.
+    /// The index of the first shared row in the later page.
     first: usize,
     count: usize,
-    /// The last of them is the anchor.
+    /// Whether the last shared row is the anchor.
     has_anchor: bool,
 }
 
-/// Where each key stands; `None` for one that stands on two rows.
+/// The index of each key; `None` for a key on two rows.
 fn places(keys: &[RowKey]) -> HashMap<RowKey, Option<usize>> {
     let mut places = HashMap::with_capacity(keys.len());
     for (place, key) in keys.iter().enumerate() {

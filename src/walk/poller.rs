@@ -1,4 +1,4 @@
-//! The poller of one account: wait, walk, publish, again and again.
+//! The poller of one account. It waits, walks and publishes in a loop.
 
 use std::{
     collections::HashSet, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration,
@@ -25,10 +25,10 @@ use crate::{
     telemetry::Metric,
 };
 
-/// How often a refused account's token file is read.
+/// The interval between reads of the token file of an account whose credentials were refused.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Walks one account's list again and again.
+/// Walks the list of one account repeatedly.
 #[derive(Debug)]
 pub struct Poller<S> {
     account: Account,
@@ -40,14 +40,14 @@ pub struct Poller<S> {
     token: TokenFile,
     confirmation: Confirmation,
     shortfalls: Shortfalls,
-    /// Ids that stood on two rows in the last walk.
+    /// Ids that were on two rows in the last walk.
     duplicates: HashSet<RowKey>,
-    /// The longest effective interval that a warning has named, if not the configured one.
+    /// The longest effective interval in a warning so far; at first, the configured interval.
     warned_interval: Duration,
 }
 
 impl<S: Source> Poller<S> {
-    /// A poller whose first walk starts `first_in` from now, and a reader of what it publishes.
+    /// A poller whose first walk starts `first_in` from now, and a reader of the published state.
     pub fn new(
         account: Account,
         source: Arc<S>,
@@ -86,22 +86,22 @@ impl<S: Source> Poller<S> {
         (poller, reader)
     }
 
-    /// Walks until `shutdown`.
+    /// Walks repeatedly until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        // The first walk starts at once: jitter is for later ticks.
+        // The first walk has no jitter. Jitter is for later ticks.
         let mut chance = 0.0;
         let forever = async {
             loop {
                 self.wait(self.schedule.next_start(chance)).await;
                 chance = fastrand::f64();
-                // A failure has been logged, counted and published.
+                // The result is ignored, because a failure is logged, counted and published already.
                 let _ = self.walk().await;
             }
         };
         shutdown.run_until_cancelled(forever).await;
     }
 
-    /// Waits for the next walk. After refused credentials, a new token starts it at once.
+    /// Waits for the next walk. After refused credentials, a new token starts the walk at once.
     async fn wait(&mut self, start: Instant) {
         while self.schedule.is_backing_off() && Instant::now() + TOKEN_INTERVAL < start {
             self.retrieve_until(Instant::now() + TOKEN_INTERVAL).await;
@@ -124,11 +124,11 @@ impl<S: Source> Poller<S> {
             }
         };
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
-        // Unpublished records would be retrieved once more after the walk.
+        // The walk would retrieve unpublished records again.
         self.publish_details();
     }
 
-    /// Publishes the details that have arrived since the last publication, and how many are pending.
+    /// Publishes the details that arrived since the last publication, and the number of pending details.
     fn publish_details(&mut self) {
         let arrived = self.details.take_arrived();
         let details_pending = self.details.pending();
@@ -147,16 +147,16 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// One walk, from the token to the published state. A panic on the way is a failed walk.
+    /// Does one walk, from the token to the published state. A panic counts as a failed walk.
     ///
     /// # Errors
-    /// Why there is no new snapshot. It has been logged, counted and published already.
+    /// The reason why there is no new snapshot. The failure is logged, counted and published already.
     pub async fn walk(&mut self) -> Result<(), WalkError> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
-        // A panic may leave only the schedule half changed, which is put back. All else is made anew for
-        // each walk, or swapped as a whole.
+        // A panic may leave the schedule partly changed, so the copy is restored. All other state is new in
+        // each walk, or is replaced as a whole.
         let walk = AssertUnwindSafe(self.read_and_publish()).catch_unwind();
         let result = walk.await.unwrap_or_else(|_| {
             self.schedule = schedule;
@@ -168,8 +168,8 @@ impl<S: Source> Poller<S> {
         })
     }
 
-    /// A walk that may panic: publishes the list that it read, or waits for a walk that agrees. The error
-    /// comes with the number of pages read.
+    /// Reads the list, and publishes it unless a later walk must agree. May panic. The error includes the
+    /// number of pages read.
     async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
         self.reload_token().await;
         let (started_at, started) = (self.deps.clock.now(), Instant::now());
@@ -178,7 +178,7 @@ impl<S: Source> Poller<S> {
         let limiter = Arc::clone(&self.deps.limiter);
         let _walking = limiter.begin_walk();
         let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
-        // Boxed: between two walks, which is nearly always, a poller needs no memory for one.
+        // The future is boxed, so that a poller needs no memory for it between two walks.
         let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
         let (pages, requests) = fetcher.work();
         let mut list = result.map_err(|failure| (failure, pages))?;
@@ -255,8 +255,8 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// The walk awaits another one that agrees. The last snapshot stays, and grows older. An account
-    /// whose snapshot is hidden because of its age is not up.
+    /// Publishes the state while a walk waits for a walk that agrees. The last snapshot stays and grows older.
+    /// An account is not up if its snapshot is too old for export.
     fn publish_unconfirmed(&mut self, list: &CompleteList) {
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
@@ -272,7 +272,7 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// Moves the schedule on, and logs, counts and publishes the failure.
+    /// Advances the schedule, and logs, counts and publishes the failure.
     fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
         let (refused, not_before) = (failure.is_refused(), failure.not_before);
         let skipped = self.schedule.failed(Instant::now(), refused, not_before);
@@ -293,8 +293,8 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// The published snapshot without retained endpoints that are too old. The same one, if there are
-    /// none, so that what was rendered from it is used again.
+    /// The published snapshot without retained endpoints that are too old. Returns the same snapshot if no
+    /// endpoint is too old, so that text rendered from it is used again.
     fn without_expired(&self, state: &AccountState) -> Option<Arc<Snapshot>> {
         let snapshot = state.snapshot.as_ref()?;
         let max_age = self.schedule.effective_max_age();
@@ -307,7 +307,7 @@ impl<S: Source> Poller<S> {
     }
 }
 
-/// Index of the operator's first group of which every given pattern matches.
+/// Index of the first group whose patterns all match.
 fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
     let fits = |pattern: &Option<Pattern>, text: &str| {
         (pattern.as_ref()).is_none_or(|pattern| pattern.is_match(text))
@@ -321,7 +321,7 @@ fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
     u16::try_from(place?).ok()
 }
 
-/// What the account's configuration shows of its endpoints.
+/// The settings of the account for the export of endpoints.
 fn shown(account: &Account) -> Shown {
     let optional = |group| account.metrics.groups.contains(&group);
     Shown {

@@ -1,9 +1,8 @@
-//! When a request may start: the rate limiter, and the budget of details.
+//! Decides when a request may start: the rate limiter, and the budget of details.
 //!
-//! One [`RateLimiter`] exists per base URL and auth id. It is written here because no crate keeps all
-//! of its promises. In any T seconds, at most `rate x T + 1` requests start. A cancelled wait delays no
-//! other request. A pause that the vendor asks for holds for every request. A request that can wait
-//! never delays a walk. Its clock can be paused in tests.
+//! Each base URL and auth id has one [`RateLimiter`]. No crate gives all of its guarantees: in any T seconds,
+//! at most `rate x T + 1` requests start. A cancelled wait delays no other request. A pause of the vendor
+//! applies to every request. A request that can wait never delays a walk. Tests can pause the clock.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,32 +21,32 @@ use crate::{
     telemetry::{AccountInstruments, ThrottleCause},
 };
 
-/// A longer `Retry-After` is cut to this: a vendor must not silence an account for a day.
+/// The longest pause. A longer `Retry-After` is reduced to this value, so that no account stops for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const MINUTE: Duration = Duration::from_secs(60);
-/// Requests that could not start in time, because of a walk, are made up for at twice the rate. Only so
-/// much time is made up for, so that an idle exporter does not flood the vendor.
+/// Requests that a walk delayed are later sent at twice the rate. Only this much time is made up for, so that
+/// an idle exporter does not send too many requests.
 const MADE_UP: Duration = Duration::from_secs(10);
 
-/// Permits requests one after the other.
+/// Gives permits for requests, one at a time.
 #[derive(Debug)]
 pub struct RateLimiter {
     /// Time between two requests; zero when the limiter is off.
     gap: Duration,
-    /// When the next request may start. The holder of the lock is next.
+    /// The earliest start of the next request. The task that holds the lock is next.
     next: Mutex<Instant>,
-    /// The vendor wants no request before this.
+    /// The vendor asks for no request before this time.
     paused_until: watch::Sender<Instant>,
-    /// Walks under way that use this limiter.
+    /// The number of running walks that use this limiter.
     walks: watch::Sender<usize>,
     in_flight: InFlight,
 }
 
-/// The cap on requests in flight over the whole process.
+/// The limit on requests in flight in the whole process.
 #[derive(Debug, Clone)]
 pub(super) struct InFlight {
     all: Arc<Semaphore>,
-    /// The part of them for requests that can wait.
+    /// The part of the limit for requests that can wait.
     idle: Arc<Semaphore>,
 }
 
@@ -55,13 +54,13 @@ impl InFlight {
     pub(super) fn new(most: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(most)),
-            // At least one is left for walks: a request that hangs must not hold them up.
+            // At least one permit is left for walks, so that a hanging request does not block them.
             idle: Arc::new(Semaphore::new((most / 4).max(1).min(most - 1))),
         }
     }
 }
 
-/// A walk is under way, until this is dropped.
+/// Marks a walk as running until the guard is dropped.
 #[derive(Debug)]
 pub struct WalkGuard<'a>(&'a RateLimiter);
 
@@ -71,31 +70,31 @@ impl Drop for WalkGuard<'_> {
     }
 }
 
-/// The right to make one request, until it is dropped.
+/// The permit for one request. It counts as in flight until the permit is dropped.
 #[derive(Debug)]
 pub struct Permit {
     _in_flight: [Option<OwnedSemaphorePermit>; 2],
-    /// Time waited for the rate limiter, requests before this one, and the limit on requests in flight.
+    /// Time waited for the rate limiter, earlier requests, and the limit on requests in flight.
     pub waited: Duration,
     /// Time waited for the end of a pause that the vendor asked for.
     pub paused: Duration,
 }
 
 impl Permit {
-    /// Counts the time waited for `vobiz_api_throttle_seconds_total`.
+    /// Adds the waiting times to `vobiz_api_throttle_seconds_total`.
     pub fn count(&self, instruments: &AccountInstruments) {
         instruments.throttled(ThrottleCause::Limiter, self.waited);
         instruments.throttled(ThrottleCause::Vendor, self.paused);
     }
 }
 
-/// The vendor wants no request before this.
+/// The vendor asks for no request before this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paused(pub Instant);
 
 impl RateLimiter {
-    /// A limiter of `rate` requests per second (`None`: unlimited) with at most `in_flight` at once, which
-    /// shares nothing with others.
+    /// A limiter of `rate` requests per second (`None`: unlimited), with at most `in_flight` requests at once.
+    /// It does not share this limit with other limiters.
     pub fn new(rate: Option<f64>, in_flight: usize) -> Self {
         Self::sharing(rate, InFlight::new(in_flight))
     }
@@ -116,10 +115,10 @@ impl RateLimiter {
         self.gap
     }
 
-    /// Waits for the right to make one request now.
+    /// Waits for the permit for one request.
     ///
     /// # Errors
-    /// The vendor has asked for pauses that last longer than `longest_pause` together.
+    /// The vendor asks for pauses with a total time above `longest_pause`.
     pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
         let (mut waited, mut paused) = (Duration::ZERO, Duration::ZERO);
         loop {
@@ -140,8 +139,8 @@ impl RateLimiter {
             if self.pause().is_some() {
                 continue;
             }
-            // Counted from the moment of leaving, so that a late timer never brings two requests
-            // closer together than the gap.
+            // The gap begins now, not at the planned start. So a late timer never reduces the time between two
+            // requests below the gap.
             *next = Instant::now() + self.gap;
             return Ok(Permit {
                 _in_flight: [Some(permit), None],
@@ -151,14 +150,14 @@ impl RateLimiter {
         }
     }
 
-    /// Begins a walk. While it lasts, [`Self::acquire_when_idle`] gives no permit.
+    /// Begins a walk. During the walk, [`Self::acquire_when_idle`] gives no permit.
     pub fn begin_walk(&self) -> WalkGuard<'_> {
         self.walks.send_modify(|walks| *walks += 1);
         WalkGuard(self)
     }
 
-    /// Waits for the right to make one request that can wait: between walks, after pauses, and within
-    /// the part of the cap that such requests have. May be cancelled at any time.
+    /// Waits for the permit for one request that can wait. The permit is given between walks, after pauses,
+    /// and within the part of the limit for such requests. May be cancelled at any time.
     pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
@@ -166,20 +165,20 @@ impl RateLimiter {
                 sleep_until(end).await;
                 continue;
             }
-            // The sender is this limiter's own, so it is still there.
+            // The sender belongs to this limiter and still exists, so there is no error.
             let _ = walks.wait_for(|walks| *walks == 0).await;
             tokio::select! {
                 permit = self.try_acquire_when_idle() => if let Some(permit) = permit {
                     return permit;
                 },
-                // The walk needs the lock at once.
+                // The wait ends when a walk begins, because the walk needs the lock at once.
                 _ = walks.wait_for(|walks| *walks > 0) => {}
             }
         }
     }
 
     async fn try_acquire_when_idle(&self) -> Option<Permit> {
-        // The wait comes first and without the lock: a slow limiter must not occupy the cap.
+        // The wait comes first and without the lock, so that it does not use the limit on requests in flight.
         let start = *self.next.lock().await;
         sleep_until(start).await;
         let spare = in_flight(&self.in_flight.idle).await;
@@ -199,12 +198,12 @@ impl RateLimiter {
         })
     }
 
-    /// Whether the process has as many requests in flight as it may have.
+    /// Whether the process has reached its limit on requests in flight.
     pub fn is_full(&self) -> bool {
         self.in_flight.all.available_permits() == 0
     }
 
-    /// The vendor asks (`Retry-After`) for no request before this much time has passed.
+    /// Pauses all requests for the time that the vendor asks for (`Retry-After`).
     pub(super) fn apply_retry_after(&self, wait: Duration) {
         if wait > LONGEST_PAUSE {
             tracing::warn!(
@@ -216,31 +215,31 @@ impl RateLimiter {
         self.pause_until(Instant::now() + wait.min(LONGEST_PAUSE));
     }
 
-    /// No request starts before `until`.
+    /// Lets no request start before `until`.
     pub fn pause_until(&self, until: Instant) {
         (self.paused_until).send_modify(|earlier| *earlier = until.max(*earlier));
     }
 
-    /// The end of the pause that the vendor asked for, while it lasts.
+    /// The end of the current pause of the vendor; `None` without a pause.
     pub fn pause(&self) -> Option<Instant> {
         let until = *self.paused_until.borrow();
         (until > Instant::now()).then_some(until)
     }
 }
 
-/// A number of requests per minute: spread evenly, and in no minute more.
+/// A limit of requests per minute. The requests are evenly spaced, and no minute has more requests.
 #[derive(Debug)]
 pub(super) struct RequestBudget {
     pub(super) gap: Duration,
-    /// When the next request would start if all started evenly.
+    /// The start of the next request if all requests were evenly spaced.
     due: Instant,
-    /// The starts of the last minute, at most as many as it may have.
+    /// The starts of the latest requests, at most `most`.
     spent: VecDeque<Instant>,
     most: usize,
 }
 
 impl RequestBudget {
-    /// An unused budget of so many requests per minute, 0.1 to 6000.
+    /// An unused budget of `per_minute` requests per minute, 0.1 to 6000.
     pub(super) fn new(per_minute: f64) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -256,7 +255,7 @@ impl RequestBudget {
         }
     }
 
-    /// When the next request may start; perhaps already.
+    /// The earliest start of the next request, which may be in the past.
     pub(super) fn next(&self) -> Instant {
         let is_full = self.spent.len() == self.most;
         let oldest = self.spent.front().filter(|_| is_full);
@@ -265,7 +264,7 @@ impl RequestBudget {
         self.due.max(minute.max(spacing).unwrap_or(self.due))
     }
 
-    /// A request starts now.
+    /// Notes that a request starts now.
     pub(super) fn spend(&mut self) {
         let now = Instant::now();
         let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
@@ -277,15 +276,16 @@ impl RequestBudget {
     }
 }
 
-/// The average time between two requests beside walks of such length that start every `interval`, where a
-/// budget and a limiter have these gaps. The budget makes up for a part of the time that walks take.
+/// The average time between two detail requests. `budget` and `limiter` are the gaps of both. Walks of the
+/// duration `walk` start every `interval` and use a part of the time. The budget makes up for a part of this
+/// time.
 pub(super) fn gap_beside(
     budget: Duration,
     limiter: Duration,
     walk: Duration,
     interval: Duration,
 ) -> Duration {
-    // Never zero: it is a divisor.
+    // The result is never zero, because it is a divisor.
     let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
     let limiter = limiter.div_f64(left(walk));
     limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
@@ -293,8 +293,8 @@ pub(super) fn gap_beside(
 
 /// Every limiter of the process.
 ///
-/// Accounts with the same base URL and auth id share one, because the vendor counts them as one. The
-/// configuration gives them the same rate.
+/// Accounts with the same base URL and auth id share a limiter, because the vendor counts them as one account.
+/// The configuration gives them the same rate.
 #[derive(Debug)]
 pub struct RateLimiters {
     in_flight: InFlight,
@@ -302,7 +302,7 @@ pub struct RateLimiters {
 }
 
 impl RateLimiters {
-    /// No limiter yet. Over all that will be, at most `in_flight` requests start at once.
+    /// An empty set. All its limiters together allow at most `in_flight` requests in flight.
     pub fn new(in_flight: usize) -> Self {
         Self {
             in_flight: InFlight::new(in_flight),

@@ -12,7 +12,7 @@ use crate::{
     snapshot::{Changes, EndpointView, Snapshot},
 };
 
-/// A walk of `requests` that took so long that the next one starts `effective` after it.
+/// Logs a walk that took longer than the interval. Later walks start at the interval `effective`.
 pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: Duration) {
     let took = took.as_secs_f64().ceil();
     tracing::warn!(
@@ -26,7 +26,7 @@ pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: 
     );
 }
 
-/// More `wanted` records than the budget keeps fresh: it takes a `round` to retrieve each once.
+/// Logs that the budget is too small for the `wanted` records. One retrieval of all records takes a `round`.
 pub(super) fn too_many_details(account: &str, wanted: u32, round: Duration) {
     let minutes = round.as_secs_f64() / 60.0;
     tracing::warn!(
@@ -39,7 +39,7 @@ pub(super) fn too_many_details(account: &str, wanted: u32, round: Duration) {
     );
 }
 
-/// The first record of which not every value could be read.
+/// Logs the first record with a value that was dropped or cut.
 pub(super) fn unreadable(account: &str, endpoint: &Endpoint) {
     let fields = Field::ALL.into_iter();
     let rejected = fields.filter(|field| endpoint.rejected.contains(*field));
@@ -50,7 +50,7 @@ pub(super) fn unreadable(account: &str, endpoint: &Endpoint) {
     );
 }
 
-/// A walk that was published.
+/// Logs a walk that was published.
 pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Changes) {
     let registered = snapshot
         .endpoints()
@@ -93,7 +93,7 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
     }
 }
 
-/// A walk with this `change`, which is published only when one that starts at `confirm_at` agrees.
+/// Logs a walk with a large `change`. The walk is published only if a walk from `confirm_at` on agrees.
 pub(super) fn unconfirmed(account: &Account, change: Change, confirm_at: Instant) {
     let confirm_in = confirm_at.saturating_duration_since(Instant::now());
     tracing::warn!(
@@ -107,7 +107,7 @@ pub(super) fn unconfirmed(account: &Account, change: Change, confirm_at: Instant
     );
 }
 
-/// A walk that failed.
+/// Logs a walk that failed.
 pub(super) fn failed(account: &Account, failure: &WalkError, pages: u64, took: Duration) {
     tracing::warn!(
         account = %account.name,
@@ -142,7 +142,7 @@ fn transitioned(account: &Account, endpoint: &EndpointView<'_>, lost_at: Option<
     }
 }
 
-/// The counts above zero, such as `no_id 1, duplicate 2`; `None` if there are none.
+/// The counts above zero, such as `no_id 1, duplicate 2`; `None` if all counts are zero.
 fn counted<const N: usize>(names: [&str; N], counts: &[u64; N]) -> Option<String> {
     let found = names.into_iter().zip(counts);
     let found = found.filter(|(_, count)| **count > 0);

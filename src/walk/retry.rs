@@ -1,4 +1,4 @@
-//! What follows a failed request: the one retry policy of walks, details and probes.
+//! The retry policy of walks, details and probes.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -15,43 +15,43 @@ pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait before a retry.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
-/// What follows a failed request.
+/// The decision about a retry after a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It may succeed after this wait.
+    /// The same request may succeed after this wait.
     After(Duration),
-    /// It may succeed after the pause of the limiter, which holds for every request.
+    /// The same request may succeed after the pause of the limiter, which applies to every request.
     AfterPause,
-    /// It would fail again. Another request of the account may succeed after this wait.
+    /// The same request would fail again. Another request of the account may succeed after this wait.
     Never(Duration),
 }
 
-/// Decides what follows a failed request. Walks, details and probes share this one policy.
+/// Decides about retries after failed requests.
 #[derive(Debug, Default)]
 pub struct RetryPolicy {
-    /// Failures in a row, on which the length of a wait depends.
+    /// The number of successive failures, which determines the length of a wait.
     failures: AtomicU32,
 }
 
 impl RetryPolicy {
-    /// Failures in a row.
+    /// The number of successive failures.
     pub fn failures(&self) -> u32 {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// A request succeeded: the next wait is the shortest.
+    /// Notes a successful request. The next wait is then the shortest wait.
     pub fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
-    /// Decides what follows `error`. Pauses `limiter` where the vendor asks for a pause (`Retry-After`),
-    /// and where it limits the rate (429). The caller limits the number of retries.
+    /// Decides about a retry after `error`. Pauses `limiter` if the vendor asks for a pause (`Retry-After`) or
+    /// limits the rate (429). The caller limits the number of retries.
     pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
         let is_limited = error.kind == ErrorKind::RateLimited;
-        // Requests that were in flight together are refused together: they are one failure.
+        // Several requests in flight are often refused together. They count as one failure.
         let is_known = is_limited && limiter.pause().is_some();
         if error.kind == ErrorKind::NotFound {
-            // The API works; only this endpoint is gone.
+            // The API works, and only this endpoint no longer exists.
             self.succeeded();
         } else if !is_known {
             self.failures.fetch_add(1, Ordering::Relaxed);
@@ -71,8 +71,8 @@ impl RetryPolicy {
     }
 }
 
-/// The wait before attempt `retry` (1 is the first repetition). It doubles from half a second to thirty,
-/// and `chance` (0 to 1) spreads its upper half, so that many clients do not return at once.
+/// The wait before retry number `retry`, from 1. It doubles from half a second up to thirty seconds. `chance`
+/// (0 to 1) varies its upper half, so that clients do not retry at the same time.
 pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
     let doublings = retry.saturating_sub(1).min(16);
     let full = FIRST_BACKOFF

@@ -1,24 +1,24 @@
-//! When the next walk starts: arithmetic over Tokio's instants, without waiting.
+//! Computes the start of the next walk from Tokio's instants, without waiting.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When the walks of one account start.
+/// The schedule of the walks of one account.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
     interval: Duration,
     max_age: Duration,
-    /// A multiple of the interval, which the last successful walk fits in.
+    /// The smallest multiple of the interval that is not shorter than the last successful walk.
     effective: Duration,
     /// The tick that the current or next walk belongs to.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The next walk confirms the last one and starts at this moment.
+    /// The start of a walk that confirms the last walk; `None` if the next walk confirms no walk.
     confirm_at: Option<Instant>,
-    /// How long the last walk took.
+    /// The duration of the last successful walk.
     took: Duration,
-    /// Walks in a row that ended because the credentials were refused.
+    /// The number of successive walks with refused credentials.
     refusals: u32,
 }
 
@@ -37,19 +37,19 @@ impl Schedule {
         }
     }
 
-    /// The smallest multiple of the interval that the last successful walk fits in.
+    /// The smallest multiple of the interval that is not shorter than the last successful walk.
     pub(super) fn effective_interval(&self) -> Duration {
         self.effective
     }
 
-    /// How long a snapshot is shown: at least three effective intervals.
+    /// The maximum age of an exported snapshot: at least three effective intervals.
     pub(super) fn effective_max_age(&self) -> Duration {
         self.max_age.max(self.effective * 3)
     }
 
-    /// When the next walk starts. `chance` (0 to 1) spreads it over a tenth of the interval, so that
-    /// exporters do not send at the same time. A tenth of the interval stays free. Otherwise, a walk that
-    /// nearly fills the interval would last beyond the next tick.
+    /// The start of the next walk. `chance` (0 to 1) delays it by up to a tenth of the interval, so that
+    /// exporters do not send at the same time. The delay leaves a tenth of the interval free. Otherwise, a
+    /// walk that takes nearly the whole interval would last beyond the next tick.
     pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
@@ -58,13 +58,13 @@ impl Schedule {
         start.max(self.not_before.unwrap_or(start))
     }
 
-    /// Whether the credentials were refused, so that a changed token should be tried at once.
+    /// Whether the credentials were refused. Then a changed token should be tried at once.
     pub(super) fn is_backing_off(&self) -> bool {
         self.refusals > 0
     }
 
-    /// A walk begins at `now`. That may be before its tick, where it confirms another walk or tries a new
-    /// token, or after ticks that passed during a pause of the vendor.
+    /// Notes that a walk begins at `now`. A walk that confirms another walk or tries a new token may begin
+    /// before its tick. After a pause of the vendor, a walk may begin after several ticks.
     pub(super) fn begins(&mut self, now: Instant) {
         self.confirm_at = None;
         self.tick = self.tick.min(now);
@@ -73,8 +73,8 @@ impl Schedule {
         }
     }
 
-    /// Moves on after a walk that succeeded at `now` and `took` so long. A walk that must agree with it starts
-    /// at `confirm_at`, whenever its tick is. Returns how many ticks passed while the walk ran.
+    /// Advances the schedule after a walk that succeeded at `now` and had the duration `took`. A confirming
+    /// walk starts at `confirm_at`, independent of the ticks. Returns the number of ticks during the walk.
     pub(super) fn succeeded(
         &mut self,
         now: Instant,
@@ -92,8 +92,8 @@ impl Schedule {
         skipped
     }
 
-    /// Moves on after a walk that failed at `now`, perhaps because the credentials were `refused`. The vendor
-    /// wants no request `not_before` that moment. Returns how many ticks passed while the walk ran.
+    /// Advances the schedule after a walk that failed at `now`. `refused` means that the credentials were
+    /// refused. `not_before` is the end of a pause of the vendor. Returns the number of ticks during the walk.
     pub(super) fn failed(
         &mut self,
         now: Instant,
@@ -118,7 +118,7 @@ impl Schedule {
         ticks_within(now.saturating_duration_since(self.tick), self.effective)
     }
 
-    /// Moves to the first later tick that has not passed.
+    /// Advances to the first later tick that has not passed.
     fn advance(&mut self, now: Instant) {
         self.tick += self.effective;
         while self.tick < now {
@@ -127,7 +127,7 @@ impl Schedule {
     }
 }
 
-/// Whole steps that lie strictly inside `time`.
+/// The number of multiples of `step` that are above zero and below `time`.
 fn ticks_within(time: Duration, step: Duration) -> u64 {
     let nanos = time.as_nanos().saturating_sub(1) / step.as_nanos().max(1);
     u64::try_from(nanos).unwrap_or(u64::MAX)
