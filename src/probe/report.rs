@@ -26,7 +26,7 @@ pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProbeError {
     /// The `reason` label of `vobiz_probe_failure`: one of
-    /// [`PROBE_FAILURE_REASONS`](crate::telemetry::labels::PROBE_FAILURE_REASONS).
+    /// [`PROBE_FAILURE_REASONS`].
     pub(super) reason: &'static str,
     /// The HTTP status; `None` without a response.
     pub(super) status: Option<u16>,
