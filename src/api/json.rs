@@ -9,7 +9,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 /// One JSON value, which borrows from its source text. The value of an absent key is `Null`.
+#[derive(Default)]
 pub(super) enum Json<'a> {
+    #[default]
     Null,
     Bool(bool),
     /// The number as written, because an id may have more digits than a float can hold.
@@ -32,7 +34,7 @@ impl Json<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Json<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     /// Valid JSON gives an error only for text with a lone surrogate.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(input)?.get();

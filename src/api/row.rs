@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{fmt::temporal::DateTimeParser, tz::Offset};
 use serde::{
-    Deserializer as _,
+    Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
 };
 use serde_json::{error::Category, value::RawValue};
@@ -27,6 +27,8 @@ use crate::{
 
 /// A page with this many rows above the requested number is an error. An endless page would fill the memory.
 const EXTRA_ROWS: usize = 10;
+/// The maximum number of stored rows: `api.page_size` is at most 100.
+const MAX_ROWS: usize = 100 + EXTRA_ROWS;
 /// The maximum length of an id, in bytes.
 const MAX_ID: usize = 128;
 /// The maximum length of a stored text, in bytes. The rest of a text is cut off.
@@ -160,26 +162,21 @@ impl From<serde_json::Error> for Rejection {
 /// Reads the body of a list response. The request asked for `limit` rows. The error does not quote the body.
 pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
     let malformed = |message: &str| (ErrorKind::Malformed, message.to_owned());
-    let invalid = |error| malformed(&syntax_error(&error));
-    let envelope = pick(body, &["meta", "objects", "error", "status"]);
-    let [meta, objects, error, status] = envelope.map_err(invalid)?;
-    if is_error_body(&error, &status) {
+    let envelope: Envelope<'_> =
+        serde_json::from_str(body).map_err(|error| malformed(&syntax_error(&error)))?;
+    if is_error_body(&envelope.error, &envelope.status) {
         return Err(malformed("an error where a list was expected"));
     }
-    let Json::Array(objects) = objects else {
+    let Some(Rows(rows)) = envelope.objects else {
         return Err(malformed("`objects` is absent or not a list"));
     };
-    let too_many = limit as usize + EXTRA_ROWS;
-    let mut input = serde_json::Deserializer::from_str(objects);
-    let rows = input.deserialize_seq(RowReader(too_many));
-    let rows = rows.map_err(invalid)?;
-    if rows.len() == too_many {
+    if rows.len() >= limit as usize + EXTRA_ROWS {
         let message = "the page holds far more rows than were asked for";
         return Err((ErrorKind::TooLarge, message.to_owned()));
     }
     Ok(Page {
         rows,
-        total: total(&meta),
+        total: total(&envelope.meta),
         clock_offset: None,
     })
 }
@@ -188,7 +185,7 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
 fn syntax_error(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "the JSON ends too early".to_owned(),
-        Category::Data => "not a JSON object".to_owned(),
+        Category::Data => "not an object with a list `objects`".to_owned(),
         Category::Syntax | Category::Io => {
             let (line, column) = (error.line(), error.column());
             format!("not JSON at line {line}, column {column}")
@@ -201,8 +198,28 @@ fn total(meta: &Json<'_>) -> Option<u64> {
     keys.iter().find_map(|value| value.word()?.parse().ok())
 }
 
-/// Reads the rows of a list, and stores at most this number of rows.
-struct RowReader(usize);
+/// The body of a list response. One pass over the body reads the rows, too.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    meta: Json<'a>,
+    #[serde(borrow, default)]
+    error: Json<'a>,
+    #[serde(borrow, default)]
+    status: Json<'a>,
+    objects: Option<Rows>,
+}
+
+/// The rows of a list, without those beyond [`MAX_ROWS`].
+struct Rows(Vec<Row>);
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_seq(RowReader).map(Self)
+    }
+}
+
+struct RowReader;
 
 impl<'de> Visitor<'de> for RowReader {
     type Value = Vec<Row>;
@@ -214,7 +231,7 @@ impl<'de> Visitor<'de> for RowReader {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut rows = Vec::new();
         while let Some(raw) = list.next_element::<&RawValue>()? {
-            if rows.len() == self.0 {
+            if rows.len() == MAX_ROWS {
                 continue;
             }
             let content = read_endpoint(raw.get());
