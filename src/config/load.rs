@@ -273,7 +273,13 @@ fn unknown_variable(rest: &str, keys: &[Key]) -> String {
         return "unknown variable: it ends too early".to_owned();
     }
     let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
-    let hint = suggestion(&part.to_ascii_uppercase(), names.iter().map(String::as_str));
+    let hint = match suggestion(&part.to_ascii_uppercase(), names.iter().map(String::as_str)) {
+        hint if hint.is_empty() => format!(
+            " (known are {}); two underscores separate keys",
+            names.join(", ")
+        ),
+        hint => hint,
+    };
     let shown = shown_variable(part);
     format!("unknown variable: there is no {shown}{hint}")
 }

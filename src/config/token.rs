@@ -65,7 +65,11 @@ pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
         (None, None) => {
             let keys = ["auth_token", "auth_token_file"];
             let Some(written) = keys.into_iter().find(|key| account.has(key)) else {
-                return account.reject("needs `auth_token_file` or `auth_token`");
+                return account.reject(if account.is_from_environment() {
+                    "needs VOBIZ_AUTH_TOKEN_FILE or VOBIZ_AUTH_TOKEN"
+                } else {
+                    "needs `auth_token_file` or `auth_token`"
+                });
             };
             account.child(written).reject(
                 "is empty or null, but the account needs a token; give it a value (in quotes in \

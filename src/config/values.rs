@@ -43,7 +43,8 @@ impl<'t> Node<'t> {
         let found = labels.iter().zip(all).find(|(label, _)| **label == word);
         found.map(|(_, setting)| *setting).or_else(|| {
             let hint = suggestion(word, labels.iter().copied());
-            self.mismatch(&labels.join(", "), word, &hint)
+            let must_be = format!("one of {}", labels.join(", "));
+            self.mismatch(&must_be, word, &hint)
         })
     }
 

@@ -110,7 +110,16 @@ impl YamlReader<'_> {
             Err(error) => {
                 // The parser's messages name the expected syntax; they never quote the file.
                 let message = format!("is not valid YAML: {}", error.info());
-                self.stop(place(error.marker().line()), message)
+                let line = error.marker().line();
+                // The key before a syntax error need not be the wrong one.
+                self.stop(
+                    Place {
+                        line,
+                        path: "",
+                        depth,
+                    },
+                    message,
+                )
             }
         }
     }

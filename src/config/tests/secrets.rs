@@ -120,7 +120,7 @@ fn no_value_of_an_account_is_shown() {
         ),
         (
             "details: {mode: TOKEN}",
-            "details.mode: must be auto, always, never",
+            "details.mode: must be one of auto, always, never",
         ),
         (
             "metrics: {username: TOKEN}",
@@ -128,11 +128,11 @@ fn no_value_of_an_account_is_shown() {
         ),
         (
             "metrics: {groups: [TOKEN]}",
-            "metrics.groups[0]: must be user_agent, timestamps, permissions, contact",
+            "metrics.groups[0]: must be one of user_agent, timestamps, permissions, contact",
         ),
         (
             "groups: [{name: a, match: {alias: x}, watch: TOKEN}]",
-            "groups[0].watch: must be page, notice, ignore",
+            "groups[0].watch: must be one of page, notice, ignore",
         ),
         (
             "groups: [{name: a, match: {alias: \"(TOKEN\"}}]",
