@@ -12,7 +12,7 @@ use super::{
     error::{self, ClientError, Error},
     json::pick,
     row::{Endpoint, Page, read_endpoint, read_page},
-    transport::Transports,
+    transport::{Http, Transports},
 };
 use crate::{
     clock::Clock,
@@ -37,7 +37,7 @@ const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// Tasks share the client. The token may change while requests are in flight. `Debug` output holds no
 /// credential.
 pub struct Client {
-    http: reqwest::Client,
+    http: Http,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, with exactly this case and the final slash.
     endpoints: Url,
     filter: BTreeMap<String, String>,
@@ -123,8 +123,9 @@ impl Client {
         };
         let Response { body, status, .. } = self.get(Operation::RetrieveEndpoint, url).await?;
         // A body with the id does not prove success, because an error may repeat the id.
-        let is_error = pick(&body, &["error", "status"])
-            .is_ok_and(|[error, status]| error::is_error_body(&error, &status));
+        let is_error = pick(&body, &["error", "status"]).map_or(true, |[error, status]| {
+            error::is_error_body(&error, &status)
+        });
         let message = match read_endpoint(&body) {
             Ok(_) if is_error => "an error where an endpoint was expected",
             Ok(endpoint) if endpoint.id == id => return Ok((endpoint, status)),
@@ -142,26 +143,46 @@ impl Client {
         url.map_or_else(|_| String::new(), |url| format!("GET {url}"))
     }
 
-    /// Makes one attempt to get `url`. Every attempt is counted, whatever its result.
-    async fn get(&self, operation: Operation, url: Url) -> Result<Response, Error> {
+    /// Sends a request. If its connection breaks without a response, sends the request once more on a new
+    /// connection, because the server may have closed an idle connection. Both attempts are counted.
+    async fn send(
+        &self,
+        operation: Operation,
+        url: Url,
+    ) -> Result<(reqwest::Response, Attempt<'_>), Error> {
         let credentials = self.auth_id.clone().zip(self.token.borrow().clone());
         let Some((auth_id, token)) = credentials else {
             let message = "the token is empty or holds characters that a header cannot hold";
             return Err(Error::new(ErrorKind::Auth, None, message));
         };
-        let mut attempt = Attempt {
+        let send = |http: &reqwest::Client| {
+            let request = http.get(url.clone()).timeout(self.request_timeout);
+            let request = request.header(header::USER_AGENT, USER_AGENT);
+            let request = request.header(X_AUTH_ID, auth_id.clone());
+            request.header(X_AUTH_TOKEN, token.clone()).send()
+        };
+        let begin = || Attempt {
             instruments: &self.instruments,
             operation,
             begun: Instant::now(),
             status: None,
         };
-        let request = (self.http.get(url))
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(X_AUTH_ID, auth_id)
-            .header(X_AUTH_TOKEN, token)
-            .timeout(self.request_timeout);
-        let response = request.send().await;
+        let mut attempt = begin();
+        let mut response = send(&self.http.pooled).await;
+        let is_lost = |error: &reqwest::Error| {
+            error.is_request() && !error.is_connect() && !error.is_timeout()
+        };
+        if response.as_ref().is_err_and(is_lost) {
+            attempt = begin();
+            response = send(&self.http.unpooled).await;
+        }
         let response = response.map_err(|error| Error::of_connection(None, &error))?;
+        Ok((response, attempt))
+    }
+
+    /// Gets `url` and reads the whole response.
+    async fn get(&self, operation: Operation, url: Url) -> Result<Response, Error> {
+        let (response, mut attempt) = self.send(operation, url).await?;
         let arrived = self.clock.now();
         let status = response.status().as_u16();
         let date = error::date_header(response.headers(), DATE);

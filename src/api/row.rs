@@ -29,6 +29,7 @@ use crate::{
 const EXTRA_ROWS: usize = 10;
 /// The maximum number of stored rows: `api.page_size` is at most 100.
 const MAX_ROWS: usize = 100 + EXTRA_ROWS;
+const NO_LIST: &str = "not an object with a list `objects`";
 /// The maximum length of an id, in bytes.
 const MAX_ID: usize = 128;
 /// The maximum length of a stored text, in bytes. The rest of a text is cut off.
@@ -167,8 +168,8 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
     if is_error_body(&envelope.error, &envelope.status) {
         return Err(malformed("an error where a list was expected"));
     }
-    let Some(Rows(rows)) = envelope.objects else {
-        return Err(malformed("`objects` is absent or not a list"));
+    let Some(rows) = envelope.objects else {
+        return Err(malformed(NO_LIST));
     };
     if rows.len() >= limit as usize + EXTRA_ROWS {
         let message = "the page holds far more rows than were asked for";
@@ -185,7 +186,7 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
 fn syntax_error(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "the JSON ends too early".to_owned(),
-        Category::Data => "not an object with a list `objects`".to_owned(),
+        Category::Data => NO_LIST.to_owned(),
         Category::Syntax | Category::Io => {
             let (line, column) = (error.line(), error.column());
             format!("not JSON at line {line}, column {column}")
@@ -207,18 +208,15 @@ struct Envelope<'a> {
     error: Json<'a>,
     #[serde(borrow, default)]
     status: Json<'a>,
-    objects: Option<Rows>,
+    #[serde(default, deserialize_with = "read_rows")]
+    objects: Option<Vec<Row>>,
 }
 
-/// The rows of a list, without those beyond [`MAX_ROWS`].
-struct Rows(Vec<Row>);
-
-impl<'de> Deserialize<'de> for Rows {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_seq(RowReader).map(Self)
-    }
+fn read_rows<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Vec<Row>>, D::Error> {
+    input.deserialize_seq(RowReader).map(Some)
 }
 
+/// Reads the rows of a list, and stores at most [`MAX_ROWS`].
 struct RowReader;
 
 impl<'de> Visitor<'de> for RowReader {

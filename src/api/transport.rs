@@ -36,7 +36,15 @@ pub struct Transports {
     /// Replaces [`IDLE_TIMEOUT`] in tests.
     pub(super) idle_timeout: Option<Duration>,
     authorities: Option<Arc<RootCertStore>>,
-    pub(super) made: Vec<(Settings, reqwest::Client)>,
+    pub(super) made: Vec<(Settings, Http)>,
+}
+
+/// The HTTP clients of one or more accounts.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    pub(super) pooled: reqwest::Client,
+    /// Opens a connection for each request.
+    pub(super) unpooled: reqwest::Client,
 }
 
 /// Two accounts share connections if these settings are equal: whether the server is on this machine,
@@ -44,8 +52,8 @@ pub struct Transports {
 type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
 
 impl Transports {
-    /// The HTTP client for these settings. Accounts with equal settings share the client.
-    pub(super) fn http(&mut self, api: &Api) -> Result<reqwest::Client, ClientError> {
+    /// The HTTP clients for these settings. Accounts with equal settings share the clients.
+    pub(super) fn http(&mut self, api: &Api) -> Result<Http, ClientError> {
         let is_local = is_loopback(&api.base_url);
         let settings = (
             is_local,
@@ -61,10 +69,15 @@ impl Transports {
             Some(path) => with_file(authorities, path)?,
             None => Arc::clone(authorities),
         };
-        let idle_timeout = self.idle_timeout.unwrap_or(IDLE_TIMEOUT);
-        let http = builder(api, authorities)?.pool_idle_timeout(idle_timeout);
-        let http = http.build();
-        let http = http.map_err(|error| ClientError::Build(error.without_url()))?;
+        let build = |max_idle, timeout| {
+            let builder = builder(api, Arc::clone(&authorities))?.pool_max_idle_per_host(max_idle);
+            let client = builder.pool_idle_timeout(timeout).build();
+            client.map_err(|error| ClientError::Build(error.without_url()))
+        };
+        let http = Http {
+            pooled: build(usize::MAX, self.idle_timeout.unwrap_or(IDLE_TIMEOUT))?,
+            unpooled: build(0, IDLE_TIMEOUT)?,
+        };
         self.made.push((settings, http.clone()));
         Ok(http)
     }

@@ -9,6 +9,10 @@ use std::{
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixDatagram as StdDatagram},
     },
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +36,8 @@ pub(super) struct Systemd {
     socket: Option<SocketAddr>,
     /// Systemd ends a process that sends no `WATCHDOG=1` for this long.
     watchdog: Option<Duration>,
+    /// Whether the last notification failed. Only the first of several failures is logged.
+    has_failed: Arc<AtomicBool>,
 }
 
 impl Systemd {
@@ -48,6 +54,7 @@ impl Systemd {
         Self {
             socket: value("NOTIFY_SOCKET").and_then(socket_address),
             watchdog: watchdog.map(Duration::from_micros),
+            has_failed: Arc::default(),
         }
     }
 
@@ -95,7 +102,9 @@ impl Systemd {
     pub(super) async fn notify(&self, limit: Duration, text: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = timeout(limit, send(socket, text)).await;
-        if let Err(error) = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        let sent = sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let has_failed = self.has_failed.swap(sent.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (sent, has_failed) {
             tracing::warn!(%error, "cannot notify the service manager at NOTIFY_SOCKET");
         }
     }

@@ -69,25 +69,27 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
         Ok(pem) => pem,
         Err(error) => return node.reject(format!("{name} cannot be read: {error}")),
     };
-    let mut authorities = RootCertStore::empty();
+    let (mut authorities, mut is_usable) = (RootCertStore::empty(), true);
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         let fault = match certificate {
             // The error of the library may quote the file, so the message omits it.
             Err(_) => "its PEM form is broken",
-            Ok(certificate) if is_expired(&certificate) => "it has expired",
+            Ok(certificate) if is_expired(&certificate) => {
+                "it has expired; replace it, or remove it"
+            }
             Ok(certificate) => match authorities.add(certificate) {
                 Ok(()) => continue,
                 Err(_) => "it is damaged",
             },
         };
-        return node.reject(format!(
-            "certificate {number} of {name} cannot be used: {fault}"
-        ));
+        is_usable = false;
+        let message = format!("certificate {number} of {name} cannot be used: {fault}");
+        node.error(message);
     }
-    if authorities.is_empty() {
+    if authorities.is_empty() && is_usable {
         return node.reject(format!("{name} holds no certificate in PEM form"));
     }
-    Some(path)
+    is_usable.then_some(path)
 }
 
 /// Whether `certificate` has expired. The TLS library does not check this for an authority.

@@ -274,10 +274,7 @@ fn unknown_variable(rest: &str, keys: &[Key]) -> String {
     }
     let names: Vec<String> = keys.iter().map(|key| key.0.to_ascii_uppercase()).collect();
     let hint = match suggestion(&part.to_ascii_uppercase(), names.iter().map(String::as_str)) {
-        hint if hint.is_empty() => format!(
-            " (known are {}); two underscores separate keys",
-            names.join(", ")
-        ),
+        hint if hint.is_empty() => format!(" (known are {})", names.join(", ")),
         hint => hint,
     };
     let shown = shown_variable(part);

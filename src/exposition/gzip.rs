@@ -1,7 +1,7 @@
 //! Joins chunks into gzip members, and makes the bodies of responses from members.
 //!
 //! A chunk is compressed once, when its data changes. Joining chunks copies bytes and combines checksums.
-//! A scrape therefore compresses only the counters of the exporter, at most once a second. A scrape is
+//! A scrape compresses only the exporter's own metrics and the HELP and TYPE lines, at most once a second. It is
 //! faster than nginx with a ready file (docs/performance.md).
 
 use std::{iter, mem, sync::Arc};

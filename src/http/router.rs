@@ -26,7 +26,7 @@ use super::{negotiation, pages, settings::Settings};
 use crate::{
     exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
-    telemetry::Instruments,
+    telemetry::{Instruments, labels::Route},
 };
 
 /// The response to a probe; the error is the text of a response with status 400.
@@ -105,39 +105,38 @@ impl Router {
         request: Parts,
         in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
-        // The value of the `handler` label.
         let handler = match request.uri.path() {
             // The telemetry path is compared first, because a configured path has precedence.
-            path if path == self.telemetry_path => "metrics",
-            "/" => "index",
-            "/probe" => "probe",
-            "/-/healthy" | "/healthz" => "healthy",
-            "/-/ready" | "/readyz" => "ready",
-            _ => "other",
+            path if path == self.telemetry_path => Route::Metrics,
+            "/" => Route::Index,
+            "/probe" => Route::Probe,
+            "/-/healthy" | "/healthz" => Route::Healthy,
+            "/-/ready" | "/readyz" => Route::Ready,
+            _ => Route::Other,
         };
         let mut permit = None;
         let mut response = match handler {
-            "other" => text(StatusCode::NOT_FOUND, "not found\n"),
+            Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
             _ if !matches!(request.method, Method::GET | Method::HEAD) => {
                 let response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
                 with(response, ALLOW, "GET, HEAD")
             }
-            "metrics" => self.exposition(&request, None, &mut permit).await,
-            "probe" if self.probe_handler.is_none() => {
+            Route::Metrics => self.exposition(&request, None, &mut permit).await,
+            Route::Probe if self.probe_handler.is_none() => {
                 let reason = "probing is off (see probe.enabled in the configuration)\n";
                 text(StatusCode::NOT_FOUND, reason)
             }
-            "probe" => {
+            Route::Probe => {
                 let probe = self.probe_handler.as_ref();
                 self.exposition(&request, probe, &mut permit).await
             }
-            "healthy" => text(StatusCode::OK, "healthy\n"),
-            "ready" if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
-            "ready" => {
+            Route::Healthy => text(StatusCode::OK, "healthy\n"),
+            Route::Ready if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
+            Route::Ready => {
                 let reason = "not ready: the first walk of some account has not finished\n";
                 text(StatusCode::SERVICE_UNAVAILABLE, reason)
             }
-            _ => self.start_page(),
+            Route::Index => self.start_page(),
         };
         let code = response.status().as_u16();
         self.instruments.http_request(handler, code);

@@ -238,35 +238,24 @@ struct AccountProber<R> {
 }
 
 impl<R: Retrieve> AccountProber<R> {
-    /// Waits for the limits without a deadline, then retrieves the endpoint. It tries once more after a
-    /// network error, because the server may have closed an idle connection.
+    /// Waits for the limits without a deadline, then retrieves the endpoint.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
-        let mut reconnected = false;
-        loop {
-            *lock(&stage) = Stage::Limiter;
-            let permit = self.limiter.acquire(NO_DEADLINE).await;
-            let permit = permit.map_err(|_| paused())?;
-            permit.count(&self.instruments);
-            let sent = Instant::now();
-            *lock(&stage) = Stage::Sent(sent);
-            let result = self.source.retrieve(&id).await;
-            let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.request_ms.store(took, Ordering::Relaxed);
-            let error = match result {
-                Ok(record) => {
-                    self.retry.succeeded();
-                    return Ok(record);
-                }
-                Err(error) => error,
-            };
-            self.retry.decide(&error, &self.limiter);
-            if error.kind != ErrorKind::Network || reconnected {
-                return Err(error.into());
-            }
-            reconnected = true;
+        *lock(&stage) = Stage::Limiter;
+        let permit = self.limiter.acquire(NO_DEADLINE).await;
+        let permit = permit.map_err(|_| paused())?;
+        permit.count(&self.instruments);
+        let sent = Instant::now();
+        *lock(&stage) = Stage::Sent(sent);
+        let result = self.source.retrieve(&id).await;
+        let took = u64::try_from(sent.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.request_ms.store(took, Ordering::Relaxed);
+        match &result {
+            Ok(_) => self.retry.succeeded(),
+            Err(error) => _ = self.retry.decide(error, &self.limiter),
         }
+        Ok(result?)
     }
 
     /// The outcome of the request, or an error if the wait ends before the request.

@@ -14,7 +14,7 @@ use prometheus::{
 
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
-    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, ThrottleCause},
+    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, Route, ThrottleCause},
 };
 use crate::clock::UnixMillis;
 
@@ -113,9 +113,9 @@ impl Instruments {
     }
 
     /// Counts one response of the exporter's HTTP server.
-    pub fn http_request(&self, handler: &'static str, code: u16) {
+    pub fn http_request(&self, handler: Route, code: u16) {
         self.counters[&Metric::ExporterHttpRequests]
-            .with_label_values(&[handler, &code.to_string()])
+            .with_label_values(&[Route::LABELS[handler as usize], &code.to_string()])
             .inc();
     }
 

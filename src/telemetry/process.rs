@@ -3,6 +3,8 @@
 //! The `prometheus` crate has a collector, too, but it counts CPU time in whole seconds and lacks the
 //! limit of virtual memory. On a system without `/proc`, there are no samples.
 
+use std::fs;
+
 use procfs::{
     ProcResult, WithCurrentSystemInfo,
     process::{LimitValue, Process},
@@ -27,7 +29,8 @@ fn read() -> ProcResult<Vec<(Metric, f64)>> {
     let boot_time = procfs::boot_time_secs().ok();
     let start_time = boot_time.map(|boot| boot as f64 + seconds(stat.starttime));
     // One open file is the directory of this process in `/proc`, which is open only for these reads.
-    let open_files = process.fd_count().ok().map(|count| count as f64 - 1.0);
+    let open_files = fs::read_dir("/proc/self/fd").ok();
+    let open_files = open_files.map(|files| files.count() as f64 - 1.0);
     let limit = |soft_limit| match soft_limit {
         LimitValue::Value(limit) => Some(limit as f64),
         LimitValue::Unlimited => None,

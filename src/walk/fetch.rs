@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::{Account, Api, Optional, Poll},
     telemetry::{
-        AccountInstruments, Metric, Operation, RereadReason,
+        AccountInstruments, Metric, Operation,
         labels::{DEADLINE, INCONSISTENT},
     },
 };
@@ -212,11 +212,6 @@ impl<S: Source> PageFetcher<S> {
             with_contacts: account.metrics.groups.contains(&Optional::Contact),
             progress: Mutex::default(),
         }
-    }
-
-    /// Counts a repeated read of a part of the list.
-    pub(super) fn count_reread(&self, reason: RereadReason) {
-        (self.deps.instruments).count(Metric::WalkRereads, &[reason.label()], 1);
     }
 
     /// The number of pages that the walk received, and the number of requests that it sent.

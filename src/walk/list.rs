@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{ErrorKind, Rejection, RowKey},
     snapshot::{EndpointList, Retention, SnapshotBuilder},
-    telemetry::RereadReason,
+    telemetry::{Metric, RereadReason},
 };
 
 /// The maximum number of pages of a list.
@@ -246,7 +246,8 @@ impl<'a, S: Source> Pages<'a, S> {
                 return Ok(None);
             }
             repairs_left -= 1;
-            self.fetcher.count_reread(RereadReason::Anchor);
+            let reason = RereadReason::Anchor.label();
+            (self.fetcher.deps.instruments).count(Metric::WalkRereads, &[reason], 1);
             let Some(bridge) = self.step_back(&linked, onward).await? else {
                 return Ok(None);
             };
@@ -322,7 +323,8 @@ pub(super) async fn read_overlapping<S: Source>(
 /// Reads the list and proves it by its count. Reads it twice if it changes during the first read.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
-        fetcher.count_reread(RereadReason::Count);
+        let reason = RereadReason::Count.label();
+        (fetcher.deps.instruments).count(Metric::WalkRereads, &[reason], 1);
         if let Some(pages) = count(fetcher).await? {
             return Ok(pages);
         }

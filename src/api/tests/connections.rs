@@ -197,10 +197,34 @@ async fn a_server_that_closes_idle_connections_fails_no_request() {
 }
 
 #[tokio::test]
+async fn idle_connections_that_are_lost_without_a_notice_fail_no_request() {
+    // The server resets each of the first eight connections at their second request.
+    let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
+    let server = TestServer::start(move |request| {
+        let mut counts = counts.lock().unwrap();
+        let received = counts.entry(request.connection).or_default();
+        *received += 1;
+        if request.connection < 8 && *received > 1 {
+            Reply::Reset
+        } else {
+            page()
+        }
+    })
+    .await;
+    let subject = subject(&account(&server.base_url()));
+    for _ in 0..2 {
+        let eight = (0..8).map(|_| subject.client.list_page(0, 100));
+        for answer in futures_util::future::join_all(eight).await {
+            answer.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_during_a_request_is_a_network_error() {
     let server = TestServer::start(|_| Reply::Reset).await;
     let subject = subject(&account(&server.base_url()));
     let error = subject.client.list_page(0, 100).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
-    assert_eq!(server.seen().len(), 1, "a caller counts attempts");
+    assert_eq!(server.seen().len(), 2, "once more on a new connection");
 }

@@ -79,7 +79,11 @@ async fn no_error_repeats_text_of_a_response_in_any_spelling() {
                 r#"{"error":"$"}"#,
                 "an error where a list was expected",
             ),
-            ("200 X", r#"{"$":"$"}"#, "`objects` is absent or not a list"),
+            (
+                "200 X",
+                r#"{"$":"$"}"#,
+                "not an object with a list `objects`",
+            ),
         ] {
             let body = body.replace('$', spelled);
             let error = error_of(response(status, &[&id, &location], &body)).await;
@@ -200,8 +204,11 @@ async fn a_success_without_a_list_is_malformed() {
             r#"{"error":"boom","objects":[]}"#,
             "an error where a list was expected",
         ),
-        (r#"{"message":"boom"}"#, "`objects` is absent or not a list"),
-        (r#"{"objects":null}"#, "`objects` is absent or not a list"),
+        (
+            r#"{"message":"boom"}"#,
+            "not an object with a list `objects`",
+        ),
+        (r#"{"objects":null}"#, "not an object with a list `objects`"),
     ] {
         let error = error_of(response("200 OK", &[], body)).await;
         assert_eq!(

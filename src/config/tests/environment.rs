@@ -151,7 +151,7 @@ environment variable VOBIZ_EXPORTER__API__page_size: unknown variable: there is 
 environment variable VOBIZ_EXPORTER__API: is not one value; name a key below api
 environment variable VOBIZ_EXPORTER__API__PAGE_SIZE__X: unknown variable: there is no key below api.page_size
 environment variable VOBIZ_EXPORTER__ACCOUNTS__7__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
-environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__LIMIT: unknown variable: there is no LIMIT (known are USERNAME__CONTAINS, USERNAME__EXACT, USERNAME__STARTSWITH, ALIAS__CONTAINS, ALIAS__EXACT, APPLICATION_ID__EXACT, APPLICATION_ID__ISNULL, SUB_ACCOUNT); two underscores separate keys
+environment variable VOBIZ_EXPORTER__ACCOUNTS__0__FILTER__LIMIT: unknown variable: there is no LIMIT (known are USERNAME__CONTAINS, USERNAME__EXACT, USERNAME__STARTSWITH, ALIAS__CONTAINS, ALIAS__EXACT, APPLICATION_ID__EXACT, APPLICATION_ID__ISNULL, SUB_ACCOUNT)
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__API__MAX_CONCURRENT_REQUESTS: counts for the whole process; set it in `api` at the top level
 environment variable VOBIZ_EXPORTER__ACCOUNTS__00__NAME: unknown variable: accounts has 1 items, numbered from 0; the environment cannot add one
 environment variable VOBIZ_EXPORTER__ACCOUNTS__0__APPLICATIONS__: such an id can only be written in the file

@@ -117,7 +117,7 @@ fn accounts() -> (Vec<AccountState>, Instruments) {
         .account("down")
         .count(Metric::WalkFailures, &["auth"], 1);
     instruments.config_loaded(at(-10));
-    instruments.http_request("metrics", 200);
+    instruments.http_request(crate::telemetry::labels::Route::Metrics, 200);
     let states = vec![rich(), fresh("new"), failed(&fresh("down"), "auth")];
     (states, instruments)
 }

@@ -30,8 +30,8 @@ struct FakeApi {
     requests: AtomicUsize,
     takes: Mutex<Duration>,
     error: Mutex<Option<Error>>,
-    /// The number of requests that fail because the server had closed the idle connection.
-    stale: AtomicUsize,
+    /// The number of further requests that fail with a network error.
+    failing: AtomicUsize,
     panics: AtomicBool,
 }
 
@@ -41,9 +41,9 @@ impl Retrieve for FakeApi {
         let takes = *self.takes.lock().unwrap();
         sleep(takes).await;
         assert!(!self.panics.load(Ordering::Relaxed), "a panic, on purpose");
-        let stale = self.stale.load(Ordering::Relaxed);
-        if stale > 0 {
-            self.stale.store(stale - 1, Ordering::Relaxed);
+        let failing = self.failing.load(Ordering::Relaxed);
+        if failing > 0 {
+            self.failing.store(failing - 1, Ordering::Relaxed);
             return Err(error(ErrorKind::Network, 0, None));
         }
         match self.error.lock().unwrap().clone() {

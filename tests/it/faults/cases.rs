@@ -143,7 +143,7 @@ fn transport() -> Vec<Case> {
         case("stall", Down("timeout"), effect(Effect::StallAfter(100))),
         case("reset", Down("network"), effect(Effect::Reset)),
         // The connection was idle, so the exporter sends the request again at once.
-        case("reset-once", Retried, [Fault::new(Effect::Reset).once()]),
+        case("reset-once", Unaffected, [Fault::new(Effect::Reset).once()]),
         case(
             "reset-midway",
             Down("network"),
