@@ -64,7 +64,7 @@ const EARLIEST_LOGIN: i64 = 600;
 const SECOND_DEVICE: &str = "LinphoneiOS/5.2.3 (iPhone 15)";
 /// The maximum time between the expiry of a registration and its removal, in seconds.
 const EXPIRY_DELAY: i64 = 15;
-/// For an endpoint that is always on, one renewal in this many fails.
+/// An endpoint that is always on fails one of this number of renewals, on average.
 const FAILURE_RATE: u32 = 400;
 
 impl Simulation {

@@ -23,7 +23,7 @@ const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", status.map(|status| format!(" (status {status})")).unwrap_or_default())]
 pub struct Error {
-    /// The kind, from a closed set. It may be the value of a label.
+    /// The kind, from a fixed list, so it is safe to use as the value of a label.
     pub kind: ErrorKind,
     /// The HTTP status; `None` without a response.
     pub status: Option<u16>,

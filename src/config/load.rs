@@ -281,8 +281,8 @@ fn unknown_variable(rest: &str, keys: &[Key]) -> String {
     format!("unknown variable: there is no {shown}{hint}")
 }
 
-/// Reports variables of this program with invalid UTF-8, and warns of misspelt names. Otherwise the setting
-/// would have no effect, without any message.
+/// Reports each `VOBIZ_` variable that is not UTF-8, and warns of each probably misspelt name. Without this
+/// check, such a variable would be ignored silently.
 fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
     let mut known = variable_names(&ROOT, PREFIX.trim_end_matches('_'));
     known.extend(ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()));

@@ -1,4 +1,4 @@
-//! The finished bytes for scrapes, which are kept until an account changes.
+//! The rendered responses for scrapes. They are reused until the state of an account changes.
 
 use std::{
     collections::BTreeMap,

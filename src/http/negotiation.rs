@@ -14,7 +14,7 @@ use crate::exposition::{Encoding, Format};
 /// name and version 1.0.0. If two weights are equal, the format that is named first is chosen.
 pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     let (mut open_metrics, mut escaping) = ((0.0, 0), None);
-    // The most specific range that matches text defines its weight and its position.
+    // The weight and the position of the text format are those of the most specific range that matches it.
     let (mut text, mut text_specificity) = ((0.0, 0), 0);
     for (position, element) in elements(headers, &ACCEPT).enumerate() {
         let specificity = match (&*element.name, element.version) {

@@ -4,7 +4,7 @@
 //!
 //! 1. [`Prober::probe`] reads the parameters and the scrape timeout.
 //! 2. Simultaneous probes of one endpoint share one `InFlight` request. The request waits for the
-//!    account's share, then for the rate limiter that walks use. Then the request is sent.
+//!    rate limiter of the account's probes, then for the rate limiter that walks use. Then the request is sent.
 //! 3. Each probe waits until its own deadline. Without a result, the probe reports the reason.
 //! 4. `report` turns the result into samples, or into text for a person.
 

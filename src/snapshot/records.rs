@@ -246,7 +246,7 @@ impl Record {
         }
     }
 
-    /// The retained form of the record, after a walk that did not find it and ended `passed` later.
+    /// The record as retained by a walk that did not find it, and that ended `passed` after the walk before.
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {

@@ -1,4 +1,4 @@
-//! Decides which walks are published only after a second walk that agrees.
+//! Decides whether a walk is published at once, or only after a second walk that agrees.
 //!
 //! A faulty API may show an empty list, or every endpoint unregistered, for some seconds. So a walk that
 //! changes more than `poll.flip_share` of the endpoints waits for a later walk, and the published snapshot
@@ -17,7 +17,7 @@ use crate::{
 const LEAST_DELAY: Duration = Duration::from_secs(10);
 /// A confirming walk also waits for at least the poll interval divided by this number.
 const INTERVAL_PARTS: u32 = 4;
-/// The minimum size of a snapshot for a check of the changed share.
+/// A change of a snapshot with fewer endpoints than this is never large.
 const FEWEST_ENDPOINTS: u64 = 2;
 
 /// Decides whether a walk is published.

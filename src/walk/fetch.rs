@@ -279,7 +279,7 @@ impl<S: Source> PageFetcher<S> {
         Ok(permit)
     }
 
-    /// Awaits `work` for an active page, until the walk reaches one of its limits.
+    /// Awaits `work` of an active page. An error if the walk reaches one of its limits first.
     async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {

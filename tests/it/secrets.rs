@@ -30,7 +30,7 @@ const SPELLINGS: [(&str, &str, &str); 6] = [
     ("apart", "X Y Z Z Y - t o k e n", "X Y Z"),
 ];
 const PASSWORD: &str = "XYZZY-password";
-/// The start of `user:XYZZY-password` in the Base64 form of the proxy header.
+/// The first characters of the Base64 form of `user:XYZZY-password`, as the proxy header has it.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
 
 /// Responses of proxies that refuse. The second status does not show that it comes from a proxy.

@@ -83,7 +83,7 @@ fn edit(churn: Churn, gone: Deleted) -> impl FnMut(&mut Vec<Endpoint>) + Send + 
     }
 }
 
-/// The same edits, and before each response new values of up to `churn.size` rows.
+/// Like `edit`, but also changes values of up to `churn.size` rows before each response.
 fn edit_values(churn: Churn) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static {
     let mut edit = edit(churn, Deleted::default());
     let mut rng = Rng::with_seed(churn.seed);

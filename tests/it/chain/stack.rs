@@ -59,7 +59,7 @@ impl Stack {
     }
 }
 
-/// Writes the target file of Prometheus, as service discovery does.
+/// Replaces the target file that Prometheus reads, as a discovery tool does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");
