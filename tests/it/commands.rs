@@ -377,7 +377,7 @@ async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_c
             assert_eq!(get(&address, path).await.status, 200, "{path}");
         }
         assert_eq!(get(&address, "/metrics").await.status, 503);
-        // A scrape that ends makes room for another one.
+        // The end of a scrape frees its permit for another scrape.
         assert_eq!(stalled.remove(0).finish().await.status, 200);
         until("a permit is free", || async {
             (get(&address, "/metrics").await.status == 200).then_some(())

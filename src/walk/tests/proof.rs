@@ -109,7 +109,7 @@ async fn not_served(
 ) -> Vec<String> {
     list.state().clamp = clamp;
     for row in &mut list.state().rows {
-        row.alias = Some(format!("Room {}", row.id));
+        row.alias = Some(format!("Desk {}", row.id));
     }
     let fetcher = fetcher(&list, page_size, concurrency);
     let Ok(Some(first)) = list::read_overlapping(&fetcher).await else {
