@@ -49,7 +49,12 @@ async fn names_cannot_forge_a_line_of_the_log_or_a_metric() {
             (log.matches("lost its registration").count() == 3).then_some(())
         })
         .await;
-        let page = get(&address, "/metrics").await.text();
+        // The loss is logged before the scrape shows it. Until then, old data may be withdrawn.
+        let page = until("the endpoints in a scrape", || async {
+            let page = get(&address, "/metrics").await.text();
+            page.contains("\nvobiz_endpoint_info{").then_some(page)
+        })
+        .await;
         let families = Family::read(&page);
         assert!(families.iter().all(|family| family.name != "vobiz_forged"));
         let info = families
