@@ -16,9 +16,6 @@ use rustls::CertificateError;
 use super::json::{Json, pick};
 use crate::{clock::UnixMillis, telemetry::ErrorKind};
 
-/// The longest accepted wait, in seconds. A longer wait is reduced to this value.
-const MAX_WAIT: f64 = 30.0 * 24.0 * 3600.0;
-
 /// The reason why a request gave no page or record. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", status.map(|status| format!(" (status {status})")).unwrap_or_default())]
@@ -31,16 +28,6 @@ pub struct Error {
     pub message: String,
     /// The time that the API asks the client to wait before the next request.
     pub retry_after: Option<Duration>,
-}
-
-impl ErrorKind {
-    /// Whether the same request may succeed later, as after 408, 429, 5xx and network errors.
-    pub fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited | Self::Timeout | Self::Network | Self::ServerError
-        )
-    }
 }
 
 impl Error {
@@ -153,7 +140,7 @@ fn retry_after_in_body(body: &str) -> Option<Duration> {
 
 /// The wait of this number of seconds; `None` unless the number is above zero.
 fn wait(seconds: f64) -> Option<Duration> {
-    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MAX_WAIT)))
+    (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// Whether the values of `error` and `status` in a body report an error. Empty values do not.

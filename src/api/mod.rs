@@ -2,19 +2,22 @@
 //!
 //! No other module reads the JSON of the API. An unreadable row is counted and does not affect other rows.
 //! Unknown keys are ignored. Ids are text. Secrets in rows are never stored. [`Client`] makes exactly one
-//! attempt per call. The caller decides about further attempts.
+//! attempt per call. [`RateLimiter`] decides when a request may start, and [`RetryPolicy`] whether it is
+//! repeated.
 
 mod client;
 mod error;
 mod json;
+mod rate_limit;
+mod retry;
 mod row;
 #[cfg(test)]
 mod tests;
-mod transport;
 
-pub use client::Client;
+pub use client::{Client, Transports};
 pub use error::{ClientError, Error};
+pub use rate_limit::{Paused, Permit, RateLimiter, RateLimiters};
+pub use retry::{Retry, RetryPolicy};
 pub use row::{Application, Endpoint, Fields, Page, Row, RowKey};
-pub use transport::Transports;
 
 pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

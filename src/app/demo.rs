@@ -5,19 +5,16 @@ use std::io::Write;
 
 use jiff::Timestamp;
 use url::Url;
-use vobiz_simulator::{DEMO_ACCOUNTS, Login, Options, Pace, SimulateArgs, Vendor, World};
+use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, SimulateArgs, Vendor, World};
 
 use super::{ExitError, serve::Exporter};
 use crate::{
     cli::{DemoArgs, ListenAddress},
     clock::Clock,
-    config::{self, Account, ApiToken, Config, Group, GroupMatch, Pattern, Watch},
+    config::{self, Config},
     http,
     shutdown::CancellationToken,
 };
-
-/// The names of the demo accounts. The first account has more endpoints.
-const DEMO_NAMES: [&str; 2] = ["main", "branch"];
 
 /// Starts the simulated API on a free port, and an exporter that polls the API.
 pub(super) async fn demo(
@@ -48,7 +45,10 @@ pub(super) async fn demo(
         writeln!(out, "  {origin}/  status of all accounts")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;
         if let Some(id) = &first {
-            let query = format!("account={}&endpoint_id={id}&debug=true", DEMO_NAMES[0]);
+            let query = format!(
+                "account={}&endpoint_id={id}&debug=true",
+                config.accounts[0].name
+            );
             writeln!(out, "  {origin}/probe?{query}  probe of one endpoint")?;
         }
     }
@@ -58,48 +58,18 @@ pub(super) async fn demo(
     Ok(())
 }
 
-/// A configuration of both demo accounts, which differ in name and credentials.
+/// The configuration of the demo, with the address and the credentials of the simulated API.
 fn demo_config(base_url: &Url) -> Result<Config, ExitError> {
-    let variables = [
-        ("VOBIZ_AUTH_ID", DEMO_ACCOUNTS[0].auth_id),
-        ("VOBIZ_AUTH_TOKEN", DEMO_ACCOUNTS[0].token),
-        ("VOBIZ_EXPORTER__API__BASE_URL", base_url.as_str()),
-        ("VOBIZ_EXPORTER__POLL__INTERVAL", "15s"),
-        ("VOBIZ_EXPORTER__PROBE__ENABLED", "true"),
-    ];
-    let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut config = config::load(None, &environment)?.config;
-    let account = |(name, login): (&str, Login)| Account {
-        name: name.to_owned(),
-        auth_id: login.auth_id.to_owned(),
-        token: ApiToken::Inline(login.token.into()),
-        groups: demo_groups(),
-        ..config.accounts[0].clone()
-    };
-    let logins = DEMO_NAMES.into_iter().zip(DEMO_ACCOUNTS);
-    config.accounts = logins.map(account).collect();
-    Ok(config)
-}
-
-fn demo_groups() -> Vec<Group> {
-    let pattern = |text: &str| Pattern::new(text).expect("a constant pattern is valid");
-    let group = |name: &str, username: Option<&str>, alias: Option<&str>, watch| Group {
-        name: name.to_owned(),
-        matches: GroupMatch {
-            username: username.map(pattern),
-            alias: alias.map(pattern),
-            ..GroupMatch::default()
-        },
-        watch,
-    };
-    let reception = Some("(Reception|Front Desk).*");
-    vec![
-        group("reception", None, reception, Watch::Page),
-        group("webrtc", Some("web_.*"), None, Watch::Ignore),
-        group("spare", None, Some("Spare.*"), Watch::Ignore),
-        group("bangalore", None, Some("BLR-.*"), Watch::Notice),
-        group("delhi", None, Some("DEL-.*"), Watch::Notice),
-    ]
+    let mut variables = vec![("API__BASE_URL".to_owned(), base_url.to_string())];
+    for (index, login) in DEMO_ACCOUNTS.iter().enumerate() {
+        let account = format!("ACCOUNTS__{index}");
+        variables.push((format!("{account}__AUTH_ID"), login.auth_id.to_owned()));
+        variables.push((format!("{account}__AUTH_TOKEN"), login.token.to_owned()));
+    }
+    for (name, _) in &mut variables {
+        name.insert_str(0, "VOBIZ_EXPORTER__");
+    }
+    Ok(config::load_yaml(include_str!("demo.yaml"), &variables)?.config)
 }
 
 /// Serves the simulated API until `shutdown`, and prints an exporter configuration for this API.

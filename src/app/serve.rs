@@ -10,7 +10,7 @@ use super::{
     systemd::{SEND_TIMEOUT, Systemd},
 };
 use crate::{
-    api::{Client, Transports},
+    api::{Client, RateLimiters, Transports},
     cli::{ServeArgs, WebArgs},
     clock::Clock,
     config::{self, Config},
@@ -20,7 +20,7 @@ use crate::{
     shutdown::CancellationToken,
     snapshot::Reader,
     telemetry::Instruments,
-    walk::{Poller, PollerDeps, RateLimiters},
+    walk::{Poller, PollerDeps},
 };
 
 /// Maximum time between the first walks of two successive accounts.

@@ -2,24 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use config::ValueKind;
 use serde::Serialize;
 use serde_json::json;
 use url::Url;
 
 use super::{
     error::Diagnostics,
-    files::is_header_word,
+    groups::{Group, Patterns, groups},
     keys::{Node, Section},
-    pattern::{Pattern, Patterns},
     settings::{self, Api, DetailMode, Details, Metrics, Poll, Probe},
     token::{self, ApiToken},
-    values::whole,
+    values::{Names, is_header_word, unique_name, whole},
 };
-pub use crate::telemetry::labels::Watch;
-
-/// The maximum number of groups. A snapshot stores the number of a group in two bytes.
-const MAX_GROUPS: usize = 1000;
 
 /// The validated configuration of the process.
 #[derive(Debug, Clone)]
@@ -57,35 +51,6 @@ pub struct Account {
     pub groups: Vec<Group>,
     /// `accounts[].applications`: names of applications by id, for rows that have only the id.
     pub applications: BTreeMap<String, String>,
-}
-
-/// A group of endpoints, defined by the operator.
-#[derive(Debug, Clone, Serialize)]
-pub struct Group {
-    /// The `group` label.
-    pub name: String,
-    /// Expressions for the fields of an endpoint. Every expression that is given must match.
-    #[serde(rename = "match")]
-    pub matches: GroupMatch,
-    /// How important the group is.
-    pub watch: Watch,
-}
-
-/// Expressions that must match whole fields. `None` matches every field. At least one expression is given.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct GroupMatch {
-    /// The expression for the alias of the endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alias: Option<Pattern>,
-    /// The expression for the username of the endpoint.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<Pattern>,
-    /// The expression for the id of the application; the id is "" without an application.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub application_id: Option<Pattern>,
-    /// The expression for the sub-account, which is "" for the main account.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sub_account: Option<Pattern>,
 }
 
 impl Config {
@@ -165,9 +130,6 @@ struct AccountReader<'t> {
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 
-/// Names of accounts or groups, each with the path of its owner.
-type Names<'t> = HashMap<&'t str, String>;
-
 impl<'t> AccountReader<'t> {
     fn account(&mut self, node: &Node<'t>, root: &Node<'t>) -> Option<Account> {
         let needs = "needs a `name`: it is the `account` label of every series";
@@ -210,22 +172,6 @@ impl<'t> AccountReader<'t> {
     }
 }
 
-/// The `name` of `owner`. Reports an error with `hint` if `names` already has the name.
-fn unique_name<'t>(
-    owner: &Node<'t>,
-    needs: &str,
-    names: &mut Names<'t>,
-    hint: &str,
-) -> Option<String> {
-    let node = owner.required("name", needs)?;
-    let name = valid_name(&node)?;
-    match names.get(name) {
-        Some(first) => node.error(format!("is also the name of {first}; {hint}")),
-        None => _ = names.insert(name, owner.path.clone()),
-    }
-    Some(name.to_owned())
-}
-
 fn auth_id(account: &Node<'_>) -> Option<String> {
     let node = account.required("auth_id", "needs an `auth_id`, such as MA_XXXXXXXX")?;
     let auth_id = node.text()?;
@@ -261,75 +207,4 @@ fn applications(node: &Node<'_>) -> BTreeMap<String, String> {
         _ => Some((id.to_owned(), value.text()?.to_owned())),
     };
     node.entries().into_iter().filter_map(read).collect()
-}
-
-/// A name that becomes the value of a label.
-fn valid_name<'t>(node: &Node<'t>) -> Option<&'t str> {
-    let name = node.text()?;
-    let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
-    if name.trim() != name || name.len() > 128 || name.contains(is_odd) {
-        return node.reject(
-            "must be one line of at most 128 bytes, without white space at its ends and without \
-             bidirectional control characters",
-        );
-    }
-    Some(name)
-}
-
-/// Whether `c` reorders the text of its line. Such characters can make two names look alike.
-fn is_bidirectional_control(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// The valid groups of `account`, in order.
-fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
-    let nodes = account.tables("groups");
-    if nodes.len() > MAX_GROUPS {
-        let list = account.child("groups");
-        list.error(format!("more than {MAX_GROUPS} groups"));
-    }
-    let mut names = Names::new();
-    let read = |node: &Node<'t>| {
-        let needs = "needs a `name`: it is the value of the `group` label";
-        let hint = "one `match` can hold several expressions, and `a|b` matches either";
-        let name = unique_name(node, needs, &mut names, hint);
-        let matches = matches(&node.child("match"), patterns);
-        let watch = node.get("watch").map_or(Some(Watch::default()), |value| {
-            value.find(value.text()?, Watch::LABELS, &Watch::ALL)
-        });
-        Some(Group {
-            name: name?,
-            matches: matches?,
-            watch: watch?,
-        })
-    };
-    nodes.iter().filter_map(read).collect()
-}
-
-fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
-    if node.entries().is_empty() {
-        return node.reject(
-            "must hold at least one of alias, username, application_id, sub_account; \
-             `alias: \".*\"` matches every endpoint",
-        );
-    }
-    let errors = node.diagnostics.error_count();
-    let mut expression = |key| pattern(&node.get(key)?, patterns);
-    let matches = GroupMatch {
-        alias: expression("alias"),
-        username: expression("username"),
-        application_id: expression("application_id"),
-        sub_account: expression("sub_account"),
-    };
-    (node.diagnostics.error_count() == errors).then_some(matches)
-}
-
-fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
-    let text = match node.kind() {
-        // An empty expression is valid. It matches endpoints without an application, for example.
-        ValueKind::String(text) => text,
-        _ => node.text()?,
-    };
-    let compiled = patterns.compile(text);
-    compiled.unwrap_or_else(|error| node.reject(error))
 }

@@ -13,8 +13,6 @@ const MAX_SHOWN: usize = 100;
 pub(super) const HIDDEN: &str = "…";
 /// The maximum number of characters that messages show of a value.
 const VALUE_CHARS: usize = 60;
-/// The number of characters that are compared with known words. Comparison takes quadratic time.
-const COMPARED_CHARS: usize = 64;
 /// The beginning of the place of a value from the environment.
 pub(super) const VARIABLE: &str = "environment variable ";
 /// Replaces the name of a file that messages do not show.
@@ -188,29 +186,9 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", short.escape_debug())
 }
 
-/// `; did you mean ...?` if a name in `known` is similar to `word`; otherwise empty.
-pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    let word: String = word.chars().take(COMPARED_CHARS).collect();
-    let nearest = (known.into_iter())
-        .map(|known| (strsim::levenshtein(&word, known), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-        .min();
-    nearest.map_or_else(String::new, |(_, known)| {
-        format!("; did you mean `{known}`?")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_key_is_suggested_and_a_far_one_is_not() {
-        let known = ["interval", "max_age", "deadline"];
-        assert_eq!(suggestion("intervall", known), "; did you mean `interval`?");
-        assert_eq!(suggestion("maxage", known), "; did you mean `max_age`?");
-        assert_eq!(suggestion("colour", known), "");
-    }
 
     #[test]
     fn an_error_is_one_line() {

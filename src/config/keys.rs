@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use config::{Value, ValueKind};
 
-use super::error::{Diagnostics, HIDDEN, VARIABLE, plain_part, suggestion};
+use super::error::{Diagnostics, HIDDEN, VARIABLE, plain_part};
 
 /// The form of a key's value.
 #[derive(Debug)]
@@ -173,6 +173,21 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
         }
     };
     format!("unknown key \"{shown}\"{hint}")
+}
+
+/// The number of characters that are compared with known words. Comparison takes quadratic time.
+const COMPARED_CHARS: usize = 64;
+
+/// `; did you mean ...?` if a name in `known` is similar to `word`; otherwise empty.
+pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let word: String = word.chars().take(COMPARED_CHARS).collect();
+    let nearest = (known.into_iter())
+        .map(|known| (strsim::levenshtein(&word, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
+        .min();
+    nearest.map_or_else(String::new, |(_, known)| {
+        format!("; did you mean `{known}`?")
+    })
 }
 
 /// The maximum length of a shown key that mixes letters and digits. A longer key may be a token.
@@ -377,5 +392,18 @@ impl<'t> Section<'t> {
     /// Returns `settings` if every value that was read is valid.
     pub(super) fn valid<T>(&self, settings: T) -> Option<T> {
         Some(settings).filter(|_| !self.is_invalid.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suggestion;
+
+    #[test]
+    fn the_nearest_key_is_suggested_and_a_far_one_is_not() {
+        let known = ["interval", "max_age", "deadline"];
+        assert_eq!(suggestion("intervall", known), "; did you mean `interval`?");
+        assert_eq!(suggestion("maxage", known), "; did you mean `max_age`?");
+        assert_eq!(suggestion("colour", known), "");
     }
 }

@@ -7,20 +7,21 @@
 //! [`load()`] reads the configuration; [`TokenFile`] reads a token again before each walk.
 
 mod account;
+mod ca_file;
+mod environment;
 mod error;
-mod files;
+mod groups;
 mod keys;
 mod load;
-mod pattern;
 mod settings;
 mod token;
 mod values;
 mod yaml_toml;
 
-pub use account::{Account, Config, Group, GroupMatch, Watch};
+pub use account::{Account, Config};
 pub use error::{ConfigError, Errors};
-pub use load::{Loaded, load, load_without_secrets};
-pub use pattern::Pattern;
+pub use groups::{Group, GroupMatch, Pattern, Watch, first_match};
+pub use load::{Loaded, load, load_without_secrets, load_yaml};
 pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, is_loopback};
 pub use token::{ApiToken, TokenFile, TokenFileError};
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use url::{Host, Url};
 
 use super::{
-    files::ca_file,
+    ca_file::ca_file,
     keys::{Node, Section},
     values::{duration, format_duration, number, size, whole, write_duration},
 };

@@ -11,8 +11,8 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     error::{UNNAMED_FILE, shown_file},
-    files::{is_header_word, read_regular},
     keys::Node,
+    values::{is_header_word, read_regular},
 };
 
 /// The maximum size of a token file, in bytes. A token is the value of a header.

@@ -1,6 +1,15 @@
 //! Converts the values of a configuration to types. An error says what the value must be.
 
-use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    fs::{self, File},
+    io::{self, Read},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use config::ValueKind;
@@ -8,8 +17,8 @@ use jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrinter};
 use serde::Serializer;
 
 use super::{
-    error::{quoted, suggestion},
-    keys::Node,
+    error::quoted,
+    keys::{Node, suggestion},
 };
 
 impl<'t> Node<'t> {
@@ -160,4 +169,68 @@ pub(super) fn write_duration<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_duration(*duration))
+}
+
+/// Names of accounts or groups, each with the path of its owner.
+pub(super) type Names<'t> = HashMap<&'t str, String>;
+
+/// The `name` of `owner`. Reports an error with `hint` if `names` already has the name.
+pub(super) fn unique_name<'t>(
+    owner: &Node<'t>,
+    needs: &str,
+    names: &mut Names<'t>,
+    hint: &str,
+) -> Option<String> {
+    let node = owner.required("name", needs)?;
+    let name = valid_name(&node)?;
+    match names.get(name) {
+        Some(first) => node.error(format!("is also the name of {first}; {hint}")),
+        None => _ = names.insert(name, owner.path.clone()),
+    }
+    Some(name.to_owned())
+}
+
+/// A name that becomes the value of a label.
+fn valid_name<'t>(node: &Node<'t>) -> Option<&'t str> {
+    let name = node.text()?;
+    let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
+    if name.trim() != name || name.len() > 128 || name.contains(is_odd) {
+        return node.reject(
+            "must be one line of at most 128 bytes, without white space at its ends and without \
+             bidirectional control characters",
+        );
+    }
+    Some(name)
+}
+
+/// Whether `c` reorders the text of its line. Such characters can make two names look alike.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether `text` has only printable ASCII characters and no space, so a header can hold it.
+pub(super) fn is_header_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Reads a regular file. Does not open pipes and devices: opening a pipe waits for its other end, and reading
+/// a device may never end.
+pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.is_file() {
+        read_bounded(path, max_bytes)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
+pub(super) fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(max_bytes + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        let message = format!("it is larger than {}", ByteSize(max_bytes));
+        return Err(io::Error::other(message));
+    }
+    Ok(bytes)
 }

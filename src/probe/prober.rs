@@ -25,11 +25,10 @@ use super::{
     report::{Outcome, ProbeError, Report},
 };
 use crate::{
-    api::{Client, Endpoint, Error, ErrorKind},
+    api::{Client, Endpoint, Error, ErrorKind, RateLimiter, RetryPolicy},
     config::{Account, Config, Metrics},
     exposition::{Encoding, Format},
     telemetry::{AccountInstruments, labels::THROTTLED},
-    walk::{RateLimiter, RetryPolicy},
 };
 
 /// Maximum number of requests in flight within one share, unless the rate of the share is higher. The

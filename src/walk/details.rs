@@ -4,7 +4,7 @@
 //! [`DetailFetcher`] sends the requests within a budget and the account's limiter.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
@@ -18,12 +18,10 @@ use tokio::{
 
 use super::{
     fetch::{PollerDeps, Source},
-    rate_limit::{Permit, RequestBudget, gap_beside},
-    report,
-    retry::{Retry, RetryPolicy},
+    log,
 };
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Fields},
+    api::{Endpoint, Error, ErrorKind, Fields, Permit, Retry, RetryPolicy},
     clock::UnixMillis,
     config::{Account, DetailMode, Optional},
     snapshot::{Detail, Details, EndpointView, Snapshot},
@@ -35,6 +33,10 @@ use crate::{
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Requests that a walk delayed are later sent at twice the rate. Only this much time is made up for, so that
+/// an idle exporter does not send too many requests.
+const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Retrieves the records of one account.
 #[derive(Debug)]
@@ -109,7 +111,7 @@ impl<S: Source> DetailFetcher<S> {
         let round = self.round();
         if round > self.queue.max_age && !self.warned_too_many {
             self.warned_too_many = true;
-            report::too_many_details(&self.account, self.queue.wanted, round);
+            log::too_many_details(&self.account, self.queue.wanted, round);
         }
         details
     }
@@ -231,7 +233,7 @@ impl<S: Source> DetailFetcher<S> {
         }
         if endpoint.rejected != Fields::default() && !self.warned_unreadable {
             self.warned_unreadable = true;
-            report::unreadable(&self.account, &endpoint);
+            log::unreadable(&self.account, &endpoint);
         }
         let mut detail = Detail::new(endpoint, &row, self.with_contact, at.0);
         detail.retrieved = at.1;
@@ -261,6 +263,70 @@ impl<S: Source> DetailFetcher<S> {
             self.queue.snapshot = None;
         }
     }
+}
+
+/// A limit of requests per minute. The requests are evenly spaced, and no minute has more requests.
+#[derive(Debug)]
+pub(super) struct RequestBudget {
+    pub(super) gap: Duration,
+    /// The start of the next request if all requests were evenly spaced.
+    due: Instant,
+    /// The starts of the latest requests, at most `most`.
+    spent: VecDeque<Instant>,
+    most: usize,
+}
+
+impl RequestBudget {
+    /// An unused budget of `per_minute` requests per minute, 0.1 to 6000.
+    pub(super) fn new(per_minute: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "6000 at most, and positive"
+        )]
+        let most = per_minute.ceil() as usize;
+        Self {
+            gap: MINUTE.div_f64(per_minute),
+            due: Instant::now(),
+            spent: VecDeque::new(),
+            most,
+        }
+    }
+
+    /// The earliest start of the next request, which may be in the past.
+    pub(super) fn next(&self) -> Instant {
+        let is_full = self.spent.len() == self.most;
+        let oldest = self.spent.front().filter(|_| is_full);
+        let minute = oldest.map(|oldest| *oldest + MINUTE);
+        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
+        self.due.max(minute.max(spacing).unwrap_or(self.due))
+    }
+
+    /// Notes that a request starts now.
+    pub(super) fn spend(&mut self) {
+        let now = Instant::now();
+        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
+        self.due = self.due.max(earliest) + self.gap;
+        if self.spent.len() == self.most {
+            self.spent.pop_front();
+        }
+        self.spent.push_back(now);
+    }
+}
+
+/// The average time between two detail requests. `budget` and `limiter` are the gaps of both. Walks of the
+/// duration `walk` start every `interval` and use a part of the time. The budget makes up for a part of this
+/// time.
+pub(super) fn gap_beside(
+    budget: Duration,
+    limiter: Duration,
+    walk: Duration,
+    interval: Duration,
+) -> Duration {
+    // The result is never zero, because it is a divisor.
+    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
+    let limiter = limiter.div_f64(left(walk));
+    limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
 }
 
 /// The priority of an endpoint in the queue. The first variant has the highest priority.

@@ -9,12 +9,10 @@ use std::{
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{
-    rate_limit::{Paused, Permit, RateLimiter},
-    retry::{Retry, RetryPolicy},
-};
 use crate::{
-    api::{Client, Endpoint, Error, ErrorKind, Page},
+    api::{
+        Client, Endpoint, Error, ErrorKind, Page, Paused, Permit, RateLimiter, Retry, RetryPolicy,
+    },
     clock::Clock,
     config::{Account, Api, Optional, Poll},
     telemetry::{
@@ -117,14 +115,6 @@ impl WalkError {
         Self::new(
             Reason::Request(ErrorKind::Malformed),
             "a fault of this program broke the walk off (a panic, logged before this)",
-        )
-    }
-
-    /// Whether the vendor refused the credentials. Early retries could then lock the account.
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(
-            self.reason,
-            Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden)
         )
     }
 }

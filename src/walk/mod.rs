@@ -2,25 +2,20 @@
 //!
 //! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one [`Poller`].
 //! `schedule` decides when its next walk starts. `list` reads overlapping pages with a `PageFetcher` and links
-//! the pages by the rules of `overlap`. Each request needs a permit of the account's [`RateLimiter`].
-//! [`RetryPolicy`] decides about retries. `confirm` decides which walks are published only after a later walk
+//! the pages by the rules of `overlap`. `confirm` decides which walks are published only after a later walk
 //! agrees. Between two walks, `details` retrieves single endpoints for values that the list lacks.
 
 mod confirm;
 mod details;
 mod fetch;
 mod list;
+mod log;
 mod overlap;
 mod poller;
-mod rate_limit;
-mod report;
-mod retry;
 mod schedule;
 
 pub use fetch::{PollerDeps, Reason, Source, WalkError};
 pub use poller::Poller;
-pub use rate_limit::{RateLimiter, RateLimiters};
-pub use retry::{Retry, RetryPolicy};
 
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,12 @@ use super::{
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
     list::{self, CompleteList, Shortfalls},
-    report,
+    log,
     schedule::Schedule,
 };
 use crate::{
     api::RowKey,
-    config::{Account, Group, Optional, Pattern, TokenFile},
+    config::{self, Account, Optional, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
         self, AccountState, EndpointView, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts,
@@ -194,10 +194,10 @@ impl<S: Source> Poller<S> {
         let effective = self.schedule.effective_interval();
         if effective > self.warned_interval {
             self.warned_interval = effective;
-            report::slow(&self.account, requests, took, effective);
+            log::slow(&self.account, requests, took, effective);
         }
         if let Some((change, confirm_at)) = unconfirmed {
-            report::unconfirmed(&self.account, change, confirm_at);
+            log::unconfirmed(&self.account, change, confirm_at);
             self.publish_unconfirmed(&list);
             return Ok(());
         }
@@ -230,12 +230,18 @@ impl<S: Source> Poller<S> {
         let before = self.publisher.current();
         let previous = before.snapshot.as_deref();
         let groups = &self.account.groups;
-        let group_of = |endpoint: &EndpointView<'_>| group_of(groups, endpoint);
+        let group_of = |one: &EndpointView<'_>| {
+            let application = one.application.unwrap_or("");
+            config::first_match(
+                groups,
+                [one.alias, one.username, application, one.sub_account],
+            )
+        };
         let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
         let instruments = &self.deps.instruments;
         instruments.registration_changes(changes.lost, changes.gained);
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
-        report::published(&self.account, &snapshot, &changes);
+        log::published(&self.account, &snapshot, &changes);
         let snapshot = Arc::new(snapshot);
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
@@ -274,11 +280,11 @@ impl<S: Source> Poller<S> {
 
     /// Advances the schedule, and logs, counts and publishes the failure.
     fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
-        let (refused, not_before) = (failure.is_refused(), failure.not_before);
-        let skipped = self.schedule.failed(Instant::now(), refused, not_before);
+        let (reason, not_before) = (failure.reason, failure.not_before);
+        let skipped = self.schedule.failed(Instant::now(), reason, not_before);
         (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
-        report::failed(&self.account, failure, pages, took);
-        let reason = failure.reason.label();
+        log::failed(&self.account, failure, pages, took);
+        let reason = reason.label();
         (self.deps.instruments).count(Metric::WalkFailures, &[reason], 1);
         let before = self.publisher.current();
         let interval = self.schedule.effective_interval();
@@ -305,20 +311,6 @@ impl<S: Source> Poller<S> {
         self.deps.instruments.endpoint_changes(0, removed, 0);
         Some(Arc::new(rest))
     }
-}
-
-/// Index of the first group whose patterns all match.
-fn group_of(groups: &[Group], endpoint: &EndpointView<'_>) -> Option<u16> {
-    let fits = |pattern: &Option<Pattern>, text: &str| {
-        (pattern.as_ref()).is_none_or(|pattern| pattern.is_match(text))
-    };
-    let place = groups.iter().position(|Group { matches, .. }| {
-        fits(&matches.alias, endpoint.alias)
-            && fits(&matches.username, endpoint.username)
-            && fits(&matches.application_id, endpoint.application.unwrap_or(""))
-            && fits(&matches.sub_account, endpoint.sub_account)
-    });
-    u16::try_from(place?).ok()
 }
 
 /// The settings of the account for the export of endpoints.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fetch::Reason;
+use crate::api::ErrorKind;
+
 /// The schedule of the walks of one account.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
@@ -92,18 +95,19 @@ impl Schedule {
         skipped
     }
 
-    /// Advances the schedule after a walk that failed at `now`. `refused` means that the credentials were
-    /// refused. `not_before` is the end of a pause of the vendor. Returns the number of ticks during the walk.
+    /// Advances the schedule after a walk that failed at `now`. `not_before` is the end of a pause of the
+    /// vendor. Returns the number of ticks during the walk.
     pub(super) fn failed(
         &mut self,
         now: Instant,
-        refused: bool,
+        reason: Reason,
         not_before: Option<Instant>,
     ) -> u64 {
         let skipped = self.ticks_before(now);
         self.not_before = not_before;
         self.advance(now);
-        if refused {
+        // Frequent attempts with refused credentials could lock the account.
+        if let Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden) = reason {
             self.refusals = self.refusals.saturating_add(1);
             let longest = (self.effective_max_age() / 2).max(self.effective);
             let wait = self.effective.saturating_mul(1 << self.refusals.min(16));
@@ -138,6 +142,7 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+    const REFUSED: Reason = Reason::Request(ErrorKind::Auth);
 
     fn schedule() -> (Schedule, Instant) {
         let start = Instant::now();
@@ -196,7 +201,7 @@ mod tests {
         let waits: Vec<_> = (0..4)
             .map(|_| {
                 let now = schedule.next_start(0.0);
-                schedule.failed(now, true, None);
+                schedule.failed(now, REFUSED, None);
                 (schedule.next_start(0.0) - now).as_secs()
             })
             .collect();
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(schedule.next_start(0.0) - now, MINUTE);
         assert!(start < now);
 
-        schedule.failed(now, true, None);
+        schedule.failed(now, REFUSED, None);
         let repaired = now + Duration::from_secs(5);
         schedule.begins(repaired);
         schedule.succeeded(repaired, Duration::ZERO, None);
@@ -222,10 +227,10 @@ mod tests {
     #[test]
     fn other_failures_keep_the_rhythm_and_a_pause_of_the_vendor_is_kept() {
         let (mut schedule, start) = schedule();
-        schedule.failed(start + Duration::from_secs(1), false, None);
+        schedule.failed(start + Duration::from_secs(1), Reason::Deadline, None);
         assert_eq!(schedule.next_start(0.0), start + MINUTE);
         let pause = start + 5 * MINUTE;
-        schedule.failed(start + MINUTE, false, Some(pause));
+        schedule.failed(start + MINUTE, Reason::Deadline, Some(pause));
         assert_eq!(schedule.next_start(0.0), pause);
         schedule.begins(pause);
         let second = Duration::from_secs(1);
@@ -258,7 +263,7 @@ mod tests {
         schedule.succeeded(start + second, second, confirm_at);
         assert_eq!(schedule.next_start(1.0), start + 16 * second);
         schedule.begins(start + 16 * second);
-        schedule.failed(start + 17 * second, false, None);
+        schedule.failed(start + 17 * second, Reason::Deadline, None);
         assert_eq!(schedule.next_start(0.0), start + 16 * second + MINUTE);
     }
 }

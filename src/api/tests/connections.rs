@@ -95,7 +95,7 @@ fn an_unusable_file_of_authorities_is_named() {
 #[test]
 fn the_authorities_do_not_depend_on_the_operating_system() {
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.len();
-    let built_in = transport::built_in_authorities();
+    let built_in = client::built_in_authorities();
     assert!(bundled > 100 && built_in.len() >= bundled);
 }
 

@@ -155,7 +155,7 @@ async fn retry_after_is_read_in_every_form() {
     ] {
         let error = error_of(response("429 X", &[&format!("Retry-After: {endless}")], "")).await;
         let wait = error.retry_after.unwrap();
-        assert!(wait > day && wait < 100 * day, "{endless} gave {wait:?}");
+        assert!(wait > day, "{endless} gave {wait:?}");
     }
 }
 

@@ -10,6 +10,7 @@ mod documents;
 mod error_responses;
 mod network_errors;
 mod pages;
+mod rate_limit;
 mod requests;
 mod rows;
 mod server;

@@ -16,12 +16,11 @@ use tokio::time::sleep;
 
 use super::{ProbeRequest, ProbeResponse, Prober, Retrieve};
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Field},
+    api::{Endpoint, Error, ErrorKind, Field, RateLimiter},
     clock::UnixMillis,
     config::{self, Config},
     exposition::{Encoding, Format},
     telemetry::Instruments,
-    walk::RateLimiter,
 };
 
 /// A fake API whose responses a test chooses.

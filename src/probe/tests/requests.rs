@@ -10,11 +10,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{FakeApi, error, failed, fixture, settings};
 use crate::{
-    api::ErrorKind,
+    api::{ErrorKind, RateLimiter},
     exposition::{Encoding, Format},
     probe::{ProbeRequest, Prober},
     telemetry::Instruments,
-    walk::RateLimiter,
 };
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, advance, sleep_until};
 
-use crate::walk::rate_limit::{RequestBudget, gap_beside};
+use crate::walk::details::{RequestBudget, gap_beside};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -419,7 +419,7 @@ async fn details_are_pending_while_walks_fail() {
 
 #[tokio::test(start_paused = true)]
 async fn many_accounts_that_share_a_slow_limiter_do_not_spin() {
-    let limiter = std::sync::Arc::new(crate::walk::RateLimiter::new(Some(1.0), 32));
+    let limiter = std::sync::Arc::new(crate::api::RateLimiter::new(Some(1.0), 32));
     let shutdown = crate::shutdown::CancellationToken::new();
     let list = list(100, 0..100);
     let mut lives = Vec::new();

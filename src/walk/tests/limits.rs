@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep};
 
 use super::list::{Fixture, List, account, fault};
 use crate::{
-    api::{Error, ErrorKind},
+    api::{Error, ErrorKind, RateLimiter, RateLimiters},
     config::Account,
     shutdown,
     telemetry::logs::{Captured, Format, Level},
-    walk::{Poller, RateLimiter, RateLimiters},
+    walk::Poller,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -237,7 +237,7 @@ async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
     let mut fixture = Fixture::sharing(&list, account, Arc::clone(&limiter));
     let other = async {
         sleep(SECOND / 10).await;
-        limiter.apply_retry_after(300 * SECOND);
+        limiter.pause_until(Instant::now() + 300 * SECOND);
     };
     let (walk, ()) = tokio::join!(fixture.poller.walk(), other);
     assert_eq!(walk.unwrap_err().reason.label(), "rate_limited");

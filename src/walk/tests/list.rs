@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
-    api::{Endpoint, Error, ErrorKind, Page, Rejection, Row, RowKey},
+    api::{Endpoint, Error, ErrorKind, Page, RateLimiter, Rejection, Row, RowKey},
     clock::{Clock, UnixMillis},
     config::{Account, Api, ApiToken, DetailMode, Details, Metrics, Poll},
     snapshot::Reader,
     telemetry::Instruments,
-    walk::{Poller, PollerDeps, RateLimiter, Source},
+    walk::{Poller, PollerDeps, Source},
 };
 
 /// The wall time at the start of every test.

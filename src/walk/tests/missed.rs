@@ -9,10 +9,9 @@ use super::{
     observe::{SECOND, failing, list, observe, wanting},
 };
 use crate::{
-    api::{Endpoint, Error, ErrorKind},
+    api::{Endpoint, Error, ErrorKind, RateLimiter},
     clock::Clock,
     shutdown,
-    walk::RateLimiter,
 };
 
 /// Runs a poller until `scenario` ends.

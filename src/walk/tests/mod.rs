@@ -10,5 +10,4 @@ mod missed;
 mod observe;
 mod odd;
 mod proof;
-mod rate_limit;
 mod walks;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::list::{Fixture, List, Total, account, endpoint};
-use crate::{shutdown, walk::RateLimiter};
+use crate::{api::RateLimiter, shutdown};
 
 fn shown(fixture: &Fixture) -> (usize, u64, u64) {
     let state = fixture.reader.borrow().clone();

@@ -12,11 +12,11 @@ use proptest::prelude::*;
 
 use super::list::{List, START, Total, account, endpoint};
 use crate::{
-    api::Endpoint,
+    api::{Endpoint, RateLimiter},
     clock::Clock,
     snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
-    walk::{PollerDeps, RateLimiter, fetch::PageFetcher, list},
+    walk::{PollerDeps, fetch::PageFetcher, list},
 };
 
 fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<List> {

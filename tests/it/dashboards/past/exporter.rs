@@ -12,13 +12,13 @@ use tokio::{
     time::advance,
 };
 use vobiz_exporter::{
-    api::{Client, Endpoint, Error, Page, Transports},
+    api::{Client, Endpoint, Error, Page, RateLimiters, Transports},
     clock::Clock,
     config,
     exposition::{DataSource, Encoding, Exposition, Format},
     shutdown::CancellationToken,
     telemetry::Instruments,
-    walk::{Poller, PollerDeps, RateLimiters, Source},
+    walk::{Poller, PollerDeps, Source},
 };
 
 /// One replica. Its tasks end when it is dropped.

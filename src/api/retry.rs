@@ -7,8 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::rate_limit::RateLimiter;
-use crate::api::{Error, ErrorKind};
+use super::{Error, ErrorKind, rate_limit::RateLimiter};
 
 /// The first wait before a retry, without jitter.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
@@ -24,6 +23,16 @@ pub enum Retry {
     AfterPause,
     /// The same request would fail again. Another request of the account may succeed after this wait.
     Never(Duration),
+}
+
+impl ErrorKind {
+    /// Whether the same request may succeed later, as after 408, 429, 5xx and network errors.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited | Self::Timeout | Self::Network | Self::ServerError
+        )
+    }
 }
 
 /// Decides about retries after failed requests.

@@ -1,14 +1,10 @@
-//! Decides when a request may start: the rate limiter, and the budget of details.
+//! Decides when a request may start.
 //!
 //! Each base URL and auth id has one [`RateLimiter`]. No crate gives all of its guarantees: in any T seconds,
 //! at most `rate x T + 1` requests start. A cancelled wait delays no other request. A pause of the vendor
 //! applies to every request. A request that can wait never delays a walk. Tests can pause the clock.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch},
@@ -23,10 +19,6 @@ use crate::{
 
 /// The longest pause. A longer `Retry-After` is reduced to this value, so that no account stops for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-const MINUTE: Duration = Duration::from_secs(60);
-/// Requests that a walk delayed are later sent at twice the rate. Only this much time is made up for, so that
-/// an idle exporter does not send too many requests.
-const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Gives permits for requests, one at a time.
 #[derive(Debug)]
@@ -225,70 +217,6 @@ impl RateLimiter {
         let until = *self.paused_until.borrow();
         (until > Instant::now()).then_some(until)
     }
-}
-
-/// A limit of requests per minute. The requests are evenly spaced, and no minute has more requests.
-#[derive(Debug)]
-pub(super) struct RequestBudget {
-    pub(super) gap: Duration,
-    /// The start of the next request if all requests were evenly spaced.
-    due: Instant,
-    /// The starts of the latest requests, at most `most`.
-    spent: VecDeque<Instant>,
-    most: usize,
-}
-
-impl RequestBudget {
-    /// An unused budget of `per_minute` requests per minute, 0.1 to 6000.
-    pub(super) fn new(per_minute: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "6000 at most, and positive"
-        )]
-        let most = per_minute.ceil() as usize;
-        Self {
-            gap: MINUTE.div_f64(per_minute),
-            due: Instant::now(),
-            spent: VecDeque::new(),
-            most,
-        }
-    }
-
-    /// The earliest start of the next request, which may be in the past.
-    pub(super) fn next(&self) -> Instant {
-        let is_full = self.spent.len() == self.most;
-        let oldest = self.spent.front().filter(|_| is_full);
-        let minute = oldest.map(|oldest| *oldest + MINUTE);
-        let spacing = self.spent.back().map(|last| *last + self.gap / 2);
-        self.due.max(minute.max(spacing).unwrap_or(self.due))
-    }
-
-    /// Notes that a request starts now.
-    pub(super) fn spend(&mut self) {
-        let now = Instant::now();
-        let earliest = now.checked_sub(MADE_UP).unwrap_or(now);
-        self.due = self.due.max(earliest) + self.gap;
-        if self.spent.len() == self.most {
-            self.spent.pop_front();
-        }
-        self.spent.push_back(now);
-    }
-}
-
-/// The average time between two detail requests. `budget` and `limiter` are the gaps of both. Walks of the
-/// duration `walk` start every `interval` and use a part of the time. The budget makes up for a part of this
-/// time.
-pub(super) fn gap_beside(
-    budget: Duration,
-    limiter: Duration,
-    walk: Duration,
-    interval: Duration,
-) -> Duration {
-    // The result is never zero, because it is a divisor.
-    let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
-    let limiter = limiter.div_f64(left(walk));
-    limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
 }
 
 /// Every limiter of the process.

@@ -7,11 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::list::{account, fault};
-use crate::{
-    api::ErrorKind,
-    walk::{rate_limit::*, retry::*},
-};
+use super::account;
+use crate::api::{Error, ErrorKind, rate_limit::*, retry::*};
 
 /// Longer than any pause in these tests.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -92,7 +89,7 @@ async fn a_wait_for_the_cap_is_counted_like_a_wait_for_the_limiter() {
 async fn accounts_with_one_auth_id_share_a_limiter() {
     let mut limiters = RateLimiters::new(2);
     let [first, second, other] = ["MA_1", "MA_1", "MA_2"].map(|auth_id| {
-        let mut account = account();
+        let mut account = account("http://127.0.0.1/api/v1");
         account.auth_id = auth_id.to_owned();
         account.api.requests_per_second = (auth_id == "MA_1").then_some(2.0);
         limiters.limiter(&account)
@@ -206,7 +203,7 @@ async fn a_pause_is_honoured_up_to_ten_minutes() {
 #[tokio::test(start_paused = true)]
 async fn pauses_without_retry_after_grow_up_to_half_a_minute() {
     let (policy, limiter) = (RetryPolicy::default(), limiter(None));
-    let refused = fault(ErrorKind::RateLimited);
+    let refused = Error::new(ErrorKind::RateLimited, None, "refused");
     let mut pauses = Vec::new();
     for _ in 0..20 {
         assert_eq!(policy.decide(&refused, &limiter), Retry::AfterPause);
@@ -234,7 +231,7 @@ async fn one_policy_decides_what_follows_each_kind_of_error() {
         (ErrorKind::NotFound, false),
     ] {
         let policy = RetryPolicy::default();
-        let retry = policy.decide(&fault(kind), &limiter);
+        let retry = policy.decide(&Error::new(kind, None, "refused"), &limiter);
         assert_eq!(matches!(retry, Retry::After(_)), waits, "{kind:?}");
         assert_eq!(matches!(retry, Retry::Never(_)), !waits, "{kind:?}");
         let failures = u32::from(kind != ErrorKind::NotFound);

@@ -1,65 +1,18 @@
-//! Reads the files that a configuration names. Sizes are limited, and errors do not quote a file.
+//! Checks the file of certificate authorities (`api.ca_file`). Errors do not quote the file.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use bytesize::ByteSize;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use x509_cert::{Certificate, der::Decode};
 
-use super::{error::shown_file, keys::Node};
+use super::{error::shown_file, keys::Node, values::read_regular};
 use crate::clock::{Clock, UnixMillis};
 
-/// The maximum size of a configuration, in bytes. Parsing uses up to a hundred times as much memory.
-const MAX_CONFIGURATION: u64 = 1 << 20;
 /// The maximum size of a file of certificate authorities, in bytes.
 const MAX_AUTHORITIES: u64 = 16 << 20;
-
-/// Reads the configuration at `path`. `path` is a regular file, or an inherited file descriptor such as a
-/// shell passes for `<(...)`.
-pub(super) fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
-    let is_descriptor = path == Path::new("/dev/stdin")
-        || path.starts_with("/dev/fd")
-        || path.starts_with("/proc/self/fd");
-    if is_descriptor {
-        read_bounded(path, MAX_CONFIGURATION)
-    } else {
-        read_regular(path, MAX_CONFIGURATION)
-    }
-}
-
-/// Reads a regular file. Does not open pipes and devices: opening a pipe waits for its other end, and reading
-/// a device may never end.
-pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.is_file() {
-        read_bounded(path, max_bytes)
-    } else {
-        Err(io::Error::other("it is not a regular file"))
-    }
-}
-
-fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(max_bytes + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > max_bytes {
-        let message = format!("it is larger than {}", ByteSize(max_bytes));
-        return Err(io::Error::other(message));
-    }
-    Ok(bytes)
-}
-
-/// Whether `text` has only printable ASCII characters and no space, so a header can hold it.
-pub(super) fn is_header_word(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic())
-}
 
 /// The path at `node`, if its file has certificates and all are usable. Other content is ignored.
 pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
