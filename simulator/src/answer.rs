@@ -3,12 +3,11 @@
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::credentials::{self, AuthError};
+use super::credentials::{self, AuthError, Login};
 use super::error_body::ErrorBody;
 use super::fault::Operation;
 use super::list::ListRequest;
 use super::page_fault::PageFault;
-use super::populate::Login;
 use super::query::{BadParameter, ListQuery};
 use super::retrieve::retrieve;
 use super::world::World;

@@ -18,49 +18,47 @@
 mod account;
 mod account_events;
 mod answer;
-mod behaviour;
 mod body;
 mod command;
 mod connection;
 mod credentials;
 mod endpoint;
+mod endpoint_roles;
 mod error_body;
-mod events;
 mod fault;
 mod handler;
 mod hostile;
 mod identity;
+mod initial_accounts;
 mod list;
 mod log;
-mod names;
 mod page_fault;
 mod plan;
-mod populate;
 mod query;
+mod registration;
 mod retrieve;
 mod server;
 mod shape;
-mod shift;
 mod state;
 mod transfer;
 mod vendor;
+mod working_hours;
 mod world;
 
-pub use account::{Account, Application, Order, SubAccount};
+pub use account::{Account, Application, Order, Shape, SubAccount};
 pub use command::{SimulateArgs, simulate};
-pub use credentials::PresentedCredentials;
+pub use credentials::{Login, PresentedCredentials};
 pub use endpoint::{Endpoint, Registration};
 pub use error_body::{ErrorBody, RetryAfter};
 pub use fault::{Edit, Effect, Fault, Operation, Reply};
 pub use hostile::{HostileRow, Reading, hostile_rows};
 pub use identity::identity;
+pub use initial_accounts::{
+    AccountPlan, DEMO_ACCOUNTS, DEMO_SUB_ACCOUNT, START, TEST_ACCOUNT, TEST_SUB_ACCOUNT,
+};
 pub use log::{Counts, RequestRecord};
 pub use page_fault::{Count, PageFault};
 pub use plan::FaultId;
-pub use populate::{
-    AccountPlan, DEMO_ACCOUNTS, DEMO_SUB_ACCOUNT, Login, START, TEST_ACCOUNT, TEST_SUB_ACCOUNT,
-};
-pub use shape::Shape;
 pub use vendor::{Latency, Options, Pace, Vendor};
 pub use world::{EventCounts, World};
 

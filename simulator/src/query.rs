@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::account::Account;
+use super::account::{Account, Order};
 use super::endpoint::Endpoint;
 
 /// The parsed parameters of a list request.
@@ -184,9 +184,9 @@ impl Selection {
         };
         let total = listed.len();
         let slots = match account.order {
-            super::Order::OldestFirst => page(listed.iter(), offset, limit),
-            super::Order::NewestFirst => page(listed.iter().rev(), offset, limit),
-            super::Order::Shuffled => {
+            Order::OldestFirst => page(listed.iter(), offset, limit),
+            Order::NewestFirst => page(listed.iter().rev(), offset, limit),
+            Order::Shuffled => {
                 let mut shuffled = listed.to_vec();
                 fastrand::Rng::with_seed(shuffle).shuffle(&mut shuffled);
                 page(shuffled.iter(), offset, limit)
