@@ -46,7 +46,7 @@ pub struct World {
     pub(super) rng: Rng,
     pub(super) events: EventQueue,
     pub(super) event_counts: EventCounts,
-    answers: u64,
+    responses: u64,
 }
 
 impl World {
@@ -59,7 +59,7 @@ impl World {
             rng: Rng::with_seed(seed),
             events: EventQueue::default(),
             event_counts: EventCounts::default(),
-            answers: 0,
+            responses: 0,
         }
     }
 
@@ -176,15 +176,15 @@ impl World {
     }
 
     /// The number of the next response, for `api_id` and for shuffling.
-    pub(super) fn next_answer(&mut self) -> u64 {
-        self.answers += 1;
-        self.answers
+    pub(super) fn next_response_number(&mut self) -> u64 {
+        self.responses += 1;
+        self.responses
     }
 }
 
 /// Formats an `api_id`: a UUID that differs in every response.
-pub(super) fn api_id(answer: u64) -> String {
-    let mut rng = Rng::with_seed(answer);
+pub(super) fn api_id(response_number: u64) -> String {
+    let mut rng = Rng::with_seed(response_number);
     let mut id = String::with_capacity(36);
     let (high, low) = (rng.u64(..), rng.u64(..));
     // Writing to a string cannot fail.

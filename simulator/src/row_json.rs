@@ -1,4 +1,4 @@
-//! Writes an endpoint as JSON, without an intermediate value.
+//! The JSON of an endpoint: the row of a list, and the body of a retrieve response.
 
 use std::io::Write as _;
 
