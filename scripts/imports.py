@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the imports of src/: the table of docs/architecture.md, and cycles.
+"""Checks the imports of src/: the table of docs/architecture.md, and cycles; in simulator/src/, cycles.
 
 The rows of the table are `| module | modules that it may import | crates that only it may use |`.
 A cycle between modules, or between files of a module (mod.rs exempt), is an error.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
+SIMULATOR = ROOT / "simulator/src"
 FREE = {"clock", "lib", "main"}  # every module may import `clock`; lib and main see all modules
 
 
@@ -67,11 +68,11 @@ def uses(text):
 
 
 def resolve(path, segments):
-    """The file of src/ that a path of `path` leads to, if it leads to one."""
+    """The file of the same crate that a path of `path` leads to, if it leads to one."""
     here = path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
     segments = list(segments)
     if segments[0] == "crate":
-        here = SRC
+        here = SIMULATOR if SIMULATOR in path.parents else SRC
         segments.pop(0)
     elif segments[0] in ("super", "self"):
         while segments and segments[0] in ("super", "self"):
@@ -82,7 +83,7 @@ def resolve(path, segments):
         if (here / f"{name}.rs").is_file():
             return here / f"{name}.rs"
         if not (here / name / "mod.rs").is_file():
-            # mod.rs re-exports the name, so the import is from the file that defines it.
+            # mod.rs or lib.rs re-exports the name, so the import is from the file that defines it.
             return exported(here).get(name, here / "mod.rs")
         here = here / name
     return here / "mod.rs"
@@ -90,10 +91,10 @@ def resolve(path, segments):
 
 @functools.cache
 def exported(folder):
-    """The files of the names that mod.rs of a folder imports from its own files."""
-    listing = folder / "mod.rs"
+    """The files of the names that mod.rs or lib.rs of a folder imports from its own files."""
     names = {}
-    for segments in uses(code(listing)) if listing.is_file() else []:
+    listings = [folder / name for name in ("mod.rs", "lib.rs") if (folder / name).is_file()]
+    for segments in [segments for listing in listings for segments in uses(code(listing))]:
         if (folder / f"{segments[0]}.rs").is_file():
             names[segments[-1]] = folder / f"{segments[0]}.rs"
     return names
@@ -156,6 +157,10 @@ def main():
                     errors.append(f"{inside}: {module} may not import {other}")
             if "mod.rs" not in (path.name, target.name) and module not in {"lib", "main"}:
                 files.setdefault(str(inside), set()).add(str(target.relative_to(SRC)))
+    for path in sorted(SIMULATOR.glob("*.rs")):
+        targets = {resolve(path, segments) for segments in uses(code(path))} - {None, path}
+        if path.name != "lib.rs":
+            files[f"simulator/{path.name}"] = {f"simulator/{target.name}" for target in targets}
     errors += [f"cycle between modules: {', '.join(one)}" for one in cycles(modules)]
     if "--modules" not in sys.argv:
         errors += [f"cycle between files: {', '.join(one)}" for one in cycles(files)]

@@ -4,9 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 
-use super::behaviour::Site;
 use super::endpoint::Endpoint;
-use super::shape::Shape;
 
 /// The order of an account's endpoints in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +16,22 @@ pub enum Order {
     NewestFirst,
     /// Each response has another order.
     Shuffled,
+}
+
+/// The JSON form of a row. The vendor's documents describe several, which contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Shape {
+    /// The form of the vendor's description. It has `sip_*` fields (null when unregistered), the
+    /// application as an object, permissions and timestamps.
+    #[default]
+    Documented,
+    /// The form of the sample responses in the specification: eight keys, and the application as a
+    /// URI.
+    Captured,
+    /// The form in Plivo's documents: eight keys, and three more in a registered row. Times contain
+    /// a space and no zone.
+    #[value(skip)]
+    Plivo,
 }
 
 /// A sub-account with its own credentials.
@@ -36,6 +50,13 @@ pub struct Application {
     pub id: String,
     /// The `app_name` in responses.
     pub name: String,
+}
+
+/// A group of endpoints that share one network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Site {
+    /// The end of the network outage, in Unix seconds.
+    pub(super) down_until: i64,
 }
 
 /// A main account and everything that belongs to it.

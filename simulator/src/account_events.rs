@@ -1,15 +1,40 @@
 //! Events of an account: application changes, re-created endpoints, site outages.
 
-use super::behaviour::{Behaviour, instant};
-use super::events::{EndpointRef, Event};
-use super::world::World;
+use std::ops::Range;
+
+use super::endpoint::{Behaviour, instant};
+use super::world::{EndpointRef, Event, World};
 
 const HOUR: i64 = 3600;
 
+/// The time to the first event of each kind, in seconds. It is short, so that a short
+/// demonstration shows the event.
+const FIRST_APPLICATION_SWAP: Range<i64> = 300..1800;
+const FIRST_RECREATION: Range<i64> = 600..2700;
+const FIRST_SITE_OUTAGE: Range<i64> = 240..540;
+/// The time between two events of a kind, in seconds.
+const APPLICATION_SWAP_INTERVAL: Range<i64> = HOUR..4 * HOUR;
+const RECREATION_INTERVAL: Range<i64> = 2 * HOUR..5 * HOUR;
+const SITE_OUTAGE_INTERVAL: Range<i64> = 4 * HOUR..10 * HOUR;
+/// The duration of a site outage, in seconds.
+const SITE_OUTAGE: Range<i64> = 300..2400;
+
 impl World {
+    /// Plans the first event of each kind.
+    pub(super) fn plan_account_events(&mut self, account: u32) {
+        let now = self.now().as_second();
+        let application_swap = now + self.rng.i64(FIRST_APPLICATION_SWAP);
+        let recreation = now + self.rng.i64(FIRST_RECREATION);
+        let site_outage = now + self.rng.i64(FIRST_SITE_OUTAGE);
+        self.events
+            .plan(application_swap, Event::SwapApplication { account });
+        self.events.plan(recreation, Event::Recreate { account });
+        self.events.plan(site_outage, Event::SiteOutage { account });
+    }
+
     /// Attaches a random endpoint to another application, and plans the next such event.
     pub(super) fn swap_application(&mut self, now: i64, account: u32) {
-        let next = now + self.rng.i64(HOUR..4 * HOUR);
+        let next = now + self.rng.i64(APPLICATION_SWAP_INTERVAL);
         self.events.plan(next, Event::SwapApplication { account });
         let Some(slot) = self.random_endpoint(account) else {
             return;
@@ -39,7 +64,7 @@ impl World {
     /// Deletes an endpoint and creates it again with the same alias. The id and the digits of the
     /// username change. Its device registers a few minutes later.
     pub(super) fn recreate(&mut self, now: i64, account: u32) {
-        let next = now + self.rng.i64(2 * HOUR..5 * HOUR);
+        let next = now + self.rng.i64(RECREATION_INTERVAL);
         self.events.plan(next, Event::Recreate { account });
         let Some(slot) = self.random_endpoint(account) else {
             return;
@@ -86,9 +111,9 @@ impl World {
     /// Simulates a network outage of one site. All its endpoints lose their registration at once,
     /// and register again within minutes after the outage.
     pub(super) fn site_outage(&mut self, now: i64, account: u32) {
-        let next = now + self.rng.i64(4 * HOUR..10 * HOUR);
+        let next = now + self.rng.i64(SITE_OUTAGE_INTERVAL);
         self.events.plan(next, Event::SiteOutage { account });
-        let back = now + self.rng.i64(300..2400);
+        let back = now + self.rng.i64(SITE_OUTAGE);
         let Some(owner) = self.accounts.get_mut(account as usize) else {
             return;
         };
@@ -138,22 +163,5 @@ impl World {
             .slot(slot)
             .filter(|endpoint| endpoint.simulation.behaviour != Behaviour::Still)
             .map(|_| slot)
-    }
-
-    /// A random id of 15 digits that no endpoint of the account has.
-    pub(super) fn fresh_id(&mut self, account: usize) -> String {
-        loop {
-            let id = self
-                .rng
-                .u64(100_000_000_000_000..=999_999_999_999_999)
-                .to_string();
-            let taken = self
-                .accounts
-                .get(account)
-                .is_some_and(|account| account.endpoint(&id).is_some());
-            if !taken {
-                return id;
-            }
-        }
     }
 }

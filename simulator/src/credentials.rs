@@ -1,6 +1,15 @@
-//! Authentication and authorization of a request.
+//! The credentials of accounts and requests: authentication and authorization.
 
 use super::world::World;
+
+/// The credentials of a simulated account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Login {
+    /// The value of `X-Auth-ID`.
+    pub auth_id: &'static str,
+    /// The value of `X-Auth-Token`.
+    pub token: &'static str,
+}
 
 /// Which credentials a request has, without their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,8 +1,10 @@
-//! One endpoint of the model and its registration.
+//! One endpoint: its fields, its registration, and its simulated behaviour and device.
+
+use std::net::Ipv4Addr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::behaviour::Simulation;
+use super::working_hours::Shift;
 
 /// A SIP endpoint.
 ///
@@ -142,4 +144,103 @@ impl Registration {
             received: "203.0.113.42:5060".to_owned(),
         }
     }
+}
+
+/// The pattern of an endpoint's registrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    /// No simulated events.
+    Still,
+    /// Always registered, except for rare network failures.
+    AlwaysOn,
+    /// Registered during the working hours of an agent.
+    Shift(Shift),
+    /// Loses its registration every few minutes.
+    Flapping,
+    /// Two devices replace each other's registration.
+    Shared,
+    /// The API never shows the endpoint as registered.
+    Never,
+}
+
+/// The simulation state of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Simulation {
+    pub(super) behaviour: Behaviour,
+    /// The index of the endpoint's site in the account.
+    pub(super) site: Option<u8>,
+    /// The lifetime of a registration, in seconds.
+    pub(super) lifetime: u16,
+    /// The current generation. An event that was planned for another generation has no effect.
+    pub(super) generation: u32,
+    /// The end of the agent's shift, in Unix seconds; 0 before the first shift.
+    pub(super) until: i64,
+    pub(super) device: Device,
+    /// Whether the second device is the registered device.
+    pub(super) second: bool,
+}
+
+/// A device with its user agent and addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Device {
+    pub(super) user_agent: &'static str,
+    pub(super) private: [u8; 4],
+    pub(super) public: [u8; 4],
+    pub(super) port: u16,
+}
+
+/// The user agent of the second device of a shared endpoint.
+const SECOND_DEVICE: &str = "LinphoneiOS/5.2.3 (iPhone 15)";
+
+impl Simulation {
+    /// The simulation state of an endpoint without events.
+    pub(super) fn still() -> Self {
+        Self {
+            behaviour: Behaviour::Still,
+            site: None,
+            lifetime: 300,
+            generation: 0,
+            until: 0,
+            device: Device {
+                user_agent: "Yealink SIP-T46U 108.86.0.20",
+                private: [192, 168, 1, 100],
+                public: [203, 0, 113, 42],
+                port: 5060,
+            },
+            second: false,
+        }
+    }
+
+    /// Cancels all planned events of the endpoint.
+    pub(super) fn freeze(&mut self) {
+        self.behaviour = Behaviour::Still;
+        self.generation += 1;
+    }
+
+    /// The registration of the endpoint's current device at `now`.
+    pub(super) fn registration(&self, now: i64) -> Registration {
+        let mut device = self.device;
+        if self.second {
+            device.user_agent = SECOND_DEVICE;
+            device.private[3] ^= 1;
+            device.port ^= 1;
+        }
+        let Device {
+            user_agent,
+            private,
+            public,
+            port,
+        } = device;
+        Registration {
+            contact: format!("{}:{port}", Ipv4Addr::from(private)),
+            expires: Some(instant(now + i64::from(self.lifetime))),
+            user_agent: user_agent.to_owned(),
+            received: format!("{}:{port}", Ipv4Addr::from(public)),
+        }
+    }
+}
+
+/// Converts Unix seconds to a timestamp.
+pub(super) fn instant(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }

@@ -1,8 +1,8 @@
-//! Planned faults: which requests they match, and their effects.
+//! Planned faults: their effects, the requests that they match, and the plan that selects them.
 
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -94,13 +94,13 @@ type Change = dyn FnMut(&mut World) + Send;
 /// An effect, the requests that it matches, and the number of times that it applies.
 #[derive(Debug)]
 pub struct Fault {
-    pub(super) effect: Effect,
+    effect: Effect,
     operation: Option<Operation>,
     account: Option<String>,
     endpoint: Option<String>,
     offsets: (Bound<usize>, Bound<usize>),
-    pub(super) skip: u64,
-    pub(super) times: u64,
+    skip: u64,
+    times: u64,
 }
 
 /// The properties of a request that decide whether a fault matches.
@@ -220,7 +220,7 @@ impl Fault {
         self.times(1)
     }
 
-    pub(super) fn matches(&self, subject: &Subject<'_>) -> bool {
+    fn matches(&self, subject: &Subject<'_>) -> bool {
         self.operation
             .is_none_or(|operation| operation == subject.operation)
             && self
@@ -237,7 +237,7 @@ impl Fault {
 
 /// The kind of an effect. A request has at most one `Replacement` and one `Transfer`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+enum EffectKind {
     /// The effect replaces the response.
     Replacement,
     /// The effect changes how the body is sent.
@@ -247,25 +247,25 @@ pub(super) enum Kind {
 }
 
 impl Effect {
-    pub(super) fn kind(&self) -> Kind {
+    fn kind(&self) -> EffectKind {
         match self {
             Self::Error { .. }
             | Self::Reply(_)
             | Self::Redirect { .. }
             | Self::Hang
-            | Self::Reset => Kind::Replacement,
+            | Self::Reset => EffectKind::Replacement,
             Self::ResetAfter(_)
             | Self::Truncate(_)
             | Self::StallAfter(_)
             | Self::Drip(..)
             | Self::Partial(_)
             | Self::Oversized(_)
-            | Self::GzipBomb(_) => Kind::Transfer,
+            | Self::GzipBomb(_) => EffectKind::Transfer,
             Self::ContentType(_)
             | Self::Clock(_)
             | Self::Delay(_)
             | Self::Page(_)
-            | Self::Edit(_) => Kind::Other,
+            | Self::Edit(_) => EffectKind::Other,
         }
     }
 }
@@ -280,5 +280,138 @@ impl Edit {
 impl fmt::Debug for Edit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Edit")
+    }
+}
+
+/// The id of a planned fault, for [`Vendor::cancel`](super::Vendor::cancel).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaultId(u64);
+
+/// All planned faults, in the order of planning.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    rules: Vec<Rule>,
+    named: u64,
+}
+
+#[derive(Debug)]
+struct Rule {
+    id: FaultId,
+    fault: Fault,
+    effect: Arc<Effect>,
+    seen: u64,
+    done: u64,
+}
+
+/// The effects that apply to one request.
+#[derive(Debug, Default)]
+pub(super) struct Decision(Vec<Arc<Effect>>);
+
+impl Plan {
+    /// Adds a fault.
+    pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
+        self.named += 1;
+        let id = FaultId(self.named);
+        // All matching requests share the effect, so it is stored in an `Arc` outside of the fault.
+        let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
+        self.rules.push(Rule {
+            id,
+            fault,
+            effect: Arc::new(effect),
+            seen: 0,
+            done: 0,
+        });
+        id
+    }
+
+    /// Removes a fault. Returns false if the fault is not planned.
+    pub(super) fn cancel(&mut self, id: FaultId) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|rule| rule.id != id);
+        self.rules.len() < before
+    }
+
+    /// Removes all faults.
+    pub(super) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// Selects the effects on a request. Removes each fault that has applied often enough.
+    pub(super) fn decide(&mut self, subject: &Subject<'_>) -> Decision {
+        let mut chosen: Vec<Arc<Effect>> = Vec::new();
+        for rule in self
+            .rules
+            .iter_mut()
+            .filter(|rule| rule.fault.matches(subject))
+        {
+            let kind = rule.effect.kind();
+            let taken =
+                kind != EffectKind::Other && chosen.iter().any(|effect| effect.kind() == kind);
+            if taken {
+                continue;
+            }
+            rule.seen += 1;
+            if rule.seen > rule.fault.skip && rule.done < rule.fault.times {
+                rule.done += 1;
+                chosen.push(Arc::clone(&rule.effect));
+            }
+        }
+        self.rules.retain(|rule| rule.done < rule.fault.times);
+        Decision(chosen)
+    }
+}
+
+impl Decision {
+    /// The effect that replaces the response, if any.
+    pub(super) fn replacement(&self) -> Option<&Effect> {
+        self.of(EffectKind::Replacement)
+    }
+
+    /// The effect on how the body is sent, if any.
+    pub(super) fn transfer(&self) -> Option<&Effect> {
+        self.of(EffectKind::Transfer)
+    }
+
+    fn of(&self, kind: EffectKind) -> Option<&Effect> {
+        self.0
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|effect| effect.kind() == kind)
+    }
+
+    /// All effects on the request.
+    pub(super) fn effects(&self) -> impl Iterator<Item = &Effect> {
+        self.0.iter().map(AsRef::as_ref)
+    }
+
+    /// The effects that are page faults.
+    pub(super) fn page_faults(&self) -> Vec<&PageFault> {
+        let mut faults = Vec::new();
+        for effect in self.effects() {
+            if let Effect::Page(fault) = effect {
+                faults.push(fault);
+            }
+        }
+        faults
+    }
+
+    /// The total delay of the response.
+    pub(super) fn delay(&self) -> Duration {
+        let delay = |effect: &Effect| match effect {
+            Effect::Delay(delay) => *delay,
+            _ => Duration::ZERO,
+        };
+        self.effects().map(delay).sum()
+    }
+
+    /// The total error of the `Date` header.
+    pub(super) fn clock(&self) -> SignedDuration {
+        let clock = |effect: &Effect| match effect {
+            Effect::Clock(skew) => *skew,
+            _ => SignedDuration::ZERO,
+        };
+        self.effects()
+            .map(clock)
+            .fold(SignedDuration::ZERO, SignedDuration::saturating_add)
     }
 }

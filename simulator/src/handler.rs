@@ -6,22 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Response};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use url::form_urlencoded;
 
-use super::answer::{Answer, Request, Route};
-use super::body::StepBody;
+use super::body::{StepBody, Transfer};
 use super::credentials::{self, PresentedCredentials};
 use super::error_body::http_date;
-use super::fault::{Effect, Subject};
-use super::log::RequestRecord;
-use super::plan::Decision;
-use super::state::State;
-use super::transfer::Transfer;
+use super::fault::{Decision, Effect, Subject};
+use super::request_log::{RequestLog, RequestRecord};
+use super::response::{Request, Response, Route};
+use super::vendor_state::State;
 
 /// Tokio's timer rounds up to whole milliseconds, and the task starts again later still. Sleeping
 /// one millisecond less makes the average latency accurate to a third of a millisecond.
@@ -33,7 +31,7 @@ pub(super) struct InFlightGuard(Arc<State>);
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.note(super::log::Log::done);
+        self.0.note(RequestLog::done);
     }
 }
 
@@ -43,7 +41,7 @@ pub(super) async fn handle(
     connection: u64,
     reset: Arc<AtomicBool>,
     request: hyper::Request<Incoming>,
-) -> io::Result<Response<StepBody<InFlightGuard>>> {
+) -> io::Result<hyper::Response<StepBody<InFlightGuard>>> {
     let arrival = Instant::now();
     let asked = read(&request);
     let (number, decision) = record_request(&state, connection, &request, &asked);
@@ -62,21 +60,21 @@ pub(super) async fn handle(
         _ => {}
     }
 
-    let (answer, now) = state.with_world(|world| {
-        let answer = match decision.replacement() {
+    let (response, now) = state.with_world(|world| {
+        let response = match decision.replacement() {
             Some(instead) => replacement_response(instead, world.now()),
-            None => Answer::to(&asked, world, &decision.page_faults()),
+            None => Response::to(&asked, world, &decision.page_faults()),
         };
         for effect in decision.effects() {
             if let Effect::Edit(edit) = effect {
                 edit.apply(world);
             }
         }
-        (answer, world.now())
+        (response, world.now())
     });
-    state.note(|log| log.answered(number, answer.status));
+    state.note(|log| log.answered(number, response.status));
     Ok(respond(
-        &state, &request, answer, &decision, now, reset, guard,
+        &state, &request, response, &decision, now, reset, guard,
     ))
 }
 
@@ -153,8 +151,8 @@ fn record_request(
 }
 
 /// Builds the response that replaces the vendor's response.
-fn replacement_response(instead: &Effect, now: Timestamp) -> Answer {
-    let mut answer = Answer::json(200, Vec::new());
+fn replacement_response(instead: &Effect, now: Timestamp) -> Response {
+    let mut response = Response::json(200, Vec::new());
     match instead {
         Effect::Error {
             status,
@@ -162,78 +160,78 @@ fn replacement_response(instead: &Effect, now: Timestamp) -> Answer {
             retry_after,
         } => {
             let (content_type, body) = body.render(*status, now);
-            answer.status = *status;
-            answer.content_type = content_type.map(ToOwned::to_owned);
-            answer.body = body;
+            response.status = *status;
+            response.content_type = content_type.map(ToOwned::to_owned);
+            response.body = body;
             let value = retry_after
                 .as_ref()
                 .map(|retry_after| retry_after.render(now));
-            answer
+            response
                 .headers
                 .extend(value.map(|value| ("retry-after".to_owned(), value)));
         }
         Effect::Reply(reply) => {
-            answer.status = reply.status;
-            answer.content_type.clone_from(&reply.content_type);
-            answer.headers.clone_from(&reply.headers);
-            answer.body.clone_from(&reply.body);
+            response.status = reply.status;
+            response.content_type.clone_from(&reply.content_type);
+            response.headers.clone_from(&reply.headers);
+            response.body.clone_from(&reply.body);
         }
         Effect::Redirect { status, location } => {
-            answer.status = *status;
-            answer.content_type = None;
-            answer
+            response.status = *status;
+            response.content_type = None;
+            response
                 .headers
                 .push(("location".to_owned(), location.clone()));
         }
         _ => {}
     }
-    answer
+    response
 }
 
 fn respond(
     state: &State,
     request: &hyper::Request<Incoming>,
-    mut answer: Answer,
+    mut response: Response,
     decision: &Decision,
     now: Timestamp,
     reset: Arc<AtomicBool>,
     guard: InFlightGuard,
-) -> Response<StepBody<InFlightGuard>> {
+) -> hyper::Response<StepBody<InFlightGuard>> {
     let (gzip, date, skew) = {
         let options = state.options();
         (options.gzip, options.date, options.clock_skew)
     };
     for effect in decision.effects() {
         if let Effect::ContentType(content_type) = effect {
-            answer.content_type.clone_from(content_type);
+            response.content_type.clone_from(content_type);
         }
     }
     let accepted = text(request.headers(), "accept-encoding");
     let accepted = accepted.is_some_and(|codings| codings.to_ascii_lowercase().contains("gzip"));
-    let transfer = Transfer::of(answer.body, gzip && accepted, decision.transfer());
+    let transfer = Transfer::of(response.body, gzip && accepted, decision.transfer());
     let body = StepBody::new(transfer.steps, transfer.length, reset, guard);
-    let mut response = Response::new(body);
+    let mut http_response = hyper::Response::new(body);
     // A status that HTTP does not allow is an error of the test that planned it.
-    *response.status_mut() = answer.status.try_into().unwrap_or_default();
+    *http_response.status_mut() = response.status.try_into().unwrap_or_default();
     if date {
         let skew = skew.saturating_add(decision.clock());
         let shown = now.saturating_add(skew).unwrap_or(now);
-        answer.headers.push(("date".to_owned(), http_date(shown)));
+        response.headers.push(("date".to_owned(), http_date(shown)));
     }
     if transfer.gzip {
-        answer
+        response
             .headers
             .push(("content-encoding".to_owned(), "gzip".to_owned()));
     }
-    let content_type = answer
+    let content_type = response
         .content_type
         .map(|value| ("content-type".to_owned(), value));
-    for (name, value) in answer.headers.into_iter().chain(content_type) {
+    for (name, value) in response.headers.into_iter().chain(content_type) {
         let name = HeaderName::try_from(name);
         let value = HeaderValue::try_from(value);
         if let (Ok(name), Ok(value)) = (name, value) {
-            response.headers_mut().append(name, value);
+            http_response.headers_mut().append(name, value);
         }
     }
-    response
+    http_response
 }

@@ -10,58 +10,50 @@
 //! ```text
 //! AccountPlan -> World (Account, Endpoint) --advance--> events: registrations, shifts, outages
 //!                  |
-//! request -> route -> list | retrieve -> Answer -> fault -> bytes on the connection
+//! request -> route -> list | retrieve -> Response -> fault -> bytes on the connection
 //! ```
 //!
 //! This crate does not depend on the exporter.
 
 mod account;
 mod account_events;
-mod answer;
-mod behaviour;
+mod bad_rows;
 mod body;
 mod command;
-mod connection;
 mod credentials;
 mod endpoint;
+mod endpoint_roles;
 mod error_body;
-mod events;
 mod fault;
 mod handler;
-mod hostile;
-mod identity;
+mod initial_accounts;
 mod list;
-mod log;
-mod names;
 mod page_fault;
-mod plan;
-mod populate;
-mod query;
-mod retrieve;
+mod registration;
+mod request_log;
+mod response;
+mod row_json;
 mod server;
-mod shape;
-mod shift;
-mod state;
-mod transfer;
 mod vendor;
+mod vendor_state;
+mod working_hours;
 mod world;
 
-pub use account::{Account, Application, Order, SubAccount};
+pub use account::{Account, Application, Order, Shape, SubAccount};
+pub use bad_rows::{HostileRow, Reading, hostile_rows};
 pub use command::{SimulateArgs, simulate};
-pub use credentials::PresentedCredentials;
+pub use credentials::{Login, PresentedCredentials};
 pub use endpoint::{Endpoint, Registration};
 pub use error_body::{ErrorBody, RetryAfter};
-pub use fault::{Edit, Effect, Fault, Operation, Reply};
-pub use hostile::{HostileRow, Reading, hostile_rows};
-pub use identity::identity;
-pub use log::{Counts, RequestRecord};
-pub use page_fault::{Count, PageFault};
-pub use plan::FaultId;
-pub use populate::{
-    AccountPlan, DEMO_ACCOUNTS, DEMO_SUB_ACCOUNT, Login, START, TEST_ACCOUNT, TEST_SUB_ACCOUNT,
+pub use fault::{Edit, Effect, Fault, FaultId, Operation, Reply};
+pub use initial_accounts::{
+    AccountPlan, DEMO_ACCOUNTS, DEMO_SUB_ACCOUNT, START, TEST_ACCOUNT, TEST_SUB_ACCOUNT,
 };
-pub use shape::Shape;
-pub use vendor::{Latency, Options, Pace, Vendor};
+pub use page_fault::{Count, PageFault};
+pub use request_log::{Counts, RequestRecord};
+pub use server::identity;
+pub use vendor::Vendor;
+pub use vendor_state::{Latency, Options, Pace};
 pub use world::{EventCounts, World};
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
-//! Faults in the content of a list page.
-
-use super::list::Page;
+//! Faults in the content of a list page: wrong counts, wrong paging, and wrong rows.
 
 /// A fault in a list page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +52,21 @@ pub enum Count {
     Wandering,
 }
 
+/// The parts of a page that page faults can change before it is written.
+pub(super) struct Page {
+    /// The number of the response, counted from the vendor's start.
+    pub(super) response_number: u64,
+    pub(super) total: u64,
+    /// The JSON member `total_count`, with a leading comma.
+    pub(super) count: String,
+    pub(super) next: String,
+    pub(super) meta: bool,
+    /// JSON that replaces the rows; `None` omits the member `objects`.
+    pub(super) objects: Option<String>,
+    pub(super) rows: Vec<Vec<u8>>,
+}
+
+/// The rows of [`PageFault::BrokenRows`].
 const BROKEN: [&str; 6] = [
     "null",
     "{}",
@@ -81,7 +94,7 @@ impl PageFault {
     /// Changes the page before it is written.
     pub(super) fn change_page(&self, page: &mut Page) {
         match self {
-            Self::TotalCount(count) => page.count = count.json(page.total, page.answer),
+            Self::TotalCount(count) => page.count = count.json(page.total, page.response_number),
             Self::NoMeta => page.meta = false,
             Self::NoObjects => page.objects = None,
             Self::NullObjects => page.objects = Some("null".to_owned()),
@@ -105,7 +118,7 @@ impl PageFault {
 }
 
 impl Count {
-    fn json(&self, total: u64, answer: u64) -> String {
+    fn json(&self, total: u64, response_number: u64) -> String {
         match self {
             Self::Missing => String::new(),
             Self::Null => ",\"total_count\":null".to_owned(),
@@ -113,7 +126,7 @@ impl Count {
             Self::Renamed => format!(",\"total\":{total}"),
             Self::Exactly(number) => format!(",\"total_count\":{number}"),
             Self::Off(by) => format!(",\"total_count\":{}", total.saturating_add_signed(*by)),
-            Self::Wandering => format!(",\"total_count\":{}", total + answer % 5),
+            Self::Wandering => format!(",\"total_count\":{}", total + response_number % 5),
         }
     }
 }

@@ -1,85 +1,19 @@
-//! The simulated vendor: its options, and the handle of a running vendor.
+//! The handle of a running vendor: start and stop, faults, edits of its world, and its requests.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_rustls::rustls::ServerConfig;
 use url::Url;
 
-use super::fault::Fault;
-use super::log::{Counts, RequestRecord};
-use super::plan::FaultId;
+use super::fault::{Fault, FaultId};
+use super::request_log::{Counts, RequestRecord};
 use super::server;
-use super::state::State;
+use super::vendor_state::{Options, State};
 use super::world::World;
-
-/// The time from the arrival of a request to the start of its response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Latency {
-    /// No additional time.
-    #[default]
-    None,
-    /// A fixed time. On an idle machine it is accurate to a millisecond.
-    Fixed(Duration),
-    /// A random time, uniformly distributed in this range.
-    Between(Duration, Duration),
-}
-
-/// The speed of the simulated time.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Pace {
-    /// Time advances only when [`World::advance`] is called.
-    #[default]
-    Manual,
-    /// Time advances with real time multiplied by this factor. It starts at the world's time.
-    Running(f64),
-}
-
-/// The options of a vendor. [`Vendor::set`] changes all options except those that are fixed at the
-/// start.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The address to listen on; port 0 lets the system choose. Fixed at the start.
-    pub listen: SocketAddr,
-    /// The TLS settings; `None` for plain HTTP. Fixed at the start.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// The latency of responses.
-    pub latency: Latency,
-    /// The speed of the simulated time. Fixed at the start.
-    pub pace: Pace,
-    /// Whether to compress responses for clients that accept gzip.
-    pub gzip: bool,
-    /// Whether one connection may serve several requests.
-    pub keep_alive: bool,
-    /// Whether to send a `Date` header.
-    pub date: bool,
-    /// The difference between the `Date` header and the world's time.
-    pub clock_skew: SignedDuration,
-    /// The maximum number of requests in the log. Fixed at the start.
-    pub log_capacity: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            tls: None,
-            latency: Latency::None,
-            pace: Pace::Manual,
-            gzip: true,
-            keep_alive: true,
-            date: true,
-            clock_skew: SignedDuration::ZERO,
-            log_capacity: 10_000,
-        }
-    }
-}
 
 /// A running vendor. When it is dropped, its port is closed and its tasks end. [`Vendor::stop`]
 /// also waits until they have ended.

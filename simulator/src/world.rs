@@ -1,5 +1,7 @@
-//! The model: accounts, simulated time, and events.
+//! The model: accounts, simulated time, and the queue of planned events.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,8 +9,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 
 use super::account::Account;
-use super::events::EventQueue;
-use super::shift::INDIA;
+use super::working_hours::INDIA;
 
 /// Numbers of simulated events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +46,7 @@ pub struct World {
     pub(super) rng: Rng,
     pub(super) events: EventQueue,
     pub(super) event_counts: EventCounts,
-    answers: u64,
+    responses: u64,
 }
 
 impl World {
@@ -58,7 +59,7 @@ impl World {
             rng: Rng::with_seed(seed),
             events: EventQueue::default(),
             event_counts: EventCounts::default(),
-            answers: 0,
+            responses: 0,
         }
     }
 
@@ -83,6 +84,19 @@ impl World {
             self.apply(at, event);
         }
         self.now = to;
+    }
+
+    /// Applies one event to the world.
+    fn apply(&mut self, now: i64, event: Event) {
+        match event {
+            Event::Register(target) => self.register(now, target),
+            Event::Refresh(target) => self.refresh(now, target),
+            Event::SignOff(target) => self.sign_off(now, target),
+            Event::Lapse(target) => self.lapse(now, target),
+            Event::SwapApplication { account } => self.swap_application(now, account),
+            Event::Recreate { account } => self.recreate(now, account),
+            Event::SiteOutage { account } => self.site_outage(now, account),
+        }
     }
 
     /// Advances the world by `span`.
@@ -144,16 +158,33 @@ impl World {
         self.accounts.first_mut().expect("a world with an account")
     }
 
+    /// A random id of 15 digits that no endpoint of the account has.
+    pub(super) fn fresh_id(&mut self, account: usize) -> String {
+        loop {
+            let id = self
+                .rng
+                .u64(100_000_000_000_000..=999_999_999_999_999)
+                .to_string();
+            let taken = self
+                .accounts
+                .get(account)
+                .is_some_and(|account| account.endpoint(&id).is_some());
+            if !taken {
+                return id;
+            }
+        }
+    }
+
     /// The number of the next response, for `api_id` and for shuffling.
-    pub(super) fn next_answer(&mut self) -> u64 {
-        self.answers += 1;
-        self.answers
+    pub(super) fn next_response_number(&mut self) -> u64 {
+        self.responses += 1;
+        self.responses
     }
 }
 
 /// Formats an `api_id`: a UUID that differs in every response.
-pub(super) fn api_id(answer: u64) -> String {
-    let mut rng = Rng::with_seed(answer);
+pub(super) fn api_id(response_number: u64) -> String {
+    let mut rng = Rng::with_seed(response_number);
     let mut id = String::with_capacity(36);
     let (high, low) = (rng.u64(..), rng.u64(..));
     // Writing to a string cannot fail.
@@ -167,4 +198,68 @@ pub(super) fn api_id(answer: u64) -> String {
         low & 0xffff_ffff_ffff
     );
     id
+}
+
+/// An event of an account or of one of its endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// A device registers or registers again.
+    Register(EndpointRef),
+    /// A registered device renews its registration.
+    Refresh(EndpointRef),
+    /// The user of a device logs out.
+    SignOff(EndpointRef),
+    /// The registrar removes a registration that was not renewed.
+    Lapse(EndpointRef),
+    /// An operator attaches an endpoint to another application.
+    SwapApplication {
+        /// The index of the account.
+        account: u32,
+    },
+    /// An operator deletes an endpoint and creates it again.
+    Recreate {
+        /// The index of the account.
+        account: u32,
+    },
+    /// A site loses its network.
+    SiteOutage {
+        /// The index of the account.
+        account: u32,
+    },
+}
+
+/// The endpoint of an event. The event has no effect if the endpoint has another generation by
+/// then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EndpointRef {
+    /// The index of the account.
+    pub(super) account: u32,
+    /// The slot of the endpoint in the account.
+    pub(super) slot: u32,
+    /// The generation of the endpoint when the event was planned.
+    pub(super) generation: u32,
+}
+
+/// A queue of events. It is sorted by time in Unix seconds, then by the order of planning.
+#[derive(Debug, Default)]
+pub(super) struct EventQueue {
+    heap: BinaryHeap<Reverse<(i64, u64, Event)>>,
+    planned: u64,
+}
+
+impl EventQueue {
+    /// Adds an event for this time.
+    pub(super) fn plan(&mut self, at: i64, event: Event) {
+        self.planned += 1;
+        self.heap.push(Reverse((at, self.planned, event)));
+    }
+
+    /// Removes the next event that is due at or before `until`, and returns it.
+    pub(super) fn next(&mut self, until: i64) -> Option<(i64, Event)> {
+        if self.heap.peek()?.0.0 > until {
+            return None;
+        }
+        let Reverse((at, _, event)) = self.heap.pop()?;
+        Some((at, event))
+    }
 }

@@ -1,27 +1,11 @@
-//! Writes an endpoint as JSON, without an intermediate value.
+//! The JSON of an endpoint: the row of a list, and the body of a retrieve response.
 
 use std::io::Write as _;
 
 use jiff::Timestamp;
 
-use super::account::Account;
+use super::account::{Account, Shape};
 use super::endpoint::Endpoint;
-
-/// The JSON form of a row. The vendor's documents describe several, which contradict each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Shape {
-    /// The form of the vendor's description. It has `sip_*` fields (null when unregistered), the
-    /// application as an object, permissions and timestamps.
-    #[default]
-    Documented,
-    /// The form of the sample responses in the specification: eight keys, and the application as a
-    /// URI.
-    Captured,
-    /// The form in Plivo's documents: eight keys, and three more in a registered row. Times contain
-    /// a space and no zone.
-    #[value(skip)]
-    Plivo,
-}
 
 const CAPABILITIES: [&str; 7] = [
     "allow_voice",
@@ -208,7 +192,7 @@ fn last_fields(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint) {
 }
 
 /// Appends a JSON string.
-pub(super) fn text(out: &mut Vec<u8>, value: &str) {
+fn text(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     escaped(out, value);
     out.push(b'"');

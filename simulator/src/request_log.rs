@@ -1,4 +1,4 @@
-//! The log of requests.
+//! The log of the received requests, and their counts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -68,13 +68,13 @@ pub struct Counts {
 
 /// The last requests, and counts of all requests.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct RequestLog {
     records: VecDeque<RequestRecord>,
     capacity: usize,
     pub(super) counts: Counts,
 }
 
-impl Log {
+impl RequestLog {
     /// Creates an empty log for at most this many records.
     pub(super) fn new(capacity: usize) -> Self {
         Self {

@@ -1,23 +1,12 @@
-//! The initial accounts and endpoints of a world.
+//! The initial accounts and endpoints of the demo, of the command `simulate` and of the tests.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::account::{Account, Application, SubAccount};
-use super::behaviour::{Behaviour, Device, Simulation, Site, instant};
-use super::endpoint::Endpoint;
-use super::events::{EndpointRef, Event};
-use super::names::{APPLICATIONS, Role, SITES, role};
-use super::shape::Shape;
-use super::world::World;
-
-/// The credentials of a simulated account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Login {
-    /// The value of `X-Auth-ID`.
-    pub auth_id: &'static str,
-    /// The value of `X-Auth-Token`.
-    pub token: &'static str,
-}
+use super::account::{Account, Application, Shape, Site, SubAccount};
+use super::credentials::Login;
+use super::endpoint::{Behaviour, Device, Endpoint, Simulation, instant};
+use super::endpoint_roles::{APPLICATIONS, Role, SITES, role};
+use super::world::{EndpointRef, Event, World};
 
 /// The two accounts of [`World::demo`]: a large one and a small one.
 pub const DEMO_ACCOUNTS: [Login; 2] = [
@@ -166,19 +155,7 @@ impl World {
         let number = u32::try_from(found).expect("memory ends before 2^32 accounts");
         self.add_endpoints(number, plan.endpoints, plan.still);
         if !plan.still {
-            // The first event of each kind is early, so that a short demonstration shows it.
-            let now = self.now().as_second();
-            let soon = [
-                self.rng.i64(300..1800),
-                self.rng.i64(600..2700),
-                self.rng.i64(240..540),
-            ];
-            self.events
-                .plan(now + soon[0], Event::SwapApplication { account: number });
-            self.events
-                .plan(now + soon[1], Event::Recreate { account: number });
-            self.events
-                .plan(now + soon[2], Event::SiteOutage { account: number });
+            self.plan_account_events(number);
         }
     }
 

@@ -1,17 +1,16 @@
-//! Builds the response to a request, as the vendor's documents describe it.
+//! The response to a request, as the vendor's documents describe it: its route, status and body.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::credentials::{self, AuthError};
+use super::account::Account;
+use super::credentials::{self, AuthError, Login};
 use super::error_body::ErrorBody;
 use super::fault::Operation;
-use super::list::ListRequest;
+use super::list::{BadParameter, ListQuery, ListRequest};
 use super::page_fault::PageFault;
-use super::populate::Login;
-use super::query::{BadParameter, ListQuery};
-use super::retrieve::retrieve;
-use super::world::World;
+use super::row_json;
+use super::world::{World, api_id};
 
 /// The parts of a request that determine the response.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +35,7 @@ pub(super) enum Route {
 
 /// A response before any fault is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) content_type: Option<String>,
     pub(super) headers: Vec<(String, String)>,
@@ -87,7 +86,7 @@ impl Route {
     }
 }
 
-impl Answer {
+impl Response {
     /// Creates a response with a JSON body.
     pub(super) fn json(status: u16, body: Vec<u8>) -> Self {
         let content_type = Some("application/json".to_owned());
@@ -163,25 +162,40 @@ impl Answer {
         if !request.get {
             return Self::error(405, &ErrorBody::Text, world);
         }
-        let answer = world.next_answer();
+        let response_number = world.next_response_number();
         let account = &world.accounts()[caller.account];
         let owner = caller.owner.as_deref();
         match &route {
-            Route::Retrieve { endpoint, .. } => retrieve(account, owner, endpoint, answer),
+            Route::Retrieve { endpoint, .. } => retrieve(account, owner, endpoint, response_number),
             _ => match ListQuery::parse(&request.query, account.max_limit) {
                 Err(bad) => Self::bad_parameter(&bad),
                 Ok(query) => {
-                    let asked = ListRequest {
+                    let list = ListRequest {
                         account,
                         owner,
                         query: &query,
-                        answer,
+                        response_number,
                     };
-                    Self::json(200, asked.body(faults))
+                    Self::json(200, list.body(faults))
                 }
             },
         }
     }
+}
+
+/// Responds with one endpoint, or with the documented 404. A sub-account (`owner`) can only
+/// retrieve its own endpoints.
+fn retrieve(account: &Account, owner: Option<&str>, id: &str, response_number: u64) -> Response {
+    let endpoint = account
+        .endpoint(id)
+        .filter(|endpoint| owner.is_none() || endpoint.sub_account.as_deref() == owner);
+    let Some(endpoint) = endpoint else {
+        let body = json!({"error": "Endpoint not found", "endpoint_id": id});
+        return Response::json(404, body.to_string().into_bytes());
+    };
+    let mut body = Vec::with_capacity(1024);
+    row_json::detail(&mut body, account, endpoint, &api_id(response_number));
+    Response::json(200, body)
 }
 
 impl World {
@@ -196,7 +210,7 @@ impl World {
             auth_id: Some(login.auth_id.to_owned()),
             token: Some(login.token.to_owned()),
         };
-        let answer = Answer::to(&request, self, &[]);
-        (answer.status, answer.body)
+        let response = Response::to(&request, self, &[]);
+        (response.status, response.body)
     }
 }

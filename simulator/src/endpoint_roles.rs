@@ -1,6 +1,7 @@
-//! Names, roles and devices of simulated endpoints.
+//! The roles of simulated endpoints: their shares, names, devices, behaviour and sites.
 
-use super::behaviour::Behaviour;
+use super::endpoint::Behaviour;
+use super::working_hours::Shift;
 
 /// The purpose of an endpoint. [`MIX`] has the share of each role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +24,6 @@ pub(super) enum Role {
     Web,
     /// An unused endpoint without a device.
     Spare,
-}
-
-/// Working hours, in Indian Standard Time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shift {
-    /// 09:00 to 18:00.
-    Morning,
-    /// 13:00 to 22:00.
-    Evening,
-    /// 21:00 to 06:00.
-    Night,
 }
 
 /// The sites of an account: alias prefix, city and public address.

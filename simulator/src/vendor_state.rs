@@ -1,16 +1,79 @@
-//! The shared state of all connections of a vendor.
+//! The options of a vendor, and the state that its connections share: world, clock, latency, log.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_rustls::rustls::ServerConfig;
 
-use super::log::Log;
-use super::plan::Plan;
-use super::vendor::{Latency, Options, Pace};
+use super::fault::Plan;
+use super::request_log::RequestLog;
 use super::world::World;
+
+/// The time from the arrival of a request to the start of its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Latency {
+    /// No additional time.
+    #[default]
+    None,
+    /// A fixed time. On an idle machine it is accurate to a millisecond.
+    Fixed(Duration),
+    /// A random time, uniformly distributed in this range.
+    Between(Duration, Duration),
+}
+
+/// The speed of the simulated time.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Pace {
+    /// Time advances only when [`World::advance`] is called.
+    #[default]
+    Manual,
+    /// Time advances with real time multiplied by this factor. It starts at the world's time.
+    Running(f64),
+}
+
+/// The options of a vendor. [`Vendor::set`](super::Vendor::set) changes all options except those that are fixed at the
+/// start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address to listen on; port 0 lets the system choose. Fixed at the start.
+    pub listen: SocketAddr,
+    /// The TLS settings; `None` for plain HTTP. Fixed at the start.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The latency of responses.
+    pub latency: Latency,
+    /// The speed of the simulated time. Fixed at the start.
+    pub pace: Pace,
+    /// Whether to compress responses for clients that accept gzip.
+    pub gzip: bool,
+    /// Whether one connection may serve several requests.
+    pub keep_alive: bool,
+    /// Whether to send a `Date` header.
+    pub date: bool,
+    /// The difference between the `Date` header and the world's time.
+    pub clock_skew: SignedDuration,
+    /// The maximum number of requests in the log. Fixed at the start.
+    pub log_capacity: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
+            latency: Latency::None,
+            pace: Pace::Manual,
+            gzip: true,
+            keep_alive: true,
+            date: true,
+            clock_skew: SignedDuration::ZERO,
+            log_capacity: 10_000,
+        }
+    }
+}
 
 /// The world, the faults, the log and the options. No lock is held across an await, and no task
 /// holds two locks at the same time.
@@ -18,7 +81,7 @@ use super::world::World;
 pub(super) struct State {
     world: Mutex<World>,
     plan: Mutex<Plan>,
-    log: Mutex<Log>,
+    log: Mutex<RequestLog>,
     options: Mutex<Options>,
     pace: Pace,
     started: Instant,
@@ -34,7 +97,7 @@ impl State {
             base: world.now(),
             world: Mutex::new(world),
             plan: Mutex::default(),
-            log: Mutex::new(Log::new(options.log_capacity)),
+            log: Mutex::new(RequestLog::new(options.log_capacity)),
             pace: options.pace,
             options: Mutex::new(options),
             started: Instant::now(),
@@ -64,12 +127,12 @@ impl State {
         lock(&self.plan)
     }
 
-    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+    pub(super) fn log(&self) -> MutexGuard<'_, RequestLog> {
         lock(&self.log)
     }
 
     /// Changes the log and notifies its subscribers.
-    pub(super) fn note<T>(&self, change: impl FnOnce(&mut Log) -> T) -> T {
+    pub(super) fn note<T>(&self, change: impl FnOnce(&mut RequestLog) -> T) -> T {
         let result = change(&mut self.log());
         self.changed.send_replace(());
         result

@@ -1,10 +1,19 @@
 //! Working hours of agents, in the local time of the world.
 
-use super::names::Shift;
-
 const DAY: i64 = 86_400;
 /// The offset of Indian Standard Time from UTC, in seconds.
 pub(super) const INDIA: i64 = 19_800;
+
+/// The working hours of an agent, in the local time of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shift {
+    /// 09:00 to 18:00.
+    Morning,
+    /// 13:00 to 22:00.
+    Evening,
+    /// 21:00 to 06:00.
+    Night,
+}
 
 impl Shift {
     /// The start (seconds after local midnight) and the length of the shift.

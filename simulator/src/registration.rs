@@ -1,140 +1,26 @@
-//! Simulated behaviour of endpoints: registration, renewal, expiry.
-
-use std::net::Ipv4Addr;
+//! The events of registrations: registration, renewal, expiry, logout at the end of a shift.
 
 use jiff::Timestamp;
 
-use super::endpoint::{Endpoint, Registration};
-use super::events::{EndpointRef, Event};
-use super::names::Shift;
-use super::world::World;
-
-/// The pattern of an endpoint's registrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Behaviour {
-    /// No simulated events.
-    Still,
-    /// Always registered, except for rare network failures.
-    AlwaysOn,
-    /// Registered during the working hours of an agent.
-    Shift(Shift),
-    /// Loses its registration every few minutes.
-    Flapping,
-    /// Two devices replace each other's registration.
-    Shared,
-    /// The API never shows the endpoint as registered.
-    Never,
-}
-
-/// The simulation state of an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Simulation {
-    pub(super) behaviour: Behaviour,
-    /// The index of the endpoint's site in the account.
-    pub(super) site: Option<u8>,
-    /// The lifetime of a registration, in seconds.
-    pub(super) lifetime: u16,
-    /// The current generation. An event that was planned for another generation has no effect.
-    pub(super) generation: u32,
-    /// The end of the agent's shift, in Unix seconds; 0 before the first shift.
-    pub(super) until: i64,
-    pub(super) device: Device,
-    /// Whether the second device is the registered device.
-    pub(super) second: bool,
-}
-
-/// A device with its user agent and addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Device {
-    pub(super) user_agent: &'static str,
-    pub(super) private: [u8; 4],
-    pub(super) public: [u8; 4],
-    pub(super) port: u16,
-}
-
-/// A group of endpoints that share one network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Site {
-    /// The end of the network outage, in Unix seconds.
-    pub(super) down_until: i64,
-}
+use super::endpoint::{Behaviour, Endpoint, Simulation, instant};
+use super::working_hours::Shift;
+use super::world::{EndpointRef, Event, World};
 
 /// The maximum time between an agent's login and the start of the shift, in seconds.
 const EARLIEST_LOGIN: i64 = 600;
-const SECOND_DEVICE: &str = "LinphoneiOS/5.2.3 (iPhone 15)";
 /// The maximum time between the expiry of a registration and its removal, in seconds.
 const EXPIRY_DELAY: i64 = 15;
 /// An endpoint that is always on fails one of this number of renewals, on average.
 const FAILURE_RATE: u32 = 400;
 
-impl Simulation {
-    /// The simulation state of an endpoint without events.
-    pub(super) fn still() -> Self {
-        Self {
-            behaviour: Behaviour::Still,
-            site: None,
-            lifetime: 300,
-            generation: 0,
-            until: 0,
-            device: Device {
-                user_agent: "Yealink SIP-T46U 108.86.0.20",
-                private: [192, 168, 1, 100],
-                public: [203, 0, 113, 42],
-                port: 5060,
-            },
-            second: false,
-        }
-    }
-
-    /// Cancels all planned events of the endpoint.
-    pub(super) fn freeze(&mut self) {
-        self.behaviour = Behaviour::Still;
-        self.generation += 1;
-    }
-
-    /// The registration of the endpoint's current device at `now`.
-    pub(super) fn registration(&self, now: i64) -> Registration {
-        let mut device = self.device;
-        if self.second {
-            device.user_agent = SECOND_DEVICE;
-            device.private[3] ^= 1;
-            device.port ^= 1;
-        }
-        let Device {
-            user_agent,
-            private,
-            public,
-            port,
-        } = device;
-        Registration {
-            contact: format!("{}:{port}", Ipv4Addr::from(private)),
-            expires: Some(instant(now + i64::from(self.lifetime))),
-            user_agent: user_agent.to_owned(),
-            received: format!("{}:{port}", Ipv4Addr::from(public)),
-        }
-    }
-}
-
 impl World {
-    /// Applies one event to the world.
-    pub(super) fn apply(&mut self, now: i64, event: Event) {
-        match event {
-            Event::Register(target) => self.register(now, target),
-            Event::Refresh(target) => self.refresh(now, target),
-            Event::SignOff(target) => self.sign_off(now, target),
-            Event::Lapse(target) => self.lapse(now, target),
-            Event::SwapApplication { account } => self.swap_application(now, account),
-            Event::Recreate { account } => self.recreate(now, account),
-            Event::SiteOutage { account } => self.site_outage(now, account),
-        }
-    }
-
     fn find(&mut self, target: EndpointRef) -> Option<&mut Endpoint> {
         let account = self.accounts.get_mut(target.account as usize)?;
         let endpoint = account.slot_mut(target.slot)?;
         (endpoint.simulation.generation == target.generation).then_some(endpoint)
     }
 
+    /// Registers a device, or plans a later registration if its site or its agent is absent.
     pub(super) fn register(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
@@ -169,7 +55,8 @@ impl World {
         self.plan_refresh(now, target);
     }
 
-    fn refresh(&mut self, now: i64, target: EndpointRef) {
+    /// Renews a registration, lets the second device replace it, or ends the renewals.
+    pub(super) fn refresh(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
         };
@@ -196,7 +83,7 @@ impl World {
     }
 
     /// Plans the next event of a registered device: a renewal, or the end of the shift.
-    pub(super) fn plan_refresh(&mut self, now: i64, target: EndpointRef) {
+    fn plan_refresh(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
         };
@@ -227,7 +114,8 @@ impl World {
         self.events.plan(at, Event::Lapse(target));
     }
 
-    fn lapse(&mut self, now: i64, target: EndpointRef) {
+    /// Removes a registration that was not renewed, and plans the next one.
+    pub(super) fn lapse(&mut self, now: i64, target: EndpointRef) {
         let Some(endpoint) = self.find(target) else {
             return;
         };
@@ -247,7 +135,8 @@ impl World {
         self.events.plan(now + away, Event::Register(target));
     }
 
-    fn sign_off(&mut self, now: i64, target: EndpointRef) {
+    /// Removes the registration of an agent at the end of a shift, and plans the next one.
+    pub(super) fn sign_off(&mut self, now: i64, target: EndpointRef) {
         let Some(endpoint) = self.find(target) else {
             return;
         };
@@ -271,9 +160,4 @@ impl World {
         let site = account.sites.get(usize::from(simulation.site?))?;
         (site.down_until > now).then_some(site.down_until)
     }
-}
-
-/// Converts Unix seconds to a timestamp.
-pub(super) fn instant(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }

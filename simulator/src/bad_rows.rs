@@ -1,4 +1,4 @@
-//! Invalid and unusual rows, as test data for parsers.
+//! Bad rows: invalid and unusual rows of a list, as test data for parsers.
 
 /// One invalid or unusual row.
 #[derive(Debug, Clone, PartialEq, Eq)]
