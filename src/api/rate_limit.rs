@@ -17,9 +17,6 @@ use crate::{
     telemetry::{AccountInstruments, ThrottleCause},
 };
 
-/// The longest pause. A longer `Retry-After` is reduced to this value, so that no account stops for a day.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-
 /// Gives permits for requests, one at a time.
 #[derive(Debug)]
 pub struct RateLimiter {
@@ -193,18 +190,6 @@ impl RateLimiter {
     /// Whether the process has reached its limit on requests in flight.
     pub fn is_full(&self) -> bool {
         self.in_flight.all.available_permits() == 0
-    }
-
-    /// Pauses all requests for the time that the vendor asks for (`Retry-After`).
-    pub(super) fn apply_retry_after(&self, wait: Duration) {
-        if wait > LONGEST_PAUSE {
-            tracing::warn!(
-                asked_s = wait.as_secs(),
-                used_s = LONGEST_PAUSE.as_secs(),
-                "the vendor asks for a longer pause than is honoured"
-            );
-        }
-        self.pause_until(Instant::now() + wait.min(LONGEST_PAUSE));
     }
 
     /// Lets no request start before `until`.

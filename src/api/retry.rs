@@ -11,6 +11,8 @@ use super::{Error, ErrorKind, rate_limit::RateLimiter};
 
 /// The first wait before a retry, without jitter.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// The longest pause. A longer `Retry-After` is reduced to this value, so that no account stops for a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The longest wait before a retry.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
@@ -67,7 +69,7 @@ impl RetryPolicy {
         }
         let wait = backoff(self.failures(), fastrand::f64());
         match error.retry_after {
-            Some(asked) => limiter.apply_retry_after(asked),
+            Some(asked) => limiter.pause_until(Instant::now() + pause_for(asked)),
             None if is_limited && !is_known => limiter.pause_until(Instant::now() + wait),
             None => {}
         }
@@ -78,6 +80,18 @@ impl RetryPolicy {
             _ => Retry::Never(wait),
         }
     }
+}
+
+/// The pause after a `Retry-After` of `asked`.
+fn pause_for(asked: Duration) -> Duration {
+    if asked > LONGEST_PAUSE {
+        tracing::warn!(
+            asked_s = asked.as_secs(),
+            used_s = LONGEST_PAUSE.as_secs(),
+            "the vendor asks for a longer pause than is honoured"
+        );
+    }
+    asked.min(LONGEST_PAUSE)
 }
 
 /// The wait before retry number `retry`, from 1. It doubles from half a second up to thirty seconds. `chance`

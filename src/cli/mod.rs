@@ -12,7 +12,7 @@ pub use clap_complete::Shell;
 use vobiz_simulator::SimulateArgs;
 
 pub use crate::http::ListenAddress;
-use crate::telemetry::logs::{Format, Level};
+use crate::telemetry::logs::{Format, LEVELS, Level};
 
 #[cfg(test)]
 mod tests;
@@ -159,8 +159,7 @@ pub struct LogArgs {
 }
 
 fn level_parser() -> impl TypedValueParser<Value = Level> {
-    let names = ["trace", "debug", "info", "warn", "error"];
-    PossibleValuesParser::new(names).try_map(|name| name.parse())
+    PossibleValuesParser::new(LEVELS).try_map(|name| name.parse())
 }
 
 fn format_parser() -> impl TypedValueParser<Value = Format> {

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{router::Router, settings::Settings};
+use super::{limits::Settings, router::Router};
 use crate::shutdown::CancellationToken;
 
 /// Maximum number of bytes that are read and discarded at the end of a connection.

@@ -16,14 +16,14 @@
 //! without reading, and to concurrent scrapes and probes. See [`Settings`].
 
 mod connection;
+mod limits;
 mod negotiation;
 mod pages;
 mod router;
 mod server;
-mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use limits::Settings;
 pub use router::ProbeHandler;
-pub use server::{Bound, listen};
-pub use settings::{ListenAddress, Settings};
+pub use server::{Bound, ListenAddress, listen};

@@ -22,7 +22,10 @@ use hyper::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{negotiation, pages, settings::Settings};
+use super::{
+    limits::{self, Settings},
+    negotiation, pages,
+};
 use crate::{
     exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
@@ -174,7 +177,7 @@ impl Router {
         *permit = Arc::clone(permits).try_acquire_owned().ok();
         if permit.is_none() {
             let response = text(StatusCode::SERVICE_UNAVAILABLE, too_many);
-            return with(response, RETRY_AFTER, "1");
+            return with(response, RETRY_AFTER, limits::RETRY_AFTER_SECONDS);
         }
         let (format, content_type) = negotiation::format(&request.headers);
         let encoding = negotiation::encoding(&request.headers);

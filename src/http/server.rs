@@ -1,8 +1,9 @@
 //! The server: accepts and limits connections, and closes them at shutdown.
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
     sync::Arc,
     task::Context,
     time::Duration,
@@ -21,8 +22,8 @@ use tokio::{
 
 use super::{
     connection,
+    limits::Settings,
     router::{ProbeHandler, Router},
-    settings::{ListenAddress, Settings},
 };
 use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};
 
@@ -37,6 +38,51 @@ const EVICT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Time between two log lines about accept errors.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+/// An address to listen on. Its text form is the value of the flag: `:10059`, `localhost:10059`,
+/// `[::1]:10059`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `:PORT`: every address of this host, IPv6 and IPv4.
+    Everywhere(u16),
+    /// `HOST:PORT`: the host is an IP address (IPv6 without brackets) or a name.
+    Host(String, u16),
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = |problem| {
+            let forms = "write :PORT, HOST:PORT or [IPv6]:PORT, such as :10059 or 127.0.0.1:10059";
+            format!("{problem}; {forms}")
+        };
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| error("has no port"))?;
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| is_number);
+        let port = port.ok_or_else(|| error("its port is not a number up to 65535"))?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let bracketed = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        match bracketed.map(str::parse::<Ipv6Addr>) {
+            Some(Ok(address)) => Ok(Self::Host(address.to_string(), port)),
+            Some(Err(_)) => Err(error("its brackets contain no IPv6 address")),
+            None if host.is_empty() => Ok(Self::Everywhere(port)),
+            None if host.contains(':') => Err(error("needs brackets around an IPv6 address")),
+            None if host.chars().all(is_name) => Ok(Self::Host(host.to_owned(), port)),
+            None => Err(error("its host is neither an address nor a name")),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere(port) => write!(f, ":{port}"),
+            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
 
 /// A server with open sockets. Clients can connect, but responses start with [`Bound::serve`].
 pub struct Bound {

@@ -20,6 +20,9 @@ use tracing_subscriber::{
     registry::{LookupSpan, Registry},
 };
 
+/// The names of the log levels.
+pub const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
+
 /// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {

@@ -1,8 +1,9 @@
-//! Decides whether a walk is published at once, or only after a second walk that agrees.
+//! Compares successive walks, and decides which of them to believe.
 //!
 //! A faulty API may show an empty list, or every endpoint unregistered, for some seconds. So a walk that
-//! changes more than `poll.flip_share` of the endpoints waits for a later walk, and the published snapshot
-//! stays until then.
+//! changes more than `poll.flip_share` of the endpoints waits for a later walk that agrees, and the published
+//! snapshot stays until then. The count of the API is believed to be wrong if several walks miss the same
+//! number of endpoints.
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const LEAST_DELAY: Duration = Duration::from_secs(10);
 const INTERVAL_PARTS: u32 = 4;
 /// A change of a snapshot with fewer endpoints than this is never large.
 const FEWEST_ENDPOINTS: u64 = 2;
+/// A shortfall that is equal in this number of walks is settled: the list counts as complete.
+const SAME_SHORTFALLS: u32 = 3;
 
 /// Decides whether a walk is published.
 #[derive(Debug)]
@@ -153,5 +156,25 @@ impl Change {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let (changed, before) = ((self.removed + self.flipped) as f64, self.before as f64);
         self.before >= FEWEST_ENDPOINTS && changed > before * share
+    }
+}
+
+/// The shortfall of the last walks: the number of rows that `total_count` includes and the pages lack.
+#[derive(Debug, Default)]
+pub(super) struct Shortfalls {
+    rows: u64,
+    walks: u32,
+}
+
+impl Shortfalls {
+    /// Notes the shortfall of a walk. Returns whether the count must be wrong, because the shortfall is equal
+    /// in several walks that `overlapped`. Otherwise deleted endpoints would stay forever.
+    pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
+        if !overlapped || rows != self.rows {
+            self.walks = 0;
+        }
+        self.rows = rows;
+        self.walks = self.walks.saturating_add(u32::from(overlapped));
+        self.walks >= SAME_SHORTFALLS
     }
 }

@@ -25,8 +25,6 @@ const MAX_STEPS_BACK: u32 = 6;
 /// The maximum number of successive full pages with the same last row. A list that grows by a page during the
 /// walk causes such a page. More such pages come from a vendor that ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
-/// A shortfall that is equal in this number of walks is settled: the list counts as complete.
-const SAME_SHORTFALLS: u32 = 3;
 
 /// A list that was read to its end.
 #[derive(Debug)]
@@ -62,26 +60,6 @@ impl CompleteList {
             at_most,
             again_at_most,
         }
-    }
-}
-
-/// The shortfall of the last walks: the number of rows that `total_count` includes and the pages lack.
-#[derive(Debug, Default)]
-pub(super) struct Shortfalls {
-    rows: u64,
-    walks: u32,
-}
-
-impl Shortfalls {
-    /// Notes the shortfall of a walk. Returns whether the count must be wrong, because the shortfall is equal
-    /// in several walks that `overlapped`. Otherwise deleted endpoints would stay forever.
-    pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
-        if !overlapped || rows != self.rows {
-            self.walks = 0;
-        }
-        self.rows = rows;
-        self.walks = self.walks.saturating_add(u32::from(overlapped));
-        self.walks >= SAME_SHORTFALLS
     }
 }
 

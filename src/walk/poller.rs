@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    confirm::Confirmation,
+    confirm::{Confirmation, Shortfalls},
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
-    list::{self, CompleteList, Shortfalls},
+    list::{self, CompleteList},
     log,
     schedule::Schedule,
 };

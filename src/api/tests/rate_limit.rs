@@ -195,7 +195,11 @@ async fn a_slow_limiter_occupies_no_permit_that_a_quick_one_needs() {
 async fn a_pause_is_honoured_up_to_ten_minutes() {
     let (limiter, start) = (limiter(None), Instant::now());
     for (asked, honoured) in [(30, 30), (86_400, 600)] {
-        limiter.apply_retry_after(Duration::from_secs(asked));
+        let refused = Error {
+            retry_after: Some(Duration::from_secs(asked)),
+            ..Error::new(ErrorKind::RateLimited, None, "refused")
+        };
+        RetryPolicy::default().decide(&refused, &limiter);
         assert_eq!(limiter.pause(), Some(start + Duration::from_secs(honoured)));
     }
 }
