@@ -65,7 +65,10 @@ impl Systemd {
             return;
         }
         let current = || {
-            let outcomes = accounts.iter().map(|account| account.borrow().up);
+            let outcomes = accounts.iter().map(|account| {
+                let state = account.borrow();
+                Some(state.up? && !state.is_withdrawn(Instant::now()))
+            });
             status(&outcomes.collect::<Vec<_>>())
         };
         let mut sent = current();

@@ -338,15 +338,11 @@ impl RenderedAccount {
 
     /// The samples of a family that the account shows at this moment.
     pub(super) fn chunk(&self, metric: Metric, now: Instant) -> Option<&Chunk> {
-        if self.is_withdrawn(now) {
+        if self.state.is_withdrawn(now) {
             return self.walks_withdrawn.chunks.get(&metric);
         }
         let parts = [&self.detailed, &self.listed, &self.walks];
         parts.into_iter().find_map(|part| part.chunks.get(&metric))
-    }
-
-    fn is_withdrawn(&self, now: Instant) -> bool {
-        self.state.withdraw_at.is_some_and(|at| now >= at)
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
@@ -355,9 +351,8 @@ impl RenderedAccount {
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
             name: self.state.account.to_string(),
-            up: self.state.up,
             failure: self.state.failure,
-            is_withdrawn: self.is_withdrawn(now),
+            is_withdrawn: self.state.is_withdrawn(now),
             counts: self.counts,
             age: walked_at.map(|at| now.saturating_duration_since(at)),
             endpoint_id: self.endpoint_id.clone(),
@@ -370,9 +365,7 @@ impl RenderedAccount {
 pub struct AccountSummary {
     /// The configured name of the account.
     pub name: String,
-    /// Whether the last finished walk succeeded; `None` before the end of the first walk.
-    pub up: Option<bool>,
-    /// The `reason` label of the last walk's failure.
+    /// The `reason` label of the last walk's failure; `None` if the last walk succeeded.
     pub failure: Option<&'static str>,
     /// Whether the endpoints are withdrawn, because the last good walk is too long ago.
     pub is_withdrawn: bool,

@@ -59,23 +59,20 @@ pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) 
 
 /// The state of an account as a short text.
 fn state(account: &AccountSummary) -> String {
-    let Some(up) = account.up else {
-        return "first walk under way".to_owned();
-    };
     let age = account.age.map(rounded);
     let age = age.map_or("no good walk yet".to_owned(), |age| {
         format!("last good walk {age} ago")
     });
-    match (account.failure, &account.counts) {
+    match (account.failure, account.counts) {
+        (None, None) => "first walk under way".to_owned(),
         (Some(reason), _) if account.is_withdrawn => format!("withdrawn: down ({reason}), {age}"),
-        _ if account.is_withdrawn => format!("withdrawn, {age}"),
         (Some(reason), _) => format!("down ({reason}), {age}"),
-        (None, Some(counts)) if up => {
+        (None, Some(_)) if account.is_withdrawn => format!("withdrawn, {age}"),
+        (None, Some(counts)) => {
             let (all, registered) = (counts.total(), counts.registered);
             let noun = if all == 1 { "endpoint" } else { "endpoints" };
             format!("up: {all} {noun}, {registered} registered, {age}")
         }
-        (None, _) => format!("{}, {age}", if up { "up" } else { "down" }),
     }
 }
 
@@ -126,13 +123,11 @@ mod tests {
             unknown: 0,
         };
         let walked = AccountSummary {
-            up: Some(true),
             counts: Some(counts),
             age: Some(Duration::from_secs(12)),
             ..AccountSummary::default()
         };
         let failed = AccountSummary {
-            up: Some(false),
             failure: Some("auth"),
             ..walked.clone()
         };
@@ -142,7 +137,6 @@ mod tests {
             ..account.clone()
         };
         let never = AccountSummary {
-            up: Some(false),
             failure: Some("network"),
             ..AccountSummary::default()
         };

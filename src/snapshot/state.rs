@@ -44,6 +44,13 @@ pub struct AccountState {
     pub failure: Option<&'static str>,
 }
 
+impl AccountState {
+    /// Whether the snapshot is too old for export at `now`.
+    pub fn is_withdrawn(&self, now: Instant) -> bool {
+        self.withdraw_at.is_some_and(|at| now >= at)
+    }
+}
+
 /// The configuration of exported values.
 #[derive(Debug, Clone, Default)]
 #[expect(

@@ -262,13 +262,12 @@ impl<S: Source> Poller<S> {
     }
 
     /// Publishes the state while a walk waits for a walk that agrees. The last snapshot stays and grows older.
-    /// An account is not up if its snapshot is too old for export.
     fn publish_unconfirmed(&mut self, list: &CompleteList) {
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
             snapshot: self.without_expired(&before),
             details_pending: self.details.pending(),
-            up: Some(before.withdraw_at.is_none_or(|at| at > Instant::now())),
+            up: Some(true),
             confirming: true,
             clock_offset: list.clock_offset.or(before.clock_offset),
             poll_interval: self.schedule.effective_interval(),

@@ -132,7 +132,7 @@ async fn the_summary_of_an_account_describes_its_state() {
         let summary = |one: AccountSummary| {
             let age = one.age.map(|age| age.as_secs());
             let registered = one.counts.map(|counts| counts.registered);
-            (one.up, one.failure, one.is_withdrawn, registered, age)
+            (one.failure, one.is_withdrawn, registered, age)
         };
         accounts.map(summary).collect::<Vec<_>>()
     };
@@ -141,10 +141,10 @@ async fn the_summary_of_an_account_describes_its_state() {
         assert_eq!(
             summaries(),
             [
-                (Some(true), None, is_withdrawn, Some(30), Some(age)),
-                (Some(false), Some("auth"), is_withdrawn, Some(30), Some(age)),
-                (None, None, false, None, None),
-                (Some(false), Some("network"), false, None, None),
+                (None, is_withdrawn, Some(30), Some(age)),
+                (Some("auth"), is_withdrawn, Some(30), Some(age)),
+                (None, false, None, None),
+                (Some("network"), false, None, None),
             ]
         );
     }
