@@ -20,13 +20,9 @@ use crate::{
     shutdown::CancellationToken,
     snapshot::Reader,
     telemetry::Instruments,
-    walk::{Poller, PollerDeps},
+    walk::{FIRST_WALKS_WITHIN, Poller, PollerDeps, stagger},
 };
 
-/// Maximum time between the first walks of two successive accounts.
-const STAGGER: Duration = Duration::from_secs(2);
-/// Maximum time until the first walks of all accounts have started.
-const STAGGER_TOTAL: Duration = Duration::from_secs(10);
 /// Pause before rendering starts again after a panic.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -83,7 +79,7 @@ impl Exporter {
         let bound = Bound::bind(&web.listen_addresses, settings).await;
         let mut bound = bound
             .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
-        let accounts = Accounts::build(config, STAGGER_TOTAL)?;
+        let accounts = Accounts::build(config, FIRST_WALKS_WITHIN)?;
         if config.probe.enabled {
             bound = bound.with_probe_handler(Arc::clone(&accounts.prober) as _);
             tracing::info!(
@@ -193,12 +189,6 @@ impl Accounts {
     }
 }
 
-/// Time between two successive first walks, so that all `accounts` start within `total`.
-fn stagger(accounts: usize, total: Duration) -> Duration {
-    let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
-    STAGGER.min(total / accounts)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -207,14 +197,6 @@ mod tests {
 
     use super::*;
     use crate::telemetry::logs::{Captured, Format, Level};
-
-    #[test]
-    fn first_walks_are_two_seconds_apart_but_all_within_ten() {
-        assert_eq!(stagger(1, STAGGER_TOTAL), STAGGER);
-        assert_eq!(stagger(4, STAGGER_TOTAL), STAGGER);
-        assert!(stagger(300, STAGGER_TOTAL) * 300 <= STAGGER_TOTAL);
-        assert_eq!(stagger(300, Duration::ZERO), Duration::ZERO);
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_poller_that_panics_is_logged_with_its_account_and_the_others_go_on() {

@@ -5,15 +5,15 @@
 //! was lost, which endpoints are retained, and what has changed. The [`Details`] of single endpoints are
 //! stored separately.
 
-mod build;
-mod records;
+mod merge;
+mod packed_records;
 mod retention;
 #[expect(clippy::module_inception, reason = "the file of the type `Snapshot`")]
 mod snapshot;
 mod state;
 
-pub use build::{Changes, SnapshotBuilder, Transition};
-pub use records::EndpointView;
+pub use merge::{Changes, SnapshotBuilder, Transition};
+pub use packed_records::EndpointView;
 pub use retention::Retention;
 pub use snapshot::{Counts, EndpointList, Snapshot, SnapshotCounts, WalkFacts};
 pub use state::{AccountState, Detail, Details, Publisher, Reader, Shown, channel};

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::records::{Record, Texts};
+use super::packed_records::{Record, Texts};
 use crate::clock::UnixMillis;
 
 /// Limits for retained endpoints, which are kept from the previous snapshot although the walk did not find

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::AddAssign, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    records::{EndpointView, Record, Texts},
+    packed_records::{EndpointView, Record, Texts},
     retention::Removed,
 };
 use crate::{

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{records::EndpointView, snapshot::Snapshot};
+use super::{packed_records::EndpointView, snapshot::Snapshot};
 use crate::{api::Endpoint, clock::UnixMillis};
 
 /// The state of one account after its last finished walk, or at start.

@@ -12,6 +12,9 @@ use crate::{
     snapshot::{Changes, EndpointView, Snapshot},
 };
 
+/// The maximum number of changed registrations per walk that have a log line of their own.
+const MAX_LISTED: usize = 50;
+
 /// Logs a walk that took longer than the interval. Later walks start at the interval `effective`.
 pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: Duration) {
     let took = took.as_secs_f64().ceil();
@@ -75,13 +78,12 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
         duration_s = %format_args!("{:.3}", walk.duration.as_secs_f64()),
         "walk published"
     );
-    for transition in &changes.transitions {
+    for transition in changes.transitions.iter().take(MAX_LISTED) {
         if let Some(endpoint) = snapshot.endpoint(&transition.id) {
             transitioned(account, &endpoint, transition.lost_at);
         }
     }
-    let not_listed =
-        (changes.lost + changes.gained).saturating_sub(changes.transitions.len() as u64);
+    let not_listed = changes.transitions.len().saturating_sub(MAX_LISTED);
     if not_listed > 0 {
         tracing::warn!(
             account = %account.name,

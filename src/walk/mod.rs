@@ -16,6 +16,7 @@ mod schedule;
 
 pub use fetch::{PollerDeps, Reason, Source, WalkError};
 pub use poller::Poller;
+pub use schedule::{FIRST_WALKS_WITHIN, stagger};
 
 #[cfg(test)]
 mod tests;

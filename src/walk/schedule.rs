@@ -7,6 +7,11 @@ use tokio::time::Instant;
 use super::fetch::Reason;
 use crate::api::ErrorKind;
 
+/// The maximum time between the first walks of two successive accounts.
+const STAGGER: Duration = Duration::from_secs(2);
+/// The maximum time until the first walks of all accounts have started.
+pub const FIRST_WALKS_WITHIN: Duration = Duration::from_secs(10);
+
 /// The schedule of the walks of one account.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
@@ -137,6 +142,12 @@ fn ticks_within(time: Duration, step: Duration) -> u64 {
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
+/// Time between two successive first walks, so that all `accounts` start within `total`.
+pub fn stagger(accounts: usize, total: Duration) -> Duration {
+    let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
+    STAGGER.min(total / accounts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,5 +276,13 @@ mod tests {
         schedule.begins(start + 16 * second);
         schedule.failed(start + 17 * second, Reason::Deadline, None);
         assert_eq!(schedule.next_start(0.0), start + 16 * second + MINUTE);
+    }
+
+    #[test]
+    fn first_walks_are_two_seconds_apart_but_all_within_ten() {
+        assert_eq!(stagger(1, FIRST_WALKS_WITHIN), STAGGER);
+        assert_eq!(stagger(4, FIRST_WALKS_WITHIN), STAGGER);
+        assert!(stagger(300, FIRST_WALKS_WITHIN) * 300 <= FIRST_WALKS_WITHIN);
+        assert_eq!(stagger(300, Duration::ZERO), Duration::ZERO);
     }
 }

@@ -1,4 +1,4 @@
-//! Builds the next snapshot from the rows of a walk.
+//! Merges the rows of a walk with the previous snapshot, and counts what has changed.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    records::{EndpointView, Record, TextRange, Texts},
+    packed_records::{EndpointView, Record, TextRange, Texts},
     retention::{Removed, Retention},
     snapshot::{EndpointList, Snapshot, WalkFacts},
 };
@@ -122,14 +122,11 @@ pub struct Changes {
     pub removed: u64,
     /// Endpoints whose application was attached, replaced or detached.
     pub application: u64,
-    /// The first [`Changes::LISTED`] changes of a registration, for the log.
+    /// The changes of registrations, for the log.
     pub transitions: Vec<Transition>,
 }
 
 impl Changes {
-    /// The maximum number of listed transitions.
-    pub const LISTED: usize = 50;
-
     /// Updates `record` from its previous registration state, and counts a transition.
     fn carry_state(
         &mut self,
@@ -149,7 +146,7 @@ impl Changes {
             self.lost += 1;
             lost_at = Some(now);
         }
-        if has_changed && self.transitions.len() < Self::LISTED {
+        if has_changed {
             let id = texts.get(record.id).to_owned();
             self.transitions.push(Transition { id, lost_at });
         }
