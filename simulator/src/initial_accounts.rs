@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::account::{Account, Application, Shape, Site, SubAccount};
 use super::credentials::Login;
+use super::devices::{APPLICATIONS, Role, SITES, role};
 use super::endpoint::{Behaviour, Device, Endpoint, Simulation, instant};
-use super::endpoint_roles::{APPLICATIONS, Role, SITES, role};
 use super::world::{EndpointRef, Event, World};
 
 /// The two accounts of [`World::demo`]: a large one and a small one.

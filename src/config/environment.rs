@@ -11,8 +11,7 @@ use super::{
     account::Account,
     error::{Diagnostics, shown_variable, variable_place},
     keys::{Key, Node, ROOT, Shape, suggestion},
-    settings::is_loopback,
-    values::is_header_word,
+    values::{is_header_word, is_loopback},
 };
 
 /// The error if neither the file nor the environment gives an account.

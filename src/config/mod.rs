@@ -22,8 +22,9 @@ pub use account::{Account, Config};
 pub use error::{ConfigError, Errors};
 pub use groups::{Group, GroupMatch, Pattern, Watch, first_match};
 pub use load::{Loaded, load, load_without_secrets, load_yaml};
-pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, is_loopback};
+pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe};
 pub use token::{ApiToken, TokenFile, TokenFileError};
+pub use values::is_loopback;
 
 /// The embedded default file. It lists every key with its meaning, default and unit.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");

@@ -6,12 +6,12 @@ use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
-use url::{Host, Url};
+use url::Url;
 
 use super::{
     ca_file::ca_file,
     keys::{Node, Section},
-    values::{duration, format_duration, number, size, whole, write_duration},
+    values::{duration, format_duration, is_loopback, number, size, url, whole, write_duration},
 };
 use crate::telemetry::labels::closed_label;
 
@@ -156,17 +156,6 @@ fn redacted_proxy(url: &Url) -> String {
     format!("{}/", url.origin().ascii_serialization())
 }
 
-/// Whether the text of the URL names this machine. `localhost` is the only accepted host name, because DNS may
-/// resolve another name to any machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 /// Reads `api`; `None` after an error.
 pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
@@ -234,13 +223,6 @@ fn base_url(node: &Node<'_>) -> Option<Url> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Some(url)
-}
-
-fn url(node: &Node<'_>, example: &str) -> Option<Url> {
-    let url = Url::parse(node.text()?.trim()).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let message = format!("must be a URL with http or https, such as {example}");
-    url.or_else(|| node.reject(message))
 }
 
 /// `details`: the retrieval of single endpoints.

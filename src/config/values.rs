@@ -15,6 +15,7 @@ use bytesize::ByteSize;
 use config::ValueKind;
 use jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrinter};
 use serde::Serializer;
+use url::{Host, Url};
 
 use super::{
     error::quoted,
@@ -169,6 +170,25 @@ pub(super) fn write_duration<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_duration(*duration))
+}
+
+/// The URL at `node`. The error message gives an `example`.
+pub(super) fn url(node: &Node<'_>, example: &str) -> Option<Url> {
+    let url = Url::parse(node.text()?.trim()).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let message = format!("must be a URL with http or https, such as {example}");
+    url.or_else(|| node.reject(message))
+}
+
+/// Whether the text of the URL names this machine. `localhost` is the only accepted host name, because DNS may
+/// resolve another name to any machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Names of accounts or groups, each with the path of its owner.

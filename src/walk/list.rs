@@ -20,8 +20,6 @@ use crate::{
 
 /// The maximum number of pages of a list.
 const MAX_PAGES: usize = 10_000;
-/// The maximum number of attempts to close one gap. Each attempt begins twice as far before the gap.
-const MAX_STEPS_BACK: u32 = 6;
 /// The maximum number of successive full pages with the same last row. A list that grows by a page during the
 /// walk causes such a page. More such pages come from a vendor that ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
@@ -234,14 +232,13 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// Reads again from half a page before the gap, then from earlier offsets, until known rows appear.
+    /// Reads again from an offset before the gap, then from earlier offsets, until known rows appear.
     async fn step_back(
         &mut self,
         linked: &[PageKeys],
         gap: u64,
     ) -> Result<Option<PageKeys>, WalkError> {
-        let mut distance = (self.full() / 2).max(1);
-        for _ in 0..MAX_STEPS_BACK {
+        for distance in overlap::steps_back(self.full()) {
             let offset = gap.saturating_sub(distance);
             self.fetch([offset]).await?;
             let bridge = &self.keys[self.pages_up_to(offset) - 1];
@@ -250,7 +247,6 @@ impl<'a, S: Source> Pages<'a, S> {
                 let is_usable = known || !bridge.keys.is_empty();
                 return Ok(is_usable.then(|| bridge.clone()));
             }
-            distance *= 2;
         }
         Ok(None)
     }

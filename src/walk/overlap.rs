@@ -9,6 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::api::{Page, Rejection, RowKey};
 
+/// The maximum number of attempts to close one gap between pages.
+const MAX_STEPS_BACK: usize = 6;
+
 /// The keys of the rows of a page.
 #[derive(Debug, Clone)]
 pub(super) struct PageKeys {
@@ -156,6 +159,13 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
         .last()
         .is_some_and(|before| before.keys.last() == tail.keys.last());
     has_room && (reaches_the_count || shows_nothing_new)
+}
+
+/// The distances from a gap, in rows, at which the attempts to close the gap begin. The first distance is half
+/// of a page with `full` rows. Each further distance is twice as long.
+pub(super) fn steps_back(full: u64) -> impl Iterator<Item = u64> {
+    let first = (full / 2).max(1);
+    std::iter::successors(Some(first), |last| Some(last * 2)).take(MAX_STEPS_BACK)
 }
 
 /// The rows that two pages share.
