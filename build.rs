@@ -38,8 +38,8 @@ fn head_commit() -> Option<String> {
         return None;
     }
     let branch = git(&here, &["symbolic-ref", "--quiet", "HEAD"]);
-    // Git stores a branch in its own file or as a line of packed-refs. In both cases, the log of HEAD
-    // changes with every commit.
+    // Cargo must run this script again after a commit. Git stores a branch in its own file or as a line
+    // of packed-refs. In both cases, the log of HEAD changes with every commit.
     let changing = ["HEAD", "logs/HEAD", "packed-refs"].map(str::to_owned);
     for name in changing.into_iter().chain(branch) {
         let file = git(&here, &["rev-parse", "--git-path", &name]).map(|file| here.join(file));
@@ -52,12 +52,12 @@ fn head_commit() -> Option<String> {
 
 fn git(here: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
-    // A git hook of another repository sets these variables for that repository.
+    // If a git hook of another repository starts this build, these variables name that repository.
     git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
     output_line(git.current_dir(here).args(arguments))
 }
 
-/// The output of a program that succeeds and prints one line.
+/// The output of `command`; `None` if it fails or does not print exactly one line.
 fn output_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|it| it.status.success())?;
     let line = String::from_utf8(output.stdout).ok()?;

@@ -1,7 +1,7 @@
 //! Wall time.
 //!
-//! Durations and waits use Tokio's clock, which tests can pause. Exported and logged points in time come
-//! from a [`Clock`], so that a test can set them.
+//! Durations and waits use Tokio's clock, which tests can pause. Exported points in time come from a
+//! [`Clock`], so that a test can set them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -8,8 +8,8 @@
 //! Vobiz REST API -> api -> walk -> snapshot -> exposition -> http -> Prometheus
 //! ```
 //!
-//! A module imports only modules before it in the direction of the data. `docs/architecture.md` lists the
-//! modules, and `scripts/imports.py` checks the imports. [`app`] connects all modules.
+//! The table in `docs/architecture.md` lists the modules that each module may import. `scripts/imports.py`
+//! checks the imports. [`app`] connects all modules.
 
 pub mod config;
 pub mod telemetry;

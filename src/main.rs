@@ -1,4 +1,4 @@
-//! The binary: parses the command line, runs it, and returns the exit code.
+//! The binary: parses the command line, runs the command, and returns the exit code.
 
 use std::process::ExitCode;
 
@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The environment variables. Invalid UTF-8 becomes U+FFFD. The configuration reports U+FFFD in a
-/// variable that it reads.
+/// The environment variables. Invalid UTF-8 becomes U+FFFD. The module `config` reports a `VOBIZ_`
+/// variable that contains U+FFFD.
 fn environment() -> Vec<(String, String)> {
     let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
     std::env::vars_os()

@@ -9,9 +9,9 @@ pub use tokio_util::sync::CancellationToken;
 
 /// Registers the signal handlers; needs a Tokio runtime. Spawn the returned future as a task.
 ///
-/// The first SIGTERM or SIGINT cancels `shutdown`: every task finishes its work in progress. After that,
-/// SIGTERM or SIGINT ends the process immediately, with the exit code that a shell reports for that
-/// signal. SIGHUP never ends the process.
+/// The first SIGTERM or SIGINT cancels `shutdown`: walks stop, and the server finishes its responses.
+/// A second SIGTERM or SIGINT ends the process immediately, with the exit code that a shell reports for
+/// that signal. SIGHUP never ends the process.
 ///
 /// # Errors
 /// The operating system refused to register a handler.

@@ -1,4 +1,4 @@
-//! The client of one account: its connections, the operations of the API, and the attempt of each call.
+//! The client of one account: its connections, the operations of the API, and the attempts of each call.
 
 use std::{
     collections::BTreeMap,
@@ -43,13 +43,13 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// The maximum number of bytes that are read of the body of an error.
+/// The maximum number of bytes that the client reads of the body of an error response.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// Idle connections are closed after this time. Common load balancers close idle connections after 60 seconds,
 /// and a request on a closed connection fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Sends the requests of one account. Each call makes one attempt, which is counted and not repeated.
+/// Sends the requests of one account. Counts each attempt. Repeats an attempt once if its connection breaks.
 ///
 /// Tasks share the client. The token may change while requests are in flight. `Debug` output holds no
 /// credential.
@@ -58,8 +58,8 @@ pub struct Client {
     /// `{base_url}/Account/{auth_id}/Endpoint/`, with exactly this case and the final slash.
     endpoints: Url,
     filter: BTreeMap<String, String>,
-    /// The value of `X-Auth-ID`. `token` is the value of `X-Auth-Token`. `None` if a header cannot hold a
-    /// value.
+    /// The value of the header `X-Auth-ID`. `token` has the value of `X-Auth-Token`. `None` replaces text that
+    /// a header cannot hold.
     auth_id: Option<HeaderValue>,
     token: watch::Sender<Option<HeaderValue>>,
     request_timeout: Duration,
@@ -78,8 +78,8 @@ struct Response {
 
 /// Makes HTTP clients. Accounts with equal settings share connections and trusted authorities.
 ///
-/// So hundreds of accounts need memory for the authorities only once. Authorities and proxy variables are read
-/// at their first use. A changed file has an effect only in a new value of this type.
+/// Hundreds of accounts thus need memory for the authorities only once. Authorities and proxy variables are
+/// read at their first use. If a file of authorities changes later, only a new [`Transports`] reads it again.
 #[derive(Default)]
 pub struct Transports {
     /// Replaces [`IDLE_TIMEOUT`] in tests.
@@ -173,7 +173,7 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
         .gzip(true)
         .default_headers(HeaderMap::from_iter([accept]))
         .connect_timeout(api.connect_timeout)
-        // A redirect could send the token to another host. A retry would hide an attempt from the caller.
+        // A redirect could send the token to another host. A retry by the library would not be counted.
         .redirect(redirect::Policy::none())
         .referer(false)
         .retry(retry::never());
@@ -278,7 +278,7 @@ impl Client {
     }
 
     /// Sends a request. If its connection breaks without a response, sends the request once more on a new
-    /// connection, because the server may have closed an idle connection. Both attempts are counted.
+    /// connection. The server may have closed the first connection as idle. Both attempts are counted.
     async fn send(
         &self,
         operation: Operation,
@@ -323,7 +323,7 @@ impl Client {
         if !response.status().is_success() {
             attempt.status = Some(status);
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
-            // A body that cannot be read counts as empty, because the status is sufficient.
+            // A body that cannot be read counts as empty, because the status alone describes the error.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
             return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }
@@ -392,7 +392,7 @@ async fn read_body(
     body.map(Some)
 }
 
-/// Encodes `text` as a segment of a path; `None` for empty text, `.` and `..`, which cannot be encoded.
+/// Encodes `text` as a segment of a path; `None` for empty text, `.` and `..`, which cannot be a segment.
 fn segment(text: &str) -> Option<String> {
     let dots_only = text.bytes().all(|byte| byte == b'.');
     (!dots_only || text.len() > 2).then(|| utf8_percent_encode(text, SEGMENT).to_string())

@@ -1,7 +1,7 @@
 //! The errors of one request, from its status, its body or its connection.
 //!
-//! No error holds text of the API, because the text may repeat the token. An error of a library may quote the
-//! server (a certificate names hosts), so only the type of such an error is used.
+//! No error holds text of a response, because a response may repeat the token. A library's error may quote the
+//! server (a certificate names hosts), so this module uses only the type of that error.
 
 use std::{
     error::Error as StdError,
@@ -31,7 +31,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error without a wait.
+    /// An error without `retry_after`.
     pub(super) fn new(kind: ErrorKind, status: Option<u16>, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -81,8 +81,8 @@ impl Error {
         }
     }
 
-    /// The error of an unexpected body. The message mentions an HTML page, because a gateway or a wrong
-    /// address sends such a page, not the API.
+    /// The error of an unexpected body. The message says whether the body is an HTML page. The API never sends
+    /// HTML, but a gateway or the server at a wrong address may.
     pub(super) fn of_body(kind: ErrorKind, status: u16, message: &str, body: &str) -> Self {
         let page = body.trim_start().starts_with('<');
         let page = page.then(|| format!(": an HTML page of {} bytes", body.len()));
@@ -143,7 +143,7 @@ fn wait(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
-/// Whether the values of `error` and `status` in a body report an error. Empty values do not.
+/// Whether the values of `error` and `status` in a body report an error. Empty values report no error.
 pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
     let has_error = match error {
         Json::Null | Json::Bool(false) | Json::Array("[]") | Json::Object("{}") => false,
@@ -195,7 +195,7 @@ fn tls_cause(error: &rustls::Error) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "is for another host name than that of api.base_url"
         }
-        // The inner type is not public, but its `Debug` text has a constant name.
+        // The type of this error is private, but its `Debug` text always contains this name.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "is that of an authority (CA:TRUE); give the server one of its own, issued by that authority"
         }

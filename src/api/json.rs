@@ -1,4 +1,4 @@
-//! Reads selected keys of a JSON object as slices of its text, without a tree of values for a page.
+//! Reads selected keys of a JSON object as slices of its text. Builds no tree of all values of the object.
 
 use std::{borrow::Cow, fmt};
 
@@ -18,7 +18,7 @@ pub(super) enum Json<'a> {
     Number(&'a str),
     /// Text whose escapes are decoded.
     Text(Cow<'a, str>),
-    /// The JSON text of an array and, in `Object`, of an object.
+    /// The JSON text of an array. `Object` has the JSON text of an object.
     Array(&'a str),
     Object(&'a str),
 }
@@ -81,7 +81,7 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut picked = [const { Json::Null }; N];
-        // The search begins after the last match, because most rows have their keys in the same order.
+        // The search begins after the last match, because most objects have the keys in the requested order.
         let mut expected = 0;
         while let Some(Key(key)) = map.next_key()? {
             let mut positions = (expected..N).chain(0..expected);

@@ -1,8 +1,8 @@
 //! Decides when a request may start.
 //!
-//! Each base URL and auth id has one [`RateLimiter`]. No crate gives all of its guarantees: in any T seconds,
-//! at most `rate x T + 1` requests start. A cancelled wait delays no other request. A pause of the vendor
-//! applies to every request. A request that can wait never delays a walk. Tests can pause the clock.
+//! Each pair of base URL and auth id has one [`RateLimiter`]. In any T seconds, at most `rate x T + 1` requests
+//! start. A cancelled wait delays no other request. A pause of the vendor applies to every request. A request
+//! for a detail never delays a walk. Tests can pause the clock. No crate on its own guarantees all of this.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ use crate::{
 /// Gives permits for requests, one at a time.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Time between two requests; zero when the limiter is off.
+    /// Time between two requests; zero without a rate limit.
     gap: Duration,
-    /// The earliest start of the next request. The task that holds the lock is next.
+    /// The earliest start of the next request. The task that holds the lock gets the next permit.
     next: Mutex<Instant>,
     /// The vendor asks for no request before this time.
     paused_until: watch::Sender<Instant>,
@@ -35,7 +35,7 @@ pub struct RateLimiter {
 #[derive(Debug, Clone)]
 pub(super) struct InFlight {
     all: Arc<Semaphore>,
-    /// The part of the limit for requests that can wait.
+    /// The part of the limit that [`RateLimiter::acquire_when_idle`] may use.
     idle: Arc<Semaphore>,
 }
 
@@ -43,7 +43,7 @@ impl InFlight {
     pub(super) fn new(most: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(most)),
-            // At least one permit is left for walks, so that a hanging request does not block them.
+            // At least one permit is left for walks, so that a hanging request for a detail blocks no walk.
             idle: Arc::new(Semaphore::new((most / 4).max(1).min(most - 1))),
         }
     }
@@ -59,7 +59,7 @@ impl Drop for WalkGuard<'_> {
     }
 }
 
-/// The permit for one request. It counts as in flight until the permit is dropped.
+/// The permit for one request. The request counts as in flight until the permit is dropped.
 #[derive(Debug)]
 pub struct Permit {
     _in_flight: [Option<OwnedSemaphorePermit>; 2],
@@ -77,13 +77,13 @@ impl Permit {
     }
 }
 
-/// The vendor asks for no request before this time.
+/// The error of a wait for a permit: the vendor asks for no request before this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paused(pub Instant);
 
 impl RateLimiter {
     /// A limiter of `rate` requests per second (`None`: unlimited), with at most `in_flight` requests at once.
-    /// It does not share this limit with other limiters.
+    /// It does not share the limit `in_flight` with other limiters.
     pub fn new(rate: Option<f64>, in_flight: usize) -> Self {
         Self::sharing(rate, InFlight::new(in_flight))
     }
@@ -99,7 +99,7 @@ impl RateLimiter {
         }
     }
 
-    /// Time between two requests; zero when the limiter is off.
+    /// Time between two requests; zero without a rate limit.
     pub fn gap(&self) -> Duration {
         self.gap
     }
@@ -128,8 +128,8 @@ impl RateLimiter {
             if self.pause().is_some() {
                 continue;
             }
-            // The gap begins now, not at the planned start. So a late timer never reduces the time between two
-            // requests below the gap.
+            // The gap begins now, not at the planned start. Then a late timer never makes the time between two
+            // requests shorter than the gap.
             *next = Instant::now() + self.gap;
             return Ok(Permit {
                 _in_flight: [Some(permit), None],
@@ -145,8 +145,8 @@ impl RateLimiter {
         WalkGuard(self)
     }
 
-    /// Waits for the permit for one request that can wait. The permit is given between walks, after pauses,
-    /// and within the part of the limit for such requests. May be cancelled at any time.
+    /// Waits for the permit for one request that must not delay a walk. Gives the permit only while no walk
+    /// runs and the vendor asks for no pause. `idle` limits such requests. Can be cancelled at any time.
     pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
@@ -154,7 +154,7 @@ impl RateLimiter {
                 sleep_until(end).await;
                 continue;
             }
-            // The sender belongs to this limiter and still exists, so there is no error.
+            // `wait_for` fails only without a sender, but this limiter owns the sender.
             let _ = walks.wait_for(|walks| *walks == 0).await;
             tokio::select! {
                 permit = self.try_acquire_when_idle() => if let Some(permit) = permit {
@@ -167,7 +167,7 @@ impl RateLimiter {
     }
 
     async fn try_acquire_when_idle(&self) -> Option<Permit> {
-        // The wait comes first and without the lock, so that it does not use the limit on requests in flight.
+        // This wait holds neither the lock nor a permit, so that it delays no other request.
         let start = *self.next.lock().await;
         sleep_until(start).await;
         let spare = in_flight(&self.in_flight.idle).await;
@@ -207,7 +207,7 @@ impl RateLimiter {
 /// Every limiter of the process.
 ///
 /// Accounts with the same base URL and auth id share a limiter, because the vendor counts them as one account.
-/// The configuration gives them the same rate.
+/// The configuration ensures that these accounts have the same rate.
 #[derive(Debug)]
 pub struct RateLimiters {
     in_flight: InFlight,

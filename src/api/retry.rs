@@ -28,7 +28,7 @@ pub enum Retry {
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed later, as after 408, 429, 5xx and network errors.
+    /// Whether the same request may succeed later: after the statuses 408, 429, 5xx and network errors.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -50,7 +50,7 @@ impl RetryPolicy {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Notes a successful request. The next wait is then the shortest wait.
+    /// Notes a successful request. The wait after the next failure is then the shortest wait.
     pub fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
@@ -59,10 +59,10 @@ impl RetryPolicy {
     /// limits the rate (429). The caller limits the number of retries.
     pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
         let is_limited = error.kind == ErrorKind::RateLimited;
-        // Several requests in flight are often refused together. They count as one failure.
+        // The API often refuses several requests in flight together. These refusals count as one failure.
         let is_known = is_limited && limiter.pause().is_some();
         if error.kind == ErrorKind::NotFound {
-            // The API works, and only this endpoint no longer exists.
+            // The API works. Only the requested endpoint no longer exists.
             self.succeeded();
         } else if !is_known {
             self.failures.fetch_add(1, Ordering::Relaxed);
@@ -94,8 +94,8 @@ fn pause_for(asked: Duration) -> Duration {
     asked.min(LONGEST_PAUSE)
 }
 
-/// The wait before retry number `retry`, from 1. It doubles from half a second up to thirty seconds. `chance`
-/// (0 to 1) varies its upper half, so that clients do not retry at the same time.
+/// The wait before retry number `retry`, from 1. Its maximum doubles from 0.5 s up to 30 s. `chance` (0 to 1)
+/// selects a wait from half the maximum to the maximum, so that clients do not retry at the same time.
 pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
     let doublings = retry.saturating_sub(1).min(16);
     let full = FIRST_BACKOFF

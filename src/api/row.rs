@@ -1,4 +1,4 @@
-//! A page of the endpoint list, and its rows. An endpoint's own record has the same keys as its row.
+//! A page of the endpoint list, and its rows. The same code reads a row and an endpoint's own record.
 //!
 //! Every documented and observed form of a value is read. An unreadable row affects no other row.
 
@@ -27,7 +27,7 @@ use crate::{
 
 /// A page with this many rows above the requested number is an error. An endless page would fill the memory.
 const EXTRA_ROWS: usize = 10;
-/// The maximum number of stored rows: `api.page_size` is at most 100.
+/// The maximum number of stored rows of a page. `api.page_size` is at most 100.
 const MAX_ROWS: usize = 100 + EXTRA_ROWS;
 const NO_LIST: &str = "not an object with a list `objects`";
 /// The maximum length of an id, in bytes.
@@ -37,7 +37,7 @@ const MAX_TEXT: usize = 256;
 /// The maximum number of digits in the fraction of a second that the parser accepts.
 const MAX_FRACTION_DIGITS: usize = 9;
 
-/// The keys that are read, in the order of the API. `allow_*` has the order of [`super::Capability::ALL`].
+/// The keys that are read from a row. The `allow_*` keys have the order of [`super::Capability::ALL`].
 /// `password` is not read, so it is never stored.
 const KEYS: [&str; 19] = [
     "endpoint_id",
@@ -66,8 +66,8 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// One endpoint, from a row of the list or from its own record.
 ///
-/// Text is cut to 256 bytes at a character boundary. Empty text and `null` are `None`. The id is never cut: an
-/// id of more than 128 bytes rejects the row. A time without a zone is read as UTC, and `assumed` lists its
+/// Text is cut to 256 bytes at a character boundary. Empty text and `null` are `None`. The id is never cut: a
+/// row with an id above 128 bytes is rejected. A time without a zone is read as UTC, and `assumed` lists its
 /// field. `rejected` lists the fields of values that were dropped or cut. Unreadable times and times up to
 /// 1970-01-01 are dropped.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -136,8 +136,8 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// `meta.total_count` (or `meta.total`), if it is a number.
     pub total: Option<u64>,
-    /// The `Date` header of the response minus the local time of its arrival, in seconds. Too low by up to a
-    /// second, because the header has no fraction, and by the network delay.
+    /// The `Date` header of the response minus the local time of its arrival, in seconds. The difference
+    /// is too low by the network delay and by the fraction of a second that the header lacks.
     pub clock_offset: Option<f64>,
 }
 
@@ -150,7 +150,7 @@ pub struct Row {
     pub content: Result<Endpoint, Rejection>,
 }
 
-/// The hash of a row: 64 bits of its endpoint id, or of its bytes if the row is rejected.
+/// A 64-bit hash of the endpoint id of a row, or of all bytes of a rejected row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey(pub u64);
 
@@ -199,7 +199,7 @@ fn total(meta: &Json<'_>) -> Option<u64> {
     keys.iter().find_map(|value| value.word()?.parse().ok())
 }
 
-/// The body of a list response. One pass over the body reads the rows, too.
+/// The body of a list response. One pass over the body reads these keys and decodes the rows.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default)]
@@ -303,7 +303,7 @@ fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {
     Ok(id.to_owned())
 }
 
-/// The values of `keys` in an object. For any other `value`, every result is `Null`.
+/// The values of `keys` in the object `value`. If `value` is not an object, each of them is `Null`.
 fn nested<'a, const N: usize>(
     value: &Json<'a>,
     keys: &[&str; N],
@@ -315,7 +315,7 @@ fn nested<'a, const N: usize>(
 }
 
 /// Reads values, and lists the fields whose values it drops, cuts or assumes. Absent values and `null` do not
-/// count.
+/// count as dropped.
 #[derive(Default)]
 struct FieldReader {
     rejected: Fields,
@@ -364,7 +364,7 @@ impl FieldReader {
         })
     }
 
-    /// Reads an application in any of its forms. An object without a usable id also counts.
+    /// Reads an application in any of its forms. An object without a usable id is an application without an id.
     fn application(&mut self, value: &Json<'_>, [id, name]: [Json<'_>; 2]) -> Option<Application> {
         let field = Field::Application;
         let is_object = matches!(value, Json::Object(_));
@@ -423,7 +423,7 @@ impl FieldReader {
 
 /// Reads `2025-10-28T11:30:00Z` and its variants. Also returns whether the text has a zone. The `T` may be a
 /// space, the fraction may have any length, and time and zone may be absent. Numbers give `None`. Times up to
-/// 1970 give `None`, because they mean an unknown time.
+/// 1970-01-01 give `None`, because an API may use them for an unknown time.
 fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
     const PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim();

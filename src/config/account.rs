@@ -66,9 +66,9 @@ impl Config {
     }
 }
 
-/// Reads the configuration from the tree at `root`; `None` after an error.
+/// Reads the configuration from the tree at `root`. After an error, the configuration is incomplete or `None`.
 pub(super) fn config(root: &Node<'_>) -> Option<Config> {
-    // This call reports errors in the settings at the top level, even if there is no account.
+    // Accounts read only the global settings that they inherit. This call checks all global settings.
     sections(root, root);
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
@@ -121,12 +121,12 @@ fn sections(
     )
 }
 
-/// Reads the accounts, and compares each account with the earlier accounts.
+/// Reads the accounts, and compares the name and the rate of each account with those of earlier accounts.
 #[derive(Default)]
 struct AccountReader<'t> {
     patterns: Patterns,
     names: Names<'t>,
-    /// For each base URL and auth id: the path of the first account, and the rate of this account.
+    /// For each base URL and auth id: the path and the rate of the first account that has them.
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 
@@ -179,7 +179,7 @@ fn auth_id(account: &Node<'_>) -> Option<String> {
         return node.reject("must be printable ASCII without spaces, such as MA_XXXXXXXX");
     }
     if matches!(auth_id, "." | "..") {
-        // A URL resolves the segments `.` and `..`, even if they are encoded.
+        // The URL parser removes the path segments `.` and `..`, even if they are percent-encoded.
         return node.reject("must be more than dots, such as MA_XXXXXXXX");
     }
     Some(auth_id.to_owned())

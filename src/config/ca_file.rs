@@ -14,7 +14,7 @@ use crate::clock::{Clock, UnixMillis};
 /// The maximum size of a file of certificate authorities, in bytes.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
-/// The path at `node`, if its file has certificates and all are usable. Other content is ignored.
+/// The path at `node`, if its file has certificates and all are usable. Ignores text outside certificates.
 pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     let path = node.file_path()?;
     let name = shown_file(node.text()?, &path);
@@ -25,7 +25,7 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     let (mut authorities, mut is_usable) = (RootCertStore::empty(), true);
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         let fault = match certificate {
-            // The error of the library may quote the file, so the message omits it.
+            // The error of the library may quote the file, so the message omits that error.
             Err(_) => "its PEM form is broken",
             Ok(certificate) if is_expired(&certificate) => {
                 "it has expired; replace it, or remove it"
@@ -45,7 +45,7 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     is_usable.then_some(path)
 }
 
-/// Whether `certificate` has expired. The TLS library does not check this for an authority.
+/// Whether `certificate` has expired. The TLS library does not check the expiry of authorities.
 fn is_expired(certificate: &CertificateDer<'_>) -> bool {
     Certificate::from_der(certificate).is_ok_and(|certificate| {
         let end = certificate.tbs_certificate().validity().not_after;

@@ -1,8 +1,8 @@
 //! Reads the environment: the variables of single keys, of the account `default`, and of proxies.
 //!
-//! `VOBIZ_EXPORTER__...` variables set single keys. `VOBIZ_AUTH_...` variables define an account without a
-//! file. The `config` crate's reader of the environment is not used. It changes names to lower case, cannot
-//! set items of lists, and accepts misspelt names as new keys.
+//! `VOBIZ_EXPORTER__...` variables set single keys. `VOBIZ_AUTH_...` variables define the account `default`.
+//! This module does not use the environment reader of the `config` crate. That reader changes names to lower
+//! case, cannot set items of lists, and accepts misspelt names as new keys.
 
 use config::{Map, Value, ValueKind};
 use url::Url;
@@ -47,7 +47,7 @@ pub(super) fn add_account(
         Some(_) => true,
     };
     let Some((first, ..)) = given.first() else {
-        // After an error, the account may be in the part of the file that was not read.
+        // An earlier error may have ended the reading of the file before its accounts.
         if !has_accounts && diagnostics.error_count() == 0 {
             diagnostics.error_in_file(NO_ACCOUNT);
         }
@@ -78,7 +78,7 @@ pub(super) fn add_account(
 
 /// The keys that `VOBIZ_EXPORTER__...` variables set, as paths of the `config` crate, and their values.
 ///
-/// `operator` is the tree of the file. A variable can only set existing items of a list.
+/// `operator` is the tree of the file. A variable can set an item of a list only if the file has this item.
 pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, text) in variables {
@@ -97,8 +97,8 @@ pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(Stri
     found
 }
 
-/// The path that the name of a variable denotes, and the shape of the value there. `rest` is the rest of the
-/// name after the part for `node`.
+/// The path of the key that a variable sets, and the shape of this key's value. `rest` is the variable's name
+/// after the part that names `node`. `rest` is `None` at the end of the name.
 fn target(
     rest: Option<&str>,
     shape: &'static Shape,
@@ -162,8 +162,8 @@ fn unknown_variable(rest: &str, keys: &[Key]) -> String {
     format!("unknown variable: there is no {shown}{hint}")
 }
 
-/// Reports each `VOBIZ_` variable that is not UTF-8, and warns of each probably misspelt name. Without this
-/// check, such a variable would be ignored silently.
+/// Reports each `VOBIZ_` variable that is not UTF-8, and warns of each probably misspelt name. Without the
+/// warning, the operator would not notice that the program ignores the misspelt variable.
 pub(super) fn check_variables(variables: &Variables, diagnostics: &Diagnostics) {
     let mut known = variable_names(&ROOT, PREFIX.trim_end_matches('_'));
     known.extend(ACCOUNT_VARIABLES.map(|(name, _)| name.to_owned()));
@@ -188,7 +188,7 @@ pub(super) fn check_variables(variables: &Variables, diagnostics: &Diagnostics) 
     }
 }
 
-/// The names of the variables for `shape` and its nested shapes. Each list has one item, with number 0.
+/// The names of the variables for `shape`. For a list, only item 0 is named, because [`letters`] drops numbers.
 fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
         Shape::Table(keys) => (keys.iter())
@@ -202,14 +202,14 @@ fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
 }
 
 /// The letters of a variable's name without its prefix; `None` for a variable of another program. Most
-/// misspelt names differ only in case, underscores, numbers or the prefix.
+/// misspelt names differ from the correct name only in case, underscores, numbers or the prefix.
 fn letters(name: &str) -> Option<String> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
     let letters = letters.to_ascii_uppercase();
     Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
-/// Warns of proxy variables that an account would use but that do not hold the URL of a proxy.
+/// Warns of each proxy variable that the requests of an account use, if its value is not the URL of a proxy.
 pub(super) fn warn_of_proxies(
     variables: &Variables,
     accounts: &[Account],

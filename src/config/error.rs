@@ -13,9 +13,9 @@ const MAX_SHOWN: usize = 100;
 pub(super) const HIDDEN: &str = "…";
 /// The maximum number of characters that messages show of a value.
 const VALUE_CHARS: usize = 60;
-/// The beginning of the place of a value from the environment.
+/// The place of a value from the environment begins with this text.
 pub(super) const VARIABLE: &str = "environment variable ";
-/// Replaces the name of a file that messages do not show.
+/// Messages show this text instead of a file name that may be a token.
 pub(super) const UNNAMED_FILE: &str = "the file that is named here";
 
 /// One error of a configuration.
@@ -50,7 +50,7 @@ impl fmt::Display for ConfigError {
 
 /// The errors of a configuration, then its warnings. The list is not empty.
 ///
-/// `Display` writes one error per line: the first hundred errors, and the number of further errors.
+/// After a hundred errors, one entry gives the number of further errors. `Display` writes one entry per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors(pub Vec<ConfigError>);
 
@@ -125,7 +125,7 @@ impl Diagnostics {
     /// warning may name the reason of an error.
     pub(super) fn into_errors(self) -> Errors {
         let mut errors = self.errors.into_inner();
-        // Every account reads inherited values, so their errors are repeated.
+        // Every account reads the values that it inherits, so each account reports their errors again.
         let mut seen = HashSet::new();
         errors.retain(|error| seen.insert(error.clone()));
         errors.sort_by_cached_key(|error| {
@@ -154,7 +154,7 @@ pub(super) fn variable_place(name: &str) -> String {
     format!("{VARIABLE}{}", shown_variable(name))
 }
 
-/// The name of the file at `path` for a message. A `written` name without `/` and `.` may be a token.
+/// The name of the file at `path` for a message. A `written` path without `/` and `.` may be a token.
 pub(super) fn shown_file(written: &str, path: &Path) -> String {
     if written.contains(['/', '.']) {
         path.display().to_string()

@@ -1,7 +1,7 @@
 //! The groups of endpoints: which endpoints they hold, and their regular expressions.
 //!
-//! All expressions together have one memory limit. This module uses the engine of the `regex` crate, but not
-//! the crate itself. The API of the crate does not give the size of an expression, and cannot anchor a parsed
+//! All expressions together have one memory limit. This module uses `regex_automata`, the engine of the `regex`
+//! crate. The `regex` crate itself does not give the size of a compiled expression, and cannot anchor a parsed
 //! expression.
 
 use std::{collections::HashMap, fmt};
@@ -23,7 +23,7 @@ use super::{
 };
 pub use crate::telemetry::labels::Watch;
 
-/// The maximum number of groups. A snapshot stores the number of a group in two bytes.
+/// The maximum number of groups of an account. A snapshot stores a group as a number of two bytes.
 const MAX_GROUPS: usize = 1000;
 /// The memory limit of all compiled expressions of a configuration together, in bytes.
 const MAX_COMPILED: usize = 10_000_000;
@@ -161,12 +161,12 @@ pub(super) struct Patterns {
     compiled: HashMap<String, Pattern>,
     /// The memory of the compiled expressions, in bytes.
     used: usize,
-    /// True after an expression that was too large. No further expression is compiled, to limit the time.
+    /// True after an expression exceeded the memory limit. Further expressions are only parsed, to save time.
     is_exceeded: bool,
 }
 
 impl Patterns {
-    /// Compiles `text`. After an expression that was too large, only checks the syntax of `text`.
+    /// Compiles `text`. After an expression exceeded the memory limit, only checks the syntax of `text`.
     pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, String> {
         if let Some(pattern) = self.compiled.get(text) {
             return Ok(Some(pattern.clone()));

@@ -24,7 +24,7 @@ pub(super) enum Shape {
     List(&'static Shape),
     /// A table with arbitrary keys. Each key has one value.
     Names,
-    /// A key that belongs to another table. The message names that table.
+    /// A key that belongs to another table. The text is an error message, which names that table.
     Misplaced(&'static str),
 }
 
@@ -175,7 +175,7 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
     format!("unknown key \"{shown}\"{hint}")
 }
 
-/// The number of characters that are compared with known words. Comparison takes quadratic time.
+/// [`suggestion`] compares at most this many characters, because the comparison takes quadratic time.
 const COMPARED_CHARS: usize = 64;
 
 /// `; did you mean ...?` if a name in `known` is similar to `word`; otherwise empty.
@@ -190,13 +190,13 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
     })
 }
 
-/// The maximum length of a shown key that mixes letters and digits. A longer key may be a token.
+/// The maximum length of a shown key that mixes letters and digits, in bytes. A longer one may be a token.
 const SHORT_KEY: usize = 8;
-/// The maximum length of an unknown key that a message shows whole, in bytes.
+/// The maximum length of a shown unknown key that is a word or a number, in bytes.
 const LONG_KEY: usize = 40;
 
-/// The part of a key that a message may quote. Known keys, words, numbers and short keys are shown whole. Of
-/// other keys, only a known beginning is shown, because the rest may be a token.
+/// The part of a key that a message may quote. Messages show known keys, words, numbers and short keys whole.
+/// Of any other key, a message shows only a beginning that is a known key. The rest may be a token.
 ///
 /// For example, YAML reads `auth_token:TOKEN`, without a space after the colon, as one key.
 pub(super) fn shown_key(name: &str) -> String {
@@ -341,7 +341,7 @@ pub(super) struct Section<'t> {
     pub(super) own: Node<'t>,
     /// The table of the top level.
     global: Node<'t>,
-    /// True after the read of a missing or invalid value, which is reported already.
+    /// True after a missing or invalid value was read. Its error is already reported.
     is_invalid: Cell<bool>,
 }
 

@@ -27,7 +27,7 @@ pub struct Loaded {
 }
 
 /// Loads the configuration. `file` (TOML if its name ends in `.toml`, else YAML) overrides the default.
-/// `variables` of the environment override both; U+FFFD replaces their invalid UTF-8.
+/// The environment `variables` override the file and the default. In them, U+FFFD replaces invalid UTF-8.
 ///
 /// Also reads token files and CA files, so that the start fails if a file is missing. Fails with all errors.
 /// No error holds a secret.
@@ -91,7 +91,7 @@ fn merged(
     let overrides = environment::overrides(variables, &root);
     let mut operator = operator.into_table().unwrap_or_default();
     // The `config` crate would read an unknown key `poll.interval` as a path. It would merge an empty `poll:`
-    // as null and hide the default.
+    // as null, and so hide the defaults below `poll`.
     operator.retain(|key, value| ROOT.contains(key) && value.kind != ValueKind::Nil);
     merge([default, operator], overrides).unwrap_or_else(|error| {
         diagnostics.error_in_file(format!("cannot be layered: {error}"));

@@ -1,8 +1,8 @@
 //! The configuration. The program reads and validates it once, at start.
 //!
 //! It has three layers: the embedded `default.yaml`, the operator's file, and the environment. The `config`
-//! crate merges the layers. This module validates the result. It reports every error with its place and its
-//! key. It alters no value: `auth_id: 0123` is an error with a hint, not the number 123.
+//! crate merges the layers. This module checks keys before the merge and values after the merge. It reports
+//! each error with its place and key. It never reads a number as text: `auth_id: 0123` is an error with a hint.
 //!
 //! [`load()`] reads the configuration; [`TokenFile`] reads a token again before each walk.
 

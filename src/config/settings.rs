@@ -15,9 +15,9 @@ use super::{
 };
 use crate::telemetry::labels::closed_label;
 
-/// The deadline if no deadline is set and the interval is long enough.
+/// The default deadline. With a short interval, the default is five sixths of the interval.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(50);
-/// The minimum of `max_age` if no `max_age` is set.
+/// The default of `max_age`. With a long interval, the default is five intervals.
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -33,10 +33,10 @@ pub struct Poll {
     /// Age at which a snapshot is withdrawn if walks fail.
     #[serde(serialize_with = "write_duration")]
     pub max_age: Duration,
-    /// A walk fails if no page is completed for this time while requests are in flight.
+    /// A walk fails if it completes no page for this time. Waiting for permits does not count.
     #[serde(serialize_with = "write_duration")]
     pub deadline: Duration,
-    /// Share of endpoints (0 to 1). If a larger share changes state or disappears, another walk must agree.
+    /// Share of endpoints, 0 to 1. If a larger share changes registration or vanishes, a later walk must agree.
     pub flip_share: f64,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     };
     let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
     let least = 2 * interval + deadline;
-    // The error names a key of the section itself, because the operator can change it there.
+    // The error is at a key that this section sets. If it sets none, the global section reports the error.
     let mut keys = ["max_age", "interval", "deadline"].into_iter();
     if max_age < least
         && let Some(value) = keys.find_map(|key| section.own.get(key))
@@ -78,8 +78,8 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     })
 }
 
-/// Reports a deadline above the interval. It is only a warning if the account sets a shorter interval and
-/// inherits the deadline. The deadline `used` then replaces the inherited deadline.
+/// Reports a deadline above the interval. An inherited deadline above the account's own interval causes only
+/// a warning, because the deadline `used` replaces the inherited deadline.
 fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration, used: Duration) {
     let [deadline, interval, used] = [deadline, interval, used].map(format_duration);
     let own = &section.own;
@@ -161,7 +161,7 @@ pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
     let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
     let base_url = section.read("base_url", |node| base_url(node).map(Some));
-    // An inherited file is read once, at the top level, because it may hold hundreds of certificates.
+    // An inherited file is checked only with the global settings: it may hold hundreds of certificates.
     let authorities = |node: &Node<'_>| {
         if section.own.has("ca_file") {
             ca_file(node)
@@ -181,7 +181,7 @@ pub(super) fn api(section: &Section<'_>) -> Option<Api> {
         retries: section.read("retries", whole(0..=10)),
         proxy_url: section.read_nullable("proxy_url", proxy),
         ca_file: section.read_nullable("ca_file", authorities),
-        // `?` comes after all other keys, so their errors are reported.
+        // `?` may return, so `base_url` comes last: the errors of the other keys are already reported.
         base_url: base_url?,
     };
     check_scheme(&section.own, &api);

@@ -15,14 +15,14 @@ use super::{
     values::{is_header_word, read_regular},
 };
 
-/// The maximum size of a token file, in bytes. A token is the value of a header.
+/// The maximum size of a token file, in bytes. A token must fit into a header.
 const MAX_TOKEN: u64 = 16 << 10;
 const NO_TOKEN: &str =
     "holds something that is not a token (one line of printable ASCII without spaces)";
-/// The longest wait for the token file, which may be on a network share that does not respond.
+/// The longest wait for the token file. A file on a network share may not respond.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The token of an account. Output does not show it.
+/// The token of an account. `Debug` and `Serialize` do not show the token.
 #[derive(Debug, Clone)]
 pub enum ApiToken {
     /// A token in the configuration or in the environment.
@@ -182,13 +182,13 @@ impl TokenFile {
 
     async fn read_file(&mut self, path: PathBuf) -> Read {
         let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
-        // The result of a read that timed out is not used, because it may be out of date.
+        // No new read starts while an earlier read hangs. The token of that read may be old, so it is not used.
         if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             return Err(hangs());
         }
         let (read, of) = (self.read, path.clone());
         let task = tokio::task::spawn_blocking(move || read(&of));
-        // The task is stored before the wait, because the wait may be cancelled.
+        // The task is stored before the wait, because the task continues if the wait is cancelled.
         let task = self.hanging.insert(task);
         match timeout(READ_TIMEOUT, task).await {
             Ok(read) => {
@@ -214,7 +214,7 @@ mod tests {
 
     static READS: AtomicU32 = AtomicU32::new(0);
 
-    /// Reads a named pipe, too. Reading one hangs until another process writes to it.
+    /// Also reads a named pipe. The read hangs until another process writes to the pipe.
     fn read(path: &Path) -> Read {
         READS.fetch_add(1, Ordering::Relaxed);
         let text = fs::read_to_string(path);
@@ -241,8 +241,8 @@ mod tests {
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // This write ends the read. The runtime waits for the read at its end, so it must end
-        // before an assertion fails.
+        // This write ends the read. It comes before the assertions, because the runtime waits for
+        // the read after a failed assertion.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {

@@ -23,7 +23,7 @@ use super::{
 };
 
 impl<'t> Node<'t> {
-    /// The value as text, exactly as written. Empty text is an error.
+    /// The value as text. Empty text and numbers are errors, because YAML alters numbers (`0123`, `1e5`).
     pub(super) fn text(&self) -> Option<&'t str> {
         let found = match self.kind() {
             ValueKind::String(text) if text.is_empty() => return self.reject("must not be empty"),
@@ -37,8 +37,8 @@ impl<'t> Node<'t> {
         ))
     }
 
-    /// Reports that the value must be `must_be`, and quotes `text`. In an account, `text` may be a token and
-    /// is not quoted.
+    /// Reports that the value must be `must_be`, and quotes `text`. The message omits the `text` of an
+    /// account's key, because it may be a token.
     fn mismatch<T>(&self, must_be: &str, text: &str, hint: &str) -> Option<T> {
         let quoted = if self.path.starts_with("accounts") {
             String::new()
@@ -48,7 +48,7 @@ impl<'t> Node<'t> {
         self.reject(format!("must be {must_be}{quoted}{hint}"))
     }
 
-    /// The element of `all` whose label is `word`. This value holds `word`.
+    /// The element of `all` whose label is `word`. An unknown `word` is reported as an error of this node.
     pub(super) fn find<T: Copy>(&self, word: &str, labels: &[&str], all: &[T]) -> Option<T> {
         let found = labels.iter().zip(all).find(|(label, _)| **label == word);
         found.map(|(_, setting)| *setting).or_else(|| {
@@ -58,8 +58,8 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// Converts the value with `parse`. Text is accepted in every layer, such as `page_size: "50"`. But a
-    /// number is never accepted as text, because YAML alters numbers (`0123`, `1e5`).
+    /// Converts the value with `parse`. The value may be text, such as `page_size: "50"`, because every
+    /// environment variable is text.
     pub(super) fn convert<T>(
         &self,
         must_be: &str,
@@ -130,7 +130,7 @@ pub(super) fn number(
     bounded(must_be.to_owned(), range, |text| text.parse().ok())
 }
 
-/// Returns a converter of durations with units in `range`.
+/// Returns a converter of durations with their unit, in `range`.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
 ) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
@@ -157,7 +157,7 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Opti
     })
 }
 
-/// Formats a duration with units, such as `1h30m`. [`duration`] can parse the result.
+/// Formats a duration with units, such as `1h30m`. [`duration`] accepts this text.
 pub(super) fn format_duration(duration: Duration) -> String {
     static PRINTER: SpanPrinter = SpanPrinter::new()
         .designator(Designator::Compact)
@@ -181,7 +181,7 @@ pub(super) fn url(node: &Node<'_>, example: &str) -> Option<Url> {
 }
 
 /// Whether the text of the URL names this machine. `localhost` is the only accepted host name, because DNS may
-/// resolve another name to any machine.
+/// resolve other names to any machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -191,10 +191,10 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Names of accounts or groups, each with the path of its owner.
+/// Names of accounts or of groups. The value is the path of the account or group in the configuration.
 pub(super) type Names<'t> = HashMap<&'t str, String>;
 
-/// The `name` of `owner`. Reports an error with `hint` if `names` already has the name.
+/// The `name` of an account or group. Reports an error with `hint` if `names` already has this name.
 pub(super) fn unique_name<'t>(
     owner: &Node<'t>,
     needs: &str,
@@ -233,8 +233,8 @@ pub(super) fn is_header_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads a regular file. Does not open pipes and devices: opening a pipe waits for its other end, and reading
-/// a device may never end.
+/// Reads a regular file. Does not open pipes and devices: opening a pipe waits until another process writes
+/// to it, and reading a device may never end.
 pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         read_bounded(path, max_bytes)

@@ -1,7 +1,7 @@
-//! Reads a YAML or TOML file into a tree of values. The values of a YAML file store `FILE:LINE`.
+//! Reads a YAML or TOML file into a tree of values. Each value of a YAML file stores its place, `FILE:LINE`.
 //!
-//! The YAML reader of the `config` crate loses information. It drops the line numbers, reads an unquoted key
-//! `0123` as `123`, and keeps only one of two equal keys.
+//! This module does not use the YAML reader of the `config` crate, which loses information. That reader drops
+//! the line numbers, reads an unquoted key `0123` as `123`, and keeps only one of two equal keys.
 
 use std::{collections::HashMap, str::Chars};
 
@@ -23,7 +23,7 @@ const MAX_DEPTH: usize = 64;
 const MAX_VALUES: usize = 200_000;
 const TOO_DEEP: &str = "is nested deeper than 64 levels";
 
-/// An error that ends the reading of the file. The error is reported already.
+/// An error that ends the reading of the file. The reader has already reported the error.
 struct Stopped;
 
 /// The root table of the YAML in `text`. Errors are reported with `file` as their place.
@@ -68,8 +68,8 @@ struct Place<'p> {
     depth: usize,
 }
 
-/// Builds values from the events of the parser. The loader of the parser's crate would overflow the stack on a
-/// deeply nested file, and it drops the line numbers.
+/// Builds values from the events of the parser. The loader of the `yaml-rust2` crate is not used: it drops the
+/// line numbers, and a deeply nested file would overflow its stack.
 struct YamlReader<'f> {
     parser: Parser<Chars<'f>>,
     file: &'f str,
@@ -111,7 +111,7 @@ impl YamlReader<'_> {
                 // The parser's messages name the expected syntax; they never quote the file.
                 let message = format!("is not valid YAML: {}", error.info());
                 let line = error.marker().line();
-                // The key before a syntax error need not be the wrong one.
+                // The error names no key, because the last key before a syntax error may be correct.
                 self.stop(
                     Place {
                         line,

@@ -22,7 +22,7 @@ pub struct Family {
     pub kind: Kind,
     /// The source of the samples.
     pub part: Part,
-    /// The label names. A sample has `username` only if that label is enabled and the name is known.
+    /// The label names. `username` is absent if `metrics.username` is false or the API gives no username.
     pub labels: &'static [&'static str],
     /// The help text: one line of plain text.
     pub help: &'static str,
@@ -48,9 +48,9 @@ pub enum Part {
     Walk,
     /// The registry of counters and histograms.
     Instruments,
-    /// The operating system, read for scrapes, at most once a second.
+    /// The operating system. The exporter reads its values for scrapes, at most once a second.
     Process,
-    /// One request of `/probe`. The samples appear only in its response.
+    /// One request to `/probe`. The samples appear only in the response to that request.
     Probe,
 }
 
@@ -82,11 +82,11 @@ impl Family {
         })
     }
 
-    /// Whether the output of a single run contains the family. The textfile collector serves that output,
-    /// so samples about this process would look like samples about the collector's process.
+    /// Whether the output of `--once` contains the family. The node exporter serves this output, so
+    /// `process_*` samples of this program would look like samples of the node exporter.
     pub fn is_in_single_run(&self) -> bool {
         match self.part {
-            // A single run retrieves no details, so all details would stay pending.
+            // `--once` retrieves no details, so all details would stay pending.
             Walk if self.name == "vobiz_details_pending" => false,
             Snapshot | Walk => true,
             Instruments => self.kind == Counter && !self.name.starts_with("vobiz_exporter_"),

@@ -88,7 +88,7 @@ impl Instruments {
     }
 
     /// The instruments of one account. Every closed label value has a series from the start, at 0.
-    /// Otherwise `rate()` and `increase()` miss the increment with which a series appears.
+    /// If a series first appeared with the value 1, `rate()` and `increase()` would miss this increment.
     pub fn account(&self, name: &str) -> AccountInstruments {
         for (metric, counter) in &*self.counters {
             match metric.family().labels {
@@ -98,7 +98,7 @@ impl Instruments {
                         counter.with_label_values(&[name, value]);
                     }
                 }
-                // Status codes are not a closed set, so these series appear with the first request.
+                // Status codes are not a closed set, so series by code appear with the first response.
                 _ => {}
             }
         }
@@ -178,7 +178,7 @@ impl AccountInstruments {
             .observe(took.as_secs_f64());
     }
 
-    /// Adds the time that a request waited.
+    /// Adds the time that a request waited because of `cause`.
     pub fn throttled(&self, cause: ThrottleCause, waited: Duration) {
         self.counter(Metric::ApiThrottle, &[cause.label()])
             .inc_by(waited.as_secs_f64());

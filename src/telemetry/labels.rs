@@ -13,9 +13,9 @@ macro_rules! closed_label {
         }
 
         impl $name {
-            /// Every value, in the order of the documentation.
+            /// Every value, in the order of the variants.
             pub const ALL: [Self; Self::LABELS.len()] = [$(Self::$variant,)+];
-            /// Every label value, in the same order.
+            /// Every label value, in the order of `ALL`.
             pub const LABELS: &[&str] = &[$($value,)+];
 
             /// The label value.
@@ -50,7 +50,7 @@ closed_label! {
         NotFound = "not_found",
         /// Status 429.
         RateLimited = "rate_limited",
-        /// Status 408, or no response before the timeout of the request.
+        /// Status 408, or no complete response within `api.request_timeout`.
         Timeout = "timeout",
         /// A failure of DNS, TCP or TLS, a reset connection, or a truncated body.
         Network = "network",
@@ -60,9 +60,9 @@ closed_label! {
         Redirect = "redirect",
         /// Any other status 4xx.
         ClientError = "client_error",
-        /// Status 200 without a readable list: an error object, invalid JSON, or no `objects`.
+        /// Status 2xx without a readable list or record: an error object, invalid JSON, or no `objects`.
         Malformed = "malformed",
-        /// The body is larger than allowed.
+        /// The body has too many bytes, or a page has too many rows.
         TooLarge = "too_large",
     }
 }
@@ -72,7 +72,7 @@ closed_label! {
     ThrottleCause {
         /// The exporter's rate limiter.
         Limiter = "limiter",
-        /// The API's `Retry-After`.
+        /// A pause that the API asks for, by `Retry-After` or by status 429.
         Vendor = "vendor",
     }
 }
@@ -104,7 +104,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// A field whose value can be rejected or assumed; the `field` label. `Allow` is any of `allow_*`.
+    /// A field whose value may be dropped, cut or read under an assumption; the `field` label.
     Field {
         Username = "username",
         Alias = "alias",
@@ -122,7 +122,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// A permission of an endpoint; the `capability` label. The API field is `allow_` plus the value.
+    /// A permission of an endpoint; the `capability` label. The API field is `allow_` and the label value.
     Capability {
         Voice = "voice",
         Message = "message",

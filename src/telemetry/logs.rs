@@ -1,7 +1,7 @@
 //! Log lines on standard error: one line per event, as logfmt or JSON.
 //!
 //! A line has time, level, message and fields. With the log level `debug` or `trace`, it also has the
-//! module. Events of other crates are logged at `warn` and `error` only: at lower levels, HTTP crates log
+//! module. Of other crates, only events at `warn` and `error` are logged. At lower levels, HTTP crates log
 //! request headers, which contain the token of an account.
 
 use std::{
@@ -33,7 +33,7 @@ pub enum Format {
 }
 
 /// Starts to log events of at least this level to standard error, in colours if standard error is a
-/// terminal. It fails if the process already has a logger.
+/// terminal. Fails if the process already has a logger.
 pub fn init(level: Level, format: Format) -> Result<(), SetGlobalDefaultError> {
     let colours = io::stderr().is_terminal();
     let dispatch = dispatch(io::stderr, level, format, colours);
@@ -52,7 +52,7 @@ where
         .with_target(env!("CARGO_CRATE_NAME"), level);
     let with_target = level > LevelFilter::INFO;
     // By default, a layer reports a write error with `eprintln!`, which panics if standard error is
-    // closed. Without the report, the line is lost and the program continues.
+    // closed. With `log_internal_errors(false)`, the line is lost and the program continues.
     let layer = match format {
         Format::Logfmt => tracing_logfmt::builder()
             .with_target(with_target)
@@ -77,8 +77,8 @@ where
     Dispatch::new(Registry::default().with(layer.with_filter(filter)))
 }
 
-/// A format that escapes control characters, line separators and direction marks, so that no field
-/// can forge a line or control a terminal. The wrapped format escapes quotes and ASCII controls only.
+/// A format that escapes control characters, line separators and direction marks. So no field can
+/// forge a line or control a terminal. The wrapped format `F` escapes only quotes and ASCII controls.
 struct OneLine<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for OneLine<F>
@@ -97,7 +97,7 @@ where
         self.0
             .format_event(context, Writer::new(&mut line), event)?;
         for c in line.trim_end_matches('\n').chars() {
-            // ESC is allowed, because it starts the colours. Both formats have escaped ESC in values.
+            // ESC is allowed, because ESC starts a colour code. Both formats escape ESC in field values.
             if c != '\x1b' && (c.is_control() || is_separator_or_direction_mark(c)) {
                 write!(writer, "\\u{:04x}", u32::from(c))?;
             } else {
