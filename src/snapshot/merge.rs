@@ -24,7 +24,7 @@ pub struct SnapshotBuilder {
     /// Whether the addresses of devices, which are personal data, are stored.
     with_contacts: bool,
     list: EndpointList,
-    /// The index of the record of each row, and the position of the row in the API's list.
+    /// The index of each row's record in `list`, and the position of the row in the API's list.
     index: HashMap<RowKey, (usize, u64)>,
     repeated: HashSet<RowKey>,
 }
@@ -38,8 +38,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Reserves memory for this number of endpoints of the average size so far. Growth by doubling would
-    /// briefly store every text twice.
+    /// Reserves memory for this number of `endpoints`, whose texts have the average size of the texts so far.
+    /// Without the reservation, a growing buffer would store every text twice for a short time.
     pub fn expect(&mut self, endpoints: u64) {
         let EndpointList { records, texts, .. } = &mut self.list;
         let endpoints = usize::try_from(endpoints).unwrap_or(usize::MAX);
@@ -52,15 +52,15 @@ impl SnapshotBuilder {
         self.index.reserve(more);
     }
 
-    /// Adds a row at `position` of the list (the offset of its page plus its index). Ignores rejected rows.
+    /// Adds a row, or ignores a rejected row. `position` is the offset of its page plus its index in the page.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
         let list = &mut self.list;
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
-            // Rows may have different names, for example while an application is renamed. The smallest name is
-            // kept, so the order of pages has no effect.
+            // Rows may have different names for one application, for example while it is renamed. The smallest
+            // name is kept, so the order in which pages arrive has no effect.
             let known = list.application_names.entry(application.id.clone());
             let known = known.or_insert_with(|| name.clone());
             if name < known {
@@ -89,8 +89,8 @@ impl SnapshotBuilder {
         self.list.records.len() as u64
     }
 
-    /// Ids at more than one position of the list. The list changed during the walk, or it has two rows with
-    /// the same id.
+    /// Ids that were at two or more positions. Either the list changed during the walk, or two of its rows have
+    /// one id.
     pub fn repeated(&self) -> &HashSet<RowKey> {
         &self.repeated
     }
@@ -127,7 +127,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Updates `record` from its previous registration state, and counts a transition.
+    /// Updates `record` from the previous state of its endpoint, and counts a change of the registration.
     fn carry_state(
         &mut self,
         record: &mut Record,
@@ -135,8 +135,8 @@ impl Changes {
         now: UnixMillis,
         texts: &Texts,
     ) {
-        // An unknown state does not replace the last known state. So registered, unknown, unregistered counts
-        // as a loss.
+        // An unknown state does not replace the last known state. So an endpoint that is registered, then
+        // unknown, then unregistered counts as lost.
         record.last_known = record.registered.or(last_known);
         let has_changed = last_known.is_some() && record.last_known != last_known;
         let is_registered = record.registered == Some(true);
@@ -169,8 +169,8 @@ type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 impl EndpointList {
     /// Builds the next snapshot.
     ///
-    /// `facts` describe the walk. This function sets the counts of retained endpoints and of values in
-    /// `facts`. `group_of` is called only for endpoints that are new or whose description changed.
+    /// `facts` describe the walk. This function adds the counts of retained endpoints and of values. It calls
+    /// `group_of` only for new endpoints and for a changed name, sub-account or application.
     pub fn build(
         mut self,
         previous: Option<&Snapshot>,
@@ -201,8 +201,8 @@ impl EndpointList {
         (snapshot, changes)
     }
 
-    /// Copies data that only the `old` list has, and counts changes. Returns the old records that are absent
-    /// from this list.
+    /// Copies groups, last registrations and missing usernames from the `old` list, and counts changes. Returns
+    /// the old records that are absent from this list.
     fn merge<'a>(
         &mut self,
         old: &'a Self,

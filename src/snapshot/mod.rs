@@ -1,9 +1,8 @@
-//! One immutable snapshot per account. It has one writer, and its readers never wait for a walk.
+//! The published snapshot of each account. One writer replaces it, and readers never wait for a walk.
 //!
 //! A [`SnapshotBuilder`] collects the rows of a walk, [`SnapshotBuilder::finish`] sorts them, and
-//! [`EndpointList::build`] merges them with the previous snapshot. Only `build` decides when a registration
-//! was lost, which endpoints are retained, and what has changed. The [`Details`] of single endpoints are
-//! stored separately.
+//! [`EndpointList::build`] merges them with the previous snapshot. Only `build` decides when a registration was
+//! lost, and which endpoints a walk adds, retains and removes. [`Details`] are stored beside the snapshot.
 
 mod merge;
 mod packed_records;

@@ -1,9 +1,9 @@
 //! The packed form of endpoints in memory.
 //!
-//! With 100,000 endpoints, snapshots use most of the memory. Two snapshots exist while a new snapshot is
-//! built. A record of ten `String`s would use several hundred bytes besides its text. So one buffer has all
-//! unique texts, repeated texts are stored once, and a record has only numbers. The whole process then peaks
-//! at 65 MiB (docs/performance.md, decision 11).
+//! With 100,000 endpoints, snapshots use most of the memory. While a new snapshot is built, the old snapshot
+//! still exists. A record of ten `String`s would use several hundred bytes besides its text. So a record has
+//! only numbers. One buffer has the texts that differ between endpoints, and each repeated text is stored once.
+//! The process then needs at most 66 MiB (docs/performance.md, decision 11).
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub struct EndpointView<'a> {
     pub group: Option<u16>,
     /// `sip_registered`; `None` if it is neither true nor false.
     pub registered: Option<bool>,
-    /// Start of the first walk that found the loss of the registration. `None` unless unregistered.
+    /// Start of the walk that found the loss of the registration. Only unregistered endpoints have it.
     pub lost_at: Option<UnixMillis>,
-    /// The expiry of the registration, from the row or the detail. `None` unless registered.
+    /// The expiry of the registration, from the row or the detail. Only registered endpoints have it.
     pub expires_at: Option<UnixMillis>,
     /// User agent of the SIP client.
     pub user_agent: Option<&'a str>,
@@ -49,12 +49,12 @@ pub struct EndpointView<'a> {
     pub allowed: [Option<bool>; 7],
     /// The time at which the detail of the endpoint was retrieved; `None` without a detail.
     pub detail_at: Option<UnixMillis>,
-    /// Whether the endpoint is kept although the last walk did not find it.
+    /// Whether the endpoint is retained, which means that the last walk did not find it.
     pub retained: bool,
 }
 
 impl<'a> EndpointView<'a> {
-    /// The fields of the row except the registration. Groups are matched by these fields.
+    /// The names, the sub-account and the application. These fields decide the group of the endpoint.
     pub(super) fn description(&self) -> ([&'a str; 3], Option<&'a str>) {
         let texts = [self.alias, self.username, self.sub_account];
         (texts, self.application)
@@ -69,7 +69,7 @@ pub(super) struct TextRange {
 }
 
 impl TextRange {
-    /// Appends `text` to the buffer. Text beyond the limit of 4 GiB becomes "".
+    /// Appends `text`, of at most 256 bytes, to `buffer`. After 4 GiB in `buffer`, every text becomes "".
     pub(super) fn append(buffer: &mut String, text: &str) -> Self {
         let (Ok(start), Ok(length)) = (u32::try_from(buffer.len()), u16::try_from(text.len()))
         else {
@@ -148,14 +148,14 @@ pub(super) struct Record {
     pub(super) rejected: Fields,
     pub(super) assumed: Fields,
     pub(super) registered: Option<bool>,
-    /// The last state that was true or false, in this snapshot or an earlier snapshot.
+    /// The last value of `registered` that was true or false, in this snapshot or an earlier snapshot.
     pub(super) last_known: Option<bool>,
     pub(super) retained: bool,
     pub(super) lost_at: MaybeTime,
     expires_at: MaybeTime,
     created_at: MaybeTime,
     updated_at: MaybeTime,
-    /// Time between the last walk that found the endpoint and the walk of the snapshot; 0 unless retained.
+    /// Time from the last walk that found the endpoint to the walk of the snapshot. 0 if both are one walk.
     unseen_millis: u64,
 }
 
@@ -246,7 +246,7 @@ impl Record {
         }
     }
 
-    /// The record as retained by a walk that did not find it, and that ended `passed` after the walk before.
+    /// The retained record for a walk that did not find it. This walk ended `passed` after the walk before.
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {
@@ -256,7 +256,7 @@ impl Record {
         }
     }
 
-    /// Time since a walk last found the endpoint, at the time `passed` after the walk of the snapshot.
+    /// Time since a walk last found the endpoint. `passed` is the time since the walk of the snapshot.
     pub(super) fn unseen_for(&self, passed: Duration) -> Duration {
         Duration::from_millis(self.unseen_millis).saturating_add(passed)
     }

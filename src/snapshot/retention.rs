@@ -1,7 +1,7 @@
-//! Endpoints that the last walk did not find: how long they are exported, and the state that is stored of
-//! them.
+//! Decides which endpoints are retained although the last walk did not find them. Stores the registration of
+//! removed endpoints for their return.
 //!
-//! Ages are measured with Tokio's clock, so steps of the wall clock have no effect.
+//! This module measures ages with Tokio's clock, so steps of the wall clock have no effect.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -10,28 +10,28 @@ use tokio::time::Instant;
 use super::packed_records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// Limits for retained endpoints, which are kept from the previous snapshot although the walk did not find
-/// them. By default, no endpoint is retained, as after a complete walk without rejected rows.
+/// The limits for endpoints of the previous snapshot that are retained. The default limits retain no endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
     /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// The maximum number of endpoints. Already retained endpoints come first, then the order is by id.
+    /// The maximum number of retained endpoints. Already retained endpoints have priority. Then the order of
+    /// ids decides.
     pub at_most: u64,
     /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
 }
 
 impl Retention {
-    /// The number of `absent` endpoints that are removed. `again` of the absent endpoints are retained
-    /// already.
+    /// The number of `absent` endpoints that are removed because of `at_most` and `again_at_most`. `again` is
+    /// the number of absent endpoints that are already retained.
     pub fn removed(self, absent: u64, again: u64) -> u64 {
         let may_stay = absent - again.saturating_sub(self.again_at_most);
         absent - may_stay.min(self.at_most)
     }
 
-    /// Divides records that are absent from a walk into retained records and removed records. The records are
-    /// in the order of ids. The walk of their snapshot ended `passed` earlier.
+    /// Divides the records that a walk did not find into retained records and removed records. `absent` is
+    /// sorted by id. `passed` is the time since the end of the walk before.
     pub(super) fn divide(
         self,
         absent: Vec<&Record>,
@@ -52,20 +52,20 @@ impl Retention {
     }
 }
 
-/// The time for which the state of a removed endpoint is stored.
+/// The time for which the registration of a removed endpoint is stored.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The maximum number of stored removals. An API with new ids in every response must not fill the memory.
+/// The maximum number of stored removed endpoints, so that new ids in every response cannot fill the memory.
 const MAX_REMEMBERED: usize = 100_000;
 
 /// Removed endpoints by id.
 ///
-/// The list may be empty for a while. So an endpoint that returns within a day gets its previous registration
-/// state and the time of its loss.
+/// A faulty API may show an empty list for a while. So an endpoint that returns within a day gets back its
+/// registration state and the time of its loss.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
-/// The state of an endpoint at its removal.
+/// The registration of an endpoint at its removal.
 #[derive(Debug, Clone, Copy)]
 struct RemovedEndpoint {
     last_known: Option<bool>,
@@ -80,8 +80,8 @@ impl RemovedEndpoint {
 }
 
 impl Removed {
-    /// Adds records that are removed `now`, and deletes expired entries. Without a change, the shared map is
-    /// not copied.
+    /// Adds `records`, which are removed `now`, and deletes expired entries. Snapshots share the map, so it is
+    /// copied only if an entry changes.
     pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
         let known = records.iter().filter(|record| record.last_known.is_some());
         let mut known = known.take(MAX_REMEMBERED).peekable();
@@ -106,7 +106,7 @@ impl Removed {
     }
 
     /// Removes the entry of an endpoint that returns `now`. Returns its last known registration state and the
-    /// time of its loss; `None` if they are unknown or expired.
+    /// time of its loss; `None` if unknown or if the entry is expired.
     pub(super) fn take(
         this: &mut Arc<Self>,
         id: &str,

@@ -18,7 +18,7 @@ use crate::{
 pub struct EndpointList {
     pub(super) records: Vec<Record>,
     pub(super) texts: Texts,
-    /// Names of applications, as the rows give them, by id.
+    /// The names of applications in the rows, by application id.
     pub(super) application_names: BTreeMap<String, String>,
 }
 
@@ -48,28 +48,28 @@ pub struct WalkFacts {
     pub started_at: UnixMillis,
     /// Wall time of the end of the walk.
     pub ended_at: UnixMillis,
-    /// The end of the walk by the monotonic clock, for ages.
+    /// The end of the walk by the monotonic clock, which measures ages.
     pub ended: Instant,
     /// The duration of the walk.
     pub duration: Duration,
-    /// Pages received, including pages that were read again.
+    /// The number of received pages, including pages that were read again.
     pub pages: u64,
     /// The `total_count` of the list, if present.
     pub reported: Option<u64>,
     /// Endpoints that `total_count` includes and the walk did not find; 0 if the walk is complete.
     pub missing: u64,
-    /// Endpoints kept from an earlier snapshot; 0 if the walk is complete and has no rejected row.
+    /// The number of retained endpoints.
     pub retained: u64,
-    /// Rows that gave no record, in the order of [`Rejection::ALL`].
+    /// The number of rejected rows for each reason, in the order of [`Rejection::ALL`].
     pub rejected_rows: [u64; Rejection::ALL.len()],
-    /// Values dropped or cut in accepted rows, in the order of [`Field::ALL`].
+    /// The number of dropped or cut values in accepted rows, in the order of [`Field::ALL`].
     pub rejected_values: [u64; Field::ALL.len()],
-    /// Values read under an assumption, in the order of [`Field::ALL`].
+    /// The number of timestamps without a zone, which are read as UTC, in the order of [`Field::ALL`].
     pub assumed_values: [u64; Field::ALL.len()],
 }
 
 impl WalkFacts {
-    /// A walk that ends now, without `total_count`. All counts are 0. Both times are wall times.
+    /// A walk that ends now, without `total_count`. All counts are 0. Both given times are wall times.
     pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
         Self {
             started_at,
@@ -122,12 +122,12 @@ impl Snapshot {
         u32::try_from(at.ok()?).ok()
     }
 
-    /// Names of applications, as the rows give them, by id.
+    /// The names of applications in the rows, by application id.
     pub fn application_names(&self) -> &BTreeMap<String, String> {
         &self.list.application_names
     }
 
-    /// A copy without the retained endpoints that no walk found within `max_age`; `None` if there are none.
+    /// A copy without the retained endpoints that no walk found within `max_age`; `None` if this removes none.
     pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = now.saturating_duration_since(self.walk.ended);
         let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;
@@ -176,7 +176,7 @@ impl Snapshot {
 pub struct SnapshotCounts<'a> {
     /// Endpoints of the whole account.
     pub all: Counts,
-    /// Endpoints by application id. The key "" is always present, for endpoints without an id.
+    /// Endpoints by application id. The key "" is always present, for endpoints without an application id.
     pub applications: BTreeMap<&'a str, Counts>,
     /// Endpoints by sub-account. The key "" is always present, for the main account.
     pub sub_accounts: BTreeMap<&'a str, Counts>,

@@ -1,4 +1,4 @@
-//! The published state of one account: its snapshot and its details. It is replaced as a whole.
+//! The published state of one account: its snapshot and its details. Each publication replaces all of it.
 //!
 //! Only the list decides whether an endpoint is registered. A detail adds values that a row may lack: the
 //! expiry, the user agent, and the address of the device.
@@ -15,22 +15,22 @@ use tokio::{sync::watch, time::Instant};
 use super::{packed_records::EndpointView, snapshot::Snapshot};
 use crate::{api::Endpoint, clock::UnixMillis};
 
-/// The state of one account after its last finished walk, or at start.
+/// The published state of one account. Walks and retrieved details replace it.
 #[derive(Debug, Clone)]
 pub struct AccountState {
     /// The `account` label.
     pub account: Arc<str>,
-    /// The configuration of exported values.
+    /// The settings that decide which values are exported.
     pub shown: Arc<Shown>,
     /// The last published snapshot. It is kept even if it is too old for export.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// The details from the own records of endpoints.
+    /// The details of the endpoints, by endpoint id.
     pub details: Arc<Details>,
-    /// The number of endpoints whose detail is required but missing or too old.
+    /// The number of wanted details that are missing or too old.
     pub details_pending: u64,
     /// Whether the last finished walk succeeded; `None` until the first walk has finished.
     pub up: Option<bool>,
-    /// True if the last walk changed so much that a later walk must agree before publication.
+    /// True while a walk with a large change waits for confirmation.
     pub confirming: bool,
     /// The `Date` of the API minus the local clock, in seconds, from the last response with a `Date`.
     pub clock_offset: Option<f64>,
@@ -51,7 +51,7 @@ impl AccountState {
     }
 }
 
-/// The configuration of exported values.
+/// The settings that decide which values are exported.
 #[derive(Debug, Clone, Default)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -68,8 +68,8 @@ pub struct Shown {
     pub permissions: bool,
     /// Whether `vobiz_endpoint_contact_info` is exported.
     pub contact: bool,
-    /// The configured groups in order: name and `watch` label. [`EndpointView::group`] is an index into the
-    /// list.
+    /// The name and the `watch` label of each configured group, in the order of the configuration.
+    /// [`EndpointView::group`] is an index into this list.
     pub groups: Vec<(String, &'static str)>,
     /// Configured application names by id.
     pub applications: BTreeMap<String, String>,
@@ -103,11 +103,11 @@ impl Publisher {
 /// The values that the own record of an endpoint adds to its row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
-    /// The exported wall time of the retrieval.
+    /// The wall time of the retrieval, which is exported.
     pub retrieved_at: UnixMillis,
-    /// The time of the retrieval by the monotonic clock, for ages.
+    /// The time of the retrieval by the monotonic clock, which measures the age.
     pub retrieved: Instant,
-    /// `sip_registration.expires`, or `sip_expires`.
+    /// The expiry: `sip_expires` or, if it is absent, `sip_registration.expires`.
     pub expires_at: Option<UnixMillis>,
     user_agent: Option<Box<str>>,
     contact: Option<Box<str>>,
@@ -117,8 +117,8 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// The values that `endpoint`, retrieved now, adds to `row`. Addresses of devices are stored only if
-    /// `with_contact` is true.
+    /// The values that the record `endpoint` adds to `row`. The age of the detail counts from now. Addresses of
+    /// devices are stored only if `with_contact` is true.
     pub fn new(
         endpoint: Endpoint,
         row: &EndpointView<'_>,
@@ -137,13 +137,13 @@ impl Detail {
         }
     }
 
-    /// Whether the row, except its registration, is the same as at the retrieval.
+    /// Whether the names, sub-account and application of the row are the same as at the retrieval.
     pub fn is_of(&self, row: &EndpointView<'_>) -> bool {
         self.fingerprint == row.fingerprint()
     }
 }
 
-/// The details of one account by endpoint id. Copies share the single details.
+/// The details of one account by endpoint id. A copy of the map shares its details.
 pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 
 impl<'a> EndpointView<'a> {
@@ -152,7 +152,7 @@ impl<'a> EndpointView<'a> {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
-    /// Adds the values that the row lacks. Of two expiries, the expiry that was read later is used.
+    /// Adds values that the row lacks. If the row also has an expiry, the expiry that was read later is used.
     fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
         let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
         let expires_at = if detail.retrieved_at >= walk_started {
@@ -177,7 +177,7 @@ impl Snapshot {
         &'a self,
         details: &'a Details,
     ) -> impl Iterator<Item = EndpointView<'a>> {
-        // Endpoints and details are in the order of ids.
+        // Endpoints and details are sorted by id, so one pass over both finds all pairs.
         let mut details = details.iter().peekable();
         self.endpoints().map(move |endpoint| {
             while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}

@@ -1,9 +1,9 @@
-//! Compares successive walks, and decides which of them to believe.
+//! Compares successive walks, and decides which of them are published.
 //!
-//! A faulty API may show an empty list, or every endpoint unregistered, for some seconds. So a walk that
-//! changes more than `poll.flip_share` of the endpoints waits for a later walk that agrees, and the published
-//! snapshot stays until then. The count of the API is believed to be wrong if several walks miss the same
-//! number of endpoints.
+//! A faulty API may show an empty list, or every endpoint as unregistered, for some seconds. So a walk that
+//! changes more than `poll.flip_share` of the endpoints waits for confirmation. The published snapshot stays
+//! until a later walk agrees. If several walks miss the same number of endpoints, the count of the API is
+//! assumed to be wrong.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::{
 const LEAST_DELAY: Duration = Duration::from_secs(10);
 /// A confirming walk also waits for at least the poll interval divided by this number.
 const INTERVAL_PARTS: u32 = 4;
-/// A change of a snapshot with fewer endpoints than this is never large.
+/// A walk needs no confirmation if the published snapshot has fewer endpoints than this.
 const FEWEST_ENDPOINTS: u64 = 2;
-/// A shortfall that is equal in this number of walks is settled: the list counts as complete.
+/// A shortfall that lasts for this number of walks is *settled*. The list then counts as complete.
 const SAME_SHORTFALLS: u32 = 3;
 
 /// Decides whether a walk is published.
@@ -31,12 +31,12 @@ pub(super) struct Confirmation {
     pending: Option<Pending>,
 }
 
-/// A walk that waits for a later walk that agrees.
+/// A walk that waits for confirmation.
 #[derive(Debug)]
 struct Pending {
     /// The id and `sip_registered` of every endpoint, sorted by id.
     endpoints: Vec<(Box<str>, Option<bool>)>,
-    /// The limits for endpoints that stay although the walk did not find them.
+    /// The limits for retained endpoints.
     retention: Retention,
     /// The earliest start of the confirming walk.
     confirm_at: Instant,
@@ -45,11 +45,11 @@ struct Pending {
 /// The difference between a list and an earlier list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
-    /// Endpoints of the earlier list, except absent endpoints that stay.
+    /// The number of endpoints of the earlier list, without absent endpoints that are retained.
     pub(super) before: u64,
-    /// Endpoints of the earlier list that are removed.
+    /// The number of endpoints that the later list lacks and that are not retained.
     pub(super) removed: u64,
-    /// Endpoints of the earlier list with another registration state. Unknown counts as a state.
+    /// The number of endpoints whose registration differs between both lists. Unknown counts as a state.
     pub(super) flipped: u64,
 }
 
@@ -67,9 +67,9 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Compares a walk that ends now with the published `state`. `None` means that the walk is published.
-    /// Otherwise returns its change and the earliest start of a walk that confirms it. `retention` limits the
-    /// endpoints that stay although the walk did not find them.
+    /// Compares a walk, which lasted from `started` until now, with the published `state`. Returns `None` if
+    /// the walk is to be published. If the walk waits for confirmation, returns its change and the earliest
+    /// start of the confirming walk. `retention` has the limits for retained endpoints.
     pub(super) fn judge(
         &mut self,
         list: &EndpointList,
@@ -87,7 +87,7 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // The published snapshot would expire before another walk ends, so further delay has no benefit.
+        // If the published snapshot is withdrawn before another walk ends, this walk need not agree.
         let hidden_by = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= hidden_by);
         let pending = self.pending.take();
@@ -111,7 +111,7 @@ impl Confirmation {
 }
 
 impl Pending {
-    /// Whether both lists are nearly equal: the change is small in both directions.
+    /// Whether both lists are nearly equal: the change from one list to the other is small in both directions.
     fn agrees(&self, list: &EndpointList, retention: Retention, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
@@ -124,8 +124,8 @@ impl Pending {
 }
 
 impl Change {
-    /// Compares two lists that are sorted by id. `before` includes whether an endpoint is retained already.
-    /// `retention` limits the endpoints that stay although `after` does not have them.
+    /// Compares two lists that are sorted by id. The third value of an item of `before` is true if the endpoint
+    /// is already retained. `retention` limits the retained endpoints, which `after` lacks.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,
@@ -159,7 +159,7 @@ impl Change {
     }
 }
 
-/// The shortfall of the last walks: the number of rows that `total_count` includes and the pages lack.
+/// The shortfall of the last walk, `rows`, and the number of successive `walks` with this shortfall.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,
@@ -167,8 +167,8 @@ pub(super) struct Shortfalls {
 }
 
 impl Shortfalls {
-    /// Notes the shortfall of a walk. Returns whether the count must be wrong, because the shortfall is equal
-    /// in several walks that `overlapped`. Otherwise deleted endpoints would stay forever.
+    /// Notes the shortfall of a walk. Returns true after several walks that `overlapped` and have the same
+    /// shortfall. The count is then assumed to be wrong, so that deleted endpoints do not stay retained.
     pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
         if !overlapped || rows != self.rows {
             self.walks = 0;

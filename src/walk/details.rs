@@ -1,7 +1,7 @@
-//! Retrieves single endpoints between two walks, for values that the list lacks.
+//! Retrieves single endpoints between two walks, because rows of the list lack some values.
 //!
-//! Each record needs a request. [`DetailQueue`] decides which records are wanted, and in which order.
-//! [`DetailFetcher`] sends the requests within a budget and the account's limiter.
+//! Each record needs its own request. [`DetailQueue`] decides which records are wanted, and in which order.
+//! [`DetailFetcher`] sends the requests. A budget and the limiter of the account limit their rate.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -28,14 +28,14 @@ use crate::{
     telemetry::Metric,
 };
 
-/// The time from the first record to its publication. Records are published together, because each publication
-/// renders whole metric families again.
+/// The first unpublished record waits for this time. Records that arrive meanwhile are published with it,
+/// because each publication renders whole metric families.
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Requests that a walk delayed are later sent at twice the rate. Only this much time is made up for, so that
-/// an idle exporter does not send too many requests.
+/// After a delay, such as a walk, requests are sent at twice the rate. They make up for at most this part of
+/// the delay, so that a long delay does not cause too many requests.
 const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Retrieves the records of one account.
@@ -46,14 +46,14 @@ pub(super) struct DetailFetcher<S> {
     account: Arc<str>,
     with_contact: bool,
     budget: RequestBudget,
-    /// Average time between two requests, including the delays by walks and the limiter.
+    /// The average time between two requests, including the delays by walks and the limiter.
     average_gap: Duration,
     queue: DetailQueue,
     in_flight: JoinSet<Response>,
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
     retry: RetryPolicy,
-    /// No request starts before this time, because of failures.
+    /// No request starts before this time. A failed request sets it.
     not_before: Instant,
     warned_too_many: bool,
     warned_unreadable: bool,
@@ -65,7 +65,7 @@ struct Response {
     id: Arc<str>,
     /// The record or an error; `None` after a panic.
     result: Option<Result<Endpoint, Error>>,
-    /// The arrival time by both clocks. The response may be processed later, after a walk.
+    /// The arrival time by the wall clock and by Tokio's clock. During a walk, responses are not processed.
     at: (UnixMillis, Instant),
 }
 
@@ -90,8 +90,8 @@ impl<S: Source> DetailFetcher<S> {
         }
     }
 
-    /// Notes that a walk replaced the snapshot `before`. Walks start every `interval`. Returns the details
-    /// that stay: they are not too old, and their endpoints are registered and unchanged.
+    /// Fills the queue from `snapshot`, which has replaced the snapshot `before`. Walks start every `interval`.
+    /// Returns `details` without those that are too old or unwanted, or whose row has changed.
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -116,13 +116,13 @@ impl<S: Source> DetailFetcher<S> {
         details
     }
 
-    /// Notes a failed walk. No request starts before a walk succeeds. Returns the details that stay.
+    /// Starts no request until a walk succeeds. Returns the `known` details that are not too old.
     pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
         self.queue.snapshot = None;
         self.without_old(known, interval, |_, _| true)
     }
 
-    /// The number of endpoints whose record is wanted and is missing or too old.
+    /// The number of wanted records that are missing or too old.
     pub(super) fn pending(&self) -> u64 {
         let now = Instant::now();
         let waiting = self.queue.waiting.iter();
@@ -130,16 +130,16 @@ impl<S: Source> DetailFetcher<S> {
         u64::from(self.queue.wanted).saturating_sub(fresh.count() as u64)
     }
 
-    /// The time that it takes to retrieve every wanted record once, which is a round.
+    /// The time of a *round*, in which every wanted record is retrieved once.
     fn round(&self) -> Duration {
         self.average_gap.saturating_mul(self.queue.wanted)
     }
 
-    /// The details that `may` stay and are not too old. Returns the same map if all details stay.
+    /// The details that `may` accepts and that are not too old. Returns the same `Arc` if all details stay.
     ///
-    /// A budget that is too small for `max_age` renews every record within a round. So records are kept for
-    /// two rounds. No record is renewed during a walk or after a failed walk. So records are kept for two more
-    /// intervals, but at most for another `max_age`.
+    /// If the budget is small, a round takes longer than `max_age`. So records are kept for at least two
+    /// rounds. Walks and failed walks delay the requests. So records are kept for two more intervals, but at
+    /// most for another `max_age`.
     fn without_old(
         &self,
         details: &Arc<Details>,
@@ -158,8 +158,8 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Sends requests and processes responses until there are records to publish. [`Self::take_arrived`]
-    /// returns them. May be cancelled at any time. No request starts so shortly before the next `walk` that
-    /// the walk would wait.
+    /// returns these records. May be cancelled at any time. The next walk starts at `walk`, and no request may
+    /// delay its first permit.
     pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
         loop {
             let first = self.arrived.first();
@@ -167,7 +167,7 @@ impl<S: Source> DetailFetcher<S> {
             let limiter = Arc::clone(&self.deps.limiter);
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
-                // The wait for a permit ends early enough that the walk does not wait for the limiter.
+                // A permit delays the next permit by the gap. So this wait ends one gap before the walk.
                 let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
@@ -185,9 +185,9 @@ impl<S: Source> DetailFetcher<S> {
         std::mem::take(&mut self.arrived)
     }
 
-    /// The start of the next request; `None` if it is not before the walk or must wait for a response.
+    /// The start of the next request. `None` if no request may start before the walk or before a response.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
-        // The start is never in the past. A past start would always seem to be early enough before the walk.
+        // A start in the past becomes now, because the check below needs the time that is left before the walk.
         let start = self.queue.next()?.max(self.budget.next());
         let start = start.max(self.not_before).max(Instant::now());
         let is_in_time = start + self.deps.limiter.gap() < walk;
@@ -201,7 +201,7 @@ impl<S: Source> DetailFetcher<S> {
         let Some(id) = self.queue.take() else { return };
         self.budget.spend();
         let (source, clock) = (Arc::clone(&self.source), self.deps.clock);
-        // A separate task continues during a walk.
+        // During a walk, the poller does not poll this fetcher, but the task of the request continues.
         self.in_flight.spawn(async move {
             let result = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
             drop(permit);
@@ -226,7 +226,7 @@ impl<S: Source> DetailFetcher<S> {
         let Some(row) = self.queue.row(&id) else {
             return self.queue.missed(&id, Rank::Failed(Instant::now()));
         };
-        // Only the list decides whether an endpoint is registered. A contradicting record is older or newer.
+        // Only the list decides whether an endpoint is registered. A record that contradicts it is not used.
         if endpoint.registered == Some(false) {
             (self.deps.instruments).count(Metric::DetailDisagreements, &[], 1);
             return self.queue.missed(&id, Rank::Disagreed);
@@ -248,7 +248,7 @@ impl<S: Source> DetailFetcher<S> {
             tracing::warn!(account = %self.account, %error, "an endpoint could not be retrieved");
         }
         match retry {
-            // The pause applies to all requests and is no error of this endpoint.
+            // The API asks for a pause of all requests, which is no failure of this endpoint.
             Retry::AfterPause => self.queue.put_back(id, known),
             Retry::After(wait) | Retry::Never(wait) => {
                 let now = Instant::now();
@@ -265,19 +265,19 @@ impl<S: Source> DetailFetcher<S> {
     }
 }
 
-/// A limit of requests per minute. The requests are evenly spaced, and no minute has more requests.
+/// A limit of evenly spaced requests per minute. After a delay, the spacing is smaller, but the limit holds.
 #[derive(Debug)]
 pub(super) struct RequestBudget {
     pub(super) gap: Duration,
-    /// The start of the next request if all requests were evenly spaced.
+    /// The start of the next request according to even spacing.
     due: Instant,
-    /// The starts of the latest requests, at most `most`.
+    /// The starts of the last `most` requests.
     spent: VecDeque<Instant>,
     most: usize,
 }
 
 impl RequestBudget {
-    /// An unused budget of `per_minute` requests per minute, 0.1 to 6000.
+    /// An unused budget. `per_minute`, the requests per minute, is 0.1 to 6000.
     pub(super) fn new(per_minute: f64) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -314,16 +314,16 @@ impl RequestBudget {
     }
 }
 
-/// The average time between two detail requests. `budget` and `limiter` are the gaps of both. Walks of the
-/// duration `walk` start every `interval` and use a part of the time. The budget makes up for a part of this
-/// time.
+/// The average time between two detail requests. `budget` and `limiter` are the gaps that the budget and the
+/// limiter require. A walk starts every `interval` and stops requests for the time `walk`. The budget makes up
+/// for [`MADE_UP`] of this time.
 pub(super) fn gap_beside(
     budget: Duration,
     limiter: Duration,
     walk: Duration,
     interval: Duration,
 ) -> Duration {
-    // The result is never zero, because it is a divisor.
+    // The part of the time that is left. It is a divisor, so it is never zero.
     let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
     let limiter = limiter.div_f64(left(walk));
     limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
@@ -332,47 +332,47 @@ pub(super) fn gap_beside(
 /// The priority of an endpoint in the queue. The first variant has the highest priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The last walk found the endpoint registered, and the walk before did not.
+    /// The endpoint is registered in the last snapshot, but not in the snapshot before.
     NewlyRegistered,
     /// The last record of the endpoint contradicted the list.
     Disagreed,
-    /// The endpoint has no record.
+    /// The exporter has no record of the endpoint.
     Unknown,
-    /// The record is too old. It was retrieved at this time.
+    /// The record was retrieved at this time, and is renewed when it is too old.
     Old(UnixMillis),
-    /// The last request for the endpoint failed. The low rank keeps endpoints that always fail from using the
-    /// whole budget.
+    /// The last request for the endpoint failed. This is the lowest priority, so that endpoints that always
+    /// fail do not use the whole budget.
     Failed(Instant),
 }
 
-/// The state of an endpoint that the queue keeps from walk to walk, besides its record.
+/// The request history of one endpoint. The queue keeps it when a new snapshot fills the queue.
 #[derive(Debug, Default, Clone, Copy)]
 struct History {
     is_in_flight: bool,
-    /// Successive attempts without a usable record.
+    /// The number of successive requests without a usable record.
     misses: u32,
-    /// The rank of the endpoint after failed attempts or a new registration.
+    /// The rank of the endpoint after a failed request or a new registration.
     rank: Option<Rank>,
 }
 
-/// The endpoints of one account whose records are wanted, in the order in which they are retrieved.
+/// The endpoints of one account whose records are wanted, in the order of their requests.
 ///
-/// An endpoint is in `ready` or `waiting`, unless its request is in flight or has failed since the last
-/// walk.
+/// An endpoint is in `ready` or `waiting`. While its request is in flight, it is in none of them. After a
+/// failed request, it is in none of them until the next walk.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
     /// The age at which a record is retrieved again.
     max_age: Duration,
-    /// The snapshot. The sets below hold positions of its endpoints. `None` means that no request may start.
+    /// The snapshot whose positions are in `ready` and `waiting`. `None` means that no request may start.
     snapshot: Option<Arc<Snapshot>>,
     /// The number of endpoints whose record is wanted.
     wanted: u32,
     /// Endpoints that may be retrieved now.
     ready: BTreeSet<(Rank, u32)>,
-    /// Endpoints that become ready at the given time.
+    /// Endpoints that move to `ready` at the given time.
     waiting: BTreeSet<(Instant, Rank, u32)>,
-    /// The histories of endpoints that differ from the default history.
+    /// The histories by endpoint id. An endpoint without an entry has the default history.
     histories: HashMap<Arc<str>, History>,
 }
 
@@ -390,7 +390,7 @@ impl DetailQueue {
         }
     }
 
-    /// Fills the queue again from a snapshot, the snapshot `before` it, and the known `details`.
+    /// Fills the queue again from `snapshot`. `before` is the previous snapshot; `details` are known already.
     fn start(&mut self, snapshot: &Arc<Snapshot>, before: Option<&Snapshot>, details: &Details) {
         self.ready.clear();
         self.waiting.clear();
@@ -419,7 +419,7 @@ impl DetailQueue {
             }
             self.place(number, row.id, details.get(row.id).map(Arc::as_ref));
         }
-        // Later responses need the history of their endpoint, even if its record is no longer wanted.
+        // A request in flight keeps its history. It prevents a second request if the record is wanted again.
         known.retain(|_, history| history.is_in_flight);
         self.histories.extend(known);
     }
@@ -441,7 +441,7 @@ impl DetailQueue {
             return;
         }
         let (due, rank) = match (history.rank, detail) {
-            // An endpoint that never gives a usable record must not use the whole budget.
+            // After two misses, an endpoint waits for `max_age`, so that it does not use the whole budget.
             (Some(Rank::Failed(at)), _) if history.misses > 1 => {
                 (at + self.max_age, Rank::Failed(at + self.max_age))
             }
@@ -457,7 +457,7 @@ impl DetailQueue {
         self.waiting.insert((due, rank, number));
     }
 
-    /// The time from which the next endpoint may be retrieved; `None` if there is no endpoint.
+    /// The time from which the next endpoint may be retrieved; `None` if no endpoint may be retrieved.
     fn next(&self) -> Option<Instant> {
         self.snapshot.as_ref()?;
         if !self.ready.is_empty() {
@@ -466,8 +466,8 @@ impl DetailQueue {
         self.waiting.first().map(|(due, ..)| *due)
     }
 
-    /// Takes the endpoint to retrieve now. The caller must then call [`Self::found`], [`Self::missed`] or
-    /// [`Self::put_back`].
+    /// Takes the endpoint to retrieve now. After the response, the caller must call [`Self::found`],
+    /// [`Self::missed`] or [`Self::put_back`].
     fn take(&mut self) -> Option<Arc<str>> {
         let now = Instant::now();
         while let Some(&(due, rank, number)) = self.waiting.first()
@@ -496,8 +496,8 @@ impl DetailQueue {
         self.place_again(id, Some(detail));
     }
 
-    /// Notes a request without a usable record, and sets `rank`. The endpoint is not retrieved again before
-    /// the next walk. A newly registered endpoint keeps its rank for a second attempt.
+    /// Notes a request without a usable record. The endpoint waits for the next walk and then has `rank`. A
+    /// newly registered endpoint keeps its rank after its first miss. After two misses, the rank is `Failed`.
     fn missed(&mut self, id: &str, rank: Rank) {
         let is_wanted = self.row(id).is_some();
         let Some(history) = self.histories.get_mut(id) else {
@@ -514,7 +514,7 @@ impl DetailQueue {
         }
     }
 
-    /// Puts the endpoint back after an attempt without a result. It is retrieved again as soon as possible.
+    /// Puts the endpoint back into the queue after a response that only asks for a pause.
     fn put_back(&mut self, id: &str, details: &Details) {
         if let Some(history) = self.histories.get_mut(id) {
             history.is_in_flight = false;

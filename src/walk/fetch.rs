@@ -1,4 +1,4 @@
-//! Reads one page with retries, within the limits of its walk. Defines the errors of a walk.
+//! Reads one page with retries, within the time limits of the walk. Defines the errors of a walk.
 
 use std::{
     pin::pin,
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The API that walks use: [`Client`] in the program, and a list in memory in tests.
+/// The operations of the API that a poller needs. The program uses [`Client`]; tests use a list in memory.
 pub trait Source: Send + Sync + 'static {
     /// Makes one attempt to read up to `limit` rows of the list from `offset` on.
     fn page(&self, offset: u64, limit: u32) -> impl Future<Output = Result<Page, Error>> + Send;
@@ -54,7 +54,7 @@ pub struct PollerDeps {
     pub clock: Clock,
     /// The account's instruments.
     pub instruments: AccountInstruments,
-    /// The limiter of the account's base URL and auth id.
+    /// The rate limiter. Accounts with the same base URL and auth id share it.
     pub limiter: Arc<RateLimiter>,
 }
 
@@ -65,12 +65,12 @@ pub enum Reason {
     Request(ErrorKind),
     /// The list was not proven complete, or the vendor ignores the offset.
     Inconsistent,
-    /// No page was completed for `poll.deadline`, or the walk took too long, without a failed request.
+    /// The walk reached one of its time limits, and no failed request explains the delay.
     Deadline,
 }
 
 impl Reason {
-    /// The value of the label.
+    /// The value of the label `reason`.
     pub fn label(self) -> &'static str {
         match self {
             Self::Request(kind) => kind.label(),
@@ -80,7 +80,7 @@ impl Reason {
     }
 }
 
-/// The error of a walk that gave no snapshot.
+/// The error of a failed walk.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {detail}", reason.label())]
 pub struct WalkError {
@@ -88,12 +88,12 @@ pub struct WalkError {
     pub reason: Reason,
     /// A description for people.
     pub detail: String,
-    /// The vendor asks for no request before this time.
+    /// The end of the pause that the vendor asks for; `None` without a pause.
     pub not_before: Option<Instant>,
 }
 
 impl WalkError {
-    /// An error after which the vendor asks for no pause.
+    /// An error of a walk for which the vendor asks for no pause.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -107,10 +107,10 @@ impl WalkError {
         Self::new(Reason::Inconsistent, detail)
     }
 
-    /// The error of a panic in this program. The panic is logged already.
+    /// The error of a walk that panicked. The panic hook has already logged the panic.
     ///
-    /// The closed set has no reason for a panic. `malformed` is used, because nearly every panic of a walk
-    /// comes from an unexpected response.
+    /// No [`Reason`] is meant for a panic. `malformed` is used, because nearly every panic of a walk comes from
+    /// an unexpected response.
     pub(super) fn panicked() -> Self {
         Self::new(
             Reason::Request(ErrorKind::Malformed),
@@ -134,24 +134,24 @@ pub(super) struct PageFetcher<S> {
 /// The progress of a walk.
 #[derive(Debug, Default)]
 struct Progress {
-    /// Pages received.
+    /// The number of received pages.
     pages: u64,
-    /// Requests sent, including retries.
+    /// The number of sent requests, including retries.
     requests: u64,
-    /// Active pages: their request is in flight, or they wait for a retry after an error.
+    /// The number of active pages. Their request is in flight, or they wait for a retry after an error.
     active: u32,
-    /// The time since which there is an active page; `None` without an active page.
+    /// The time at which `active` rose from zero; `None` while it is zero.
     active_since: Option<Instant>,
-    /// Total time with an active page, before `active_since`.
+    /// The total time with an active page, up to `active_since`.
     active_time: Duration,
-    /// Total time with an active page until the last page was completed.
+    /// [`Self::under_way`] at the time when the latest page was completed.
     last_completed: Duration,
-    /// The last error since the last completed page. It explains a walk without progress.
+    /// The last error after the latest completed page. It becomes the error of a walk without progress.
     last_error: Option<Error>,
 }
 
 impl Progress {
-    /// Total time of the walk with an active page.
+    /// The total time in which the walk has at least one active page.
     fn under_way(&self) -> Duration {
         let now = self.active_since.map_or(Duration::ZERO, |at| at.elapsed());
         self.active_time + now
@@ -213,7 +213,7 @@ impl<S: Source> PageFetcher<S> {
     /// Reads the page at `offset`. Temporary errors are retried.
     ///
     /// # Errors
-    /// The request failed permanently, or the walk reached one of its limits.
+    /// The request failed permanently, or the walk reached one of its time limits.
     pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
         let PollerDeps { limiter, .. } = &self.deps;
         let policy = RetryPolicy::default();
@@ -224,7 +224,7 @@ impl<S: Source> PageFetcher<S> {
             paused += permit.paused;
             let _active = Active::begin(&self.progress);
             lock(&self.progress).requests += 1;
-            // The future is boxed, because a walk has many such futures and a process may have many walks.
+            // The large future is boxed, so that a page that waits for a permit needs no memory for it.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
             let error = match self.within_limits(response).await? {
                 Ok(page) => {
@@ -253,8 +253,8 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// Waits for the permit for one request of a page. The vendor's pauses have delayed the page by `paused`
-    /// so far. The walk fails if they delay one page for longer than the interval.
+    /// Waits for the permit for one request of a page. `paused` is the total of the vendor's pauses that have
+    /// already delayed the page. The walk fails if this total becomes longer than the interval.
     async fn acquire(&self, paused: Duration) -> Result<Permit, WalkError> {
         let longest_pause = self.poll.interval.saturating_sub(paused);
         let permit = self.deps.limiter.acquire(longest_pause).await;
@@ -269,11 +269,11 @@ impl<S: Source> PageFetcher<S> {
         Ok(permit)
     }
 
-    /// Awaits `work` of an active page. An error if the walk reaches one of its limits first.
+    /// Awaits `work` of an active page. Returns an error if the walk reaches a time limit first.
     async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {
-            // Each completed page extends the time left, so it is computed again.
+            // Another page that is completed meanwhile extends the time left, so the loop computes it again.
             let left = self.time_left()?;
             if let Ok(done) = timeout(left, &mut work).await {
                 return Ok(done);
@@ -281,8 +281,8 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// The time until the walk reaches one of its limits: `poll.deadline` without a completed page, or the
-    /// longest time of a walk. Time in which all pages wait for a permit does not count.
+    /// The time until the walk reaches a time limit: `poll.deadline` without a completed page, or the maximum
+    /// duration of a walk. Time in which all pages wait for a permit does not count.
     fn time_left(&self) -> Result<Duration, WalkError> {
         let longest_walk = self.poll.max_age.max(2 * self.poll.interval);
         let progress = lock(&self.progress);

@@ -1,8 +1,8 @@
-//! Reads the whole list once and proves that the result is complete.
+//! Reads the whole list and proves that the pages miss no row.
 //!
-//! Pages overlap by one row. Several requests are in flight, and pages may arrive in any order. The pages are
-//! then linked from the first row to the last. A gap between two pages is closed by a read from an earlier
-//! offset. If pages cannot be linked, the list is read again and proven by its count.
+//! Each page begins with the last row of the page before, and pages arrive in any order. The walk then *links*
+//! the pages: each page must continue the page before. To close a gap, the walk reads from an earlier offset.
+//! If it cannot link the pages, it reads the list again and compares the rows with `total_count`.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,31 +18,31 @@ use crate::{
     telemetry::{Metric, RereadReason},
 };
 
-/// The maximum number of pages of a list.
+/// The maximum number of pages that a walk receives.
 const MAX_PAGES: usize = 10_000;
 /// The maximum number of successive full pages with the same last row. A list that grows by a page during the
-/// walk causes such a page. More such pages come from a vendor that ignores or rounds the offset.
+/// walk causes one such page. A vendor that ignores or rounds the offset causes many.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
 
 /// A list that was read to its end.
 #[derive(Debug)]
 pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
-    /// `total_count` of the page nearest to the end.
+    /// `total_count` of the page with the highest offset, among the pages that have a count.
     pub(super) reported: Option<u64>,
-    /// Rows that `total_count` includes and the pages lack.
+    /// The number of rows that the lowest `total_count` includes and the pages do not have.
     pub(super) shortfall: u64,
-    /// Whether overlapping pages prove the list complete, and not only the count.
+    /// True if overlapping pages prove that the list is complete; false if only the count proves it.
     pub(super) overlapped: bool,
     pub(super) rows: Rows,
-    /// The clock of the vendor minus the local clock, in seconds.
+    /// The clock of the vendor minus the local clock, in seconds; `None` if unknown.
     pub(super) clock_offset: Option<f64>,
 }
 
 impl CompleteList {
-    /// Decides how many endpoints stay that the walk did not find. With a shortfall, all of them stay. If the
-    /// shortfall `is_settled`, only endpoints that the previous walk found stay. Each rejected row keeps one
-    /// more endpoint, because it may be the row of that endpoint. A duplicate row keeps none.
+    /// The limits for retained endpoints. A rejected row that is no duplicate may belong to a missing endpoint,
+    /// so it retains one endpoint. With a shortfall, every missing endpoint is retained. If the shortfall
+    /// `is_settled`, an already retained endpoint stays only for such a rejected row.
     pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
         let unreadable = (self.rows.rejected.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
@@ -61,13 +61,13 @@ impl CompleteList {
     }
 }
 
-/// Reads the list, and proves it complete by overlap or, if that is impossible, by its count.
+/// Reads the list and proves that it is complete. If overlapping pages give no proof, uses the count.
 ///
-/// `duplicates` are the ids that were on two rows in the previous walk. Such an id on two rows again explains
-/// one row of the shortfall, because a change of the list does not cause this twice.
+/// `duplicates` are the ids that the previous walk found on two rows. If this walk also finds such an id on two
+/// rows, the list really has both rows. The id then explains one row of the shortfall.
 ///
 /// # Errors
-/// A request failed permanently, or neither proof succeeded.
+/// A request failed permanently, or both proofs failed.
 pub(super) async fn read<S: Source>(
     fetcher: &PageFetcher<S>,
     duplicates: &HashSet<RowKey>,
@@ -105,7 +105,7 @@ pub(super) struct Pages<'a, S> {
     keys: Vec<PageKeys>,
     /// The clock of the vendor minus the local clock, in seconds, from the last response with a `Date`.
     clock_offset: Option<f64>,
-    /// True after a page with another offset had the rows of the first page.
+    /// True if a page with another offset has the same rows as the first page.
     repeats: bool,
     /// The duplicate and rejected rows of the linked pages.
     rows: Rows,
@@ -126,7 +126,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(pages)
     }
 
-    /// The number of rows in a full page, as the first page shows it.
+    /// The number of rows of a full page, which is the number of rows of the first page.
     fn full(&self) -> u64 {
         self.keys.first().map_or(0, PageKeys::rows)
     }
@@ -136,8 +136,8 @@ impl<'a, S: Source> Pages<'a, S> {
         self.builder.endpoints() + self.rows.rejected.iter().sum::<u64>()
     }
 
-    /// Reads the pages at `offsets`, several at a time, and adds each page on arrival. Stops after a page that
-    /// repeats the first page.
+    /// Reads the pages at `offsets`, several at a time, and stores each page on arrival. Stops after a page
+    /// that repeats the first page.
     async fn fetch(&mut self, offsets: impl IntoIterator<Item = u64>) -> Result<(), WalkError> {
         let fetcher = self.fetcher;
         let fetch = |offset| async move { (offset, fetcher.page(offset).await) };
@@ -147,7 +147,7 @@ impl<'a, S: Source> Pages<'a, S> {
         let mut ended = false;
         while let Some((offset, page)) = in_flight.next().await {
             let page = page?;
-            // No further page is requested after an empty page, because `total_count` may be too high.
+            // An empty page shows the end of the list, even if `total_count` is higher.
             ended |= page.rows.is_empty();
             if !ended {
                 in_flight.extend(offsets.next());
@@ -178,20 +178,20 @@ impl<'a, S: Source> Pages<'a, S> {
         self.keys.partition_point(|keys| keys.offset <= offset)
     }
 
-    /// Whether the list has only one row, after a first page with one row. Otherwise the server gives one row
-    /// per page, and pages cannot overlap.
+    /// Whether the only row of the first page is the only row of the list. If it is not, the API gives one row
+    /// per page, and such pages cannot overlap.
     async fn has_one_row(&mut self) -> Result<bool, WalkError> {
         self.fetch([1]).await?;
         let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
-        // If the count has changed, another row may have replaced the first row.
+        // If the first row is deleted, the second row moves to offset 0. A changed count shows this.
         let total = self.keys[0].total;
         Ok(has_no_second && self.keys.iter().all(|keys| keys.total == total))
     }
 
-    /// Links pages from the first page to the end of the list; `None` if a gap stays open.
+    /// Links the pages from the first page to the end of the list. Returns `None` if it cannot close a gap.
     async fn link(&mut self) -> Result<Option<Vec<PageKeys>>, WalkError> {
         let mut linked = vec![self.keys[0].clone()];
-        // Changes of the list cause few gaps. An unstable order causes many gaps, so repairs are limited.
+        // Changes of the list cause few gaps. An unstable order causes too many gaps to close all of them.
         let mut repairs_left = 8 + self.keys.len() / 8;
         let mut without_progress = 0;
         // A repeated first page means that the vendor ignores or rounds the offset. Then no pages can overlap.
@@ -232,7 +232,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// Reads again from an offset before the gap, then from earlier offsets, until known rows appear.
+    /// Reads at growing distances before the offset `gap`. Returns the first page that continues a linked page.
     async fn step_back(
         &mut self,
         linked: &[PageKeys],
@@ -259,20 +259,20 @@ impl<'a, S: Source> Pages<'a, S> {
             return;
         }
         self.rows = overlap::rows(linked);
-        // Equal rejected rows are not duplicates of an endpoint.
+        // Two equal rejected rows also have one key, but they are no duplicates of an endpoint.
         self.rows.twice.retain(|key| repeated.contains(key));
     }
 }
 
-/// Reads the list once, with pages that overlap the previous page by a row. `None` if a gap stays open. Then
-/// the order is unstable, the list changes too fast, or the vendor's pages cannot overlap.
+/// Reads the list once. Each page overlaps the page before by one row. Returns `None` if a gap stays open. The
+/// order is then unstable, the list changes too fast, or the vendor's pages cannot overlap.
 pub(super) async fn read_overlapping<S: Source>(
     fetcher: &PageFetcher<S>,
 ) -> Result<Option<Pages<'_, S>>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let first = pages.keys[0].clone();
     let linked = match (pages.full(), first.total) {
-        // The first page is not full and has all rows of the count, so there are no other rows.
+        // The first page is not full, and its number of rows is the count. So it is the only page.
         (rows, Some(total)) if rows < u64::from(fetcher.api.page_size) && rows == total => {
             Some(vec![first])
         }
@@ -282,7 +282,7 @@ pub(super) async fn read_overlapping<S: Source>(
             let total = total.unwrap_or(0);
             pages.builder.expect(total);
             let offsets = (1..).map(move |page| page * (full - 1));
-            // The count may be too high. An empty page or the maximum number of pages ends the reading.
+            // If the count is too high, an empty page or the maximum number of pages ends the reading.
             let offsets = offsets.take_while(move |offset| offset + 1 < total);
             pages.fetch(offsets).await?;
             pages.link().await?
@@ -294,7 +294,7 @@ pub(super) async fn read_overlapping<S: Source>(
     }))
 }
 
-/// Reads the list and proves it by its count. Reads it twice if it changes during the first read.
+/// Reads the list, and proves by its count that it is complete. Tries again if the first proof fails.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
         let reason = RereadReason::Count.label();
@@ -308,11 +308,11 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, 
     ))
 }
 
-/// The weaker proof: no id is repeated, and the number of distinct rows equals a constant count. `None` if the
-/// proof fails.
+/// Reads the list for the weaker proof. All pages must have the same count, which must be the number of rows.
+/// No id may be on two rows. Returns `None` if the proof fails.
 ///
-/// This proof is for lists without a stable order and for vendors that round `offset` down to whole pages. A
-/// deletion and a creation during the walk can make the proof wrong.
+/// This proof is for lists without a stable order and for vendors that round `offset` down to whole pages. The
+/// proof can be wrong: a deletion and a creation during the walk leave the count unchanged.
 pub(super) async fn count<S: Source>(
     fetcher: &PageFetcher<S>,
 ) -> Result<Option<Pages<'_, S>>, WalkError> {

@@ -15,7 +15,7 @@ use crate::{
 /// The maximum number of changed registrations per walk that have a log line of their own.
 const MAX_LISTED: usize = 50;
 
-/// Logs a walk that took longer than the interval. Later walks start at the interval `effective`.
+/// Logs that a walk took longer than the interval. Later walks start every `effective`.
 pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: Duration) {
     let took = took.as_secs_f64().ceil();
     tracing::warn!(
@@ -29,7 +29,7 @@ pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: 
     );
 }
 
-/// Logs that the budget is too small for the `wanted` records. One retrieval of all records takes a `round`.
+/// Logs that the budget is too small for the `wanted` records. All records together take the time `round`.
 pub(super) fn too_many_details(account: &str, wanted: u32, round: Duration) {
     let minutes = round.as_secs_f64() / 60.0;
     tracing::warn!(
@@ -42,7 +42,7 @@ pub(super) fn too_many_details(account: &str, wanted: u32, round: Duration) {
     );
 }
 
-/// Logs the first record with a value that was dropped or cut.
+/// Logs the first record that has a dropped or cut value.
 pub(super) fn unreadable(account: &str, endpoint: &Endpoint) {
     let fields = Field::ALL.into_iter();
     let rejected = fields.filter(|field| endpoint.rejected.contains(*field));
@@ -95,7 +95,7 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
     }
 }
 
-/// Logs a walk with a large `change`. The walk is published only if a walk from `confirm_at` on agrees.
+/// Logs that a walk with a large `change` waits for confirmation. The next walk starts at `confirm_at`.
 pub(super) fn unconfirmed(account: &Account, change: Change, confirm_at: Instant) {
     let confirm_in = confirm_at.saturating_duration_since(Instant::now());
     tracing::warn!(

@@ -1,9 +1,9 @@
 //! Walks: the start of a walk, the reading of the whole list, and the proof that the list is complete.
 //!
 //! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one [`Poller`].
-//! `schedule` decides when its next walk starts. `list` reads overlapping pages with a `PageFetcher` and links
-//! the pages by the rules of `overlap`. `confirm` decides which walks are published only after a later walk
-//! agrees. Between two walks, `details` retrieves single endpoints for values that the list lacks.
+//! `schedule` decides when the next walk starts. `list` reads overlapping pages with a `PageFetcher`. `overlap`
+//! checks that no row is missing between two pages. `confirm` decides which walks wait for confirmation.
+//! Between walks, `details` retrieves single endpoints, because rows of the list lack some values.
 
 mod confirm;
 mod details;

@@ -1,9 +1,9 @@
-//! Decides whether two pages have no gap between them. This module makes no requests.
+//! Decides whether rows can be missing between two pages. This module sends no requests.
 //!
-//! Pages overlap by a row. Linked pages from the first row to the last hold every endpoint that existed during
-//! the whole walk. This requires that each id is on one row and that the order is stable.
-//! `docs/architecture.md` has the proof. Shared rows in another order, or unknown rows between them, show that
-//! the order changes.
+//! Pages are *linked* if each page begins with the last row of the page before. Pages that are linked from the
+//! first row of the list to the last row have every endpoint that existed during the whole walk. This requires
+//! a stable order and one row for each id. `docs/architecture.md` has the proof. If two pages share rows in
+//! another order, or have unknown rows between the shared rows, the order is unstable.
 
 use std::collections::{HashMap, HashSet};
 
@@ -44,27 +44,27 @@ impl PageKeys {
         self.offset + self.rows()
     }
 
-    /// Whether this page has the last row of `before`, which is the *anchor*, and continues after it.
+    /// Whether the last row that both pages share is the *anchor*, which is the last row of `before`.
     ///
-    /// Rows before the anchor mean that the list grew. Most of these rows must be rows of `before`, in the
-    /// same order.
+    /// If this page has rows before the anchor, the list grew. Most of these rows must then be rows of
+    /// `before`, in the order of `before`.
     pub(super) fn follows(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor)
     }
 
-    /// Whether this page begins inside `before`, or has its anchor. The check is weaker than
-    /// [`Self::follows`]. The anchor may have been deleted, so two known rows are sufficient, too.
+    /// Weaker than [`Self::follows`], because the anchor may have been deleted. Without the anchor, this page
+    /// must begin with a row of `before`, and both pages must share at least two rows.
     pub(super) fn continues(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
     }
 
-    /// The rows that this page shares with `before`. `None` if many rows up to the last shared row are unknown
-    /// or in another order.
+    /// The rows that this page shares with `before`. `None` if there are none. Also `None` if, up to the last
+    /// shared row, too many rows are unknown or in another order.
     ///
-    /// Keys on two rows of a page have no unique index and are ignored. Rows in another order are counted as
-    /// strays. An id on two rows or equal rejected rows cause few strays. A changing order causes many strays.
+    /// A key on two rows of a page has no unique index, so it is ignored. A shared row in another order is a
+    /// *stray*. Ids on two rows and equal rejected rows cause few strays. An unstable order causes many strays.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);
@@ -90,7 +90,7 @@ impl PageKeys {
         })
     }
 
-    /// Whether this page equals the page `first`, although its offset is different.
+    /// Whether this page has the same rows as the page `first`, although its offset is different.
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }
@@ -99,13 +99,13 @@ impl PageKeys {
 /// The duplicate and rejected rows of the list, as the linked pages show them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rows {
-    /// Keys on two rows of the list. Rows that two pages share do not count.
+    /// Keys on two rows of the list. A row that two pages share is one row.
     pub(super) twice: HashSet<RowKey>,
-    /// The number of rejected rows, each counted once, in the order of [`Rejection::ALL`].
+    /// The number of rejected rows for each reason, in the order of [`Rejection::ALL`].
     pub(super) rejected: [u64; Rejection::ALL.len()],
 }
 
-/// Counts the rows of linked pages, and skips rows that overlap.
+/// Finds the duplicate and rejected rows of linked pages. A row that two pages share counts once.
 pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     let mut rows = Rows::default();
     let mut seen = HashSet::new();
@@ -113,7 +113,7 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     for page in linked {
         let keys = &page.keys;
         let place = anchor.and_then(|anchor| keys.iter().position(|key| *key == anchor));
-        // A page without the anchor comes from `step_back`, so it begins with known rows.
+        // A page without the anchor comes from `Pages::step_back`, so it begins with rows of earlier pages.
         let known = match place {
             Some(place) => place + 1,
             None => keys.iter().take_while(|key| seen.contains(*key)).count(),
@@ -128,8 +128,8 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     rows
 }
 
-/// The page that continues the last linked page. It is the next page by offset. Only pages without a new row
-/// are skipped. They occur if the list grew by more than a page.
+/// The next page by offset, if it follows the last linked page. If it does not, pages that have only known rows
+/// are skipped. Such pages occur if the list grew by more than a page.
 pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option<&'a PageKeys> {
     let tail = linked.last()?;
     let later = pages.partition_point(|page| page.offset <= tail.offset);
@@ -147,8 +147,8 @@ pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option
     beyond.next().filter(|page| page.follows(tail))
 }
 
-/// Whether the linked pages reach the end of the list. The last page is not full, and it reaches the count or
-/// has no row after the anchor. A full page has `full` rows.
+/// Whether the linked pages reach the end of the list. The last page must have fewer than `full` rows, which is
+/// the size of a full page. It must also reach the count, or have no row after the anchor.
 pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;

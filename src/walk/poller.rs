@@ -25,7 +25,7 @@ use crate::{
     telemetry::Metric,
 };
 
-/// The interval between reads of the token file of an account whose credentials were refused.
+/// While the API refuses the credentials, the poller reads the token file at this interval.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Walks the list of one account repeatedly.
@@ -40,14 +40,14 @@ pub struct Poller<S> {
     token: TokenFile,
     confirmation: Confirmation,
     shortfalls: Shortfalls,
-    /// Ids that were on two rows in the last walk.
+    /// Ids that the last walk found on two rows of the list.
     duplicates: HashSet<RowKey>,
-    /// The longest effective interval in a warning so far; at first, the configured interval.
+    /// The longest effective interval that the log warned of. The first value is the configured interval.
     warned_interval: Duration,
 }
 
 impl<S: Source> Poller<S> {
-    /// A poller whose first walk starts `first_in` from now, and a reader of the published state.
+    /// Returns a poller and a reader of its published state. The first walk starts after `first_in`.
     pub fn new(
         account: Account,
         source: Arc<S>,
@@ -88,20 +88,20 @@ impl<S: Source> Poller<S> {
 
     /// Walks repeatedly until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        // The first walk has no jitter. Jitter is for later ticks.
+        // The first walk has no jitter, because `first_in` already differs between the accounts.
         let mut chance = 0.0;
         let forever = async {
             loop {
                 self.wait(self.schedule.next_start(chance)).await;
                 chance = fastrand::f64();
-                // The result is ignored, because a failure is logged, counted and published already.
+                // `walk` itself logs, counts and publishes a failure, so its result is not needed here.
                 let _ = self.walk().await;
             }
         };
         shutdown.run_until_cancelled(forever).await;
     }
 
-    /// Waits for the next walk. After refused credentials, a new token starts the walk at once.
+    /// Waits until `start`. If the API refused the credentials, a new token ends the wait at once.
     async fn wait(&mut self, start: Instant) {
         while self.schedule.is_backing_off() && Instant::now() + TOKEN_INTERVAL < start {
             self.retrieve_until(Instant::now() + TOKEN_INTERVAL).await;
@@ -114,7 +114,7 @@ impl<S: Source> Poller<S> {
         self.retrieve_until(start).await;
     }
 
-    /// Retrieves single records until `end`, and publishes them.
+    /// Retrieves details until `end`, and publishes them.
     async fn retrieve_until(&mut self, end: Instant) {
         let retrieve = async {
             loop {
@@ -124,7 +124,7 @@ impl<S: Source> Poller<S> {
             }
         };
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
-        // The walk would retrieve unpublished records again.
+        // After the next walk, the poller would retrieve each unpublished detail again.
         self.publish_details();
     }
 
@@ -147,16 +147,16 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// Does one walk, from the token to the published state. A panic counts as a failed walk.
+    /// Reads the token file, walks the list, and publishes the new state. A panic counts as a failed walk.
     ///
     /// # Errors
-    /// The reason why there is no new snapshot. The failure is logged, counted and published already.
+    /// The walk failed. This function has already logged, counted and published the failure.
     pub async fn walk(&mut self) -> Result<(), WalkError> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
-        // A panic may leave the schedule partly changed, so the copy is restored. All other state is new in
-        // each walk, or is replaced as a whole.
+        // A panic may leave the schedule partly changed, so the copy is restored. The other fields of the
+        // poller are valid at every point where a walk can panic.
         let walk = AssertUnwindSafe(self.read_and_publish()).catch_unwind();
         let result = walk.await.unwrap_or_else(|_| {
             self.schedule = schedule;
@@ -168,8 +168,8 @@ impl<S: Source> Poller<S> {
         })
     }
 
-    /// Reads the list, and publishes it unless a later walk must agree. May panic. The error includes the
-    /// number of pages read.
+    /// Reads the list, and publishes it if it needs no confirmation. `walk` catches a panic of this function.
+    /// The error includes the number of received pages.
     async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
         self.reload_token().await;
         let (started_at, started) = (self.deps.clock.now(), Instant::now());
@@ -261,7 +261,7 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// Publishes the state while a walk waits for a walk that agrees. The last snapshot stays and grows older.
+    /// Publishes that a walk waits for confirmation. The last snapshot stays published, and its age grows.
     fn publish_unconfirmed(&mut self, list: &CompleteList) {
         let before = self.publisher.current();
         self.publisher.publish(AccountState {
@@ -298,8 +298,8 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// The published snapshot without retained endpoints that are too old. Returns the same snapshot if no
-    /// endpoint is too old, so that text rendered from it is used again.
+    /// Returns the published snapshot without retained endpoints that are too old. If there are none, returns
+    /// the same `Arc`, so that the exporter does not render its chunks again.
     fn without_expired(&self, state: &AccountState) -> Option<Arc<Snapshot>> {
         let snapshot = state.snapshot.as_ref()?;
         let max_age = self.schedule.effective_max_age();
@@ -312,7 +312,7 @@ impl<S: Source> Poller<S> {
     }
 }
 
-/// The settings of the account for the export of endpoints.
+/// The settings of the account that decide which values are exported.
 fn shown(account: &Account) -> Shown {
     let optional = |group| account.metrics.groups.contains(&group);
     Shown {

@@ -1,4 +1,4 @@
-//! Computes the start of the next walk from Tokio's instants, without waiting.
+//! Computes the start of the next walk. Each function gets the time as a parameter, and none of them waits.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ pub const FIRST_WALKS_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Schedule {
     interval: Duration,
     max_age: Duration,
-    /// The smallest multiple of the interval that is not shorter than the last successful walk.
+    /// The smallest multiple of the interval in which the last successful walk fits.
     effective: Duration,
-    /// The tick that the current or next walk belongs to.
+    /// The tick of the current walk, or, between two walks, of the next walk.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The start of a walk that confirms the last walk; `None` if the next walk confirms no walk.
+    /// The start of a walk that is to confirm the last walk; `None` if no walk waits for confirmation.
     confirm_at: Option<Instant>,
     /// The duration of the last successful walk.
     took: Duration,
@@ -45,7 +45,7 @@ impl Schedule {
         }
     }
 
-    /// The smallest multiple of the interval that is not shorter than the last successful walk.
+    /// The smallest multiple of the interval in which the last successful walk fits.
     pub(super) fn effective_interval(&self) -> Duration {
         self.effective
     }
@@ -55,9 +55,9 @@ impl Schedule {
         self.max_age.max(self.effective * 3)
     }
 
-    /// The start of the next walk. `chance` (0 to 1) delays it by up to a tenth of the interval, so that
-    /// exporters do not send at the same time. The delay leaves a tenth of the interval free. Otherwise, a
-    /// walk that takes nearly the whole interval would last beyond the next tick.
+    /// The start of the next walk: the tick plus a jitter, so that exporters do not send at the same time. The
+    /// jitter is a random part, `chance` (0 to 1), of a tenth of the interval. It is smaller before a long
+    /// walk, so that the walk ends before the next tick.
     pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
@@ -66,13 +66,13 @@ impl Schedule {
         start.max(self.not_before.unwrap_or(start))
     }
 
-    /// Whether the credentials were refused. Then a changed token should be tried at once.
+    /// Whether the API refused the credentials of the last walk. The poller then watches the token file.
     pub(super) fn is_backing_off(&self) -> bool {
         self.refusals > 0
     }
 
-    /// Notes that a walk begins at `now`. A walk that confirms another walk or tries a new token may begin
-    /// before its tick. After a pause of the vendor, a walk may begin after several ticks.
+    /// Sets the tick of a walk that begins at `now`. A walk that confirms another walk or tries a new token may
+    /// begin before its tick. After a pause that the vendor asks for, a walk may begin several ticks late.
     pub(super) fn begins(&mut self, now: Instant) {
         self.confirm_at = None;
         self.tick = self.tick.min(now);
@@ -81,8 +81,8 @@ impl Schedule {
         }
     }
 
-    /// Advances the schedule after a walk that succeeded at `now` and had the duration `took`. A confirming
-    /// walk starts at `confirm_at`, independent of the ticks. Returns the number of ticks during the walk.
+    /// Advances the schedule after a walk that succeeded at `now` and took the time `took`. The next walk
+    /// starts at `confirm_at` if it must confirm this walk. Returns the number of ticks during this walk.
     pub(super) fn succeeded(
         &mut self,
         now: Instant,
@@ -100,8 +100,8 @@ impl Schedule {
         skipped
     }
 
-    /// Advances the schedule after a walk that failed at `now`. `not_before` is the end of a pause of the
-    /// vendor. Returns the number of ticks during the walk.
+    /// Advances the schedule after a walk that failed at `now`. `not_before` is the end of a pause that the
+    /// vendor asks for. Returns the number of ticks during the walk.
     pub(super) fn failed(
         &mut self,
         now: Instant,
@@ -111,7 +111,7 @@ impl Schedule {
         let skipped = self.ticks_before(now);
         self.not_before = not_before;
         self.advance(now);
-        // Frequent attempts with refused credentials could lock the account.
+        // The vendor may lock an account after frequent attempts with refused credentials.
         if let Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden) = reason {
             self.refusals = self.refusals.saturating_add(1);
             let longest = (self.effective_max_age() / 2).max(self.effective);
@@ -127,7 +127,7 @@ impl Schedule {
         ticks_within(now.saturating_duration_since(self.tick), self.effective)
     }
 
-    /// Advances to the first later tick that has not passed.
+    /// Advances to the next tick that is not in the past.
     fn advance(&mut self, now: Instant) {
         self.tick += self.effective;
         while self.tick < now {
