@@ -129,7 +129,7 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
     lines
 }
 
-/// Checks the exporter at the first listen address. A container without a shell needs this check.
+/// Asks the exporter at the first listen address for its health. Images without a shell need this check.
 ///
 /// # Errors
 /// Exit code 1: the exporter is not reachable, does not respond in time, or is not healthy.
@@ -152,7 +152,7 @@ pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<()
 /// The first bytes of the response to a health request, up to the status code.
 async fn health_status(listen: &ListenAddress) -> io::Result<[u8; STATUS_LENGTH]> {
     let mut stream = match listen {
-        // A wildcard address includes loopback. A container may be unable to resolve `localhost`.
+        // `:PORT` includes the loopback addresses. A container may be unable to resolve `localhost`.
         ListenAddress::Everywhere(port) => {
             let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             let loopback = loopback.map(|address: IpAddr| SocketAddr::from((address, *port)));

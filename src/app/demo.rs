@@ -1,5 +1,5 @@
-//! The commands with a simulated API. `demo` runs the API and the exporter in one process. `simulate`
-//! runs only the API, for an exporter in another process.
+//! The commands with the simulated API. `demo` runs the simulated API and the exporter in one process.
+//! `simulate` runs only the simulated API, for an exporter in another process.
 
 use std::io::Write;
 
@@ -79,7 +79,7 @@ pub(super) async fn simulate(
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    // The sockets are opened first, so that a port in use is reported before a large world is built.
+    // The sockets are opened first: a port in use is reported before a large simulated world is built.
     let listeners = http::listen(address).await;
     let listeners = listeners.map_err(|error| ExitError::RunTime(error.to_string()))?;
     // A host name may have several addresses. The simulated API uses only the first address.

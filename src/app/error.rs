@@ -20,7 +20,7 @@ pub enum ExitError {
 }
 
 impl ExitError {
-    /// Converts an error into [`Self::RunTime`]. The message has the failed `action` before the error.
+    /// Converts an error into [`Self::RunTime`]. The message begins with `action`, such as "cannot write FILE".
     pub(super) fn context<E: Display>(action: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self::RunTime(format!("{action}: {error}"))
     }

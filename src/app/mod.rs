@@ -1,7 +1,7 @@
 //! The composition root: the only module that imports all others and connects them.
 //!
-//! [`run()`] executes the selected command. This module and the HTTP server start every task of the
-//! process; all tasks share one [`CancellationToken`](crate::shutdown::CancellationToken).
+//! [`run()`] executes the selected command. The command and its tasks end when their shared
+//! [`CancellationToken`](crate::shutdown::CancellationToken) is cancelled.
 
 mod check;
 mod demo;

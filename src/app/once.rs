@@ -24,8 +24,8 @@ use crate::{
 
 /// Walks every account once and writes the exposition to `--once.output`, or to `out`.
 ///
-/// After `shutdown`, it prints the results so far. An account with an unfinished walk has no `vobiz_up`.
-/// A file is replaced only after all walks have finished.
+/// `shutdown` stops unfinished walks. The exposition then has no `vobiz_up` for their accounts. The file
+/// `--once.output` is replaced only if all walks have finished.
 ///
 /// # Errors
 /// Exit code 1 when the walk of an account failed. The exposition is written in that case, too.
@@ -39,7 +39,7 @@ pub(super) async fn once(
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
-    // Writing may block while nobody reads the output. From here on, one signal ends the process.
+    // A write blocks while no process reads the output. After `cancel`, the next signal ends the process.
     shutdown.cancel();
     let states = accounts.readers.iter();
     let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();
@@ -70,7 +70,7 @@ pub(super) async fn once(
     accounts_result(failed, total)
 }
 
-/// Replaces `file` atomically, so that the collector never reads an incomplete file.
+/// Replaces `file` atomically, so that the textfile collector never reads an incomplete file.
 ///
 /// The temporary file is in the same directory. Its name does not end in `.prom`, so the collector
 /// ignores the file. Its name is random, so no other user can create a link of that name in advance.
@@ -84,7 +84,7 @@ fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
         .suffix(".tmp")
         .tempfile_in(directory)?;
     let handle = temporary.as_file_mut();
-    // The user of the collector can read the file with any umask.
+    // The collector may run as another user. With these permissions, every user can read the file.
     handle.set_permissions(Permissions::from_mode(0o644))?;
     for piece in exposition.pieces {
         handle.write_all(&piece)?;

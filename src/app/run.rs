@@ -1,4 +1,4 @@
-//! Sets up memory, logging, the runtime and signals, and runs the selected command.
+//! Sets up the allocator, logging, the runtime and signals, and runs the selected command.
 
 use std::{io::Write, panic::PanicHookInfo};
 
@@ -45,7 +45,7 @@ pub fn run(
         .build()
         .map_err(ExitError::context("cannot start threads"))?;
     let result = runtime.block_on(execute(cli, environment, out));
-    // This call does not wait for a blocked read of a token file, which would delay the exit.
+    // A normal shutdown of the runtime would wait for a blocked read of a token file and delay the exit.
     runtime.shutdown_background();
     result.and(out.flush().map_err(ExitError::from))
 }
@@ -56,8 +56,8 @@ async fn execute(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let shutdown = CancellationToken::new();
-    // Handlers are registered first, so that an early SIGHUP does not end the process. Their task is
-    // separate, so that a second SIGTERM works even while this task blocks in a read or a write.
+    // Signal handlers are registered first, so that an early SIGHUP does not end the process. A separate task
+    // handles signals: a second SIGTERM works even while this task blocks in a read or a write.
     let signals = handle_signals(shutdown.clone());
     tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
@@ -81,11 +81,11 @@ async fn execute(
     }
 }
 
-/// Makes glibc's allocator return every buffer of 256 KiB or more to the system when it is freed.
+/// Makes glibc's allocator return each freed buffer of 256 KiB or more to the operating system.
 ///
-/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises
-/// its threshold after it frees the first large buffer. Later buffers then fragment its heap: with
-/// 100,000 endpoints, the process grows by half. Other C libraries have no threshold.
+/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises this
+/// threshold after the first large buffer is freed. Later buffers then fragment the heap: with 100,000
+/// endpoints, the process grows by half. Other C libraries have no such threshold.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {

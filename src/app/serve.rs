@@ -1,4 +1,4 @@
-//! Runs the pollers of all accounts, rendering and the HTTP server until a signal.
+//! Runs the pollers of all accounts, rendering and the HTTP server until a signal arrives.
 
 use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
 /// Pause before rendering starts again after a panic.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Loads the configuration and serves until `shutdown`. Notifies systemd if systemd requests it.
+/// Loads the configuration and serves until `shutdown`. Notifies systemd if `NOTIFY_SOCKET` is set.
 pub(super) async fn serve(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -38,7 +38,7 @@ pub(super) async fn serve(
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let exporter = Exporter::bind(&config, &args.web).await?;
-    // A separate task sends notifications: if the runtime stops running tasks, the watchdog expires.
+    // A separate task sends notifications. If the runtime no longer runs tasks, systemd's watchdog expires.
     let readers = exporter.accounts.readers.clone();
     let notifications = tokio::spawn(systemd.clone().notify_loop(readers, shutdown.clone()));
     let stopping = systemd.notify_stopping(&shutdown);
@@ -117,8 +117,8 @@ impl Exporter {
     }
 }
 
-/// Runs a poller and logs a panic outside of its walks. After this panic, the other pollers continue. The
-/// snapshot of the account is withdrawn after its maximum age.
+/// Runs a poller and logs a panic outside of its walks. The other pollers then continue. This account is not
+/// polled any more, and its snapshot is withdrawn at the maximum age.
 async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
     if AssertUnwindSafe(poller).catch_unwind().await.is_err() {
         tracing::error!(

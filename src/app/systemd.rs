@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{shutdown::CancellationToken, snapshot::Reader};
 
-/// Interval of the checks whether the status has changed since the last notification.
+/// Time between two checks for a change of the status text.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Time limit of a notification. A notification blocks while systemd does not read from its socket.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_millis(200);
@@ -58,8 +58,8 @@ impl Systemd {
         }
     }
 
-    /// Sends READY, then the watchdog's notifications, and every change of the status until `shutdown`.
-    /// Returns at once without a socket; otherwise never returns.
+    /// Sends READY, then the watchdog's notifications, and every change of the status until `shutdown`. Without
+    /// a socket, the method returns at once. With a socket, it never returns.
     pub(super) async fn notify_loop(self, accounts: Vec<Reader>, shutdown: CancellationToken) {
         if self.socket.is_none() {
             return;
@@ -74,7 +74,7 @@ impl Systemd {
         let mut sent = current();
         let ready = format!("READY=1\nSTATUS={sent}");
         self.notify(READY_TIMEOUT, &ready).await;
-        // The period is half of the watchdog's time, so that a late notification does no harm.
+        // Two or more notifications fit in the watchdog's time, so that one late notification does no harm.
         let watchdog = self.watchdog.map(|time| time / 2);
         let period = watchdog.map_or(STATUS_INTERVAL, |time| time.min(STATUS_INTERVAL));
         let mut ticks = interval_at(Instant::now() + period, period);
@@ -132,8 +132,8 @@ async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
     socket.send(text.as_bytes()).await.map(drop)
 }
 
-/// The status text about the last walks, for `systemctl status`. The outcome is `None` until the first
-/// walk of an account has finished.
+/// The status text about the last walks, for `systemctl status`. The outcome of an account is `None` until its
+/// first walk has finished.
 fn status(outcomes: &[Option<bool>]) -> String {
     let all = outcomes.len();
     let count = |wanted| outcomes.iter().filter(|one| **one == wanted).count();

@@ -17,7 +17,7 @@ use crate::telemetry::logs::{Format, LEVELS, Level};
 #[cfg(test)]
 mod tests;
 
-/// The text of `--version` after the name: version, revision and compiler.
+/// The text that `--version` prints after the program name: version, revision and compiler.
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (revision ",

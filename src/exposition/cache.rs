@@ -1,4 +1,4 @@
-//! The rendered responses for scrapes. They are reused until the state of an account changes.
+//! Keeps the rendered exposition. An account is rendered again when its state changes.
 
 use std::{
     collections::BTreeMap,
@@ -20,29 +20,29 @@ use crate::{
     telemetry::{Instruments, catalogue::Metric},
 };
 
-/// The exporter's own metrics are encoded at most once in this time.
+/// The time for which scrapes reuse the encoded text of the exporter's own metrics.
 const SELF_METRICS_FOR: Duration = Duration::from_secs(1);
 
-/// The pause after a publication is its duration times this factor. The pause collects further changes,
-/// because with hundreds of accounts some account changes at any time.
+/// After a publication, rendering pauses for the duration of the publication times this factor. The states that
+/// change during the pause are then published together.
 const PAUSE_FACTOR: u32 = 50;
 
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The finished bytes for scrapes, and the sources from which they are rendered.
+/// The rendered exposition, and the sources from which it is rendered.
 #[derive(Debug)]
 pub struct Exposition {
     readers: Vec<Reader>,
     instruments: Instruments,
-    /// Locked while a thread replaces `published`, so that an older exposition never replaces a newer
-    /// exposition. It is not locked while an account is rendered.
+    /// A thread holds this lock while it replaces `published`, so that an older exposition never replaces a
+    /// newer exposition. No thread holds this lock while it renders an account.
     publishing: Mutex<()>,
-    /// The lock inside this channel is held only to read or to replace the pointer.
+    /// A thread holds the lock inside this channel only while it reads or replaces the `Arc`.
     published: watch::Sender<Arc<Published>>,
 }
 
 impl Exposition {
-    /// Renders the current states of `readers`, in this order. [`Self::run`] renders later states.
+    /// Renders the current state of each reader, in the order of `readers`. [`Self::run`] renders later states.
     pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Arc<Self> {
         let now = Instant::now();
         let joined = Joined::of_states(
@@ -58,11 +58,11 @@ impl Exposition {
         })
     }
 
-    /// Renders every change until all senders of states are dropped. The future can be dropped at any
-    /// time; published expositions stay.
+    /// Renders changed states until all publishers are dropped. The future can be dropped at any time; the last
+    /// exposition stays published.
     ///
-    /// Simultaneous changes of several accounts are published together. One thread renders one account
-    /// after another, so that memory is bounded and no scrape waits.
+    /// States that change at the same time are published together. One blocking thread renders one account
+    /// after another. So rendering needs little memory and does not delay scrapes.
     pub async fn run(self: Arc<Self>) {
         let readers = self.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
@@ -98,7 +98,7 @@ impl Exposition {
         for (account, state) in batch {
             let last = &joined.accounts[account];
             let new = || render(&state, Some(last), &mut writer);
-            // After a panic, the account keeps its last rendering. The other accounts are published.
+            // After a panic, the account keeps its last rendering. The other accounts are still published.
             if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
                 rendered.push((account, Arc::new(new)));
             } else {
@@ -130,12 +130,12 @@ impl Exposition {
     /// Publishes a new exposition. The caller holds the lock `publishing`.
     fn publish(&self, joined: Arc<Joined>, now: Instant) -> Arc<Published> {
         let new = Arc::new(Published::new(joined, &self.instruments, now));
-        // The old exposition is dropped after the replacement, because freeing much memory takes time.
+        // The old exposition is freed after the channel's lock is released, because freeing it takes time.
         drop(self.published.send_replace(Arc::clone(&new)));
         new
     }
 
-    /// The published exposition. It is renewed, unless another scrape has just renewed it.
+    /// Returns a fresh exposition. Renews the published exposition, unless another scrape has just renewed it.
     fn renew(&self) -> Arc<Published> {
         let _lock = self.lock();
         // Another scrape may have renewed the exposition while this scrape waited for the lock.
@@ -152,13 +152,13 @@ impl Exposition {
     }
 }
 
-/// The source of the content that the HTTP server sends. Tests of the server replace it. No method waits
-/// for the API or the disk.
+/// The source of the content that the HTTP server sends. Tests of the server use another source. No method
+/// waits for the API or the disk.
 pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
 
-    /// Whether all first walks are finished and published. Once true, the value stays true.
+    /// Whether the first walk of every account is finished and rendered. True never changes back to false.
     fn is_ready(&self) -> bool;
 
     /// The summary of every account, in the configured order.
@@ -185,11 +185,11 @@ impl DataSource for Exposition {
     }
 }
 
-/// The finished exposition in both formats. It is replaced as a whole, so that a scrape never mixes
-/// samples of two walks.
+/// The finished exposition in both formats. It is replaced as a whole, so that a scrape never mixes samples of
+/// two walks of one account.
 #[derive(Debug)]
 struct Published {
-    /// Shared by expositions that differ only in the exporter's own metrics.
+    /// Successive expositions share this value if they differ only in the exporter's own metrics.
     joined: Arc<Joined>,
     /// The exposition in each format, in the order of [`Format::ALL`].
     members: [GzipMember; 2],
@@ -216,7 +216,7 @@ impl Published {
     }
 }
 
-/// All accounts, and the chunks of each family joined over all accounts.
+/// All accounts, and one chunk per family that has the samples of all accounts.
 #[derive(Debug)]
 struct Joined {
     /// The accounts in the configured order.
@@ -265,23 +265,23 @@ impl Joined {
 pub(super) struct RenderedAccount {
     /// The state without its snapshot and details, so that replaced snapshots do not stay in memory.
     state: AccountState,
-    /// The source of `listed` and `detailed`. The `Weak` prevents that another snapshot has this address.
+    /// The source of `listed` and `detailed`. This `Weak` prevents that a new snapshot gets the same address.
     snapshot: Weak<Snapshot>,
     details: Weak<Details>,
     counts: Option<Counts>,
     endpoint_id: Option<Arc<str>>,
-    /// Families that depend on the list alone. They are kept while only details change.
+    /// Families that depend on the list alone. They are reused if only details change.
     listed: Families,
     /// Families that depend on the list and on details.
     detailed: Families,
-    /// Families about walks while the snapshot is not withdrawn, or before the first snapshot.
+    /// Families about walks. They are shown unless the snapshot is withdrawn.
     walks: Families,
-    /// Families about walks while the snapshot is withdrawn.
+    /// Families about walks. They are shown while the snapshot is withdrawn.
     walks_withdrawn: Families,
 }
 
 impl RenderedAccount {
-    /// Renders a state. Families of `last` are reused if their source has not changed.
+    /// Renders `state`. Families of the previous rendering `last` are reused if their source is the same.
     pub(super) fn new(
         state: &AccountState,
         last: Option<&Self>,
@@ -315,7 +315,7 @@ impl RenderedAccount {
         families::write_walks(state, Some(listed.samples + detailed.samples), writer);
         let walks = writer.finish();
         families::write_walks(state, None, writer);
-        // The start page links to /probe with this id. A plain id needs no escaping.
+        // The start page has a link to `/probe` with an example id. A plain id needs no escaping in the link.
         let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let mut ids = source.into_iter().flat_map(|one| one.endpoints());
         let example = ids.find(|endpoint| is_plain(endpoint.id));
@@ -336,7 +336,7 @@ impl RenderedAccount {
         }
     }
 
-    /// The samples of a family that the account shows at this moment.
+    /// The samples of the family `metric` that the account shows at the time `now`.
     pub(super) fn chunk(&self, metric: Metric, now: Instant) -> Option<&Chunk> {
         if self.state.is_withdrawn(now) {
             return self.walks_withdrawn.chunks.get(&metric);
@@ -346,7 +346,7 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // A snapshot is withdrawn when its maximum age has passed since the end of the last good walk.
+        // The snapshot is withdrawn at the end of the last published walk plus the maximum age.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
@@ -367,20 +367,20 @@ pub struct AccountSummary {
     pub name: String,
     /// The `reason` label of the last walk's failure; `None` if the last walk succeeded.
     pub failure: Option<&'static str>,
-    /// Whether the endpoints are withdrawn, because the last good walk is too long ago.
+    /// Whether the snapshot is withdrawn.
     pub is_withdrawn: bool,
     /// Counts of the endpoints in the last snapshot; `None` before the first snapshot.
     pub counts: Option<Counts>,
-    /// Time since the end of the last good walk.
+    /// Time since the end of the last published walk; `None` before the first snapshot.
     pub age: Option<Duration>,
-    /// The id of any endpoint in the snapshot, as an example. It has only ASCII letters and digits.
+    /// The id of one endpoint of the snapshot, for a link to `/probe`. It has only ASCII letters and digits.
     pub endpoint_id: Option<Arc<str>>,
 }
 
-/// The exposition of a single run in text format 0.0.4, with counters of walks and requests.
+/// The exposition of `--once` in text format 0.0.4, with counters of walks and requests.
 ///
-/// The exposition has no histograms and no metrics of the process, the HTTP server and the build. Those
-/// metrics would look like metrics of the process that serves the file.
+/// It has no histograms and no metrics of the process, the HTTP server and the build. Node exporter serves the
+/// exposition, so such metrics would look like metrics of node exporter.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
     let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();

@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// A function that writes the samples of one endpoint. For each sample, it calls its second argument with
-/// a value and the labels after `endpoint_id` and `username`. The value `None` writes no sample.
+/// A function that writes the samples of one endpoint. For each sample, it calls its second argument with a
+/// value and the labels that follow `endpoint_id` and `username`. For the value `None`, no sample is written.
 type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
 
 /// Writes the endpoint families that depend on the list alone.
@@ -109,7 +109,7 @@ pub(super) fn write_endpoint_details(
     }
 }
 
-/// A device's URI. If usernames are not shown, only the part after the username is returned.
+/// The URI of a device. If usernames are not shown, the part up to the last `@` is removed.
 fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     let uri = uri.unwrap_or("");
     match uri.rsplit_once('@') {
@@ -118,7 +118,7 @@ fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     }
 }
 
-/// Writes a family with samples per endpoint. Rendering spends nearly all its time in this function.
+/// Writes a family that has samples per endpoint. Rendering spends nearly all its time in this function.
 fn write_family<'a>(
     state: &AccountState,
     metric: Metric,
@@ -195,7 +195,7 @@ fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a s
     merged
 }
 
-/// Writes the families about the account's walks. The samples stay when the snapshot is withdrawn.
+/// Writes the families about the account's walks. They are also shown while the snapshot is withdrawn.
 ///
 /// `snapshot_samples` is the number of samples of the snapshot; `None` if the snapshot is withdrawn.
 pub(super) fn write_walks(
@@ -211,7 +211,7 @@ pub(super) fn write_walks(
     let integer = |number| Some(Value::Integer(number));
     let flag = |yes| Some(Value::flag(yes));
     let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
-    // A snapshot can become too old during a long walk. An account with withdrawn data is not up.
+    // During a long walk, the snapshot can be withdrawn while `state.up` is still true. `vobiz_up` is then 0.
     let up = state.up.map(|up| up && snapshot_samples.is_some());
     write(Metric::Up, up.map(Value::flag));
     write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
@@ -239,7 +239,7 @@ pub(super) fn write_walks(
     writer.sample(Metric::ExporterSeries, &labels, Value::Integer(series));
 }
 
-/// Writes the numbers of rejected rows, rejected values and assumed values of the last walk.
+/// Writes the numbers of rejected rows, rejected values and assumed values of `walk`.
 fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
     let mut write = |metric, label, values: &[&str], counts: &[u64]| {
         for (value, count) in values.iter().zip(counts) {
@@ -254,7 +254,7 @@ fn write_odd_rows(account: &str, walk: &WalkFacts, writer: &mut FamilyWriter) {
     write(Metric::WalkAssumedValues, "field", Field::LABELS, assumed);
 }
 
-/// Writes the counters and histograms of the registry, and the metrics of the process.
+/// Writes the metrics of the registry of `instruments`, and the metrics of the process.
 pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyWriter) {
     for (metric, value) in process::values() {
         writer.sample(metric, &[], Value::Float(value));
@@ -278,7 +278,7 @@ pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyW
                 Kind::Histogram => {
                     let histogram = sample.get_histogram();
                     for one in histogram.get_bucket() {
-                        // Whole numbers keep ".0": for Prometheus, "1" and "1.0" are two series.
+                        // `{:?}` writes "1.0", as OpenMetrics requires. For Prometheus, "1" is another series.
                         let bound = format!("{:?}", one.upper_bound());
                         let number = Value::Integer(one.cumulative_count());
                         write(&bucket, Some(&bound), number);

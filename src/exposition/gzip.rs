@@ -1,8 +1,8 @@
 //! Joins chunks into gzip members, and makes the bodies of responses from members.
 //!
-//! A chunk is compressed once, when its data changes. Joining chunks copies bytes and combines checksums.
-//! A scrape compresses only the exporter's own metrics and the HELP and TYPE lines, at most once a second. It is
-//! faster than nginx with a ready file (docs/performance.md).
+//! A long chunk is compressed once, when its data changes. Joining long chunks copies bytes and combines
+//! checksums. At most once a second, a scrape compresses short chunks, metadata lines and the exporter's own
+//! metrics. The server is faster than nginx with a compressed file (docs/performance.md).
 
 use std::{iter, mem, sync::Arc};
 
@@ -10,27 +10,27 @@ use bytes::{Buf, Bytes};
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// Text is compressed in portions of this size, so that a large family is never in memory as text.
+/// Text is compressed in portions of this size, so that a large family is never in memory as one text.
 const TEXT_PORTION: usize = 64 * 1024;
 
-/// A chunk of at most this many bytes stays text until it is joined with other chunks. Joined text
-/// compresses faster and smaller: 300 accounts of 45 endpoints are joined in about 17 ms.
+/// A chunk of at most this many bytes stays text until it is joined with other chunks. Many short texts
+/// compress faster and to fewer bytes together than alone.
 const PLAIN_UP_TO: usize = 1024;
 
-/// A chunk of at least this size becomes a piece of the body without a copy. Smaller chunks are copied
-/// into one piece. A body of ten pieces is sent four times as fast as a body of three thousand pieces.
+/// A chunk of at least this many bytes becomes a piece of the body without a copy. Smaller chunks are copied
+/// into one piece: the server sends ten pieces four times as fast as three thousand pieces.
 const SHARED_FROM: usize = 16 * 1024;
 
-/// Level 6 takes three times as long as level 2, for an output that is only 5 % smaller.
+/// Level 6 takes three times as long as level 2, but its output is only 5 % smaller.
 const LEVEL: Compression = Compression::new(2);
 
-/// The start of a gzip member: deflate, no name, no time, unknown system.
+/// The header of a gzip member: method deflate, no file name, no time, unknown operating system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// A deflate block that is final and empty.
 const FINAL_BLOCK: [u8; 2] = [3, 0];
 
-/// A body without compression is inflated in portions of this size.
+/// For a body without compression, the member is inflated in portions of this size.
 const IDENTITY_PORTION: usize = 32 * 1024;
 
 /// Consecutive lines that can be joined with other chunks. A clone is cheap.
@@ -60,7 +60,7 @@ pub(super) struct GzipWriter {
     pub(super) text: String,
     /// Whether the compressor has received text since its last flush.
     is_open: bool,
-    /// Finished pieces of the output, before the bytes in `compressed`.
+    /// Finished pieces of the output. The bytes in `compressed` follow these pieces.
     pieces: Vec<Bytes>,
     compressed: Vec<u8>,
     /// CRC-32 of the text in `pieces` and `compressed`; `text_length` is the length of this text.
@@ -90,7 +90,7 @@ impl GzipWriter {
         }
     }
 
-    /// Appends a chunk. If `may_share`, a large chunk is not copied.
+    /// Appends a chunk. If `may_share` is true, a large chunk becomes a piece without a copy.
     pub(super) fn append(&mut self, chunk: &Chunk, may_share: bool) {
         let Some(crc) = &chunk.crc else {
             let text = std::str::from_utf8(&chunk.bytes);
@@ -110,7 +110,7 @@ impl GzipWriter {
         }
     }
 
-    /// Makes one chunk of all content since the last chunk. The writer is empty afterwards.
+    /// Makes one chunk of everything that was appended since the last chunk. The writer is empty afterwards.
     pub(super) fn chunk(&mut self) -> Chunk {
         let only_text = !self.is_open && self.compressed.is_empty();
         if only_text && self.text.len() <= PLAIN_UP_TO {
@@ -123,7 +123,7 @@ impl GzipWriter {
             };
         }
         self.flush();
-        // The copy has no unused capacity, and the next chunk uses the same buffer.
+        // The chunk gets a copy without unused capacity. The writer keeps its buffer for the next chunk.
         let bytes = Bytes::copy_from_slice(&self.compressed);
         self.compressed.clear();
         Chunk {
@@ -169,7 +169,7 @@ impl GzipWriter {
                 .expect("the stream was never ended");
             let taken = usize::try_from(self.deflate.total_in() - before).unwrap_or(text.len());
             text = &text[taken..];
-            // If the buffer has unused capacity, the compressor holds back no output.
+            // If the buffer still has capacity, the compressor has written all its output.
             if text.is_empty() && self.compressed.len() < self.compressed.capacity() {
                 break;
             }
@@ -178,7 +178,7 @@ impl GzipWriter {
         self.is_open = true;
     }
 
-    /// Ends the blocks at a byte boundary. Later blocks do not refer to earlier text.
+    /// Compresses the remaining text up to a byte boundary. Later blocks do not refer to earlier text.
     fn flush(&mut self) {
         if self.is_open || !self.text.is_empty() {
             self.compress(FlushCompress::Sync);
@@ -205,11 +205,11 @@ pub enum Encoding {
     Gzip,
 }
 
-/// The bytes of a response.
+/// The body of a response.
 pub struct EncodedBody {
-    /// The number of all bytes: the `Content-Length`.
+    /// The length of all pieces in bytes: the `Content-Length`.
     pub length: u64,
-    /// Compressed pieces, or small portions of text that are inflated while they are sent.
+    /// The pieces of the body. For a body without compression, the iterator inflates one portion at a time.
     pub pieces: Box<dyn Iterator<Item = Bytes> + Send>,
 }
 
@@ -243,7 +243,7 @@ impl GzipMember {
                 }
                 let before = inflate.total_in();
                 let flush = FlushDecompress::None;
-                // An error is a bug of this file. The client detects missing bytes by the length.
+                // Only a bug in this file causes an error. The client sees that the body is too short.
                 let status = inflate.decompress_vec(&current, &mut text, flush).ok()?;
                 let taken = usize::try_from(inflate.total_in() - before).ok()?;
                 current.advance(taken);

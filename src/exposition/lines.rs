@@ -1,4 +1,4 @@
-//! Sample lines and the metadata lines above them. Sample lines are the same bytes in both text formats.
+//! Writes sample lines and the metadata lines above them. Both text formats have the same sample lines.
 
 use std::{collections::BTreeMap, fmt::Write, mem};
 
@@ -40,7 +40,7 @@ pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: 
     line.push_str(name);
     line.push_str("=\"");
     let special = |byte: u8| byte == b'\\' || byte == b'"' || byte == b'\n';
-    // Few values need an escape. A check of all bytes without a branch is fast.
+    // Few values need an escape. The loop has no early exit, because it is faster without branches.
     if value.bytes().fold(false, |any, byte| any | special(byte)) {
         line.push_str(&escaped(value).replace('"', "\\\""));
     } else {
@@ -54,7 +54,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n")
 }
 
-/// Compressed samples by family, in the order of the catalogue.
+/// Compressed samples by family, in the order of the catalogue of metrics.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Families {
     pub(super) chunks: BTreeMap<Metric, Chunk>,
@@ -63,7 +63,7 @@ pub(super) struct Families {
 
 /// Writes samples, and compresses each family into a chunk.
 ///
-/// The samples of one family are written one after another. Families may be written in any order.
+/// Callers write all samples of one family one after another, and the families in any order.
 #[derive(Debug, Default)]
 pub struct FamilyWriter {
     pub(super) gzip: GzipWriter,
@@ -99,7 +99,7 @@ impl FamilyWriter {
             separator = ',';
         }
         line.push_str(if separator == ',' { "} " } else { " " });
-        // A number has its shortest exact form, without an exponent. Writing to a string cannot fail.
+        // Numbers have their shortest exact form, without an exponent. A write to a string cannot fail.
         let _ = match value {
             // Most values are 0 or 1, so these values are written without formatting.
             Value::Integer(0) => line.write_char('0'),
@@ -165,7 +165,7 @@ impl Format {
     }
 }
 
-/// The exposition of these families, with metadata lines above the samples of each family.
+/// The exposition of `families`, with metadata lines above the samples of each family.
 pub(super) fn member<'a>(
     families: impl IntoIterator<Item = (&'a Metric, &'a Chunk)>,
     format: Format,

@@ -1,13 +1,12 @@
-//! Expositions for Prometheus. Sample lines are compressed when data changes, and copied for a scrape.
+//! Builds expositions. Sample lines are compressed when their data changes, and copied for a scrape.
 //!
-//! The path of a sample:
+//! A sample reaches the response in these steps:
 //!
-//! 1. `families` writes the lines of one account, family by family, with the [`FamilyWriter`] of
-//!    `lines`; `gzip` compresses each family into a `Chunk`. `cache` keeps the chunks until the
-//!    snapshot changes.
-//! 2. `cache` joins the chunks of all accounts in the order of the catalogue, once per format. In
-//!    an exposition all samples of a family are consecutive.
-//! 3. `cache` appends the exporter's own counters and histograms, at most once a second.
+//! 1. `families` writes the sample lines of one account, family by family, with the [`FamilyWriter`] of
+//!    `lines`; `gzip` compresses each family into a `Chunk`. `cache` keeps a chunk until its data changes.
+//! 2. `cache` joins the chunks of all accounts, so that all samples of a family are consecutive.
+//! 3. `cache` encodes the exporter's own metrics after each change, and for scrapes at most once a second.
+//!    It puts all families into one exposition per format, in the order of the catalogue of metrics.
 //! 4. [`DataSource::body`] returns the finished bytes.
 //!
 //! Both text formats and both encodings use the same chunks. Only metadata lines differ between the

@@ -23,8 +23,8 @@ use crate::shutdown::CancellationToken;
 /// Maximum number of bytes that are read and discarded at the end of a connection.
 const DISCARDED_BYTES: usize = 64 * 1024;
 
-/// Serves one connection until either side ends it. Each response in progress holds a `Weak` of
-/// `responses`. After `close`, responses in progress are finished, and incomplete requests are dropped.
+/// Serves one connection until the client or the server ends it. Each response in progress holds a `Weak` of
+/// `responses`. After `close`, the server finishes a response in progress and drops an incomplete request.
 pub(super) async fn serve(
     stream: TcpStream,
     router: Arc<Router>,
@@ -32,8 +32,8 @@ pub(super) async fn serve(
     responses: Arc<()>,
     close: CancellationToken,
 ) {
-    // Without this option, the end of a response can wait for an acknowledgement of the client. An error
-    // means a broken socket, which the first read reports.
+    // Without this option, the kernel can hold the end of a response until the client acknowledges earlier
+    // data. An error means that the socket is broken; then the first read also fails.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
         // The server ignores the body of a request, so the body is dropped unread.
@@ -51,8 +51,8 @@ pub(super) async fn serve(
     let stream = TimeoutStream::new(stream, Arc::clone(&responses), settings);
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
 
-    // An error of a connection (reset, invalid head, timeout) affects only its client. The connection is
-    // polled first, so that a request that has arrived gets its response before the close.
+    // An error of a connection (reset, invalid head, timeout) affects only its client and is ignored. The
+    // connection is polled first: a request that arrives before `close` gets its response.
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
@@ -67,19 +67,19 @@ pub(super) async fn serve(
 
 /// The stream of a connection. It fails with [`io::ErrorKind::TimedOut`] after a timeout of [`Settings`].
 ///
-/// hyper's own timeout for request heads also counts the idle time between two requests. With this
-/// timeout, a scraper with a longer interval would need a new connection for each scrape.
+/// hyper's own timeout for request heads also counts the idle time between two requests. A scraper with an
+/// interval above hyper's timeout would need a new connection for each scrape.
 #[derive(Debug)]
 pub(super) struct TimeoutStream<T> {
     stream: T,
     /// Each response in progress holds a `Weak` of this `Arc`.
     responses: Arc<()>,
     settings: Arc<Settings>,
-    /// Whether the first byte of the next request head has arrived, or the connection is new.
+    /// True from the first byte of a request head until its response begins, and on a new connection.
     in_head: bool,
-    /// Expires at the head timeout or, before the first byte of a head, at the idle timeout.
+    /// Runs for the head timeout if `in_head` is true, and for the idle timeout if it is false.
     read_timer: Pin<Box<Sleep>>,
-    /// Set while the client reads no bytes of its response.
+    /// Set while the socket accepts no bytes because the client does not read its response.
     write_timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -116,7 +116,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
             if Arc::weak_count(&self.responses) == 0 {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // The idle timeout does not apply while the client waits for its response.
+            // A client that waits for its response is not idle, so the idle timeout starts again.
             let deadline = Instant::now() + self.settings.idle_timeout;
             self.read_timer.as_mut().reset(deadline);
         }
@@ -148,7 +148,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         self.write_timer = None;
-        // The idle time before the next request starts after the last byte of the response.
+        // Each write starts the idle timeout again, so it counts from the last byte of the response.
         self.in_head = false;
         let deadline = Instant::now() + self.settings.idle_timeout;
         self.read_timer.as_mut().reset(deadline);
@@ -159,8 +159,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Ends the connection and discards received bytes. If a socket with unread bytes were closed, the
-    /// connection would be reset, and the client could lose the end of the response.
+    /// Ends the connection and discards received bytes. Closing a socket with unread bytes would reset the
+    /// connection, and the client could lose the end of the response.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         let mut discarded = [0; 4096];

@@ -2,32 +2,32 @@
 
 use std::time::Duration;
 
-/// The `Retry-After` of a response with status 503 above a limit.
+/// `Retry-After` in seconds of the response to a scrape or probe above its limit (status 503).
 pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The settings of the server. Only the first two settings have flags. The defaults of the other settings
 /// fit every installation; only tests change them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `--web.telemetry-path`: begins with a slash. The path of a request must be equal to it.
+    /// `--web.telemetry-path`: the exact path of the metrics, which begins with a slash.
     pub telemetry_path: String,
     /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit.
     pub max_requests: usize,
-    /// Maximum number of open connections, at least 1. Above this limit, the oldest idle connection is
-    /// evicted. If no connection is idle, new connections wait in the operating system's queue. The
-    /// default is half of the usual limit of 1,024 file descriptors.
+    /// Maximum number of open connections, at least 1. Above this limit, the server closes the oldest idle
+    /// connection. If no connection is idle, new connections wait in the operating system's queue. The default
+    /// is half of the usual limit of 1,024 file descriptors.
     pub max_connections: usize,
     /// Maximum number of concurrent probes. It is below `max_connections`, so that scrapes have free
     /// connections while probes wait for an API that hangs.
     pub max_probes: usize,
     /// Maximum number of bytes of a request head. The response to a longer head has status 431.
     pub max_head_bytes: usize,
-    /// Time limit for a request head, from its first byte or from the start of a connection.
+    /// Time limit for a request head. It starts with the first byte of the head, or with a new connection.
     pub head_timeout: Duration,
     /// Maximum idle time between two requests. Prometheus drops an idle connection after five minutes.
     /// This time is longer, so that no scrape uses a connection that the server is closing.
     pub idle_timeout: Duration,
-    /// Time in which a client must read at least one byte of its response.
+    /// Maximum time in which a client reads no byte of its response.
     pub stall_timeout: Duration,
     /// Maximum time for the responses in progress at shutdown.
     pub drain_timeout: Duration,

@@ -10,11 +10,11 @@ use hyper::{
 
 use crate::exposition::{Encoding, Format};
 
-/// The format that the `Accept` headers prefer, and its content type. `OpenMetrics` must be requested by
-/// name and version 1.0.0. If two weights are equal, the format that is named first is chosen.
+/// The format that the `Accept` headers prefer, and its content type. `OpenMetrics` must be requested by name
+/// and version 1.0.0. If both formats have the same weight, the first format in the headers is chosen.
 pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     let (mut open_metrics, mut escaping) = ((0.0, 0), None);
-    // The weight and the position of the text format are those of the most specific range that matches it.
+    // Weight and position of the most specific media range that matches the text format.
     let (mut text, mut text_specificity) = ((0.0, 0), 0);
     for (position, element) in elements(headers, &ACCEPT).enumerate() {
         let specificity = match (&*element.name, element.version) {
@@ -34,13 +34,13 @@ pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
             (text, text_specificity) = ((element.weight, position), specificity);
         }
     }
-    // A wildcard never has precedence over a format that the request names.
+    // If the weights are equal, a wildcard has no precedence over a format that the request names.
     let is_first = text_specificity >= 3 && text.1 < open_metrics.1;
     let is_text = text.0 > open_metrics.0 || (text.0 >= open_metrics.0 && is_first);
     if is_text || open_metrics.0 <= 0.0 {
         return (Format::Text, "text/plain; version=0.0.4; charset=utf-8");
     }
-    // Names of this exporter are valid under every escaping, so the requested escaping is repeated.
+    // No name of this exporter needs escaping, so the response repeats the requested escaping scheme.
     let content_type = match escaping {
         Some("allow-utf-8") => {
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"

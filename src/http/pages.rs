@@ -14,7 +14,7 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
-/// The start page: name, version, state of every account, links. With `probes`, it explains `/probe`.
+/// The start page: name, version, state of every account, links. If `probes` is true, it explains `/probe`.
 pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) -> String {
     let mut rows = String::new();
     for account in accounts {
@@ -84,7 +84,7 @@ fn rounded(age: Duration) -> String {
     }
 }
 
-/// The list item about `/probe`, with a link to a probe of the first known endpoint.
+/// The list item about `/probe`. It has a link to a probe of an example endpoint, if one is known.
 fn probe_item(accounts: &[AccountSummary]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut link = "Probe".to_owned();

@@ -35,7 +35,7 @@ use crate::{
 /// The response to a probe; the error is the text of a response with status 400.
 type ProbeResult = Result<ProbeResponse, &'static str>;
 
-/// The handler of `/probe`, which tests replace. It waits at most for the time that the request allows.
+/// The handler of `/probe`. It responds within the scrape timeout of the request. Tests use another handler.
 pub trait ProbeHandler: Send + Sync + 'static {
     /// Runs one probe.
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult>;
@@ -47,7 +47,7 @@ impl<R: Retrieve> ProbeHandler for Prober<R> {
     }
 }
 
-/// The permit of a scrape or of a probe.
+/// Counts as one concurrent scrape or probe until it is dropped; `None` for other requests.
 type Permit = Option<OwnedSemaphorePermit>;
 
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
@@ -55,8 +55,8 @@ type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 /// The body of a response, as hyper reads it.
 pub(super) type ResponseBody = StreamBody<stream::Iter<Frames>>;
 
-/// Bytes of a response in progress. hyper reads pieces of a body in advance. It drops a piece only after
-/// the socket has accepted the piece.
+/// A piece of a response in progress. hyper drops a piece only after the socket has accepted its bytes. So the
+/// response stays in progress until the socket has accepted the last byte.
 struct ResponseBytes {
     bytes: Bytes,
     _response: Arc<(Weak<()>, Permit)>,
@@ -101,15 +101,14 @@ impl Router {
         }
     }
 
-    /// Responds to one request. Only a probe waits. The response holds `in_progress` and the permit of a
-    /// scrape or probe until the socket has accepted the last byte.
+    /// Responds to one request. Only a probe waits for the API. The response holds `in_progress` and the permit
+    /// of a scrape or probe until the socket has accepted the last byte.
     pub(super) async fn respond(
         &self,
         request: Parts,
         in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
         let handler = match request.uri.path() {
-            // The telemetry path is compared first, because a configured path has precedence.
             path if path == self.telemetry_path => Route::Metrics,
             "/" => Route::Index,
             "/probe" => Route::Probe,
@@ -160,7 +159,7 @@ impl Router {
         })
     }
 
-    /// The response with the exposition of the accounts or, with `probe`, of one endpoint.
+    /// The exposition of all accounts. If `probe` has a handler, the response to a probe.
     async fn exposition(
         &self,
         request: &Parts,
@@ -214,8 +213,8 @@ impl Router {
     }
 }
 
-/// The text of the header with Prometheus' scrape timeout, in seconds. Several headers are joined with
-/// commas, which makes the number invalid.
+/// The text of the header with Prometheus' scrape timeout, in seconds. If the request repeats this header, the
+/// joined text is no valid number.
 fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("x-prometheus-scrape-timeout-seconds");
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -39,7 +39,7 @@ const EVICT_PAUSE: Duration = Duration::from_millis(100);
 /// Time between two log lines about accept errors.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
-/// An address to listen on. Its text form is the value of the flag: `:10059`, `localhost:10059`,
+/// An address to listen on, written as in the flag `--web.listen-address`: `:10059`, `localhost:10059`,
 /// `[::1]:10059`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -84,7 +84,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// A server with open sockets. Clients can connect, but responses start with [`Bound::serve`].
+/// A server with listening sockets. Clients can connect, but get responses only after [`Bound::serve`] starts.
 pub struct Bound {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
@@ -127,8 +127,8 @@ impl Bound {
         self
     }
 
-    /// Serves until `shutdown`. Then it closes the listeners and idle connections, finishes responses in
-    /// progress (at most [`Settings::drain_timeout`]) and returns.
+    /// Serves until `shutdown`. Then the server closes the listeners and idle connections, and finishes
+    /// responses in progress within [`Settings::drain_timeout`].
     pub async fn serve(
         self,
         data: Arc<dyn DataSource>,
@@ -152,7 +152,7 @@ impl Bound {
             not_before: None,
             logged_at: None,
         };
-        // An accepted connection above the limit. It waits until another connection has ended.
+        // An accepted connection. Above the limit, it waits until another connection has ended.
         let mut pending = None;
         loop {
             tokio::select! {
@@ -179,7 +179,7 @@ impl Bound {
     }
 }
 
-/// Resolves the name once and opens a socket for each address, at least one. `[::]` includes IPv4.
+/// Resolves the name and opens a socket for each address. Never returns an empty list.
 ///
 /// # Errors
 ///
@@ -204,8 +204,8 @@ fn with_context(context: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{context}: {error}"))
 }
 
-/// Opens a socket for every address. A name often has an IPv6 address that this host lacks (`localhost`
-/// in many containers). Such an address is skipped if another address works.
+/// Opens a socket for every address. A name may have an IPv6 address that this host does not have, such as
+/// `localhost` in many containers. Such an address is skipped if another address works.
 pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
     // Some resolvers return an address once for each socket type.
     found.dedup();
@@ -233,7 +233,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
         TcpSocket::new_v4()?
     } else {
         let socket = TcpSocket::new_v6()?;
-        // The default of this option differs between hosts.
+        // IPv6 sockets must also accept IPv4. Hosts have different defaults for this option.
         SockRef::from(&socket).set_only_v6(false)?;
         socket
     };
@@ -243,7 +243,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Whether this host lacks the address or its whole family.
+/// Whether this host does not have the address, or does not support its address family.
 fn is_missing_address(error: &io::Error) -> bool {
     /// The Linux error `EAFNOSUPPORT`. The standard library has no stable error kind for it.
     const FAMILY_NOT_SUPPORTED: i32 = 97;
@@ -251,7 +251,7 @@ fn is_missing_address(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(FAMILY_NOT_SUPPORTED)
 }
 
-/// The listening sockets, and their state after accept errors.
+/// The listening sockets, and the times of the pause and the log line after an accept error.
 struct Listeners {
     /// The selection is fair: many clients of one listener do not delay clients of another listener.
     accepts: SelectAll<BoxStream<'static, io::Result<(TcpStream, SocketAddr)>>>,
@@ -261,8 +261,8 @@ struct Listeners {
 }
 
 impl Listeners {
-    /// The next connection; `None` after an accept error, usually because file descriptors are used up.
-    /// The method is cancel safe.
+    /// Waits for the next connection. Returns `None` after an accept error. The usual cause is that no file
+    /// descriptor is free. The method is cancel safe.
     async fn accept(&mut self) -> Option<TcpStream> {
         if let Some(moment) = self.not_before {
             sleep_until(moment).await;
@@ -348,7 +348,7 @@ impl Connections {
         self.open.retain(|one| one.id != id);
     }
 
-    /// Closes the oldest idle connection, unless an evicted connection is still closing.
+    /// Closes the oldest idle connection, unless another idle connection is already closing.
     fn evict_idle(&self) {
         let is_idle = |one: &&Open| Arc::weak_count(&one.responses) == 0;
         let mut idle = self.open.iter().filter(is_idle);

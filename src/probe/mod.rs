@@ -1,12 +1,12 @@
-//! `/probe`: the current state of one endpoint. Each endpoint has at most one request in flight.
+//! `/probe`: one request for the record of one endpoint, at the time of the scrape.
 //!
-//! Probes are independent of walks: no result reaches a snapshot.
+//! Each endpoint has at most one probe request in flight. No result of a probe reaches a snapshot.
 //!
 //! 1. [`Prober::probe`] reads the parameters and the scrape timeout.
-//! 2. Simultaneous probes of one endpoint share one `InFlight` request. The request waits for the
-//!    rate limiter of the account's probes, then for the rate limiter that walks use. Then the request is sent.
-//! 3. Each probe waits until its own deadline. Without a result, the probe reports the reason.
-//! 4. `report` turns the result into samples, or into text for a person.
+//! 2. Simultaneous probes of one endpoint share one `InFlight` request. The request waits for the rate
+//!    limiter of probes, then for the rate limiter that walks also use. Then the request is sent.
+//! 3. Each probe waits until its own deadline. A probe that gets no record reports the reason.
+//! 4. `report` turns the result into samples or, with `debug=true`, into text for a person.
 
 mod params;
 mod prober;

@@ -1,20 +1,20 @@
-//! The parameters and the timeout of a probe, as the scrape sends them.
+//! Reads the parameters and the timeout of a probe from the request for `/probe`.
 
 use std::time::Duration;
 
 use url::form_urlencoded;
 
-/// The longest id of an endpoint, in bytes.
+/// Maximum length of the parameter `endpoint_id`, in bytes.
 const MAX_ID: usize = 128;
-/// The timeout of a scrape without the timeout header, in seconds. It is Prometheus' default.
+/// The scrape timeout of a request without the timeout header, in seconds: the default of Prometheus.
 const DEFAULT_TIMEOUT: f64 = 10.0;
-/// The maximum timeout of a probe, in seconds, so that no connection is held for longer.
+/// The maximum scrape timeout, in seconds. It limits how long a probe holds a connection of the server.
 const MAX_TIMEOUT: f64 = 120.0;
 
 /// The parameters of a probe.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ProbeParams {
-    /// The parameter `account`, as an index of the configured accounts.
+    /// The index of the configured account that the parameter `account` names.
     pub(super) account: usize,
     /// The parameter `endpoint_id`: text that needs no encoding in the path of a URL.
     pub(super) id: String,
@@ -23,8 +23,8 @@ pub(super) struct ProbeParams {
 }
 
 impl ProbeParams {
-    /// Decodes a query once and reads its parameters. Unknown parameters are ignored. The error describes
-    /// a valid query and repeats no text of this query.
+    /// Percent-decodes `query` once and reads its parameters; `find` returns the index of a named account.
+    /// Unknown parameters are ignored. The error describes a valid query and has no text of `query`.
     pub(super) fn read(
         query: &str,
         find: impl Fn(&str) -> Option<usize>,
@@ -56,7 +56,7 @@ impl ProbeParams {
         };
         let account = find(&account)
             .ok_or("the parameter account must be the name of a configured account\n")?;
-        // The ids of the API are digits. An id of dots alone, such as `..`, would change the path.
+        // The id becomes a segment of the URL path. A segment such as `..` would select another path.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let is_dots = id.bytes().all(|byte| byte == b'.');
         if id.len() > MAX_ID || !id.bytes().all(is_plain) || is_dots {

@@ -1,4 +1,4 @@
-//! Runs a probe: reads its parameters, retrieves the record and builds the response.
+//! Runs a probe: reads its parameters, retrieves the record of the endpoint and builds the response.
 
 use std::{
     collections::HashMap,
@@ -31,13 +31,13 @@ use crate::{
     telemetry::{AccountInstruments, labels::THROTTLED},
 };
 
-/// Maximum number of requests in flight within one share, unless the rate of the share is higher. The
-/// limit keeps the number of requests low while the API hangs.
+/// Maximum number of requests in flight for one rate limiter of probes. If its rate per second is higher, the
+/// rate is the maximum. The maximum keeps the number of requests low while the API hangs.
 const MAX_IN_FLIGHT: usize = 8;
-/// A time longer than any deadline. A request has no deadline; it ends when no probe waits for it.
+/// Longer than every probe. A request needs no deadline: without a waiting probe, it is cancelled.
 const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
 
-/// One request for `/probe`.
+/// One HTTP request for `/probe`.
 #[derive(Debug, Clone)]
 pub struct ProbeRequest {
     /// The query as it was sent, without `?`.
@@ -59,12 +59,12 @@ pub enum ProbeResponse {
     DebugText(String),
 }
 
-/// The part of the API that probes use. [`Client`] implements it; tests use a fake.
+/// The operation of the API that probes use. [`Client`] implements this trait; tests use a fake.
 pub trait Retrieve: Send + Sync + 'static {
     /// Makes one attempt to retrieve the endpoint's record. Returns the record and the HTTP status.
     fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
 
-    /// The method and URL of that request for display, without credentials.
+    /// The method and URL of the request that [`Self::retrieve`] sends, for display without credentials.
     fn describe(&self, id: &str) -> String;
 }
 
@@ -81,12 +81,12 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    /// Requests in flight by account index and endpoint id. The map must not keep a request alive.
+    /// Requests in flight by account index and endpoint id. Only the waiting probes keep a request alive.
     pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
     permits: Arc<Semaphore>,
-    /// The rate limiters of probes (their shares), by base URL and auth id.
+    /// The rate limiters that only probes use, by base URL and auth id.
     shares: HashMap<(String, String), Arc<RateLimiter>>,
 }
 
@@ -113,11 +113,11 @@ impl<R: Retrieve> Prober<R> {
         limiter: Arc<RateLimiter>,
         instruments: AccountInstruments,
     ) {
-        // The share must not be faster than the limiter. Otherwise probes would hold permits while they
-        // wait for the limiter, and probes of other accounts need these permits.
+        // The rate of `share` is at most the rate of `limiter`. With a higher rate, requests would wait for
+        // `limiter` and hold permits that the probes of other accounts need.
         let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
-        // The configuration allows at most 100 requests per second.
+        // `rate` is at most 100, because the configuration allows no higher `probe.requests_per_second`.
         let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
         let in_flight = per_second.map_or(0, usize::from).max(MAX_IN_FLIGHT);
         let key = (account.api.base_url.to_string(), account.auth_id.clone());
@@ -136,8 +136,8 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Responds within the timeout of the scrape. The error describes a valid request and repeats no text
-    /// of this request.
+    /// Runs one probe, which ends within the scrape timeout. The error describes a valid request and has no
+    /// text of `request`.
     pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
@@ -171,7 +171,7 @@ impl<R: Retrieve> Prober<R> {
         Ok(ProbeResponse::Samples(samples))
     }
 
-    /// The outcome, at the latest at `deadline`, and the time at which the request was sent.
+    /// Waits at most until `deadline`. Returns the outcome, and the time at which the request was sent.
     async fn outcome(
         &self,
         params: &ProbeParams,
@@ -190,11 +190,11 @@ impl<R: Retrieve> Prober<R> {
         (outcome, sent)
     }
 
-    /// The request in flight for this endpoint, or a new request. A new request makes no progress until a
-    /// probe waits for it.
+    /// Returns the request in flight for this endpoint, or a new request. A new request makes no progress until
+    /// a probe waits for it.
     fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
         let mut requests = lock(&self.in_flight);
-        // A request is removed if no probe waits for it, or if it has ended and its result is old.
+        // Removes requests that no probe waits for, and ended requests, because their results are old.
         let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
         requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
         let (account, id) = (&self.accounts[params.account], params.id.clone());
@@ -206,7 +206,7 @@ impl<R: Retrieve> Prober<R> {
         let work = Arc::clone(account).request(id, Arc::clone(&stage));
         let outcome = AssertUnwindSafe(work).catch_unwind().map(|outcome| {
             Arc::new(outcome.unwrap_or_else(|_| {
-                // No reason stands for a panic. As for a walk, `malformed` is the closest reason.
+                // A panic has no `reason` of its own. A walk that panics also has `malformed`.
                 let message = "a panic in this program ended the probe; the log has its place";
                 let reason = ErrorKind::Malformed.label();
                 Err(ProbeError::without_response(reason, message))
@@ -219,16 +219,16 @@ impl<R: Retrieve> Prober<R> {
     }
 }
 
-/// The probes of one account.
+/// Sends the requests for the probes of one account.
 struct AccountProber<R> {
     name: String,
     metrics: Metrics,
     source: Arc<R>,
     /// The account's rate limiter, which walks also use.
     limiter: Arc<RateLimiter>,
-    /// The rate limiter for the requests of probes, which may use only a share of the requests.
+    /// A second rate limiter, for probes only. It limits probes to `probe.requests_per_second`.
     share: Arc<RateLimiter>,
-    /// Permits for the requests of all probes in the process.
+    /// One permit for each request in flight, shared by the probes of all accounts.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
     retry: RetryPolicy,
@@ -237,7 +237,7 @@ struct AccountProber<R> {
 }
 
 impl<R: Retrieve> AccountProber<R> {
-    /// Waits for the limits without a deadline, then retrieves the endpoint.
+    /// Waits for both rate limiters without a deadline, then retrieves the record of the endpoint.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(NO_DEADLINE).await;
         let _permit = self.permits.acquire().await;
@@ -257,10 +257,10 @@ impl<R: Retrieve> AccountProber<R> {
         Ok(result?)
     }
 
-    /// The outcome of the request, or an error if the wait ends before the request.
+    /// Waits for the outcome of the request. Returns an error if the wait ends first.
     ///
-    /// The wait ends early if the request has not been sent and could not end before the deadline. It
-    /// would use the share without a result. Under overload, this would happen to most requests.
+    /// The wait ends before `deadline` if an unsent request would probably not finish in time. Under overload,
+    /// such requests would use most of the rate, and no probe would get their outcomes.
     async fn wait(&self, request: &InFlight, deadline: Instant) -> Arc<Outcome> {
         let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
         let left = deadline.saturating_duration_since(Instant::now());
@@ -280,7 +280,7 @@ impl<R: Retrieve> AccountProber<R> {
         outcome.unwrap_or_else(|| Arc::new(Err(self.deadline_error(*lock(&request.stage)))))
     }
 
-    /// The error of a probe without an outcome at its deadline.
+    /// The error of a probe whose wait has ended without an outcome. `stage` is the stage of the request.
     fn deadline_error(&self, stage: Stage) -> ProbeError {
         let message = match stage {
             Stage::Sent(_) => {
@@ -296,7 +296,7 @@ impl<R: Retrieve> AccountProber<R> {
     }
 }
 
-/// The error of a probe during a pause that the API has requested.
+/// The error of a probe whose deadline is before the end of a pause that the API has requested.
 fn paused() -> ProbeError {
     let message = "the API has asked for a pause that is longer than the time of this probe";
     ProbeError::without_response(ErrorKind::RateLimited.label(), message)
@@ -305,16 +305,16 @@ fn paused() -> ProbeError {
 /// The stages of a request, in order.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// The request waits for the account's share of requests.
+    /// The request waits for `AccountProber::share` or `AccountProber::permits`.
     Share,
-    /// The request waits for the rate limiter, or for the end of a pause that the API has requested.
+    /// The request waits for `AccountProber::limiter`, or for the end of a pause of the API.
     Limiter,
     /// The request was sent at this time.
     Sent(Instant),
 }
 
-/// A request that one or more probes of the same endpoint wait for. The request is cancelled when the
-/// last of these probes ends.
+/// A request that one or more probes of the same endpoint wait for. When the last of these probes ends, the
+/// request is cancelled.
 pub(super) struct InFlight {
     /// The future outcome of the request. Each probe waits for a clone of this future.
     outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,

@@ -1,7 +1,7 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! The debug text shows only the length of a text from the API. The page needs no credentials, and a text
-//! may contain the token in any spelling. Times, flags and addresses are shown as parsed values.
+//! The field list of the debug text shows only the length of a text from the API. A text may contain the token
+//! in any encoding, and `/probe` needs no credentials. Times, flags and addresses are shown as parsed values.
 
 use std::{
     fmt,
@@ -212,8 +212,8 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// The expiry of the registration. If the endpoint is not registered, the time belongs to an earlier
-/// registration and is not exported.
+/// The expiry of the registration; `None` unless the endpoint is registered. If the endpoint is not registered,
+/// `expires_at` belongs to an earlier registration.
 pub(super) fn expiration(endpoint: &Endpoint) -> Option<UnixMillis> {
     let expires_at = endpoint.expires_at;
     expires_at.filter(|_| endpoint.registered == Some(true))
@@ -235,7 +235,7 @@ fn address(uri: &str) -> Option<String> {
     address.ok()
 }
 
-/// The `allow_*` flags that the record has.
+/// The `allow_*` flags of the record as text; `None` if the record has no such flags.
 fn permissions(endpoint: &Endpoint) -> Option<String> {
     let flags = Capability::ALL.into_iter().zip(endpoint.allowed);
     let flags = flags.filter_map(|(capability, flag)| Some((capability.label(), flag?)));
