@@ -1,19 +1,20 @@
-# The exporter alone: one static binary in an empty image, without a shell, a library or a user.
+# The image contains only the exporter: one static binary, without a shell, libraries or /etc/passwd.
 #
 #   docker build -t vobiz-exporter --build-arg REVISION="$(git rev-parse --short=12 HEAD)" .
 #
-# BUILDER_IMAGE has Rust and a C compiler on glibc; RUNTIME_IMAGE is what the binary is laid upon, and
-# it needs nothing from it. `--build-context build=FOLDER` takes the static binary `vobiz-exporter` from
-# a folder instead of compiling it.
+# BUILDER_IMAGE must contain Rust, a C compiler and glibc. RUNTIME_IMAGE is the base of the final image;
+# the binary needs nothing from this base. With `--build-context build=FOLDER`, the build compiles
+# nothing and copies the static binary `vobiz-exporter` from the folder.
 ARG BUILDER_IMAGE=rust:1-slim-bookworm
 ARG RUNTIME_IMAGE=scratch
 
 FROM ${BUILDER_IMAGE} AS build
 WORKDIR /src
-# With a target of its own, macros and build scripts are not linked statically.
+# Procedural macros cannot be linked statically. With `--target`, Cargo applies these flags only to the
+# program, and not to macros and build scripts.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
-# The dependencies are a layer of their own, compiled below a program that does nothing: they are
-# compiled again only when one of these files changes.
+# This layer compiles the dependencies together with an empty program. Docker builds the layer again
+# only when one of these files changes.
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY simulator/Cargo.toml simulator/
 RUN mkdir src benches simulator/src \
@@ -35,10 +36,12 @@ LABEL org.opencontainers.image.title="vobiz-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the registration state of Vobiz SIP endpoints" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /vobiz-exporter /usr/bin/vobiz-exporter
-# By number, because there is no file of users, and so that a policy can see that it is not root.
+# The user is a number, because the image has no /etc/passwd. Kubernetes also needs a number to check
+# `runAsNonRoot`.
 USER 65532:65532
 EXPOSE 10059
-# Asks the process itself, whatever the vendor does. Flags that move the port belong here, too.
+# The health check asks only the exporter, so an outage of the vendor does not matter. If a flag
+# changes the port of the exporter, add the flag here, too.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --retries=3 \
     CMD ["/usr/bin/vobiz-exporter", "--healthcheck"]
 ENTRYPOINT ["/usr/bin/vobiz-exporter"]

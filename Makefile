@@ -2,7 +2,8 @@
 
 CARGO ?= cargo
 
-# The tools of the tests. Set a variable to use another tool; CONTRIBUTING.md has the requirements.
+# The tools of the tests. Set a variable to use another tool. CONTRIBUTING.md lists the required
+# versions.
 export PROMETHEUS ?= prometheus
 export PROMTOOL ?= promtool
 export PROMETHEUS3 ?= $(CURDIR)/target/prometheus3/usr/bin/prometheus
@@ -17,30 +18,30 @@ export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install what the tests need beside Rust, if it is missing
+setup: ## Install the missing programs that the tests need
 	@scripts/setup.sh test
 
 build: ## Build the release binary: target/release/vobiz-exporter
 	$(CARGO) build --release --locked
 
-test: setup ## Run the tests for every change; installs what is missing first
+test: setup ## Run the tests for every change; first install missing programs
 	$(CARGO) test --workspace --locked
 
-# The tests of a simulated day of dashboards, of 10,000 endpoints, and of the complete chain of
-# alerts.
+# These tests check the dashboards over a simulated day and with 10,000 endpoints, and the complete
+# chain from the vendor to a notification.
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit chain::story
 
 # A debug build is enough for these tests, and a release build would take minutes longer.
 test-container: HOST = $(shell rustc --print host-tuple)
 test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
-test-container: ## Run the image, and the unit and the package under systemd, in containers; needs root
+test-container: ## Test the image, the systemd unit and the package in containers; needs root
 	@scripts/setup.sh container
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
 	$(CARGO) test --locked --test it -- --ignored deploy::
 
-check: ## Formatting, imports, words, sizes, clippy and rustdoc; warnings are errors
+check: ## Check formatting, imports, words and sizes, run clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
 	scripts/imports.py
 	scripts/vocabulary.py
@@ -48,13 +49,13 @@ check: ## Formatting, imports, words, sizes, clippy and rustdoc; warnings are er
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 
-golden: setup ## Run the tests and rewrite the golden expositions; read the diff afterwards
+golden: setup ## Run the tests and rewrite the golden expositions; check the diff afterwards
 	UPDATE_GOLDEN=1 $(CARGO) test --locked
 
 bench: ## Run the benchmarks of rendering, publishing and scraping
 	$(CARGO) bench --locked
 
-perf: ## Measure speed and memory against nginx, as in docs/performance.md
+perf: ## Measure speed and memory, as in docs/performance.md
 	@scripts/setup.sh perf
 	scripts/perf.sh
 
@@ -67,7 +68,7 @@ deny: ## Check licences, banned crates and sources with cargo-deny
 		{ echo "cargo-deny is missing: cargo install cargo-deny --locked" >&2; exit 1; }
 	$(CARGO) deny --locked check licenses bans sources
 
-demo: ## Run the exporter in front of a simulated vendor
+demo: ## Run the exporter with a simulated vendor
 	$(CARGO) run --release --locked -- demo
 
 demo-stack: ## Run the whole chain: simulated vendor, exporter, Prometheus, Alertmanager
@@ -82,10 +83,10 @@ package: build ## Build the Debian package: target/debian/
 derive: ## Write the derived files of deploy/ (Compose, Kubernetes)
 	scripts/derive.sh
 
-dashboards: setup ## Write the dashboards of grafana/ from their generator
+dashboards: setup ## Generate the dashboards of grafana/
 	target/venv/bin/python grafana/generate
 
-dashboard-images: ## Draw the images of docs/dashboards.md from a new day of the simulated vendor
+dashboard-images: ## Simulate a day and draw the images of docs/dashboards.md
 	@scripts/setup.sh images
 	$(CARGO) test --locked --test it -- --ignored --exact \
 		dashboards::images::the_query_results_for_the_images_are_written

@@ -1,8 +1,8 @@
-//! The cost of rendering, publishing and scraping.
+//! Benchmarks of rendering, publishing and scraping.
 //!
-//! `render` converts one account from its snapshot to finished bytes. `publish` publishes a new
-//! state of one account among 300 accounts of 45 endpoints, and ends with finished bytes. `scrape`
-//! produces one response.
+//! `render` renders the snapshot of one account to the bytes of responses. `publish` publishes a
+//! new state of one of 300 accounts of 45 endpoints, until the bytes of responses are ready.
+//! `scrape` builds one response body.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of the result")]
 
@@ -89,7 +89,7 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
     }
 }
 
-/// Accounts with snapshots, and counters with the values after some walks.
+/// Accounts with this snapshot, and the counters of one walk of each account.
 fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
     let instruments = Instruments::new();
     let channels = (0..accounts).map(|number| {
@@ -147,8 +147,8 @@ fn publish(criterion: &mut Criterion) {
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // The measurement starts when all other accounts have finished their first
-                    // walk.
+                    // All other accounts have finished their first walk. So the exposition is ready
+                    // when it has rendered the new state.
                     let ready = async {
                         while !exposition.is_ready() {
                             tokio::task::yield_now().await;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Writes the files in deploy/ that are derived from other files, so that each rule, job and interval
-# has one source. A test compares them. Run `make derive` after a change of a source.
+# Writes the files in deploy/ that are derived from other files. So each rule, job and interval is
+# maintained in only one file. A test fails if a derived file is out of date. Run `make derive`
+# after a change of a source file.
 #
 #   deploy/prometheus/prometheus.yml                  -> compose/prometheus.yml
 #   grafana/provisioning/datasources/prometheus.yaml  -> compose/datasource.yaml

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Runs the exporter with the default settings against 100,000 endpoints. At five pages per second a
+# Runs the exporter with the default settings against 100,000 endpoints. At five pages per second, a
 # walk takes longer than the interval. So the exporter must increase its effective interval and
-# max_age, and log one warning. Prints the measured values, and exits with 0 if all are as expected.
-# Takes about eight minutes, because a second walk must not repeat the warning.
+# max_age, and log one warning. The script prints the measured values, and exits with 0 if all have
+# the expected values. It takes about eight minutes for two walks. The second walk shows that the
+# exporter does not repeat the warning.
 #
 # usage: scripts/fleet.sh [BINARY]     (default: target/release, which is built if missing)
 #
-# The functions below are called by name, from traps and from within().
+# ShellCheck does not see that traps and within() call the functions below.
 # shellcheck disable=SC2317
 set -eu
 
@@ -26,7 +27,8 @@ end() {
 trap end EXIT
 trap 'exit 1' HUP INT TERM
 
-# within SECONDS COMMAND...: waits until the command succeeds. Exits after this many seconds.
+# within SECONDS COMMAND...: waits until the command succeeds. Exits with an error after this many
+# seconds.
 within() {
     left=$1
     shift
@@ -60,10 +62,10 @@ within 30 scraped
 echo "second walk under way"
 within 500 walks 2
 
-# sample METRIC: the value of the only sample of a family.
+# sample METRIC: prints the value of the only sample of this metric family.
 sample() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$folder/scrape"; }
 wrong=0
-# check NAME PATTERN VALUE: prints the value, and reports an error unless it matches the pattern.
+# check NAME PATTERN VALUE: prints the value, and reports an error if the value does not match.
 check() {
     printf '%-38s %s\n' "$1" "$3"
     printf '%s\n' "$3" | grep -Eqx "$2" || { echo "  should be: $2" >&2; wrong=1; }

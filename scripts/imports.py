@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Checks the imports of src/: the table of docs/architecture.md, and cycles; in simulator/src/, cycles.
+"""Checks src/ against the import table of docs/architecture.md, and both crates for import cycles.
 
 The rows of the table are `| module | modules that it may import | crates that only it may use |`.
-A cycle between modules, or between files of a module (mod.rs exempt), is an error.
+A cycle between modules is an error. A cycle between files other than mod.rs is an error, too.
 
-usage: scripts/imports.py [--modules]     (--modules: without the cycles between files)
+usage: scripts/imports.py [--modules]     (--modules: ignores cycles between files)
 """
 
 import functools
@@ -15,11 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 SIMULATOR = ROOT / "simulator/src"
-FREE = {"clock", "lib", "main"}  # every module may import `clock`; lib and main see all modules
+FREE = {"clock", "lib", "main"}  # every module may import `clock`; lib and main may import all
 
 
 def table():
-    """The modules that each module may import, and the modules that may use a crate."""
+    """The modules that each module may import, and the modules that may use each listed crate."""
     may, crates = {}, {}
     for line in (ROOT / "docs/architecture.md").read_text().splitlines():
         cells = [re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:-1]]
@@ -40,7 +40,7 @@ def code(path):
 
 
 def uses(text):
-    """Every path of the `use` declarations and of expressions, as lists of segments."""
+    """The paths in `use` declarations and in expressions, each as a list of segments."""
     paths = []
 
     def expand(start, tree):
@@ -68,7 +68,7 @@ def uses(text):
 
 
 def resolve(path, segments):
-    """The file of the same crate that a path of `path` leads to, if it leads to one."""
+    """The file of the same crate in which the file `path` finds the name `segments`, or None."""
     here = path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
     segments = list(segments)
     if segments[0] == "crate":
@@ -83,7 +83,7 @@ def resolve(path, segments):
         if (here / f"{name}.rs").is_file():
             return here / f"{name}.rs"
         if not (here / name / "mod.rs").is_file():
-            # mod.rs or lib.rs re-exports the name, so the import is from the file that defines it.
+            # mod.rs or lib.rs re-exports the name, so the result is the file that defines the name.
             return exported(here).get(name, here / "mod.rs")
         here = here / name
     return here / "mod.rs"
@@ -91,7 +91,7 @@ def resolve(path, segments):
 
 @functools.cache
 def exported(folder):
-    """The files of the names that mod.rs or lib.rs of a folder imports from its own files."""
+    """Maps each name that mod.rs or lib.rs imports from a file of this folder to this file."""
     names = {}
     listings = [folder / name for name in ("mod.rs", "lib.rs") if (folder / name).is_file()]
     for segments in [segments for listing in listings for segments in uses(code(listing))]:
@@ -101,7 +101,7 @@ def exported(folder):
 
 
 def cycles(graph):
-    """Strongly connected parts of more than one node."""
+    """Strongly connected components of more than one node."""
     order, seen = [], set()
 
     def walk(node, edges, out):

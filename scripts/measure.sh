@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Functions of scripts/perf.sh and scripts/scaling.sh. They start the simulated API and the exporter
-# as processes, and read their memory and CPU time from /proc. The caller sets NAME, the prefix of
-# log lines, and HOME_DIR, the folder of all files. BINARY=path names the binary to measure. Without
-# it, target/release/vobiz-exporter is built.
+# Functions for scripts/perf.sh and scripts/scaling.sh. They start the simulated API and the
+# exporter as processes, and read the memory and CPU time of the exporter from /proc. The calling
+# script sets NAME, the prefix of log lines, and HOME_DIR, the folder for all files. The variable
+# BINARY is the path of the binary to measure. Without BINARY, begin_report builds
+# target/release/vobiz-exporter.
 # shellcheck disable=SC2034,SC2317
 
 readonly REPORT=$HOME_DIR/report.md SETTINGS=$HOME_DIR/settings.yaml
-# The clock ticks per second, which is the unit of CPU time in /proc.
+# The number of clock ticks per second. /proc gives CPU time in clock ticks.
 TICKS=$(getconf CLK_TCK)
 readonly TICKS
 
@@ -26,7 +27,7 @@ median() { sort -n | awk '{ all[NR] = $1 } END { print (NR % 2) ? all[(NR + 1) /
 # The ids of the processes that this script has started and not yet stopped.
 running=()
 
-# stop PID: sends SIGTERM, and SIGKILL after five seconds.
+# stop PID: sends SIGTERM. Sends SIGKILL if the process still runs after five seconds.
 stop() {
     local pid=$1 other left=() tries=50
     kill -TERM "$pid" 2>/dev/null || true
@@ -46,8 +47,8 @@ trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. After this time, exits and
-# names WHAT.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. After this time, exits with an
+# error that names WHAT.
 wait_for() {
     local end=$((SECONDS + $1)) what=$2
     shift 2
@@ -57,14 +58,15 @@ wait_for() {
     done
 }
 
-# log_has PID FILE PATTERN: whether the file contains the pattern. Exits if the process has ended.
+# log_has PID FILE PATTERN: succeeds if the file contains the pattern. Exits with an error if the
+# process has ended without the pattern in the file.
 log_has() {
     grep -qE "$3" "$2" && return 0
     kill -0 "$1" 2>/dev/null || die "a process has ended: $(tail -n 3 "$2")"
     return 1
 }
 
-# address_in FILE: the first loopback address in the file.
+# address_in FILE: prints the first loopback address and port in the file.
 address_in() { grep -oE -m 1 '127\.0\.0\.1:[1-9][0-9]*' "$1" | head -n 1; }
 
 # free_port: prints a free port on the loopback address.
@@ -80,13 +82,13 @@ free_port() {
 }
 
 vendor_pid='' vendor=''
-# start_vendor ENDPOINTS ACCOUNTS [FLAG...]: starts the simulated API with rows in the form of
-# $shape.
+# start_vendor ENDPOINTS ACCOUNTS [FLAG...]: starts the simulated API. $shape is the JSON form of
+# the list rows.
 shape=documented
 start_vendor() {
     local endpoints=$1 accounts=$2 log=$HOME_DIR/vendor.log
     shift 2
-    # The log is emptied, so that log_has finds no lines of an earlier process.
+    # The log starts empty, so that log_has finds no lines of an earlier process.
     : >"$log"
     "$BINARY" simulate --listen-address=127.0.0.1:0 --endpoints="$endpoints" \
         --accounts="$accounts" --seed=1 --row-shape="$shape" --no-gzip "$@" >>"$log" 2>&1 &
@@ -97,7 +99,7 @@ start_vendor() {
 }
 
 # write_settings ACCOUNTS INTERVAL CONCURRENCY GROUPS [LINE...]: writes a configuration without a
-# rate limit, for the accounts of `simulate`. The lines are added at the top level.
+# rate limit, for the accounts of `simulate`. It adds each LINE at the top level of the YAML.
 write_settings() {
     local accounts=$1 interval=$2 concurrency=$3 groups=$4 number
     shift 4
@@ -132,7 +134,7 @@ is_ready() {
     curl -sf --max-time 5 -o "$HOME_DIR/ready" "http://$exporter/-/ready"
 }
 
-# has_published COUNT: whether the log has at least this many published walks.
+# has_published COUNT: succeeds if the log has at least this many published walks.
 has_published() {
     kill -0 "$exporter_pid" 2>/dev/null || die "the exporter has ended: $(tail -n 3 "$exporter_log")"
     ! grep -m 1 'walk failed' "$exporter_log" >&2 || die "a walk has failed"
@@ -145,11 +147,11 @@ scrape() {
         die "a scrape failed"
 }
 
-# cpu_ticks PID: the CPU time of a process in ticks. The program name before the last ")" can
-# contain spaces.
+# cpu_ticks PID: prints the CPU time of a process in ticks. sed removes the program name, which can
+# contain spaces and ends at the last ")".
 cpu_ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
-# peak: the maximum resident memory of the exporter, in MiB.
+# peak: prints the maximum resident memory of the exporter in MiB.
 peak() { awk '/^VmHWM:/ { printf "%.1f", $2 / 1024 }' "/proc/$exporter_pid/status"; }
 
 # settle: waits for a second in which the exporter uses at most one tick of CPU time.
@@ -165,11 +167,12 @@ settle() {
     done
 }
 
-# works_since TICKS: whether the exporter has used CPU time since this value of cpu_ticks.
+# works_since TICKS: succeeds if the next walk has started: the exporter has used CPU time since
+# TICKS (a value of cpu_ticks), or has published a third walk.
 works_since() { [ $(($(cpu_ticks "$exporter_pid") - $1)) -gt 2 ] || has_published 3; }
 
-# begin_report TEXT: builds the binary if necessary, and starts the report with a line about the
-# machine.
+# begin_report TEXT: builds the binary if BINARY is empty. Starts the report with a line about the
+# machine and TEXT.
 begin_report() {
     mkdir -p "$HOME_DIR"
     if [ -z "${BINARY:-}" ]; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Builds a Debian package from the release binary in the target folder (CARGO_TARGET_DIR, default
-# target/). The package is in debian/ in that folder. Further arguments are passed to cargo-deb.
+# target/). Writes the package to debian/ in the target folder. Passes its arguments to cargo-deb.
 #
 # usage: scripts/package.sh [ARGUMENT...]
 #
-# The binary writes its own manual pages and completion scripts.
+# The subcommands of the binary print its manual pages and completion scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

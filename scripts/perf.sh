@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/performance.md against a simulated API in a separate process. Prints
-# Markdown tables and saves a copy in target/perf/report.md.
+# Measures the figures of docs/performance.md. The exporter polls a simulated API in a separate
+# process. The script prints Markdown tables and saves a copy in target/perf/report.md.
 #
 # usage: scripts/perf.sh [scrapes] [fleets] [walks]     (default: all three)
 #   scrapes  responses per second, alternating with nginx that serves the same bytes from a file
@@ -14,7 +14,7 @@
 # also after Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The locale must not change the decimal point. nginx is in /usr/sbin.
+# The locale must not change the decimal point. Debian installs nginx in /usr/sbin.
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 readonly ROUNDS=${ROUNDS:-5} ROUND=5s
@@ -59,7 +59,8 @@ responses_per_second() {
     awk '/^Requests\/sec:/ { print $2 }' "$out"
 }
 
-# measure_scrapes ENDPOINTS ACCOUNTS: measures scrapes of the exporter and of nginx.
+# measure_scrapes ENDPOINTS ACCOUNTS: measures the responses per second of the exporter and of
+# nginx.
 measure_scrapes() {
     local page=$HOME_DIR/page.gz round nginx_rate exporter_rate ratio ratios='' series
     log "scrapes: $2 x $1 endpoints"
@@ -78,7 +79,7 @@ measure_scrapes() {
     report '' "### Scrapes: $2 x $1 endpoints ($(stat -c %s "$page") bytes of gzip, $(gzip -dc "$page" | wc -c) of text)" '' \
         '| round | nginx, responses/s | vobiz-exporter, responses/s | ratio |' '|---|---|---|---|'
     for ((round = 1; round <= ROUNDS; round++)); do
-        # The order alternates, because the first measurement may run on a cooler processor.
+        # The order alternates, because a cooler processor can make the first measurement faster.
         if ((round % 2)); then
             nginx_rate=$(responses_per_second "$nginx" $ROUND)
             exporter_rate=$(responses_per_second "$exporter" $ROUND)
@@ -98,10 +99,10 @@ measure_scrapes() {
 # --- fleets --------------------------------------------------------------------------------------
 
 fleet_cpu='' fleet_peak=''
-# measure_fleet ENDPOINTS INTERVAL WALKS: measures two values. The first is the CPU time of a walk
-# with its publication: the mean of WALKS walks after the first walk. The second is the peak of
-# resident memory in MiB after at least three walks and ten scrapes. Five of the scrapes are during
-# a walk.
+# measure_fleet ENDPOINTS INTERVAL WALKS: sets two values. $fleet_cpu is the CPU time of a walk with
+# its publication, in seconds. It is the mean of WALKS walks after the first walk. $fleet_peak is
+# the peak of resident memory in MiB after at least three walks and ten scrapes. Five of the scrapes
+# are during a walk.
 measure_fleet() {
     local started walks=$3 number
     log "fleet: $1 endpoints"
@@ -169,7 +170,7 @@ measure_walks() {
     stop_all
 }
 
-# value_of METRIC: the value of the only sample of a family.
+# value_of METRIC: prints the value of the only sample of this metric family.
 value_of() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$HOME_DIR/once.prom"; }
 
 # -------------------------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/scaling.md against a simulated API in a separate process. Prints
-# Markdown tables and saves a copy in target/scaling/report.md.
+# Measures the figures of docs/scaling.md. The exporter polls a simulated API in a separate process.
+# The script prints Markdown tables and saves a copy in target/scaling/report.md.
 #
 # usage: scripts/scaling.sh [walks] [accounts] [details]     (default: all three)
 #   walks     the duration of a walk at the default rate with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
-#   details   the same with 10,000 endpoints whose list lacks expiries, without details and with all
+#   details   memory and CPU time with 10,000 endpoints, without details and with all details;
+#             the list gives no expiries
 # BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 #
 # Takes about fourteen minutes after the build. All servers listen on loopback addresses, and all
@@ -19,7 +20,7 @@ readonly NAME=scaling HOME_DIR=$PWD/target/scaling
 # shellcheck source=scripts/measure.sh
 . scripts/measure.sh
 
-# cpu_for SECONDS: waits this long and prints the CPU seconds that the exporter has used.
+# cpu_for SECONDS: waits this long, and prints the CPU seconds that the exporter used meanwhile.
 cpu_for() {
     local started
     started=$(cpu_ticks "$exporter_pid")
@@ -27,16 +28,17 @@ cpu_for() {
     calc "($(cpu_ticks "$exporter_pid") - $started) / $TICKS"
 }
 
-# sum_of METRIC: the sum of all samples of a family in a new scrape.
+# sum_of METRIC: prints the sum of all samples of this metric family in a new scrape.
 sum_of() {
     scrape "$HOME_DIR/page.gz"
     gzip -dc "$HOME_DIR/page.gz" | awk -v name="$1{" 'index($0, name) == 1 { sum += $NF } END { print sum + 0 }'
 }
 
-# is SUM METRIC: whether the samples of a family have this sum now.
+# is SUM METRIC: succeeds if the samples of this metric family have this sum in a new scrape.
 is() { [ "$(sum_of "$2")" = "$1" ]; }
 
-# value_of METRIC: the value of the only sample of a family in the output of --once.
+# value_of METRIC: prints the value of the only sample of this metric family in the output of
+# --once.
 value_of() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$HOME_DIR/once.prom"; }
 
 measure_walks() {
@@ -65,7 +67,8 @@ measure_accounts() {
         start_exporter "$accounts" 60s user_agent
         wait_for 120 "the first walks" is_ready
         wait_for 30 "their publication" is "$accounts" vobiz_up
-        # These 120 s include the second walks, during which each account has two snapshots.
+        # These 120 s include the second walks. During a second walk, an account has two snapshots,
+        # so the memory reaches its peak.
         cpu=$(cpu_for 120)
         scrape "$HOME_DIR/page.gz"
         report "| $accounts | $((accounts * 45)) | $(peak) | $(calc "$cpu / 2") |"
@@ -73,7 +76,7 @@ measure_accounts() {
     done
 }
 
-# measure_details MODE: measures memory and CPU time with this mode of details.
+# measure_details MODE: measures memory and CPU time with this value of details.mode.
 measure_details() {
     local started=$SECONDS took cpu shown rest
     log "10,000 endpoints, details: $1"

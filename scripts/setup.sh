@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests, the measurements or the package need in addition to Rust.
-# Installs only missing programs. Fails with their names if it may not install them.
+# Installs only missing programs. If the script may not install programs, it prints their names and
+# fails.
 #
 # usage: scripts/setup.sh test|demo|images|perf|container|package|ci
 #
-# Written for Debian 12 and similar systems. On other systems, install the named programs yourself.
+# The script works on Debian 12 and similar systems. On other systems, install the named programs
+# yourself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,10 +34,10 @@ die() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# The missing Debian packages.
+# The names of the missing Debian packages.
 packages=()
 
-# want COMMAND PACKAGE...: adds the packages to the missing packages if the command is missing.
+# want COMMAND PACKAGE...: adds the packages to `packages` if the command is missing.
 want() {
     local command=$1
     shift
@@ -63,11 +65,11 @@ install_packages() {
     say "installing $names"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 ||
         say "the package lists could not be renewed; trying with those that are here"
-    # shellcheck disable=SC2086 # one word per package
+    # shellcheck disable=SC2086 # the shell must split the list into package names
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $names >&2 ||
         die "apt-get could not install: $names"
-    # The tests start their own processes, so services from new packages are stopped.
+    # The tests start their own processes, so this loop stops the services of new packages.
     if [ -d /run/systemd/system ]; then
         for service in prometheus prometheus-alertmanager nginx; do
             case " $names" in
@@ -77,7 +79,8 @@ install_packages() {
     fi
 }
 
-# has_parser PYTHON: whether this Python has the parser in the version of the tests.
+# has_parser PYTHON: succeeds if this Python has the OpenMetrics parser in the version that the
+# tests need.
 has_parser() {
     [ -x "$1" ] && [ "$("$1" -c "import sys
 from importlib.metadata import version
@@ -85,8 +88,8 @@ import prometheus_client.openmetrics.parser
 sys.stdout.write(version('$PYTHON_PACKAGE'))" 2>/dev/null)" = "$PYTHON_PACKAGE_VERSION" ]
 }
 
-# Creates a virtual environment with the first Python that supports it. Debian's Python is tried
-# last.
+# Creates a virtual environment with the first Python that can create one. Debian's Python is the
+# last candidate.
 make_venv() {
     local candidate
     for candidate in python3 /usr/bin/python3; do
@@ -123,9 +126,9 @@ sys.exit(any(version(name).lstrip('v') != number for name, number in wanted))" "
         die "pip could not install $* (is there a network?)"
 }
 
-# The Python packages of the programs that validate the deployment files.
+# Installs the Python packages that validate the deployment files and generate the dashboards.
 python_tools() {
-    # shellcheck disable=SC2086 # one word per package
+    # shellcheck disable=SC2086 # the shell must split the list into package names
     python_packages $PYTHON_TOOLS
 }
 
@@ -144,7 +147,8 @@ python_parser() {
     has_parser "$python" || die "$python has no usable $PYTHON_PACKAGE after installing it"
 }
 
-# rustfmt and clippy are components of the toolchain, but the minimal profile lacks them.
+# rustfmt and clippy are components of the toolchain. rustup's minimal profile does not include
+# them.
 rust_components() {
     local component
     has cargo || die "missing: a Rust toolchain (cargo)"
@@ -155,8 +159,8 @@ rust_components() {
     done
 }
 
-# The models of the Prometheus operator's objects, the types of Grafana's dashboards, and a
-# generator of schemas from these types. They are available only from npm.
+# Installs models of the Prometheus operator's objects, the types of Grafana's dashboards, and a
+# program that generates schemas from these types. Only npm has these packages.
 node_packages() {
     local package missing=
     for package in $NODE_PACKAGES; do
@@ -167,13 +171,13 @@ node_packages() {
     say "installing$missing into target/npm"
     mkdir -p target/npm
     # One command installs all packages, because npm removes packages that a command does not name.
-    # shellcheck disable=SC2086 # one word per package
+    # shellcheck disable=SC2086 # the shell must split the list into package names
     npm install --prefix target/npm --no-save --no-audit --no-fund --loglevel=error $NODE_PACKAGES >&2 ||
         die "npm could not install$missing (is there a network?)"
 }
 
-# The program that builds the Debian package. A debug build is enough for few files and is built in
-# a minute.
+# Installs cargo-deb, which builds the Debian package. Its debug build takes a minute, and is fast
+# enough for a package of few files.
 cargo_deb() {
     [ "$("$TOOLS/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
     say "building cargo-deb $CARGO_DEB_VERSION into target/tools"
@@ -183,8 +187,8 @@ cargo_deb() {
     rm -rf "$TOOLS/build"
 }
 
-# want_prometheus VARIABLE COMMAND: adds the Debian package of the command, or fails if VARIABLE
-# names another command.
+# want_prometheus VARIABLE COMMAND: adds the Debian package of a missing command. Fails if Debian
+# has no package for the missing command that VARIABLE names.
 want_prometheus() {
     has "$2" && return 0
     case $2 in
@@ -194,9 +198,9 @@ want_prometheus() {
     esac
 }
 
-# Unpacks a Prometheus 3 into target/ without installing it, because Debian 12 has Prometheus 2. It
-# comes from Debian 14 on the same mirror. Separate package lists make sure that no other package
-# comes from there.
+# Unpacks a Prometheus 3 into target/ without installing it, because Debian 12 has Prometheus 2. The
+# packages come from Debian 14 on the same mirror. Separate package lists ensure that apt-get takes
+# no other package from Debian 14.
 readonly PROMETHEUS_3_RELEASE=forky
 prometheus_3() {
     local program package folder mirror release options
@@ -221,7 +225,7 @@ prometheus_3() {
     options="-qq -o Dir::Etc::SourceList=$folder/sources.list -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists=$folder/lists -o Dir::Cache=$folder -o APT::Sandbox::User=
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
-    # shellcheck disable=SC2086 # one word per option
+    # shellcheck disable=SC2086 # the shell must split the text into options
     (cd "$folder" && apt-get $options update && apt-get $options download prometheus promtool) >&2 ||
         die "apt-get could not fetch Prometheus 3 (is there a network?)"
     for package in "$folder"/*.deb; do
@@ -231,9 +235,9 @@ prometheus_3() {
     "$promtool3" --version >&2 || die "the Prometheus 3 of $PROMETHEUS_3_RELEASE does not run here"
 }
 
-# The programs of the chain from the simulated vendor to a notification.
+# Adds the programs of the chain from the simulated vendor to a notification.
 chain_tools() {
-    # Rust uses this linker, and one dependency compiles C code.
+    # Rust uses cc as the linker, and one dependency compiles C code.
     want cc gcc libc6-dev
     want_prometheus PROMETHEUS "$prometheus"
     want_prometheus PROMTOOL "$promtool"
@@ -241,7 +245,7 @@ chain_tools() {
     want_prometheus AMTOOL "$amtool"
 }
 
-# The programs that build a package, install it and start its services.
+# Adds the programs that build a Debian package, install it and start its service.
 package_tools() {
     want dpkg dpkg
     want dpkg-shlibdeps dpkg-dev
@@ -279,7 +283,7 @@ perf)
     want cc gcc libc6-dev
     want curl curl
     want wrk wrk
-    # Debian installs nginx in a folder that may be missing in PATH.
+    # Debian installs nginx in /usr/sbin, which PATH may not contain.
     PATH=$PATH:/usr/sbin:/sbin
     want nginx nginx-light
     install_packages
@@ -302,7 +306,7 @@ images)
     chain_tools
     install_packages
     python_tools
-    # shellcheck disable=SC2086 # one word per package
+    # shellcheck disable=SC2086 # the shell must split the list into package names
     python_packages $PLOT_PACKAGES
     ;;
 package)

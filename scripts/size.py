@@ -2,9 +2,10 @@
 """Measures the exporter without its tests: lines, files, the longest file and the longest function.
 
 Counts every line of src/ except test files and modules under #[cfg(test)].
-The source must be formatted by rustfmt: a block ends at the first closing brace with the indentation
-of its first line.
-Fails if a file or a function is too long. With --total, also if all files are too long or too many.
+The script expects the format of rustfmt: a block ends at the first closing brace that is indented
+like the first line of the block.
+Fails if a file or a function is too long. With --total, also fails if src/ has too many lines or
+files.
 With -v, lists every file.
 """
 

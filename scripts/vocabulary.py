@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Searches the tree for words of a private vocabulary that standard terms have replaced.
+"""Searches the repository for non-standard words that standard terms have replaced.
 
 Reads every tracked text file. Compares every part of an identifier and of a path, too: `has_told` and `HasTold`
-hold the word `told`. CHANGELOG.md lists old names and is exempt.
+contain the word `told`. CHANGELOG.md lists old names and is exempt.
 
 usage: scripts/vocabulary.py [FILE OR FOLDER]...
 """

@@ -14,11 +14,11 @@ pub enum Order {
     OldestFirst,
     /// The newest endpoint is first; a new endpoint moves all others by one position.
     NewestFirst,
-    /// Each response has another order.
+    /// Each response has a new random order.
     Shuffled,
 }
 
-/// The JSON form of a row. The vendor's documents describe several, which contradict each other.
+/// The JSON form of a list row. The vendor's documents contradict each other about this form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
     /// The form of the vendor's description. It has `sip_*` fields (null when unregistered), the
@@ -28,8 +28,8 @@ pub enum Shape {
     /// The form of the sample responses in the specification: eight keys, and the application as a
     /// URI.
     Captured,
-    /// The form in Plivo's documents: eight keys, and three more in a registered row. Times contain
-    /// a space and no zone.
+    /// The form in the documents of Plivo, a vendor with a similar API. A row has eight keys, and
+    /// three more when registered. A time has a space and no zone.
     #[value(skip)]
     Plivo,
 }
@@ -52,14 +52,14 @@ pub struct Application {
     pub name: String,
 }
 
-/// A group of endpoints that share one network.
+/// An office whose endpoints share one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Site {
-    /// The end of the network outage, in Unix seconds.
+    /// The end of the last network outage, in Unix seconds.
     pub(super) down_until: i64,
 }
 
-/// A main account and everything that belongs to it.
+/// A main account with its sub-accounts, applications and endpoints.
 pub struct Account {
     /// The auth id of the main account.
     pub auth_id: String,
@@ -73,14 +73,15 @@ pub struct Account {
     pub shape: Shape,
     /// The order of the endpoints in the list.
     pub order: Order,
-    /// The maximum page size. A larger `limit` is reduced to it without an error.
+    /// The maximum page size. The vendor reduces a larger `limit` without an error.
     pub max_limit: usize,
-    /// A wrong `total_count` for lists without filters. `None` gives the correct count.
+    /// A wrong `total_count` for unfiltered lists of the main account; `None` for the correct one.
     pub total_count: Option<u64>,
-    /// Whether the unfiltered list of the main account contains endpoints of sub-accounts.
+    /// Whether lists without a `sub_account` filter also contain the endpoints of sub-accounts.
     pub lists_sub_accounts: bool,
+    /// The endpoints, with `None` for a deleted endpoint. A slot is an index in this vector.
     slots: Vec<Option<Endpoint>>,
-    /// The slot of each endpoint, the oldest endpoint first.
+    /// The index in `slots` of each endpoint, the oldest endpoint first.
     listed: Vec<u32>,
     by_id: HashMap<String, u32>,
     hidden: usize,
@@ -123,8 +124,8 @@ impl Account {
         self.endpoints().filter(|row| row.registered()).count()
     }
 
-    /// The endpoint at a position of the list. [`Order::Shuffled`] uses the order of
-    /// [`Order::OldestFirst`].
+    /// The endpoint at a position of the list. With [`Order::Shuffled`], positions are counted as
+    /// in [`Order::OldestFirst`].
     pub fn at(&self, position: usize) -> Option<&Endpoint> {
         let index = match self.order {
             Order::NewestFirst => self.listed.len().checked_sub(position + 1)?,
@@ -165,15 +166,14 @@ impl Account {
         }
     }
 
-    /// Adds an endpoint as the newest. If the id exists already, the endpoint is replaced in its
-    /// position.
+    /// Adds an endpoint as the newest, or replaces the endpoint with this id in its position.
     pub fn push(&mut self, endpoint: Endpoint) {
         let index = self.listed.len();
         self.put(index, endpoint);
     }
 
-    /// Inserts an endpoint at a position of the list, or at the end of a shorter list. If the id
-    /// exists already, the endpoint is replaced in its position.
+    /// Inserts an endpoint at a position of the list, or at the end of a shorter list. If an
+    /// endpoint has this id already, the new endpoint takes its position.
     pub fn insert(&mut self, position: usize, endpoint: Endpoint) {
         let length = self.listed.len();
         let index = match self.order {
@@ -202,8 +202,8 @@ impl Account {
         Some(old)
     }
 
-    /// Hides an endpoint from lists, or shows it again. A hidden endpoint is still counted and can
-    /// be retrieved. Returns false if no endpoint has this id.
+    /// Hides an endpoint from lists, or shows it again. `total_count` still includes a hidden
+    /// endpoint, and clients can retrieve it. Returns false if no endpoint has this id.
     pub fn hide(&mut self, id: &str, hidden: bool) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -216,7 +216,7 @@ impl Account {
         true
     }
 
-    /// Sorts the list permanently. The smallest endpoint takes the position of the oldest endpoint.
+    /// Sorts the endpoints with `by`. From now on, the smallest endpoint counts as the oldest.
     pub fn reorder(&mut self, mut by: impl FnMut(&Endpoint, &Endpoint) -> Ordering) {
         let slots = &self.slots;
         self.listed
@@ -248,7 +248,7 @@ impl Account {
         self.by_id.get(id).copied()
     }
 
-    /// The slots in the order of the list, before shuffling.
+    /// The index in `slots` of each endpoint, the oldest endpoint first.
     pub(super) fn listed(&self) -> &[u32] {
         &self.listed
     }
@@ -260,7 +260,7 @@ impl Account {
             self.hidden -= usize::from(old.is_some_and(|old| old.hidden));
             return;
         }
-        // Slots are not reused: an event planned for a deleted endpoint must not apply to another.
+        // An index is not reused: an event of a deleted endpoint must not apply to a new endpoint.
         let slot = u32::try_from(self.slots.len()).expect("memory ends before 2^32 endpoints");
         self.by_id.insert(endpoint.id.clone(), slot);
         self.slots.push(Some(endpoint));

@@ -7,12 +7,12 @@ use super::world::{EndpointRef, Event, World};
 
 const HOUR: i64 = 3600;
 
-/// The time to the first event of each kind, in seconds. It is short, so that a short
-/// demonstration shows the event.
+/// The time from the start to the first event of each kind, in seconds. It is short, so that a
+/// short demonstration shows every kind.
 const FIRST_APPLICATION_SWAP: Range<i64> = 300..1800;
 const FIRST_RECREATION: Range<i64> = 600..2700;
 const FIRST_SITE_OUTAGE: Range<i64> = 240..540;
-/// The time between two events of a kind, in seconds.
+/// The time between two events of the same kind, in seconds.
 const APPLICATION_SWAP_INTERVAL: Range<i64> = HOUR..4 * HOUR;
 const RECREATION_INTERVAL: Range<i64> = 2 * HOUR..5 * HOUR;
 const SITE_OUTAGE_INTERVAL: Range<i64> = 4 * HOUR..10 * HOUR;
@@ -20,7 +20,7 @@ const SITE_OUTAGE_INTERVAL: Range<i64> = 4 * HOUR..10 * HOUR;
 const SITE_OUTAGE: Range<i64> = 300..2400;
 
 impl World {
-    /// Plans the first event of each kind.
+    /// Plans the first event of each kind for this account.
     pub(super) fn plan_account_events(&mut self, account: u32) {
         let now = self.now().as_second();
         let application_swap = now + self.rng.i64(FIRST_APPLICATION_SWAP);
@@ -32,7 +32,7 @@ impl World {
         self.events.plan(site_outage, Event::SiteOutage { account });
     }
 
-    /// Attaches a random endpoint to another application, and plans the next such event.
+    /// Attaches a random endpoint to another application, and plans the next event of this kind.
     pub(super) fn swap_application(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(APPLICATION_SWAP_INTERVAL);
         self.events.plan(next, Event::SwapApplication { account });
@@ -61,8 +61,8 @@ impl World {
         }
     }
 
-    /// Deletes an endpoint and creates it again with the same alias. The id and the digits of the
-    /// username change. Its device registers a few minutes later.
+    /// Deletes a random endpoint and creates it again with the same alias. The id and the digits of
+    /// the username change. The device registers a few minutes later.
     pub(super) fn recreate(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(RECREATION_INTERVAL);
         self.events.plan(next, Event::Recreate { account });
@@ -108,8 +108,8 @@ impl World {
         }
     }
 
-    /// Simulates a network outage of one site. All its endpoints lose their registration at once,
-    /// and register again within minutes after the outage.
+    /// Simulates a network outage of one site. All endpoints of the site lose their registrations
+    /// at once. They register again within three minutes after the outage.
     pub(super) fn site_outage(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(SITE_OUTAGE_INTERVAL);
         self.events.plan(next, Event::SiteOutage { account });
@@ -152,7 +152,7 @@ impl World {
         self.event_counts.site_losses += losses;
     }
 
-    /// The slot of a random endpoint; `None` if the chosen endpoint has no events.
+    /// Chooses a random endpoint. Returns its slot, or `None` if it has no simulated events.
     fn random_endpoint(&mut self, account: u32) -> Option<u32> {
         let account = self.accounts.get(account as usize)?;
         if account.is_empty() {

@@ -5,7 +5,7 @@
 pub struct HostileRow {
     /// A description of the row.
     pub what: &'static str,
-    /// The row as well-formed JSON. Some parsers reject it nevertheless.
+    /// The row as well-formed JSON. Some JSON parsers still reject deep nesting in a row.
     pub json: String,
     /// The result that a tolerant parser must give.
     pub reading: Reading,
@@ -14,15 +14,15 @@ pub struct HostileRow {
 /// The result that a tolerant parser must give for a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// The row gives an endpoint with this id.
+    /// The parser accepts the row as an endpoint with this id.
     Kept(String),
-    /// The parser rejects this row and keeps all others.
+    /// The parser rejects this row and keeps all other rows.
     Rejected,
-    /// The parser may keep or reject this row, and keeps all others.
+    /// The parser may keep or reject this row. It must keep all other rows.
     Either,
 }
 
-/// Returns one row of each kind.
+/// Returns all invalid and unusual rows.
 pub fn hostile_rows() -> Vec<HostileRow> {
     let mut rows: Vec<_> = ROWS.iter().map(plain).collect();
     let flag = r#""sip_registered":"true""#;
@@ -73,7 +73,7 @@ fn plain((what, kept_as, json): &Plain) -> HostileRow {
     }
 }
 
-/// A description, the expected id (`None` if rejected), and the row.
+/// A description, the expected id (`None` if a parser must reject the row), and the row.
 type Plain = (&'static str, Option<&'static str>, &'static str);
 
 const ROWS: &[Plain] = &[

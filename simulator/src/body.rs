@@ -1,4 +1,4 @@
-//! The body of a response as a sequence of steps: compression, and the faults of its transfer.
+//! The body of a response as a sequence of steps. This module applies gzip and transfer faults.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -24,7 +24,7 @@ pub(super) enum Step {
     Data(Bytes),
     /// Send these bytes this many times.
     Repeat(Bytes, u64),
-    /// Wait, so that the connection can send the previous bytes.
+    /// Wait for this duration before the next step.
     Wait(Duration),
     /// Send no further bytes and keep the connection open.
     Stall,
@@ -34,7 +34,7 @@ pub(super) enum Step {
     Reset,
 }
 
-/// The body of a response. It keeps its guard until the last byte is read.
+/// The body of a response. Hyper drops the body and its guard after the last byte or an error.
 pub(super) struct StepBody<T> {
     steps: VecDeque<Step>,
     /// The `Content-Length`; `None` for a chunked body.
@@ -85,7 +85,7 @@ impl<T: Unpin> Body for StepBody<T> {
                 }
                 Some(Step::Wait(span)) => this.pause = Some(Box::pin(sleep(span))),
                 Some(Step::Stall) => {
-                    // No wake-up is registered: the connection ends when the client closes it.
+                    // No waker is registered: the body is pending until the client disconnects.
                     this.steps.push_front(Step::Stall);
                     return Poll::Pending;
                 }
@@ -122,11 +122,11 @@ pub(super) struct Transfer {
 
 const PIECE: usize = 64 * 1024;
 const BOMB_PIECE: usize = 1024 * 1024;
-/// The time for sending the previous bytes. An error in the body discards all unsent bytes.
+/// The pause before a body error. Without the pause, hyper discards the bytes before the error.
 const FLUSH: Duration = Duration::from_millis(5);
 
 impl Transfer {
-    /// Builds the steps of a body. `gzip` is true if the client and the server accept gzip.
+    /// Builds the steps of a body. `gzip` is true if the client and the options allow gzip.
     pub(super) fn of(body: Vec<u8>, gzip: bool, effect: Option<&Effect>) -> Self {
         match effect {
             Some(Effect::Oversized(size)) => return Self::oversized(body, *size),
@@ -174,7 +174,7 @@ impl Transfer {
         }
     }
 
-    /// Builds a valid gzip stream: one compressed megabyte of white space many times, then the
+    /// Builds a valid gzip stream. It repeats one compressed mebibyte of spaces and ends with the
     /// body.
     fn bomb(body: &[u8], size: u64) -> Self {
         let spaces = vec![b' '; BOMB_PIECE];
@@ -225,8 +225,8 @@ fn deflated(body: &[u8]) -> Vec<u8> {
         .expect("memory takes all that is written")
 }
 
-/// Compresses data as a part of a deflate stream. The part has no references to earlier data and
-/// ends at a byte boundary.
+/// Compresses data as a part of a deflate stream. The part refers to no earlier data and ends at a
+/// byte boundary, so a stream can repeat it.
 fn fragment(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len() / 100 + 1024);
     let mut compress = Compress::new(Compression::best(), false);

@@ -1,4 +1,4 @@
-//! The simulated API as a command: its flags, and a run until it is stopped.
+//! The command `simulate`: its flags, and the start of the simulated API.
 
 use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 
@@ -65,12 +65,11 @@ fn speed(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number from 0 to 100000".to_owned())
 }
 
-/// Starts a vendor with the options of the flags. The time of its world starts at `start`. Returns
-/// the vendor and the configuration of an exporter that polls it.
+/// Starts a vendor with the options that the flags give. The simulated time starts at `start`.
+/// Returns the vendor, and a configuration for an exporter that polls this vendor.
 ///
 /// # Errors
-/// A certificate or key file is not usable (the message names the file), or the socket has no
-/// address.
+/// A certificate or key file cannot be read or is invalid, or the listener has no address.
 pub fn simulate(
     args: &SimulateArgs,
     listener: TcpListener,
@@ -113,11 +112,11 @@ fn world(args: &SimulateArgs, start: Timestamp, seed: u64) -> World {
     world
 }
 
-/// The configuration of an exporter that polls this vendor.
+/// A configuration for an exporter that polls this vendor.
 fn configuration(args: &SimulateArgs, vendor: &Vendor, seed: u64) -> String {
     let (url, accounts, endpoints) = (vendor.base_url(), args.accounts, args.endpoints);
     let ca_file = args.tls_cert_file.as_ref().map(|file| {
-        // The exporter resolves a relative path against the directory of its configuration.
+        // The exporter would resolve a relative path against the folder of its configuration.
         let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         format!(", ca_file: {:?}", file.display().to_string())
     });

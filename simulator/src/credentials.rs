@@ -18,7 +18,7 @@ pub struct PresentedCredentials {
     pub auth_id: bool,
     /// Whether the request has an `X-Auth-Token` header.
     pub token: bool,
-    /// Whether the credentials are valid for the account of the path.
+    /// Whether the credentials are valid for the account in the path.
     pub accepted: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct PresentedCredentials {
 pub(super) struct Caller {
     /// The index of the main account.
     pub(super) account: usize,
-    /// The sub-account, if its credentials were used.
+    /// The auth id of the calling sub-account; `None` for the main account.
     pub(super) owner: Option<String>,
 }
 
@@ -36,15 +36,15 @@ pub(super) struct Caller {
 pub(super) enum AuthError {
     /// This header is missing.
     Missing(&'static str),
-    /// The token does not belong to the auth id.
+    /// No account has this auth id with this token.
     Wrong,
-    /// The account of the path does not exist.
+    /// The account in the path does not exist.
     NoSuchAccount,
-    /// The account of the path belongs to another customer.
+    /// The account in the path exists, but is not the account of the credentials.
     OtherAccount,
 }
 
-/// Compares the credentials of a request with the account of its path.
+/// Checks whether the credentials of a request are valid for the account in its path.
 pub(super) fn check(
     world: &World,
     path: &str,
@@ -67,7 +67,7 @@ pub(super) fn check(
     })
 }
 
-/// Finds the caller with this auth id, and the valid token.
+/// Finds the caller with this auth id, and the caller's valid token.
 fn find<'a>(world: &'a World, auth_id: &str) -> Option<(Caller, &'a str)> {
     world
         .accounts()

@@ -1,9 +1,9 @@
-//! The roles of simulated endpoints: their shares, names, devices, behaviour and sites.
+//! The roles of simulated endpoints: their frequency, names, devices, behaviour and sites.
 
 use super::endpoint::Behaviour;
 use super::working_hours::Shift;
 
-/// The purpose of an endpoint. [`MIX`] has the share of each role.
+/// The purpose of an endpoint. [`MIX`] determines how many endpoints have each role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// A desk phone at one of the [`SITES`].
@@ -136,7 +136,7 @@ impl Role {
         }
     }
 
-    /// The requested username. The vendor appends digits.
+    /// The username that the customer requests. The vendor appends digits to it.
     pub(super) fn username(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()].to_lowercase();
         match self {

@@ -8,8 +8,8 @@ use super::working_hours::Shift;
 
 /// A SIP endpoint.
 ///
-/// [`Account::edit`](super::Account::edit) changes the public fields. The id is fixed, because the
-/// account has an index of ids.
+/// Use [`Account::edit`](super::Account::edit) to change the public fields. The id cannot change,
+/// because the account has an index of ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     pub(super) id: String,
@@ -21,16 +21,16 @@ pub struct Endpoint {
     pub application: Option<String>,
     /// The auth id of the sub-account that owns the endpoint; `None` for the main account.
     pub sub_account: Option<String>,
-    /// The registration that the API shows; `None` is shown as `"false"`.
+    /// The registration that the API shows. For `None`, `sip_registered` is `"false"`.
     pub registration: Option<Registration>,
-    /// The permissions `allow_voice`, `_message`, `_video`, `_same_domain`, `_other_domains`,
-    /// `_phones` and `_apps`.
+    /// The values of `allow_voice`, `allow_message`, `allow_video`, `allow_same_domain`,
+    /// `allow_other_domains`, `allow_phones` and `allow_apps`, in this order.
     pub allowed: [bool; 7],
     /// The `created_at` of the row.
     pub created: Timestamp,
     /// The `updated_at` of the row.
     pub updated: Timestamp,
-    /// JSON that replaces the row of this endpoint in the list. It may be invalid.
+    /// JSON that replaces this endpoint in lists and retrieve responses. It may be invalid.
     pub raw: Option<String>,
     pub(super) hidden: bool,
     pub(super) simulation: Simulation,
@@ -78,14 +78,14 @@ impl Endpoint {
         self
     }
 
-    /// Registers a common desk phone until `expires`.
+    /// Registers the endpoint until `expires`, with the data of a common desk phone.
     #[must_use]
     pub fn registered_until(mut self, expires: Timestamp) -> Self {
         self.registration = Some(Registration::until(expires));
         self
     }
 
-    /// Replaces the row of the endpoint in the list by `json`.
+    /// Replaces the endpoint by `json` in lists and retrieve responses.
     #[must_use]
     pub fn raw(mut self, json: impl Into<String>) -> Self {
         self.raw = Some(json.into());
@@ -97,7 +97,7 @@ impl Endpoint {
         &self.id
     }
 
-    /// The user agent of the endpoint's device, whether registered or not.
+    /// The user agent of the endpoint's device, also while the endpoint is unregistered.
     pub fn device(&self) -> &'static str {
         self.simulation.device.user_agent
     }
@@ -107,8 +107,8 @@ impl Endpoint {
         self.registration.is_some()
     }
 
-    /// Registers the endpoint for an hour from `now`, or ends its registration. An existing
-    /// registration is kept.
+    /// If `registered` is true, registers an unregistered endpoint for an hour from `now`. If it is
+    /// false, ends the registration.
     pub fn set_registered(&mut self, registered: bool, now: Timestamp) {
         if !registered {
             self.registration = None;
@@ -171,7 +171,7 @@ pub(super) struct Simulation {
     pub(super) site: Option<u8>,
     /// The lifetime of a registration, in seconds.
     pub(super) lifetime: u16,
-    /// The current generation. An event that was planned for another generation has no effect.
+    /// The current generation. A new generation cancels the events planned for earlier generations.
     pub(super) generation: u32,
     /// The end of the agent's shift, in Unix seconds; 0 before the first shift.
     pub(super) until: i64,

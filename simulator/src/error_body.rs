@@ -18,7 +18,7 @@ pub enum ErrorBody {
     Message,
     /// The JSON object `{"status", "message"}`.
     StatusMessage,
-    /// The form of [`Self::Object`] with `error.details.retryAfter` in seconds.
+    /// A form of [`Self::Object`] with this number of seconds in `error.details.retryAfter`.
     RetryInBody(u64),
     /// An empty body.
     Empty,
@@ -92,7 +92,7 @@ impl ErrorBody {
 }
 
 impl RetryAfter {
-    /// The value of the header, relative to `now`.
+    /// The value of the header. `now` is the vendor's current time.
     pub(super) fn render(&self, now: Timestamp) -> String {
         match self {
             Self::Seconds(seconds) => seconds.to_string(),

@@ -1,4 +1,4 @@
-//! Planned faults: their effects, the requests that they match, and the plan that selects them.
+//! Planned faults: their effects, the requests that they match, and the list of planned faults.
 
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
@@ -18,7 +18,7 @@ pub enum Operation {
     ListEndpoints,
     /// Retrieving one endpoint.
     RetrieveEndpoint,
-    /// A request of any other path.
+    /// A request with any other path.
     Other,
 }
 
@@ -27,7 +27,7 @@ pub enum Operation {
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// `Content-Type`; `None` sends no such header.
+    /// The `Content-Type` header; `None` omits the header.
     pub content_type: Option<String>,
     /// Further headers.
     pub headers: Vec<(String, String)>,
@@ -38,7 +38,7 @@ pub struct Reply {
 /// The effect of a fault.
 #[derive(Debug)]
 pub enum Effect {
-    /// An error response. With status 200, an error body has a success status.
+    /// An error response. Status 200 simulates an error body in a successful response.
     Error {
         /// The HTTP status.
         status: u16,
@@ -47,9 +47,9 @@ pub enum Effect {
         /// The value of the `Retry-After` header, if any.
         retry_after: Option<RetryAfter>,
     },
-    /// This response is sent.
+    /// The vendor sends this response.
     Reply(Reply),
-    /// A redirect is sent.
+    /// The vendor sends a redirect.
     Redirect {
         /// The HTTP status, a 3xx.
         status: u16,
@@ -62,27 +62,27 @@ pub enum Effect {
     Reset,
     /// The connection is reset after the headers and this many bytes of the body.
     ResetAfter(usize),
-    /// `Content-Length` has the full length, but the connection is closed after this many bytes.
+    /// The connection is closed after this many bytes, but `Content-Length` has the full length.
     Truncate(usize),
     /// The body stops after this many bytes; the connection stays open.
     StallAfter(usize),
-    /// The body is sent in parts of this many bytes, with this delay before each.
+    /// The body is sent in parts of this many bytes, with this delay before each part.
     Drip(usize, Duration),
-    /// The JSON ends after this many bytes, and the response is complete in HTTP.
+    /// The JSON is cut off after this many bytes, but the HTTP response is complete.
     Partial(usize),
-    /// This many bytes of white space precede the body, without a `Content-Length`.
+    /// This many bytes of white space precede the body. The response has no `Content-Length`.
     Oversized(u64),
-    /// This many bytes of white space precede the body, compressed by gzip to a thousandth.
+    /// This many bytes of white space precede the body. Gzip compresses them to a thousandth.
     GzipBomb(u64),
-    /// The body is correct, but `Content-Type` has this value, or is missing for `None`.
+    /// The body is correct, but `Content-Type` has this value. `None` omits the header.
     ContentType(Option<String>),
-    /// The `Date` header is wrong by this duration.
+    /// The vendor adds this duration to the time in the `Date` header.
     Clock(SignedDuration),
     /// The response is delayed by this duration.
     Delay(Duration),
     /// The list page has this fault.
     Page(PageFault),
-    /// The world is changed after this response is built and before the next response is built.
+    /// The vendor applies this edit to the world after it has built the response.
     Edit(Edit),
 }
 
@@ -162,7 +162,7 @@ impl Fault {
         }))
     }
 
-    /// Creates a fault of the list pages.
+    /// Creates a fault in the content of list pages.
     pub fn page(fault: PageFault) -> Self {
         Self::new(Effect::Page(fault)).on(Operation::ListEndpoints)
     }
@@ -235,14 +235,14 @@ impl Fault {
     }
 }
 
-/// The kind of an effect. A request has at most one `Replacement` and one `Transfer`.
+/// The kind of an effect. At most one `Replacement` and one `Transfer` apply to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EffectKind {
     /// The effect replaces the response.
     Replacement,
     /// The effect changes how the body is sent.
     Transfer,
-    /// Any other effect; a request may have several.
+    /// Any other effect. Several of them can apply to one request.
     Other,
 }
 
@@ -312,7 +312,7 @@ impl Plan {
     pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
         self.named += 1;
         let id = FaultId(self.named);
-        // All matching requests share the effect, so it is stored in an `Arc` outside of the fault.
+        // All matching requests share the effect in an `Arc`. `Hang` is a placeholder in `fault`.
         let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
         self.rules.push(Rule {
             id,
@@ -336,7 +336,7 @@ impl Plan {
         self.rules.clear();
     }
 
-    /// Selects the effects on a request. Removes each fault that has applied often enough.
+    /// Selects the effects for a request. Removes each fault that has applied as often as planned.
     pub(super) fn decide(&mut self, subject: &Subject<'_>) -> Decision {
         let mut chosen: Vec<Arc<Effect>> = Vec::new();
         for rule in self
@@ -367,7 +367,7 @@ impl Decision {
         self.of(EffectKind::Replacement)
     }
 
-    /// The effect on how the body is sent, if any.
+    /// The effect that changes how the body is sent, if any.
     pub(super) fn transfer(&self) -> Option<&Effect> {
         self.of(EffectKind::Transfer)
     }

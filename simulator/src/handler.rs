@@ -21,9 +21,9 @@ use super::request_log::{RequestLog, RequestRecord};
 use super::response::{Request, Response, Route};
 use super::vendor_state::State;
 
-/// Tokio's timer rounds up to whole milliseconds, and the task starts again later still. Sleeping
-/// one millisecond less makes the average latency accurate to a third of a millisecond.
-/// Measurements need this accuracy.
+/// The time subtracted from each sleep, because Tokio's timer rounds up to whole milliseconds. The
+/// subtraction makes the average latency accurate to a third of a millisecond. The measurement of
+/// walks in scripts/perf.sh needs this accuracy.
 const ROUNDING: Duration = Duration::from_millis(1);
 
 /// Counts a request as in flight until the guard is dropped.
@@ -94,7 +94,7 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// Adds the request to the log and selects its faults.
+/// Adds the request to the log, and selects the faults that apply to it.
 fn record_request(
     state: &State,
     connection: u64,
@@ -211,7 +211,7 @@ fn respond(
     let transfer = Transfer::of(response.body, gzip && accepted, decision.transfer());
     let body = StepBody::new(transfer.steps, transfer.length, reset, guard);
     let mut http_response = hyper::Response::new(body);
-    // A status that HTTP does not allow is an error of the test that planned it.
+    // If a test plans a status that HTTP does not allow, the response has status 200.
     *http_response.status_mut() = response.status.try_into().unwrap_or_default();
     if date {
         let skew = skew.saturating_add(decision.clock());

@@ -37,7 +37,7 @@ pub const TEST_SUB_ACCOUNT: Login = Login {
 /// The default start of a world: Monday 2 March 2026, 10:00 in India.
 pub const START: Timestamp = Timestamp::constant(1_772_425_800, 0);
 
-/// If there is a sub-account, one endpoint in this many belongs to it.
+/// If an account has a sub-account, one in this many endpoints belongs to the sub-account.
 const SUB_ACCOUNT_SHARE: usize = 8;
 
 /// The plan of an account and its initial endpoints.
@@ -96,8 +96,8 @@ impl AccountPlan {
 
 impl World {
     /// Creates the world of the demonstration: `endpoints` endpoints in [`DEMO_ACCOUNTS`], with
-    /// events. The first account has nine of ten endpoints, and the sub-account
-    /// [`DEMO_SUB_ACCOUNT`].
+    /// simulated events. The first account has nine of ten endpoints. [`DEMO_SUB_ACCOUNT`] is its
+    /// sub-account.
     pub fn demo(endpoints: usize, seed: u64) -> Self {
         Self::demo_at(endpoints, seed, START)
     }
@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    /// Adds an account with its endpoints. Their state is plausible for the world's current time.
+    /// Adds an account with its endpoints, and sets their initial registrations.
     pub fn settle(&mut self, plan: AccountPlan) {
         let mut account = Account::new(plan.auth_id, plan.token);
         account.shape = plan.shape;
@@ -222,11 +222,11 @@ impl World {
         endpoint
     }
 
-    /// Gives a new endpoint a plausible state for the current time, and plans its first event.
+    /// Sets the initial registration of a new endpoint, and plans the first event of the endpoint.
     fn initialise(&mut self, target: EndpointRef, role: Role, number: usize, still: bool) {
         let now = self.now().as_second();
         let lifetime = i64::from(role.lifetime());
-        // The last renewal was at a random time in the first half of the lifetime.
+        // The last renewal was at a random time less than half a lifetime ago.
         let ago = self.rng.i64(0..lifetime / 2);
         let (registered, until) = match role.behaviour() {
             Behaviour::Never => (false, 0),

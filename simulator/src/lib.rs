@@ -1,8 +1,8 @@
 //! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
-//! [`World`] is the model: accounts, their endpoints and the events over time. It is synchronous
-//! and has no socket and no real clock. It is deterministic for a seed. [`World::advance`] to the
-//! same instant gives the same state, in one step or in many.
+//! [`World`] is the model: accounts, their endpoints and simulated events. It is synchronous and
+//! uses no socket and no real clock. The same seed gives the same events. One long call of
+//! [`World::advance`] and many short calls give the same endpoints.
 //!
 //! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, unless a
 //! planned [`Fault`] changes the response.

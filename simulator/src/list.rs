@@ -13,10 +13,10 @@ use super::world::api_id;
 /// A list request and its caller.
 pub(super) struct ListRequest<'a> {
     pub(super) account: &'a Account,
-    /// The sub-account, if its credentials were used.
+    /// The auth id of the calling sub-account; `None` for the main account.
     pub(super) owner: Option<&'a str>,
     pub(super) query: &'a ListQuery,
-    /// The number of the response, counted from the vendor's start.
+    /// The number of the response, as the world counts responses.
     pub(super) response_number: u64,
 }
 
@@ -121,8 +121,8 @@ impl ListRequest<'_> {
         );
     }
 
-    /// The members `next` and `previous` as JSON. The vendor omits the host and the `/api` that
-    /// requests need.
+    /// The members `next` and `previous` as JSON. As in the vendor's documents, these URLs lack the
+    /// host and the `/api`, although requests need both.
     fn links(&self, limit: usize, total: usize) -> (String, String) {
         let offset = self.query.offset;
         let path = self.owner.unwrap_or(&self.account.auth_id);
@@ -167,7 +167,7 @@ struct Filter {
     encoded: String,
 }
 
-/// The name and value of an invalid parameter.
+/// An invalid parameter: the status of the response, the name, and a description of valid values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadParameter {
     pub(super) status: u16,
@@ -178,7 +178,7 @@ pub(super) struct BadParameter {
 const DEFAULT_LIMIT: usize = 20;
 
 impl ListQuery {
-    /// Parses a query string. It ignores unknown parameters.
+    /// Parses a query string and ignores unknown parameters.
     pub(super) fn parse(query: &str, max_limit: usize) -> Result<Self, BadParameter> {
         let mut limit = DEFAULT_LIMIT;
         let mut offset = 0;
@@ -283,7 +283,7 @@ impl Filter {
     }
 }
 
-/// The slots of one page, and the total number of matching rows.
+/// The slots of the endpoints of one page, and the number of matching rows in the whole list.
 #[derive(Debug, PartialEq, Eq)]
 struct Selection {
     slots: Vec<u32>,
@@ -291,11 +291,11 @@ struct Selection {
 }
 
 impl Selection {
-    /// Selects `limit` rows, starting at `offset`. Without filters the cost depends only on the
-    /// page.
+    /// Selects `limit` rows, starting at `offset`. Without filters and shuffling, the time depends
+    /// only on the page size.
     ///
-    /// `owner` is the sub-account, if its credentials were used. `shuffle` is the seed for the
-    /// order of a list without a stable order.
+    /// `owner` is the auth id of the calling sub-account. `shuffle` is the seed for
+    /// [`Order::Shuffled`].
     fn of(
         account: &Account,
         owner: Option<&str>,
@@ -329,7 +329,7 @@ impl Selection {
                 page(shuffled.iter(), offset, limit)
             }
         };
-        // The vendor counts hidden rows but does not return them.
+        // `total_count` includes hidden endpoints, but the list does not contain them.
         let hidden = if account.hides_some() && filter.is_empty() && owner.is_none() {
             account
                 .endpoints()

@@ -5,7 +5,7 @@
 pub enum PageFault {
     /// The page always has the first rows, but `meta.offset` is the requested offset.
     IgnoreOffset,
-    /// The page has all rows from the offset on, whatever the requested `limit`.
+    /// The page has all rows from the offset on and ignores the requested `limit`.
     IgnoreLimit,
     /// The page has at most this many rows, and `meta.limit` shows this number.
     ClampLimit(usize),
@@ -19,11 +19,11 @@ pub enum PageFault {
     NoObjects,
     /// The member `objects` is null.
     NullObjects,
-    /// The member `objects` is an empty list, but the count is unchanged.
+    /// The member `objects` is an empty list, but `total_count` is unchanged.
     EmptyObjects,
     /// Every row of the page is invalid.
     BrokenRows,
-    /// Every row of the page is unregistered.
+    /// Every row of the page shows its endpoint as unregistered.
     Unregistered,
     /// The page has an additional row with this JSON at this position.
     ExtraRow(usize, String),
@@ -36,32 +36,32 @@ pub enum PageFault {
 /// A fault in `total_count`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Count {
-    /// The member is missing.
+    /// The member `total_count` is missing.
     Missing,
-    /// The value is null.
+    /// The member `total_count` is null.
     Null,
-    /// The value is a string of digits.
+    /// The member `total_count` is a string of digits.
     Text,
-    /// The member has the name `total`.
+    /// The correct number is in the member `total` instead of `total_count`.
     Renamed,
-    /// The value is this number.
+    /// The member `total_count` is this number.
     Exactly(u64),
-    /// The value is the correct number plus this difference.
+    /// The member `total_count` is the correct number plus this difference.
     Off(i64),
-    /// The value differs in each response: the correct number plus 0 to 4.
+    /// The member `total_count` is the correct number plus 0 to 4, different in each response.
     Wandering,
 }
 
 /// The parts of a page that page faults can change before it is written.
 pub(super) struct Page {
-    /// The number of the response, counted from the vendor's start.
+    /// The number of the response, as the world counts responses.
     pub(super) response_number: u64,
     pub(super) total: u64,
     /// The JSON member `total_count`, with a leading comma.
     pub(super) count: String,
     pub(super) next: String,
     pub(super) meta: bool,
-    /// JSON that replaces the rows; `None` omits the member `objects`.
+    /// JSON that replaces the rows; an empty string keeps them. `None` omits the member `objects`.
     pub(super) objects: Option<String>,
     pub(super) rows: Vec<Vec<u8>>,
 }
@@ -77,7 +77,7 @@ const BROKEN: [&str; 6] = [
 ];
 
 impl PageFault {
-    /// Changes which rows are selected and which limit is shown.
+    /// Changes the selected rows and the limit in `meta`.
     pub(super) fn change_range(&self, range: &mut (usize, usize), shown_limit: &mut usize) {
         match self {
             Self::IgnoreOffset => range.0 = 0,

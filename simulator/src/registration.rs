@@ -10,7 +10,7 @@ use super::world::{EndpointRef, Event, World};
 const EARLIEST_LOGIN: i64 = 600;
 /// The maximum time between the expiry of a registration and its removal, in seconds.
 const EXPIRY_DELAY: i64 = 15;
-/// An endpoint that is always on fails one of this number of renewals, on average.
+/// On average, one in this many renewals fails for an endpoint with [`Behaviour::AlwaysOn`].
 const FAILURE_RATE: u32 = 400;
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
         (endpoint.simulation.generation == target.generation).then_some(endpoint)
     }
 
-    /// Registers a device, or plans a later registration if its site or its agent is absent.
+    /// Registers a device. During a site outage or an agent's absence, plans a later registration.
     pub(super) fn register(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
@@ -43,7 +43,7 @@ impl World {
             }
             until = end + self.rng.i64(-600..900);
         }
-        // The network router assigns another port for each registration.
+        // The NAT router assigns a new port for each registration.
         let port = self.rng.u16(20_000..60_000);
         let Some(endpoint) = self.find(target) else {
             return;
@@ -104,7 +104,7 @@ impl World {
         self.events.plan(now + wait, Event::Refresh(target));
     }
 
-    /// Ends the renewals of a device. Its registration remains until shortly after its expiry.
+    /// Ends the renewals of a device. The registration ends shortly after its expiry time.
     fn stop_refreshing(&mut self, now: i64, target: EndpointRef) {
         let expires = self
             .find(target)
@@ -114,7 +114,7 @@ impl World {
         self.events.plan(at, Event::Lapse(target));
     }
 
-    /// Removes a registration that was not renewed, and plans the next one.
+    /// Removes a registration that was not renewed, and plans the next registration.
     pub(super) fn lapse(&mut self, now: i64, target: EndpointRef) {
         let Some(endpoint) = self.find(target) else {
             return;
@@ -135,7 +135,7 @@ impl World {
         self.events.plan(now + away, Event::Register(target));
     }
 
-    /// Removes the registration of an agent at the end of a shift, and plans the next one.
+    /// Removes the registration of an agent at the end of a shift, and plans the next registration.
     pub(super) fn sign_off(&mut self, now: i64, target: EndpointRef) {
         let Some(endpoint) = self.find(target) else {
             return;
@@ -154,7 +154,7 @@ impl World {
         self.events.plan(at.max(now + 1), Event::Register(target));
     }
 
-    /// The end of the current outage of the endpoint's site, if there is one.
+    /// The end of the current outage of the endpoint's site; `None` without an outage.
     fn site_restored_at(&self, account: u32, simulation: Simulation, now: i64) -> Option<i64> {
         let account = self.accounts.get(account as usize)?;
         let site = account.sites.get(usize::from(simulation.site?))?;

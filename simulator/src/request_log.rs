@@ -35,7 +35,7 @@ pub struct RequestRecord {
     pub accept: Option<String>,
     /// The `Accept-Encoding` header.
     pub accept_encoding: Option<String>,
-    /// Whether the request has an `Authorization` header. Clients of the vendor do not send one.
+    /// Whether the request has an `Authorization` header. The vendor does not use this header.
     pub authorization: bool,
     /// Which credentials the request has, without their values.
     pub presented: PresentedCredentials,
@@ -43,7 +43,7 @@ pub struct RequestRecord {
     pub status: Option<u16>,
 }
 
-/// Numbers of requests, responses and connections since the start.
+/// Numbers of requests, responses and connections since the vendor's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// The number of all requests.
@@ -117,7 +117,7 @@ impl RequestLog {
         }
     }
 
-    /// Records the end of a response, which is complete or aborted by the client.
+    /// Records that a response is complete or aborted.
     pub(super) fn done(&mut self) {
         self.counts.in_flight -= 1;
     }

@@ -1,4 +1,4 @@
-//! The response to a request, as the vendor's documents describe it: its route, status and body.
+//! The response to a request as the vendor's documents describe it: its route, status and body.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(super) struct Request {
     pub(super) token: Option<String>,
 }
 
-/// The resource that a path names. The vendor is strict about upper case and the final slash.
+/// The resource that a path names. The upper-case letters and the final slash are required.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// The list of endpoints: `/api/v1/Account/{account}/Endpoint/`.
@@ -33,7 +33,7 @@ pub(super) enum Route {
     Unknown,
 }
 
-/// A response before any fault is applied.
+/// A response before the server compresses and sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -68,7 +68,7 @@ impl Route {
         }
     }
 
-    /// The operation, as counters and faults name it.
+    /// The operation of this route, for the request counts and for faults.
     pub(super) fn operation(&self) -> Operation {
         match self {
             Self::List { .. } => Operation::ListEndpoints,
@@ -144,7 +144,7 @@ impl Response {
     pub(super) fn to(request: &Request, world: &mut World, faults: &[&PageFault]) -> Self {
         let route = Route::of(&request.path);
         let Some(path_account) = route.account() else {
-            // According to reports, the vendor refuses an unknown path with the status of wrong
+            // Users report that the vendor responds to an unknown path with 401, as to wrong
             // credentials.
             return Self {
                 status: 401,
@@ -199,7 +199,7 @@ fn retrieve(account: &Account, owner: Option<&str>, id: &str, response_number: u
 }
 
 impl World {
-    /// Responds to a request without a socket. `path` is for example
+    /// Responds to a GET request without a socket. `path` is for example
     /// `/api/v1/Account/MA_1/Endpoint/?limit=2`. Returns the status and the body.
     pub fn ask(&mut self, path: &str, login: Login) -> (u16, Vec<u8>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));

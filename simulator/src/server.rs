@@ -1,4 +1,4 @@
-//! The server: its listener, its connections, which a fault can reset, and its TLS identity.
+//! The server: its listener, its TLS identity, and its connections. A fault can reset a connection.
 
 use std::io;
 use std::pin::Pin;
@@ -29,7 +29,7 @@ use super::vendor_state::State;
 /// The pause after a failed accept, for example when no file descriptor is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the returned sender sends or is dropped.
+/// Accepts connections until the caller sends on the returned sender or drops the sender.
 pub(super) fn start(
     listener: TcpListener,
     state: Arc<State>,
@@ -58,7 +58,7 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
     connections.shutdown().await;
 }
 
-/// Serves one connection until it ends. It ignores errors of the connection.
+/// Serves one connection until the connection ends, and ignores connection errors.
 async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
     let number = state.note(|log| {
         log.counts.connections += 1;
@@ -85,7 +85,7 @@ async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Ar
     served.map_or_else(drop, std::convert::identity);
 }
 
-/// A TCP or TLS connection. If its flag is set when it is dropped, it is reset instead of closed.
+/// A TCP or TLS connection. If `reset` is true, a drop resets the connection instead of closing it.
 struct Connection {
     stream: Stream,
     reset: Arc<AtomicBool>,
@@ -119,8 +119,8 @@ impl Drop for Connection {
                 Stream::Plain(stream) => stream,
                 Stream::Tls(stream) => stream.get_ref().0,
             };
-            // If this fails, the connection is closed instead of reset, which is sufficient for a
-            // test.
+            // If this call fails, the drop closes the connection instead of resetting it. The
+            // client sees a broken connection in both cases.
             let _ = stream.set_zero_linger();
         }
     }
@@ -189,11 +189,11 @@ impl AsyncWrite for Connection {
 }
 
 /// Builds TLS settings for [`Options::tls`](super::Options::tls) from PEM texts: a certificate
-/// chain with the server certificate first, and its key.
+/// chain with the server certificate first, and its private key.
 ///
 /// # Errors
-/// One of the texts is invalid, or the key does not match the certificate. The message names the
-/// text without its content.
+/// One of the texts is invalid, or the key does not match the certificate. The error message does
+/// not contain the texts.
 pub fn identity(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let certificates = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<Vec<_>, _>>()

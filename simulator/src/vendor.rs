@@ -15,8 +15,8 @@ use super::server;
 use super::vendor_state::{Options, State};
 use super::world::World;
 
-/// A running vendor. When it is dropped, its port is closed and its tasks end. [`Vendor::stop`]
-/// also waits until they have ended.
+/// A running vendor. Dropping it closes its port and ends its tasks. [`Vendor::stop`] also waits
+/// until the tasks have ended.
 #[derive(Debug)]
 pub struct Vendor {
     state: Arc<State>,
@@ -37,12 +37,12 @@ impl Vendor {
         Self::over(listener, world, options)
     }
 
-    /// Starts a vendor on an existing listener and ignores `options.listen`. Call it within a Tokio
-    /// runtime.
+    /// Starts a vendor on an existing listener and ignores `options.listen`. Call this function
+    /// within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// The socket has no address.
+    /// The address of the listener cannot be read.
     pub fn over(listener: TcpListener, world: World, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let tls = options.tls.is_some();
@@ -63,7 +63,7 @@ impl Vendor {
     }
 
     /// The base of all URLs, such as `http://127.0.0.1:40123/api/v1`. For a wildcard address, the
-    /// host is a loopback address. With TLS, it is `localhost`.
+    /// host is a loopback address. With TLS, the host is `localhost`.
     pub fn base_url(&self) -> Url {
         let port = self.address.port();
         let host = match self.address.ip() {
@@ -77,7 +77,7 @@ impl Vendor {
         url.parse().expect("an address and a port make a URL")
     }
 
-    /// Calls `change` with the world at its current time, between two requests.
+    /// Calls `change` with the world at the current simulated time. No request runs meanwhile.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         self.state.with_world(change)
     }
@@ -87,7 +87,7 @@ impl Vendor {
         self.state.plan().add(fault)
     }
 
-    /// Removes a fault. Returns false if the fault has already applied as often as planned.
+    /// Removes a fault. Returns false if the vendor or the test has removed the fault before.
     pub fn cancel(&self, id: FaultId) -> bool {
         self.state.plan().cancel(id)
     }
@@ -102,7 +102,7 @@ impl Vendor {
         change(&mut self.state.options());
     }
 
-    /// The last requests, the oldest first.
+    /// The last [`Options::log_capacity`] requests, the oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.state.log().records()
     }
@@ -117,15 +117,15 @@ impl Vendor {
         let mut changes = self.state.changes();
         loop {
             let counts = self.counts();
-            // The channel cannot close, because this vendor keeps the sender.
+            // This vendor keeps the sender, so the channel stays open and `changed` does not fail.
             if condition(&counts) || changes.changed().await.is_err() {
                 return counts;
             }
         }
     }
 
-    /// Closes the port and every connection, and returns the world. A vendor that is later started
-    /// with this world on the same address simulates the end of an outage.
+    /// Closes the port and every connection, and returns the world. To simulate the end of an
+    /// outage, start a new vendor with this world on the same address.
     pub async fn stop(self) -> World {
         // This fails only if the server has already ended.
         let _ = self.stop.send(());

@@ -31,21 +31,21 @@ pub enum Pace {
     /// Time advances only when [`World::advance`] is called.
     #[default]
     Manual,
-    /// Time advances with real time multiplied by this factor. It starts at the world's time.
+    /// Time starts at [`World::now`] and advances this many times as fast as real time.
     Running(f64),
 }
 
-/// The options of a vendor. [`Vendor::set`](super::Vendor::set) changes all options except those that are fixed at the
-/// start.
+/// The options of a vendor. [`Vendor::set`](super::Vendor::set) changes the options of a running
+/// vendor.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address to listen on; port 0 lets the system choose. Fixed at the start.
+    /// The address to listen on; port 0 selects a free port. A later change has no effect.
     pub listen: SocketAddr,
-    /// The TLS settings; `None` for plain HTTP. Fixed at the start.
+    /// The TLS settings; `None` for plain HTTP. A later change has no effect.
     pub tls: Option<Arc<ServerConfig>>,
     /// The latency of responses.
     pub latency: Latency,
-    /// The speed of the simulated time. Fixed at the start.
+    /// The speed of the simulated time. A later change has no effect.
     pub pace: Pace,
     /// Whether to compress responses for clients that accept gzip.
     pub gzip: bool,
@@ -53,9 +53,9 @@ pub struct Options {
     pub keep_alive: bool,
     /// Whether to send a `Date` header.
     pub date: bool,
-    /// The difference between the `Date` header and the world's time.
+    /// The vendor adds this duration to the world's time in the `Date` header.
     pub clock_skew: SignedDuration,
-    /// The maximum number of requests in the log. Fixed at the start.
+    /// The maximum number of requests in the log. A later change has no effect.
     pub log_capacity: usize,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct State {
     started: Instant,
     /// The world's time at the vendor's start.
     base: Timestamp,
-    /// Notified when the counts of the log have changed.
+    /// Notifies the subscribers after each change of the log.
     changed: watch::Sender<()>,
 }
 
@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    /// Calls `look` with the world, after advancing it to its current time.
+    /// Advances the world to the current simulated time, then calls `look` with the world.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
         let mut world = lock(&self.world);
         if let Pace::Running(speed) = self.pace {
@@ -115,7 +115,7 @@ impl State {
         look(&mut world)
     }
 
-    /// Takes the world and leaves an empty world.
+    /// Returns the world and puts an empty world in its place.
     pub(super) fn take_world(&self) -> World {
         self.with_world(|world| {
             let empty = World::new(world.now(), 0);
@@ -131,7 +131,7 @@ impl State {
         lock(&self.log)
     }
 
-    /// Changes the log and notifies its subscribers.
+    /// Changes the log and notifies the subscribers of `changed`.
     pub(super) fn note<T>(&self, change: impl FnOnce(&mut RequestLog) -> T) -> T {
         let result = change(&mut self.log());
         self.changed.send_replace(());
@@ -164,8 +164,8 @@ impl State {
     }
 }
 
-/// Locks a mutex even if it is poisoned. A panic in an edit fails its own test, and the data stays
-/// usable.
+/// Locks a mutex and ignores poisoning. If the edit of a test panics, this test fails. Other tasks
+/// can still use the data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

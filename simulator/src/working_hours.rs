@@ -33,8 +33,8 @@ impl Shift {
         if today > now { today } else { today + DAY }
     }
 
-    /// The start and the end of the current shift. In its last hour and after it, those of the next
-    /// shift.
+    /// The start and the end of the current shift. From the last hour of a shift on, returns the
+    /// start and the end of the next shift.
     pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
         let next = self.next_start(now, zone);
@@ -48,13 +48,13 @@ impl Shift {
 
     /// The percentage of agents that are absent from the shift with this start.
     pub(super) fn absence(self, start: i64, zone: i64) -> u32 {
-        // The first day of 1970 was a Thursday.
+        // Day 0 (1 January 1970) was a Thursday. With 4 added, every Sunday is a multiple of 7.
         let weekday = ((start + zone).div_euclid(DAY) + 4).rem_euclid(7);
         let weekend = weekday == 0 || weekday == 6;
         match self {
             _ if !weekend => 6,
-            // Night shifts serve countries with another weekend, so Saturday and Sunday differ
-            // less.
+            // Night shifts also serve countries whose weekend is on other days, so fewer agents are
+            // absent.
             Self::Night => 40,
             Self::Morning | Self::Evening => 70,
         }

@@ -16,7 +16,7 @@ use super::working_hours::INDIA;
 pub struct EventCounts {
     /// Registrations, including repeated registrations after a loss.
     pub registrations: u64,
-    /// Renewed registrations; each renewal moves the expiry.
+    /// Renewals of registrations. Each renewal sets a later expiry.
     pub refreshes: u64,
     /// Registrations that expired without a renewal.
     pub lapses: u64,
@@ -36,7 +36,7 @@ pub struct EventCounts {
     pub site_losses: u64,
 }
 
-/// The vendor's state at one instant. Only [`World::advance`] and direct edits change it.
+/// The vendor's accounts at one instant. Only [`World::advance`] and direct edits change them.
 #[derive(Debug)]
 pub struct World {
     now: Timestamp,
@@ -50,7 +50,7 @@ pub struct World {
 }
 
 impl World {
-    /// Creates a world without accounts, in Indian Standard Time.
+    /// Creates a world without accounts. Its local time is Indian Standard Time.
     pub fn new(start: Timestamp, seed: u64) -> Self {
         Self {
             now: start,
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Sets the offset of local time from UTC. An offset of whole days moves the weekday.
+    /// Sets the offset of local time from UTC. Adding 24 hours to it changes only the weekday.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
@@ -75,7 +75,7 @@ impl World {
         self.now
     }
 
-    /// Advances the world to `to`. An earlier instant changes nothing.
+    /// Applies the events until `to`, and sets the time to `to`. A `to` in the past has no effect.
     pub fn advance(&mut self, to: Timestamp) {
         if to <= self.now {
             return;
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// The number of the next response, for `api_id` and for shuffling.
+    /// Counts a response and returns its number, the seed of its `api_id` and of a shuffled list.
     pub(super) fn next_response_number(&mut self) -> u64 {
         self.responses += 1;
         self.responses
@@ -203,7 +203,7 @@ pub(super) fn api_id(response_number: u64) -> String {
 /// An event of an account or of one of its endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
-    /// A device registers or registers again.
+    /// A device registers, for the first time or after a loss.
     Register(EndpointRef),
     /// A registered device renews its registration.
     Refresh(EndpointRef),
@@ -228,13 +228,13 @@ pub(super) enum Event {
     },
 }
 
-/// The endpoint of an event. The event has no effect if the endpoint has another generation by
-/// then.
+/// The endpoint of an event. The event has no effect if the endpoint's generation has changed since
+/// the planning of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EndpointRef {
     /// The index of the account.
     pub(super) account: u32,
-    /// The slot of the endpoint in the account.
+    /// The index of the endpoint in the slots of its account.
     pub(super) slot: u32,
     /// The generation of the endpoint when the event was planned.
     pub(super) generation: u32,

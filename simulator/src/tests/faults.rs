@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Setup, list_path};
 use crate::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
 
-/// Longer than the time to receive any response, and short enough for a test that expects none.
+/// The time that a test waits if it expects no response. Every response arrives within this time.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 #[tokio::test]

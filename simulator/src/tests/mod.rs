@@ -27,7 +27,7 @@ struct ReceivedResponse {
     body: Vec<u8>,
 }
 
-/// A client without redirects and decompression.
+/// An HTTP client that follows no redirects and decompresses no responses.
 fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {

@@ -1,4 +1,4 @@
-//! The model, without sockets.
+//! Tests of the model without sockets.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{AccountPlan, DEMO_ACCOUNTS, Endpoint, Order, START, TEST_ACCOUNT, Wo
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The complete visible state of a world.
+/// The world's time and the endpoints of each account.
 fn state_of(world: &World) -> Vec<(Timestamp, Vec<Endpoint>)> {
     let accounts = world.accounts().iter();
     accounts
@@ -135,8 +135,8 @@ fn a_site_loses_all_registrations_at_once_and_recovers() {
         let after = sites(&world);
         let down = (0..3).find(|site| before[*site] > 0.9 && after[*site] == 0.0);
         let down = down.unwrap_or_else(|| panic!("{before:?} became {after:?}"));
-        // An outage lasts at most 40 minutes, and the time between two outages is at least four
-        // hours.
+        // An outage lasts at most 40 minutes, and the next outage starts at least four hours later.
+        // So after one hour, no site has an outage.
         world.advance_by(Duration::from_secs(3600));
         assert!(sites(&world)[down] > 0.9);
     }
