@@ -214,7 +214,7 @@ mod tests {
 
     static READS: AtomicU32 = AtomicU32::new(0);
 
-    /// Also reads a named pipe. The read hangs until another process writes to the pipe.
+    /// Reads any file, also a named pipe. Reading a pipe hangs until another process writes to it.
     fn read(path: &Path) -> Read {
         READS.fetch_add(1, Ordering::Relaxed);
         let text = fs::read_to_string(path);
@@ -236,13 +236,13 @@ mod tests {
             })
         };
 
-        // A paused clock does not advance while a thread reads the file, so the test advances it.
+        // A paused clock does not advance while a thread reads the file, so the test advances the clock.
         let (first, ()) = tokio::join!(token.reload(), advance(READ_TIMEOUT));
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // This write ends the read. It comes before the assertions, because the runtime waits for
-        // the read after a failed assertion.
+        // This write ends the read. Without it, a failed assertion would hang, because the runtime
+        // waits for the read at its end.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {

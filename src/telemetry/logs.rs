@@ -127,7 +127,7 @@ mod captured {
     pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
     impl Captured {
-        /// A logger that appends its lines to this value.
+        /// A logger that appends its lines to this buffer.
         pub fn dispatch(&self, level: Level, format: Format) -> Dispatch {
             let lines = self.clone();
             dispatch(move || lines.clone(), level, format, false)

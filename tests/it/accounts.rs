@@ -1,4 +1,4 @@
-//! Several accounts: no account delays another, and the request rate of each is limited.
+//! With several accounts, no account delays another, and the exporter limits each request rate.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -7,7 +7,7 @@ use vobiz_simulator::{Effect, Fault, RequestRecord};
 
 use crate::harness::{Exporter, Scrape, accounts_config, auth_id, listed, vendor};
 
-/// The times of the list requests for an account, in seconds since the vendor's start.
+/// The times of the requests for an account, in seconds since the start of the simulated vendor.
 fn asked(requests: &[RequestRecord], auth_id: &str) -> Vec<f64> {
     requests
         .iter()
@@ -22,7 +22,7 @@ async fn a_failing_account_delays_no_other_and_a_refused_one_backs_off() {
     let vendor = vendor(names.map(|name| (name, 45))).await;
     vendor.plan(Fault::new(Effect::Hang).for_account(auth_id("hanging")));
     vendor.plan(Fault::status(401).for_account(auth_id("refused")));
-    // The walks use one concurrent request. A request that hangs must not delay the other accounts.
+    // A list of 45 endpoints fits on one page, so each walk sends one request.
     let refused = "poll: {max_age: 40s}";
     let accounts = [("well", ""), ("hanging", ""), ("refused", refused)];
     let exporter = Exporter::start(&accounts_config(&vendor, "retries: 1", accounts)).await;
@@ -120,7 +120,7 @@ async fn accounts_with_one_auth_id_share_one_rate_limit() {
         .await;
     let times = asked(&vendor.requests(), &auth_id);
     assert!(times.len() > 40, "{}", times.len());
-    // The vendor records arrival times, and a busy machine can delay some of them.
+    // The vendor records when a request arrives. A busy machine can delay the arrival.
     let late = 0.5;
     for (first, from) in times.iter().enumerate() {
         for (last, to) in times.iter().enumerate().skip(first) {
@@ -159,7 +159,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
     );
     assert_eq!(refused.snapshot("main"), good.snapshot("main"));
     let turned = Instant::now();
-    // The file is replaced by another file, as secret stores do it.
+    // The test replaces the file by another file with a rename, as a secret store does.
     let beside = folder.path().join("next");
     std::fs::write(&beside, "rotated-token\n").unwrap();
     std::fs::rename(&beside, &file).unwrap();

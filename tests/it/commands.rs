@@ -163,7 +163,7 @@ async fn a_write_error_of_standard_output_is_reported_and_a_closed_pipe_is_not()
         &["completion", "bash"],
         &["simulate", "--listen-address=127.0.0.1:0"],
     ] {
-        // The commands have no `--config.file` flag.
+        // The subcommands have no `--config.file` flag.
         let text = if arguments[0].starts_with('-') {
             &text
         } else {
@@ -356,7 +356,7 @@ async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_c
     })
     .await;
 
-    // By default, 40 scrapes and 512 connections are allowed.
+    // By default, the server allows 40 scrapes and 512 connections.
     let mut stalled = Vec::new();
     for _ in 0..40 {
         stalled.push(SlowReader::ask(&address, "/metrics").await);
@@ -370,14 +370,14 @@ async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_c
         }
         others.push(stream);
     }
-    // Less than the time after which a half-sent head ends its connection.
+    // This is less than the time-out of the server for an incomplete request head.
     let soon = Duration::from_secs(8);
     let answers = timeout(soon, async {
         for path in ["/-/healthy", "/-/ready"] {
             assert_eq!(get(&address, path).await.status, 200, "{path}");
         }
         assert_eq!(get(&address, "/metrics").await.status, 503);
-        // The end of a scrape frees its permit for another scrape.
+        // After the end of one scrape, the server accepts another scrape.
         assert_eq!(stalled.remove(0).finish().await.status, 200);
         until("a permit is free", || async {
             (get(&address, "/metrics").await.status == 200).then_some(())

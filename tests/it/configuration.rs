@@ -58,7 +58,7 @@ async fn the_complete_example_is_valid() {
     ] {
         assert!(example.contains(words), "{words}");
     }
-    // The account polls more often than the others, so the inherited deadline is too long for it.
+    // The interval of this account is short, so the inherited deadline is too long for it.
     let said = format!(
         "warning: accounts[0].poll: the inherited deadline 50s is above this account's interval \
          30s; 25s is used\n{ONE_ACCOUNT}"

@@ -44,7 +44,7 @@ async fn the_demo_serves_the_printed_links_and_ends_on_ctrl_c() {
         (scrape.up("main"), scrape.up("branch")),
         (Some(1.0), Some(1.0))
     );
-    // The list of the second account has no expiry, so details are retrieved.
+    // The list of the second account has no expiry, so the exporter retrieves details.
     until("a detail", || async {
         let scrape = Scrape::read(&opened(&links[1]).await.text());
         let details = "vobiz_endpoint_detail_timestamp_seconds";
@@ -101,8 +101,8 @@ async fn simulate_reports_an_address_that_it_cannot_bind() {
         (retained.as_str(), "in use"),
         ("nosuch.invalid:1", "does not resolve"),
     ] {
-        // Creating this many endpoints before the check of the address would exceed the time limit
-        // of the test.
+        // The simulator must check the address before it creates the endpoints. To create so many
+        // would exceed the time limit of the test.
         let listen = format!("--listen-address={address}");
         let many = [
             "simulate",

@@ -51,8 +51,8 @@ fn id_at(vendor: &Vendor, position: usize) -> String {
     })
 }
 
-/// Fails if any period has more than `rate` requests per second, plus one. A busy machine can delay
-/// an arrival, so each period gets a second more. The unit tests of the limiter are exact.
+/// Fails if a period has more requests than `rate` allows. A busy machine can delay an arrival, so
+/// each period gets a second more. The unit tests of the rate limiter are exact.
 fn holds(times: &[Duration], rate: f64) {
     for (index, begin) in times.iter().enumerate() {
         for (count, end) in (1_u32..).zip(&times[index..]) {

@@ -83,8 +83,8 @@ accounts:
     )
 }
 
-/// Compares two responses of the same moment. The exporter's own metrics change once a second, so
-/// different responses are requested again.
+/// Requests two responses until `agree` accepts them. The responses can differ, because the
+/// exporter changes its own metrics once a second.
 async fn at_once<A, B>(
     what: &str,
     first: impl AsyncFn() -> A,

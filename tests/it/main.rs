@@ -1,4 +1,4 @@
-//! Tests of the exporter from outside, as its users and Prometheus see it.
+//! Tests of the exporter as its users see it. The word vendor means the simulated Vobiz API.
 
 #![expect(
     clippy::unwrap_used,

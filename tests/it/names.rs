@@ -49,7 +49,7 @@ async fn names_cannot_forge_a_line_of_the_log_or_a_metric() {
             (log.matches("lost its registration").count() == 3).then_some(())
         })
         .await;
-        // The loss is logged before the scrape shows it. Until then, old data may be withdrawn.
+        // The walk logs the loss before its publication. Until then, old data may be withdrawn.
         let page = until("the endpoints in a scrape", || async {
             let page = get(&address, "/metrics").await.text();
             page.contains("\nvobiz_endpoint_info{").then_some(page)
@@ -83,7 +83,7 @@ async fn disabled_usernames_appear_nowhere() {
     tokio::join!(
         without_usernames(Shape::Documented),
         without_usernames(Shape::Captured),
-        // Only in this form does the contact contain the user name.
+        // Only in this row shape does the contact contain the user name.
         without_usernames(Shape::Plivo),
     );
 }
@@ -102,7 +102,7 @@ async fn without_usernames(shape: Shape) {
         "metrics: {username: false, groups: [user_agent, timestamps, permissions, contact]}",
     );
     let exporter = Exporter::start_with(&text, &["--log.level=trace"]).await;
-    // If the list has no contacts, they come from retrieved records.
+    // If the list has no contacts, they come from details.
     exporter
         .until("the first walk and a contact", |scrape| {
             scrape.count("vobiz_endpoint_contact_info", &[]) > 0

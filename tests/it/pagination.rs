@@ -107,8 +107,8 @@ impl Walked {
         assert_eq!(Some(counted), Some(shown), "the sum of {name}'s states");
     }
 
-    /// Fails unless every endpoint that existed during the whole walk is shown, and no other
-    /// endpoint.
+    /// Every endpoint that existed during the whole walk must be shown. Any other shown endpoint
+    /// must have existed during a part of the walk.
     fn has_every_endpoint_of_the_whole_walk(&self, name: &str) {
         let reasons = self
             .scrape
@@ -131,7 +131,7 @@ impl Walked {
         assert!(unknown.is_empty(), "{name} invented {unknown:?}");
     }
 
-    /// Fails unless the account has no snapshot, and one walk failed for this reason.
+    /// The account must have no snapshot, and exactly one walk must have failed, for this reason.
     fn is_refused(&self, name: &str, reason: &str) {
         assert_eq!(self.scrape.up(name), Some(0.0), "{name}");
         let scrape = &self.scrape;
@@ -318,7 +318,7 @@ async fn a_list_that_cannot_be_read_completely_is_not_shown() {
     walked.is_refused("offset-ignored", "inconsistent");
     walked.is_refused("offset-ignored-and-endless", "inconsistent");
     walked.is_refused("emptied", "inconsistent");
-    // By chance some shuffled pages have common rows, but no walk finds every endpoint.
+    // Shuffled pages can overlap by chance, but a walk of them never finds every endpoint.
     assert!(
         walked.rereads("shuffled").contains_key("anchor"),
         "counting was tried, too"

@@ -34,7 +34,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     let vendor = Vendor::start(World::still(45, 7), Options::default())
         .await
         .unwrap();
-    // The log would name the port, so the exporter has a loopback address of its own.
+    // The log cannot show a free port, so the exporter gets a loopback address of its own.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = format!("127.1.{high}.{low}:10059");
     let listen = format!("--web.listen-address={address}");
@@ -55,7 +55,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
         .await;
     };
     walked(1).await;
-    // A failed walk is a warning.
+    // A failed walk makes the exporter write a warning to the log.
     let fault = vendor.plan(Fault::status(500));
     walked(0).await;
     vendor.cancel(fault);

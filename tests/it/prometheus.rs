@@ -56,8 +56,8 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         )
         .await;
 
-    // An instant query finds a missed series for five minutes. The query finds nothing, so the
-    // scrape marked the end of the series.
+    // Without a staleness marker, an instant query would return the series for five more minutes.
+    // The query returns nothing, so the scrape has ended the series.
     for family in ["vobiz_endpoint_info", "vobiz_endpoint_registered"] {
         prometheus
             .until(&of(family, &deleted), <[_]>::is_empty)

@@ -14,7 +14,7 @@ use vobiz_exporter::config;
 
 use crate::harness::{Program, Scrape, ask, until};
 
-/// The token begins with the searched text, so that a truncated token is found, too.
+/// The token begins with `XYZZY`, for which the tests search. So they also find a truncated token.
 const TOKEN: &str = "XYZZY-token-0123456789abcdef";
 /// Other encodings of the token that a response can contain: name, encoded token, searched text.
 const SPELLINGS: [(&str, &str, &str); 6] = [
@@ -33,7 +33,7 @@ const PASSWORD: &str = "XYZZY-password";
 /// The first characters of the Base64 form of `user:XYZZY-password`, as the proxy header has it.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
 
-/// Responses of proxies that refuse. The second status does not show that it comes from a proxy.
+/// The status lines of refusing proxies. The second status line could also come from the vendor.
 const PROXY_STATUSES: [&str; 2] = ["407 Proxy Authentication Required", "403 Forbidden"];
 
 /// Fails if the text contains any part of a secret.
@@ -197,8 +197,8 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor that repeats secrets to all but one account, and a configuration of the exporter for
-/// it.
+/// A vendor that repeats the secrets of all accounts but `well`, and a configuration with these
+/// accounts.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();

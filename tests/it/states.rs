@@ -138,7 +138,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     assert_eq!(exporter.terminate().await.code, Some(0));
 }
 
-/// The seconds since the last successful walk of a scrape.
+/// The seconds since the last successful walk that the scrape shows.
 fn age(scrape: &Scrape) -> f64 {
     let now = vobiz_exporter::clock::Clock::system().now();
     now.as_seconds() - scrape.last_success("main").expect("a good walk")

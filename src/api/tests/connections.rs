@@ -179,7 +179,7 @@ async fn an_idle_connection_is_closed_and_not_used_again() {
 
 #[tokio::test]
 async fn a_server_that_closes_idle_connections_fails_no_request() {
-    // Each connection closes after one response that does not announce it.
+    // The server closes each connection after one response and sends no `Connection: close`.
     let server = TestServer::start(|_| match page() {
         Reply::Bytes(bytes) => Reply::Last(bytes),
         other => other,

@@ -137,7 +137,7 @@ async fn a_broken_connection_is_a_network_error() {
             "{error}"
         );
         assert!(error.kind.is_retryable());
-        // Without a response, the request is sent once more on a new connection.
+        // Without a response, the client sends the request once more on a new connection.
         let attempts = if status.is_none() { 2 } else { 1 };
         assert_eq!(
             subject.counted(),

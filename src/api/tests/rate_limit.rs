@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::account;
 use crate::api::{Error, ErrorKind, rate_limit::*, retry::*};
 
-/// Longer than any pause in these tests.
+/// The maximum wait of a request, which is longer than any pause in these tests.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn limiter(rate: Option<f64>) -> RateLimiter {
@@ -107,7 +107,7 @@ async fn details_get_no_permit_while_a_walk_is_under_way() {
         let _walking = limiter.begin_walk();
         for _ in 0..5 {
             limiter.acquire(HOUR).await.unwrap();
-            // The slow vendor leaves permits of the limiter unused.
+            // The vendor responds slowly, so the walk does not use every permit.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         start.elapsed()

@@ -1,4 +1,4 @@
-//! A server that sends bytes of a test over a real socket.
+//! A server that sends bytes over a real socket. Each test chooses the bytes.
 
 use std::{
     net::SocketAddr,
@@ -48,7 +48,7 @@ impl Request {
 
 type Respond = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
-/// When it is dropped, its tasks end and the server stops.
+/// A running server. Dropping this struct ends its tasks and stops the server.
 pub(super) struct TestServer {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,

@@ -60,7 +60,7 @@ fn of_very_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
         let message = errors_of(suffix, &keys);
         let lines: Vec<_> = message.lines().collect();
         assert_eq!(lines.len(), 101, "{}", &message[..1000]);
-        // The first line is the error about the missing account. Only YAML errors have a line.
+        // The first line is the error about the missing account. Only YAML errors have a line number.
         let shown = match suffix {
             ".yaml" => "FILE:99: k98: unknown key \"k98\"",
             _ => "FILE: k10085: unknown key \"k10085\"",
@@ -311,7 +311,7 @@ fn hostile_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// No file panics or overflows, whatever it holds.
+    /// No content of a file causes a panic or an overflow.
     #[test]
     fn any_file_is_loaded_or_refused(
         bytes in prop::collection::vec(any::<u8>(), 0..400),

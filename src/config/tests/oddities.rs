@@ -89,8 +89,8 @@ fn a_misspelt_variable_gives_a_warning_with_the_likely_name() {
         let warning = format!("environment variable {name} is ignored; did you mean {meant}?");
         assert_eq!(loaded.warnings, [warning]);
     }
-    // These variables belong to other programs. Kubernetes sets such names for a service
-    // `vobiz-exporter`.
+    // These variables belong to other programs and give no warning. Kubernetes sets the first four
+    // for a service `vobiz-exporter`.
     for name in [
         "VOBIZ_EXPORTER_SERVICE_HOST",
         "VOBIZ_EXPORTER_SERVICE_PORT_METRICS",

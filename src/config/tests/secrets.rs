@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::config::load;
 
-/// Resembles a real token: letters and digits, and long enough that a message would be shortened.
+/// Resembles a real token: only letters and digits. A message would shorten a text of this length.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
 /// A token with other characters that begins with a common word.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";

@@ -1,4 +1,4 @@
-//! A small parser of both text formats, based on their specifications.
+//! A small parser of the Prometheus text format and of OpenMetrics, based on their specifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,9 +70,9 @@ fn quoted(text: &str) -> (String, &str) {
     panic!("no closing quote in {text}");
 }
 
-/// The samples of an exposition, after a check of its form. Each family is in one place below its
-/// metadata, in the order of the catalogue. It has only labels of the catalogue. No series occurs
-/// twice.
+/// Checks the form of an exposition and returns its samples. Each family is in one place below its
+/// metadata, in the order of the catalogue. Each sample has only labels of the catalogue. No series
+/// occurs twice.
 pub(super) fn checked(text: &str) -> Vec<Sample> {
     let mut last = None;
     let mut described = BTreeSet::new();

@@ -212,7 +212,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     assert_eq!(places(&exposition), before);
 }
 
-/// The state after a walk whose samples have the value `number`.
+/// The state after a walk whose aliases, user agents and end time have the value `number`.
 fn walk(number: i64) -> AccountState {
     let endpoints = phones(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());
@@ -302,14 +302,14 @@ async fn a_scrape_is_answered_while_an_account_is_rendered() {
     let update = tokio::task::spawn_blocking(move || {
         cache.update(batch, |state, last, writer| {
             rendering.send(()).unwrap();
-            // It ends when the test ends, too.
+            // `recv` also returns when the test ends, because the test drops `release`.
             let _ = released.recv();
             RenderedAccount::new(state, last, writer)
         })
     });
     let long = Duration::from_secs(20);
     begun.recv_timeout(long).unwrap();
-    // The metrics of the exporter itself are encoded again, and the snapshot is withdrawn.
+    // After two seconds, the exporter's own metrics are encoded again. Then the snapshot is withdrawn.
     for passed in [Duration::ZERO, Duration::from_secs(2), MAX_AGE] {
         advance(passed).await;
         let (answer, answered) = mpsc::channel();

@@ -36,7 +36,7 @@ impl Harness {
         Self::with_probe_handler(settings, None).await
     }
 
-    /// Starts a server that also serves `/probe`.
+    /// Starts a server, which also serves `/probe` if `handler` is given.
     pub(super) async fn with_probe_handler(
         settings: Settings,
         handler: Option<Arc<dyn ProbeHandler>>,

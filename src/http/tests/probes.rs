@@ -14,8 +14,8 @@ use crate::{
     shutdown::CancellationToken,
 };
 
-/// A probe handler that records its requests. It waits until it is released, then returns a fixed
-/// reply.
+/// A probe handler that records its requests. It waits until the test releases it, then returns a
+/// fixed reply.
 #[derive(Debug)]
 struct FakeHandler {
     requests: Mutex<Vec<ProbeRequest>>,
@@ -84,14 +84,14 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
         (503, Some("1"))
     );
     assert_eq!(refused.text(), "too many probes at the same time\n");
-    // The connection of the refused probe stays usable, and other paths need no permit for probes.
+    // The connection of the refused probe stays usable, and other paths do not count as probes.
     assert_eq!(third.get("/metrics").await.status, 200);
     assert_eq!(third.get("/healthz").await.status, 200);
     handler.release.cancel();
     for client in &mut waiting {
         assert_eq!(client.response().await.text(), "well\n");
     }
-    // The finished probes have returned their permits.
+    // The finished probes no longer count for the limit.
     assert_eq!(probe(&server, "").await.response().await.status, 200);
     assert!((server.counted("probe", "200") - 3.0).abs() < 0.1);
     assert!((server.counted("probe", "503") - 1.0).abs() < 0.1);

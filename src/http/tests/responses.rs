@@ -114,7 +114,7 @@ async fn head_has_the_headers_of_get_and_no_body() {
             Some(&*get.body.len().to_string())
         );
     }
-    // No body bytes of a HEAD response precede the next response.
+    // The response to HEAD has no body, so the next bytes are the next response.
     assert_eq!(client.get("/healthz").await.text(), "healthy\n");
 }
 

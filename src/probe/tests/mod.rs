@@ -163,7 +163,7 @@ impl Fixture {
         self.fake.requests.load(Ordering::Relaxed)
     }
 
-    /// How many requests are in flight or waiting.
+    /// The number of requests that are in flight or wait to be sent.
     fn in_flight(&self) -> usize {
         let requests = self.prober.in_flight.lock().unwrap();
         let alive = requests.values().filter(|one| one.strong_count() > 0);

@@ -51,7 +51,7 @@ async fn probes_above_the_share_are_throttled_before_their_deadline() {
     let answers = join_all(ids.iter().map(|id| fixture.samples(id))).await;
     assert!(begun.elapsed() < Duration::from_millis(9_600));
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // One request may start per second, the first at once. So ten start within 9.5 s.
+    // By default, one probe request starts per second, the first at once. So ten start within 9.5 s.
     assert_eq!((answered.count(), fixture.requests()), (10, 10));
     let throttled = answers
         .iter()
@@ -200,8 +200,8 @@ async fn far_more_probes_than_their_share_still_get_all_of_it() {
     }))
     .await;
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // One request per second for two minutes. At first the prober does not know how long a request
-    // takes, so a few requests fail.
+    // The limit allows one request per second, and the test lasts two minutes. At first the prober
+    // does not know how long a request takes, so a few requests fail.
     let (answered, asked) = (answered.count(), fixture.requests());
     assert!(
         answered > 110 && asked - answered < 5,

@@ -500,7 +500,7 @@ fn the_latest_removals_are_remembered_and_the_oldest_forgotten() {
     let second = next(2, batch("new", true), &first);
     let second = next(3, batch("new", false), &second);
     let (empty, _) = build(4, [], Some(&second), Retention::default());
-    // Together they are 120,000 removals.
+    // The two batches together are 120,000 removals, more than a snapshot remembers.
     let both = ["old 7", "new 7"].map(|id| endpoint(id, Some(false)));
     let (back, _) = build(5, both, Some(&empty), Retention::default());
     assert_eq!(lost_at(&back, "old 7"), None, "forgotten");

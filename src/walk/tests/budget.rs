@@ -9,8 +9,8 @@ use crate::walk::details::{RequestBudget, gap_beside};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Spends every granted request for `length`, except while `busy`. Returns the start times of the
-/// requests.
+/// For `length`, spends each request as soon as the budget allows it, except while `busy`. Returns
+/// the start times of the requests.
 async fn spend_for(
     length: Duration,
     per_minute: f64,

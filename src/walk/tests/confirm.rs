@@ -1,4 +1,4 @@
-//! Walks that change so many endpoints that a second walk must confirm them.
+//! Walks that change so many endpoints that a later walk must confirm the changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,8 +59,8 @@ fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_for_seven_seconds_changes_no_endpoint_and_no_loss_time() {
-    // The seed is fixed: with the largest jitter, a walk could start in the last second of the
-    // fault.
+    // The seed is fixed, because with the largest jitter a walk could start in the last second of
+    // the fault.
     fastrand::seed(7);
     for (count, interval) in [(50, 60), (9, 60), (2, 60), (50, 5)] {
         let list = List::of(count);
@@ -101,7 +101,7 @@ async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
         observe(fixture, async |run| {
             run.at(1).await;
             list.set_registered(0..40, false);
-            // Jitter delays a tick by at most a tenth of the interval.
+            // Jitter delays each walk, so the test waits for the state and not for a fixed time.
             let mut reader = run.reader.clone();
             let _ = reader.wait_for(|state| state.confirming).await;
             let seen = Instant::now();
@@ -178,7 +178,7 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
     fixture.poller.walk().await.unwrap();
     for walk in 0..6 {
         sleep(60 * SECOND).await;
-        // The walks alternately see the first and the last endpoints as unregistered.
+        // In turn, the first 25 or the last 25 endpoints are unregistered, so no walk confirms another.
         list.set_registered(0..40, true);
         let half = if walk % 2 == 0 { 0..25 } else { 15..40 };
         list.set_registered(half, false);
@@ -267,7 +267,7 @@ async fn the_configured_share_decides_whether_two_walks_agree() {
         fixture.poller.walk().await.unwrap();
         assert!(fixture.reader.borrow().confirming);
         sleep(20 * SECOND).await;
-        // Five more: an eighth differs between the two walks.
+        // Five more endpoints are lost, so an eighth of the endpoints differs between the two walks.
         list.set_registered(20..25, false);
         fixture.poller.walk().await.unwrap();
         assert_eq!(fixture.reader.borrow().confirming, !agree, "{share}");

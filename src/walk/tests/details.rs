@@ -201,8 +201,8 @@ async fn a_budget_that_cannot_keep_up_reaches_every_endpoint() {
     let list = list(1_500, 0..1_500);
     list.state().record = Some(lasting(90 * SECOND));
     observe(&list, wanting(60.0), |run| async move {
-        // A round takes 1,500 s. Within the first two rounds, no record is dropped and every
-        // endpoint is retrieved.
+        // The retrieval of all 1,500 endpoints takes 1,500 s. After that time, every endpoint
+        // always has a detail.
         run.at(60 + 1_500).await;
         assert_eq!(run.state().details.len(), 1_500);
         run.at(60 + 4_500).await;
@@ -215,7 +215,7 @@ async fn a_budget_that_cannot_keep_up_reaches_every_endpoint() {
 async fn a_budget_that_cannot_keep_up_is_logged_once_with_the_settings() {
     let log = Captured::default();
     let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
-    // While one dispatcher exists, a thread without it can switch a message off for all threads.
+    // With only one dispatcher, a thread without it could disable a message for all threads.
     let _second = log.dispatch(Level::WARN, Format::Logfmt);
     for (endpoints, warnings) in [(590, 0), (1_500, 1)] {
         observe(

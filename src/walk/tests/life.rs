@@ -132,7 +132,7 @@ async fn a_retained_endpoint_is_not_shown_past_max_age_while_walks_fail() {
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
     tokio::time::advance(Duration::from_secs(230)).await;
-    // One endpoint is missing from the pages but still counted.
+    // One endpoint is missing from the pages, but `total_count` still includes it.
     list.state().rows.truncate(44);
     list.state().total = Total::Off(1);
     fixture.poller.walk().await.unwrap();

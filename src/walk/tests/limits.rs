@@ -247,7 +247,7 @@ async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
 async fn a_walk_longer_than_the_interval_is_logged_once_until_walks_take_longer_still() {
     let log = Captured::default();
     let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
-    // While one dispatcher exists, a thread without it can switch a message off for all threads.
+    // With only one dispatcher, a thread without it could disable a message for all threads.
     let _second = log.dispatch(Level::WARN, Format::Logfmt);
     let list = List::of(1);
     let mut fixture = Fixture::new(&list, account_of(10 * SECOND, 60 * SECOND));

@@ -35,7 +35,7 @@ pub(super) enum Total {
 /// one.
 pub(super) type Record = Box<dyn FnMut(Option<&Endpoint>) -> Result<Endpoint, Error> + Send>;
 
-/// An edit of the list, which is made before a response.
+/// An edit that the list makes before it responds.
 pub(super) type Edit = Box<dyn FnMut(&mut Vec<Endpoint>) + Send>;
 
 pub(super) struct State {

@@ -54,8 +54,8 @@ async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
         observe(&list, wanting(60.0), |run| async move {
-            // At first, the endpoints are retrieved in the order of their ids. After that,
-            // endpoints that have responded come first.
+            // At first, the poller retrieves the endpoints in the order of their ids. Then
+            // endpoints that gave a record before come first.
             run.at(45 * 60).await;
             assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })
@@ -120,8 +120,8 @@ async fn requests_in_flight_end_while_walks_back_off_and_release_the_cap() {
 
 #[tokio::test(start_paused = true)]
 async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
-    // The cases: a limiter that is slower than the budget, without and with a pause until just
-    // before a walk.
+    // Both cases have a limiter that is slower than the budget. The second case also has a pause
+    // that ends just before a walk.
     for paused in [false, true] {
         let list = list(100, 0..100);
         let mut account = wanting(60.0);
@@ -143,7 +143,7 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         for (_, walk) in &state.requests {
             let before = state.retrieved.iter().map(|(_, at)| *at);
             let last = before.filter(|at| at < walk).max();
-            // If the gap equals the gap of the limiter, the walk has waited for a permit.
+            // The limiter grants a permit every ten seconds. A gap of ten seconds means that the walk waited.
             assert!(
                 last.is_none_or(|last| *walk > last + 10 * SECOND),
                 "{:?}",

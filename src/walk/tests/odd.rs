@@ -1,4 +1,4 @@
-//! Faulty lists: none is published as complete, and no walk of them runs without end.
+//! No walk publishes a faulty list as complete, and every walk of a faulty list ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,8 +33,7 @@ async fn an_id_on_any_two_rows_never_keeps_a_list_from_being_published() {
                     result.is_ok(),
                     "rows {from} and {to}, walk {walk}: {result:?}"
                 );
-                // One walk cannot distinguish a duplicate id from rows that moved while it read
-                // them.
+                // One walk cannot distinguish a duplicate id from rows that moved during the walk.
                 let missing = u64::from(walk == 1);
                 assert_eq!(shown(&fixture), (249, missing, 0), "rows {from} and {to}");
             }
@@ -109,7 +108,7 @@ async fn a_former_duplicate_id_does_not_hide_a_missing_endpoint() {
         fixture.poller.walk().await.unwrap();
     }
     assert_eq!(shown(&fixture), (250, 0, 0));
-    // The duplicate row is removed, and another row is missing from the pages but still counted.
+    // The duplicate row is removed. Another row leaves the pages, but `total_count` still includes it.
     list.state().rows.remove(240);
     list.state().rows.remove(200);
     list.state().total = Total::Off(1);

@@ -100,8 +100,8 @@ fn edit_values(churn: Churn) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static 
     }
 }
 
-/// Reads a list that stands still, and again while its values change. Returns the endpoints of the second
-/// snapshot with values that no response of the second walk had.
+/// Reads a list that does not change, and reads it again while its values change. Returns the
+/// endpoints of the second snapshot whose values were in no response of the second walk.
 async fn not_served(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -219,9 +219,9 @@ fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
 
-    // PROPTEST_CASES sets the number of cases. No id is on two rows, because the proof identifies a
-    // row by its id. If such an id is an anchor, and the list shrinks by the distance of its two
-    // rows, a walk can miss the rows between (docs/architecture.md, odd rows).
+    // PROPTEST_CASES can raise the number of cases. Here no id is on two rows, because the proof
+    // identifies a row by its id. A walk can miss rows if such an id is an anchor and the list
+    // shrinks (docs/architecture.md, odd rows).
     #[test]
     fn a_complete_reading_has_every_endpoint_that_existed_throughout(
         size in 0_u64..700,

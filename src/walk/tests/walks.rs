@@ -136,7 +136,7 @@ async fn an_incomplete_list_is_published_at_once_and_the_next_walk_is_its_second
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
     list.take_offsets();
-    // Five endpoints are missing from the pages but still counted.
+    // Five endpoints are missing from the pages, but `total_count` still includes them.
     list.state().rows.truncate(445);
     list.state().total = Total::Off(5);
     fixture.poller.walk().await.unwrap();
@@ -174,7 +174,7 @@ async fn a_count_that_is_always_one_too_high_keeps_no_deleted_endpoint() {
         449,
         "the deleted endpoint has left"
     );
-    // A different shortfall is not an error of the count.
+    // Only a repeated shortfall is taken as an error of the count, and this shortfall is new.
     list.state().total = Total::Off(2);
     fixture.poller.walk().await.unwrap();
     assert_eq!(snapshot(&fixture).walk.missing, 2);

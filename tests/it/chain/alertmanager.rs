@@ -10,7 +10,7 @@ use crate::{
     rules::{ALERTMANAGER, path, read, scaled},
 };
 
-/// A running Alertmanager. Its process is killed when the value is dropped.
+/// A running Alertmanager. Dropping this struct kills the process.
 pub struct Alertmanager {
     _process: Child,
     _folder: tempfile::TempDir,
@@ -18,12 +18,12 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts the shipped example, `speed` times as fast, with this receiver.
+    /// Starts the shipped example for this receiver, with its durations divided by `speed`.
     pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
 
-    /// Starts on a free port with this configuration and the shipped template file.
+    /// Starts Alertmanager on a free port with this configuration and the shipped template file.
     pub async fn start(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("alertmanager.yml");
@@ -78,15 +78,15 @@ impl Alertmanager {
         assert_eq!(sent.code, Some(0), "{sent:?}");
     }
 
-    /// The JSON that its API returns for this path.
+    /// The JSON that the API of Alertmanager returns for this path.
     pub async fn api(&self, path: &str) -> Value {
         let answer = get(&self.address, &format!("/api/v2/{path}")).await;
         serde_json::from_slice(&answer.body).expect("JSON")
     }
 }
 
-/// The shipped example with another address, `speed` times as fast, and with working hours on every
-/// day.
+/// The shipped example with the address `receiver`, with all durations divided by `speed`, and with
+/// working hours at every time.
 fn configuration(receiver: &str, speed: u64) -> String {
     let mut text = scaled(&read(ALERTMANAGER), speed);
     for (from, to) in [

@@ -52,7 +52,7 @@ async fn the_whole_chain_runs_until_ctrl_c() {
     }
 }
 
-/// A configuration as an operator of these phones could write it.
+/// A configuration that an operator of the simulated phones could write.
 fn configuration(vendor: &Vendor) -> String {
     let base_url = vendor.base_url();
     let [main, branch] = DEMO_ACCOUNTS;

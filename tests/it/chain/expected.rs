@@ -9,11 +9,11 @@ use std::{
 use super::{message::Message, news::Memory, receiver::Receiver};
 use crate::harness::until_within;
 
-/// The maximum duration of a scene.
+/// The maximum time to wait for the notifications of one scene.
 const TIMEOUT: Duration = Duration::from_secs(58);
 
-/// Compares the notifications of one scene after the other. A late notification belongs to the next
-/// scene, which then fails.
+/// Compares the notifications of each scene. A scene is one event of the test. A late notification
+/// belongs to the next scene, which then fails.
 pub struct Expected {
     receiver: Receiver,
     read: usize,
@@ -21,20 +21,20 @@ pub struct Expected {
     page: Vec<String>,
 }
 
-/// The notifications that one group must have received at the end of a scene.
+/// The notifications of one Alertmanager group that the receiver must have at the end of a scene.
 struct Line<'a> {
     /// The receiver and the account, for example `pager main`.
     about: &'a str,
-    /// The changes, each as `firing ALERT` or `resolved ALERT`. Each must be notified exactly once.
+    /// The changes, as `firing ALERT` or `resolved ALERT`. Each change is notified exactly once.
     news: Vec<&'a str>,
-    /// All alerts that fire according to the last message, including unchanged alerts.
+    /// All alerts that the last message shows as firing, including unchanged alerts.
     firing: BTreeSet<&'a str>,
 }
 
-/// The notifications that were received in a scene.
+/// The notifications that the receiver got in a scene.
 #[derive(Default)]
 struct Received {
-    /// The changes, each with its receiver and account ([`Message::about`]).
+    /// The changes of alerts, each with its receiver and account ([`Message::about`]).
     news: Vec<(String, String)>,
     messages: BTreeMap<String, usize>,
     /// The firing alerts in the last message of each group. The key is [`Message::about`] and the
@@ -54,10 +54,10 @@ impl Expected {
         }
     }
 
-    /// Waits until all of `expected` has been received, and fails if anything else was received.
-    /// Each line has the form `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. It
-    /// lists the changes of one group in this scene. `still` is an alert that fired before the
-    /// scene and is in the last message.
+    /// Waits until the receiver has all `expected` notifications. Fails if it has any other. Each
+    /// line has the form `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. It lists
+    /// the changes of one Alertmanager group. `still` marks an alert that fired before the scene
+    /// and still fires.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
         let expected: Vec<_> = expected.iter().map(|line| Line::read(line)).collect();
         let met = until_within(Duration::MAX, name, || async {
@@ -67,7 +67,7 @@ impl Expected {
                 .all(|one| one.is_met(&received))
                 .then_some(())
         });
-        // After the time-out, the page shows the missing notifications before the test fails.
+        // After a time-out, the test first writes the missing notifications into `page`.
         let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
         let (received, memory, read) = self.received();
         (self.memory, self.read) = (memory, read);
@@ -97,8 +97,8 @@ impl Expected {
         }
     }
 
-    /// The notifications since the last scene, the memory after them, and the number of messages
-    /// read.
+    /// The notifications since the last scene, the [`Memory`] after them, and the number of
+    /// messages read.
     fn received(&self) -> (Received, Memory, usize) {
         let (mut received, mut memory) = (Received::default(), self.memory.clone());
         let messages = self.receiver.messages();
@@ -110,7 +110,7 @@ impl Expected {
         (received, memory, messages.len())
     }
 
-    /// Prints the page to the real standard output, even if the test harness captures output.
+    /// Prints `page` to the real standard output, even if the test harness captures output.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nnotifications:\n{}\n", self.page.join("\n")).expect("it can be written");

@@ -56,10 +56,10 @@ pub fn register(vendor: &Vendor, account: &str, registered: bool, pleases: impl 
     });
 }
 
-/// Starts a vendor with this world, on a free port unless an address is given.
+/// Starts a vendor with this world. Without the address `listen`, it uses a free port.
 pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Vendor {
     let mut options = Options {
-        // The simulated time does not advance, so a `Date` header would show a wrong clock.
+        // The simulated time stands still, so a `Date` header would make the clock look wrong.
         date: false,
         ..Options::default()
     };
@@ -74,8 +74,8 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    // A shift changes the whole account. A confirmation takes ten seconds, which is two intervals
-    // of this test. On a busy machine the data could become too old meanwhile, so this account
+    // The end of a shift changes all endpoints of the account. To confirm this change would take
+    // ten seconds. On a busy machine the data could be withdrawn in this time, so this account
     // needs no confirmation.
     let at_once = format!("{groups}, poll: {{flip_share: 1}}");
     let settings = [groups, groups, at_once.as_str()];

@@ -1,14 +1,14 @@
-//! Samples of last week for a Prometheus.
+//! Gives a Prometheus samples of last week.
 
 use std::{fmt::Write, path::Path};
 
 use crate::harness::{judge, tool};
 
-/// The comparison of the rules goes back this many seconds.
+/// The rules compare the present with the samples of this many seconds ago.
 const WEEK: i64 = 7 * 24 * 3600;
 
-/// Writes blocks into the data folder of a Prometheus before its start. They show an account whose
-/// endpoints were all lost at this time last week.
+/// Writes blocks into the data folder of a Prometheus before its start. The blocks show an account
+/// whose endpoints were all lost at this time last week.
 pub async fn all_away(data: &Path, account: &str, ids: &[String], speed: i64) {
     let of = format!("job=\"vobiz-exporter\",account=\"{account}\"");
     let mut series = vec![(
@@ -26,7 +26,7 @@ pub async fn all_away(data: &Path, account: &str, ids: &[String], speed: i64) {
     for name in ["job_account_scope:vobiz_endpoint_registered:sum", away] {
         writeln!(text, "# TYPE {name} gauge").expect("a string takes every write");
         for (_, labels, value) in series.iter().filter(|(family, ..)| *family == name) {
-            // The range is longer than the test can last on a busy machine.
+            // The samples cover more time than the test needs on a busy machine.
             for time in (then - 120..then + 3600).step_by(5) {
                 writeln!(text, "{name}{{{labels}}} {value} {time}")
                     .expect("a string takes every write");

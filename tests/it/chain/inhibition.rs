@@ -1,5 +1,5 @@
-//! Which notifications a real Alertmanager suppresses with the shipped example, and how it groups
-//! them. Also shows that each rule of the example is needed.
+//! Tests which notifications a real Alertmanager suppresses with the shipped example, and how it
+//! groups the others. Also tests that each inhibition rule of the example is needed.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::{
     rules::{ALERTMANAGER, groups, read},
 };
 
-/// The effect of one inhibition rule. An alert is written as its name and labels. Unless it names a
-/// job, it gets a job that belongs to its case.
+/// The effect of one inhibition rule. Each text is the name of an alert and its labels. An alert
+/// without a `job` label gets the job of its case.
 struct Case {
     /// Alerts that each suppress all `quiet` alerts.
     sources: &'static [&'static str],

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 type Labels = BTreeMap<String, String>;
 
-/// The labels by which the example groups. An alert without one of them is grouped by the other.
+/// The labels by which the example groups. If an alert lacks one label, the other label groups it.
 const GROUPED_BY: [&str; 2] = ["account", "job"];
 
 /// One message for one receiver.
@@ -45,7 +45,7 @@ impl Message {
         }
     }
 
-    /// The receiver and the account, such as `pager main`. Without an account, only the receiver.
+    /// The receiver and the account, such as `pager main`. The account can be absent.
     pub fn about(&self) -> String {
         let account = self.group_labels.get("account");
         let account = account.map(|account| format!(" {account}"));

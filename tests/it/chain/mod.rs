@@ -3,8 +3,8 @@
 //! notifications.
 //!
 //! The chain runs sixty times as fast as shipped, so a minute lasts one second.
-//! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. Only the exporter
-//! cannot walk more often than every five seconds, which the rules see as a poll interval of five
+//! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. The exporter
+//! cannot walk more often than every five seconds. To the rules, this is a poll interval of five
 //! minutes.
 
 mod alertmanager;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::message::Message;
 
-/// The last status and group of each alert, for each receiver.
+/// The last status and the last Alertmanager group of each alert, for each receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     states: BTreeMap<(String, String), State>,
@@ -17,8 +17,8 @@ struct State {
 }
 
 impl Memory {
-    /// Records a message and returns its changes. Alertmanager sends the whole group when one of
-    /// its alerts changes.
+    /// Records a message and returns the alerts whose status has changed. When one alert of a group
+    /// changes, Alertmanager sends all alerts of the group.
     pub fn take(&mut self, message: &Message) -> Vec<String> {
         let mut news = Vec::new();
         for alert in &message.alerts {
@@ -35,7 +35,7 @@ impl Memory {
         news
     }
 
-    /// An alert of this message that was sent to the same receiver in another group before.
+    /// Finds an alert that the receiver of this message got earlier in another Alertmanager group.
     pub fn elsewhere(&self, message: &Message) -> Option<String> {
         message.alerts.iter().find_map(|alert| {
             let key = (message.receiver.clone(), alert.fingerprint.clone());

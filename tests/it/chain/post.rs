@@ -39,8 +39,8 @@ impl Post {
         assert_eq!(explained, status == "firing", "{self:?}");
     }
 
-    /// Fails unless the text ends with links of exactly these words, and contains no other markup
-    /// of Slack.
+    /// Checks that the last line of the text has links with exactly these words. The text must
+    /// contain no other markup of Slack.
     pub fn links(&self, words: &[&str]) {
         let last = self.text.trim_end().lines().last().unwrap();
         let links: Vec<_> = last.split("> ").collect();

@@ -17,8 +17,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts all programs, `speed` times as fast as shipped. Prometheus uses `folder`, which may
-    /// contain blocks of old data.
+    /// Starts all programs, with the shipped durations divided by `speed`. Prometheus uses
+    /// `folder`, which may contain blocks of old data.
     pub async fn start(folder: tempfile::TempDir, exporter: Exporter, speed: u64) -> Self {
         let receiver = Receiver::start().await;
         let alertmanager = Alertmanager::notifying(receiver.address(), speed).await;
@@ -26,13 +26,13 @@ impl Stack {
         let prometheus = Prometheus::configured(
             folder,
             &configuration(alertmanager.address(), speed),
-            // Without repeated notifications of Prometheus, Alertmanager treats a firing alert as
-            // resolved.
+            // Prometheus must repeat a firing alert within this time. If it did not, Alertmanager
+            // would resolve the alert.
             &["--rules.alert.resend-delay=1s"],
         )
         .await;
-        // After its start, Prometheus needs five seconds to find its targets. At this speed the
-        // rules would report missing targets, so they are added later.
+        // After its start, Prometheus needs five seconds to find its targets. The rules would
+        // report missing targets in this time, so the test adds the rules later.
         prometheus.until_is("up", 1.0).await;
         let rules = prometheus.folder().join("rules");
         fs::create_dir(&rules).expect("it can be made");
@@ -59,14 +59,14 @@ impl Stack {
     }
 }
 
-/// Replaces the target file that Prometheus reads, as a discovery tool does.
+/// Replaces the target file by a rename, as a discovery tool does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");
     fs::rename(new, file).expect("it can be put in place");
 }
 
-/// The shipped example with other addresses, `speed` times as fast.
+/// The shipped example with other addresses and with its durations divided by `speed`.
 fn configuration(alertmanager: &str, speed: u64) -> String {
     let mut text = scaled(&read(PROMETHEUS), speed);
     for (from, to) in [

@@ -1,5 +1,5 @@
-//! Events of phones, the vendor and the exporter, and the notifications that each receiver gets
-//! once.
+//! Simulates events of phones, of the vendor and of the exporter. The right receiver must get each
+//! notification once.
 
 use std::fs;
 
@@ -60,7 +60,7 @@ impl Story {
         .await;
         let exporter = Exporter::start(&configuration).await;
         let stack = Stack::start(folder, exporter, SPEED).await;
-        // Prometheus must have recorded three fleets and one group for some simulated minutes.
+        // Waits until Prometheus has recorded three fleets and one group for some minutes.
         let seen =
             "count(count_over_time(job_account_scope:vobiz_endpoint_registered:sum[1m]) > 6)";
         stack.prometheus.until_is(seen, 4.0).await;
@@ -81,8 +81,8 @@ impl Story {
             "another-token".clone_into(&mut account.token);
         });
         self.stack.prometheus.until_is(refusals, 1.0).await;
-        // The exporter reads the new file at once and uses the token. Without that, three intervals
-        // without a successful walk would be reported before the second refusal.
+        // The exporter reads a new token file at once and walks again. A later walk would be too
+        // late, because an alert fires after three intervals without a successful walk.
         fs::write(&self.token, "mistyped-token").unwrap();
         self.expected
             .scene(
@@ -122,7 +122,7 @@ impl Story {
         self.stack
             .replace(Exporter::start(&self.configuration).await)
             .await;
-        // The new exporter must run long enough that the rules would report a loss or a duplicate.
+        // The test gives the rules enough time to lose an alert, or to notify an alert again.
         self.stack
             .prometheus
             .until_is(
@@ -158,7 +158,7 @@ impl Story {
     }
 
     async fn a_third_of_the_fleet_is_lost(&mut self) {
-        // With Reception 2, these are eight of the 24 endpoints.
+        // These seven phones and `Reception 2` are eight of the 24 endpoints.
         let phones: Vec<_> = (12..=18).map(|number| format!("Phone {number}")).collect();
         let third = |alias: &str| alias == "Reception 2" || phones.iter().any(|one| one == alias);
         register(&self.vendor, "main", false, third);
@@ -184,7 +184,7 @@ impl Story {
     }
 
     async fn the_vendor_goes_away_and_comes_back(&mut self) {
-        // Earlier refusals must be out of the range of the rule, or it would count them.
+        // The rule counts the refusals of a time range. The test waits until none is in this range.
         let refusals = "max(increase(vobiz_walk_failures_total{reason=\"auth\"}[60s]))";
         self.stack.prometheus.until_is(refusals, 0.0).await;
         let address = self.vendor.address();

@@ -21,7 +21,7 @@ pub struct Board {
     pub json: Value,
 }
 
-/// A panel with content, not a row.
+/// A panel that shows data, and not a row, which only groups panels.
 #[derive(Debug, Clone)]
 pub struct Panel {
     /// The dashboard and the title of the panel.
@@ -88,7 +88,7 @@ impl Board {
         Duration::from_millis(milliseconds(from.unwrap()))
     }
 
-    /// All panels in the order of the page.
+    /// All panels in the order of the dashboard.
     pub fn panels(&self) -> Vec<Panel> {
         let panels = list(&self.json["panels"]).iter();
         let panels = panels.filter(|panel| panel["type"] != "row");
@@ -132,7 +132,7 @@ impl Board {
     }
 }
 
-/// Extracts `x` from `label_values(x, label)` or `query_result(x)`.
+/// Converts the query of a variable to PromQL: `query_result(x)` to `x`, `label_values` to a count.
 fn read_from(query: &str) -> String {
     let inner = query
         .strip_prefix("query_result(")

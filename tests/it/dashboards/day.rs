@@ -1,4 +1,4 @@
-//! A simulated day of three accounts, and an hour of the week before.
+//! A simulated day of three accounts, and 80 minutes of the week before.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use vobiz_simulator::{
 use super::{local::zone, past::Past};
 use crate::harness::{accounts_config, auth_id, lively};
 
-/// The accounts, the number of their endpoints, and the form of their rows. The first form has all
+/// Each account, the number of its endpoints, and the form of its rows. The first form has all
 /// fields. The second has no expiry, so details are retrieved. The third has times without a zone.
 pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
     ("main", 430, Shape::Documented),
@@ -25,14 +25,14 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 ];
 /// The time between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
-/// The simulated range of last week, before and after the present hour. The tests take minutes.
+/// How long before and after this time last week is simulated. The tests need the time after it.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
 /// The aliases of the endpoints of `main` with planned events.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
 pub const BARE: &str = "BLR-0011";
 pub const LATE: &str = "BLR-0021";
-/// This many minutes ago a registration expired, but the API still shows it as registered.
+/// This many minutes before the end, the registration of `OVERDUE` expires but stays in the list.
 pub const OVERDUE_SINCE: usize = 200;
 /// The user agent of the phones that are all lost at the same time.
 pub const AGENT: &str = "Cisco-CP8851-3PCC/12.0.1";
@@ -51,7 +51,7 @@ pub type Counts = BTreeMap<&'static str, Vec<(f64, f64)>>;
 
 /// The recorded facts about the simulated day.
 pub struct Day {
-    /// The end of the day. Events are planned by the number of minutes before it.
+    /// The end of the day. Events are planned by the number of minutes before this end.
     pub end: Timestamp,
     token: PathBuf,
     fault: Option<FaultId>,
@@ -133,7 +133,7 @@ impl Day {
                 let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
                 vendor.plan(throttled.for_account(main()));
             }
-            // The second page repeats the first page, so the walk reads the list again by counting.
+            // The second page repeats the first page, so the walk finds no overlap and reads again.
             270 => {
                 let ignored = Fault::page(PageFault::IgnoreOffset).times(2);
                 vendor.plan(ignored.for_account(main()));
@@ -164,7 +164,7 @@ impl Day {
                 let other = account.applications[3].id.clone();
                 assert!(account.edit(&id, |one| one.application = Some(other)));
             }),
-            // The registration lasts until the test ends it.
+            // This registration lasts until `Stage::lose_one_more` ends it.
             110 => edit(vendor, LATE, |one| {
                 one.registration = Some(Registration::until(now + SignedDuration::from_hours(9)));
             }),
@@ -188,8 +188,8 @@ impl Day {
         }
     }
 
-    /// Renews the registration of the endpoint `LOST`. For most of the day, it is alternately
-    /// registered and unregistered.
+    /// Renews the registration of the endpoint `LOST`. For most of the day, the endpoint alternates
+    /// between registered and unregistered.
     fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
         if left < 160 || !left.is_multiple_of(40) {
             return;
@@ -203,12 +203,12 @@ impl Day {
     }
 }
 
-/// Unregisters every phone of one kind and ends their simulated events.
+/// Unregisters every phone with the user agent `AGENT` and ends the simulated events of each phone.
 fn all_of_one_kind_are_lost(world: &mut World) {
     let now = world.now();
     let account = world.account_mut(&auth_id("main")).unwrap();
-    // Phones that are unregistered now are included, or their events would register them again.
-    // Phones that a test has registered with another user agent are excluded.
+    // Phones that are unregistered now are included, because their simulated events would register
+    // them again. Phones that a test has registered with another user agent are excluded.
     let is_one = |one: &&Endpoint| {
         let registration = one.registration.as_ref();
         one.device() == AGENT && registration.is_none_or(|device| device.user_agent == AGENT)
@@ -220,8 +220,8 @@ fn all_of_one_kind_are_lost(world: &mut World) {
     }
 }
 
-/// Minutes from `now` to the end, rounded. A response in flight can delay the clock by less than a
-/// second, and rounding makes sure that no minute is skipped.
+/// Minutes from `now` to the end, rounded. A response in flight can make `now` late by less than a
+/// second. Because of the rounding, a late `now` skips no minute.
 fn minutes_left(end: Timestamp, now: Timestamp) -> usize {
     let left = end.as_millisecond() - now.as_millisecond();
     usize::try_from((left + 30_000).div_euclid(60_000)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Simulates how Grafana changes a query before it sends it to Prometheus.
+//! Simulates the changes that Grafana makes to a query before Prometheus receives the query.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl View {
     }
 
     /// Start, end and step of a range query that ends at `now`, in Unix seconds. Grafana would
-    /// round the end down to a multiple of the step. Here this would exclude the running exporters.
+    /// round the end down. Samples of the running exporters are newer than a rounded end.
     pub fn steps(&self, query: &Query, now: i64) -> (i64, i64, i64) {
         let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap();
         (
@@ -45,7 +45,7 @@ impl View {
         )
     }
 
-    /// The expression with the value of each variable. Fails if a variable remains.
+    /// The expression in which each variable is replaced by its value. Fails if a variable remains.
     pub fn fill(&self, query: &Query) -> String {
         let interval = self.interval(query);
         let rate = (interval + self.scrape).max(4 * self.scrape);

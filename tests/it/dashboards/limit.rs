@@ -1,5 +1,5 @@
 //! Every query is fast with ten thousand endpoints. This command prints the time of each query:
-//! `cargo test --test it dashboards::limit -- --nocapture`.
+//! `cargo test --test it dashboards::limit -- --ignored --nocapture`.
 
 use std::{fmt::Write as _, fs, time::Duration};
 
@@ -20,14 +20,14 @@ use crate::harness::{Exporter, Prometheus, accounts_config, lively, until};
 
 const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
 /// The shipped interval between two walks, and the interval between two scrapes of the history. The
-/// shipped scrape interval is half as long, but the values would not change more often.
+/// shipped scrape interval is half as long, but samples change only after a walk.
 const STEP: Duration = Duration::from_secs(60);
-/// The scrape interval of the shipped data source. It gives more points than `STEP`.
+/// The scrape interval of the shipped data source. With `STEP`, Grafana would get fewer points.
 const SCRAPE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(2);
 /// The number of rows in the printed table.
 const SLOWEST: usize = 12;
-/// A garbage collection of Prometheus can delay a query, so each is tried several times.
+/// A garbage collection of Prometheus can delay a query, so each query is sent several times.
 const TRIES: usize = 5;
 
 fn settled(start: Timestamp) -> World {
@@ -46,7 +46,7 @@ fn configuration(vendor: &Vendor) -> String {
 }
 
 /// Removes all targets and rules, so that Prometheus only works on the queries of the test. Waits
-/// until it has finished.
+/// until Prometheus has removed them.
 async fn rests(prometheus: &Prometheus) {
     let file = prometheus.folder().join("prometheus.yml");
     fs::write(file, "global: {}\n").unwrap();
@@ -60,8 +60,8 @@ async fn rests(prometheus: &Prometheus) {
     .await;
 }
 
-/// The shortest time of several tries, or of one try if the query is very fast. On a busy machine,
-/// the processor time counts if it is shorter.
+/// The shortest time of several tries. A very fast query is tried once. The time of a try is its
+/// duration or, if shorter, the processor time of Prometheus.
 async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestamp) -> Duration {
     let expression = view.fill(query);
     let mut best = Duration::MAX;
@@ -82,7 +82,7 @@ async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestam
     best
 }
 
-/// The time of every query of every panel, the slowest first.
+/// The time of every query of all dashboards, the slowest first.
 async fn all_taken(
     boards: &[Board],
     prometheus: &Prometheus,

@@ -1,5 +1,5 @@
-//! The local time of the simulated accounts. It does not depend on the time of the machine, because
-//! far fewer agents work at night or at a weekend.
+//! The local time of the simulated accounts. At night and at weekends, far fewer agents work. So
+//! the simulated day ends at a fixed local time, whenever the test runs.
 
 use std::env;
 

@@ -37,8 +37,8 @@ impl<'a> Look<'a> {
         self.view.fill(&self.board.panel(title).query(letter))
     }
 
-    /// The values of a query now, by account and alias, user agent or group. Fails if an endpoint
-    /// or a name occurs twice.
+    /// The present values of a query. A key has the account, and the alias, user agent or group.
+    /// Fails if an endpoint or a key occurs twice.
     pub async fn shown(&self, title: &str, letter: &str) -> BTreeMap<String, f64> {
         let samples = self.prometheus.query(&self.expression(title, letter)).await;
         by_name(title, &samples)
@@ -87,8 +87,8 @@ fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
     shown
 }
 
-/// Checks the panels. One endpoint has been lost since `begin`; the other endpoints change as
-/// simulated.
+/// Checks the panels about the present. The endpoint `LATE` has been lost since `begin`. The other
+/// endpoints change as simulated.
 pub async fn the_present_is_shown_as_it_is(look: &Look<'_>, stage: &Stage, begin: Timestamp) {
     let fresh = ACCOUNTS.map(|(name, ..)| (name.to_owned(), 4.0));
     assert_eq!(
@@ -96,7 +96,7 @@ pub async fn the_present_is_shown_as_it_is(look: &Look<'_>, stage: &Stage, begin
         BTreeMap::from(fresh)
     );
     // Two replicas export each endpoint, but the panel must count it once. Registrations change
-    // every few seconds, so the test repeats the query until both numbers agree.
+    // every few seconds, so the test waits until the panel and the simulator agree.
     until("everybody who is registered counts once", || async {
         let there = registered(stage);
         let shown = look.shown("Registered now", "A").await;

@@ -37,9 +37,8 @@ async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     prometheus.range(&expression, range).await.len()
 }
 
-/// Checks that every query returns series, except the queries in `EMPTY` and, without rules, those
-/// that need rules.
-/// none.
+/// Checks that every query returns series, except the queries in `EMPTY`. Without rules, the
+/// queries about alerts must also return nothing.
 async fn every_query_answers(
     boards: &[Board],
     prometheus: &Prometheus,
@@ -75,7 +74,8 @@ async fn every_query_answers(
     assert!(asked > 100, "{asked}");
 }
 
-/// Waits until all accounts are in this state and the panels show no numbers.
+/// Waits until the dashboard shows this state for all accounts. Then its panels must show no
+/// numbers.
 async fn nothing_is_known(look: &Look<'_>, state: f64) {
     let expression = look.expression("State of the data", "A");
     look.prometheus

@@ -19,14 +19,14 @@ pub async fn the_day_is_shown_as_it_was(
 }
 
 /// Compares the number of registered endpoints at each step of the day, and at the known steps of
-/// last week. The expected number is what the vendor returned during the published walk.
+/// last week. The vendor recorded the expected number during the published walk.
 async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     let step = i64::try_from(STEP.as_secs()).unwrap();
     let end = day.end.as_second();
     let counts = day.counts.lock().unwrap().clone();
     let all_day = (end - 24 * 3600 + step, end, step);
     let exact = compared(fleet, &counts, "A", all_day, 0).await;
-    // A walk takes one or two seconds, so registrations rarely change during a walk.
+    // A walk takes one or two seconds, so few walks see a change and most points are exact.
     assert!(exact > 24 * 30 * 9 / 10, "{exact}");
     let [before, after] = [LAST_WEEK.0, LAST_WEEK.1].map(|span| span.as_secs().cast_signed());
     let hour = (end - before + step, end + after - step, step);
@@ -119,8 +119,8 @@ impl Walks {
     }
 }
 
-/// The first walk after the loss saw it, two hours ago. With rules, the time of the loss survives a
-/// restart of the exporter.
+/// The panel shows the time of the first walk after the loss. With rules, this time of the loss
+/// survives a restart of the exporter.
 async fn the_lost_one_has_its_moment(endpoint: &Look<'_>, day: &Day, rules: bool) {
     let mut all = vec![endpoint.shown_at("Lost since", "A", day.end).await];
     if rules {

@@ -1,4 +1,4 @@
-//! The programs of the tests about queries.
+//! The programs that the tests of dashboard queries need.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
@@ -24,8 +24,8 @@ pub struct Stage {
     pub plain: Prometheus,
 }
 
-/// Starts a Prometheus with the blocks in `folder`. It scrapes the replicas under the names in
-/// these blocks.
+/// Starts a Prometheus with the blocks in `folder`. It scrapes the replicas with the `instance`
+/// labels of these blocks.
 pub async fn prometheus(
     folder: tempfile::TempDir,
     replicas: &[Exporter; 2],
@@ -104,8 +104,8 @@ impl Stage {
         stage
     }
 
-    /// Ends the registration of another endpoint. Returns the id of the endpoint lost during the
-    /// day, and the present time.
+    /// Ends the registration of the endpoint `LATE`. Returns the id of `LOST`, which was lost
+    /// during the day, and the present time.
     pub fn lose_one_more(&self) -> (String, Timestamp) {
         let now = Timestamp::now();
         edit(&self.vendor, LATE, |one| one.set_registered(false, now));

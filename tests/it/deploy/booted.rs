@@ -1,4 +1,4 @@
-//! The unit in a container that is booted with a real systemd: `make test-container`, as root.
+//! Runs the unit in a container with a real systemd: `make test-container`, as root.
 
 use std::fs;
 
@@ -19,8 +19,8 @@ async fn under_a_real_systemd_the_unit_is_ready_watched_sandboxed_and_stopped() 
     fs::write(system.path("etc/default/vobiz-exporter"), settings).unwrap();
     system.configure("");
     system.does("systemctl daemon-reload").await;
-    // This command returns when the service has reported that it is ready. The vendor is not
-    // running.
+    // This command returns when the service has reported that it is ready. The service must be
+    // ready although the vendor does not run.
     system.does("systemctl start vobiz-exporter").await;
     system
         .until_it_shows("StatusText", "1 account: 0 up, 1 failed their last walk")

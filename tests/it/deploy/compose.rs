@@ -1,4 +1,4 @@
-//! The Compose file: it matches the schema, and its commands work when they are run here.
+//! The Compose file matches its schema, and its commands work outside of containers.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::harness::{Program, Scrape, get, label, tool, until};
 
 const FILE: &str = "deploy/compose/compose.yaml";
 
-/// The services with the default of every `${NAME:-default}`, and with YAML aliases merged.
+/// The services of the file, in which every `${NAME:-default}` is replaced by its default.
 fn services() -> Yaml {
     let mut text = text(FILE);
     while let Some((before, rest)) = text.split_once("${") {
@@ -102,7 +102,7 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
             "grafana"
         ]
     );
-    // Compose builds images in parallel, and two builds cannot give their images the same name.
+    // Compose builds images in parallel, so only one service may build the image of this name.
     let is_built = |name: &&&str| !of(&services[**name], "build").is_badvalue();
     let built: Vec<_> = names.iter().filter(is_built).collect();
     assert_eq!(built, [&"exporter"]);

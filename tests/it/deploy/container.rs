@@ -1,4 +1,4 @@
-//! The image is built and run by real tools: `make test-container`, as root.
+//! Builds and runs the image with buildah and podman: `make test-container`, as root.
 
 use std::{
     fs,
@@ -59,8 +59,8 @@ async fn name_server() {
         let mut question = [0; 512];
         while let Ok((length, client)) = socket.recv_from(&mut question).await {
             let question = &question[..length];
-            // The question has the parts of the name, an empty part, and the record type. Type 1 is
-            // IPv4.
+            // The question has the labels of the name, an empty label, and the record type. Type 1
+            // is an IPv4 address.
             let end = question[12..].iter().position(|byte| *byte == 0).unwrap() + 13;
             let is_v4 = question[end + 1] == 1;
             let mut answer = [

@@ -1,5 +1,5 @@
-//! The manifests: built by kubectl, and validated with the schemas of Kubernetes and of the
-//! operator.
+//! The manifests: kubectl builds them, and the schemas of Kubernetes and of the Prometheus operator
+//! validate them.
 
 use std::{fs, process::Stdio};
 
@@ -38,7 +38,7 @@ pub fn of_kind<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     object
 }
 
-/// Validates all objects of Kubernetes itself. The validator ignores the kinds of the operator.
+/// Validates the objects of Kubernetes itself and ignores the objects of the Prometheus operator.
 pub async fn verdict(version: &str, yaml: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.yaml");
@@ -50,7 +50,7 @@ pub async fn verdict(version: &str, yaml: &str) -> Ended {
     .await
 }
 
-/// Validates the objects of the operator with its models.
+/// Validates the objects of the Prometheus operator with the models of its API.
 async fn models(objects: &[Value]) -> Ended {
     let mut node = Command::new(program("node"))
         .args([
@@ -152,7 +152,7 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
         &service["spec"]["selector"],
         &deployment["spec"]["selector"]["matchLabels"],
         &of_kind(&all, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-        // The monitor selects services, and the service has the same labels.
+        // The ServiceMonitor selects the Service, which has the same labels.
         &of_kind(&all, "ServiceMonitor")["spec"]["selector"]["matchLabels"],
     ] {
         assert_eq!(selector, labels);
@@ -190,7 +190,7 @@ async fn the_pod_has_only_the_privileges_that_it_needs() {
     let pod = &of_kind(&all, "Deployment")["spec"]["template"]["spec"];
     let of_pod = &pod["securityContext"];
     assert_eq!(of_pod["runAsNonRoot"], true);
-    // Kubernetes can verify a numeric user that is not root. The image must use the same number.
+    // Kubernetes can check only a numeric user for root. The image must use the same number.
     assert!(text("Dockerfile").contains("\nUSER 65532:65532\n"));
     for key in ["runAsUser", "runAsGroup", "fsGroup"] {
         assert_eq!(of_pod[key], 65_532, "{key}");

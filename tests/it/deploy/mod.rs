@@ -35,8 +35,8 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(shipped(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The path of a program: in `target/` if `make setup` has installed it, else in `PATH`. Fails if
-/// it is missing.
+/// The path of a program, which is in `target/` after `make setup`, or in `PATH`. Fails if the
+/// program is missing.
 pub fn program(name: &str) -> PathBuf {
     let ours = ["target/venv/bin", "target/tools/bin"].map(shipped);
     let path = env::var_os("PATH").unwrap_or_default();

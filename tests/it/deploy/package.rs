@@ -1,4 +1,4 @@
-//! The Debian package: built, installed, configured, upgraded, removed and purged.
+//! Builds, installs, configures, upgrades, removes and purges the Debian package.
 
 use std::{
     fs,
@@ -18,8 +18,8 @@ struct Installation {
     package: PathBuf,
 }
 
-/// Builds the package in this folder with the binary of the tests, because its speed does not
-/// matter here. `arguments` are further arguments of cargo-deb.
+/// Builds the package in this folder from the slow test binary, because speed does not matter here.
+/// `arguments` are further arguments of cargo-deb.
 pub async fn build(target: &Path, arguments: &[&str]) -> PathBuf {
     let binary = target.join("release/vobiz-exporter");
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
@@ -73,7 +73,7 @@ impl Installation {
         root.push(self.path(""));
         let output = Command::new(program("dpkg"))
             .arg(root)
-            // The root has no other packages, and the maintainer scripts run outside of it.
+            // The root has no dependencies. The maintainer scripts run outside of the root.
             .args([
                 "--force-depends",
                 "--force-script-chrootless",

@@ -14,11 +14,11 @@ use super::{
 use crate::harness::{Ended, until};
 
 pub const UNIT: &str = "vobiz-exporter.service";
-/// Without shared mounts, as on a host, systemd cannot pass credentials to services.
+/// Systemd needs shared mounts, as on a host, to pass credentials to services.
 const BOOT: &str = "mount --make-rshared / && exec /lib/systemd/systemd --unit=idle.target";
 
-/// A system that starts no services. It has the programs of its host, a simulated vendor as a
-/// service, and the vendor's token.
+/// A system that starts no service by itself. It has the programs of the host, a simulated vendor
+/// as a service, and the token of this vendor.
 pub struct System {
     // This field is dropped first, then the engine removes the remaining files.
     _container: Container,
@@ -83,7 +83,7 @@ impl System {
         system
     }
 
-    /// Writes the shipped configuration with the address of the vendor and with `more`.
+    /// Writes the shipped configuration, the address of the vendor, and the lines `more`.
     pub fn configure(&self, more: &str) {
         let shipped = text("deploy/systemd/exporter.yaml").replace("MA_XXXXXXXX", "MA_SIM00001");
         let vendor = "api: {base_url: \"http://127.0.0.1:10060/api/v1\"}\npoll: {interval: 5s}\n";

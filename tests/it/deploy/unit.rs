@@ -5,7 +5,7 @@ use crate::harness::Program;
 use super::{BINARY, run, shipped, text};
 
 const UNIT: &str = "deploy/systemd/vobiz-exporter.service";
-/// The maximum exposure in tenths: 1.5 of 10.
+/// The maximum exposure level that `systemd-analyze` may report, in tenths: 1.5 of 10.
 const THRESHOLD: &str = "--threshold=15";
 
 #[tokio::test]

@@ -24,11 +24,11 @@ pub enum Outcome {
 
 use Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected};
 
-/// A fault, which has a separate account.
+/// A test case, whose faults affect only one account.
 pub struct Case {
     pub name: String,
     pub outcome: Outcome,
-    /// Faults that are active at the same time. If the list is empty, the vendor stops instead.
+    /// The faults, which are active at the same time. Without faults, the case stops the vendor.
     pub faults: Vec<Fault>,
 }
 
@@ -164,7 +164,7 @@ fn transport() -> Vec<Case> {
     ]
 }
 
-/// Responses of status 200 without a list.
+/// Responses of status 200 without a valid list.
 fn confusing_responses() -> Vec<Case> {
     let body = |text: &str| [Fault::body(text)];
     let page = |fault| [Fault::page(fault)];

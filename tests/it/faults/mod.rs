@@ -1,5 +1,5 @@
-//! Every fault of the vendor: its metrics, the snapshot during the fault, and the recovery in the
-//! next successful walk.
+//! Tests every fault of the vendor: the metrics and the snapshot during the fault, and the recovery
+//! in the next successful walk.
 
 mod cases;
 mod rows;
@@ -30,12 +30,12 @@ const ENDPOINTS: usize = 12;
 const PAGES: u64 = 3;
 const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 3s, \
                         max_page_bytes: 64KiB, max_concurrent_requests: 200";
-/// So long that no data is withdrawn, even on a busy machine.
+/// This maximum age is so long that no data is withdrawn, even on a busy machine.
 const LONG_MAX_AGE: &str = "poll: {max_age: 60s}";
 /// The time limit for all cases together.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Starts another host that counts its connections. No connection is allowed.
+/// Starts a server that counts its connections. The exporter must never connect to this server.
 async fn other_host() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("loopback has a free port");
@@ -123,8 +123,8 @@ fn grown<'a>(
         .collect()
 }
 
-/// Whether no walk of the account runs now or starts within two seconds. A fault that starts during
-/// a walk might not affect it.
+/// Whether the last walk ended so recently that no walk runs now or starts soon. A fault that
+/// starts during a walk might not affect this walk.
 fn is_between_walks(account: &str, now: &Scrape) -> bool {
     let walked = now.last_success(account).expect("a good walk");
     let age = Clock::system().now().as_seconds() - walked;
@@ -291,7 +291,7 @@ async fn an_account_that_never_succeeded_has_a_reason_and_nothing_else() {
             at(format!("https://127.0.0.1:{port}/api/v1")),
             &["network"],
         ),
-        // If the name server does not respond, the connect time-out applies first.
+        // If the name server does not respond, the connect time-out ends the request.
         (
             "no-such-name",
             at("http://nonexistent.invalid/api/v1".to_owned()),

@@ -106,7 +106,7 @@ async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str
 }
 
 impl SlowReader {
-    /// Requests a page that is larger than the socket buffers of both sides.
+    /// Requests a response that is larger than the socket buffers, and reads its beginning.
     pub async fn ask(address: &str, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -121,7 +121,7 @@ impl SlowReader {
         Self { stream, begun }
     }
 
-    /// Reads the rest of the response.
+    /// Reads the response to its end.
     pub async fn finish(mut self) -> Answer {
         let rest = self.stream.read_to_end(&mut self.begun).await;
         rest.expect("it goes on");

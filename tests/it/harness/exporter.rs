@@ -12,7 +12,7 @@ use super::{Scrape, Written, signal, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vobiz-exporter");
 
-/// A running exporter. The process is killed when the value is dropped.
+/// A running exporter. Dropping this struct kills the process.
 pub struct Exporter {
     child: Child,
     _folder: tempfile::TempDir,
@@ -26,7 +26,7 @@ pub struct Finished {
     pub log: String,
 }
 
-/// Runs the program until it ends, with this configuration file. An empty text gives no file.
+/// Runs the program until it ends, with this configuration, or without a file if the text is empty.
 pub async fn run(configuration: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     command(&folder, configuration, arguments)

@@ -1,5 +1,5 @@
-//! The common parts of all tests: the simulated vendor in the test process, the exporter as its
-//! program, and the samples that Prometheus would receive.
+//! The common parts of all tests: the simulated vendor in the test process, the exporter as a
+//! process, and the samples that Prometheus would receive.
 
 mod ask;
 mod exporter;
@@ -26,7 +26,7 @@ use vobiz_simulator::{AccountPlan, Options, START, TEST_ACCOUNT, Vendor, World};
 /// The time limit for most waits of a test.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Calls `ask` repeatedly until it returns a value. After the time limit it panics with `what`.
+/// Calls `ask` repeatedly until it returns a value. Panics with `what` after the time limit.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
     until_within(TIMEOUT, what, ask).await
 }
@@ -50,8 +50,8 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(
         .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
-/// A configuration with one account, `main`, on this vendor, polled at the shortest interval.
-/// `more` has further lines at the top level of the file.
+/// A configuration with one account of this vendor, `main`, and the shortest poll interval. `more`
+/// has further lines at the top level of the file.
 pub fn configuration(vendor: &Vendor, more: &str) -> String {
     let (base_url, auth_id, token) = (vendor.base_url(), TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
     format!(
@@ -98,7 +98,7 @@ pub async fn once(configuration: &str) -> Scrape {
     Scrape::read(&String::from_utf8(output.stdout).expect("an exposition is UTF-8"))
 }
 
-/// A configuration with these accounts of [`plan`], polled at the shortest interval. `api` has
+/// A configuration with these accounts of [`plan`] and the shortest poll interval. `api` has
 /// further keys of the section `api`, and each account can have further keys.
 pub fn accounts_config<'a>(
     vendor: &Vendor,

@@ -20,7 +20,7 @@ pub struct Program {
     folder: tempfile::TempDir,
 }
 
-/// A running program. The process is killed when the value is dropped.
+/// A running program. Dropping this struct kills the process.
 pub struct Process {
     child: Child,
     out: Written,
@@ -49,7 +49,7 @@ impl Program {
         Self::configured("", arguments)
     }
 
-    /// Creates a program with this configuration file. An empty text gives no file.
+    /// Creates a program with this configuration file, or without a file if the text is empty.
     pub fn configured(configuration: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let command = command(&folder, configuration, arguments);
@@ -176,7 +176,7 @@ impl Written {
         self.text.lock().unwrap().clone()
     }
 
-    /// The complete output, when the writer has closed the stream.
+    /// Waits until the writer closes the stream, and returns the complete output.
     pub async fn whole(self) -> String {
         self.reader.await.expect("the reader does not fail");
         std::mem::take(&mut self.text.lock().unwrap())

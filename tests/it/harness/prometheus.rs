@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 
 use super::{Generation, Written, get, signal, until};
 
-/// A Prometheus that scrapes each second. The process is killed when the value is dropped.
+/// A running Prometheus. Dropping this struct kills the process.
 pub struct Prometheus {
     process: Child,
     folder: tempfile::TempDir,
@@ -34,7 +34,7 @@ impl Prometheus {
     }
 
     /// Starts a Prometheus 2 with this configuration and further arguments. `folder` already has
-    /// its other files, such as rules, and may have blocks of old data in `data`.
+    /// the other files, such as rules, and may have blocks of old data in `data`.
     pub async fn configured(
         folder: tempfile::TempDir,
         configuration: &str,
@@ -90,12 +90,12 @@ impl Prometheus {
         signal(self.process.id().expect("it runs"), "HUP").await;
     }
 
-    /// The processor time that the process has used, to a hundredth of a second.
+    /// The processor time that Prometheus has used, to a hundredth of a second.
     pub fn processor_time(&self) -> Duration {
         let id = self.process.id().expect("it runs");
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-        // The process name may contain any character. After it, the fields are counted from the
-        // third.
+        // The process name may contain any character, so the text is split after it. The next field
+        // is the third field of the file.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();

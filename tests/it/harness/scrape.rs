@@ -11,7 +11,7 @@ pub struct Scrape {
 }
 
 impl Scrape {
-    /// Parses text format 0.0.4. Panics if a line is invalid or a series occurs twice.
+    /// Parses the Prometheus text format. Panics if a line is invalid or a series occurs twice.
     pub fn read(text: &str) -> Self {
         let mut samples = BTreeMap::new();
         for line in text
@@ -39,7 +39,7 @@ impl Scrape {
         })
     }
 
-    /// The only sample of a family whose labels contain all of `labels`, each as `name="value"`.
+    /// The value of the only sample of a family with all of `labels`, each as `name="value"`.
     pub fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let mut found = self
             .family(name)
@@ -105,7 +105,7 @@ impl Scrape {
             .collect()
     }
 
-    /// The samples that have an account, grouped by account. The text is not kept.
+    /// The samples that have an account, grouped by account. These groups have an empty `text`.
     pub fn by_account(self) -> BTreeMap<String, Self> {
         let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
         for (series, value) in self.samples {
@@ -129,7 +129,7 @@ impl Scrape {
             .filter(move |(labels, _)| labels.contains(&account))
     }
 
-    /// The only sample of a family for an account.
+    /// The value of the only sample of a family for an account.
     pub fn only(&self, name: &str, account: &str) -> Option<f64> {
         self.value(name, &[&format!("account=\"{account}\"")])
     }

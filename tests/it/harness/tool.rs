@@ -11,8 +11,8 @@ use tokio::{io::AsyncWriteExt, process::Command};
 use super::Ended;
 
 /// The path of a program of Debian's package `prometheus`. The environment variable `variable` can
-/// give a path or another name. A name is searched in `PATH`. If the program is missing, the test
-/// fails, because nothing would be validated.
+/// give a path or another name. The function looks for a name in `PATH`. The test fails if the
+/// program is missing, so that no validation is skipped.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
     let named = PathBuf::from(env::var_os(variable).unwrap_or_else(|| name.into()));
     if named.components().count() > 1 {
@@ -40,7 +40,7 @@ impl Generation {
     /// Both major versions.
     pub const ALL: [Self; 2] = [Self::Two, Self::Three];
 
-    /// The path of the server.
+    /// The path of the Prometheus server.
     pub fn server(self) -> PathBuf {
         match self {
             Self::Two => tool("PROMETHEUS", "prometheus"),

@@ -42,7 +42,7 @@ async fn probes_above_their_share_are_throttled_and_walks_go_on() {
     let begun = Instant::now();
     let mut throttled = 0;
     let mut rounds = 0;
-    // The test sends more probes than their share until two walks have ended.
+    // The test sends more probes than the rate limit of probes allows, until two walks have ended.
     while walks(&exporter.scrape().await) < before + 2.0 {
         let ids: Vec<_> = (0..50).map(|number| format!("9{rounds}{number}")).collect();
         let asked = Instant::now();
@@ -57,7 +57,7 @@ async fn probes_above_their_share_are_throttled_and_walks_go_on() {
             of.count()
         };
         let (asked, refused) = (count("not_found"), count("throttled"));
-        // A request that starts shortly before the deadline can miss it.
+        // A request that starts shortly before the deadline of its probe can end too late.
         let late = count("timeout");
         assert!(asked > 0 && late <= 1, "{asked} {refused} {late}");
         assert_eq!(asked + refused + late, answers.len());
@@ -79,7 +79,7 @@ async fn probes_above_their_share_are_throttled_and_walks_go_on() {
     assert!(all <= 4.0 * vendor_seconds(&vendor) + 1.0, "{all} requests");
 }
 
-/// The time between the first request and the last request, in seconds.
+/// The seconds between the first request and the last request to the vendor.
 fn vendor_seconds(vendor: &vobiz_simulator::Vendor) -> f64 {
     let records = vendor.requests();
     let (first, last) = (records.first().unwrap(), records.last().unwrap());

@@ -1,4 +1,4 @@
-//! Every fault of the API during a probe gives one reason before the deadline, and shows no secret.
+//! Each API fault gives a probe one failure reason before the deadline, and shows no secret.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use crate::harness::{Exporter, accounts_config, auth_id, get, listed, until, ven
 /// A part of every response of the API. No sample may contain it.
 const MARK: &str = "XYZZY";
 
-/// The name of the account, the fault, the reason and the status.
+/// The name of the account, the fault, the expected reason and the expected HTTP status.
 type Case = (&'static str, Fault, &'static str, Option<f64>);
 
 fn cases(other_host: &str) -> Vec<Case> {
@@ -114,7 +114,7 @@ fn cases(other_host: &str) -> Vec<Case> {
     ]
 }
 
-/// Starts another host that counts its connections.
+/// Starts a server that counts its connections. The exporter must never connect to this server.
 async fn listen_as_other_host() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -164,7 +164,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         );
         assert_eq!(registered(&scrape), None, "{name}");
         assert!(!scrape.text.contains(MARK), "{name}: {}", scrape.text);
-        // A debug probe sends a new request. If the API hangs, it would take until the deadline.
+        // A debug probe sends a new request. If the API hangs, the test skips this slow request.
         let text_of_debug = if status.is_some() {
             let words = format!("{}&debug=true", path(name, id));
             get(exporter.address(), &words).await.text()

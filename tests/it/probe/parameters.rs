@@ -1,4 +1,4 @@
-//! Hostile and wrong parameters.
+//! Hostile and wrong parameters of probes.
 
 use vobiz_simulator::TEST_ACCOUNT;
 

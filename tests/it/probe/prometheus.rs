@@ -102,7 +102,7 @@ async fn prometheus_probes_thirty_phones_by_relabelling() {
             13.0,
         )
         .await;
-    // The join of the document. It also works because Prometheus renames no label.
+    // This is the join of the document. The empty label shows that Prometheus renames no label.
     prometheus
         .until_is(
             "count(vobiz_probe_endpoint_registered * on (job, account, endpoint_id) group_left (alias) \

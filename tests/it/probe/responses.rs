@@ -256,7 +256,7 @@ async fn a_probe_that_hangs_does_not_delay_the_shutdown() {
     assert!(hanging.await.unwrap().is_empty());
 }
 
-/// All bytes until the connection ends.
+/// Sends a request and returns all bytes until the connection ends.
 async fn read_all(address: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (name, value) = headers[0];

@@ -61,8 +61,8 @@ fn alerts_that_routes_and_inhibitions_name_are_alerts() {
         found += 1;
     }
     assert!(found > 10, "{found}");
-    // Operators want a page for each of these endpoints, so alerts about a fleet or a group do not
-    // suppress it.
+    // Operators need a notification for each endpoint with `watch: page`. So alerts about a fleet
+    // or a group must not suppress it.
     for rule in text.split("  - source_matchers:").skip(1) {
         let (source, target) = rule.split_once("target_matchers:").unwrap();
         if source.contains("Dropped") && target.contains("endpoint") {

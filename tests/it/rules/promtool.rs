@@ -34,8 +34,8 @@ async fn every_case_holds_on_prometheus_2() {
     hold(Generation::Two, &folder, &files(CASES, ".yml")).await;
 }
 
-/// In Prometheus 3, a range excludes a sample that is exactly as old as the range. The cases also
-/// get the labels of the operator, because a further run of all cases would take long.
+/// In Prometheus 3, a range excludes a sample that is exactly as old as the range. This run also
+/// adds the labels of the Prometheus operator, because a separate run would take long.
 #[tokio::test]
 async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
     let folder = tempfile::tempdir().unwrap();

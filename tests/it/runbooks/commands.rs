@@ -10,7 +10,7 @@ use super::{
     stage::Stage,
 };
 
-/// Each command by a unique part of its text, with the account and a pattern of the expected
+/// For each command: a unique part of its text, the account, and a regular expression for its
 /// output.
 const SHOWN: [(&str, &str, &str); 14] = [
     (

@@ -58,7 +58,7 @@ pub fn commands_of(page: &str) -> Vec<Command> {
     found.into_iter().map(command).collect()
 }
 
-/// At least two spaces separate a comment from its command.
+/// Removes the comment of a line. At least two spaces separate a comment from its command.
 fn without_remark(line: &str) -> &str {
     let end = line.find("  #").unwrap_or(line.len());
     line[..end].trim()

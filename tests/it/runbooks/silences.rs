@@ -70,7 +70,7 @@ const QUIET: [(&str, &[&str]); 8] = [
 
 struct Operator {
     alertmanager: Alertmanager,
-    /// The shell function at the beginning of the file.
+    /// The shell function `amtool`, which the maintenance file defines.
     prelude: String,
 }
 
@@ -78,7 +78,7 @@ impl Operator {
     async fn run(&self, text: &str) -> Ended {
         let here = format!("http://{}", self.alertmanager.address());
         let prelude = self.prelude.replace("http://localhost:9093", &here);
-        // Alertmanager accepts no silence in the past, so the holiday starts now.
+        // Alertmanager accepts no silence in the past, so the test replaces the dates.
         let text = text.replace("account=ACCOUNT", "account=main");
         let dates = Regex::new(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z").unwrap();
         let mut hours = [0, 24].into_iter();
@@ -172,7 +172,7 @@ async fn each_runbook_silence_matches_its_alerts_and_can_be_ended() {
     }
     assert_eq!(used.len(), QUIET.len(), "{used:?}");
 
-    // The last block of the file lists and ends silences. Here a group has two silences.
+    // The last block of the file lists and ends silences. First a group gets two silences.
     let group = all
         .iter()
         .find(|one| one.text.contains("group=pune"))

@@ -33,7 +33,7 @@ const EXITED: &str = "Jan 26 02:00:00 pbx systemd[1]: vobiz-exporter.service: Ma
 
 impl Stage {
     /// Starts the environment. The account `main` is up, but has an unreadable row and an alias
-    /// that is too long. The token of `branch` is refused. One of two targets is down.
+    /// that is too long. The vendor refuses the token of `branch`. One of two targets is down.
     pub async fn set() -> Self {
         let mut world = World::new(START, 7);
         world.settle(plan("main", 20));
@@ -62,7 +62,7 @@ impl Stage {
             walked.then_some(())
         })
         .await;
-        // No program listens on this port.
+        // No program listens on port 1, so this target is down.
         let targets = format!("\"{address}\", \"127.0.0.1:1\"");
         let scraping = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n  \
@@ -81,8 +81,8 @@ impl Stage {
         stage
     }
 
-    /// Installs the exporter under its name, and a `journalctl`. The real `journalctl` checks the
-    /// options, and the output is the log of the exporter.
+    /// Puts the exporter, `amtool`, `promtool` and a `journalctl` script into a folder. The script
+    /// uses the real `journalctl` to check the options, and prints the log of the exporter.
     fn put_programs(&self) {
         let bin = self.path("bin");
         fs::create_dir(&bin).unwrap();
@@ -125,7 +125,7 @@ impl Stage {
             ("/run/secrets/vobiz-token", &file("token")),
             ("/etc/vobiz-exporter/token", &file("token")),
             ("/etc/vobiz-exporter.yaml", &file("exporter.yaml")),
-            // `--config.check` is added to any command that has this placeholder.
+            // A command with this placeholder also gets `--config.check`, so that it ends.
             (
                 "--config.file=...",
                 &format!("--config.file={} --config.check", file("exporter.yaml")),
@@ -153,7 +153,7 @@ impl Stage {
         judge(Path::new("bash"), &["-c", &text], "").await
     }
 
-    /// Removes the token file until the exporter has logged it, then restores it.
+    /// Removes the token file, waits for the warning of the exporter, and restores the file.
     pub async fn refuse_the_token_for_a_short_time(&self) {
         let (file, away) = (self.path("token"), self.path("away"));
         fs::rename(&file, &away).unwrap();

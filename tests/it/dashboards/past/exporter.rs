@@ -21,7 +21,7 @@ use vobiz_exporter::{
     walk::{Poller, PollerDeps, Source},
 };
 
-/// One replica. Its tasks end when it is dropped.
+/// One replica of the exporter. Its tasks end when this struct is dropped.
 pub struct Exporter {
     pub name: &'static str,
     exposition: Arc<Exposition>,
@@ -70,14 +70,14 @@ impl Exporter {
     }
 }
 
-/// The real client, which stops the paused clock while a response is in flight. Otherwise the clock
-/// would advance to the time-out of the request. A simulated latency is added to the clock instead.
+/// The real client. While a response is in flight, the paused clock would jump to the time-out of
+/// the request. So this client stops the clock, and advances it by a simulated latency.
 #[derive(Debug)]
 struct PausedClient(Client);
 
 async fn without_time<T>(answer: impl Future<Output = T>) -> T {
     let (answered, wait) = mpsc::channel::<()>();
-    // A paused clock does not advance while a blocking thread runs.
+    // Tokio does not advance a paused clock while a blocking task runs.
     let thread = spawn_blocking(move || wait.recv().is_err());
     let latency = Duration::from_millis(fastrand::u64(30..120) * fastrand::u64(1..5));
     let (answer, ()) = tokio::join!(answer, advance(latency));

@@ -1,9 +1,9 @@
 //! Creates past samples, as Prometheus would have stored them.
 //!
 //! The pollers, the client and the exposition of the exporter run against the simulated vendor with
-//! a paused clock. So a day takes a minute or two. `promtool` converts the scraped samples to
-//! blocks. Unlike a scrape, such blocks cannot mark the end of a series. Therefore, Prometheus must
-//! use a sample only until the next scrape: see [`good_for`].
+//! a paused clock. So a simulated day takes one or two minutes. `promtool` converts the scraped
+//! samples to blocks. Such blocks have no staleness markers. Therefore, Prometheus must use a
+//! sample only until the next scrape: see [`good_for`].
 
 mod exporter;
 mod scrapes;
@@ -19,10 +19,10 @@ use vobiz_exporter::clock::{Clock, UnixMillis};
 use exporter::Exporter;
 use scrapes::Scrapes;
 
-/// The names of the two targets, in the past and now.
+/// The `instance` labels of the two replicas, in the past samples and in the running Prometheus.
 pub const REPLICAS: [&str; 2] = ["vobiz-exporter-0:10059", "vobiz-exporter-1:10059"];
 
-/// A function that makes the planned changes of an instant.
+/// A function that makes the changes that are planned for a time.
 pub type Happens<'a> = &'a mut dyn FnMut(&Vendor, Timestamp);
 
 /// The settings of a simulated past.
@@ -37,14 +37,14 @@ pub struct Past<'a> {
     pub second: Timestamp,
 }
 
-/// The argument that limits how long Prometheus uses a sample.
+/// The Prometheus flag that limits how long a query uses a sample.
 pub fn good_for(step: Duration) -> String {
     format!("--query.lookback-delta={}s", step.as_secs() - 1)
 }
 
 impl Past<'_> {
-    /// Simulates until `end`, or until the simulation reaches the real time. Returns the number of
-    /// samples, and the world at the end.
+    /// Simulates until `end`. Without `end`, simulates until the simulated time is the real time.
+    /// Returns the number of samples, and the world at the end.
     pub fn live(&self, world: World, end: Option<Timestamp>, happens: Happens<'_>) -> (u64, World) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -91,8 +91,8 @@ impl Past<'_> {
         scrapes.end()
     }
 
-    /// The time of the next scrape: a multiple of the step. The last scrape is earlier if the
-    /// simulation has reached the real time.
+    /// The time of the next scrape, which is a multiple of the step. The last scrape is at the end,
+    /// if more than a quarter of a step is left.
     fn next(&self, now: UnixMillis, end: Option<Timestamp>) -> Option<UnixMillis> {
         let step = i64::try_from(self.step.as_millis()).unwrap();
         let next = UnixMillis((now.0.div_euclid(step) + 1) * step);

@@ -1,4 +1,4 @@
-//! The promtool cases detect wrong rules: each mutation of the rules fails a case.
+//! The promtool cases detect wrong rules: each mutation of the rules makes a case fail.
 
 mod endpoints;
 mod fleet;
@@ -54,8 +54,8 @@ async fn a_rule_that_violates_a_principle_fails_a_case() {
         let file = folder.path().join("tests/case.yml").display().to_string();
         let ended = judge(&promtool, &["test", "rules", &file], "").await;
         let words = format!("{}{}", ended.out, ended.err);
-        // A syntax error in the rules does not count as a failed case. A many-to-many match is
-        // accepted as one.
+        // A failed case shows the expected values or a many-to-many error. A syntax error in the
+        // rules does not count.
         let noticed = words.contains("exp:") || words.contains("many-to-many");
         if ended.code != Some(1) || !noticed {
             unnoticed.push(format!("{what}: {words}"));
