@@ -51,8 +51,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Sends the requests of one account. Counts each attempt. Repeats an attempt once if its connection breaks.
 ///
-/// Tasks share the client. The token may change while requests are in flight. `Debug` output holds no
-/// credential.
+/// Tasks share the client. The token may change while requests are in flight. `Debug` hides credentials.
 pub struct Client {
     http: Http,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, with exactly this case and the final slash.

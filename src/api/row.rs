@@ -346,8 +346,7 @@ impl FieldReader {
         }
     }
 
-    /// The first candidate that is a time as text. A number is dropped, because its unit and epoch are
-    /// unknown.
+    /// The first candidate that is a time as text. A number is dropped, because its unit is unknown.
     fn time(&mut self, field: Field, candidates: &[Json<'_>]) -> Option<UnixMillis> {
         candidates.iter().find_map(|value| {
             let (time, has_zone) = match value {

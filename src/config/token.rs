@@ -163,8 +163,7 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, for at most three seconds. If the token differs from the token in use, stores and
-    /// returns it.
+    /// Reads the file again, for at most three seconds. Stores and returns a token that has changed.
     ///
     /// # Errors
     /// The file gives no token. The token in use stays.

@@ -34,8 +34,8 @@ use crate::{
 /// Maximum number of requests in flight for one rate limiter of probes. If its rate per second is higher, the
 /// rate is the maximum. The maximum keeps the number of requests low while the API hangs.
 const MAX_IN_FLIGHT: usize = 8;
-/// Longer than every probe. A request needs no deadline: without a waiting probe, it is cancelled.
-const NO_DEADLINE: Duration = Duration::from_secs(24 * 3600);
+/// Longer than any pause of the API. A request waits for the end of a pause until no probe waits for it.
+const ANY_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// One HTTP request for `/probe`.
 #[derive(Debug, Clone)]
@@ -239,10 +239,10 @@ struct AccountProber<R> {
 impl<R: Retrieve> AccountProber<R> {
     /// Waits for both rate limiters without a deadline, then retrieves the record of the endpoint.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
-        let _share = self.share.acquire(NO_DEADLINE).await;
+        let _share = self.share.acquire(ANY_PAUSE).await;
         let _permit = self.permits.acquire().await;
         *lock(&stage) = Stage::Limiter;
-        let permit = self.limiter.acquire(NO_DEADLINE).await;
+        let permit = self.limiter.acquire(ANY_PAUSE).await;
         let permit = permit.map_err(|_| paused())?;
         permit.count(&self.instruments);
         let sent = Instant::now();

@@ -89,8 +89,7 @@ impl SnapshotBuilder {
         self.list.records.len() as u64
     }
 
-    /// Ids that were at two or more positions. Either the list changed during the walk, or two of its rows have
-    /// one id.
+    /// Ids at several positions of the list. The list changed during the walk, or two rows have one id.
     pub fn repeated(&self) -> &HashSet<RowKey> {
         &self.repeated
     }

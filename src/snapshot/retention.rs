@@ -15,8 +15,7 @@ use crate::clock::UnixMillis;
 pub struct Retention {
     /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// The maximum number of retained endpoints. Already retained endpoints have priority. Then the order of
-    /// ids decides.
+    /// The maximum number of retained endpoints. Already retained endpoints come first, then lower ids.
     pub at_most: u64,
     /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
