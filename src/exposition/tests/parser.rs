@@ -1,4 +1,4 @@
-//! A small parser of the Prometheus text format and of OpenMetrics, based on their specifications.
+//! A small parser of the Prometheus text format and of `OpenMetrics`, based on their specifications.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -22,7 +22,7 @@ pub struct Sample {
 }
 
 impl Family {
-    /// Parses the Prometheus text format and OpenMetrics. Panics if a family occurs twice, or if a
+    /// Parses the Prometheus text format and `OpenMetrics`. Panics if a family occurs twice, or if a
     /// sample is outside of its family.
     pub fn read(text: &str) -> Vec<Self> {
         let mut families: Vec<Self> = Vec::new();
@@ -66,7 +66,7 @@ impl Family {
         }
     }
 
-    /// Whether a sample of this name belongs to the family in the text format or in OpenMetrics.
+    /// Whether a sample of this name belongs to the family in the text format or in `OpenMetrics`.
     fn owns(&self, sample: &str) -> bool {
         let suffix = sample.strip_prefix(self.name.as_str());
         match self.kind.as_str() {
