@@ -18,7 +18,7 @@ use super::credentials::{self, PresentedCredentials};
 use super::error_body::http_date;
 use super::fault::{Decision, Effect, Subject};
 use super::request_log::{RequestLog, RequestRecord};
-use super::response::{Request, Response, Route};
+use super::routes::{Request, Response, Route};
 use super::vendor_state::State;
 
 /// The time subtracted from each sleep, because Tokio's timer rounds up to whole milliseconds. The

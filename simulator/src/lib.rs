@@ -31,7 +31,8 @@ mod list;
 mod page_fault;
 mod registration;
 mod request_log;
-mod response;
+
+mod routes;
 mod row_json;
 mod server;
 mod vendor;

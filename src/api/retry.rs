@@ -27,16 +27,6 @@ pub enum Retry {
     Never(Duration),
 }
 
-impl ErrorKind {
-    /// Whether the same request may succeed later: after the statuses 408, 429, 5xx and network errors.
-    pub fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited | Self::Timeout | Self::Network | Self::ServerError
-        )
-    }
-}
-
 /// Decides about retries after failed requests.
 #[derive(Debug, Default)]
 pub struct RetryPolicy {
@@ -76,9 +66,19 @@ impl RetryPolicy {
         match error.kind {
             ErrorKind::RateLimited => Retry::AfterPause,
             ErrorKind::NotFound => Retry::Never(Duration::ZERO),
-            kind if kind.is_retryable() => Retry::After(wait),
+            _ if is_retryable(error) => Retry::After(wait),
             _ => Retry::Never(wait),
         }
+    }
+}
+
+/// Whether the same request may succeed later.
+pub(super) fn is_retryable(error: &Error) -> bool {
+    match error.status {
+        Some(408 | 429 | 500..=599) => true,
+        // No response arrived, or its body broke off.
+        None | Some(200..=299) => matches!(error.kind, ErrorKind::Timeout | ErrorKind::Network),
+        Some(_) => false,
     }
 }
 

@@ -226,16 +226,17 @@ async fn pauses_without_retry_after_grow_up_to_half_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn one_policy_decides_what_follows_each_kind_of_error() {
     let limiter = limiter(None);
-    for (kind, waits) in [
-        (ErrorKind::Timeout, true),
-        (ErrorKind::Network, true),
-        (ErrorKind::ServerError, true),
-        (ErrorKind::Auth, false),
-        (ErrorKind::Malformed, false),
-        (ErrorKind::NotFound, false),
+    for (kind, status, waits) in [
+        (ErrorKind::Timeout, None, true),
+        (ErrorKind::Timeout, Some(408), true),
+        (ErrorKind::Network, Some(200), true),
+        (ErrorKind::ServerError, Some(500), true),
+        (ErrorKind::Auth, Some(401), false),
+        (ErrorKind::Malformed, Some(200), false),
+        (ErrorKind::NotFound, Some(404), false),
     ] {
         let policy = RetryPolicy::default();
-        let retry = policy.decide(&Error::new(kind, None, "refused"), &limiter);
+        let retry = policy.decide(&Error::new(kind, status, "refused"), &limiter);
         assert_eq!(matches!(retry, Retry::After(_)), waits, "{kind:?}");
         assert_eq!(matches!(retry, Retry::Never(_)), !waits, "{kind:?}");
         let failures = u32::from(kind != ErrorKind::NotFound);

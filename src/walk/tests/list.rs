@@ -81,7 +81,11 @@ pub(super) fn fault(kind: ErrorKind) -> Error {
     let message = "fault on order".to_owned();
     Error {
         kind,
-        status: None,
+        status: match kind {
+            ErrorKind::RateLimited => Some(429),
+            ErrorKind::ServerError => Some(500),
+            _ => None,
+        },
         message,
         retry_after: None,
     }

@@ -1,4 +1,4 @@
-//! The response to a request as the vendor's documents describe it: its route, status and body.
+//! The routes of the API and their responses, as the vendor's documents describe them.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
