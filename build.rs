@@ -1,4 +1,4 @@
-//! Sets the compiler version and the revision for `vobiz_exporter_build_info` and `--version`.
+//! Gives the program the compiler version and the Git revision for `vobiz_exporter_build_info` and `--version`.
 
 use std::{
     env,
@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-/// The environment variable that overrides the revision, for a build without the repository.
+/// If this environment variable is set, its value is the revision. It serves builds outside the Git repository.
 const REVISION: &str = "VOBIZ_EXPORTER_REVISION";
 
 fn main() {
@@ -29,17 +29,17 @@ fn main() {
     );
 }
 
-/// The checked-out commit; `None` without git or in a source archive.
+/// The checked-out commit; `None` if the `git` command is missing or the source is not in its own repository.
 fn head_commit() -> Option<String> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
     let top = git(&here, &["rev-parse", "--show-toplevel"])?;
-    // A source archive may be unpacked inside another repository, whose commit would be wrong.
+    // The source may be unpacked inside another repository. The commit of that repository would be wrong.
     if Path::new(&top).canonicalize().ok()? != here.canonicalize().ok()? {
         return None;
     }
     let branch = git(&here, &["symbolic-ref", "--quiet", "HEAD"]);
-    // Cargo must run this script again after a commit. Git stores a branch in its own file or as a line
-    // of packed-refs. In both cases, the log of HEAD changes with every commit.
+    // Cargo must run this script again after each commit. Git stores the commit of a branch in a file of the
+    // branch or in `packed-refs`. In both cases, the log of HEAD changes with every commit.
     let changing = ["HEAD", "logs/HEAD", "packed-refs"].map(str::to_owned);
     for name in changing.into_iter().chain(branch) {
         let file = git(&here, &["rev-parse", "--git-path", &name]).map(|file| here.join(file));
@@ -57,7 +57,7 @@ fn git(here: &Path, arguments: &[&str]) -> Option<String> {
     output_line(git.current_dir(here).args(arguments))
 }
 
-/// The output of `command`; `None` if it fails or does not print exactly one line.
+/// The output of `command`; `None` if the command fails or does not print exactly one line.
 fn output_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|it| it.status.success())?;
     let line = String::from_utf8(output.stdout).ok()?;

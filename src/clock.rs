@@ -1,7 +1,7 @@
 //! Wall time.
 //!
-//! Durations and waits use Tokio's clock, which tests can pause. Exported points in time come from a
-//! [`Clock`], so that a test can set them.
+//! Durations and waits use Tokio's clock, which tests can pause. The program reads every wall time that it
+//! exports from a [`Clock`], so that a test can set this time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// Seconds since the epoch, the unit of Prometheus.
+    /// Seconds since the Unix epoch, as Prometheus expects times.
     #[allow(
         clippy::cast_precision_loss,
         clippy::allow_attributes,
@@ -22,21 +22,21 @@ impl UnixMillis {
         self.0 as f64 / 1000.0
     }
 
-    /// The point in time `by` later.
+    /// The point in time that is later by the duration `by`.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// The time from `earlier` to this point; zero if `earlier` is later.
+    /// The time from `earlier` to this point; zero if `earlier` is after this point.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// A source of wall time: the system clock, or a start time that advances with Tokio's clock.
+/// A source of wall time: the system clock, or a clock for tests that advances with Tokio's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Option<(UnixMillis, Instant)>);
 

@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The environment variables. Invalid UTF-8 becomes U+FFFD. The module `config` reports a `VOBIZ_`
-/// variable that contains U+FFFD.
+/// The environment variables. Invalid UTF-8 becomes U+FFFD. If a `VOBIZ_` variable contains U+FFFD, the module
+/// `config` reports an error.
 fn environment() -> Vec<(String, String)> {
     let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
     std::env::vars_os()

@@ -1,17 +1,17 @@
-//! Signals, and the token that shuts down all tasks.
+//! Handles signals, and exports the type of the token that stops all tasks at shutdown.
 
 use std::{convert::Infallible, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Every task has a clone of this token, which is cancelled at shutdown.
+/// Every task has a clone of one token. At shutdown, this token is cancelled, and the task ends.
 pub use tokio_util::sync::CancellationToken;
 
-/// Registers the signal handlers; needs a Tokio runtime. Spawn the returned future as a task.
+/// Registers the signal handlers in the current Tokio runtime. The caller spawns the returned future as a task.
 ///
-/// The first SIGTERM or SIGINT cancels `shutdown`: walks stop, and the server finishes its responses.
-/// A second SIGTERM or SIGINT ends the process immediately, with the exit code that a shell reports for
-/// that signal. SIGHUP never ends the process.
+/// The first SIGTERM or SIGINT cancels `shutdown`: walks stop, and the server finishes its responses. A second
+/// SIGTERM or SIGINT ends the process immediately, with the exit code 128 plus the number of that signal.
+/// SIGHUP only logs a warning.
 ///
 /// # Errors
 /// The operating system refused to register a handler.
@@ -21,7 +21,7 @@ pub fn handle_signals(shutdown: CancellationToken) -> io::Result<impl Future<Out
     let mut hang_up = signal(SignalKind::hangup())?;
     Ok(async move {
         loop {
-            // The exit code is 128 plus the signal number, as shells report it.
+            // Shells report the exit code 128 plus the signal number for a process that a signal ended.
             let (signal, exit_code) = tokio::select! {
                 _ = terminate.recv() => ("SIGTERM", 143),
                 _ = interrupt.recv() => ("SIGINT", 130),

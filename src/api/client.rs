@@ -1,4 +1,4 @@
-//! The client of one account: its connections, the operations of the API, and the attempts of each call.
+//! The client of one account: its connections, the operations of the API, and the attempts of each request.
 
 use std::{
     collections::BTreeMap,
@@ -37,7 +37,7 @@ use crate::{
 const USER_AGENT: &str = concat!("vobiz-exporter/", env!("CARGO_PKG_VERSION"));
 const X_AUTH_ID: HeaderName = HeaderName::from_static("x-auth-id");
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
-/// The characters that are encoded in a segment of a path: all except the unreserved characters.
+/// The characters that are percent-encoded in a path segment: all except the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -45,8 +45,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// The maximum number of bytes that the client reads of the body of an error response.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
-/// Idle connections are closed after this time. Common load balancers close idle connections after 60 seconds,
-/// and a request on a closed connection fails.
+/// The client closes a connection that is idle for this time. Common load balancers do so after 60 seconds. A
+/// request on a connection that a load balancer has closed fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Sends the requests of one account. Counts each attempt. Repeats an attempt once if its connection breaks.
@@ -54,12 +54,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// Tasks share the client. The token may change while requests are in flight. `Debug` hides credentials.
 pub struct Client {
     http: Http,
-    /// `{base_url}/Account/{auth_id}/Endpoint/`, with exactly this case and the final slash.
+    /// `{base_url}/Account/{auth_id}/Endpoint/`, with these capital letters and the final slash.
     endpoints: Url,
     filter: BTreeMap<String, String>,
-    /// The value of the header `X-Auth-ID`. `token` has the value of `X-Auth-Token`. `None` replaces text that
-    /// a header cannot hold.
+    /// The value of the header `X-Auth-ID`; `None` if a header cannot hold the auth id.
     auth_id: Option<HeaderValue>,
+    /// The value of the header `X-Auth-Token`; `None` if a header cannot hold the token.
     token: watch::Sender<Option<HeaderValue>>,
     request_timeout: Duration,
     max_page_bytes: u64,
@@ -77,8 +77,8 @@ struct Response {
 
 /// Makes HTTP clients. Accounts with equal settings share connections and trusted authorities.
 ///
-/// Hundreds of accounts thus need memory for the authorities only once. Authorities and proxy variables are
-/// read at their first use. If a file of authorities changes later, only a new [`Transports`] reads it again.
+/// So hundreds of accounts need memory for the authorities only once. A client keeps the authorities and the
+/// proxy settings that were read when the client was made.
 #[derive(Default)]
 pub struct Transports {
     /// Replaces [`IDLE_TIMEOUT`] in tests.
@@ -87,7 +87,7 @@ pub struct Transports {
     pub(super) made: Vec<(Settings, Http)>,
 }
 
-/// The HTTP clients of one or more accounts.
+/// Two HTTP clients, which one or more accounts use.
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     pub(super) pooled: reqwest::Client,
@@ -158,7 +158,7 @@ impl Transports {
     }
 }
 
-/// All settings of an HTTP client except the pool of connections.
+/// A builder with all settings of an HTTP client except the settings of its connection pool.
 fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, ClientError> {
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -172,12 +172,12 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
         .gzip(true)
         .default_headers(HeaderMap::from_iter([accept]))
         .connect_timeout(api.connect_timeout)
-        // A redirect could send the token to another host. A retry by the library would not be counted.
+        // A redirect could send the token to another host. The exporter could not count a retry by the library.
         .redirect(redirect::Policy::none())
         .referer(false)
         .retry(retry::never());
     match &api.proxy_url {
-        // The server is on this machine, so the proxy variables do not apply.
+        // The API's server is on this machine, so no proxy is used.
         _ if is_loopback(&api.base_url) => Ok(builder.no_proxy()),
         // The HTTP library applies `HTTPS_PROXY` and `NO_PROXY`.
         None => Ok(builder),
@@ -196,7 +196,7 @@ pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
     all.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     let mut system = RootCertStore::empty();
     system.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    // Most systems have the same authorities, and a second copy would only use memory.
+    // Most systems have Mozilla's authorities, too. A second copy would only use memory.
     for anchor in system.roots {
         if !all.roots.contains(&anchor) {
             all.roots.push(anchor);
@@ -206,7 +206,7 @@ pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
     Arc::new(all)
 }
 
-/// A copy of `authorities` with the certificates of a PEM file.
+/// A copy of `authorities`, to which the certificates of the PEM file at `path` are added.
 fn with_file(authorities: &RootCertStore, path: &Path) -> Result<Arc<RootCertStore>, ClientError> {
     let read = || -> Result<_, Box<dyn std::error::Error>> {
         let mut all = authorities.clone();
@@ -228,8 +228,8 @@ impl Client {
             .send_replace(secret_header(token.expose_secret()));
     }
 
-    /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on. The API
-    /// may return fewer rows, or other rows.
+    /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on. The API may
+    /// return fewer rows, or rows from another offset.
     pub async fn list_page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
         let mut url = self.endpoints.clone();
         url.query_pairs_mut()
@@ -247,7 +247,7 @@ impl Client {
     /// `GET .../Endpoint/{id}/`: the record of one endpoint, and the status (2xx) of the response. Rows of the
     /// list have no `sip_registration`, but the record has it.
     ///
-    /// The record of another endpoint, or a record without a usable id, is the error `Malformed`.
+    /// If the response has the record of another endpoint, or no usable id, the error is `Malformed`.
     pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {
@@ -268,16 +268,16 @@ impl Client {
         Err(Error::of_body(ErrorKind::Malformed, status, message, &body))
     }
 
-    /// The text of a request of [`Self::retrieve`], with `***` instead of the auth id. An id that cannot be a
-    /// segment of a path is omitted.
+    /// Describes the request of [`Self::retrieve`], with `***` instead of the auth id. If `id` cannot be a
+    /// segment of a path, the text omits `id`.
     pub fn describe_retrieve(&self, id: &str) -> String {
         let path = format!("../../***/Endpoint/{}/", segment(id).unwrap_or_default());
         let url = self.endpoints.join(&path);
         url.map_or_else(|_| String::new(), |url| format!("GET {url}"))
     }
 
-    /// Sends a request. If its connection breaks without a response, sends the request once more on a new
-    /// connection. The server may have closed the first connection as idle. Both attempts are counted.
+    /// Sends a request. If the connection breaks without a response, sends the request once more on a new
+    /// connection, because the server may have closed the first connection as idle. Counts both attempts.
     async fn send(
         &self,
         operation: Operation,
@@ -354,7 +354,7 @@ struct Attempt<'a> {
     instruments: &'a AccountInstruments,
     operation: Operation,
     begun: Instant,
-    /// The HTTP status; `None` without a response, or if a successful response breaks off.
+    /// The HTTP status; `None` if there is no response, or if the body of a successful response breaks off.
     status: Option<u16>,
 }
 
@@ -370,7 +370,7 @@ async fn read_body(
     mut response: reqwest::Response,
     limit: u64,
 ) -> Result<Option<String>, reqwest::Error> {
-    // `content_length` gives no length of a compressed body, because its decompressed size is not known yet.
+    // `content_length` is `None` for a compressed body, because its decompressed size is not known yet.
     let announced = response.content_length().unwrap_or(0);
     if announced > limit {
         return Ok(None);
@@ -385,7 +385,7 @@ async fn read_body(
     if body.starts_with(b"\xef\xbb\xbf") {
         body.drain(..3);
     }
-    // The body is nearly always valid UTF-8, which `from_utf8` checks without a copy.
+    // The body is nearly always valid UTF-8. For valid UTF-8, `from_utf8` makes no copy.
     let body = String::from_utf8(body);
     let body = body.or_else(|error| Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()));
     body.map(Some)

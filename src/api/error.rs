@@ -1,7 +1,7 @@
-//! The errors of one request, from its status, its body or its connection.
+//! Makes the error of a failed request from its status, its body or its connection.
 //!
-//! No error holds text of a response, because a response may repeat the token. A library's error may quote the
-//! server (a certificate names hosts), so this module uses only the type of that error.
+//! No error holds text of a response, because a response may repeat the token. The text of a library's error
+//! may quote the server, for example a host name in a certificate. So this module does not use that text.
 
 use std::{
     error::Error as StdError,
@@ -24,7 +24,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// A description for people. It repeats only numbers of the response.
+    /// A description for people. Of the response, it repeats only numbers.
     pub message: String,
     /// The time that the API asks the client to wait before the next request.
     pub retry_after: Option<Duration>,
@@ -50,8 +50,8 @@ impl Error {
         Self::new(ErrorKind::Network, status, message)
     }
 
-    /// The error of a status that is not 2xx. `in_header` is the wait from the `Retry-After` header, which
-    /// takes precedence over the body.
+    /// The error of a status that is not 2xx. `in_header` is the wait from the `Retry-After` header. This wait
+    /// takes precedence over a wait in the body.
     pub(super) fn of_status(status: u16, in_header: Option<Duration>, body: &str) -> Self {
         let (kind, message) = match status {
             401 => (
@@ -82,7 +82,7 @@ impl Error {
     }
 
     /// The error of an unexpected body. The message says whether the body is an HTML page. The API never sends
-    /// HTML, but a gateway or the server at a wrong address may.
+    /// HTML, but a gateway may. The server at a wrong `api.base_url` may, too.
     pub(super) fn of_body(kind: ErrorKind, status: u16, message: &str, body: &str) -> Self {
         let page = body.trim_start().starts_with('<');
         let page = page.then(|| format!(": an HTML page of {} bytes", body.len()));
@@ -91,7 +91,7 @@ impl Error {
     }
 }
 
-/// The reason why an account has no client: a setting that is unusable.
+/// An unusable setting, because of which an account has no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The file of additional authorities, and the reason why the file is unusable.
@@ -138,7 +138,7 @@ fn retry_after_in_body(body: &str) -> Option<Duration> {
     wait(words.find(|word| !word.is_empty())?.parse().ok()?)
 }
 
-/// The wait of this number of seconds; `None` unless the number is above zero.
+/// A wait of `seconds`; `None` if `seconds` is not above zero.
 fn wait(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
@@ -164,7 +164,7 @@ fn connection_cause(error: &reqwest::Error) -> String {
             return tls_cause(tls);
         }
         next = match error.downcast_ref::<io::Error>() {
-            // The operating system's description of an error number, which does not quote the server.
+            // This text is the operating system's description of an error number. It does not quote the server.
             Some(io) if io.raw_os_error().is_some() => return io.to_string(),
             // `source` would skip the inner error and return the source of the inner error.
             Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),

@@ -18,13 +18,13 @@ pub(super) enum Json<'a> {
     Number(&'a str),
     /// Text whose escapes are decoded.
     Text(Cow<'a, str>),
-    /// The JSON text of an array. `Object` has the JSON text of an object.
+    /// `Array` and `Object` hold the JSON text of their value.
     Array(&'a str),
     Object(&'a str),
 }
 
 impl Json<'_> {
-    /// A number as written, or text without surrounding spaces.
+    /// A number as written, or text without surrounding spaces; `None` for any other value.
     pub(super) fn word(&self) -> Option<&str> {
         match self {
             Self::Number(number) => Some(number),
@@ -35,7 +35,7 @@ impl Json<'_> {
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
-    /// Valid JSON gives an error only for text with a lone surrogate.
+    /// Valid JSON gives an error only if it is text with a lone surrogate.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(input)?.get();
         Ok(match raw.as_bytes().first() {

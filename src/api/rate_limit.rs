@@ -1,8 +1,8 @@
 //! Decides when a request may start.
 //!
 //! Each pair of base URL and auth id has one [`RateLimiter`]. In any T seconds, at most `rate x T + 1` requests
-//! start. A cancelled wait delays no other request. A pause of the vendor applies to every request. A request
-//! for a detail never delays a walk. Tests can pause the clock. No crate on its own guarantees all of this.
+//! start. A cancelled wait delays no other request. A pause that the API asks for applies to every request. A
+//! request for a detail never delays a walk. No single crate has all these properties.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::{
 /// Gives permits for requests, one at a time.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Time between two requests; zero without a rate limit.
+    /// The minimum time between the starts of two requests; zero without a rate limit.
     gap: Duration,
     /// The earliest start of the next request. The task that holds the lock gets the next permit.
     next: Mutex<Instant>,
-    /// The vendor asks for no request before this time.
+    /// The API wants no request before this time.
     paused_until: watch::Sender<Instant>,
     /// The number of running walks that use this limiter.
     walks: watch::Sender<usize>,
@@ -65,7 +65,7 @@ pub struct Permit {
     _in_flight: [Option<OwnedSemaphorePermit>; 2],
     /// Time waited for the rate limiter, earlier requests, and the limit on requests in flight.
     pub waited: Duration,
-    /// Time waited for the end of a pause that the vendor asked for.
+    /// Time waited for the end of a pause that the API asked for.
     pub paused: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Permit {
     }
 }
 
-/// The error of a wait for a permit: the vendor asks for no request before this time.
+/// The error of a wait for a permit: the API wants no request before this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paused(pub Instant);
 
@@ -99,15 +99,14 @@ impl RateLimiter {
         }
     }
 
-    /// Time between two requests; zero without a rate limit.
+    /// The minimum time between the starts of two requests; zero without a rate limit.
     pub fn gap(&self) -> Duration {
         self.gap
     }
 
     /// Waits for the permit for one request.
     ///
-    /// # Errors
-    /// The vendor asks for pauses with a total time above `longest_pause`.
+    /// The API asks for pauses whose total time is above `longest_pause`.
     pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
         let (mut waited, mut paused) = (Duration::ZERO, Duration::ZERO);
         loop {
@@ -128,8 +127,8 @@ impl RateLimiter {
             if self.pause().is_some() {
                 continue;
             }
-            // The gap begins now, not at the planned start. Then a late timer never makes the time between two
-            // requests shorter than the gap.
+            // The gap begins now. If it began at the planned start, a late timer would make the time between
+            // two requests shorter than the gap.
             *next = Instant::now() + self.gap;
             return Ok(Permit {
                 _in_flight: [Some(permit), None],
@@ -146,7 +145,7 @@ impl RateLimiter {
     }
 
     /// Waits for the permit for one request that must not delay a walk. Gives the permit only while no walk
-    /// runs and the vendor asks for no pause. `idle` limits such requests. Can be cancelled at any time.
+    /// runs and no pause applies. `InFlight::idle` limits such requests. The wait can be cancelled at any time.
     pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
@@ -160,7 +159,7 @@ impl RateLimiter {
                 permit = self.try_acquire_when_idle() => if let Some(permit) = permit {
                     return permit;
                 },
-                // The wait ends when a walk begins, because the walk needs the lock at once.
+                // When a walk begins, this wait for a permit ends, because the walk needs the lock at once.
                 _ = walks.wait_for(|walks| *walks > 0) => {}
             }
         }
@@ -197,7 +196,7 @@ impl RateLimiter {
         (self.paused_until).send_modify(|earlier| *earlier = until.max(*earlier));
     }
 
-    /// The end of the current pause of the vendor; `None` without a pause.
+    /// The end of the current pause that the API asked for; `None` without a pause.
     pub fn pause(&self) -> Option<Instant> {
         let until = *self.paused_until.borrow();
         (until > Instant::now()).then_some(until)
@@ -206,7 +205,7 @@ impl RateLimiter {
 
 /// Every limiter of the process.
 ///
-/// Accounts with the same base URL and auth id share a limiter, because the vendor counts them as one account.
+/// Accounts with the same base URL and auth id share a limiter, because the API counts their requests together.
 /// The configuration ensures that these accounts have the same rate.
 #[derive(Debug)]
 pub struct RateLimiters {
@@ -215,7 +214,7 @@ pub struct RateLimiters {
 }
 
 impl RateLimiters {
-    /// An empty set. All its limiters together allow at most `in_flight` requests in flight.
+    /// An empty set. All limiters of the set together allow at most `in_flight` requests in flight.
     pub fn new(in_flight: usize) -> Self {
         Self {
             in_flight: InFlight::new(in_flight),

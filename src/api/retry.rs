@@ -11,7 +11,7 @@ use super::{Error, ErrorKind, rate_limit::RateLimiter};
 
 /// The first wait before a retry, without jitter.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// The longest pause. A longer `Retry-After` is reduced to this value, so that no account stops for a day.
+/// The longest pause. A longer `Retry-After` is shortened to this time, so that no account stops for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// The longest wait before a retry.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
@@ -40,19 +40,19 @@ impl RetryPolicy {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Notes a successful request. The wait after the next failure is then the shortest wait.
+    /// Resets the number of failures after a successful request. The wait after the next failure is then short.
     pub fn succeeded(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
-    /// Decides about a retry after `error`. Pauses `limiter` if the vendor asks for a pause (`Retry-After`) or
+    /// Decides about a retry after `error`. Pauses `limiter` if the API asks for a pause (`Retry-After`) or
     /// limits the rate (429). The caller limits the number of retries.
     pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
         let is_limited = error.kind == ErrorKind::RateLimited;
-        // The API often refuses several requests in flight together. These refusals count as one failure.
+        // The API often refuses all requests in flight together. Their refusals count as one failure.
         let is_known = is_limited && limiter.pause().is_some();
         if error.kind == ErrorKind::NotFound {
-            // The API works. Only the requested endpoint no longer exists.
+            // This response shows that the API works. Only the requested endpoint does not exist.
             self.succeeded();
         } else if !is_known {
             self.failures.fetch_add(1, Ordering::Relaxed);
@@ -76,7 +76,7 @@ impl RetryPolicy {
 pub(super) fn is_retryable(error: &Error) -> bool {
     match error.status {
         Some(408 | 429 | 500..=599) => true,
-        // No response arrived, or its body broke off.
+        // No response arrived, or the body of a successful response broke off.
         None | Some(200..=299) => matches!(error.kind, ErrorKind::Timeout | ErrorKind::Network),
         Some(_) => false,
     }
@@ -94,8 +94,8 @@ fn pause_for(asked: Duration) -> Duration {
     asked.min(LONGEST_PAUSE)
 }
 
-/// The wait before retry number `retry`, from 1. Its maximum doubles from 0.5 s up to 30 s. `chance` (0 to 1)
-/// selects a wait from half the maximum to the maximum, so that clients do not retry at the same time.
+/// The wait before retry number `retry`, from 1. The maximum wait doubles from 0.5 s up to 30 s. `chance` (0 to
+/// 1) selects a wait from half the maximum to the maximum, so that clients do not retry at the same time.
 pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
     let doublings = retry.saturating_sub(1).min(16);
     let full = FIRST_BACKOFF

@@ -88,7 +88,7 @@ pub struct Endpoint {
     pub contact: Option<String>,
     /// `sip_registration.received`: the address of the device as seen by the registrar.
     pub received: Option<String>,
-    /// `application`, in any of its forms.
+    /// `application`, which is an id, a URI or an object.
     pub application: Option<Application>,
     /// `sub_account`: the auth id of the owner; `None` for the main account.
     pub sub_account: Option<String>,
@@ -100,7 +100,7 @@ pub struct Endpoint {
     pub allowed: [Option<bool>; 7],
     /// The fields whose values were dropped or cut.
     pub rejected: Fields,
-    /// The fields whose values were read under an assumption.
+    /// The fields of times without a zone, which were read as UTC.
     pub assumed: Fields,
 }
 
@@ -314,8 +314,8 @@ fn nested<'a, const N: usize>(
     }
 }
 
-/// Reads values, and lists the fields whose values it drops, cuts or assumes. Absent values and `null` do not
-/// count as dropped.
+/// Reads the fields of a row. Lists the fields whose values are dropped or cut, and the fields of times without
+/// a zone. Absent values and `null` do not count as dropped.
 #[derive(Default)]
 struct FieldReader {
     rejected: Fields,
@@ -363,7 +363,7 @@ impl FieldReader {
         })
     }
 
-    /// Reads an application in any of its forms. An object without a usable id is an application without an id.
+    /// Reads an application: an id, a URI or an object. If an object has no usable id, the id is empty.
     fn application(&mut self, value: &Json<'_>, [id, name]: [Json<'_>; 2]) -> Option<Application> {
         let field = Field::Application;
         let is_object = matches!(value, Json::Object(_));
@@ -422,7 +422,7 @@ impl FieldReader {
 
 /// Reads `2025-10-28T11:30:00Z` and its variants. Also returns whether the text has a zone. The `T` may be a
 /// space, the fraction may have any length, and time and zone may be absent. Numbers give `None`. Times up to
-/// 1970-01-01 give `None`, because an API may use them for an unknown time.
+/// 1970-01-01 give `None`, because the API may use them for an unknown time.
 fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
     const PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim();

@@ -32,7 +32,7 @@ pub struct Config {
 pub struct Account {
     /// `accounts[].name`: the `account` label of every series.
     pub name: String,
-    /// `accounts[].auth_id`, which is the header `X-Auth-ID` and a part of the path of every request.
+    /// `accounts[].auth_id`: the value of the header `X-Auth-ID`, and a part of the path of every request.
     pub auth_id: String,
     /// The token and its source.
     #[serde(flatten)]
@@ -66,9 +66,9 @@ impl Config {
     }
 }
 
-/// Reads the configuration from the tree at `root`. After an error, the configuration is incomplete or `None`.
+/// Reads the configuration from the tree at `root`. If this function reports an error, its result is unusable.
 pub(super) fn config(root: &Node<'_>) -> Option<Config> {
-    // Accounts read only the global settings that they inherit. This call checks all global settings.
+    // An account reads only the global values that it inherits. This call checks all global values.
     sections(root, root);
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
@@ -83,7 +83,7 @@ pub(super) fn config(root: &Node<'_>) -> Option<Config> {
     })
 }
 
-/// Warns of valid rates of details and probes that are high compared with the limit of an account.
+/// Warns if the rate of details exceeds an account's rate limit, or the rate of probes exceeds half the limit.
 pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     let probes = config.probe.requests_per_second;
     for account in &config.accounts {
@@ -126,7 +126,7 @@ fn sections(
 struct AccountReader<'t> {
     patterns: Patterns,
     names: Names<'t>,
-    /// For each base URL and auth id: the path and the rate of the first account that has them.
+    /// Maps each base URL and auth id to the path and the rate of the first account that has them.
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 
@@ -157,7 +157,7 @@ impl<'t> AccountReader<'t> {
         })
     }
 
-    /// Reports different rates of accounts that share a rate limiter. A limiter has one rate.
+    /// Reports an account that shares the rate limiter of an earlier account but has a different rate.
     fn check_rate(&mut self, auth_id: &str, api: &Api, node: &Node<'_>) {
         let key = (api.base_url.clone(), auth_id.to_owned());
         let rate = api.requests_per_second;

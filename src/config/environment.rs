@@ -47,7 +47,7 @@ pub(super) fn add_account(
         Some(_) => true,
     };
     let Some((first, ..)) = given.first() else {
-        // An earlier error may have ended the reading of the file before its accounts.
+        // After an earlier error, the file may list accounts that were not read, so this error might be wrong.
         if !has_accounts && diagnostics.error_count() == 0 {
             diagnostics.error_in_file(NO_ACCOUNT);
         }
@@ -188,7 +188,7 @@ pub(super) fn check_variables(variables: &Variables, diagnostics: &Diagnostics) 
     }
 }
 
-/// The names of the variables for `shape`. For a list, only item 0 is named, because [`letters`] drops numbers.
+/// The names of the variables for `shape`. Only item 0 of a list has names, because [`letters`] drops numbers.
 fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
         Shape::Table(keys) => (keys.iter())
@@ -201,7 +201,7 @@ fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     }
 }
 
-/// The letters of a variable's name without its prefix; `None` for a variable of another program. Most
+/// The letters of a variable's name without its prefix; `None` if the name does not begin with `VOBIZ`. Most
 /// misspelt names differ from the correct name only in case, underscores, numbers or the prefix.
 fn letters(name: &str) -> Option<String> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
@@ -209,7 +209,7 @@ fn letters(name: &str) -> Option<String> {
     Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
-/// Warns of each proxy variable that the requests of an account use, if its value is not the URL of a proxy.
+/// Warns of each proxy variable that requests of an account use and that is not the URL of a proxy.
 pub(super) fn warn_of_proxies(
     variables: &Variables,
     accounts: &[Account],

@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The maximum number of errors that are shown. Further errors are counted.
+/// The maximum number of errors that are shown. Of further errors, only the number is shown.
 const MAX_SHOWN: usize = 100;
 /// Replaces a part of a name that messages do not show.
 pub(super) const HIDDEN: &str = "…";
-/// The maximum number of characters that messages show of a value.
+/// The maximum number of characters of a value that messages show.
 const VALUE_CHARS: usize = 60;
 /// The place of a value from the environment begins with this text.
 pub(super) const VARIABLE: &str = "environment variable ";
@@ -66,7 +66,7 @@ impl std::error::Error for Errors {}
 /// Collects the errors and warnings of one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
-    /// The operator's file, which is the place of an error without a more exact place.
+    /// The operator's file. This file is the place of an error without a line or variable.
     pub(super) file: String,
     /// The folder of the operator's file. Relative paths in the file start from this folder.
     pub(super) folder: PathBuf,
@@ -74,7 +74,7 @@ pub(super) struct Diagnostics {
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<String>>,
-    /// Places of variables whose further errors would repeat their first error.
+    /// Variables with an error. Their later errors are dropped, because they would repeat the first error.
     silenced: RefCell<BTreeSet<String>>,
 }
 
@@ -89,7 +89,7 @@ impl Diagnostics {
         }
     }
 
-    /// Reports an error at `place`, unless the place is silenced.
+    /// Reports an error at `place`, unless [`Self::error_in_variable`] has already reported an error there.
     pub(super) fn error(&self, place: String, path: &str, message: impl Into<String>) {
         if !self.silenced.borrow().contains(&place) {
             self.errors.borrow_mut().push(ConfigError {
@@ -121,11 +121,11 @@ impl Diagnostics {
         self.errors.borrow().len()
     }
 
-    /// Returns the errors of the file by line, then the errors of the environment, then the warnings. A
-    /// warning may name the reason of an error.
+    /// Returns the errors of the file by line, then the errors of the environment, then the warnings. Warnings
+    /// are included, because a warning may name the reason of an error.
     pub(super) fn into_errors(self) -> Errors {
         let mut errors = self.errors.into_inner();
-        // Every account reads the values that it inherits, so each account reports their errors again.
+        // Every account reads the global values that it inherits, and reports the errors of these values again.
         let mut seen = HashSet::new();
         errors.retain(|error| seen.insert(error.clone()));
         errors.sort_by_cached_key(|error| {
@@ -149,12 +149,12 @@ impl Diagnostics {
     }
 }
 
-/// The place of a value from the environment.
+/// The place of a value that the environment variable `name` sets.
 pub(super) fn variable_place(name: &str) -> String {
     format!("{VARIABLE}{}", shown_variable(name))
 }
 
-/// The name of the file at `path` for a message. A `written` path without `/` and `.` may be a token.
+/// The name of a file for a message: `path`, or [`UNNAMED_FILE`] if the `written` path looks like a token.
 pub(super) fn shown_file(written: &str, path: &Path) -> String {
     if written.contains(['/', '.']) {
         path.display().to_string()
@@ -163,14 +163,14 @@ pub(super) fn shown_file(written: &str, path: &Path) -> String {
     }
 }
 
-/// The part of a key or variable before the first character other than a letter, a digit or `_`. A message
-/// quotes only this part: a token may follow, as in `VOBIZ_AUTH_TOKEN:TOKEN`.
+/// The beginning of a key or variable that has only letters, digits and `_`. A message quotes only this part,
+/// because a token may follow, as in `VOBIZ_AUTH_TOKEN:TOKEN`.
 pub(super) fn plain_part(name: &str) -> &str {
     let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
     end.map_or(name, |end| &name[..end])
 }
 
-/// The name of a variable for a message. Only the plain part is shown.
+/// The name of a variable for a message, which shows only the [`plain_part`] of the name.
 pub(super) fn shown_variable(name: &str) -> String {
     let plain = plain_part(name);
     let rest = if plain == name { "" } else { HIDDEN };

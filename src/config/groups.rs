@@ -29,7 +29,7 @@ const MAX_GROUPS: usize = 1000;
 const MAX_COMPILED: usize = 10_000_000;
 const TOO_LARGE: &str = "takes the expressions of all groups above 10 MB of memory; use smaller \
     classes, such as [A-Za-z] instead of \\w, or fewer repetitions";
-/// The maximum length of an expression, in bytes. Parsing uses up to a few thousand times as much memory.
+/// The maximum length of an expression, in bytes. Parsing uses up to a few thousand bytes of memory per byte.
 const MAX_LENGTH: usize = 16 << 10;
 
 /// A group of endpoints, defined by the operator.
@@ -44,7 +44,7 @@ pub struct Group {
     pub watch: Watch,
 }
 
-/// Expressions that must match whole fields. `None` matches every field. At least one expression is given.
+/// Expressions that must match whole fields. At least one is given. `None` matches every text in the field.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct GroupMatch {
     /// The expression for the alias of the endpoint.
@@ -61,7 +61,7 @@ pub struct GroupMatch {
     pub sub_account: Option<Pattern>,
 }
 
-/// The valid groups of `account`, in order.
+/// The valid groups of `account`, in the configured order.
 pub(super) fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Group> {
     let nodes = account.tables("groups");
     if nodes.len() > MAX_GROUPS {
@@ -106,7 +106,7 @@ fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
 
 fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     let text = match node.kind() {
-        // An empty expression is valid. It matches endpoints without an application, for example.
+        // An empty expression matches empty text, for example the id of an absent application.
         ValueKind::String(text) => text,
         _ => node.text()?,
     };
@@ -114,7 +114,7 @@ fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     compiled.unwrap_or_else(|error| node.reject(error))
 }
 
-/// The number of the first group whose expressions all match the fields of an endpoint.
+/// The index of the first group whose expressions all match the fields of an endpoint.
 ///
 /// `fields` holds the alias, the username, the id of the application and the sub-account.
 pub fn first_match(groups: &[Group], fields: [&str; 4]) -> Option<u16> {
@@ -166,7 +166,7 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    /// Compiles `text`. After an expression exceeded the memory limit, only checks the syntax of `text`.
+    /// Compiles `text`. After the memory limit is exceeded, only checks the syntax and returns `None`.
     pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, String> {
         if let Some(pattern) = self.compiled.get(text) {
             return Ok(Some(pattern.clone()));
@@ -202,7 +202,7 @@ fn parse(text: &str) -> Result<Hir, String> {
     })
 }
 
-/// Compiles an expression for whole texts; `None` if it takes more than `limit` bytes.
+/// Compiles `parsed`, so that it must match a whole text. `None` if the result takes more than `limit` bytes.
 fn compile(parsed: Hir, limit: usize) -> Option<Regex> {
     let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
     // One-pass and dense automata would take most of the memory and save only 5 % of the time.

@@ -178,7 +178,7 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
 /// [`suggestion`] compares at most this many characters, because the comparison takes quadratic time.
 const COMPARED_CHARS: usize = 64;
 
-/// `; did you mean ...?` if a name in `known` is similar to `word`; otherwise empty.
+/// The hint `; did you mean ...?` with the name in `known` that is most similar to `word`; empty without one.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let word: String = word.chars().take(COMPARED_CHARS).collect();
     let nearest = (known.into_iter())
@@ -190,15 +190,15 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
     })
 }
 
-/// The maximum length of a shown key that mixes letters and digits, in bytes. A longer one may be a token.
+/// Messages show any unknown key up to this length, in bytes. A longer key may be a token.
 const SHORT_KEY: usize = 8;
-/// The maximum length of a shown unknown key that is a word or a number, in bytes.
+/// Messages show a longer unknown key, up to this length in bytes, only if it is a word or a number.
 const LONG_KEY: usize = 40;
 
-/// The part of a key that a message may quote. Messages show known keys, words, numbers and short keys whole.
-/// Of any other key, a message shows only a beginning that is a known key. The rest may be a token.
+/// The part of a key that a message may quote: known keys, words, numbers and short keys as a whole. If another
+/// key begins with a known key, a message shows only this beginning, because the rest may be a token.
 ///
-/// For example, YAML reads `auth_token:TOKEN`, without a space after the colon, as one key.
+/// For example, YAML reads `auth_token:TOKEN` as one key, because no space follows the colon.
 pub(super) fn shown_key(name: &str) -> String {
     let plain = plain_part(name);
     let is_whole = plain.len() == name.len();
@@ -334,7 +334,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// A table of settings such as `poll`. An account inherits the keys that it does not set.
+/// A table of settings such as `poll`. An account inherits the global values of the keys that it does not set.
 #[derive(Debug)]
 pub(super) struct Section<'t> {
     /// The table of the owner, which is an account or the top level.
@@ -355,7 +355,7 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// The value at `key`, which may be inherited.
+    /// The value of the owner at `key`, or the value of the top level if the owner does not set `key`.
     pub(super) fn child(&self, key: &str) -> Node<'t> {
         let table = if self.own.has(key) {
             &self.own
@@ -365,7 +365,7 @@ impl<'t> Section<'t> {
         table.child(key)
     }
 
-    /// The converted value at `key`. The default of the type replaces an invalid value.
+    /// The converted value at `key`. If the value is invalid, returns the default of the type `T`.
     pub(super) fn read<T: Default>(
         &self,
         key: &str,

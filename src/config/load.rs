@@ -14,7 +14,7 @@ use super::{
     yaml_toml,
 };
 
-/// The maximum size of a configuration, in bytes. Parsing uses up to a hundred times as much memory.
+/// The maximum size of a configuration, in bytes. Parsing uses up to a hundred bytes of memory for each byte.
 const MAX_CONFIGURATION: u64 = 1 << 20;
 
 /// A valid configuration and its warnings.
@@ -26,16 +26,16 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Loads the configuration. `file` (TOML if its name ends in `.toml`, else YAML) overrides the default.
-/// The environment `variables` override the file and the default. In them, U+FFFD replaces invalid UTF-8.
+/// Loads the configuration. `file` (TOML if its name ends in `.toml`, else YAML) overrides the default. The
+/// environment `variables` override the file and the default. U+FFFD replaces invalid UTF-8 in a variable.
 ///
-/// Also reads token files and CA files, so that the start fails if a file is missing. Fails with all errors.
-/// No error holds a secret.
+/// Also reads token files and CA files, so that the start fails if a file is missing. Returns all errors
+/// together. No error holds a secret.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
     load_file(file, variables, false)
 }
 
-/// Loads the configuration like [`load()`], but reads no token files. Their tokens are empty.
+/// Loads the configuration like [`load()`], but reads no token files. The tokens in these files become empty.
 pub fn load_without_secrets(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
     load_file(file, variables, true)
 }
@@ -90,8 +90,8 @@ fn merged(
     ROOT.check(&root);
     let overrides = environment::overrides(variables, &root);
     let mut operator = operator.into_table().unwrap_or_default();
-    // The `config` crate would read an unknown key `poll.interval` as a path. It would merge an empty `poll:`
-    // as null, and so hide the defaults below `poll`.
+    // The `config` crate would read an unknown key `poll.interval` as a path. The crate would merge an empty
+    // `poll:` as null, and so hide the defaults below `poll`.
     operator.retain(|key, value| ROOT.contains(key) && value.kind != ValueKind::Nil);
     merge([default, operator], overrides).unwrap_or_else(|error| {
         diagnostics.error_in_file(format!("cannot be layered: {error}"));
@@ -115,7 +115,7 @@ fn merge(
     Ok(builder.build()?.cache)
 }
 
-/// The layer of the operator's file.
+/// Reads and parses the operator's file.
 fn read_file(path: &Path, diagnostics: &Diagnostics) -> Map<String, Value> {
     let Some(text) = read_text(path, diagnostics) else {
         return Map::new();
@@ -152,8 +152,8 @@ fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
     None
 }
 
-/// Reads the configuration at `path`. `path` is a regular file, or an inherited file descriptor such as a
-/// shell passes for `<(...)`.
+/// Reads the configuration at `path`. `path` names a regular file or an inherited file descriptor. A shell
+/// passes such a descriptor for `<(...)`.
 fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
     let is_descriptor = path == Path::new("/dev/stdin")
         || path.starts_with("/dev/fd")

@@ -1,6 +1,6 @@
 //! The types and bounds of the sections `poll`, `api`, `details`, `metrics` and `probe`.
 //!
-//! An account inherits the keys that it does not set. Every value is parsed and validated here.
+//! An account inherits the global values of the keys that it does not set. This module checks every value.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
@@ -15,9 +15,9 @@ use super::{
 };
 use crate::telemetry::labels::closed_label;
 
-/// The default deadline. With a short interval, the default is five sixths of the interval.
+/// The default of `deadline` is this time or five sixths of the interval, whichever is shorter.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(50);
-/// The default of `max_age`. With a long interval, the default is five intervals.
+/// The default of `max_age` is this time or five intervals, whichever is longer.
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -36,11 +36,11 @@ pub struct Poll {
     /// A walk fails if it completes no page for this time. Waiting for permits does not count.
     #[serde(serialize_with = "write_duration")]
     pub deadline: Duration,
-    /// Share of endpoints, 0 to 1. If a larger share changes registration or vanishes, a later walk must agree.
+    /// Share of endpoints, 0 to 1. If a walk changes a larger share, a later walk must confirm the change.
     pub flip_share: f64,
 }
 
-/// Reads `poll`; `None` after an error.
+/// Reads `poll`. Returns `None` if one of its values is invalid on its own.
 pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
     let interval = section.read("interval", duration(5 * SECOND..=MONTH));
@@ -59,7 +59,7 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     };
     let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
     let least = 2 * interval + deadline;
-    // The error is at a key that this section sets. If it sets none, the global section reports the error.
+    // A section that sets none of these keys inherits all three, so the global section reports the error.
     let mut keys = ["max_age", "interval", "deadline"].into_iter();
     if max_age < least
         && let Some(value) = keys.find_map(|key| section.own.get(key))
@@ -78,8 +78,8 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     })
 }
 
-/// Reports a deadline above the interval. An inherited deadline above the account's own interval causes only
-/// a warning, because the deadline `used` replaces the inherited deadline.
+/// Reports a deadline above the interval. If an account inherits the deadline and sets only the interval, this
+/// is a warning, and the account uses the deadline `used`.
 fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration, used: Duration) {
     let [deadline, interval, used] = [deadline, interval, used].map(format_duration);
     let own = &section.own;
@@ -101,7 +101,7 @@ fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration
 #[derive(Clone, PartialEq)]
 pub struct Api {
     /// An `http` or `https` URL without credentials, query and fragment. Its path ends without a slash, for
-    /// example `https://api.vobiz.ai/api/v1`. Only the empty path is `/`.
+    /// example `https://api.vobiz.ai/api/v1`. An empty path is stored as `/`.
     pub base_url: Url,
     /// Whether unencrypted `http` to other machines is allowed.
     pub allow_insecure_http: bool,
@@ -119,10 +119,10 @@ pub struct Api {
     pub max_page_bytes: u64,
     /// The maximum number of further attempts after a failed request.
     pub retries: u32,
-    /// The proxy for requests; with `None`, `HTTPS_PROXY` and `NO_PROXY` apply. Loopback addresses use no
-    /// proxy. The URL may hold credentials, which `Debug` of [`Api`] does not show.
+    /// The proxy for requests. If it is `None`, `HTTPS_PROXY` and `NO_PROXY` apply. Requests to loopback
+    /// addresses use no proxy. The URL may hold credentials, so `Debug` of [`Api`] omits them.
     pub proxy_url: Option<Url>,
-    /// PEM file of certificate authorities that are trusted in addition to the built-in authorities.
+    /// PEM file of authorities that are trusted in addition to the built-in and the system's authorities.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -156,12 +156,12 @@ fn redacted_proxy(url: &Url) -> String {
     format!("{}/", url.origin().ascii_serialization())
 }
 
-/// Reads `api`; `None` after an error.
+/// Reads `api`. Returns `None` if a value is invalid.
 pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
     let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
     let base_url = section.read("base_url", |node| base_url(node).map(Some));
-    // An inherited file is checked only with the global settings: it may hold hundreds of certificates.
+    // An account does not check an inherited file again, because the file may hold hundreds of certificates.
     let authorities = |node: &Node<'_>| {
         if section.own.has("ca_file") {
             ca_file(node)
@@ -181,7 +181,7 @@ pub(super) fn api(section: &Section<'_>) -> Option<Api> {
         retries: section.read("retries", whole(0..=10)),
         proxy_url: section.read_nullable("proxy_url", proxy),
         ca_file: section.read_nullable("ca_file", authorities),
-        // `?` may return, so `base_url` comes last: the errors of the other keys are already reported.
+        // `?` may end the function. `base_url` comes last, so that all other keys are checked before.
         base_url: base_url?,
     };
     check_scheme(&section.own, &api);
@@ -228,7 +228,7 @@ fn base_url(node: &Node<'_>) -> Option<Url> {
 /// `details`: the retrieval of single endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Details {
-    /// Which endpoints' records are retrieved.
+    /// The endpoints whose own records are retrieved.
     pub mode: DetailMode,
     /// Requests per minute, evenly spaced.
     pub requests_per_minute: f64,
@@ -251,7 +251,7 @@ closed_label! {
     }
 }
 
-/// Reads `details`; `None` after an error.
+/// Reads `details`. Returns `None` if a value is invalid.
 pub(super) fn details(section: &Section<'_>) -> Option<Details> {
     let must_be = "a number of requests per minute from 0.1 to 6000 (for none, set mode: never)";
     let rate = number(must_be, 0.1..=6000.0);
@@ -287,7 +287,7 @@ closed_label! {
     }
 }
 
-/// Reads `metrics`; `None` after an error.
+/// Reads `metrics`. Returns `None` if a value is invalid.
 pub(super) fn metrics(section: &Section<'_>) -> Option<Metrics> {
     let groups = |value: &Node<'_>| {
         let words = value.words().into_iter();
@@ -313,7 +313,7 @@ pub struct Probe {
     pub timeout_offset: Duration,
 }
 
-/// Reads `probe`; `None` after an error.
+/// Reads `probe`. Returns `None` if a value is invalid.
 pub(super) fn probe(section: &Section<'_>) -> Option<Probe> {
     let rate = number("a number from 0.01 to 100", 0.01..=100.0);
     let offset = duration(Duration::ZERO..=10 * SECOND);

@@ -19,7 +19,7 @@ use super::{
 const MAX_TOKEN: u64 = 16 << 10;
 const NO_TOKEN: &str =
     "holds something that is not a token (one line of printable ASCII without spaces)";
-/// The longest wait for the token file. A file on a network share may not respond.
+/// The longest wait for a read of the token file. A read from a network share may never end.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The token of an account. `Debug` and `Serialize` do not show the token.
@@ -55,7 +55,7 @@ pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
         },
         (None, Some(file)) => file_token(&file),
         (Some(inline), Some(file)) => {
-            // The error is at `auth_token` if a variable sets this key, and otherwise at `auth_token_file`.
+            // If a variable sets `auth_token`, the error is at this key. If not, it is at `auth_token_file`.
             let is_second = inline.is_from_environment();
             let second = Some(inline).filter(|_| is_second).unwrap_or(file);
             second.reject(
@@ -126,7 +126,7 @@ fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
 }
 
 /// The token in `text`, without surrounding white space. The error continues a sentence that begins with the
-/// place of the text.
+/// name of the key or of the file.
 fn parse_token(text: &str) -> Result<SecretString, &'static str> {
     match text.trim() {
         "" => Err("is empty"),
@@ -137,14 +137,14 @@ fn parse_token(text: &str) -> Result<SecretString, &'static str> {
 
 type Read = Result<SecretString, TokenFileError>;
 
-/// The source of the token, and the token in use.
+/// The source of an account's token, and the token in use.
 #[derive(Debug)]
 pub struct TokenFile {
     path: Option<PathBuf>,
     token: SecretString,
     /// Reads the file, and blocks the thread. Tests replace this function.
     read: fn(&Path) -> Read,
-    /// A read that timed out. It occupies a thread and cannot be cancelled, so at most one such read exists.
+    /// A read that may have timed out. It occupies a thread and cannot be cancelled, so at most one read runs.
     hanging: Option<JoinHandle<Read>>,
 }
 
@@ -163,7 +163,7 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, for at most three seconds. Stores and returns a token that has changed.
+    /// Reads the file again, for at most three seconds. If the token has changed, stores and returns it.
     ///
     /// # Errors
     /// The file gives no token. The token in use stays.
@@ -181,7 +181,7 @@ impl TokenFile {
 
     async fn read_file(&mut self, path: PathBuf) -> Read {
         let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
-        // No new read starts while an earlier read hangs. The token of that read may be old, so it is not used.
+        // While a read hangs, no new read starts. The late token of that read may be old, so it is not used.
         if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             return Err(hangs());
         }
@@ -240,8 +240,8 @@ mod tests {
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // This write ends the read. Without it, a failed assertion would hang, because the runtime
-        // waits for the read at its end.
+        // This write ends the read. Without the write, a failed assertion would hang, because the end of the
+        // runtime waits for the read.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {
@@ -333,7 +333,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("..2024")).unwrap();
         std::fs::write(at("..2024").join("token"), "s3cret").unwrap();
-        // Kubernetes mounts a secret in this way: as a link to a file in a linked folder.
+        // Kubernetes mounts a secret as a link to a file. This file is in a folder that is a link, too.
         std::os::unix::fs::symlink("..2024", at("..data")).unwrap();
         std::os::unix::fs::symlink("..data/token", at("token")).unwrap();
         let token = read_token_file(&at("token")).unwrap();

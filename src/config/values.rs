@@ -23,7 +23,7 @@ use super::{
 };
 
 impl<'t> Node<'t> {
-    /// The value as text. Empty text and numbers are errors, because YAML alters numbers (`0123`, `1e5`).
+    /// The value as text. Empty text is an error. A number is an error, too, because YAML reads `0123` as 123.
     pub(super) fn text(&self) -> Option<&'t str> {
         let found = match self.kind() {
             ValueKind::String(text) if text.is_empty() => return self.reject("must not be empty"),
@@ -37,8 +37,8 @@ impl<'t> Node<'t> {
         ))
     }
 
-    /// Reports that the value must be `must_be`, and quotes `text`. The message omits the `text` of an
-    /// account's key, because it may be a token.
+    /// Reports that the value must be `must_be`, not `text`. For a key of an account, the message omits `text`,
+    /// because `text` may be a token.
     fn mismatch<T>(&self, must_be: &str, text: &str, hint: &str) -> Option<T> {
         let quoted = if self.path.starts_with("accounts") {
             String::new()
@@ -104,7 +104,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// Returns a converter of values that `parse` accepts and that are in `range`.
+/// Returns a function that converts a value with `parse` and rejects a value outside `range`.
 fn bounded<T: PartialOrd>(
     must_be: String,
     range: RangeInclusive<T>,
@@ -191,7 +191,7 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Names of accounts or of groups. The value is the path of the account or group in the configuration.
+/// Maps the name of each account, or of each group, to the path of its table in the configuration.
 pub(super) type Names<'t> = HashMap<&'t str, String>;
 
 /// The `name` of an account or group. Reports an error with `hint` if `names` already has this name.
@@ -210,7 +210,7 @@ pub(super) fn unique_name<'t>(
     Some(name.to_owned())
 }
 
-/// A name that becomes the value of a label.
+/// Reads a name that becomes the value of a label.
 fn valid_name<'t>(node: &Node<'t>) -> Option<&'t str> {
     let name = node.text()?;
     let is_odd = |c: char| c.is_control() || is_bidirectional_control(c);
@@ -233,8 +233,8 @@ pub(super) fn is_header_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads a regular file. Does not open pipes and devices: opening a pipe waits until another process writes
-/// to it, and reading a device may never end.
+/// Reads a regular file. Does not open pipes and devices. Opening a pipe waits until another process writes to
+/// this pipe, and reading a device may never end.
 pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         read_bounded(path, max_bytes)

@@ -69,7 +69,7 @@ struct Place<'p> {
 }
 
 /// Builds values from the events of the parser. The loader of the `yaml-rust2` crate is not used: it drops the
-/// line numbers, and a deeply nested file would overflow its stack.
+/// line numbers, and a deeply nested file overflows the stack in this loader.
 struct YamlReader<'f> {
     parser: Parser<Chars<'f>>,
     file: &'f str,

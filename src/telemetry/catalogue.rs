@@ -55,7 +55,7 @@ pub enum Part {
 }
 
 impl Kind {
-    /// The word after the name in a `# TYPE` line, which is the same in both text formats.
+    /// The word after the name in a `# TYPE` line, in the Prometheus text format and in `OpenMetrics`.
     pub fn word(self) -> &'static str {
         match self {
             Gauge => "gauge",
@@ -128,7 +128,7 @@ pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static s
     })
 }
 
-/// Defines the enum and its table from one list, so that the enum and the table cannot differ.
+/// Defines [`Metric`] and its table from one list, so that the enum and the table cannot differ.
 macro_rules! families {
     ($($metric:ident = $part:ident $kind:ident $name:literal $labels:expr, $help:literal;)+) => {
         /// A metric of the catalogue.

@@ -98,7 +98,7 @@ impl Instruments {
                         counter.with_label_values(&[name, value]);
                     }
                 }
-                // Status codes are not a closed set, so series by code appear with the first response.
+                // A series with the label `code` appears with the first response that has this code.
                 _ => {}
             }
         }
@@ -139,12 +139,12 @@ fn description(metric: Metric) -> (Opts, &'static [&'static str]) {
 }
 
 impl AccountInstruments {
-    /// The account's counter. `labels` are its label values after the account.
+    /// The counter `metric` of this account. `labels` are the values of the labels after `account`.
     fn counter(&self, metric: Metric, labels: &[&str]) -> Counter {
         self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
     }
 
-    /// Adds `number` to a counter of the catalogue. `labels` are its label values after the account.
+    /// Adds `number` to the counter `metric`. `labels` are the values of the labels after `account`.
     #[expect(
         clippy::cast_precision_loss,
         reason = "counters are floats for Prometheus, too"
@@ -153,7 +153,7 @@ impl AccountInstruments {
         self.counter(metric, labels).inc_by(number as f64);
     }
 
-    /// Counts the endpoints that `lost` or `gained` their registration between two snapshots.
+    /// Adds the numbers of endpoints that lost and gained their registration between two snapshots.
     pub fn registration_changes(&self, lost: u64, gained: u64) {
         for (change, number) in REGISTRATION_CHANGES.iter().zip([lost, gained]) {
             self.count(Metric::RegistrationChanges, &[change], number);

@@ -82,7 +82,7 @@ closed_label! {
     RereadReason {
         /// A page lacks the last row of the previous page (the anchor).
         Anchor = "anchor",
-        /// The whole list is read again, because overlaps of pages did not prove it complete.
+        /// The walk reads the whole list again, because the overlaps of pages did not prove the list complete.
         Count = "count",
     }
 }
@@ -98,7 +98,7 @@ closed_label! {
         IdTooLong = "id_too_long",
         /// The row is not decodable, for example because of a lone surrogate or deep nesting.
         Undecodable = "undecodable",
-        /// Two successive walks returned two rows with this id; the newest row was kept.
+        /// Two successive walks returned two rows with this id. The exporter keeps the newest row.
         Duplicate = "duplicate",
     }
 }
@@ -122,7 +122,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// A permission of an endpoint; the `capability` label. The API field is `allow_` and the label value.
+    /// A permission of an endpoint; the `capability` label. For `voice`, the API field is `allow_voice`.
     Capability {
         Voice = "voice",
         Message = "message",
@@ -161,7 +161,7 @@ closed_label! {
         /// An alert can wait for working hours.
         #[default]
         Notice = "notice",
-        /// No alert.
+        /// The endpoint causes no alert.
         Ignore = "ignore",
     }
 }

@@ -1,8 +1,8 @@
 //! Log lines on standard error: one line per event, as logfmt or JSON.
 //!
-//! A line has time, level, message and fields. With the log level `debug` or `trace`, it also has the
-//! module. Of other crates, only events at `warn` and `error` are logged. At lower levels, HTTP crates log
-//! request headers, which contain the token of an account.
+//! A line has time, level, message and fields. With the log level `debug` or `trace`, the line also has the
+//! module. Of other crates, the logger writes only events at `warn` and `error`. At lower levels, HTTP crates
+//! log request headers, which contain the token of an account.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! `process_*`: values of the operating system about this process, read for scrapes.
+//! The `process_*` metrics. The server reads their values from the operating system for scrapes.
 //!
 //! The collector of the `prometheus` crate is not used: it counts CPU time in whole seconds and lacks
 //! the limit of virtual memory. On a system without `/proc`, there are no samples.
@@ -28,7 +28,7 @@ fn read() -> ProcResult<Vec<(Metric, f64)>> {
     let seconds = |ticks: u64| ticks as f64 / ticks_per_second;
     let boot_time = procfs::boot_time_secs().ok();
     let start_time = boot_time.map(|boot| boot as f64 + seconds(stat.starttime));
-    // One of the open files is this process's directory in `/proc`. It is open only during these reads.
+    // The folder `/proc/self/fd` is one of these files. It is open only during this count.
     let open_files = fs::read_dir("/proc/self/fd").ok();
     let open_files = open_files.map(|files| files.count() as f64 - 1.0);
     let limit = |soft_limit| match soft_limit {
