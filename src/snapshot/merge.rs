@@ -38,8 +38,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Reserves memory for this number of `endpoints`, whose texts have the average size of the texts so far.
-    /// Without the reservation, a growing buffer would store every text twice for a short time.
+    /// Reserves memory for this number of endpoints, with texts of the average size so far. Without the
+    /// reservation, the buffer would copy its texts to grow, and would hold every text twice for a short time.
     pub fn expect(&mut self, endpoints: u64) {
         let EndpointList { records, texts, .. } = &mut self.list;
         let endpoints = usize::try_from(endpoints).unwrap_or(usize::MAX);
@@ -52,15 +52,15 @@ impl SnapshotBuilder {
         self.index.reserve(more);
     }
 
-    /// Adds a row, or ignores a rejected row. `position` is the offset of its page plus its index in the page.
+    /// Adds a row, or ignores a rejected row. `position` is the offset of the page plus the index in the page.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
         let list = &mut self.list;
         if let Some(application) = &endpoint.application
             && let Some(name) = &application.name
         {
-            // Rows may have different names for one application, for example while it is renamed. The smallest
-            // name is kept, so the order in which pages arrive has no effect.
+            // Rows may have different names for one application, for example while it is renamed. The name that
+            // sorts first is kept, so the order in which pages arrive has no effect.
             let known = list.application_names.entry(application.id.clone());
             let known = known.or_insert_with(|| name.clone());
             if name < known {
@@ -89,7 +89,7 @@ impl SnapshotBuilder {
         self.list.records.len() as u64
     }
 
-    /// Ids at several positions of the list. The list changed during the walk, or two rows have one id.
+    /// Ids at several positions, because the list changed during the walk or because two rows have the same id.
     pub fn repeated(&self) -> &HashSet<RowKey> {
         &self.repeated
     }
@@ -168,8 +168,8 @@ type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 impl EndpointList {
     /// Builds the next snapshot.
     ///
-    /// `facts` describe the walk. This function adds the counts of retained endpoints and of values. It calls
-    /// `group_of` only for new endpoints and for a changed name, sub-account or application.
+    /// This function adds to `facts` the numbers of retained endpoints, rejected values and assumed values. It
+    /// calls `group_of` for endpoints that are new or have a new name, sub-account or application.
     pub fn build(
         mut self,
         previous: Option<&Snapshot>,

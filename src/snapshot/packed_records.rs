@@ -3,7 +3,7 @@
 //! With 100,000 endpoints, snapshots use most of the memory. While a new snapshot is built, the old snapshot
 //! still exists. A record of ten `String`s would use several hundred bytes besides its text. So a record has
 //! only numbers. One buffer has the texts that differ between endpoints, and each repeated text is stored once.
-//! The process then needs at most 66 MiB (docs/performance.md, decision 11).
+//! The process then needs 66 MiB for 100,000 endpoints (docs/performance.md, decision 11).
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub(super) struct TextRange {
 }
 
 impl TextRange {
-    /// Appends `text`, of at most 256 bytes, to `buffer`. After 4 GiB in `buffer`, every text becomes "".
+    /// Appends `text`, of at most 256 bytes, to `buffer`. If `buffer` has 4 GiB, the range is empty.
     pub(super) fn append(buffer: &mut String, text: &str) -> Self {
         let (Ok(start), Ok(length)) = (u32::try_from(buffer.len()), u16::try_from(text.len()))
         else {
@@ -113,8 +113,8 @@ impl Texts {
     }
 }
 
-/// A time in 8 bytes; `i64::MIN` means unknown. Each record has four times, and an `Option` would take 16
-/// bytes.
+/// A time in 8 bytes; `i64::MIN` means unknown. Each record has four times, and an `Option` of a time would
+/// take 16 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MaybeTime(i64);
 
@@ -155,7 +155,7 @@ pub(super) struct Record {
     expires_at: MaybeTime,
     created_at: MaybeTime,
     updated_at: MaybeTime,
-    /// Time from the last walk that found the endpoint to the walk of the snapshot. 0 if both are one walk.
+    /// Time from the last walk that found the endpoint to the walk of the snapshot. 0 if this walk found it.
     unseen_millis: u64,
 }
 
@@ -246,7 +246,7 @@ impl Record {
         }
     }
 
-    /// The retained record for a walk that did not find it. This walk ended `passed` after the walk before.
+    /// A retained copy, for a walk that did not find the endpoint. The walk before ended `passed` earlier.
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {

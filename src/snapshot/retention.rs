@@ -1,5 +1,5 @@
-//! Decides which endpoints are retained although the last walk did not find them. Stores the registration of
-//! removed endpoints for their return.
+//! Decides which endpoints are retained although the last walk did not find them. Also stores the registrations
+//! of removed endpoints, because these endpoints may return.
 //!
 //! This module measures ages with Tokio's clock, so steps of the wall clock have no effect.
 
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use super::packed_records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// The limits for endpoints of the previous snapshot that are retained. The default limits retain no endpoint.
+/// The limits that decide which endpoints of the previous snapshot are retained. The default retains none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
     /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// The maximum number of retained endpoints. Already retained endpoints come first, then lower ids.
+    /// The maximum number of retained endpoints. Already retained endpoints have priority, then lower ids.
     pub at_most: u64,
     /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
@@ -30,7 +30,7 @@ impl Retention {
     }
 
     /// Divides the records that a walk did not find into retained records and removed records. `absent` is
-    /// sorted by id. `passed` is the time since the end of the walk before.
+    /// sorted by id. `passed` is the time since the end of the previous walk.
     pub(super) fn divide(
         self,
         absent: Vec<&Record>,
@@ -104,8 +104,8 @@ impl Removed {
         }
     }
 
-    /// Removes the entry of an endpoint that returns `now`. Returns its last known registration state and the
-    /// time of its loss; `None` if unknown or if the entry is expired.
+    /// Removes the entry of an endpoint that returns `now`. Returns the last known registration and the time of
+    /// its loss. Both are `None` without an entry, or if the entry is expired.
     pub(super) fn take(
         this: &mut Arc<Self>,
         id: &str,

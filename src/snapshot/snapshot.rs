@@ -37,7 +37,7 @@ pub struct Snapshot {
     pub(super) list: EndpointList,
     /// Removed endpoints of earlier snapshots.
     pub(super) removed: Arc<Removed>,
-    /// The walk that gave the snapshot.
+    /// The walk from which the snapshot was built.
     pub walk: WalkFacts,
 }
 
@@ -56,15 +56,15 @@ pub struct WalkFacts {
     pub pages: u64,
     /// The `total_count` of the list, if present.
     pub reported: Option<u64>,
-    /// Endpoints that `total_count` includes and the walk did not find; 0 if the walk is complete.
+    /// The number of endpoints in `total_count` that the walk did not find; 0 if the walk is complete.
     pub missing: u64,
     /// The number of retained endpoints.
     pub retained: u64,
     /// The number of rejected rows for each reason, in the order of [`Rejection::ALL`].
     pub rejected_rows: [u64; Rejection::ALL.len()],
-    /// The number of dropped or cut values in accepted rows, in the order of [`Field::ALL`].
+    /// The number of dropped or cut values in accepted rows for each field, in the order of [`Field::ALL`].
     pub rejected_values: [u64; Field::ALL.len()],
-    /// The number of timestamps without a zone, which are read as UTC, in the order of [`Field::ALL`].
+    /// The number of timestamps without a zone (read as UTC) for each field, in the order of [`Field::ALL`].
     pub assumed_values: [u64; Field::ALL.len()],
 }
 
@@ -127,7 +127,7 @@ impl Snapshot {
         &self.list.application_names
     }
 
-    /// A copy without the retained endpoints that no walk found within `max_age`; `None` if this removes none.
+    /// A copy without retained endpoints that no walk found within `max_age`; `None` if no endpoint is removed.
     pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = now.saturating_duration_since(self.walk.ended);
         let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;

@@ -1,4 +1,4 @@
-//! The published state of one account: its snapshot and its details. Each publication replaces all of it.
+//! The published state of one account: its snapshot and its details. Each publication replaces the whole state.
 //!
 //! Only the list decides whether an endpoint is registered. A detail adds values that a row may lack: the
 //! expiry, the user agent, and the address of the device.
@@ -152,7 +152,7 @@ impl<'a> EndpointView<'a> {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
-    /// Adds values that the row lacks. If the row also has an expiry, the expiry that was read later is used.
+    /// Adds values that the row lacks. If row and detail have an expiry, uses the expiry that was read later.
     fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
         let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
         let expires_at = if detail.retrieved_at >= walk_started {

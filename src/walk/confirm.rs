@@ -2,8 +2,8 @@
 //!
 //! A faulty API may show an empty list, or every endpoint as unregistered, for some seconds. So a walk that
 //! changes more than `poll.flip_share` of the endpoints waits for confirmation. The published snapshot stays
-//! until a later walk agrees. If several walks miss the same number of endpoints, the count of the API is
-//! assumed to be wrong.
+//! until a later walk agrees. If several walks miss the same number of endpoints, the poller assumes that the
+//! API's count is wrong.
 
 use std::time::Duration;
 
@@ -45,11 +45,11 @@ struct Pending {
 /// The difference between a list and an earlier list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
-    /// The number of endpoints of the earlier list, without absent endpoints that are retained.
+    /// The number of endpoints of the earlier list, minus retained endpoints that the later list lacks.
     pub(super) before: u64,
     /// The number of endpoints that the later list lacks and that are not retained.
     pub(super) removed: u64,
-    /// The number of endpoints whose registration differs between both lists. Unknown counts as a state.
+    /// The number of endpoints whose registration (true, false or unknown) differs between both lists.
     pub(super) flipped: u64,
 }
 
@@ -87,7 +87,7 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // If the published snapshot is withdrawn before another walk ends, this walk need not agree.
+        // If the snapshot is withdrawn before a further walk ends, this walk need not agree with `pending`.
         let hidden_by = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= hidden_by);
         let pending = self.pending.take();
@@ -111,7 +111,7 @@ impl Confirmation {
 }
 
 impl Pending {
-    /// Whether both lists are nearly equal: the change from one list to the other is small in both directions.
+    /// Whether the pending list and `list` are nearly equal: the change from each to the other is small.
     fn agrees(&self, list: &EndpointList, retention: Retention, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
@@ -125,7 +125,7 @@ impl Pending {
 
 impl Change {
     /// Compares two lists that are sorted by id. The third value of an item of `before` is true if the endpoint
-    /// is already retained. `retention` limits the retained endpoints, which `after` lacks.
+    /// is already retained. `retention` limits how many endpoints that `after` lacks are retained.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,
@@ -168,7 +168,7 @@ pub(super) struct Shortfalls {
 
 impl Shortfalls {
     /// Notes the shortfall of a walk. Returns true after several walks that `overlapped` and have the same
-    /// shortfall. The count is then assumed to be wrong, so that deleted endpoints do not stay retained.
+    /// shortfall. The poller then assumes a wrong count, so that deleted endpoints do not stay retained.
     pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
         if !overlapped || rows != self.rows {
             self.walks = 0;

@@ -1,7 +1,7 @@
 //! Retrieves single endpoints between two walks, because rows of the list lack some values.
 //!
 //! Each record needs its own request. [`DetailQueue`] decides which records are wanted, and in which order.
-//! [`DetailFetcher`] sends the requests. A budget and the limiter of the account limit their rate.
+//! [`DetailFetcher`] sends the requests. A budget and the limiter of the account limit the request rate.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -28,14 +28,14 @@ use crate::{
     telemetry::Metric,
 };
 
-/// The first unpublished record waits for this time. Records that arrive meanwhile are published with it,
-/// because each publication renders whole metric families.
+/// The poller publishes a record this long after its arrival, together with the records that arrived meanwhile.
+/// Fewer publications save CPU time, because each publication renders whole metric families.
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
-/// After a delay, such as a walk, requests are sent at twice the rate. They make up for at most this part of
-/// the delay, so that a long delay does not cause too many requests.
+/// After a delay, such as a walk, the fetcher sends requests at twice the rate until it has caught up. It
+/// catches up for at most this part of the delay, so that a long delay does not cause too many requests.
 const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Retrieves the records of one account.
@@ -65,7 +65,7 @@ struct Response {
     id: Arc<str>,
     /// The record or an error; `None` after a panic.
     result: Option<Result<Endpoint, Error>>,
-    /// The arrival time by the wall clock and by Tokio's clock. During a walk, responses are not processed.
+    /// The arrival time by the wall clock and by Tokio's clock. A walk delays the processing of a response.
     at: (UnixMillis, Instant),
 }
 
@@ -91,7 +91,7 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Fills the queue from `snapshot`, which has replaced the snapshot `before`. Walks start every `interval`.
-    /// Returns `details` without those that are too old or unwanted, or whose row has changed.
+    /// Returns `details` without details that are too old, that are not wanted, or whose row has changed.
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -116,7 +116,7 @@ impl<S: Source> DetailFetcher<S> {
         details
     }
 
-    /// Starts no request until a walk succeeds. Returns the `known` details that are not too old.
+    /// Stops new requests until a walk succeeds. Returns the `known` details that are not too old.
     pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
         self.queue.snapshot = None;
         self.without_old(known, interval, |_, _| true)
@@ -137,9 +137,8 @@ impl<S: Source> DetailFetcher<S> {
 
     /// The details that `may` accepts and that are not too old. Returns the same `Arc` if all details stay.
     ///
-    /// If the budget is small, a round takes longer than `max_age`. So records are kept for at least two
-    /// rounds. Walks and failed walks delay the requests. So records are kept for two more intervals, but at
-    /// most for another `max_age`.
+    /// A detail is kept for `max_age`, or for two rounds if they take longer. Walks delay the requests, so a
+    /// detail is kept for two more intervals. This additional time is at most `max_age`.
     fn without_old(
         &self,
         details: &Arc<Details>,
@@ -158,8 +157,8 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Sends requests and processes responses until there are records to publish. [`Self::take_arrived`]
-    /// returns these records. May be cancelled at any time. The next walk starts at `walk`, and no request may
-    /// delay its first permit.
+    /// returns these records. The caller may cancel this function at any time. The next walk starts at `walk`.
+    /// No request may delay the first permit of this walk.
     pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
         loop {
             let first = self.arrived.first();
@@ -167,7 +166,7 @@ impl<S: Source> DetailFetcher<S> {
             let limiter = Arc::clone(&self.deps.limiter);
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
-                // A permit delays the next permit by the gap. So this wait ends one gap before the walk.
+                // A permit delays the first permit of the walk by the gap, so this wait ends one gap earlier.
                 let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
@@ -185,7 +184,8 @@ impl<S: Source> DetailFetcher<S> {
         std::mem::take(&mut self.arrived)
     }
 
-    /// The start of the next request. `None` if no request may start before the walk or before a response.
+    /// The start of the next request. `None` if no request may start before the walk, or before the response to
+    /// a request in flight.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
         // A start in the past becomes now, because the check below needs the time that is left before the walk.
         let start = self.queue.next()?.max(self.budget.next());
@@ -201,7 +201,7 @@ impl<S: Source> DetailFetcher<S> {
         let Some(id) = self.queue.take() else { return };
         self.budget.spend();
         let (source, clock) = (Arc::clone(&self.source), self.deps.clock);
-        // During a walk, the poller does not poll this fetcher, but the task of the request continues.
+        // During a walk, the poller does not run `work`. So the request runs in a task of its own.
         self.in_flight.spawn(async move {
             let result = AssertUnwindSafe(source.endpoint(&id)).catch_unwind().await;
             drop(permit);
@@ -265,7 +265,7 @@ impl<S: Source> DetailFetcher<S> {
     }
 }
 
-/// A limit of evenly spaced requests per minute. After a delay, the spacing is smaller, but the limit holds.
+/// Limits the requests per minute and spaces them evenly. After a delay, the spacing is halved.
 #[derive(Debug)]
 pub(super) struct RequestBudget {
     pub(super) gap: Duration,
@@ -315,15 +315,15 @@ impl RequestBudget {
 }
 
 /// The average time between two detail requests. `budget` and `limiter` are the gaps that the budget and the
-/// limiter require. A walk starts every `interval` and stops requests for the time `walk`. The budget makes up
-/// for [`MADE_UP`] of this time.
+/// limiter require. A walk starts every `interval` and stops requests for the time `walk`. After the walk, the
+/// budget makes up for at most [`MADE_UP`] of this time.
 pub(super) fn gap_beside(
     budget: Duration,
     limiter: Duration,
     walk: Duration,
     interval: Duration,
 ) -> Duration {
-    // The part of the time that is left. It is a divisor, so it is never zero.
+    // The fraction of an interval that is left without the time `lost`. It is a divisor, so it is never zero.
     let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
     let limiter = limiter.div_f64(left(walk));
     limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
@@ -357,8 +357,8 @@ struct History {
 
 /// The endpoints of one account whose records are wanted, in the order of their requests.
 ///
-/// An endpoint is in `ready` or `waiting`. While its request is in flight, it is in none of them. After a
-/// failed request, it is in none of them until the next walk.
+/// An endpoint is in `ready` or `waiting`. While its request is in flight, it is in neither set. After a failed
+/// request, it is in neither set until the next walk.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
@@ -419,7 +419,7 @@ impl DetailQueue {
             }
             self.place(number, row.id, details.get(row.id).map(Arc::as_ref));
         }
-        // A request in flight keeps its history. It prevents a second request if the record is wanted again.
+        // The history of a request in flight stays. It prevents a second request if the record is wanted again.
         known.retain(|_, history| history.is_in_flight);
         self.histories.extend(known);
     }

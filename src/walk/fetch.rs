@@ -84,16 +84,16 @@ impl Reason {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}: {detail}", reason.label())]
 pub struct WalkError {
-    /// The reason, from a closed set.
+    /// The reason of the failure.
     pub reason: Reason,
-    /// A description for people.
+    /// A description for the log.
     pub detail: String,
     /// The end of the pause that the vendor asks for; `None` without a pause.
     pub not_before: Option<Instant>,
 }
 
 impl WalkError {
-    /// An error of a walk for which the vendor asks for no pause.
+    /// An error with `not_before: None`, because the vendor asks for no pause.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -138,13 +138,13 @@ struct Progress {
     pages: u64,
     /// The number of sent requests, including retries.
     requests: u64,
-    /// The number of active pages. Their request is in flight, or they wait for a retry after an error.
+    /// The number of active pages. A page is active while its request is in flight or waits for a retry.
     active: u32,
     /// The time at which `active` rose from zero; `None` while it is zero.
     active_since: Option<Instant>,
-    /// The total time with an active page, up to `active_since`.
+    /// The total time with at least one active page, before `active_since`.
     active_time: Duration,
-    /// [`Self::under_way`] at the time when the latest page was completed.
+    /// The value of [`Self::under_way`] when the latest page was completed.
     last_completed: Duration,
     /// The last error after the latest completed page. It becomes the error of a walk without progress.
     last_error: Option<Error>,
@@ -210,7 +210,7 @@ impl<S: Source> PageFetcher<S> {
         (progress.pages, progress.requests)
     }
 
-    /// Reads the page at `offset`. Temporary errors are retried.
+    /// Reads the page at `offset`. Retries the request after a temporary error.
     ///
     /// # Errors
     /// The request failed permanently, or the walk reached one of its time limits.

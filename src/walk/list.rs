@@ -1,8 +1,8 @@
 //! Reads the whole list and proves that the pages miss no row.
 //!
-//! Each page begins with the last row of the page before, and pages arrive in any order. The walk then *links*
-//! the pages: each page must continue the page before. To close a gap, the walk reads from an earlier offset.
-//! If it cannot link the pages, it reads the list again and compares the rows with `total_count`.
+//! The walk requests pages that overlap by one row, and then *links* the pages: each page must contain the last
+//! row of the page before. If a page does not, there is a gap, and the walk reads from an earlier offset. If a
+//! gap stays open, the walk reads the list again and compares the number of rows with `total_count`.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// The maximum number of pages that a walk receives.
 const MAX_PAGES: usize = 10_000;
 /// The maximum number of successive full pages with the same last row. A list that grows by a page during the
-/// walk causes one such page. A vendor that ignores or rounds the offset causes many.
+/// walk causes one such page. A vendor that ignores or rounds the offset causes many such pages.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
 
 /// A list that was read to its end.
@@ -30,7 +30,7 @@ pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
     /// `total_count` of the page with the highest offset, among the pages that have a count.
     pub(super) reported: Option<u64>,
-    /// The number of rows that the lowest `total_count` includes and the pages do not have.
+    /// The lowest `total_count` of a page minus the number of rows that the walk found; at least 0.
     pub(super) shortfall: u64,
     /// True if overlapping pages prove that the list is complete; false if only the count proves it.
     pub(super) overlapped: bool,
@@ -40,9 +40,9 @@ pub(super) struct CompleteList {
 }
 
 impl CompleteList {
-    /// The limits for retained endpoints. A rejected row that is no duplicate may belong to a missing endpoint,
-    /// so it retains one endpoint. With a shortfall, every missing endpoint is retained. If the shortfall
-    /// `is_settled`, an already retained endpoint stays only for such a rejected row.
+    /// The limits for retained endpoints. An *unreadable* row (rejected, but no duplicate) may belong to a
+    /// missing endpoint, so it retains one endpoint. A shortfall retains every missing endpoint. After several
+    /// walks with this shortfall (`is_settled`), an endpoint is retained again only for an unreadable row.
     pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
         let unreadable = (self.rows.rejected.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
@@ -61,13 +61,13 @@ impl CompleteList {
     }
 }
 
-/// Reads the list and proves that it is complete. If overlapping pages give no proof, uses the count.
+/// Reads the list and proves that it is complete. If overlapping pages give no proof, counts the rows.
 ///
 /// `duplicates` are the ids that the previous walk found on two rows. If this walk also finds such an id on two
 /// rows, the list really has both rows. The id then explains one row of the shortfall.
 ///
 /// # Errors
-/// A request failed permanently, or both proofs failed.
+/// A request failed permanently, the walk reached a time limit, or both proofs failed.
 pub(super) async fn read<S: Source>(
     fetcher: &PageFetcher<S>,
     duplicates: &HashSet<RowKey>,
@@ -105,7 +105,7 @@ pub(super) struct Pages<'a, S> {
     keys: Vec<PageKeys>,
     /// The clock of the vendor minus the local clock, in seconds, from the last response with a `Date`.
     clock_offset: Option<f64>,
-    /// True if a page with another offset has the same rows as the first page.
+    /// True if a later page has the same rows as the first page.
     repeats: bool,
     /// The duplicate and rejected rows of the linked pages.
     rows: Rows,
@@ -183,15 +183,15 @@ impl<'a, S: Source> Pages<'a, S> {
     async fn has_one_row(&mut self) -> Result<bool, WalkError> {
         self.fetch([1]).await?;
         let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
-        // If the first row is deleted, the second row moves to offset 0. A changed count shows this.
+        // If row 0 is deleted between both requests, row 1 moves to offset 0. Then both counts differ.
         let total = self.keys[0].total;
         Ok(has_no_second && self.keys.iter().all(|keys| keys.total == total))
     }
 
-    /// Links the pages from the first page to the end of the list. Returns `None` if it cannot close a gap.
+    /// Links the pages from the first page to the end of the list. Returns `None` if pages cannot be linked.
     async fn link(&mut self) -> Result<Option<Vec<PageKeys>>, WalkError> {
         let mut linked = vec![self.keys[0].clone()];
-        // Changes of the list cause few gaps. An unstable order causes too many gaps to close all of them.
+        // Changes of the list cause few gaps. If there are more gaps, the order is probably unstable.
         let mut repairs_left = 8 + self.keys.len() / 8;
         let mut without_progress = 0;
         // A repeated first page means that the vendor ignores or rounds the offset. Then no pages can overlap.
@@ -259,7 +259,7 @@ impl<'a, S: Source> Pages<'a, S> {
             return;
         }
         self.rows = overlap::rows(linked);
-        // Two equal rejected rows also have one key, but they are no duplicates of an endpoint.
+        // Equal rejected rows have the same key too, but they are not two rows of one endpoint.
         self.rows.twice.retain(|key| repeated.contains(key));
     }
 }
@@ -294,7 +294,7 @@ pub(super) async fn read_overlapping<S: Source>(
     }))
 }
 
-/// Reads the list, and proves by its count that it is complete. Tries again if the first proof fails.
+/// Reads the list, and proves by its count that it is complete. If the first attempt fails, makes a second one.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
         let reason = RereadReason::Count.label();
@@ -308,8 +308,8 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, 
     ))
 }
 
-/// Reads the list for the weaker proof. All pages must have the same count, which must be the number of rows.
-/// No id may be on two rows. Returns `None` if the proof fails.
+/// Reads the list and counts its rows. All pages must have the same `total_count`, which must equal this
+/// number. No id may be on two rows. Returns `None` if the proof fails.
 ///
 /// This proof is for lists without a stable order and for vendors that round `offset` down to whole pages. The
 /// proof can be wrong: a deletion and a creation during the walk leave the count unchanged.

@@ -15,7 +15,7 @@ use crate::{
 /// The maximum number of changed registrations per walk that have a log line of their own.
 const MAX_LISTED: usize = 50;
 
-/// Logs that a walk took longer than the interval. Later walks start every `effective`.
+/// Logs that a walk took longer than the interval. `effective` is the time between the starts of later walks.
 pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: Duration) {
     let took = took.as_secs_f64().ceil();
     tracing::warn!(
@@ -29,7 +29,7 @@ pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: 
     );
 }
 
-/// Logs that the budget is too small for the `wanted` records. All records together take the time `round`.
+/// Logs that the request rate is too low for the `wanted` records. Reading all of them takes the time `round`.
 pub(super) fn too_many_details(account: &str, wanted: u32, round: Duration) {
     let minutes = round.as_secs_f64() / 60.0;
     tracing::warn!(

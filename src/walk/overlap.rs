@@ -1,8 +1,8 @@
 //! Decides whether rows can be missing between two pages. This module sends no requests.
 //!
 //! Pages are *linked* if each page begins with the last row of the page before. Pages that are linked from the
-//! first row of the list to the last row have every endpoint that existed during the whole walk. This requires
-//! a stable order and one row for each id. `docs/architecture.md` has the proof. If two pages share rows in
+//! first row of the list to the last row contain every endpoint that existed during the whole walk.
+//! `docs/architecture.md` proves this for a stable order and one row for each id. If two pages share rows in
 //! another order, or have unknown rows between the shared rows, the order is unstable.
 
 use std::collections::{HashMap, HashSet};
@@ -53,15 +53,15 @@ impl PageKeys {
         shared.is_some_and(|shared| shared.has_anchor)
     }
 
-    /// Weaker than [`Self::follows`], because the anchor may have been deleted. Without the anchor, this page
-    /// must begin with a row of `before`, and both pages must share at least two rows.
+    /// A weaker check than [`Self::follows`], because the anchor may have been deleted. Without the anchor,
+    /// this page must begin with a row of `before`, and both pages must share at least two rows.
     pub(super) fn continues(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
     }
 
-    /// The rows that this page shares with `before`. `None` if there are none. Also `None` if, up to the last
-    /// shared row, too many rows are unknown or in another order.
+    /// The rows that this page shares with `before`. `None` if the pages share no row. Also `None` if too many
+    /// rows before the last shared row are unknown or in another order.
     ///
     /// A key on two rows of a page has no unique index, so it is ignored. A shared row in another order is a
     /// *stray*. Ids on two rows and equal rejected rows cause few strays. An unstable order causes many strays.
@@ -128,8 +128,8 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     rows
 }
 
-/// The next page by offset, if it follows the last linked page. If it does not, pages that have only known rows
-/// are skipped. Such pages occur if the list grew by more than a page.
+/// Returns the next page by offset, or else the next page with a new row, if it follows the last linked page.
+/// Pages without a new row occur if the list grew by more than a page.
 pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option<&'a PageKeys> {
     let tail = linked.last()?;
     let later = pages.partition_point(|page| page.offset <= tail.offset);
@@ -148,7 +148,7 @@ pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option
 }
 
 /// Whether the linked pages reach the end of the list. The last page must have fewer than `full` rows, which is
-/// the size of a full page. It must also reach the count, or have no row after the anchor.
+/// the size of a full page. It must also reach `total_count`, or have no row after the anchor.
 pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;
@@ -161,8 +161,8 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     has_room && (reaches_the_count || shows_nothing_new)
 }
 
-/// The distances from a gap, in rows, at which the attempts to close the gap begin. The first distance is half
-/// of a page with `full` rows. Each further distance is twice as long.
+/// The distances before a gap, in rows, at which the walk reads a page to close the gap. The first distance is
+/// half of a page with `full` rows. Each further distance is twice as long.
 pub(super) fn steps_back(full: u64) -> impl Iterator<Item = u64> {
     let first = (full / 2).max(1);
     std::iter::successors(Some(first), |last| Some(last * 2)).take(MAX_STEPS_BACK)

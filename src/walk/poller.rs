@@ -42,7 +42,7 @@ pub struct Poller<S> {
     shortfalls: Shortfalls,
     /// Ids that the last walk found on two rows of the list.
     duplicates: HashSet<RowKey>,
-    /// The longest effective interval that the log warned of. The first value is the configured interval.
+    /// The longest effective interval of which the poller has warned. Initially, it is the configured interval.
     warned_interval: Duration,
 }
 
@@ -101,7 +101,7 @@ impl<S: Source> Poller<S> {
         shutdown.run_until_cancelled(forever).await;
     }
 
-    /// Waits until `start`. If the API refused the credentials, a new token ends the wait at once.
+    /// Waits until `start`. If the API refused the credentials, a new token in the token file ends the wait.
     async fn wait(&mut self, start: Instant) {
         while self.schedule.is_backing_off() && Instant::now() + TOKEN_INTERVAL < start {
             self.retrieve_until(Instant::now() + TOKEN_INTERVAL).await;
@@ -124,7 +124,7 @@ impl<S: Source> Poller<S> {
             }
         };
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
-        // After the next walk, the poller would retrieve each unpublished detail again.
+        // The next walk treats an unpublished detail as missing, and the poller would retrieve it again.
         self.publish_details();
     }
 
@@ -155,8 +155,8 @@ impl<S: Source> Poller<S> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
-        // A panic may leave the schedule partly changed, so the copy is restored. The other fields of the
-        // poller are valid at every point where a walk can panic.
+        // A panic may leave `self.schedule` partly changed. So after a panic, the copy replaces it. The other
+        // fields of the poller are valid at every point where a walk can panic.
         let walk = AssertUnwindSafe(self.read_and_publish()).catch_unwind();
         let result = walk.await.unwrap_or_else(|_| {
             self.schedule = schedule;
@@ -298,8 +298,8 @@ impl<S: Source> Poller<S> {
         });
     }
 
-    /// Returns the published snapshot without retained endpoints that are too old. If there are none, returns
-    /// the same `Arc`, so that the exporter does not render its chunks again.
+    /// Returns the published snapshot without retained endpoints that are too old. If no retained endpoint is
+    /// too old, returns the same `Arc`. The exporter then renders no chunk again.
     fn without_expired(&self, state: &AccountState) -> Option<Arc<Snapshot>> {
         let snapshot = state.snapshot.as_ref()?;
         let max_age = self.schedule.effective_max_age();

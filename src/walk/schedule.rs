@@ -1,4 +1,4 @@
-//! Computes the start of the next walk. Each function gets the time as a parameter, and none of them waits.
+//! Computes the start of the next walk. The functions get the current time as a parameter and never wait.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl Schedule {
     }
 
     /// The start of the next walk: the tick plus a jitter, so that exporters do not send at the same time. The
-    /// jitter is a random part, `chance` (0 to 1), of a tenth of the interval. It is smaller before a long
-    /// walk, so that the walk ends before the next tick.
+    /// jitter is a tenth of the interval times `chance`, a random number from 0 to 1. The jitter is smaller
+    /// before a long walk, so that the walk ends before the next tick.
     pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
@@ -111,7 +111,7 @@ impl Schedule {
         let skipped = self.ticks_before(now);
         self.not_before = not_before;
         self.advance(now);
-        // The vendor may lock an account after frequent attempts with refused credentials.
+        // The wait doubles each time, because the vendor may lock an account after frequent refusals.
         if let Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden) = reason {
             self.refusals = self.refusals.saturating_add(1);
             let longest = (self.effective_max_age() / 2).max(self.effective);

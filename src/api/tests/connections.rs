@@ -10,7 +10,7 @@ use tokio_rustls::{
 
 use super::*;
 
-/// A private certificate authority as PEM, and a TLS acceptor with its certificate for `localhost`.
+/// A private certificate authority (PEM), and a TLS acceptor whose `localhost` certificate it signed.
 fn authority() -> (String, TlsAcceptor) {
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -34,7 +34,7 @@ use crate::{
 const AUTH_ID: &str = "MA_AUTHID01";
 const TOKEN: &str = "t0ken-of-the-account";
 
-/// A client and the instruments of its counters.
+/// A client and the instruments that count its requests.
 struct Subject {
     client: Client,
     instruments: Instruments,
@@ -105,7 +105,7 @@ async fn error_of(reply: Reply) -> Error {
     ask(reply).await.0.unwrap_err()
 }
 
-/// Fails if anything that can be logged contains the token or the auth id.
+/// Fails if the client or the error, formatted for the log, contains the token or the auth id.
 fn assert_no_credentials(client: &Client, error: &Error) {
     for shown in [
         format!("{client:?}"),

@@ -169,7 +169,7 @@ async fn a_response_that_stalls_ends_with_the_request_timeout() {
     for (bytes, kind, counted) in [
         (String::new(), ErrorKind::Timeout, "list_endpoints error"),
         (head, ErrorKind::Timeout, "list_endpoints error"),
-        // The status has arrived; only reading the error body times out.
+        // The status 429 decides the kind of the error, although the body times out.
         (error, ErrorKind::RateLimited, "list_endpoints 429"),
     ] {
         let server = TestServer::start(move |_| Reply::Silence(bytes.clone().into_bytes())).await;

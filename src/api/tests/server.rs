@@ -20,7 +20,7 @@ pub(super) enum Reply {
     Bytes(Vec<u8>),
     /// Sends these bytes and closes the connection.
     Last(Vec<u8>),
-    /// Sends these bytes and then nothing more.
+    /// Sends these bytes, keeps the connection open, and sends nothing more.
     Silence(Vec<u8>),
     /// Resets the connection.
     Reset,

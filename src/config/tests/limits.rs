@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{errors_with, testdata, with_variables};
 use crate::config::load;
 
-/// The message about a file with this content.
+/// The error message about a file with this content.
 fn errors_of(suffix: &str, content: &str) -> String {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();

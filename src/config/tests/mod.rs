@@ -17,7 +17,7 @@ mod secrets;
 
 use super::{ApiToken, Config, Errors, Loaded, Watch, load};
 
-/// Every token and password in the files contains one of these texts.
+/// Every token and password in `testdata` contains one of these texts.
 const SECRETS: [&str; 4] = ["SECRET", "test-token", "quoted#token", "proxy-password"];
 
 fn testdata() -> PathBuf {
@@ -119,7 +119,7 @@ fn the_default_file_gives_no_warning_and_its_example_is_valid() {
     let plain = with_variables(None, &account).unwrap();
     assert!(plain.warnings.is_empty());
 
-    // The lines of the example follow `accounts: []` and begin with `#  `.
+    // The example follows `accounts: []`. Each of its lines begins with `#  `.
     let (settings, example) = super::DEFAULT_YAML.split_once("accounts: []").unwrap();
     let example: Vec<_> = example
         .lines()

@@ -4,12 +4,12 @@ use std::fs;
 
 use crate::config::load;
 
-/// Resembles a real token: only letters and digits. A message would shorten a text of this length.
+/// Has only letters and digits, like a real token. It is so long that an error message would shorten it.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
-/// A token with other characters that begins with a common word.
+/// A token that begins with a common word and contains a dash.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
 
-/// The message about a file with this content.
+/// The error message about a file with this content.
 fn errors_of(suffix: &str, content: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();

@@ -1,4 +1,4 @@
-//! The budget of detail requests, with a paused clock.
+//! Tests of the budget of detail requests, with a paused clock.
 
 use proptest::prelude::*;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::walk::details::{RequestBudget, gap_beside};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// For `length`, spends each request as soon as the budget allows it, except while `busy`. Returns
-/// the start times of the requests.
+/// Starts each request as soon as the budget allows it, until `length` has passed. If `busy` gives a time,
+/// waits until this time before the next attempt. Returns the start times of the requests.
 async fn spend_for(
     length: Duration,
     per_minute: f64,
@@ -27,7 +27,7 @@ async fn spend_for(
         }
         budget.spend();
         left.push(start.elapsed());
-        // The rate limiter needs this long between two requests.
+        // Simulates a rate limiter, which needs this time between two requests.
         advance(Duration::from_millis(50)).await;
     }
     left
@@ -44,7 +44,7 @@ async fn requests_leave_evenly() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_catch_up_after_a_walk_without_exceeding_the_rate_per_minute() {
-    // A walk takes the first two of every ten seconds.
+    // A walk takes the first two seconds of every ten seconds.
     let busy = |at: Duration| {
         (at.as_secs() % 10 < 2).then(|| Duration::from_secs(at.as_secs() / 10 * 10 + 2))
     };

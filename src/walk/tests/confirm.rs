@@ -15,7 +15,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Runs a poller while a test observes it.
+/// Runs a poller while `scenario` observes its states.
 async fn observe(fixture: Fixture, scenario: impl AsyncFnOnce(Run)) {
     let shutdown = shutdown::CancellationToken::new();
     let run = Run {
@@ -59,8 +59,8 @@ fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_for_seven_seconds_changes_no_endpoint_and_no_loss_time() {
-    // The seed is fixed, because with the largest jitter a walk could start in the last second of
-    // the fault.
+    // The jitter is random. With the largest jitter, the walk would not end before the fault ends. The fixed
+    // seed prevents this.
     fastrand::seed(7);
     for (count, interval) in [(50, 60), (9, 60), (2, 60), (50, 5)] {
         let list = List::of(count);
@@ -101,7 +101,7 @@ async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
         observe(fixture, async |run| {
             run.at(1).await;
             list.set_registered(0..40, false);
-            // Jitter delays each walk, so the test waits for the state and not for a fixed time.
+            // Jitter delays each walk, so the test waits for a change of `confirming` and not for a fixed time.
             let mut reader = run.reader.clone();
             let _ = reader.wait_for(|state| state.confirming).await;
             let seen = Instant::now();
@@ -178,7 +178,7 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
     fixture.poller.walk().await.unwrap();
     for walk in 0..6 {
         sleep(60 * SECOND).await;
-        // In turn, the first 25 or the last 25 endpoints are unregistered, so no walk confirms another.
+        // The first 25 and the last 25 endpoints are unregistered in turn, so no walk confirms the walk before.
         list.set_registered(0..40, true);
         let half = if walk % 2 == 0 { 0..25 } else { 15..40 };
         list.set_registered(half, false);
@@ -279,7 +279,7 @@ async fn removed_and_changed_endpoints_count_together() {
     let list = List::of(40);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    // 15 of 40 endpoints are removed, and 12 of the other 25 change.
+    // 15 of 40 endpoints are removed, and 12 others change. Only the sum is more than half of the endpoints.
     list.state().rows.truncate(25);
     list.set_registered(0..12, false);
     fixture.poller.walk().await.unwrap();
@@ -299,8 +299,7 @@ async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
     fixture.poller.walk().await.unwrap();
     let state = fixture.reader.borrow().clone();
     assert_eq!((shown(&state), state.confirming), ((100, 100), true));
-    // The complete walk changes more endpoints than the incomplete walk, so it also needs a
-    // confirmation.
+    // The list is complete again. After at most two walks, the poller publishes the change of every endpoint.
     replace(&list, rows);
     list.state().total = Total::Right;
     for _ in 0..2 {

@@ -20,8 +20,8 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(20.0);
     observe(&list, account, |run| async move {
-        // 1,500 requests at 600 per minute take 150 s. The walk before them reads 21 pages at 20
-        // per second, and a publication follows.
+        // 1,500 requests at 600 per minute take 150 s. The walk before them takes 1 s for 21 pages at 20 per
+        // second. The last publication follows within 5 s.
         run.at(1 + 150 + 5).await;
         let state = run.state();
         let snapshot = state.snapshot.as_ref().unwrap();
@@ -215,7 +215,8 @@ async fn a_budget_that_cannot_keep_up_reaches_every_endpoint() {
 async fn a_budget_that_cannot_keep_up_is_logged_once_with_the_settings() {
     let log = Captured::default();
     let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
-    // With only one dispatcher, a thread without it could disable a message for all threads.
+    // `tracing` caches whether a message is enabled. If there is only one dispatcher, a thread that does not
+    // use it can cache "disabled" for all threads.
     let _second = log.dispatch(Level::WARN, Format::Logfmt);
     for (endpoints, warnings) in [(590, 0), (1_500, 1)] {
         observe(
@@ -317,7 +318,7 @@ async fn a_panic_in_reading_a_record_affects_no_other_record() {
     observe(&list, wanting(60.0), |run| async move {
         run.at(30).await;
         assert_eq!(run.state().details.len(), 2);
-        // The panic has removed the closure, so the test sets another one.
+        // The panic has removed the closure `record`, so the test sets a new closure.
         run.list.state().record = Some(lasting(3_600 * SECOND));
         run.at(90).await;
         assert_eq!(run.state().details.len(), 3);
@@ -356,8 +357,7 @@ async fn a_record_that_arrives_during_a_walk_has_its_time_of_arrival() {
     observe(&list, account, |run| async move {
         run.list.state().latency = Box::new(|| SECOND / 50);
         run.at(115).await;
-        // The responses to the following requests arrive during the next walk, which takes half a
-        // minute.
+        // Responses to the requests from now on arrive during the next walk, which takes half a minute.
         run.list.state().latency = Box::new(|| 15 * SECOND);
         run.at(138).await;
         run.list.state().latency = Box::new(|| SECOND / 50);

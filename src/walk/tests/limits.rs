@@ -16,7 +16,6 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An account with this interval and this deadline.
 fn account_of(interval: Duration, deadline: Duration) -> Account {
     let mut account = account();
     account.poll.interval = interval;
@@ -247,7 +246,8 @@ async fn a_pause_that_another_account_has_caused_is_called_rate_limited() {
 async fn a_walk_longer_than_the_interval_is_logged_once_until_walks_take_longer_still() {
     let log = Captured::default();
     let _logging = tracing::dispatcher::set_default(&log.dispatch(Level::WARN, Format::Logfmt));
-    // With only one dispatcher, a thread without it could disable a message for all threads.
+    // `tracing` caches whether a message is enabled. If there is only one dispatcher, a thread that does not
+    // use it can cache "disabled" for all threads.
     let _second = log.dispatch(Level::WARN, Format::Logfmt);
     let list = List::of(1);
     let mut fixture = Fixture::new(&list, account_of(10 * SECOND, 60 * SECOND));

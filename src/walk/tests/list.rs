@@ -31,8 +31,7 @@ pub(super) enum Total {
     Missing,
 }
 
-/// The response to a retrieve request. The argument is the row of the endpoint, if the list has
-/// one.
+/// The response to a retrieve request. The argument is the row of the endpoint, if the list has this row.
 pub(super) type Record = Box<dyn FnMut(Option<&Endpoint>) -> Result<Endpoint, Error> + Send>;
 
 /// An edit that the list makes before it responds.
@@ -48,7 +47,7 @@ pub(super) struct State {
     /// If set, the offset is rounded down to a multiple of this number.
     pub(super) rounds_offset: Option<usize>,
     pub(super) shuffles: bool,
-    /// The results of the next requests: an error, or a page for `None`.
+    /// The results of the next list requests: an error, or `None` for a page.
     pub(super) faults: VecDeque<Option<Error>>,
     /// The edit that is made before each response.
     pub(super) edit: Option<Edit>,
@@ -61,7 +60,7 @@ pub(super) struct State {
     pub(super) served: Option<Vec<Endpoint>>,
     /// The id and the time of every retrieve request.
     pub(super) retrieved: Vec<(String, Instant)>,
-    /// The response to retrieve requests, if it differs from the list.
+    /// The response to retrieve requests; `None` to respond with the row of the list.
     pub(super) record: Option<Record>,
     pub(super) token: String,
     pub(super) wanted_token: Option<String>,
@@ -116,7 +115,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit can panic on purpose, and the test uses the list after the panic.
+        // An edit can panic on purpose. The test uses the list after the panic, so poison is no error.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

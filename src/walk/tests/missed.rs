@@ -25,8 +25,8 @@ async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     tokio::join!(scenario, run);
 }
 
-/// The first `odd` endpoints give this error or, for `None`, an unregistered record. All other
-/// endpoints give a record that expires after an hour.
+/// Requests for the first `odd` endpoints return `fault` or, if it is `None`, an unregistered record. Requests
+/// for other endpoints return a registered record with an expiry in an hour.
 fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -54,8 +54,8 @@ async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
         observe(&list, wanting(60.0), |run| async move {
-            // At first, the poller retrieves the endpoints in the order of their ids. Then
-            // endpoints that gave a record before come first.
+            // At first, the poller retrieves the endpoints in the order of their ids. Later, endpoints that
+            // gave a record before come first.
             run.at(45 * 60).await;
             assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })
@@ -143,7 +143,7 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         for (_, walk) in &state.requests {
             let before = state.retrieved.iter().map(|(_, at)| *at);
             let last = before.filter(|at| at < walk).max();
-            // The limiter grants a permit every ten seconds. A gap of ten seconds means that the walk waited.
+            // A permit delays the next permit by 10 s. A walk that starts 10 s after a request had to wait.
             assert!(
                 last.is_none_or(|last| *walk > last + 10 * SECOND),
                 "{:?}",
@@ -161,7 +161,7 @@ async fn requests_that_are_refused_together_are_one_failure() {
     list.state().latency = Box::new(|| 3 * SECOND);
     let fixture = Fixture::sharing(&list, wanting(600.0), Arc::clone(&limiter));
     run_poller(fixture, async {
-        // The walk takes three seconds, and the first retrieve request takes three seconds.
+        // The walk takes three seconds, and then the first eight retrieve requests take three seconds.
         sleep(SECOND * 6 + SECOND / 20).await;
         let first = limiter.pause().expect("a pause");
         assert!(first - Instant::now() <= SECOND / 2);

@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// An account whose list has no expiry, with this many retrieve requests per minute.
+/// An account that retrieves each endpoint without an expiry, with this many requests per minute.
 pub(super) fn wanting(per_minute: f64) -> Account {
     let mut account = account();
     account.details.mode = DetailMode::Auto;
@@ -34,7 +34,7 @@ pub(super) fn lasting(lifetime: Duration) -> Record {
     })
 }
 
-/// Retrieve requests that all fail with this error.
+/// Makes every retrieve request fail with this error.
 pub(super) fn failing(error: Error) -> Record {
     Box::new(move |_| Err(error.clone()))
 }

@@ -44,7 +44,7 @@ struct Churn {
     seed: u64,
     /// The probability of an edit before each response.
     chance: f64,
-    /// The maximum number of endpoints that one edit deletes, and that it creates.
+    /// The maximum number of deletions by one edit, and also the maximum number of creations.
     size: usize,
     /// Whether each edit deletes one random endpoint and creates one at the end. A list sorted
     /// oldest first changes in this way.
@@ -168,8 +168,8 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list while it is edited. Returns the missing ids of endpoints that existed throughout,
-/// or `None` if the walk proves nothing.
+/// Reads a list while it is edited. Returns the ids of endpoints that existed during the whole walk and that
+/// the walk misses. Returns `None` if the walk proves nothing.
 async fn lost(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -219,9 +219,9 @@ fn in_paused_time<T>(scenario: impl Future<Output = T>) -> T {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(400)))]
 
-    // PROPTEST_CASES can raise the number of cases. Here no id is on two rows, because the proof
-    // identifies a row by its id. A walk can miss rows if such an id is an anchor and the list
-    // shrinks (docs/architecture.md, odd rows).
+    // PROPTEST_CASES can raise the number of cases. In this test, no id is on two rows, because the proof
+    // identifies a row by its id. An anchor whose id is on two rows can make a walk miss rows
+    // (docs/architecture.md, odd rows).
     #[test]
     fn a_complete_reading_has_every_endpoint_that_existed_throughout(
         size in 0_u64..700,

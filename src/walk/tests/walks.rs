@@ -174,7 +174,7 @@ async fn a_count_that_is_always_one_too_high_keeps_no_deleted_endpoint() {
         449,
         "the deleted endpoint has left"
     );
-    // Only a repeated shortfall is taken as an error of the count, and this shortfall is new.
+    // The poller assumes a wrong count only if a shortfall is repeated, and this shortfall is new.
     list.state().total = Total::Off(2);
     fixture.poller.walk().await.unwrap();
     assert_eq!(snapshot(&fixture).walk.missing, 2);
@@ -186,7 +186,7 @@ async fn an_id_on_two_rows_is_a_rejected_row_and_not_a_missing_endpoint() {
     let twin = list.state().rows[10].clone();
     list.state().rows.push(twin);
     let mut fixture = Fixture::new(&list, account());
-    // The first walk cannot distinguish a duplicate id from a list that moved.
+    // The first walk cannot distinguish a duplicate id from a row that moved during the walk.
     for (missing, duplicates) in [(1, 0), (0, 1), (0, 1)] {
         fixture.poller.walk().await.unwrap();
         let snapshot = snapshot(&fixture);
@@ -201,7 +201,7 @@ async fn a_rejected_row_that_the_list_shifts_hides_no_missing_endpoint() {
     list.state().broken = vec!["98".to_owned()];
     list.state().total = Total::Off(1);
     let mut fixture = Fixture::new(&list, account());
-    // After the first page, an endpoint is created at the start. So the unreadable row 98 is also
+    // After the first page, an endpoint is created at the start of the list. So the unreadable row 98 is also
     // on the second page.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
@@ -234,7 +234,7 @@ async fn a_vendor_that_rounds_the_offset_to_whole_pages_is_proven_by_counting() 
 async fn counting_notices_a_deletion_where_the_offset_is_rounded() {
     let list = List::of(450);
     list.state().rounds_offset = Some(100);
-    // One endpoint is deleted at the start, so another endpoint moves to a page that was already
+    // The first endpoint of the list is deleted, so another endpoint moves to a page that the walk has already
     // read.
     let mut answers = 0;
     list.state().edit = Some(Box::new(move |rows| {
