@@ -30,11 +30,11 @@ const HEALTH_REQUEST: &[u8] = b"GET /-/healthy HTTP/1.0\r\nHost: localhost\r\n\r
 /// Length of the start of a response, up to the end of its status code.
 const STATUS_LENGTH: usize = "HTTP/1.x 200".len();
 
-/// Loads the configuration and prints a summary. `--config.check.no-secrets` reads no token files.
-/// `--config.check.live` also reads the endpoint list of every account.
+/// Loads the configuration and prints a summary. With `--config.check.no-secrets`, the check reads no
+/// token files. With `--config.check.live`, the check also reads the endpoint list of every account.
 ///
 /// # Errors
-/// Exit code 2 with every error of the configuration; exit code 1 when an account's list cannot be read.
+/// Exit code 2 if the configuration has errors; exit code 1 if the list of an account cannot be read.
 pub(super) async fn check(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -129,7 +129,7 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
     lines
 }
 
-/// Asks the exporter at the first listen address for its health. Images without a shell need this check.
+/// Asks the exporter at the first listen address for its health, for container images without a shell.
 ///
 /// # Errors
 /// Exit code 1: the exporter is not reachable, does not respond in time, or is not healthy.

@@ -79,7 +79,7 @@ pub(super) async fn simulate(
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    // The sockets are opened first: a port in use is reported before a large simulated world is built.
+    // The sockets are opened first, so that a port in use is reported before a large world is built.
     let listeners = http::listen(address).await;
     let listeners = listeners.map_err(|error| ExitError::RunTime(error.to_string()))?;
     // A host name may have several addresses. The simulated API uses only the first address.

@@ -22,7 +22,7 @@ use crate::{
     walk::Poller,
 };
 
-/// Walks every account once and writes the exposition to `--once.output`, or to `out`.
+/// Walks every account once and writes the exposition to `--once.output`, or to `out` without this flag.
 ///
 /// `shutdown` stops unfinished walks. The exposition then has no `vobiz_up` for their accounts. The file
 /// `--once.output` is replaced only if all walks have finished.
@@ -39,7 +39,7 @@ pub(super) async fn once(
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
-    // A write blocks while no process reads the output. After `cancel`, the next signal ends the process.
+    // A write can block if no process reads the output. `cancel` makes the next signal end the process.
     shutdown.cancel();
     let states = accounts.readers.iter();
     let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();

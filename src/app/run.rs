@@ -22,8 +22,8 @@ const MAX_BLOCKING_THREADS: usize = 4_096;
 
 /// Executes the command line.
 ///
-/// `environment` holds the variables of the process; `out` receives documents and expositions. Logs
-/// go to standard error.
+/// `environment` holds the environment variables of the process. `out` receives the output of the command,
+/// such as an exposition. Logs go to standard error.
 ///
 /// # Errors
 /// An [`ExitError`] with the message to print and the exit code.
@@ -57,7 +57,7 @@ async fn execute(
 ) -> Result<(), ExitError> {
     let shutdown = CancellationToken::new();
     // Signal handlers are registered first, so that an early SIGHUP does not end the process. A separate task
-    // handles signals: a second SIGTERM works even while this task blocks in a read or a write.
+    // handles signals, so that a second SIGTERM ends the process even while this task blocks.
     let signals = handle_signals(shutdown.clone());
     tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
@@ -84,8 +84,8 @@ async fn execute(
 /// Makes glibc's allocator return each freed buffer of 256 KiB or more to the operating system.
 ///
 /// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises this
-/// threshold after the first large buffer is freed. Later buffers then fragment the heap: with 100,000
-/// endpoints, the process grows by half. Other C libraries have no such threshold.
+/// size limit after the first large buffer is freed. Later buffers then fragment the heap: with 100,000
+/// endpoints, the process needs 50 % more memory. Other C libraries have no such threshold.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {

@@ -117,8 +117,8 @@ impl Exporter {
     }
 }
 
-/// Runs a poller and logs a panic outside of its walks. The other pollers then continue. This account is not
-/// polled any more, and its snapshot is withdrawn at the maximum age.
+/// Runs a poller and logs a panic outside of its walks. After a panic, the other pollers continue. The account
+/// of the failed poller is no longer polled, and its snapshot is withdrawn at the maximum age.
 async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
     if AssertUnwindSafe(poller).catch_unwind().await.is_err() {
         tracing::error!(

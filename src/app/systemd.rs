@@ -27,7 +27,7 @@ use crate::{shutdown::CancellationToken, snapshot::Reader};
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Time limit of a notification. A notification blocks while systemd does not read from its socket.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_millis(200);
-/// Time limit of the notification `READY=1`. Without this notification, systemd ends the service.
+/// Time limit of the notification `READY=1`. It is long, because systemd ends a service without `READY=1`.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The notification socket and the watchdog of this process.
@@ -58,7 +58,7 @@ impl Systemd {
         }
     }
 
-    /// Sends READY, then the watchdog's notifications, and every change of the status until `shutdown`. Without
+    /// Sends `READY=1`, then watchdog notifications. Sends changes of the status until `shutdown`. Without
     /// a socket, the method returns at once. With a socket, it never returns.
     pub(super) async fn notify_loop(self, accounts: Vec<Reader>, shutdown: CancellationToken) {
         if self.socket.is_none() {

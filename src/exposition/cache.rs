@@ -61,8 +61,8 @@ impl Exposition {
     /// Renders changed states until all publishers are dropped. The future can be dropped at any time; the last
     /// exposition stays published.
     ///
-    /// States that change at the same time are published together. One blocking thread renders one account
-    /// after another. So rendering needs little memory and does not delay scrapes.
+    /// States that change at the same time are published together. The accounts are rendered one after
+    /// another, to limit memory. A blocking thread renders them, so that rendering does not delay scrapes.
     pub async fn run(self: Arc<Self>) {
         let readers = self.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
@@ -152,8 +152,7 @@ impl Exposition {
     }
 }
 
-/// The source of the content that the HTTP server sends. Tests of the server use another source. No method
-/// waits for the API or the disk.
+/// The source of the content that the HTTP server sends. No method waits for the API or the disk.
 pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
@@ -193,7 +192,7 @@ struct Published {
     joined: Arc<Joined>,
     /// The exposition in each format, in the order of [`Format::ALL`].
     members: [GzipMember; 2],
-    /// Until this time, a scrape uses these members without a renewal.
+    /// Until this time, scrapes use `members` without a renewal.
     fresh_until: Instant,
 }
 
@@ -216,7 +215,7 @@ impl Published {
     }
 }
 
-/// All accounts, and one chunk per family that has the samples of all accounts.
+/// All accounts, and for each family one chunk with the samples of all accounts.
 #[derive(Debug)]
 struct Joined {
     /// The accounts in the configured order.
@@ -263,9 +262,10 @@ impl Joined {
 /// One account: its state, and its compressed families.
 #[derive(Debug)]
 pub(super) struct RenderedAccount {
-    /// The state without its snapshot and details, so that replaced snapshots do not stay in memory.
+    /// The state without its snapshot and details, so that an old rendering keeps no snapshot in memory.
     state: AccountState,
-    /// The source of `listed` and `detailed`. This `Weak` prevents that a new snapshot gets the same address.
+    /// The snapshot that `listed` and `detailed` show. [`Self::new`] compares snapshots by address. The `Weak`
+    /// keeps the address in use, so that no new snapshot can have the same address.
     snapshot: Weak<Snapshot>,
     details: Weak<Details>,
     counts: Option<Counts>,
@@ -281,7 +281,7 @@ pub(super) struct RenderedAccount {
 }
 
 impl RenderedAccount {
-    /// Renders `state`. Families of the previous rendering `last` are reused if their source is the same.
+    /// Renders `state`. Reuses the families of the previous rendering `last` whose data has not changed.
     pub(super) fn new(
         state: &AccountState,
         last: Option<&Self>,
@@ -365,7 +365,7 @@ impl RenderedAccount {
 pub struct AccountSummary {
     /// The configured name of the account.
     pub name: String,
-    /// The `reason` label of the last walk's failure; `None` if the last walk succeeded.
+    /// The `reason` label of the last walk's failure; `None` after a success and before the first walk.
     pub failure: Option<&'static str>,
     /// Whether the snapshot is withdrawn.
     pub is_withdrawn: bool,
@@ -380,7 +380,7 @@ pub struct AccountSummary {
 /// The exposition of `--once` in text format 0.0.4, with counters of walks and requests.
 ///
 /// It has no histograms and no metrics of the process, the HTTP server and the build. Node exporter serves the
-/// exposition, so such metrics would look like metrics of node exporter.
+/// exposition, so metrics of the process would look like metrics of node exporter.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
     let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();

@@ -109,7 +109,7 @@ pub(super) fn write_endpoint_details(
     }
 }
 
-/// The URI of a device. If usernames are not shown, the part up to the last `@` is removed.
+/// The URI of a device. If the configuration hides usernames, the part up to the last `@` is removed.
 fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     let uri = uri.unwrap_or("");
     match uri.rsplit_once('@') {
@@ -278,7 +278,7 @@ pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyW
                 Kind::Histogram => {
                     let histogram = sample.get_histogram();
                     for one in histogram.get_bucket() {
-                        // `{:?}` writes "1.0", as OpenMetrics requires. For Prometheus, "1" is another series.
+                        // `{:?}` writes `1.0`, not `1`. OpenMetrics requires `1.0`; `1` gives another series.
                         let bound = format!("{:?}", one.upper_bound());
                         let number = Value::Integer(one.cumulative_count());
                         write(&bucket, Some(&bound), number);

@@ -1,8 +1,7 @@
 //! Joins chunks into gzip members, and makes the bodies of responses from members.
 //!
-//! A long chunk is compressed once, when its data changes. Joining long chunks copies bytes and combines
-//! checksums. At most once a second, a scrape compresses short chunks, metadata lines and the exporter's own
-//! metrics. The server is faster than nginx with a compressed file (docs/performance.md).
+//! A long chunk is compressed when its data changes. Joining long chunks copies bytes and combines checksums.
+//! At most once a second, a scrape compresses short chunks, metadata lines and the exporter's own metrics.
 
 use std::{iter, mem, sync::Arc};
 
@@ -14,11 +13,11 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 const TEXT_PORTION: usize = 64 * 1024;
 
 /// A chunk of at most this many bytes stays text until it is joined with other chunks. Many short texts
-/// compress faster and to fewer bytes together than alone.
+/// compress faster together than one by one, and the output is smaller.
 const PLAIN_UP_TO: usize = 1024;
 
 /// A chunk of at least this many bytes becomes a piece of the body without a copy. Smaller chunks are copied
-/// into one piece: the server sends ten pieces four times as fast as three thousand pieces.
+/// into one piece, because the server sends ten pieces four times as fast as three thousand pieces.
 const SHARED_FROM: usize = 16 * 1024;
 
 /// Level 6 takes three times as long as level 2, but its output is only 5 % smaller.
@@ -33,7 +32,7 @@ const FINAL_BLOCK: [u8; 2] = [3, 0];
 /// For a body without compression, the member is inflated in portions of this size.
 const IDENTITY_PORTION: usize = 32 * 1024;
 
-/// Consecutive lines that can be joined with other chunks. A clone is cheap.
+/// Consecutive sample lines that can be joined with other chunks. A clone is cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Chunk {
     /// Short text, or longer text as complete deflate blocks. No block is final. The blocks start and end
@@ -63,8 +62,9 @@ pub(super) struct GzipWriter {
     /// Finished pieces of the output. The bytes in `compressed` follow these pieces.
     pieces: Vec<Bytes>,
     compressed: Vec<u8>,
-    /// CRC-32 of the text in `pieces` and `compressed`; `text_length` is the length of this text.
+    /// CRC-32 of the text in `pieces` and `compressed`.
     crc: Hasher,
+    /// Length of the text in `pieces` and `compressed`.
     text_length: u64,
 }
 
@@ -243,7 +243,7 @@ impl GzipMember {
                 }
                 let before = inflate.total_in();
                 let flush = FlushDecompress::None;
-                // Only a bug in this file causes an error. The client sees that the body is too short.
+                // Only a bug in this file causes an error. Then the body ends before its `Content-Length`.
                 let status = inflate.decompress_vec(&current, &mut text, flush).ok()?;
                 let taken = usize::try_from(inflate.total_in() - before).ok()?;
                 current.advance(taken);

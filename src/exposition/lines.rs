@@ -101,7 +101,7 @@ impl FamilyWriter {
         line.push_str(if separator == ',' { "} " } else { " " });
         // Numbers have their shortest exact form, without an exponent. A write to a string cannot fail.
         let _ = match value {
-            // Most values are 0 or 1, so these values are written without formatting.
+            // Most values are 0 or 1. These values are written without formatting, which is faster.
             Value::Integer(0) => line.write_char('0'),
             Value::Integer(1) => line.write_char('1'),
             Value::Integer(number) => write!(line, "{number}"),

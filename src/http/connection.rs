@@ -1,4 +1,4 @@
-//! One connection: answers its requests, and ends it after a timeout.
+//! Answers the requests of one connection, and ends the connection after a timeout.
 
 use std::{
     convert::Infallible,
@@ -52,7 +52,7 @@ pub(super) async fn serve(
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
 
     // An error of a connection (reset, invalid head, timeout) affects only its client and is ignored. The
-    // connection is polled first: a request that arrives before `close` gets its response.
+    // connection is polled first, so that a request that arrives before `close` gets its response.
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// `Retry-After` in seconds of the response to a scrape or probe above its limit (status 503).
+/// The header `Retry-After`, in seconds, of a response with status 503 to a scrape or probe above the limit.
 pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The settings of the server. Only the first two settings have flags. The defaults of the other settings

@@ -1,6 +1,6 @@
 //! Content negotiation: the format and the encoding that a request prefers.
 //!
-//! The server never responds with status 406. Its default is text 0.0.4 without compression. Invalid
+//! The server never responds with status 406. Its default is text format 0.0.4 without compression. Invalid
 //! elements of a header are ignored.
 
 use hyper::{
@@ -40,7 +40,7 @@ pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     if is_text || open_metrics.0 <= 0.0 {
         return (Format::Text, "text/plain; version=0.0.4; charset=utf-8");
     }
-    // No name of this exporter needs escaping, so the response repeats the requested escaping scheme.
+    // Metric names need no escaping, so all schemes are equal. The response names the requested scheme.
     let content_type = match escaping {
         Some("allow-utf-8") => {
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"

@@ -84,7 +84,7 @@ fn rounded(age: Duration) -> String {
     }
 }
 
-/// The list item about `/probe`. It has a link to a probe of an example endpoint, if one is known.
+/// The list item about `/probe`. If an endpoint is known, the item links to a probe of this endpoint.
 fn probe_item(accounts: &[AccountSummary]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut link = "Probe".to_owned();

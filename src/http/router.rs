@@ -35,7 +35,7 @@ use crate::{
 /// The response to a probe; the error is the text of a response with status 400.
 type ProbeResult = Result<ProbeResponse, &'static str>;
 
-/// The handler of `/probe`. It responds within the scrape timeout of the request. Tests use another handler.
+/// The handler of `/probe`: a [`Prober`], or a fake in tests. It responds within the scrape timeout.
 pub trait ProbeHandler: Send + Sync + 'static {
     /// Runs one probe.
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult>;
@@ -47,7 +47,7 @@ impl<R: Retrieve> ProbeHandler for Prober<R> {
     }
 }
 
-/// Counts as one concurrent scrape or probe until it is dropped; `None` for other requests.
+/// A permit counts one scrape or probe as concurrent until the permit is dropped. Other requests have `None`.
 type Permit = Option<OwnedSemaphorePermit>;
 
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
@@ -159,7 +159,7 @@ impl Router {
         })
     }
 
-    /// The exposition of all accounts. If `probe` has a handler, the response to a probe.
+    /// If `probe` is set, responds with the result of a probe. If not, responds with the exposition.
     async fn exposition(
         &self,
         request: &Parts,
@@ -214,7 +214,7 @@ impl Router {
 }
 
 /// The text of the header with Prometheus' scrape timeout, in seconds. If the request repeats this header, the
-/// joined text is no valid number.
+/// function joins the texts with commas, and the joined text is no valid number.
 fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("x-prometheus-scrape-timeout-seconds");
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -97,7 +97,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// The error has the first address that fails, and the reason. All sockets are closed in that case.
+    /// The error has the first address that fails, and the reason. After an error, all sockets are closed.
     pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -152,7 +152,7 @@ impl Bound {
             not_before: None,
             logged_at: None,
         };
-        // An accepted connection. Above the limit, it waits until another connection has ended.
+        // An accepted connection. If `max_connections` are open, it waits here until one of them ends.
         let mut pending = None;
         loop {
             tokio::select! {

@@ -4,8 +4,8 @@
 //!
 //! 1. [`Prober::probe`] reads the parameters and the scrape timeout.
 //! 2. Simultaneous probes of one endpoint share one `InFlight` request. The request waits for the rate
-//!    limiter of probes, then for the rate limiter that walks also use. Then the request is sent.
-//! 3. Each probe waits until its own deadline. A probe that gets no record reports the reason.
+//!    limiter of probes, then for the rate limiter that walks also use. Then the prober sends the request.
+//! 3. Each probe waits for the record at most until its own deadline. A probe without a record reports why.
 //! 4. `report` turns the result into samples or, with `debug=true`, into text for a person.
 
 mod params;

@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 /// Maximum length of the parameter `endpoint_id`, in bytes.
 const MAX_ID: usize = 128;
-/// The scrape timeout of a request without the timeout header, in seconds: the default of Prometheus.
+/// The scrape timeout in seconds if a request has no timeout header. Prometheus has the same default.
 const DEFAULT_TIMEOUT: f64 = 10.0;
 /// The maximum scrape timeout, in seconds. It limits how long a probe holds a connection of the server.
 const MAX_TIMEOUT: f64 = 120.0;
@@ -23,8 +23,8 @@ pub(super) struct ProbeParams {
 }
 
 impl ProbeParams {
-    /// Percent-decodes `query` once and reads its parameters; `find` returns the index of a named account.
-    /// Unknown parameters are ignored. The error describes a valid query and has no text of `query`.
+    /// Percent-decodes `query` once and reads its parameters. `find` maps the name of an account to its index.
+    /// Unknown parameters are ignored. The error describes a valid query and repeats no text of `query`.
     pub(super) fn read(
         query: &str,
         find: impl Fn(&str) -> Option<usize>,

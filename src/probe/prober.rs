@@ -31,10 +31,10 @@ use crate::{
     telemetry::{AccountInstruments, labels::THROTTLED},
 };
 
-/// Maximum number of requests in flight for one rate limiter of probes. If its rate per second is higher, the
-/// rate is the maximum. The maximum keeps the number of requests low while the API hangs.
+/// The usual limit on requests in flight for one rate limiter of probes. If the limiter allows more requests
+/// per second, that number is the limit. The limit keeps the number of open requests low if the API hangs.
 const MAX_IN_FLIGHT: usize = 8;
-/// Longer than any pause of the API. A request waits for the end of a pause until no probe waits for it.
+/// Longer than any pause that the API can request, so that the rate limiter never rejects a request of a probe.
 const ANY_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// One HTTP request for `/probe`.
@@ -55,7 +55,7 @@ pub struct ProbeRequest {
 pub enum ProbeResponse {
     /// Samples, in the format and the encoding of the request.
     Samples(Bytes),
-    /// `debug=true`: a text for a person.
+    /// Text for a person, if the query has `debug=true`.
     DebugText(String),
 }
 
@@ -64,7 +64,7 @@ pub trait Retrieve: Send + Sync + 'static {
     /// Makes one attempt to retrieve the endpoint's record. Returns the record and the HTTP status.
     fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
 
-    /// The method and URL of the request that [`Self::retrieve`] sends, for display without credentials.
+    /// The method and the URL of the request that [`Self::retrieve`] sends, without credentials.
     fn describe(&self, id: &str) -> String;
 }
 
@@ -105,7 +105,7 @@ impl<R: Retrieve> Prober<R> {
         }
     }
 
-    /// Adds an account. The walks of the account use the same `limiter`.
+    /// Adds an account. `limiter` is the rate limiter that the walks of the account also use.
     pub fn add(
         &mut self,
         account: &Account,
@@ -117,7 +117,7 @@ impl<R: Retrieve> Prober<R> {
         // `limiter` and hold permits that the probes of other accounts need.
         let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
-        // `rate` is at most 100, because the configuration allows no higher `probe.requests_per_second`.
+        // Rounds `rate` down. The configuration allows at most 100 for `probe.requests_per_second`.
         let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
         let in_flight = per_second.map_or(0, usize::from).max(MAX_IN_FLIGHT);
         let key = (account.api.base_url.to_string(), account.auth_id.clone());
@@ -136,8 +136,8 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Runs one probe, which ends within the scrape timeout. The error describes a valid request and has no
-    /// text of `request`.
+    /// Runs one probe, which ends within the scrape timeout. The error describes a valid request and repeats
+    /// no text of `request`.
     pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
@@ -171,7 +171,7 @@ impl<R: Retrieve> Prober<R> {
         Ok(ProbeResponse::Samples(samples))
     }
 
-    /// Waits at most until `deadline`. Returns the outcome, and the time at which the request was sent.
+    /// Returns the outcome and the time at which the request was sent. Waits at most until `deadline`.
     async fn outcome(
         &self,
         params: &ProbeParams,
@@ -190,11 +190,11 @@ impl<R: Retrieve> Prober<R> {
         (outcome, sent)
     }
 
-    /// Returns the request in flight for this endpoint, or a new request. A new request makes no progress until
-    /// a probe waits for it.
+    /// Returns the request in flight for the endpoint of `params`, or a new request. A new request makes no
+    /// progress until a probe waits for it.
     fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
         let mut requests = lock(&self.in_flight);
-        // Removes requests that no probe waits for, and ended requests, because their results are old.
+        // Removes requests without a waiting probe. Removes ended requests, because their records are old.
         let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
         requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
         let (account, id) = (&self.accounts[params.account], params.id.clone());
@@ -206,7 +206,7 @@ impl<R: Retrieve> Prober<R> {
         let work = Arc::clone(account).request(id, Arc::clone(&stage));
         let outcome = AssertUnwindSafe(work).catch_unwind().map(|outcome| {
             Arc::new(outcome.unwrap_or_else(|_| {
-                // A panic has no `reason` of its own. A walk that panics also has `malformed`.
+                // There is no `reason` for a panic. Walks also use `malformed` for a panic.
                 let message = "a panic in this program ended the probe; the log has its place";
                 let reason = ErrorKind::Malformed.label();
                 Err(ProbeError::without_response(reason, message))
@@ -228,7 +228,7 @@ struct AccountProber<R> {
     limiter: Arc<RateLimiter>,
     /// A second rate limiter, for probes only. It limits probes to `probe.requests_per_second`.
     share: Arc<RateLimiter>,
-    /// One permit for each request in flight, shared by the probes of all accounts.
+    /// One permit for each request in flight. The probes of all accounts share these permits.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
     retry: RetryPolicy,
@@ -257,17 +257,17 @@ impl<R: Retrieve> AccountProber<R> {
         Ok(result?)
     }
 
-    /// Waits for the outcome of the request. Returns an error if the wait ends first.
+    /// Waits for the outcome of the request. Returns an error if the wait ends without an outcome.
     ///
-    /// The wait ends before `deadline` if an unsent request would probably not finish in time. Under overload,
-    /// such requests would use most of the rate, and no probe would get their outcomes.
+    /// A request that is sent shortly before `deadline` probably ends too late. So the wait ends early if the
+    /// request is unsent. Under overload, late requests would use most of the rate without a useful outcome.
     async fn wait(&self, request: &InFlight, deadline: Instant) -> Arc<Outcome> {
         let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
         let left = deadline.saturating_duration_since(Instant::now());
         let mut outcome = request.outcome.clone();
         for end in [deadline - usual.min(left / 2), deadline] {
             tokio::select! {
-                // The timer is polled first, so that no request is sent for a probe that has ended.
+                // A poll of `outcome` may send the request. The timer is first to prevent this after `end`.
                 biased;
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
@@ -316,9 +316,9 @@ enum Stage {
 /// A request that one or more probes of the same endpoint wait for. When the last of these probes ends, the
 /// request is cancelled.
 pub(super) struct InFlight {
-    /// The future outcome of the request. Each probe waits for a clone of this future.
+    /// The future that sends the request and returns the outcome. Each probe polls a clone of this future.
     outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
-    /// The current stage. The request writes it, and every waiting probe reads it.
+    /// The current stage of the request. The request writes the stage, and every waiting probe reads it.
     stage: Arc<Mutex<Stage>>,
 }
 

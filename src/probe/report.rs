@@ -1,7 +1,7 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! The field list of the debug text shows only the length of a text from the API. A text may contain the token
-//! in any encoding, and `/probe` needs no credentials. Times, flags and addresses are shown as parsed values.
+//! For a text from the API, the field list of the debug text shows only the length. The text may contain the
+//! auth token in any encoding, and `/probe` needs no credentials. Parsed times, flags and addresses are shown.
 
 use std::{
     fmt,
@@ -60,7 +60,7 @@ pub(super) struct Report<'a> {
     pub(super) account: &'a str,
     /// The configuration of the metrics of the account.
     pub(super) metrics: &'a Metrics,
-    /// Method and URL, without credentials.
+    /// Method and URL of the request to the API, without credentials.
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
     pub(super) begun: Instant,
@@ -212,8 +212,8 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// The expiry of the registration; `None` unless the endpoint is registered. If the endpoint is not registered,
-/// `expires_at` belongs to an earlier registration.
+/// The expiry of the registration of a registered endpoint. For other endpoints, the function returns `None`,
+/// because their `expires_at` belongs to an earlier registration.
 pub(super) fn expiration(endpoint: &Endpoint) -> Option<UnixMillis> {
     let expires_at = endpoint.expires_at;
     expires_at.filter(|_| endpoint.registered == Some(true))

@@ -20,7 +20,7 @@ const DETAIL_FAMILIES: [Metric; 4] = [
     Metric::EndpointContactInfo,
 ];
 
-/// Details of every endpoint of the snapshot, with this expiry.
+/// Details of every endpoint of the snapshot, with the expiry `expires_at`.
 fn details(snapshot: &Snapshot, expires_at: UnixMillis) -> Details {
     let details = snapshot.endpoints().map(|row| {
         let record = Endpoint {

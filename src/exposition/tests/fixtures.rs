@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// The time this many seconds after the start of the test.
+/// The time `seconds` after the start of the test.
 pub(super) fn at(seconds: i64) -> UnixMillis {
     UnixMillis(1_732_200_000_000 + seconds * 1000)
 }
@@ -101,7 +101,7 @@ pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
     }
 }
 
-/// The state of the account after a failed walk.
+/// The state of the account of `before` after a failed walk.
 pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountState {
     AccountState {
         up: Some(false),

@@ -1,5 +1,5 @@
-//! Complete expositions of a small account, compared with files. `UPDATE_GOLDEN=1` writes the
-//! files.
+//! Compares complete expositions of small accounts with files. With `UPDATE_GOLDEN=1` in the environment,
+//! the tests write the files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -92,7 +92,7 @@ fn rich() -> AccountState {
     }
 }
 
-/// Three accounts: one has every value, one is in its first walk, and one has never succeeded.
+/// Three accounts: `main` has every value, `new` is in its first walk, and the first walk of `down` has failed.
 fn accounts() -> (Vec<AccountState>, Instruments) {
     let instruments = Instruments::new();
     let main = instruments.account("main");

@@ -1,4 +1,4 @@
-//! The responses that a client reads: content, changes over time, hostile text.
+//! The expositions that a client reads: content, changes over time, and special characters in labels.
 
 mod content;
 mod details;

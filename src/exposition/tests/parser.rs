@@ -52,7 +52,7 @@ fn sample(line: &str) -> Sample {
     }
 }
 
-/// The unescaped text before the closing quote, and the rest after the quote.
+/// The unescaped text before the closing quote, and the unread text after the quote.
 fn quoted(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -70,9 +70,9 @@ fn quoted(text: &str) -> (String, &str) {
     panic!("no closing quote in {text}");
 }
 
-/// Checks the form of an exposition and returns its samples. Each family is in one place below its
-/// metadata, in the order of the catalogue. Each sample has only labels of the catalogue. No series
-/// occurs twice.
+/// Checks the form of an exposition and returns its samples. All samples of a family must follow its
+/// metadata. The families must be in the order of the catalogue of metrics. Each sample must have only
+/// labels that the catalogue lists. No series may occur twice.
 pub(super) fn checked(text: &str) -> Vec<Sample> {
     let mut last = None;
     let mut described = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Hostile label values are the same after encoding and parsing.
+//! Label values with special characters are the same after encoding and parsing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{exposition::Format, snapshot::Endpoint};
 
-/// Text with characters that have a meaning in the formats.
+/// Text with characters that have a special meaning in the text formats.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("\\".to_owned()),

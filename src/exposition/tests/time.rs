@@ -309,7 +309,7 @@ async fn a_scrape_is_answered_while_an_account_is_rendered() {
     });
     let long = Duration::from_secs(20);
     begun.recv_timeout(long).unwrap();
-    // After two seconds, the exporter's own metrics are encoded again. Then the snapshot is withdrawn.
+    // The second scrape encodes the exporter's own metrics again. The third scrape withdraws the snapshot.
     for passed in [Duration::ZERO, Duration::from_secs(2), MAX_AGE] {
         advance(passed).await;
         let (answer, answered) = mpsc::channel();

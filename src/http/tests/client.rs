@@ -8,10 +8,10 @@ use tokio::{
     time::timeout,
 };
 
-/// The limit for every wait: no wait takes this long unless the server hangs.
+/// The time limit for every wait. A wait reaches this limit only if the server hangs.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Waits for a future and fails after the limit.
+/// Waits for a future. The test fails if the wait is longer than [`LONG`].
 pub(super) async fn soon<F: Future>(future: F) -> F::Output {
     timeout(LONG, future).await.expect("no timeout")
 }
@@ -79,7 +79,7 @@ impl Client {
         soon(self.read_head()).await.unwrap()
     }
 
-    /// Reads this many bytes of a body.
+    /// Reads `count` bytes of a body.
     pub(super) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         soon(self.0.read_exact(&mut bytes)).await.unwrap();

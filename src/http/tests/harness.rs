@@ -87,7 +87,7 @@ impl Harness {
     }
 }
 
-/// Data for the server, which a test controls.
+/// Fake data for the server. A test sets the data.
 #[derive(Debug, Default)]
 pub(super) struct FakeData {
     pub(super) is_ready: AtomicBool,
@@ -101,8 +101,8 @@ impl FakeData {
         *self.chunks.lock().unwrap() = chunks.into_iter().collect();
     }
 
-    /// Puts one chunk that is larger than the socket buffers. Its response stays in progress until
-    /// the client reads it.
+    /// Puts one chunk that is larger than the socket buffers. A response with this chunk stays in progress
+    /// until the client reads the chunk.
     pub(super) fn put_large(&self) {
         self.put([Bytes::from(vec![b'x'; LARGE])]);
     }

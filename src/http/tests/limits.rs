@@ -31,7 +31,7 @@ async fn an_incomplete_head_ends_its_connection() {
 
     assert_eq!(silent.ended().await, b"");
     assert_eq!(slow.ended().await, b"");
-    // This client has waited equally long, but between two requests, so its connection stays open.
+    // The client `idle` is between two requests, so the head timeout does not end its connection.
     assert_eq!(idle.get("/healthz").await.status, 200);
     idle.send("GET /heal").await;
     assert_eq!(idle.ended().await, b"");

@@ -91,7 +91,7 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
     for client in &mut waiting {
         assert_eq!(client.response().await.text(), "well\n");
     }
-    // The finished probes no longer count for the limit.
+    // Finished probes do not count towards the limit on probes.
     assert_eq!(probe(&server, "").await.response().await.status, 200);
     assert!((server.counted("probe", "200") - 3.0).abs() < 0.1);
     assert!((server.counted("probe", "503") - 1.0).abs() < 0.1);

@@ -9,7 +9,7 @@ use crate::{
     http::Settings,
 };
 
-/// Twenty different chunks of about 700 KB in total, as large as a snapshot of many endpoints.
+/// Twenty different chunks of about 700 KB in total, as large as an exposition with many endpoints.
 fn many_chunks() -> Vec<Bytes> {
     (0..20_u8)
         .map(|chunk| (0..35_000_u32).map(|at| chunk ^ (at % 251) as u8).collect())

@@ -1,4 +1,4 @@
-//! The requests of probes: their times, and the result for each probe that waits.
+//! The requests of probes: when the prober sends them, and which result each waiting probe gets.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -51,7 +51,7 @@ async fn probes_above_the_share_are_throttled_before_their_deadline() {
     let answers = join_all(ids.iter().map(|id| fixture.samples(id))).await;
     assert!(begun.elapsed() < Duration::from_millis(9_600));
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // By default, one probe request starts per second, the first at once. So ten start within 9.5 s.
+    // By default, the prober sends a request at 0 s and then each second: ten requests within 9.5 s.
     assert_eq!((answered.count(), fixture.requests()), (10, 10));
     let throttled = answers
         .iter()
@@ -200,8 +200,8 @@ async fn far_more_probes_than_their_share_still_get_all_of_it() {
     }))
     .await;
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // The limit allows one request per second, and the test lasts two minutes. At first the prober
-    // does not know how long a request takes, so a few requests fail.
+    // By default, probes send one request per second, and the test lasts two minutes. At first, the prober
+    // does not know how long a request takes, so it sends a few requests too late for their probes.
     let (answered, asked) = (answered.count(), fixture.requests());
     assert!(
         answered > 110 && asked - answered < 5,
