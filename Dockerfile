@@ -14,7 +14,7 @@ WORKDIR /src
 # program, and not to macros and build scripts.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 # This layer compiles the dependencies together with an empty program. Docker builds the layer again
-# only when one of these files changes.
+# only when one of the files in the next two COPY lines changes.
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY simulator/Cargo.toml simulator/
 RUN mkdir src benches simulator/src \
@@ -40,8 +40,8 @@ COPY --from=build /vobiz-exporter /usr/bin/vobiz-exporter
 # `runAsNonRoot`.
 USER 65532:65532
 EXPOSE 10059
-# The health check asks only the exporter, so an outage of the vendor does not matter. If a flag
-# changes the port of the exporter, add the flag here, too.
+# The health check asks only the exporter, so the container stays healthy during an outage of the
+# vendor. If a flag changes the port of the exporter, add the flag here, too.
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s --retries=3 \
     CMD ["/usr/bin/vobiz-exporter", "--healthcheck"]
 ENTRYPOINT ["/usr/bin/vobiz-exporter"]

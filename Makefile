@@ -2,8 +2,8 @@
 
 CARGO ?= cargo
 
-# The tools of the tests. Set a variable to use another tool. CONTRIBUTING.md lists the required
-# versions.
+# The programs that the tests run. To use a program at another path, set its variable.
+# CONTRIBUTING.md lists the required versions.
 export PROMETHEUS ?= prometheus
 export PROMTOOL ?= promtool
 export PROMETHEUS3 ?= $(CURDIR)/target/prometheus3/usr/bin/prometheus
@@ -27,8 +27,8 @@ build: ## Build the release binary: target/release/vobiz-exporter
 test: setup ## Run the tests for every change; first install missing programs
 	$(CARGO) test --workspace --locked
 
-# These tests check the dashboards over a simulated day and with 10,000 endpoints, and the complete
-# chain from the vendor to a notification.
+# These tests check the dashboards over a simulated day and with 10,000 endpoints. They also check
+# the complete chain from the simulated vendor to a notification.
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit chain::story
 

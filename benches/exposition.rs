@@ -1,8 +1,8 @@
 //! Benchmarks of rendering, publishing and scraping.
 //!
-//! `render` renders the snapshot of one account to the bytes of responses. `publish` publishes a
-//! new state of one of 300 accounts of 45 endpoints, until the bytes of responses are ready.
-//! `scrape` builds one response body.
+//! `render` renders the snapshot of one account to chunks. `publish` publishes a new state of one
+//! account and renders it, while the exposition has 299 more accounts of 45 endpoints. `scrape`
+//! builds one response body.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of the result")]
 
@@ -89,7 +89,7 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
     }
 }
 
-/// Accounts with this snapshot, and the counters of one walk of each account.
+/// Creates this many accounts that share one snapshot, and counts one walk of each account.
 fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
     let instruments = Instruments::new();
     let channels = (0..accounts).map(|number| {

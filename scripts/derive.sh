@@ -20,7 +20,7 @@ mkdir -p "$into/compose" "$into/kubernetes"
 # derived SOURCE: prints the first line of a derived file, which names its source.
 derived() { printf '# Derived from %s. Change that file, then run "make derive".\n' "$1"; }
 
-# In Compose, each service has its own host name instead of localhost.
+# hosts FILE: prints the file with the host names of the Compose services instead of localhost.
 hosts() {
     sed -e 's/localhost:10059/exporter:10059/' -e 's/localhost:9093/alertmanager:9093/' \
         -e 's/localhost:9090/prometheus:9090/' "$1"
@@ -36,7 +36,7 @@ hosts() {
     hosts grafana/provisioning/datasources/prometheus.yaml
 } >"$into/compose/datasource.yaml"
 
-# Prints the rule groups of all files in the order of the file names, indented for `spec.groups`.
+# groups FILE...: prints the rule groups of the files with the indentation of `spec.groups`.
 groups() {
     awk '
         function put(line) {

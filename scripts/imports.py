@@ -68,7 +68,7 @@ def uses(text):
 
 
 def resolve(path, segments):
-    """The file of the same crate in which the file `path` finds the name `segments`, or None."""
+    """The file that defines the name `segments` used in the file `path`; None for another crate."""
     here = path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
     segments = list(segments)
     if segments[0] == "crate":
@@ -91,7 +91,7 @@ def resolve(path, segments):
 
 @functools.cache
 def exported(folder):
-    """Maps each name that mod.rs or lib.rs imports from a file of this folder to this file."""
+    """Maps the names that mod.rs or lib.rs imports from the folder to the files with their code."""
     names = {}
     listings = [folder / name for name in ("mod.rs", "lib.rs") if (folder / name).is_file()]
     for segments in [segments for listing in listings for segments in uses(code(listing))]:
@@ -101,7 +101,7 @@ def exported(folder):
 
 
 def cycles(graph):
-    """Strongly connected components of more than one node."""
+    """The cycles of a graph: its strongly connected components of more than one node."""
     order, seen = [], set()
 
     def walk(node, edges, out):

@@ -167,8 +167,8 @@ settle() {
     done
 }
 
-# works_since TICKS: succeeds if the next walk has started: the exporter has used CPU time since
-# TICKS (a value of cpu_ticks), or has published a third walk.
+# works_since TICKS: succeeds if the CPU time of the exporter is more than two ticks above TICKS, so
+# that a walk must have started. Also succeeds if the exporter has published three walks.
 works_since() { [ $(($(cpu_ticks "$exporter_pid") - $1)) -gt 2 ] || has_published 3; }
 
 # begin_report TEXT: builds the binary if BINARY is empty. Starts the report with a line about the

@@ -3,18 +3,19 @@
 # process. The script prints Markdown tables and saves a copy in target/perf/report.md.
 #
 # usage: scripts/perf.sh [scrapes] [fleets] [walks]     (default: all three)
-#   scrapes  responses per second, alternating with nginx that serves the same bytes from a file
+#   scrapes  responses per second of the exporter, and of nginx with the same bytes in a file
 #   fleets   memory and CPU time with 45, 10,000 and 100,000 endpoints
 #   walks    the duration of a walk with 20 ms per request
 # BINARY=path   measure this binary instead of building target/release/vobiz-exporter
-# ROUNDS=5      rounds of scrapes
+# ROUNDS=5      the number of rounds of `scrapes`
 #
-# Takes about four minutes after the build and needs an idle machine. All servers listen on loopback
-# addresses, and all files are in target/perf. The script stops every process that it has started,
-# also after Ctrl-C.
+# The script takes about four minutes after the build and needs an idle machine. All servers listen
+# on loopback addresses, and all files are in target/perf. The script stops every process that it
+# has started, also after Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The locale must not change the decimal point. Debian installs nginx in /usr/sbin.
+# The locale must not change the decimal point. Debian installs nginx in /usr/sbin, which PATH may
+# not contain.
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 readonly ROUNDS=${ROUNDS:-5} ROUND=5s
@@ -99,10 +100,9 @@ measure_scrapes() {
 # --- fleets --------------------------------------------------------------------------------------
 
 fleet_cpu='' fleet_peak=''
-# measure_fleet ENDPOINTS INTERVAL WALKS: sets two values. $fleet_cpu is the CPU time of a walk with
-# its publication, in seconds. It is the mean of WALKS walks after the first walk. $fleet_peak is
-# the peak of resident memory in MiB after at least three walks and ten scrapes. Five of the scrapes
-# are during a walk.
+# measure_fleet ENDPOINTS INTERVAL WALKS: sets two variables. $fleet_cpu is the CPU time of a walk
+# and its publication, in seconds. It is the mean of WALKS walks after the first walk. $fleet_peak
+# is the peak of resident memory in MiB after at least three walks and ten scrapes.
 measure_fleet() {
     local started walks=$3 number
     log "fleet: $1 endpoints"

@@ -5,13 +5,13 @@
 # usage: scripts/scaling.sh [walks] [accounts] [details]     (default: all three)
 #   walks     the duration of a walk at the default rate with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
-#   details   memory and CPU time with 10,000 endpoints, without details and with all details;
-#             the list gives no expiries
+#   details   memory and CPU time with 10,000 endpoints, without details and with all details.
+#             The list of the simulated API gives no expiries, so every detail must be read.
 # BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 #
-# Takes about fourteen minutes after the build. All servers listen on loopback addresses, and all
-# files are in target/scaling. The script stops every process that it has started, also after
-# Ctrl-C.
+# The script takes about fourteen minutes after the build. All servers listen on loopback addresses,
+# and all files are in target/scaling. The script stops every process that it has started, also
+# after Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
@@ -67,8 +67,8 @@ measure_accounts() {
         start_exporter "$accounts" 60s user_agent
         wait_for 120 "the first walks" is_ready
         wait_for 30 "their publication" is "$accounts" vobiz_up
-        # These 120 s include the second walks. During a second walk, an account has two snapshots,
-        # so the memory reaches its peak.
+        # Within these 120 s, every account has its second walk. During this walk, the account has
+        # two snapshots, so the memory reaches its peak.
         cpu=$(cpu_for 120)
         scrape "$HOME_DIR/page.gz"
         report "| $accounts | $((accounts * 45)) | $(peak) | $(calc "$cpu / 2") |"

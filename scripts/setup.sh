@@ -5,8 +5,8 @@
 #
 # usage: scripts/setup.sh test|demo|images|perf|container|package|ci
 #
-# The script works on Debian 12 and similar systems. On other systems, install the named programs
-# yourself.
+# The script works on Debian 12 and similar systems. On another system, the script prints the names
+# of the missing programs, and you install them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -187,8 +187,8 @@ cargo_deb() {
     rm -rf "$TOOLS/build"
 }
 
-# want_prometheus VARIABLE COMMAND: adds the Debian package of a missing command. Fails if Debian
-# has no package for the missing command that VARIABLE names.
+# want_prometheus VARIABLE COMMAND: adds the Debian package of COMMAND if COMMAND is missing. Fails
+# if VARIABLE contains a missing command that is in no Debian package.
 want_prometheus() {
     has "$2" && return 0
     case $2 in
@@ -199,8 +199,8 @@ want_prometheus() {
 }
 
 # Unpacks a Prometheus 3 into target/ without installing it, because Debian 12 has Prometheus 2. The
-# packages come from Debian 14 on the same mirror. Separate package lists ensure that apt-get takes
-# no other package from Debian 14.
+# packages come from Debian 14, from the mirror that this system uses. Separate package lists ensure
+# that apt-get takes no other package from Debian 14.
 readonly PROMETHEUS_3_RELEASE=forky
 prometheus_3() {
     local program package folder mirror release options
@@ -235,7 +235,8 @@ prometheus_3() {
     "$promtool3" --version >&2 || die "the Prometheus 3 of $PROMETHEUS_3_RELEASE does not run here"
 }
 
-# Adds the programs of the chain from the simulated vendor to a notification.
+# Adds the missing packages of the programs that the chain from the simulated vendor to a
+# notification needs.
 chain_tools() {
     # Rust uses cc as the linker, and one dependency compiles C code.
     want cc gcc libc6-dev
@@ -245,7 +246,8 @@ chain_tools() {
     want_prometheus AMTOOL "$amtool"
 }
 
-# Adds the programs that build a Debian package, install it and start its service.
+# Adds the missing packages of the programs that build a Debian package, install the package and
+# start its service.
 package_tools() {
     want dpkg dpkg
     want dpkg-shlibdeps dpkg-dev

@@ -28,8 +28,8 @@ pub enum Shape {
     /// The form of the sample responses in the specification: eight keys, and the application as a
     /// URI.
     Captured,
-    /// The form in the documents of Plivo, a vendor with a similar API. A row has eight keys, and
-    /// three more when registered. A time has a space and no zone.
+    /// The form in the documents of Plivo, a vendor with a similar API. A row has eight keys, or
+    /// eleven if the endpoint is registered. A time has a space instead of `T`, and no zone.
     #[value(skip)]
     Plivo,
 }
@@ -55,7 +55,7 @@ pub struct Application {
 /// An office whose endpoints share one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Site {
-    /// The end of the last network outage, in Unix seconds.
+    /// The end of the latest network outage, in Unix seconds; 0 before the first outage.
     pub(super) down_until: i64,
 }
 
@@ -75,7 +75,7 @@ pub struct Account {
     pub order: Order,
     /// The maximum page size. The vendor reduces a larger `limit` without an error.
     pub max_limit: usize,
-    /// A wrong `total_count` for unfiltered lists of the main account; `None` for the correct one.
+    /// A wrong `total_count` for unfiltered lists of the main account. With `None`, it is correct.
     pub total_count: Option<u64>,
     /// Whether lists without a `sub_account` filter also contain the endpoints of sub-accounts.
     pub lists_sub_accounts: bool,
@@ -144,8 +144,7 @@ impl Account {
         self.slot(*self.by_id.get(id)?)
     }
 
-    /// Changes one endpoint and ends its simulated events. Returns false if no endpoint has this
-    /// id.
+    /// Changes one endpoint and ends its simulated events. Returns false for an unknown id.
     pub fn edit(&mut self, id: &str, change: impl FnOnce(&mut Endpoint)) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -166,13 +165,14 @@ impl Account {
         }
     }
 
-    /// Adds an endpoint as the newest, or replaces the endpoint with this id in its position.
+    /// Adds an endpoint as the newest endpoint. If an endpoint has this id already, the new
+    /// endpoint takes its position.
     pub fn push(&mut self, endpoint: Endpoint) {
         let index = self.listed.len();
         self.put(index, endpoint);
     }
 
-    /// Inserts an endpoint at a position of the list, or at the end of a shorter list. If an
+    /// Inserts an endpoint at a position of the list, or at the end if the list is shorter. If an
     /// endpoint has this id already, the new endpoint takes its position.
     pub fn insert(&mut self, position: usize, endpoint: Endpoint) {
         let length = self.listed.len();
@@ -260,7 +260,7 @@ impl Account {
             self.hidden -= usize::from(old.is_some_and(|old| old.hidden));
             return;
         }
-        // An index is not reused: an event of a deleted endpoint must not apply to a new endpoint.
+        // Events name endpoints by slot, so a new endpoint never gets the slot of a deleted one.
         let slot = u32::try_from(self.slots.len()).expect("memory ends before 2^32 endpoints");
         self.by_id.insert(endpoint.id.clone(), slot);
         self.slots.push(Some(endpoint));
@@ -270,7 +270,7 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The debug output contains no token, and no endpoints because there can be many.
+        // The debug output omits the tokens. It omits the endpoints, because there can be many.
         formatter
             .debug_struct("Account")
             .field("auth_id", &self.auth_id)

@@ -5,7 +5,7 @@
 pub struct HostileRow {
     /// A description of the row.
     pub what: &'static str,
-    /// The row as well-formed JSON. Some JSON parsers still reject deep nesting in a row.
+    /// The row as well-formed JSON. A JSON parser may reject a row because of its deep nesting.
     pub json: String,
     /// The result that a tolerant parser must give.
     pub reading: Reading,

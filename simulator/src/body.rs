@@ -114,7 +114,7 @@ impl<T: Unpin> Body for StepBody<T> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Transfer {
     pub(super) steps: Vec<Step>,
-    /// The `Content-Length`.
+    /// The `Content-Length`; `None` for a chunked body.
     pub(super) length: Option<u64>,
     /// Whether the response has `Content-Encoding: gzip`.
     pub(super) gzip: bool,
@@ -122,7 +122,7 @@ pub(super) struct Transfer {
 
 const PIECE: usize = 64 * 1024;
 const BOMB_PIECE: usize = 1024 * 1024;
-/// The pause before a body error. Without the pause, hyper discards the bytes before the error.
+/// The pause before an error of the body, in which hyper sends the bytes that precede the error.
 const FLUSH: Duration = Duration::from_millis(5);
 
 impl Transfer {

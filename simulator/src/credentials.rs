@@ -1,4 +1,4 @@
-//! The credentials of accounts and requests: authentication and authorization.
+//! The credentials of accounts and requests, and the check of the credentials of a request.
 
 use super::world::World;
 
@@ -11,7 +11,7 @@ pub struct Login {
     pub token: &'static str,
 }
 
-/// Which credentials a request has, without their values.
+/// Which credential headers a request has. The values of the headers are not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PresentedCredentials {
     /// Whether the request has an `X-Auth-ID` header.

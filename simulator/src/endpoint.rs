@@ -30,7 +30,7 @@ pub struct Endpoint {
     pub created: Timestamp,
     /// The `updated_at` of the row.
     pub updated: Timestamp,
-    /// JSON that replaces this endpoint in lists and retrieve responses. It may be invalid.
+    /// JSON that replaces this endpoint in lists and retrieve responses. The JSON may be invalid.
     pub raw: Option<String>,
     pub(super) hidden: bool,
     pub(super) simulation: Simulation,
@@ -85,7 +85,7 @@ impl Endpoint {
         self
     }
 
-    /// Replaces the endpoint by `json` in lists and retrieve responses.
+    /// Sets `json` as the row of the endpoint in lists, and as its body in retrieve responses.
     #[must_use]
     pub fn raw(mut self, json: impl Into<String>) -> Self {
         self.raw = Some(json.into());
@@ -107,8 +107,8 @@ impl Endpoint {
         self.registration.is_some()
     }
 
-    /// If `registered` is true, registers an unregistered endpoint for an hour from `now`. If it is
-    /// false, ends the registration.
+    /// If `registered` is true, registers an unregistered endpoint for an hour from `now`. If
+    /// `registered` is false, ends the registration.
     pub fn set_registered(&mut self, registered: bool, now: Timestamp) {
         if !registered {
             self.registration = None;

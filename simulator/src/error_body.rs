@@ -1,4 +1,4 @@
-//! Error bodies and the `Retry-After` header, as the vendor and gateways in front of it send them.
+//! Error bodies and the `Retry-After` header, as the vendor and its gateways send them.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub enum ErrorBody {
     Message,
     /// The JSON object `{"status", "message"}`.
     StatusMessage,
-    /// A form of [`Self::Object`] with this number of seconds in `error.details.retryAfter`.
+    /// A JSON object with `status` and `error`. `error.details.retryAfter` is this many seconds.
     RetryInBody(u64),
     /// An empty body.
     Empty,

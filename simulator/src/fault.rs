@@ -113,7 +113,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl Fault {
-    /// Creates a fault that applies this effect to every request, without end.
+    /// Creates a fault that applies this effect to every request.
     pub fn new(effect: Effect) -> Self {
         Self {
             effect,
@@ -312,7 +312,7 @@ impl Plan {
     pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
         self.named += 1;
         let id = FaultId(self.named);
-        // All matching requests share the effect in an `Arc`. `Hang` is a placeholder in `fault`.
+        // Requests share the effect in the `Arc`. Nothing reads the `Hang` that `fault` keeps.
         let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
         self.rules.push(Rule {
             id,
@@ -395,7 +395,7 @@ impl Decision {
         faults
     }
 
-    /// The total delay of the response.
+    /// The sum of the delays that the effects add to the response.
     pub(super) fn delay(&self) -> Duration {
         let delay = |effect: &Effect| match effect {
             Effect::Delay(delay) => *delay,
@@ -404,7 +404,7 @@ impl Decision {
         self.effects().map(delay).sum()
     }
 
-    /// The total error of the `Date` header.
+    /// The sum of the durations that the effects add to the time in the `Date` header.
     pub(super) fn clock(&self) -> SignedDuration {
         let clock = |effect: &Effect| match effect {
             Effect::Clock(skew) => *skew,

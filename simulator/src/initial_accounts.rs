@@ -96,8 +96,8 @@ impl AccountPlan {
 
 impl World {
     /// Creates the world of the demonstration: `endpoints` endpoints in [`DEMO_ACCOUNTS`], with
-    /// simulated events. The first account has nine of ten endpoints. [`DEMO_SUB_ACCOUNT`] is its
-    /// sub-account.
+    /// simulated events. The first account has nine tenths of the endpoints, and the sub-account
+    /// [`DEMO_SUB_ACCOUNT`].
     pub fn demo(endpoints: usize, seed: u64) -> Self {
         Self::demo_at(endpoints, seed, START)
     }

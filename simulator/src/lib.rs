@@ -1,8 +1,8 @@
 //! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
 //! [`World`] is the model: accounts, their endpoints and simulated events. It is synchronous and
-//! uses no socket and no real clock. The same seed gives the same events. One long call of
-//! [`World::advance`] and many short calls give the same endpoints.
+//! uses no socket and no real clock. The same seed gives the same events. It does not matter
+//! whether one call of [`World::advance`] or many calls advance the time.
 //!
 //! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, unless a
 //! planned [`Fault`] changes the response.

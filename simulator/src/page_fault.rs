@@ -52,7 +52,7 @@ pub enum Count {
     Wandering,
 }
 
-/// The parts of a page that page faults can change before it is written.
+/// The parts of a page that page faults can change before the vendor writes the page as JSON.
 pub(super) struct Page {
     /// The number of the response, as the world counts responses.
     pub(super) response_number: u64,
@@ -61,7 +61,7 @@ pub(super) struct Page {
     pub(super) count: String,
     pub(super) next: String,
     pub(super) meta: bool,
-    /// JSON that replaces the rows; an empty string keeps them. `None` omits the member `objects`.
+    /// JSON that replaces the rows. `""` keeps the rows, `None` omits the member `objects`.
     pub(super) objects: Option<String>,
     pub(super) rows: Vec<Vec<u8>>,
 }
@@ -77,7 +77,7 @@ const BROKEN: [&str; 6] = [
 ];
 
 impl PageFault {
-    /// Changes the selected rows and the limit in `meta`.
+    /// Changes `range`, the offset and the limit of the selected rows, and the limit in `meta`.
     pub(super) fn change_range(&self, range: &mut (usize, usize), shown_limit: &mut usize) {
         match self {
             Self::IgnoreOffset => range.0 = 0,
@@ -91,7 +91,7 @@ impl PageFault {
         }
     }
 
-    /// Changes the page before it is written.
+    /// Changes the count, the links, the member names or the rows of the page.
     pub(super) fn change_page(&self, page: &mut Page) {
         match self {
             Self::TotalCount(count) => page.count = count.json(page.total, page.response_number),

@@ -6,7 +6,7 @@ use super::endpoint::{Behaviour, Endpoint, Simulation, instant};
 use super::working_hours::Shift;
 use super::world::{EndpointRef, Event, World};
 
-/// The maximum time between an agent's login and the start of the shift, in seconds.
+/// An agent logs in at most this many seconds before the start of the shift.
 const EARLIEST_LOGIN: i64 = 600;
 /// The maximum time between the expiry of a registration and its removal, in seconds.
 const EXPIRY_DELAY: i64 = 15;
@@ -104,7 +104,7 @@ impl World {
         self.events.plan(now + wait, Event::Refresh(target));
     }
 
-    /// Ends the renewals of a device. The registration ends shortly after its expiry time.
+    /// Ends the renewals of a device. The registrar removes the registration soon after its expiry.
     fn stop_refreshing(&mut self, now: i64, target: EndpointRef) {
         let expires = self
             .find(target)

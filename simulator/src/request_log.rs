@@ -37,7 +37,7 @@ pub struct RequestRecord {
     pub accept_encoding: Option<String>,
     /// Whether the request has an `Authorization` header. The vendor does not use this header.
     pub authorization: bool,
-    /// Which credentials the request has, without their values.
+    /// Which credential headers the request has.
     pub presented: PresentedCredentials,
     /// The status of the response; `None` before the response starts.
     pub status: Option<u16>,

@@ -15,8 +15,8 @@ use super::server;
 use super::vendor_state::{Options, State};
 use super::world::World;
 
-/// A running vendor. Dropping it closes its port and ends its tasks. [`Vendor::stop`] also waits
-/// until the tasks have ended.
+/// A running vendor. A drop of the vendor closes the port and ends the tasks. [`Vendor::stop`] also
+/// waits until the tasks have ended.
 #[derive(Debug)]
 pub struct Vendor {
     state: Arc<State>,
@@ -37,8 +37,7 @@ impl Vendor {
         Self::over(listener, world, options)
     }
 
-    /// Starts a vendor on an existing listener and ignores `options.listen`. Call this function
-    /// within a Tokio runtime.
+    /// Starts a vendor on this listener and ignores `options.listen`. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -77,7 +76,8 @@ impl Vendor {
         url.parse().expect("an address and a port make a URL")
     }
 
-    /// Calls `change` with the world at the current simulated time. No request runs meanwhile.
+    /// Calls `change` with the world at the current simulated time. Requests cannot use the world
+    /// until `change` returns.
     pub fn edit<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         self.state.with_world(change)
     }
@@ -127,7 +127,7 @@ impl Vendor {
     /// Closes the port and every connection, and returns the world. To simulate the end of an
     /// outage, start a new vendor with this world on the same address.
     pub async fn stop(self) -> World {
-        // This fails only if the server has already ended.
+        // `send` fails only if the server has already ended.
         let _ = self.stop.send(());
         let _ = self.server.await;
         self.state.take_world()

@@ -164,8 +164,8 @@ impl State {
     }
 }
 
-/// Locks a mutex and ignores poisoning. If the edit of a test panics, this test fails. Other tasks
-/// can still use the data.
+/// Locks a mutex and ignores poisoning. An edit of a test can panic and poison the mutex. The test
+/// fails then, but other tasks can still use the data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ pub(super) enum Shift {
 }
 
 impl Shift {
-    /// The start (seconds after local midnight) and the length of the shift.
+    /// The start of the shift after local midnight, and its length. Both are in seconds.
     fn hours(self) -> (i64, i64) {
         match self {
             Self::Morning => (9 * 3600, 9 * 3600),
@@ -33,8 +33,8 @@ impl Shift {
         if today > now { today } else { today + DAY }
     }
 
-    /// The start and the end of the current shift. From the last hour of a shift on, returns the
-    /// start and the end of the next shift.
+    /// The start and the end of the current shift. In the last hour of a shift and between shifts,
+    /// the start and the end of the next shift.
     pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
         let next = self.next_start(now, zone);

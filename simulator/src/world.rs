@@ -20,7 +20,7 @@ pub struct EventCounts {
     pub refreshes: u64,
     /// Registrations that expired without a renewal.
     pub lapses: u64,
-    /// Registrations of flapping endpoints that expired without a renewal.
+    /// Registrations of flapping endpoints that expired without a renewal. `lapses` includes them.
     pub flaps: u64,
     /// Registrations that a second device replaced.
     pub displacements: u64,
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Sets the offset of local time from UTC. Adding 24 hours to it changes only the weekday.
+    /// Sets the offset of local time from UTC. 24 more hours change only the local weekday.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Counts a response and returns its number, the seed of its `api_id` and of a shuffled list.
+    /// Returns the number of the next response, the seed for its `api_id` and for a shuffled list.
     pub(super) fn next_response_number(&mut self) -> u64 {
         self.responses += 1;
         self.responses

@@ -1,4 +1,4 @@
-//! Authentication, authorization and unknown paths.
+//! Tests of authentication, authorization and unknown paths.
 
 use super::{Setup, receive};
 use crate::{AccountPlan, Login, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World};

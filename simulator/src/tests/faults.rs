@@ -1,4 +1,4 @@
-//! Faults in the content of responses and in their transfer.
+//! Tests of faults in the content of responses and in their transfer.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Setup, list_path};
 use crate::{Effect, ErrorBody, Fault, Reply, RetryAfter, START, TEST_ACCOUNT};
 
-/// The time that a test waits if it expects no response. Every response arrives within this time.
+/// If no response arrives within this time, a test assumes that the vendor sends no response.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Lists and single endpoints, as the vendor documents them.
+//! Tests of list and retrieve responses, as the vendor documents them.
 
 use std::collections::BTreeSet;
 

@@ -54,7 +54,7 @@ impl Setup {
         }
     }
 
-    /// Starts a vendor with this fault and an account of this many endpoints without events.
+    /// Starts a vendor that serves [`World::still`] with this many endpoints, and plans this fault.
     async fn faulty(endpoints: usize, fault: Fault) -> Self {
         let setup = Self::of(World::still(endpoints, 1)).await;
         setup.vendor.plan(fault);

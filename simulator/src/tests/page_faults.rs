@@ -1,4 +1,4 @@
-//! Page faults, as a client sees them.
+//! Tests of page faults: what a client receives.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The vendor as a server: time, log, connections, compression, TLS and shutdown.
+//! Tests of the running server: time, log, connections, compression, TLS and shutdown.
 
 use std::io::Read as _;
 use std::sync::Arc;
