@@ -1,4 +1,4 @@
-//! With several accounts, no account delays another, and the exporter limits each request rate.
+//! No account delays another account. Accounts with the same auth id share one rate limit.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -120,7 +120,7 @@ async fn accounts_with_one_auth_id_share_one_rate_limit() {
         .await;
     let times = asked(&vendor.requests(), &auth_id);
     assert!(times.len() > 40, "{}", times.len());
-    // The vendor records when a request arrives. A busy machine can delay the arrival.
+    // A busy machine can delay a request by this time, in seconds, before the vendor records it.
     let late = 0.5;
     for (first, from) in times.iter().enumerate() {
         for (last, to) in times.iter().enumerate().skip(first) {
@@ -159,7 +159,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
     );
     assert_eq!(refused.snapshot("main"), good.snapshot("main"));
     let turned = Instant::now();
-    // The test replaces the file by another file with a rename, as a secret store does.
+    // Like a secret store, the test writes a new file and renames it over the token file.
     let beside = folder.path().join("next");
     std::fs::write(&beside, "rotated-token\n").unwrap();
     std::fs::rename(&beside, &file).unwrap();
@@ -171,7 +171,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
         "the file is looked at every five seconds"
     );
 
-    // When the file is removed, the exporter keeps the last token.
+    // After the token file is removed, the exporter continues to use the last token.
     std::fs::remove_file(&file).unwrap();
     let before = exporter.scrape().await.last_success("main");
     let later = exporter

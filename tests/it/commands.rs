@@ -212,7 +212,7 @@ async fn one_account_can_be_configured_by_environment_variables_alone() {
     assert_eq!(half.code, Some(2), "{half:?}");
     assert!(half.err.contains("VOBIZ_AUTH_ID"), "{half:?}");
 
-    // These variables apply only to a configuration without accounts.
+    // `VOBIZ_AUTH_ID` and `VOBIZ_AUTH_TOKEN` apply only to a configuration without accounts.
     let text = configuration(&vendor, "");
     let both = Program::configured(&text, &["--once"])
         .set("VOBIZ_AUTH_ID", "MA_OTHER")
@@ -356,7 +356,7 @@ async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_c
     })
     .await;
 
-    // By default, the server allows 40 scrapes and 512 connections.
+    // By default, the server allows 40 scrapes and 512 connections at the same time.
     let mut stalled = Vec::new();
     for _ in 0..40 {
         stalled.push(SlowReader::ask(&address, "/metrics").await);

@@ -1,4 +1,4 @@
-//! The examples in the documents about the configuration are valid.
+//! Checks the examples of `docs/configuration.md`, the default configuration, and the test data.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ const DOCUMENT: &str = include_str!("../../docs/configuration.md");
 /// The path of the token file in the examples.
 const TOKEN_FILE: &str = "/run/secrets/vobiz-token";
 
-/// The code blocks in this language in the document.
+/// The code blocks of this language in `docs/configuration.md`.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("\n```{language}\n");
     let mut parts = DOCUMENT.split(fence.as_str());
@@ -58,7 +58,7 @@ async fn the_complete_example_is_valid() {
     ] {
         assert!(example.contains(words), "{words}");
     }
-    // The interval of this account is short, so the inherited deadline is too long for it.
+    // The inherited deadline is longer than the interval of this account, so the check warns.
     let said = format!(
         "warning: accounts[0].poll: the inherited deadline 50s is above this account's interval \
          30s; 25s is used\n{ONE_ACCOUNT}"
@@ -133,7 +133,7 @@ async fn the_default_itself_needs_an_account_and_nothing_else() {
     assert_valid(&with_one, "configuration is valid: 1 account (default)\n");
 }
 
-/// The test data of the module `config`, by kind: `ok` or `bad`.
+/// The test files of the module `config` whose names contain this kind, `ok` or `bad`.
 fn fixtures(kind: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/testdata");
     let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());

@@ -101,8 +101,8 @@ async fn simulate_reports_an_address_that_it_cannot_bind() {
         (retained.as_str(), "in use"),
         ("nosuch.invalid:1", "does not resolve"),
     ] {
-        // The simulator must check the address before it creates the endpoints. To create so many
-        // would exceed the time limit of the test.
+        // The simulator must check the address before it creates the endpoints. The creation of so
+        // many endpoints would exceed the time limit of the test.
         let listen = format!("--listen-address={address}");
         let many = [
             "simulate",
@@ -129,7 +129,7 @@ async fn simulate_without_a_host_listens_on_ipv4_and_ipv6() {
     })
     .await;
     assert_eq!(get(&format!("127.0.0.1:{port}"), "/").await.status, 401);
-    // A host without IPv6 listens on IPv4 only.
+    // On a host without IPv6, the simulator listens only on IPv4.
     if TcpListener::bind("[::1]:0").await.is_ok() {
         assert_eq!(get(&format!("[::1]:{port}"), "/").await.status, 401);
     }

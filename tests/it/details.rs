@@ -1,4 +1,4 @@
-//! Details: data that the list lacks, retrieved for each endpoint.
+//! Details: with one request for each endpoint, the exporter retrieves data that the list lacks.
 
 use std::time::Duration;
 
@@ -13,8 +13,7 @@ use crate::harness::{
 const EXPIRY: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
 const RETRIEVED: &str = "vobiz_endpoint_detail_timestamp_seconds";
 
-/// A vendor whose list rows have no registration fields. The first `registered` endpoints are
-/// registered.
+/// A vendor whose list rows have no expiry. The first `registered` endpoints are registered.
 async fn vendor(endpoints: usize, registered: usize) -> Vendor {
     let mut world = World::new(Timestamp::now(), 7);
     world.settle(silent(plan("main", endpoints)));
@@ -52,7 +51,7 @@ fn id_at(vendor: &Vendor, position: usize) -> String {
 }
 
 /// Fails if a period has more requests than `rate` allows. A busy machine can delay an arrival, so
-/// each period gets a second more. The unit tests of the rate limiter are exact.
+/// each period is one second longer. The unit tests of the rate limiter are exact.
 fn holds(times: &[Duration], rate: f64) {
     for (index, begin) in times.iter().enumerate() {
         for (count, end) in (1_u32..).zip(&times[index..]) {

@@ -1,4 +1,4 @@
-//! The content of an exposition, and its acceptance by Prometheus and other parsers.
+//! Checks the content of an exposition. Prometheus and other parsers must accept the exposition.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -83,8 +83,8 @@ accounts:
     )
 }
 
-/// Requests two responses until `agree` accepts them. The responses can differ, because the
-/// exporter changes its own metrics once a second.
+/// Repeats two requests until `agree` accepts their responses. The responses can differ, because
+/// the exporter changes its own metrics once a second.
 async fn at_once<A, B>(
     what: &str,
     first: impl AsyncFn() -> A,
@@ -304,7 +304,7 @@ async fn a_scrape_shows_the_documented_metrics_and_no_others() {
     let scraped = families.filter(|family| family.part != Part::Probe);
     let missing = scraped.map(|family| family.name);
     let missing: Vec<_> = missing.filter(|name| !shown.contains(*name)).collect();
-    // The operating system may set no limit of virtual memory, and then this metric is missing.
+    // If the operating system sets no limit of virtual memory, this metric is missing.
     assert!(
         matches!(missing[..], [] | ["process_virtual_memory_max_bytes"]),
         "never shown: {missing:?}"

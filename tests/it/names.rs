@@ -1,4 +1,4 @@
-//! Names from the API: they cannot imitate other labels or markup, and user names can be omitted.
+//! Names from the API cannot imitate metrics or log lines. The exporter can omit user names.
 
 use vobiz_simulator::{AccountPlan, Endpoint, Options, START, Shape, TEST_ACCOUNT, Vendor, World};
 
@@ -49,7 +49,7 @@ async fn names_cannot_forge_a_line_of_the_log_or_a_metric() {
             (log.matches("lost its registration").count() == 3).then_some(())
         })
         .await;
-        // The walk logs the loss before its publication. Until then, old data may be withdrawn.
+        // The walk logs the loss before it publishes the snapshot. In between, old data can be withdrawn.
         let page = until("the endpoints in a scrape", || async {
             let page = get(&address, "/metrics").await.text();
             page.contains("\nvobiz_endpoint_info{").then_some(page)
@@ -83,7 +83,7 @@ async fn disabled_usernames_appear_nowhere() {
     tokio::join!(
         without_usernames(Shape::Documented),
         without_usernames(Shape::Captured),
-        // Only in this row shape does the contact contain the user name.
+        // The contact contains the user name only in this row shape.
         without_usernames(Shape::Plivo),
     );
 }
@@ -102,7 +102,7 @@ async fn without_usernames(shape: Shape) {
         "metrics: {username: false, groups: [user_agent, timestamps, permissions, contact]}",
     );
     let exporter = Exporter::start_with(&text, &["--log.level=trace"]).await;
-    // If the list has no contacts, they come from details.
+    // If the list has no contacts, the exporter reads the contacts from details.
     exporter
         .until("the first walk and a contact", |scrape| {
             scrape.count("vobiz_endpoint_contact_info", &[]) > 0

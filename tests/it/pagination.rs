@@ -12,7 +12,7 @@ use crate::harness::{
     Exporter, Scrape, accounts_config, auth_id, configuration, listed, once, plan,
 };
 
-/// A list, the changes to its account, and the faults of its requests.
+/// A simulated list, a function that prepares its account, and the faults of its requests.
 struct List {
     name: String,
     endpoints: usize,
@@ -40,7 +40,7 @@ impl List {
         self
     }
 
-    /// Adds a fault that changes the list after requests with certain offsets.
+    /// Adds a fault that changes the list after responses.
     fn edited(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
@@ -88,8 +88,8 @@ impl Walked {
         self.scrape.only("vobiz_walk_missing_endpoints", name)
     }
 
-    /// Fails unless the snapshot has exactly the endpoints of the list, with their states, and
-    /// nothing is missing.
+    /// Fails unless the snapshot has exactly the endpoints of the list, with their states, and the
+    /// walk reports no missing endpoint.
     fn is_exact(&self, name: &str) {
         let reasons = self
             .scrape
@@ -318,7 +318,7 @@ async fn a_list_that_cannot_be_read_completely_is_not_shown() {
     walked.is_refused("offset-ignored", "inconsistent");
     walked.is_refused("offset-ignored-and-endless", "inconsistent");
     walked.is_refused("emptied", "inconsistent");
-    // Shuffled pages can overlap by chance, but a walk of them never finds every endpoint.
+    // Pages of a shuffled list can overlap by chance, but such a walk never finds every endpoint.
     assert!(
         walked.rereads("shuffled").contains_key("anchor"),
         "counting was tried, too"

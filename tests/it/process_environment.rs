@@ -34,7 +34,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     let vendor = Vendor::start(World::still(45, 7), Options::default())
         .await
         .unwrap();
-    // The log cannot show a free port, so the exporter gets a loopback address of its own.
+    // Without a log, the test cannot read the port. So it sets a port and an unused loopback address.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = format!("127.1.{high}.{low}:10059");
     let listen = format!("--web.listen-address={address}");
@@ -70,7 +70,7 @@ async fn without_a_configured_proxy_the_environment_variables_apply() {
     let vendor = Vendor::start(World::still(1, 7), Options::default())
         .await
         .unwrap();
-    // A local address that is not a loopback address and has no listener.
+    // The exporter uses no proxy for loopback addresses. `0.0.0.0` is local, but no loopback address.
     let far = configuration(&vendor, "")
         .replace(vendor.base_url().as_str(), "https://0.0.0.0:1/api/v1")
         .replace(

@@ -170,7 +170,7 @@ async fn openmetrics_is_negotiated_by(generation: Generation) {
     }
     assert!(!recorded.contains("content-type: text/plain"), "{recorded}");
 
-    // Only OpenMetrics metadata has units, and counter names without `_total`.
+    // Only OpenMetrics metadata has units. Its counter names have no suffix `_total`.
     for (family, kind, unit) in [
         ("vobiz_walks", "counter", ""),
         ("vobiz_api_request_duration_seconds", "histogram", "seconds"),
@@ -235,7 +235,7 @@ async fn prometheus_scrapes_three_hundred_accounts_at_once() {
             endpoints,
         )
         .await;
-    // Prometheus stores every sample of the exporter's own metrics and drops none.
+    // Prometheus stores every sample of a scrape and drops none.
     prometheus
         .until_is(
             "scrape_samples_scraped == bool scrape_samples_post_metric_relabeling",

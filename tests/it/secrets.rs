@@ -30,7 +30,7 @@ const SPELLINGS: [(&str, &str, &str); 6] = [
     ("apart", "X Y Z Z Y - t o k e n", "X Y Z"),
 ];
 const PASSWORD: &str = "XYZZY-password";
-/// The first characters of the Base64 form of `user:XYZZY-password`, as the proxy header has it.
+/// The first characters of `user:XYZZY-password` in Base64, as in the header `Proxy-Authorization`.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
 
 /// The status lines of refusing proxies. The second status line could also come from the vendor.
@@ -156,7 +156,7 @@ async fn echoing_proxy(status: &'static str) -> String {
     address
 }
 
-/// Each encoding of the token in a message, a code, an id, a line of text, a header and a redirect.
+/// Responses that contain an encoding of the token in their JSON, text, headers or redirect.
 fn misspelled() -> BTreeMap<String, Fault> {
     let mut faults = BTreeMap::new();
     for (name, spelled, _) in SPELLINGS {

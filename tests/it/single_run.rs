@@ -1,4 +1,4 @@
-//! `--once`: one walk of every account, printed or written to a file.
+//! `--once` walks every account once, and prints the samples or writes them to a file.
 
 use std::{io::Read, os::unix::fs::PermissionsExt, path::Path};
 

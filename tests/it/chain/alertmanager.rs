@@ -18,7 +18,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts the shipped example for this receiver, with its durations divided by `speed`.
+    /// Starts Alertmanager with the shipped example for `receiver`. All durations are divided by `speed`.
     pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
@@ -66,7 +66,7 @@ impl Alertmanager {
         &self.address
     }
 
-    /// Sends firing alerts with these labels, as Prometheus does.
+    /// Sends firing alerts, as Prometheus does. Each element of `alerts` has the labels of one alert.
     pub async fn fire(&self, alerts: &[Value]) {
         let alerts: Vec<_> = alerts
             .iter()
@@ -85,8 +85,8 @@ impl Alertmanager {
     }
 }
 
-/// The shipped example with the address `receiver`, with all durations divided by `speed`, and with
-/// working hours at every time.
+/// The shipped example with the address `receiver`. All durations are divided by `speed`, and all
+/// hours of the week are working hours.
 fn configuration(receiver: &str, speed: u64) -> String {
     let mut text = scaled(&read(ALERTMANAGER), speed);
     for (from, to) in [

@@ -1,4 +1,4 @@
-//! Runs the complete chain until an operator stops it: `make demo-stack`.
+//! Runs all programs from the simulated vendor to Alertmanager until Ctrl-C: `make demo-stack`.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 use super::{news::Memory, stack::Stack};
 use crate::harness::Exporter;
 
-/// Five minutes of the shipped configuration last 30 s.
+/// Durations in the shipped files are divided by this number, so five minutes last 30 s.
 const SPEED: u64 = 10;
 const ENDPOINTS: usize = 200;
 

@@ -9,11 +9,11 @@ use std::{
 use super::{message::Message, news::Memory, receiver::Receiver};
 use crate::harness::until_within;
 
-/// The maximum time to wait for the notifications of one scene.
+/// The maximum time to wait for the notifications of one scene, which is one event of the test.
 const TIMEOUT: Duration = Duration::from_secs(58);
 
-/// Compares the notifications of each scene. A scene is one event of the test. A late notification
-/// belongs to the next scene, which then fails.
+/// Compares the notifications of each scene. A scene is one event of the test. If a notification
+/// arrives after the end of its scene, the next scene fails.
 pub struct Expected {
     receiver: Receiver,
     read: usize,
@@ -25,7 +25,7 @@ pub struct Expected {
 struct Line<'a> {
     /// The receiver and the account, for example `pager main`.
     about: &'a str,
-    /// The changes, as `firing ALERT` or `resolved ALERT`. Each change is notified exactly once.
+    /// The expected changes, as `firing ALERT` or `resolved ALERT`. Each must be notified exactly once.
     news: Vec<&'a str>,
     /// All alerts that the last message shows as firing, including unchanged alerts.
     firing: BTreeSet<&'a str>,
@@ -54,10 +54,10 @@ impl Expected {
         }
     }
 
-    /// Waits until the receiver has all `expected` notifications. Fails if it has any other. Each
-    /// line has the form `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. It lists
-    /// the changes of one Alertmanager group. `still` marks an alert that fired before the scene
-    /// and still fires.
+    /// Waits until the receiver has all `expected` notifications. Fails if the receiver got another
+    /// notification. Each element of `expected` lists the changes of one Alertmanager group:
+    /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. The word `still` marks an
+    /// alert that fired before the scene and still fires.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
         let expected: Vec<_> = expected.iter().map(|line| Line::read(line)).collect();
         let met = until_within(Duration::MAX, name, || async {
@@ -67,7 +67,7 @@ impl Expected {
                 .all(|one| one.is_met(&received))
                 .then_some(())
         });
-        // After a time-out, the test first writes the missing notifications into `page`.
+        // After a time-out, the test first adds the missing notifications to `page` and then fails.
         let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
         let (received, memory, read) = self.received();
         (self.memory, self.read) = (memory, read);
@@ -97,8 +97,8 @@ impl Expected {
         }
     }
 
-    /// The notifications since the last scene, the [`Memory`] after them, and the number of
-    /// messages read.
+    /// The notifications since the last scene, the [`Memory`] that includes these notifications,
+    /// and the number of all messages of the receiver.
     fn received(&self) -> (Received, Memory, usize) {
         let (mut received, mut memory) = (Received::default(), self.memory.clone());
         let messages = self.receiver.messages();

@@ -42,7 +42,7 @@ pub fn world() -> World {
     world
 }
 
-/// Registers the endpoints whose alias `pleases` accepts, or ends their registrations.
+/// Sets the endpoints whose alias `pleases` accepts to registered or to unregistered.
 pub fn register(vendor: &Vendor, account: &str, registered: bool, pleases: impl Fn(&str) -> bool) {
     vendor.edit(|world| {
         let now = world.now();
@@ -56,10 +56,10 @@ pub fn register(vendor: &Vendor, account: &str, registered: bool, pleases: impl 
     });
 }
 
-/// Starts a vendor with this world. Without the address `listen`, it uses a free port.
+/// Starts a vendor with this world. If `listen` is `None`, the vendor uses a free port.
 pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Vendor {
     let mut options = Options {
-        // The simulated time stands still, so a `Date` header would make the clock look wrong.
+        // The simulated time stands still, so a `Date` header would give the exporter a wrong time.
         date: false,
         ..Options::default()
     };
@@ -74,9 +74,9 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    // The end of a shift changes all endpoints of the account. To confirm this change would take
-    // ten seconds. On a busy machine the data could be withdrawn in this time, so this account
-    // needs no confirmation.
+    // The end of a shift changes all endpoints of the account, and a walk must confirm such a
+    // change. This takes ten seconds. On a busy machine, the exporter could withdraw the data
+    // before this confirmation. So `flip_share: 1` disables the confirmation for this account.
     let at_once = format!("{groups}, poll: {{flip_share: 1}}");
     let settings = [groups, groups, at_once.as_str()];
     let accounts = ACCOUNTS.into_iter().zip(settings);

@@ -1,4 +1,4 @@
-//! Gives a Prometheus samples of last week.
+//! Writes samples of last week into the data folder of a Prometheus.
 
 use std::{fmt::Write, path::Path};
 
@@ -26,7 +26,7 @@ pub async fn all_away(data: &Path, account: &str, ids: &[String], speed: i64) {
     for name in ["job_account_scope:vobiz_endpoint_registered:sum", away] {
         writeln!(text, "# TYPE {name} gauge").expect("a string takes every write");
         for (_, labels, value) in series.iter().filter(|(family, ..)| *family == name) {
-            // The samples cover more time than the test needs on a busy machine.
+            // The samples cover more time than the test needs, even on a busy machine.
             for time in (then - 120..then + 3600).step_by(5) {
                 writeln!(text, "{name}{{{labels}}} {value} {time}")
                     .expect("a string takes every write");

@@ -1,5 +1,5 @@
-//! Tests which notifications a real Alertmanager suppresses with the shipped example, and how it
-//! groups the others. Also tests that each inhibition rule of the example is needed.
+//! Tests which alerts a real Alertmanager suppresses with the shipped example, and how it groups
+//! alerts. Also tests that each inhibition rule of the example is needed.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::{
 /// The effect of one inhibition rule. Each text is the name of an alert and its labels. An alert
 /// without a `job` label gets the job of its case.
 struct Case {
-    /// Alerts that each suppress all `quiet` alerts.
+    /// Each of these alerts suppresses all `quiet` alerts.
     sources: &'static [&'static str],
     quiet: &'static [&'static str],
     expected: &'static [&'static str],
 }
 
-/// One case for each rule, in the order of the example. In each case, the `quiet` alerts suppress
-/// no other alert.
+/// One case for each inhibition rule, in the order of the example. The `quiet` alerts of a case
+/// suppress no other alert of this case.
 const CASES: [Case; 7] = [
     Case {
         sources: &["VobizTargetAbsent", "VobizTargetDown"],

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 type Labels = BTreeMap<String, String>;
 
-/// The labels by which the example groups. If an alert lacks one label, the other label groups it.
+/// The example groups alerts by these labels. If an alert lacks one label, the other label groups it.
 const GROUPED_BY: [&str; 2] = ["account", "job"];
 
 /// One message for one receiver.
@@ -14,7 +14,7 @@ const GROUPED_BY: [&str; 2] = ["account", "job"];
 pub struct Message {
     /// The receiver, which the path of the webhook names.
     pub receiver: String,
-    /// The route and the labels of the group.
+    /// The key of the Alertmanager group: its route and its labels.
     pub group_key: String,
     pub alerts: Vec<Alert>,
     group_labels: Labels,
@@ -58,7 +58,7 @@ impl Message {
         firing.map(Alert::name)
     }
 
-    /// The first fault of the message: it mixes groups, is truncated, or went to a wrong receiver.
+    /// The first fault: an alert of another group, a wrong group key or receiver, or missing alerts.
     pub fn fault(&self) -> Option<String> {
         for alert in &self.alerts {
             let mut its = alert.labels.clone();
@@ -92,7 +92,7 @@ impl Alert {
         }
     }
 
-    /// The name of the alert, with the alias of the endpoint if the alert has one.
+    /// The name of the alert, and the alias of the endpoint if the alert has this label.
     pub fn name(&self) -> String {
         let alias = self.labels.get("alias").map(|alias| format!(" {alias}"));
         format!("{}{}", self.labels["alertname"], alias.unwrap_or_default())

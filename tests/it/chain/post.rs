@@ -1,4 +1,4 @@
-//! The texts that operators read, rendered from the shipped templates by Alertmanager or `amtool`.
+//! The texts of notifications. Alertmanager or `amtool` renders them from the shipped templates.
 
 use serde_json::{Value, json};
 

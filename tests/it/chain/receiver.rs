@@ -11,7 +11,7 @@ use tokio::{
 use super::{message::Message, post::Post};
 use crate::harness::until;
 
-/// The path to which the example sends Slack messages.
+/// The path to which the example configuration of Alertmanager sends Slack messages.
 const SLACK: &str = "/slack";
 
 /// Receives webhooks and Slack messages. All clones share the received messages.

@@ -17,8 +17,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts all programs, with the shipped durations divided by `speed`. Prometheus uses
-    /// `folder`, which may contain blocks of old data.
+    /// Starts a receiver, Alertmanager and Prometheus, and divides the shipped durations by
+    /// `speed`. Prometheus uses `folder`, which may contain blocks of old data.
     pub async fn start(folder: tempfile::TempDir, exporter: Exporter, speed: u64) -> Self {
         let receiver = Receiver::start().await;
         let alertmanager = Alertmanager::notifying(receiver.address(), speed).await;
@@ -26,8 +26,8 @@ impl Stack {
         let prometheus = Prometheus::configured(
             folder,
             &configuration(alertmanager.address(), speed),
-            // Prometheus must repeat a firing alert within this time. If it did not, Alertmanager
-            // would resolve the alert.
+            // Alertmanager resolves an alert that Prometheus does not send again in time. So
+            // Prometheus sends each firing alert again after one second.
             &["--rules.alert.resend-delay=1s"],
         )
         .await;
@@ -47,7 +47,7 @@ impl Stack {
         }
     }
 
-    /// Replaces the exporter. The old exporter is stopped when Prometheus no longer scrapes it.
+    /// Makes Prometheus scrape this exporter, and then stops the old exporter.
     pub async fn replace(&mut self, exporter: Exporter) {
         aim(self.prometheus.folder(), exporter.address());
         let new = format!("up{{instance=\"{}\"}}", exporter.address());
@@ -59,14 +59,14 @@ impl Stack {
     }
 }
 
-/// Replaces the target file by a rename, as a discovery tool does.
+/// Writes the address into the target file of Prometheus by a rename, as a discovery tool does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");
     fs::rename(new, file).expect("it can be put in place");
 }
 
-/// The shipped example with other addresses and with its durations divided by `speed`.
+/// The shipped configuration of Prometheus with the test's addresses and durations divided by `speed`.
 fn configuration(alertmanager: &str, speed: u64) -> String {
     let mut text = scaled(&read(PROMETHEUS), speed);
     for (from, to) in [

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::harness::{Exporter, auth_id};
 
-/// A minute of the shipped configuration lasts one second.
+/// Durations in the shipped files are divided by this number, so a minute lasts one second.
 const SPEED: u64 = 60;
 
 /// All programs and files of the test.
@@ -60,7 +60,7 @@ impl Story {
         .await;
         let exporter = Exporter::start(&configuration).await;
         let stack = Stack::start(folder, exporter, SPEED).await;
-        // Waits until Prometheus has recorded three fleets and one group for some minutes.
+        // Waits until the series of three fleets and of one group each have more than six samples.
         let seen =
             "count(count_over_time(job_account_scope:vobiz_endpoint_registered:sum[1m]) > 6)";
         stack.prometheus.until_is(seen, 4.0).await;
@@ -81,8 +81,8 @@ impl Story {
             "another-token".clone_into(&mut account.token);
         });
         self.stack.prometheus.until_is(refusals, 1.0).await;
-        // The exporter reads a new token file at once and walks again. A later walk would be too
-        // late, because an alert fires after three intervals without a successful walk.
+        // A new token file makes the exporter walk again at once. So the vendor refuses two walks
+        // before the data is three intervals old and another alert fires.
         fs::write(&self.token, "mistyped-token").unwrap();
         self.expected
             .scene(
@@ -122,7 +122,7 @@ impl Story {
         self.stack
             .replace(Exporter::start(&self.configuration).await)
             .await;
-        // The test gives the rules enough time to lose an alert, or to notify an alert again.
+        // While the test waits, wrong rules would end an alert, or Alertmanager would notify an alert again.
         self.stack
             .prometheus
             .until_is(
@@ -184,7 +184,7 @@ impl Story {
     }
 
     async fn the_vendor_goes_away_and_comes_back(&mut self) {
-        // The rule counts the refusals of a time range. The test waits until none is in this range.
+        // Rules count refusals in a time range. The test waits until this range contains no refusal.
         let refusals = "max(increase(vobiz_walk_failures_total{reason=\"auth\"}[60s]))";
         self.stack.prometheus.until_is(refusals, 0.0).await;
         let address = self.vendor.address();
@@ -203,8 +203,8 @@ impl Story {
                 ],
             )
             .await;
-        // Without data the alert of the lost reception ends, but no message may say that it is
-        // resolved.
+        // When the data is withdrawn, the alert of the lost reception ends. But no message may
+        // report this alert as resolved.
         self.stack
             .prometheus
             .until(

@@ -21,7 +21,7 @@ pub struct Board {
     pub json: Value,
 }
 
-/// A panel that shows data, and not a row, which only groups panels.
+/// A panel that shows data. A row only groups panels and is no `Panel`.
 #[derive(Debug, Clone)]
 pub struct Panel {
     /// The dashboard and the title of the panel.
@@ -36,7 +36,7 @@ pub struct Query {
     pub letter: String,
     pub expression: String,
     pub instant: bool,
-    /// The minimum step of the query, or zero if the panel sets none.
+    /// The minimum step of the query, or zero if the panel sets no minimum.
     pub least: Duration,
 }
 
@@ -66,12 +66,12 @@ pub fn boards() -> Vec<Board> {
     files.iter().map(board).collect()
 }
 
-/// The text of a JSON value, or the empty string.
+/// The text of a JSON string, or the empty string for any other value.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The entries of a JSON list, or an empty slice.
+/// The entries of a JSON array, or an empty slice for any other value.
 pub fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
@@ -132,7 +132,7 @@ impl Board {
     }
 }
 
-/// Converts the query of a variable to an expression: `query_result(x)` to `x`, `label_values` to a count.
+/// Converts the query of a variable to PromQL. `query_result(x)` becomes `x`; `label_values` becomes a count.
 fn read_from(query: &str) -> String {
     let inner = query
         .strip_prefix("query_result(")

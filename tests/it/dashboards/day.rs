@@ -16,8 +16,8 @@ use vobiz_simulator::{
 use super::{local::zone, past::Past};
 use crate::harness::{accounts_config, auth_id, lively};
 
-/// Each account, the number of its endpoints, and the form of its rows. The first form has all
-/// fields. The second has no expiry, so details are retrieved. The third has times without a zone.
+/// Each account, the number of its endpoints, and the form of its rows. The first form has all fields.
+/// The second has no expiry, so the exporter retrieves details. The third has times without a zone.
 pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
     ("main", 430, Shape::Documented),
     ("branch", 50, Shape::Captured),
@@ -25,14 +25,14 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 ];
 /// The time between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
-/// How long before and after this time last week is simulated. The tests need the time after it.
+/// The simulation of last week covers these durations before and after the time of `end` minus 7 days.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
-/// The aliases of the endpoints of `main` with planned events.
+/// The next four constants are the aliases of endpoints of `main` that have planned events.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
 pub const BARE: &str = "BLR-0011";
 pub const LATE: &str = "BLR-0021";
-/// This many minutes before the end, the registration of `OVERDUE` expires but stays in the list.
+/// This many minutes before the end of the day, the registration of `OVERDUE` expires but stays in the list.
 pub const OVERDUE_SINCE: usize = 200;
 /// The user agent of the phones that are all lost at the same time.
 pub const AGENT: &str = "Cisco-CP8851-3PCC/12.0.1";
@@ -133,7 +133,7 @@ impl Day {
                 let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
                 vendor.plan(throttled.for_account(main()));
             }
-            // The second page repeats the first page, so the walk finds no overlap and reads again.
+            // The second page repeats the first page, so the walk finds no overlap and reads pages again.
             270 => {
                 let ignored = Fault::page(PageFault::IgnoreOffset).times(2);
                 vendor.plan(ignored.for_account(main()));
@@ -188,8 +188,8 @@ impl Day {
         }
     }
 
-    /// Renews the registration of the endpoint `LOST`. For most of the day, the endpoint alternates
-    /// between registered and unregistered.
+    /// Renews the registration of the endpoint `LOST` every 40 minutes. For most of the day, the
+    /// endpoint alternates between registered and unregistered.
     fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
         if left < 160 || !left.is_multiple_of(40) {
             return;
@@ -203,7 +203,7 @@ impl Day {
     }
 }
 
-/// Unregisters every phone with the user agent `AGENT` and ends the simulated events of each phone.
+/// Unregisters every phone with the user agent `AGENT` and ends the simulated events of these phones.
 fn all_of_one_kind_are_lost(world: &mut World) {
     let now = world.now();
     let account = world.account_mut(&auth_id("main")).unwrap();
@@ -220,8 +220,8 @@ fn all_of_one_kind_are_lost(world: &mut World) {
     }
 }
 
-/// Minutes from `now` to the end, rounded. A response in flight can make `now` late by less than a
-/// second. Because of the rounding, a late `now` skips no minute.
+/// The rounded number of minutes from `now` to `end`. A response in flight can delay `now` by less
+/// than a second. Because of the rounding, this delay skips no minute.
 fn minutes_left(end: Timestamp, now: Timestamp) -> usize {
     let left = end.as_millisecond() - now.as_millisecond();
     usize::try_from((left + 30_000).div_euclid(60_000)).unwrap_or_default()
@@ -274,7 +274,7 @@ pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
     text.replace(inline, &file)
 }
 
-/// The configuration with this time between two walks.
+/// The configuration with `step` as the poll interval.
 pub fn configured(configuration: &str, step: Duration) -> String {
     let (_, rest) = configuration.split_once('\n').unwrap();
     format!("poll: {{interval: {}s}}\n{rest}", step.as_secs())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::board::{Board, Query};
 
-/// The number of points of a panel with the width of a screen.
+/// The number of points that Grafana requests for a panel with the width of a screen.
 const POINTS: u64 = 1000;
 
 /// The state of an open dashboard: time range, scrape interval, and chosen account and endpoint.
@@ -34,8 +34,8 @@ impl View {
         rounded(exact).max(self.scrape).max(query.least)
     }
 
-    /// Start, end and step of a range query that ends at `now`, in Unix seconds. Grafana would
-    /// round the end down. Samples of the running exporters are newer than a rounded end.
+    /// Start, end and step of a range query that ends at `now`, in Unix seconds. Grafana rounds the
+    /// end down. This function does not, because the newest samples are after a rounded end.
     pub fn steps(&self, query: &Query, now: i64) -> (i64, i64, i64) {
         let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap();
         (

@@ -1,4 +1,4 @@
-//! Every query is fast with ten thousand endpoints. This command prints the time of each query:
+//! Every query is fast with ten thousand endpoints. This command prints the slowest queries:
 //! `cargo test --test it dashboards::limit -- --ignored --nocapture`.
 
 use std::{fmt::Write as _, fs, time::Duration};
@@ -19,15 +19,15 @@ use super::{
 use crate::harness::{Exporter, Prometheus, accounts_config, lively, until};
 
 const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
-/// The shipped interval between two walks, and the interval between two scrapes of the history. The
-/// shipped scrape interval is half as long, but samples change only after a walk.
+/// The shipped poll interval. The simulated past has one scrape in each interval, because samples
+/// change only after a walk.
 const STEP: Duration = Duration::from_secs(60);
-/// The scrape interval of the shipped data source. With `STEP`, Grafana would get fewer points.
+/// The scrape interval of the shipped data source. With the longer `STEP`, Grafana would get fewer points.
 const SCRAPE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(2);
 /// The number of rows in the printed table.
 const SLOWEST: usize = 12;
-/// A garbage collection of Prometheus can delay a query, so each query is sent several times.
+/// A garbage collection of Prometheus can delay a query, so the test sends each query several times.
 const TRIES: usize = 5;
 
 fn settled(start: Timestamp) -> World {
@@ -60,8 +60,8 @@ async fn rests(prometheus: &Prometheus) {
     .await;
 }
 
-/// The shortest time of several tries. A very fast query is tried once. The time of a try is its
-/// duration or, if shorter, the processor time of Prometheus.
+/// The shortest time of several tries. After a very fast try, the test stops. The time of a try is
+/// the shorter of its duration and the processor time of Prometheus.
 async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestamp) -> Duration {
     let expression = view.fill(query);
     let mut best = Duration::MAX;

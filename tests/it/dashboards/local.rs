@@ -5,8 +5,8 @@ use std::env;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The local time at which simulated days end. Two shifts work then, and no shift starts or ends
-/// within two hours.
+/// The local time at which simulated days end. At this time, two shifts work. No shift starts or
+/// ends in the two hours before and after this time.
 const ENDS: &str = "wednesday 15:00";
 /// The environment variable that sets another weekday and time.
 const VARIABLE: &str = "SIMULATED_DAY_ENDS";
@@ -22,7 +22,7 @@ const DAYS: [&str; 7] = [
 ];
 const HOUR: i64 = 3600;
 const WEEK: i64 = 7 * 24 * HOUR;
-/// The first day of 1970 was a Thursday.
+/// The index in `DAYS` of the first day of 1970, a Thursday.
 const FIRST_DAY: i64 = 4;
 
 /// The offset from UTC that makes the local time at `end` the configured time.

@@ -13,7 +13,7 @@ use crate::{
     rules::{check, groups},
 };
 
-/// Every query of a dashboard, after a text that names its panel, annotation or variable.
+/// Every query of a dashboard, each with the name of its panel, annotation or variable.
 fn queries(board: &Board) -> Vec<(String, Query)> {
     let panels = board.panels().into_iter().flat_map(|panel| {
         let place = panel.place.clone();
@@ -49,7 +49,7 @@ fn every_series_label_and_closed_value_in_a_dashboard_exists() {
     assert!(seen > 250, "{seen}");
 }
 
-/// Queries select alerts by the labels `severity` and `scope`, so a rule must set each value.
+/// Queries select alerts by the labels `severity` and `scope`. A rule must set each selected value.
 #[test]
 fn every_severity_and_scope_in_a_query_is_set_by_a_rule() {
     let asked = Regex::new(r#"\b(severity|scope)(?:=~|=|!=)"([^"]*)""#).unwrap();

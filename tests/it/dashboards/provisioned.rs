@@ -30,7 +30,7 @@ fn grafana_looks_for_dashboards_where_compose_puts_them() {
     }
 }
 
-/// Runs the commands of the document, except for the command that needs a cluster.
+/// Runs the commands of `grafana/README.md`, except for the command that needs a cluster.
 #[tokio::test]
 async fn a_config_map_for_the_sidecar_holds_all_dashboards_and_is_small_enough() {
     let document = read("grafana/README.md");

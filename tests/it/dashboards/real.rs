@@ -27,7 +27,7 @@ const EMPTY: [(&str, &str); 5] = [
 const CALM: &str =
     "the rules have run for seconds, so that nothing fires yet but for single phones";
 
-/// The number of series that a query returns, over the default range or now.
+/// The number of series that a query returns. A range query covers the default time range.
 async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     let expression = view.fill(query);
     if query.instant {
@@ -74,8 +74,8 @@ async fn every_query_answers(
     assert!(asked > 100, "{asked}");
 }
 
-/// Waits until the dashboard shows this state for all accounts. Then its panels must show no
-/// numbers.
+/// Waits until the dashboard shows this state for all accounts. Then the panels about endpoints
+/// must show no numbers.
 async fn nothing_is_known(look: &Look<'_>, state: f64) {
     let expression = look.expression("State of the data", "A");
     look.prometheus

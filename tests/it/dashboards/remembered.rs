@@ -18,15 +18,15 @@ pub async fn the_day_is_shown_as_it_was(
     the_lost_kind_is_remembered(fleet, day).await;
 }
 
-/// Compares the number of registered endpoints at each step of the day, and at the known steps of
-/// last week. The vendor recorded the expected number during the published walk.
+/// Checks the shown number of registered endpoints at each step of the day, and at the simulated
+/// steps of last week. `Day::counts` has the expected numbers.
 async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     let step = i64::try_from(STEP.as_secs()).unwrap();
     let end = day.end.as_second();
     let counts = day.counts.lock().unwrap().clone();
     let all_day = (end - 24 * 3600 + step, end, step);
     let exact = compared(fleet, &counts, "A", all_day, 0).await;
-    // A walk takes one or two seconds, so few walks see a change and most points are exact.
+    // A walk takes one or two seconds. So the list changes during few walks, and most points are exact.
     assert!(exact > 24 * 30 * 9 / 10, "{exact}");
     let [before, after] = [LAST_WEEK.0, LAST_WEEK.1].map(|span| span.as_secs().cast_signed());
     let hour = (end - before + step, end + after - step, step);
@@ -34,8 +34,8 @@ async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     assert!(exact > 30, "{exact}");
 }
 
-/// The number of points with an exact value. If one endpoint registers and another is lost during a
-/// walk, the walk may count one more or one less.
+/// The number of points with an exact value. If one endpoint registers and another is lost during
+/// the same walk, the value may differ by one.
 async fn compared(
     fleet: &Look<'_>,
     counts: &Counts,
@@ -97,8 +97,8 @@ impl Walks {
         Self(all)
     }
 
-    /// The lowest and highest number that the vendor returned during the walk that is shown at
-    /// `at`.
+    /// The lowest and highest number of registered endpoints in the vendor's list during the walks
+    /// that are shown at the time `at`.
     fn reported(&self, counts: &Counts, at: f64) -> (f64, f64) {
         let mut sum = (0.0, 0.0);
         for (name, walks) in &self.0 {
@@ -119,8 +119,8 @@ impl Walks {
     }
 }
 
-/// The panel shows the time of the first walk after the loss. With rules, this time of the loss
-/// survives a restart of the exporter.
+/// The panel must show the time of the first walk after the loss. With rules, Prometheus keeps this
+/// time when the exporter restarts.
 async fn the_lost_one_has_its_moment(endpoint: &Look<'_>, day: &Day, rules: bool) {
     let mut all = vec![endpoint.shown_at("Lost since", "A", day.end).await];
     if rules {

@@ -12,7 +12,7 @@ use crate::{
     rules::{path, read},
 };
 
-/// The result of the validation. The first run generates the schemas, which takes seconds.
+/// Validates the dashboards. The first run generates the schemas, which takes some seconds.
 async fn verdict(dashboards: &[Value]) -> Ended {
     let mut node = Command::new(program("node"))
         .args([

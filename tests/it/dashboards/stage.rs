@@ -14,8 +14,8 @@ use crate::{
     rules::{RULES, read},
 };
 
-/// The simulated day, the vendor that continues it, and two replicas. Both Prometheus servers have
-/// the blocks of the day and scrape both replicas; one of them has the rules.
+/// The simulated day, the vendor that continues the simulation, and two replicas. Both Prometheus
+/// servers have the blocks of the day and scrape both replicas. Only `ruled` has the rules.
 pub struct Stage {
     pub day: Day,
     pub vendor: Vendor,
@@ -53,7 +53,7 @@ pub async fn prometheus(
         fs::write(folder.path().join("rules.yml"), rules).unwrap();
         text.push_str("rule_files: [rules.yml]\n");
     }
-    // Compaction of the blocks would take time, so it is disabled.
+    // Compaction of the blocks would take time, so the last two flags disable it.
     let arguments = [
         &good_for(step),
         "--storage.tsdb.min-block-duration=2h",

@@ -12,7 +12,7 @@ use crate::harness::{Program, Scrape, get, label, tool, until};
 
 const FILE: &str = "deploy/compose/compose.yaml";
 
-/// The services of the file, in which every `${NAME:-default}` is replaced by its default.
+/// The services of the Compose file. Every `${NAME:-default}` is replaced by its default.
 fn services() -> Yaml {
     let mut text = text(FILE);
     while let Some((before, rest)) = text.split_once("${") {
@@ -26,7 +26,7 @@ fn services() -> Yaml {
     YamlLoader::load_from_str(&text).unwrap().remove(0)["services"].clone()
 }
 
-/// The value of a key in a service or in the mapping that is merged into it.
+/// The value of a key in a service, or in the mapping that `<<` merges into the service.
 fn of<'a>(service: &'a Yaml, key: &str) -> &'a Yaml {
     let own = &service[key];
     if own.is_badvalue() {
@@ -102,7 +102,7 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
             "grafana"
         ]
     );
-    // Compose builds images in parallel, so only one service may build the image of this name.
+    // Compose builds images in parallel, so only one service may build the shared image.
     let is_built = |name: &&&str| !of(&services[**name], "build").is_badvalue();
     let built: Vec<_> = names.iter().filter(is_built).collect();
     assert_eq!(built, [&"exporter"]);

@@ -1,4 +1,4 @@
-//! Builds and runs the image with buildah and podman: `make test-container`, as root.
+//! Builds and runs the image with buildah and podman. As root, `make test-container` runs these tests.
 
 use std::{
     fs,
@@ -32,7 +32,7 @@ async fn build(engine: &Engine) {
     let binary = binary.expect("`make test-container` builds the binary and names it");
     let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
     assert_eq!(packed.code, Some(0), "{packed:?}");
-    // A folder with the binary replaces the build stage that compiles it.
+    // A folder with the binary replaces the build stage that compiles the binary.
     let stage = format!("--build-context=build={}", context.display());
     let mut build = engine.buildah(&["bud", "--isolation", "chroot", "--format", "docker"]);
     build.args([&stage, "--build-arg", "RUNTIME_IMAGE=scratch"]);

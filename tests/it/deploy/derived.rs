@@ -95,7 +95,7 @@ async fn rules_of_any_layout_become_one_unchanged_prometheus_rule() {
         assert!(written.contains(comment), "{written}");
     }
 
-    // Prometheus reads only the content of `spec`.
+    // The content of `spec` must be a valid rule file for Prometheus.
     let spec = written.split_once("spec:\n").unwrap().1;
     let lines: Vec<_> = spec
         .lines()

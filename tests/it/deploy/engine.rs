@@ -39,7 +39,7 @@ impl Engine {
 
     pub fn podman(&self, arguments: &[&str]) -> Command {
         let mut command = self.command("podman");
-        // These options need neither systemd nor new kernel features.
+        // With these options, podman needs no systemd and no new kernel features.
         command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs"]);
         command.args(["--events-backend", "file"]).args(arguments);
         command
@@ -72,10 +72,10 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // A container continues to run when the command that started it ends.
+        // A container continues to run after its `podman run` command ends, so this function removes it.
         let mut remove = self.podman(&["rm", "--all", "--force", "--time", "0"]);
         let _ = remove.as_std_mut().stdout(Stdio::null()).status();
-        // Podman's clean-up can still write files, so the removal is tried again.
+        // Podman's clean-up can still write files. Then the removal fails and is tried again.
         for _ in 0..50 {
             if std::fs::remove_dir_all(self.folder.path()).is_ok() {
                 return;
@@ -100,7 +100,7 @@ impl Container {
     }
 }
 
-/// Runs a command and fails unless it succeeds.
+/// Runs a command. Fails if the command fails.
 pub async fn done(command: &mut Command) -> Ended {
     let ended = Ended::from(command.output().await.unwrap());
     assert_eq!(ended.code, Some(0), "{command:?}: {ended:?}");

@@ -1,4 +1,4 @@
-//! `--healthcheck` gives an exit code, so a container without a shell can be checked.
+//! `--healthcheck` reports health as an exit code. It also works in a container without a shell.
 
 use tokio::net::TcpListener;
 use vobiz_simulator::{Options, Vendor, World};

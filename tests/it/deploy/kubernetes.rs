@@ -23,7 +23,7 @@ async fn built() -> String {
     built.out
 }
 
-/// Parses YAML documents with the rules of Kubernetes, for which 0440 is octal.
+/// Parses YAML documents as Kubernetes does, with 0440 as an octal number.
 pub async fn objects(yaml: &str) -> Vec<Value> {
     let words = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
     let read = judge(&program("python"), &["-c", words], yaml).await;
@@ -152,7 +152,7 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
         &service["spec"]["selector"],
         &deployment["spec"]["selector"]["matchLabels"],
         &of_kind(&all, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
-        // The ServiceMonitor selects the Service, which has the same labels.
+        // The ServiceMonitor selects the Service, which has the labels of the pods.
         &of_kind(&all, "ServiceMonitor")["spec"]["selector"]["matchLabels"],
     ] {
         assert_eq!(selector, labels);
@@ -190,7 +190,7 @@ async fn the_pod_has_only_the_privileges_that_it_needs() {
     let pod = &of_kind(&all, "Deployment")["spec"]["template"]["spec"];
     let of_pod = &pod["securityContext"];
     assert_eq!(of_pod["runAsNonRoot"], true);
-    // Kubernetes can check only a numeric user for root. The image must use the same number.
+    // Kubernetes can check `runAsNonRoot` only for a numeric user, so the image uses a number, too.
     assert!(text("Dockerfile").contains("\nUSER 65532:65532\n"));
     for key in ["runAsUser", "runAsGroup", "fsGroup"] {
         assert_eq!(of_pod[key], 65_532, "{key}");

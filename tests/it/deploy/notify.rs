@@ -89,7 +89,7 @@ fn bind_socket() -> (StdDatagram, String, tempfile::TempDir) {
     (receiver, path.to_str().unwrap().to_owned(), folder)
 }
 
-/// A configuration for a vendor that accepts every connection and never responds.
+/// A vendor that accepts every connection and never responds, and a configuration for this vendor.
 async fn hanging() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -143,7 +143,7 @@ async fn a_vendor_that_hangs_delays_neither_readiness_nor_the_watchdog() {
         (manager.watchdog_times().len() >= 12).then_some(())
     })
     .await;
-    // On a busy machine one message may be late, so the test compares the average.
+    // On a busy machine one message may be late, so the test checks the average interval.
     let watchdog = manager.watchdog_times();
     let apart = (watchdog[11] - watchdog[0]) / 11;
     assert!(

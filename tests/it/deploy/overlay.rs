@@ -1,4 +1,4 @@
-//! Builds the kustomizations that `docs/deployment.md` adds to the base.
+//! Builds the kustomizations of `docs/deployment.md`, which extend the shipped base.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -12,7 +12,7 @@ use super::{
 const RULES: &str = "deploy/prometheus/rules/vobiz-exporter.yml";
 const OPERATOR: &str = "monitoring.coreos.com/v1";
 
-/// The YAML blocks of the document whose comment begins with `begin`.
+/// The YAML blocks of `docs/deployment.md` that begin with `# ` and the text `begin`.
 fn blocks(begin: &str) -> Vec<String> {
     let document = text("docs/deployment.md");
     let fence = format!("```yaml\n# {begin}");
@@ -21,7 +21,7 @@ fn blocks(begin: &str) -> Vec<String> {
     blocks.map(whole).collect()
 }
 
-/// Builds a kustomization of the document in a folder with every file that the kustomization names.
+/// Builds a kustomization of the document. Its folder has every file that the kustomization names.
 async fn built(kustomization: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

@@ -18,8 +18,8 @@ struct Installation {
     package: PathBuf,
 }
 
-/// Builds the package in this folder from the slow test binary, because speed does not matter here.
-/// `arguments` are further arguments of cargo-deb.
+/// Builds the package in the folder `target` from the binary of the tests, which needs no further
+/// build. `arguments` are further arguments of cargo-deb.
 pub async fn build(target: &Path, arguments: &[&str]) -> PathBuf {
     let binary = target.join("release/vobiz-exporter");
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
@@ -47,8 +47,8 @@ impl Installation {
             fs::create_dir_all(database.join(part)).unwrap();
         }
         fs::write(database.join("status"), "").unwrap();
-        // Stubs replace these programs, because the test must not restart an exporter of this
-        // machine.
+        // Stubs replace `systemctl` and `deb-systemd-invoke`, because the test must not restart an
+        // exporter of this machine.
         let stubs = folder.path().join("stubs");
         fs::create_dir(&stubs).unwrap();
         for name in ["systemctl", "deb-systemd-invoke"] {
@@ -73,7 +73,7 @@ impl Installation {
         root.push(self.path(""));
         let output = Command::new(program("dpkg"))
             .arg(root)
-            // The root has no dependencies. The maintainer scripts run outside of the root.
+            // The folder has no packages of dependencies. The maintainer scripts run without chroot.
             .args([
                 "--force-depends",
                 "--force-script-chrootless",

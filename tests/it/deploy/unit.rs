@@ -63,7 +63,7 @@ fn the_unit_has_readiness_watchdog_and_credential() {
     assert!(unit.contains("--config.file=/etc/vobiz-exporter/exporter.yaml $ARGS"));
 }
 
-/// A shell reads the environment file as systemd does, because the file has only plain assignments.
+/// The environment file has only plain assignments. So the shell of this test reads it like systemd.
 #[tokio::test]
 async fn the_shipped_configuration_is_valid_with_the_flags_of_the_environment_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The Debian package with a real systemd: installation, upgrade to a later version, removal. Run
-//! it with `make test-container`, as root.
+//! Installs the Debian package with a real systemd, upgrades it to a later version, and removes it.
+//! As root, `make test-container` runs this test.
 
 use std::{
     fs,
@@ -45,13 +45,13 @@ async fn system() -> System {
     let first = build(&folder.path().join("first"), &[]).await;
     fs::copy(first, system.path("opt/first.deb")).unwrap();
     fs::copy(next(folder.path()).await, system.path("opt/next.deb")).unwrap();
-    // A container image can contain a policy that prevents packages from starting services.
+    // A container image can have a policy by which packages start no services. The test removes it.
     system.does("rm -f /usr/sbin/policy-rc.d").await;
     system
 }
 
-/// Installs with the options of unattended upgrades. Dependencies are not checked, because the
-/// system has no packages.
+/// Installs a package with the options of unattended upgrades. dpkg ignores dependencies, because
+/// the system has no other packages.
 async fn install(system: &System, package: &str) {
     let options = "--force-depends --force-confdef --force-confold";
     system

@@ -129,7 +129,7 @@ fn throttles() -> Vec<Case> {
     ]
 }
 
-/// Responses that are late, incomplete or missing.
+/// Responses that are late, incomplete, missing or too large.
 fn transport() -> Vec<Case> {
     let second = Duration::from_secs(1);
     vec![
@@ -235,7 +235,7 @@ fn odd_lists() -> Vec<Case> {
             FailedOnce("server_error"),
             [
                 unregistered().times(PAGES),
-                // These errors fail the next walk: its first request and the only retry.
+                // In the next walk, the first request and the only retry get these errors.
                 Fault::status(500).after(PAGES).times(2),
             ],
         ),

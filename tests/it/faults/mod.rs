@@ -52,7 +52,7 @@ async fn other_host() -> (SocketAddr, Arc<AtomicUsize>) {
 
 /// The progress of a case.
 enum Phase {
-    /// Before the first walk.
+    /// The fault is not active yet.
     Start,
     /// The fault is active. `before` is the scrape before the fault.
     Faulty {
@@ -123,8 +123,8 @@ fn grown<'a>(
         .collect()
 }
 
-/// Whether the last walk ended so recently that no walk runs now or starts soon. A fault that
-/// starts during a walk might not affect this walk.
+/// Whether the last walk has just ended, so that the next walk does not start soon. If a fault
+/// starts during a walk, it might not affect this walk.
 fn is_between_walks(account: &str, now: &Scrape) -> bool {
     let walked = now.last_success(account).expect("a good walk");
     let age = Clock::system().now().as_seconds() - walked;

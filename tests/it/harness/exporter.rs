@@ -26,7 +26,7 @@ pub struct Finished {
     pub log: String,
 }
 
-/// Runs the program until it ends, with this configuration, or without a file if the text is empty.
+/// Runs the program until it ends. If `configuration` is empty, there is no configuration file.
 pub async fn run(configuration: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     command(&folder, configuration, arguments)
@@ -109,7 +109,7 @@ impl Exporter {
         self.request("GET", path, "").await
     }
 
-    /// Sends a request with another method and further header lines, each ended by `\r\n`.
+    /// Sends a request with any method. `head` has further header lines, each ended by `\r\n`.
     pub async fn request(&self, method: &str, path: &str, head: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(&self.address).await.expect("it listens");
         let request = format!(

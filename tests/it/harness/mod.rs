@@ -31,7 +31,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut
     until_within(TIMEOUT, what, ask).await
 }
 
-/// Calls `ask` repeatedly until it returns a value, with another time limit.
+/// Calls `ask` like [`until`], but with the time limit `timeout`.
 pub async fn until_within<T, F: Future<Output = Option<T>>>(
     timeout: Duration,
     what: &str,

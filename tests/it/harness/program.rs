@@ -49,7 +49,7 @@ impl Program {
         Self::configured("", arguments)
     }
 
-    /// Creates a program with this configuration file, or without a file if the text is empty.
+    /// Creates a program with this configuration. If the text is empty, there is no configuration file.
     pub fn configured(configuration: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let command = command(&folder, configuration, arguments);

@@ -23,7 +23,7 @@ pub struct Sample {
 }
 
 impl Prometheus {
-    /// Starts a Prometheus that scrapes `target`, on a free port, and waits until it responds.
+    /// Starts a Prometheus that scrapes `target`. Waits until Prometheus responds on a free port.
     pub async fn scraping(generation: Generation, target: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let configuration = format!(
@@ -94,8 +94,8 @@ impl Prometheus {
     pub fn processor_time(&self) -> Duration {
         let id = self.process.id().expect("it runs");
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-        // The process name may contain any character, so the text is split after it. The next field
-        // is the third field of the file.
+        // The process name may contain any character, so the text is split after the name. The next
+        // field is the third field of the file.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();

@@ -39,7 +39,7 @@ impl Scrape {
         })
     }
 
-    /// The value of the only sample of a family with all of `labels`, each as `name="value"`.
+    /// The value of the family's only sample that has all `labels`, each as `name="value"`.
     pub fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let mut found = self
             .family(name)
@@ -53,7 +53,7 @@ impl Scrape {
         Some(value)
     }
 
-    /// The number of samples in a family whose labels contain all of `labels`.
+    /// The number of the family's samples that have all `labels`, each as `name="value"`.
     pub fn count(&self, name: &str, labels: &[&str]) -> usize {
         self.family(name)
             .filter(|(has, _)| labels.iter().all(|label| has.contains(label)))
@@ -67,8 +67,8 @@ impl Scrape {
 }
 
 impl Scrape {
-    /// The endpoints of an account: the id, and the value of `vobiz_endpoint_registered` if it
-    /// exists.
+    /// The endpoints of an account: the id, and the value of `vobiz_endpoint_registered` if this
+    /// sample exists.
     pub fn endpoints(&self, account: &str) -> BTreeMap<String, Option<bool>> {
         let mut states: BTreeMap<_, _> = self
             .of_account("vobiz_endpoint_registered", account)
@@ -105,7 +105,7 @@ impl Scrape {
             .collect()
     }
 
-    /// The samples that have an account, grouped by account. These groups have an empty `text`.
+    /// The samples with the label `account`, grouped by its value. Each group has an empty `text`.
     pub fn by_account(self) -> BTreeMap<String, Self> {
         let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
         for (series, value) in self.samples {

@@ -10,9 +10,9 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::Ended;
 
-/// The path of a program of Debian's package `prometheus`. The environment variable `variable` can
-/// give a path or another name. The function looks for a name in `PATH`. The test fails if the
-/// program is missing, so that no validation is skipped.
+/// The path of an external program. The environment variable `variable` can give a path or another
+/// name. The function looks for a name in `PATH`. The test fails if the program is missing, so that
+/// no validation is skipped.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
     let named = PathBuf::from(env::var_os(variable).unwrap_or_else(|| name.into()));
     if named.components().count() > 1 {
@@ -57,7 +57,7 @@ impl Generation {
     }
 }
 
-/// A program of the Prometheus 3 that `make setup` unpacks, unless `variable` names another path.
+/// The path of a program of Prometheus 3, which `make setup` unpacks. `variable` can give another path.
 fn unpacked(variable: &str, name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/prometheus3/usr/bin");
     let named = env::var_os(variable).map_or_else(|| folder.join(name), PathBuf::from);

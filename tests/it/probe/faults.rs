@@ -1,4 +1,4 @@
-//! Each API fault gives a probe one failure reason before the deadline, and shows no secret.
+//! For each API fault, a probe shows one failure reason before its deadline, and no secret.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use vobiz_simulator::{Effect, ErrorBody, Fault, Operation, RetryAfter};
 use super::{code, failed, path, probe, registered};
 use crate::harness::{Exporter, accounts_config, auth_id, get, listed, until, vendor};
 
-/// A part of every response of the API. No sample may contain it.
+/// Many responses of the API contain this text, but no sample may contain it.
 const MARK: &str = "XYZZY";
 
 /// The name of the account, the fault, the expected reason and the expected HTTP status.

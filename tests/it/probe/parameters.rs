@@ -5,7 +5,7 @@ use vobiz_simulator::TEST_ACCOUNT;
 use super::{exporter_of, path, phone};
 use crate::harness::{ask, get};
 
-/// A part of every hostile parameter. No response may contain it.
+/// Many hostile parameters contain this text, but no response may contain it.
 const MARK: &str = "XYZZY";
 
 #[tokio::test]

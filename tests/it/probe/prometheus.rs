@@ -1,4 +1,4 @@
-//! A real Prometheus probes thirty phones, with the configuration of the documentation.
+//! A real Prometheus probes thirty phones with the configuration of `docs/probing.md`.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::harness::{Prometheus, judge, tool};
 
 const DOCUMENT: &str = include_str!("../../../docs/probing.md");
 
-/// The YAML block of the document that begins with `begin`.
+/// The YAML block of `docs/probing.md` that begins with `begin`.
 fn block(begin: &str) -> &'static str {
     let mut blocks = DOCUMENT.split("\n```yaml\n").skip(1);
     let block = blocks.find(|block| block.starts_with(begin));
@@ -102,7 +102,7 @@ async fn prometheus_probes_thirty_phones_by_relabelling() {
             13.0,
         )
         .await;
-    // This is the join of the document. The empty label shows that Prometheus renames no label.
+    // The document has this join. If Prometheus renamed a label, `exported_account` would not be empty.
     prometheus
         .until_is(
             "count(vobiz_probe_endpoint_registered * on (job, account, endpoint_id) group_left (alias) \

@@ -21,7 +21,7 @@ const ADDED: [&str; 10] = [
     "le",
 ];
 
-/// Every series that a query may use, with its labels.
+/// The metrics of the exporter and `up`, each with its labels.
 pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     let known = Metric::ALL.iter().map(|metric| {
         let family = metric.family();
@@ -30,7 +30,7 @@ pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     known.chain([("up".to_owned(), Vec::new())]).collect()
 }
 
-/// Fails unless every series, every label and every value of a closed label in a query exists.
+/// Fails if a query has an unknown series or label, or an unknown value of a label with fixed values.
 pub fn check(place: &str, query: &str) {
     let families = families();
     let recorded: BTreeSet<_> = groups()

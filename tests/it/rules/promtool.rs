@@ -8,7 +8,7 @@ use super::{
 };
 use crate::harness::{Ended, Generation, judge};
 
-/// Runs promtool. Fails with its output unless it succeeds.
+/// Runs promtool. If promtool fails, the test fails and shows the output.
 async fn promtool(generation: Generation, arguments: &[&str]) -> Ended {
     let ended = judge(&generation.promtool(), arguments, "").await;
     assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
@@ -34,8 +34,8 @@ async fn every_case_holds_on_prometheus_2() {
     hold(Generation::Two, &folder, &files(CASES, ".yml")).await;
 }
 
-/// In Prometheus 3, a range excludes a sample that is exactly as old as the range. This run also
-/// adds the labels of the Prometheus operator, because a separate run would take long.
+/// Prometheus 3 differs from 2: a range excludes a sample that is exactly as old as the range. This
+/// test also adds the labels of the Prometheus operator, because a separate run would take long.
 #[tokio::test]
 async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,8 +62,8 @@ async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     }
 }
 
-/// Every alert has two kinds of cases. One expects it to fire with its rendered texts. The other
-/// expects a list of firing alerts that does not contain it.
+/// Every alert has two kinds of cases. In one, the alert fires with its rendered texts. In the
+/// other, the list of firing alerts does not contain the alert.
 #[test]
 fn every_alert_has_cases_in_which_it_fires_and_is_silent() {
     let cases: Vec<_> = files(CASES, ".yml")

@@ -13,8 +13,8 @@ const SECTIONS: [&str; 4] = ["## Meaning", "## Impact", "## Diagnosis", "## Miti
 /// Files in the folder that are no runbook of an alert.
 const OTHERS: [&str; 2] = ["README.md", "maintenance.md"];
 
-/// The URL of an alert's runbook in the repository that `Cargo.toml` names. Without a repository, a
-/// relative path.
+/// The URL of an alert's runbook in the repository that `Cargo.toml` names. If `Cargo.toml` names
+/// no repository, it is a relative path.
 fn address(alert: &Alert) -> String {
     let page = format!("{FOLDER}/{}.md", alert.name);
     match env!("CARGO_PKG_REPOSITORY") {

@@ -51,7 +51,7 @@ pub fn read(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The sorted names of the files in a folder of the repository that have this ending.
+/// The names of the files with this ending in a folder of the repository, in sorted order.
 pub fn files(folder: &str, ending: &str) -> Vec<String> {
     let entries = fs::read_dir(path(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

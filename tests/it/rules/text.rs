@@ -2,15 +2,15 @@
 //!
 //! The shipped files write a duration in one of four forms. Expressions and queries in annotations
 //! have `[10m]` and `offset 1w`. Settings have keys such as `interval: 1m`, `group_wait: 30s` and
-//! `keep_firing_for: 10m`. The fourth form is a product of seconds, such as `72 * 3600` or `5 *
-//! 60`. No other number has this form.
+//! `keep_firing_for: 10m`. The fourth form is a product of seconds, such as `5 * 60`. No other
+//! number has this form.
 
 use regex::{Captures, Regex};
 
 const SPAN: &str = r"(?:[0-9]+(?:ms|[smhdw]))+";
 
-/// Divides every duration in rules, or in settings of Prometheus or Alertmanager, by `by`. Counts,
-/// shares, rates per second and exported settings in rules stay the same.
+/// Divides every duration in rules, or in settings of Prometheus or Alertmanager, by `by`. Other
+/// numbers, such as counts and shares, stay the same.
 pub fn scaled(rules: &str, by: u64) -> String {
     let written = format!(r"(\[|offset |interval: |group_wait: |keep_firing_for: )({SPAN})\b");
     let text = Regex::new(&written)
@@ -25,7 +25,7 @@ pub fn scaled(rules: &str, by: u64) -> String {
     text.into_owned()
 }
 
-/// Adds the labels that the Prometheus operator gives to scraped series, as if each instance were a
+/// Adds the labels that the Prometheus operator gives to scraped series. Each instance becomes a
 /// separate pod. Recorded series get no labels.
 pub fn in_a_cluster(cases: &str) -> String {
     let series = Regex::new(r#"(series: '[a-z_]+\{)([^}]*instance="([^"]*)")"#).unwrap();

@@ -1,5 +1,5 @@
-//! The commands of the runbooks. They run with a real exporter, Prometheus and Alertmanager.
-//! Commands that need a cluster or systemd are compared with known commands instead.
+//! Runs the commands of the runbooks with a real exporter, Prometheus and Alertmanager. Commands
+//! that need a cluster or systemd do not run: the tests compare them with known commands.
 
 mod commands;
 mod forms;

@@ -1,4 +1,4 @@
-//! The silences of the runbooks in a real Alertmanager: each silences exactly the intended alerts.
+//! In a real Alertmanager, each silence of the runbooks matches exactly the intended alerts.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -172,7 +172,7 @@ async fn each_runbook_silence_matches_its_alerts_and_can_be_ended() {
     }
     assert_eq!(used.len(), QUIET.len(), "{used:?}");
 
-    // The last block of the file lists and ends silences. First a group gets two silences.
+    // The other commands list and end silences. First, the test adds two silences for one group.
     let group = all
         .iter()
         .find(|one| one.text.contains("group=pune"))

@@ -111,8 +111,8 @@ impl Stage {
         self.folder.path().join(name)
     }
 
-    /// Runs a command after replacing its placeholders by real addresses, files, the account and
-    /// the endpoint.
+    /// Replaces the placeholders of a command by real addresses, files, the account and the
+    /// endpoint, and runs the command.
     pub async fn run(&self, command: &Command, account: &str) -> Ended {
         let file = |name: &str| self.path(name).display().to_string();
         let vendor = self.vendor.base_url().to_string();

@@ -70,8 +70,8 @@ impl Exporter {
     }
 }
 
-/// The real client. While a response is in flight, the paused clock would jump to the time-out of
-/// the request. So this client stops the clock, and advances it by a simulated latency.
+/// Wraps the client of the exporter. While a response is in flight, a paused clock would jump to the
+/// time-out of the request. So this client stops the clock and advances it by a simulated latency.
 #[derive(Debug)]
 struct PausedClient(Client);
 

@@ -91,8 +91,8 @@ impl Past<'_> {
         scrapes.end()
     }
 
-    /// The time of the next scrape, which is a multiple of the step. The last scrape is at the end,
-    /// if more than a quarter of a step is left.
+    /// The time of the next scrape: the next multiple of the step before the end. If more than a
+    /// quarter of a step is left after the last multiple, one more scrape is at the end.
     fn next(&self, now: UnixMillis, end: Option<Timestamp>) -> Option<UnixMillis> {
         let step = i64::try_from(self.step.as_millis()).unwrap();
         let next = UnixMillis((now.0.div_euclid(step) + 1) * step);

@@ -13,7 +13,7 @@ use vobiz_exporter::clock::UnixMillis;
 use super::exporter::Exporter;
 use crate::harness::tool;
 
-/// The length of a Prometheus block in milliseconds. Blocks start at multiples of it.
+/// The length of a Prometheus block in milliseconds. Blocks start at multiples of this length.
 const BLOCK: i64 = 2 * 3600 * 1000;
 
 /// Samples that are being written into a data folder.
@@ -51,7 +51,7 @@ impl Scrapes {
         let mut text = String::with_capacity(exposition.len() * 3 / 2);
         let mut samples = 0_u32;
         for line in exposition.lines() {
-            // The process metrics describe the test process, not an exporter.
+            // The process metrics describe the test process, not an exporter, so they are left out.
             if line.starts_with('#') || line.starts_with("process_") {
                 continue;
             }
