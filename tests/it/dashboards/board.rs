@@ -132,7 +132,7 @@ impl Board {
     }
 }
 
-/// Converts the query of a variable to PromQL. `query_result(x)` becomes `x`; `label_values` becomes a count.
+/// Converts the query of a variable to an expression. `query_result(x)` becomes `x`; `label_values` becomes a count.
 fn read_from(query: &str) -> String {
     let inner = query
         .strip_prefix("query_result(")
