@@ -145,7 +145,7 @@ fn status(outcomes: &[Option<bool>]) -> String {
     } else if failed == 0 {
         format!("{all} {noun}, all up")
     } else {
-        format!("{all} {noun}: {up} up, {failed} failed their last walk")
+        format!("{all} {noun}: {up} up, {failed} down")
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(status(&[up]), "1 account, all up");
         assert_eq!(
             status(&[up, failed]),
-            "2 accounts: 1 up, 1 failed their last walk"
+            "2 accounts: 1 up, 1 down"
         );
     }
 }

@@ -22,15 +22,15 @@ pub fn values() -> Vec<(Metric, f64)> {
     reason = "samples are floats for Prometheus, too"
 )]
 fn read() -> ProcResult<Vec<(Metric, f64)>> {
+    // The open folder is one of the counted files. The count comes first, because `Process` opens a file, too.
+    let open_files = fs::read_dir("/proc/self/fd").ok();
+    let open_files = open_files.map(|files| files.count() as f64 - 1.0);
     let process = Process::myself()?;
     let (stat, limits) = (process.stat()?, process.limits()?);
     let ticks_per_second = procfs::ticks_per_second() as f64;
     let seconds = |ticks: u64| ticks as f64 / ticks_per_second;
     let boot_time = procfs::boot_time_secs().ok();
     let start_time = boot_time.map(|boot| boot as f64 + seconds(stat.starttime));
-    // The folder `/proc/self/fd` is one of these files. It is open only during this count.
-    let open_files = fs::read_dir("/proc/self/fd").ok();
-    let open_files = open_files.map(|files| files.count() as f64 - 1.0);
     let limit = |soft_limit| match soft_limit {
         LimitValue::Value(limit) => Some(limit as f64),
         LimitValue::Unlimited => None,

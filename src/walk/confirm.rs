@@ -88,25 +88,23 @@ impl Confirmation {
         };
         let confirm_at = Instant::now() + self.delay;
         // If the snapshot is withdrawn before a further walk ends, this walk need not agree with `pending`.
-        let hidden_by = confirm_at + started.elapsed();
-        let is_last = (state.withdraw_at).is_some_and(|at| at <= hidden_by);
-        let pending = self.pending.take();
+        let next_walk_ends = confirm_at + started.elapsed();
+        let is_last = (state.withdraw_at).is_some_and(|at| at <= next_walk_ends);
         let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
-        let agreed = pending.filter(|pending| is_last || agrees(pending));
-        let pending = match agreed {
-            Some(pending) if started >= pending.confirm_at => return None,
-            Some(pending) => pending,
-            None => Pending {
-                endpoints: (list.registrations())
-                    .map(|(id, registered)| (id.into(), registered))
-                    .collect(),
-                retention,
-                confirm_at,
-            },
-        };
-        let confirm_at = pending.confirm_at;
-        self.pending = Some(pending);
-        Some((change, confirm_at))
+        let agreed = (self.pending.take()).filter(|pending| is_last || agrees(pending));
+        if (agreed.as_ref()).is_some_and(|pending| started >= pending.confirm_at) {
+            return None;
+        }
+        // A walk that agrees too early changes nothing. Any other walk needs a later walk that agrees with it.
+        let pending = agreed.unwrap_or_else(|| Pending {
+            endpoints: (list.registrations())
+                .map(|(id, registered)| (id.into(), registered))
+                .collect(),
+            retention,
+            confirm_at,
+        });
+        let pending = self.pending.insert(pending);
+        Some((change, pending.confirm_at))
     }
 }
 

@@ -23,7 +23,7 @@ async fn under_a_real_systemd_the_unit_is_ready_watched_sandboxed_and_stopped() 
     // ready although the vendor does not run.
     system.does("systemctl start vobiz-exporter").await;
     system
-        .until_it_shows("StatusText", "1 account: 0 up, 1 failed their last walk")
+        .until_it_shows("StatusText", "1 account: 0 up, 1 down")
         .await;
     system.does("systemctl start vendor").await;
     system

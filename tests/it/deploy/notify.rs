@@ -111,9 +111,7 @@ async fn systemd_receives_readiness_progress_and_the_end() {
             .start();
         manager.receives("STATUS=1 account, all up").await;
         vendor.stop().await;
-        manager
-            .receives("STATUS=1 account: 0 up, 1 failed their last walk")
-            .await;
+        manager.receives("STATUS=1 account: 0 up, 1 down").await;
         exporter.signal("TERM").await;
         assert_eq!(exporter.ended().await.code, Some(0));
         let text = manager.messages();
