@@ -8,16 +8,15 @@
 mod client;
 mod error;
 mod json;
-mod rate_limit;
-mod retry;
+mod retry_and_rate_limit;
 mod row;
+mod status;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, Transports};
 pub use error::{ClientError, Error};
-pub use rate_limit::{Paused, Permit, RateLimiter, RateLimiters};
-pub use retry::{Retry, RetryPolicy};
+pub use retry_and_rate_limit::{Paused, Permit, RateLimiter, RateLimiters, Retry, RetryPolicy};
 pub use row::{Application, Endpoint, Fields, Page, Row, RowKey};
 
 pub use crate::telemetry::{Capability, ErrorKind, Field, Rejection};

@@ -207,9 +207,6 @@ mod tests {
             "first walks: 2 of 3 accounts finished, 1 of them failed"
         );
         assert_eq!(status(&[up]), "1 account, all up");
-        assert_eq!(
-            status(&[up, failed]),
-            "2 accounts: 1 up, 1 down"
-        );
+        assert_eq!(status(&[up, failed]), "2 accounts: 1 up, 1 down");
     }
 }

@@ -14,12 +14,9 @@ use prometheus::{
 
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
-    labels::{ENDPOINT_CHANGES, Operation, REGISTRATION_CHANGES, Route, ThrottleCause},
+    labels::{ENDPOINT_CHANGES, NO_STATUS, Operation, REGISTRATION_CHANGES, Route, ThrottleCause},
 };
 use crate::clock::UnixMillis;
-
-/// The value of the label `code` for a request attempt without a response.
-const NO_STATUS: &str = "error";
 
 /// The label values of `vobiz_exporter_build_info`. The build script sets the last two values.
 const BUILD: [&str; 3] = [

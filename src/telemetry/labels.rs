@@ -179,6 +179,8 @@ pub static WALK_FAILURE_REASONS: LazyLock<Vec<&str>> =
 /// The values of `reason` in `vobiz_probe_failure`.
 pub static PROBE_FAILURE_REASONS: LazyLock<Vec<&str>> =
     LazyLock::new(|| [ErrorKind::LABELS, &[THROTTLED]].concat());
+/// The value of the label `code` for a request attempt without a response.
+pub(super) const NO_STATUS: &str = "error";
 /// The values of the `registration` label.
 pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];
 /// The values of `change` in `vobiz_registration_changes_total`.

@@ -1,14 +1,14 @@
 //! Walks: the start of a walk, the reading of the whole list, and the proof that the list is complete.
 //!
 //! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one [`Poller`].
-//! `schedule` decides when the next walk starts. `list` reads overlapping pages with a `PageFetcher`. `overlap`
-//! checks that no row is missing between two pages. `confirm` decides which walks wait for confirmation.
-//! Between walks, `details` retrieves single endpoints, because rows of the list lack some values.
+//! `schedule` decides when the next walk starts. `completeness` reads overlapping pages with a `PageFetcher`.
+//! `overlap` checks that no row is missing between two pages. `confirm` decides which walks wait for
+//! confirmation. Between walks, `details` retrieves endpoints, because rows of the list lack some values.
 
+mod completeness;
 mod confirm;
 mod details;
 mod fetch;
-mod list;
 mod log;
 mod overlap;
 mod poller;

@@ -8,10 +8,10 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    completeness::{self, CompleteList},
     confirm::{Confirmation, Shortfalls},
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
-    list::{self, CompleteList},
     log,
     schedule::Schedule,
 };
@@ -179,7 +179,7 @@ impl<S: Source> Poller<S> {
         let _walking = limiter.begin_walk();
         let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
         // The future is boxed, so that a poller needs no memory for it between two walks.
-        let result = Box::pin(list::read(&fetcher, &self.duplicates)).await;
+        let result = Box::pin(completeness::read(&fetcher, &self.duplicates)).await;
         let (pages, requests) = fetcher.work();
         let mut list = result.map_err(|failure| (failure, pages))?;
         let took = started.elapsed();

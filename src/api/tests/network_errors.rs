@@ -136,7 +136,7 @@ async fn a_broken_connection_is_a_network_error() {
             (ErrorKind::Network, status),
             "{error}"
         );
-        assert!(retry::is_retryable(&error));
+        assert!(status::is_retryable(&error));
         // Without a response, the client sends the request once more on a new connection.
         let attempts = if status.is_none() { 2 } else { 1 };
         assert_eq!(

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::account;
-use crate::api::{Error, ErrorKind, rate_limit::*, retry::*};
+use crate::api::{Error, ErrorKind, retry_and_rate_limit::*};
 
 /// The maximum wait of a request, which is longer than any pause in these tests.
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     snapshot::{EndpointList, Retention, Snapshot, WalkFacts},
     telemetry::Instruments,
-    walk::{PollerDeps, fetch::PageFetcher, list},
+    walk::{PollerDeps, completeness, fetch::PageFetcher},
 };
 
 fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<List> {
@@ -112,13 +112,13 @@ async fn not_served(
         row.alias = Some(format!("Desk {}", row.id));
     }
     let fetcher = fetcher(&list, page_size, concurrency);
-    let Ok(Some(first)) = list::read_overlapping(&fetcher).await else {
+    let Ok(Some(first)) = completeness::read_overlapping(&fetcher).await else {
         panic!("a list that stands still is read")
     };
     let previous = build(first.builder.finish());
     list.state().edit = Some(Box::new(edit_values(churn)));
     list.state().served = Some(Vec::new());
-    let Ok(Some(second)) = list::read_overlapping(&fetcher).await else {
+    let Ok(Some(second)) = completeness::read_overlapping(&fetcher).await else {
         return Vec::new();
     };
     let facts = WalkFacts::new(START, START, Duration::ZERO);
@@ -195,9 +195,9 @@ async fn lost(
     }
     let fetcher = fetcher(&list, page_size, concurrency);
     let outcome = if by_counting {
-        list::count(&fetcher).await
+        completeness::count(&fetcher).await
     } else {
-        list::read_overlapping(&fetcher).await
+        completeness::read_overlapping(&fetcher).await
     };
     let Ok(Some(pages)) = outcome else {
         return None;
@@ -325,7 +325,7 @@ fn an_order_that_changes_with_every_response_never_proves_an_incomplete_list() {
             let found = in_paused_time(async {
                 let list = List::of(size);
                 list.state().shuffles = true;
-                list::read(&fetcher(&list, 100, 2), &HashSet::new()).await
+                completeness::read(&fetcher(&list, 100, 2), &HashSet::new()).await
             });
             if let Ok(found) = found {
                 let whole = found.endpoints.registrations().count() as u64 == size;
@@ -343,7 +343,7 @@ fn the_same_rows_in_pages_of_any_size_give_the_same_snapshot() {
     let read = |page_size: u32, concurrency| {
         in_paused_time(async move {
             let list = List::of(333);
-            match list::read_overlapping(&fetcher(&list, page_size, concurrency)).await {
+            match completeness::read_overlapping(&fetcher(&list, page_size, concurrency)).await {
                 Ok(Some(pages)) => build(pages.builder.finish()),
                 other => panic!("{:?}", other.map(|pages| pages.is_some())),
             }
