@@ -1,7 +1,7 @@
 //! Wall time.
 //!
-//! Durations and waits use Tokio's clock, which tests can pause. The program reads every wall time that it
-//! exports from a [`Clock`], so that a test can set this time.
+//! Durations and waits use Tokio's clock, which tests can pause. The program reads the wall
+//! time from a [`Clock`], so that a test can set the wall time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -4,7 +4,7 @@ use std::{convert::Infallible, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Every task has a clone of one token. At shutdown, this token is cancelled, and the task ends.
+/// Every task has a clone of one token. At shutdown, the program cancels the token, and every task ends.
 pub use tokio_util::sync::CancellationToken;
 
 /// Registers the signal handlers in the current Tokio runtime. The caller spawns the returned future as a task.

@@ -46,8 +46,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// The maximum number of bytes that the client reads of the body of an error response.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
-/// The client closes a connection that is idle for this time. Common load balancers do so after 60 seconds. A
-/// request on a connection that a load balancer has closed fails.
+/// The client closes a connection that is idle for this time. Common load balancers close an idle connection
+/// after 60 seconds, and a request on a closed connection fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Sends the requests of one account. Counts each attempt. Repeats an attempt once if its connection breaks.
@@ -180,7 +180,7 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
     match &api.proxy_url {
         // The API's server is on this machine, so no proxy is used.
         _ if is_loopback(&api.base_url) => Ok(builder.no_proxy()),
-        // The HTTP library applies `HTTPS_PROXY` and `NO_PROXY`.
+        // Without a configured proxy, the HTTP library applies `HTTPS_PROXY` and `NO_PROXY`.
         None => Ok(builder),
         Some(url) if matches!(url.scheme(), "http" | "https") => {
             // The error omits its cause, which may repeat the password of the proxy.

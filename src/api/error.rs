@@ -1,4 +1,4 @@
-//! Makes the error of a failed request from its body or its connection.
+//! Makes the error of a failed request from the body of the response or from the error of the connection.
 //!
 //! No error holds text of a response, because a response may repeat the token. The text of a library's error
 //! may quote the server, for example a host name in a certificate. So this module does not use that text.
@@ -14,11 +14,11 @@ use crate::telemetry::ErrorKind;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", status.map(|status| format!(" (status {status})")).unwrap_or_default())]
 pub struct Error {
-    /// The kind, from a fixed list, so it is safe to use as the value of a label.
+    /// The kind. The number of kinds is fixed, so the kind may be the value of a label.
     pub kind: ErrorKind,
     /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// A description for people. Of the response, it repeats only numbers.
+    /// A description for people. It repeats numbers of the response, but no text.
     pub message: String,
     /// The time that the API asks the client to wait before the next request.
     pub retry_after: Option<Duration>,
@@ -45,7 +45,7 @@ impl Error {
     }
 
     /// The error of an unexpected body. The message says whether the body is an HTML page. The API never sends
-    /// HTML, but a gateway may. The server at a wrong `api.base_url` may, too.
+    /// HTML, but a gateway, or the server at a wrong `api.base_url`, may send an HTML page.
     pub(super) fn of_body(kind: ErrorKind, status: u16, message: &str, body: &str) -> Self {
         let page = body.trim_start().starts_with('<');
         let page = page.then(|| format!(": an HTML page of {} bytes", body.len()));
@@ -54,7 +54,7 @@ impl Error {
     }
 }
 
-/// An unusable setting, because of which an account has no client.
+/// The reason why the exporter cannot make the client of an account.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The file of additional authorities, and the reason why the file is unusable.

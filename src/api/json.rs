@@ -18,8 +18,9 @@ pub(super) enum Json<'a> {
     Number(&'a str),
     /// Text whose escapes are decoded.
     Text(Cow<'a, str>),
-    /// `Array` and `Object` hold the JSON text of their value.
+    /// The JSON text of the list.
     Array(&'a str),
+    /// The JSON text of the object.
     Object(&'a str),
 }
 
@@ -35,7 +36,7 @@ impl Json<'_> {
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
-    /// Valid JSON gives an error only if it is text with a lone surrogate.
+    /// Among valid JSON values, only text with a lone surrogate gives an error.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(input)?.get();
         Ok(match raw.as_bytes().first() {
@@ -58,8 +59,7 @@ pub(super) fn is_integer(number: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The values of `keys` in the text of an object, in the order of `keys`. The last value of a repeated key
-/// counts. Other keys are skipped.
+/// The values of `keys` in the text of an object, in the order of `keys`. A repeated key has its last value.
 pub(super) fn pick<'a, const N: usize>(
     object: &'a str,
     keys: &[&str; N],

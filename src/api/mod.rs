@@ -1,9 +1,9 @@
 //! The client of the API. Each request gives validated records or one typed error.
 //!
 //! No other module reads the JSON of the API. An unreadable row is counted and does not affect other rows.
-//! Unknown keys are ignored. Ids are text. The client never stores the passwords in rows. [`Client`] repeats a
-//! request once if its connection breaks. [`RateLimiter`] decides when a request may start. [`RetryPolicy`]
-//! decides whether the caller repeats a failed request.
+//! Unknown keys are ignored. Ids are text. Rows contain passwords, which the client never stores. [`Client`]
+//! repeats a request once if its connection breaks. [`RateLimiter`] decides when a request may start.
+//! [`RetryPolicy`] decides whether the caller repeats a failed request.
 
 mod client;
 mod error;

@@ -98,7 +98,7 @@ pub struct Paused(pub Instant);
 
 impl RateLimiter {
     /// A limiter of `rate` requests per second (`None`: unlimited), with at most `in_flight` requests at once.
-    /// It does not share the limit `in_flight` with other limiters.
+    /// Other limiters do not share the limit `in_flight`.
     pub fn new(rate: Option<f64>, in_flight: usize) -> Self {
         Self::sharing(rate, InFlight::new(in_flight))
     }
@@ -121,7 +121,7 @@ impl RateLimiter {
 
     /// Waits for the permit for one request.
     ///
-    /// The API asks for pauses whose total time is above `longest_pause`.
+    /// Fails if the API asks for pauses whose total time is above `longest_pause`.
     pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
         let (mut waited, mut paused) = (Duration::ZERO, Duration::ZERO);
         loop {
@@ -160,7 +160,7 @@ impl RateLimiter {
     }
 
     /// Waits for the permit for one request that must not delay a walk. Gives the permit only while no walk
-    /// runs and no pause applies. `InFlight::idle` limits such requests. The wait can be cancelled at any time.
+    /// runs and no pause applies. `InFlight::idle` limits these requests. The caller may cancel the wait.
     pub async fn acquire_when_idle(&self) -> Permit {
         let mut walks = self.walks.subscribe();
         loop {
@@ -284,7 +284,7 @@ impl RetryPolicy {
     /// limits the rate (429). The caller limits the number of retries.
     pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
         let is_limited = error.kind == ErrorKind::RateLimited;
-        // The API often refuses all requests in flight together. Their refusals count as one failure.
+        // The API often refuses all requests in flight at once. These refusals count as one failure.
         let is_known = is_limited && limiter.pause().is_some();
         if error.kind == ErrorKind::NotFound {
             // This response shows that the API works. Only the requested endpoint does not exist.
@@ -319,8 +319,8 @@ fn pause_for(asked: Duration) -> Duration {
     asked.min(LONGEST_PAUSE)
 }
 
-/// The wait before retry number `retry`, from 1. The maximum wait doubles from 0.5 s up to 30 s. `chance` (0 to
-/// 1) selects a wait from half the maximum to the maximum, so that clients do not retry at the same time.
+/// The wait before retry number `retry`, from 1. Each retry doubles the maximum wait, from 0.5 s up to 30 s.
+/// `chance` (0 to 1) selects a wait from half the maximum to the maximum, so clients retry at different times.
 pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
     let doublings = retry.saturating_sub(1).min(16);
     let full = FIRST_BACKOFF

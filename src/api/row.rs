@@ -1,6 +1,6 @@
 //! A page of the endpoint list, and its rows. The same code reads a row and an endpoint's own record.
 //!
-//! Every documented and observed form of a value is read. An unreadable row affects no other row.
+//! The reader accepts every documented or observed form of a value. An unreadable row affects no other row.
 
 use std::{
     borrow::Cow,
@@ -303,7 +303,7 @@ fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {
     Ok(id.to_owned())
 }
 
-/// The values of `keys` in the object `value`. If `value` is not an object, each of them is `Null`.
+/// The values of `keys` in the object `value`. If `value` is not an object, they are all `Null`.
 fn nested<'a, const N: usize>(
     value: &Json<'a>,
     keys: &[&str; N],
@@ -373,7 +373,7 @@ impl FieldReader {
         Some(Application { id, name })
     }
 
-    /// Reads the auth id of a sub-account: bare, at the end of a URI, or in an object.
+    /// Reads the auth id of a sub-account from the bare id, from the end of a URI, or from an object.
     fn sub_account(&mut self, value: &Json<'_>, [auth_id]: [Json<'_>; 1]) -> Option<String> {
         let field = Field::SubAccount;
         if !matches!(value, Json::Object(_)) {
@@ -421,8 +421,8 @@ impl FieldReader {
 }
 
 /// Reads `2025-10-28T11:30:00Z` and its variants. Also returns whether the text has a zone. The `T` may be a
-/// space, the fraction may have any length, and time and zone may be absent. Numbers give `None`. Times up to
-/// 1970-01-01 give `None`, because the API may use them for an unknown time.
+/// space, the fraction may have any length, and time and zone may be absent. Text without a date gives `None`.
+/// Times up to 1970-01-01 give `None`, because the API may use them for an unknown time.
 fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
     const PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim();

@@ -1,4 +1,4 @@
-//! What the status of a response means: the kind of error, whether a retry helps, and the wait before it.
+//! Reads a failed response: the kind of the error, whether a retry may help, and the wait before a retry.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -43,13 +43,13 @@ pub struct Account {
     pub poll: Poll,
     /// The settings of requests.
     pub api: Api,
-    /// Retrieval of single endpoints.
+    /// The settings for the retrieval of single endpoints.
     pub details: Details,
-    /// Optional metrics.
+    /// The choice of optional metrics.
     pub metrics: Metrics,
     /// The groups in the configured order. Names are distinct. An endpoint is in the first group that matches.
     pub groups: Vec<Group>,
-    /// `accounts[].applications`: names of applications by id, for rows that have only the id.
+    /// `accounts[].applications`: names of applications by id, for rows of the list that have only the id.
     pub applications: BTreeMap<String, String>,
 }
 
@@ -68,7 +68,7 @@ impl Config {
 
 /// Reads the configuration from the tree at `root`. If this function reports an error, its result is unusable.
 pub(super) fn config(root: &Node<'_>) -> Option<Config> {
-    // An account reads only the global values that it inherits. This call checks all global values.
+    // An account does not read a global value that it overrides, so this call checks all global values.
     sections(root, root);
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
@@ -126,7 +126,7 @@ fn sections(
 struct AccountReader<'t> {
     patterns: Patterns,
     names: Names<'t>,
-    /// Maps each base URL and auth id to the path and the rate of the first account that has them.
+    /// Maps each pair of base URL and auth id to the path and the rate of the first account with this pair.
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 
@@ -179,7 +179,7 @@ fn auth_id(account: &Node<'_>) -> Option<String> {
         return node.reject("must be printable ASCII without spaces, such as MA_XXXXXXXX");
     }
     if matches!(auth_id, "." | "..") {
-        // The URL parser removes the path segments `.` and `..`, even if they are percent-encoded.
+        // The auth id is a path segment. The URL parser removes `.` and `..`, even if percent-encoded.
         return node.reject("must be more than dots, such as MA_XXXXXXXX");
     }
     Some(auth_id.to_owned())

@@ -1,4 +1,4 @@
-//! Reads the environment: the variables of single keys, of the account `default`, and of proxies.
+//! Reads the environment variables that set keys or define the account `default`. Checks proxy variables.
 //!
 //! `VOBIZ_EXPORTER__...` variables set single keys. `VOBIZ_AUTH_...` variables define the account `default`.
 //! This module does not use the environment reader of the `config` crate. That reader changes names to lower
@@ -47,7 +47,7 @@ pub(super) fn add_account(
         Some(_) => true,
     };
     let Some((first, ..)) = given.first() else {
-        // After an earlier error, the file may list accounts that were not read, so this error might be wrong.
+        // After an earlier error, `operator` may lack accounts of the file. `NO_ACCOUNT` might then be wrong.
         if !has_accounts && diagnostics.error_count() == 0 {
             diagnostics.error_in_file(NO_ACCOUNT);
         }
@@ -76,7 +76,7 @@ pub(super) fn add_account(
     operator.insert("accounts".to_owned(), accounts);
 }
 
-/// The keys that `VOBIZ_EXPORTER__...` variables set, as paths of the `config` crate, and their values.
+/// The values that `VOBIZ_EXPORTER__...` variables set, each with the path of its key for the `config` crate.
 ///
 /// `operator` is the tree of the file. A variable can set an item of a list only if the file has this item.
 pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)> {
@@ -97,8 +97,8 @@ pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(Stri
     found
 }
 
-/// The path of the key that a variable sets, and the shape of this key's value. `rest` is the variable's name
-/// after the part that names `node`. `rest` is `None` at the end of the name.
+/// The path of the key that a variable sets, and the shape of this key's value. `rest` is the part of the
+/// variable's name that follows the name of `node`. If nothing follows, `rest` is `None`.
 fn target(
     rest: Option<&str>,
     shape: &'static Shape,
@@ -188,7 +188,7 @@ pub(super) fn check_variables(variables: &Variables, diagnostics: &Diagnostics) 
     }
 }
 
-/// The names of the variables for `shape`. Only item 0 of a list has names, because [`letters`] drops numbers.
+/// The names of the variables for `shape`. Of a list, only item 0 has names: [`letters`] drops numbers.
 fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
         Shape::Table(keys) => (keys.iter())
@@ -201,15 +201,15 @@ fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     }
 }
 
-/// The letters of a variable's name without its prefix; `None` if the name does not begin with `VOBIZ`. Most
-/// misspelt names differ from the correct name only in case, underscores, numbers or the prefix.
+/// The letters of a variable's name without `VOBIZ` and `EXPORTER`; `None` if the name does not begin with
+/// `VOBIZ`. Most misspelt names differ from the correct name only in case, underscores, numbers or `EXPORTER`.
 fn letters(name: &str) -> Option<String> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
     let letters = letters.to_ascii_uppercase();
     Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
-/// Warns of each proxy variable that requests of an account use and that is not the URL of a proxy.
+/// Checks each proxy variable that an account uses. Warns if its value is not the URL of a proxy.
 pub(super) fn warn_of_proxies(
     variables: &Variables,
     accounts: &[Account],
@@ -231,7 +231,7 @@ pub(super) fn warn_of_proxies(
     }
 }
 
-/// Whether `value` is the URL of a proxy. The default scheme is `http`.
+/// Whether `value` is the URL of a proxy. A value without a scheme has the scheme `http`.
 fn is_proxy(value: &str) -> bool {
     let scheme = if value.contains("://") { "" } else { "http://" };
     let url = Url::parse(&format!("{scheme}{value}"));

@@ -66,7 +66,7 @@ impl std::error::Error for Errors {}
 /// Collects the errors and warnings of one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
-    /// The operator's file. This file is the place of an error without a line or variable.
+    /// The operator's file. An error without a line or variable has this file as its place.
     pub(super) file: String,
     /// The folder of the operator's file. Relative paths in the file start from this folder.
     pub(super) folder: PathBuf,
@@ -74,7 +74,7 @@ pub(super) struct Diagnostics {
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<String>>,
-    /// Variables with an error. Their later errors are dropped, because they would repeat the first error.
+    /// Variables with an error. Later errors of the same variable are dropped as repetitions.
     silenced: RefCell<BTreeSet<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! The groups of endpoints: which endpoints they hold, and their regular expressions.
+//! The groups of endpoints, and the regular expressions that select the endpoints of each group.
 //!
 //! All expressions together have one memory limit. This module uses `regex_automata`, the engine of the `regex`
 //! crate. The `regex` crate itself does not give the size of a compiled expression, and cannot anchor a parsed
@@ -29,7 +29,7 @@ const MAX_GROUPS: usize = 1000;
 const MAX_COMPILED: usize = 10_000_000;
 const TOO_LARGE: &str = "takes the expressions of all groups above 10 MB of memory; use smaller \
     classes, such as [A-Za-z] instead of \\w, or fewer repetitions";
-/// The maximum length of an expression, in bytes. Parsing uses up to a few thousand bytes of memory per byte.
+/// The maximum length of an expression, in bytes. Parsing one byte may use a few thousand bytes of memory.
 const MAX_LENGTH: usize = 16 << 10;
 
 /// A group of endpoints, defined by the operator.
@@ -40,11 +40,11 @@ pub struct Group {
     /// Expressions for the fields of an endpoint. Every expression that is given must match.
     #[serde(rename = "match")]
     pub matches: GroupMatch,
-    /// How important the group is.
+    /// The importance of the group for alerts.
     pub watch: Watch,
 }
 
-/// Expressions that must match whole fields. At least one is given. `None` matches every text in the field.
+/// Each expression must match the whole field. At least one field has an expression; `None` matches every text.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct GroupMatch {
     /// The expression for the alias of the endpoint.
@@ -205,7 +205,7 @@ fn parse(text: &str) -> Result<Hir, String> {
 /// Compiles `parsed`, so that it must match a whole text. `None` if the result takes more than `limit` bytes.
 fn compile(parsed: Hir, limit: usize) -> Option<Regex> {
     let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
-    // One-pass and dense automata would take most of the memory and save only 5 % of the time.
+    // One-pass and dense automata would take most of the memory and make matches only 5 % faster.
     let config = meta::Config::new()
         .nfa_size_limit(Some(limit))
         .which_captures(WhichCaptures::None)

@@ -178,7 +178,7 @@ fn unknown_key(name: &str, keys: &[Key]) -> String {
 /// [`suggestion`] compares at most this many characters, because the comparison takes quadratic time.
 const COMPARED_CHARS: usize = 64;
 
-/// The hint `; did you mean ...?` with the name in `known` that is most similar to `word`; empty without one.
+/// The hint `; did you mean ...?` with the name in `known` nearest to `word`; empty if no name is near enough.
 pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let word: String = word.chars().take(COMPARED_CHARS).collect();
     let nearest = (known.into_iter())
@@ -192,11 +192,11 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
 
 /// Messages show any unknown key up to this length, in bytes. A longer key may be a token.
 const SHORT_KEY: usize = 8;
-/// Messages show a longer unknown key, up to this length in bytes, only if it is a word or a number.
+/// Up to this length in bytes, messages also show a longer unknown key that is a word or a number.
 const LONG_KEY: usize = 40;
 
-/// The part of a key that a message may quote: known keys, words, numbers and short keys as a whole. If another
-/// key begins with a known key, a message shows only this beginning, because the rest may be a token.
+/// The part of a key that a message may quote. A known key, a word, a number or a short key is quoted whole. Of
+/// any other key, a message shows only a known key at its start. Further text may be a token.
 ///
 /// For example, YAML reads `auth_token:TOKEN` as one key, because no space follows the colon.
 pub(super) fn shown_key(name: &str) -> String {
@@ -377,7 +377,7 @@ impl<'t> Section<'t> {
         })
     }
 
-    /// Like [`Section::read`], for a key that may be `null`.
+    /// Works like [`Section::read`], but `null` is valid and gives `None`.
     pub(super) fn read_nullable<T>(
         &self,
         key: &str,

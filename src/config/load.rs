@@ -14,7 +14,7 @@ use super::{
     yaml_toml,
 };
 
-/// The maximum size of a configuration, in bytes. Parsing uses up to a hundred bytes of memory for each byte.
+/// The maximum size of a configuration, in bytes. Parsing one byte may use a hundred bytes of memory.
 const MAX_CONFIGURATION: u64 = 1 << 20;
 
 /// A valid configuration and its warnings.
@@ -35,7 +35,7 @@ pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors
     load_file(file, variables, false)
 }
 
-/// Loads the configuration like [`load()`], but reads no token files. The tokens in these files become empty.
+/// Loads the configuration like [`load()`], but reads no token files. Tokens from files are then empty text.
 pub fn load_without_secrets(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
     load_file(file, variables, true)
 }

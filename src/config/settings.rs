@@ -40,7 +40,7 @@ pub struct Poll {
     pub flip_share: f64,
 }
 
-/// Reads `poll`. Returns `None` if one of its values is invalid on its own.
+/// Reads `poll`. Returns `None` if a value is outside its own range. Other errors are only reported.
 pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
     let interval = section.read("interval", duration(5 * SECOND..=MONTH));
@@ -59,7 +59,7 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     };
     let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
     let least = 2 * interval + deadline;
-    // A section that sets none of these keys inherits all three, so the global section reports the error.
+    // If an account sets none of these keys, only the global section reports the error.
     let mut keys = ["max_age", "interval", "deadline"].into_iter();
     if max_age < least
         && let Some(value) = keys.find_map(|key| section.own.get(key))
@@ -78,8 +78,8 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     })
 }
 
-/// Reports a deadline above the interval. If an account inherits the deadline and sets only the interval, this
-/// is a warning, and the account uses the deadline `used`.
+/// Reports a deadline above the interval as an error. If an account inherits the deadline and sets only the
+/// interval, this function only warns, and the account uses the deadline `used`.
 fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration, used: Duration) {
     let [deadline, interval, used] = [deadline, interval, used].map(format_duration);
     let own = &section.own;

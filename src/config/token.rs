@@ -27,7 +27,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 pub enum ApiToken {
     /// A token in the configuration or in the environment.
     Inline(SecretString),
-    /// A token in a file, which is read again before each walk.
+    /// A token in a file. The exporter reads the file again before each walk.
     File {
         /// The path in `auth_token_file`.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
         },
         (None, Some(file)) => file_token(&file),
         (Some(inline), Some(file)) => {
-            // If a variable sets `auth_token`, the error is at this key. If not, it is at `auth_token_file`.
+            // The error is at `auth_token` if a variable sets this key, else at `auth_token_file`.
             let is_second = inline.is_from_environment();
             let second = Some(inline).filter(|_| is_second).unwrap_or(file);
             second.reject(
@@ -149,7 +149,7 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// A source whose token in use is the token of the configuration.
+    /// A source that uses the token of the configuration until [`Self::reload`] finds another token.
     pub fn new(token: &ApiToken) -> Self {
         let (path, token) = match token {
             ApiToken::Inline(token) => (None, token),
@@ -166,7 +166,7 @@ impl TokenFile {
     /// Reads the file again, for at most three seconds. If the token has changed, stores and returns it.
     ///
     /// # Errors
-    /// The file gives no token. The token in use stays.
+    /// The file gives no token. The token in use does not change.
     pub async fn reload(&mut self) -> Result<Option<SecretString>, TokenFileError> {
         let Some(path) = self.path.clone() else {
             return Ok(None);
@@ -181,7 +181,7 @@ impl TokenFile {
 
     async fn read_file(&mut self, path: PathBuf) -> Read {
         let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
-        // While a read hangs, no new read starts. The late token of that read may be old, so it is not used.
+        // While a read hangs, no new read starts. A token that arrives late may be old, and is not used.
         if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
             return Err(hangs());
         }
@@ -235,13 +235,13 @@ mod tests {
             })
         };
 
-        // A paused clock does not advance while a thread reads the file, so the test advances the clock.
+        // Tokio's paused clock does not advance while a thread reads the file, so the test advances the clock.
         let (first, ()) = tokio::join!(token.reload(), advance(READ_TIMEOUT));
         let begun = Instant::now();
         let second = token.reload().await;
         let waited = begun.elapsed();
-        // This write ends the read. Without the write, a failed assertion would hang, because the end of the
-        // runtime waits for the read.
+        // This write ends the read. Without the write, the test would hang after a failed assertion, because
+        // the runtime waits for the read before it ends.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {
@@ -333,7 +333,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("..2024")).unwrap();
         std::fs::write(at("..2024").join("token"), "s3cret").unwrap();
-        // Kubernetes mounts a secret as a link to a file. This file is in a folder that is a link, too.
+        // In Kubernetes, the file of a secret is a link to `..data/token`, and `..data` is a link, too.
         std::os::unix::fs::symlink("..2024", at("..data")).unwrap();
         std::os::unix::fs::symlink("..data/token", at("token")).unwrap();
         let token = read_token_file(&at("token")).unwrap();

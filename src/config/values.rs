@@ -23,7 +23,7 @@ use super::{
 };
 
 impl<'t> Node<'t> {
-    /// The value as text. Empty text is an error. A number is an error, too, because YAML reads `0123` as 123.
+    /// The value as text. Empty text is an error. A number is an error, because YAML reads `0123` as 123.
     pub(super) fn text(&self) -> Option<&'t str> {
         let found = match self.kind() {
             ValueKind::String(text) if text.is_empty() => return self.reject("must not be empty"),
@@ -88,7 +88,7 @@ impl<'t> Node<'t> {
         })
     }
 
-    /// Every word with its node. The words are the items of a list, or the parts of a text between commas.
+    /// Every word, with its node for errors. Words are the items of a list, or parts of a text between commas.
     pub(super) fn words(&self) -> Vec<(Self, &'t str)> {
         let ValueKind::String(text) = self.kind() else {
             let items = self.items().into_iter();
@@ -139,7 +139,7 @@ pub(super) fn duration(
     let (least, most) = (format_duration(least), format_duration(most));
     let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
     bounded(must_be, range, |text| {
-        // The parser also accepts `00:01:30`, `60,5s` and signs, which are refused here.
+        // The parser also accepts `00:01:30`, `60,5s`, `+` and `-`. This check refuses these forms.
         let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
         let text = Some(text).filter(|text| text.chars().all(is_usual))?;
         PARSER.parse_unsigned_duration(text).ok()
@@ -180,8 +180,8 @@ pub(super) fn url(node: &Node<'_>, example: &str) -> Option<Url> {
     url.or_else(|| node.reject(message))
 }
 
-/// Whether the text of the URL names this machine. `localhost` is the only accepted host name, because DNS may
-/// resolve other names to any machine.
+/// Whether the host of the URL is a loopback address or `localhost`. Any other name gives `false`, because DNS
+/// may resolve this name to any machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -228,13 +228,13 @@ fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether `text` has only printable ASCII characters and no space, so a header can hold it.
+/// Whether `text` has only printable ASCII characters and no space. A header can hold such text.
 pub(super) fn is_header_word(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Reads a regular file. Does not open pipes and devices. Opening a pipe waits until another process writes to
-/// this pipe, and reading a device may never end.
+/// Reads a regular file. Refuses a pipe or a device without opening it. Opening a pipe waits until another
+/// process writes to this pipe, and reading a device may never end.
 pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         read_bounded(path, max_bytes)

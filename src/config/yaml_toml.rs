@@ -50,7 +50,7 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
 /// The root table of the TOML in `text`. Errors are reported with `file` as their place.
 pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<String, Value> {
     toml::from_str(text).unwrap_or_else(|error: toml::de::Error| {
-        // `Display` of the error quotes the file, which may hold a token.
+        // `Display` of the error is not used, because it quotes the file, which may hold a token.
         let message = error.message().lines().collect::<Vec<_>>().join(": ");
         let start = error.span().map_or(0, |span| span.start);
         let line = text.get(..start).unwrap_or(text).split('\n').count();
@@ -68,8 +68,8 @@ struct Place<'p> {
     depth: usize,
 }
 
-/// Builds values from the events of the parser. The loader of the `yaml-rust2` crate is not used: it drops the
-/// line numbers, and a deeply nested file overflows the stack in this loader.
+/// Builds values from the events of the parser. The loader of the `yaml-rust2` crate is not used. That
+/// loader drops the line numbers, and a deeply nested file overflows its stack.
 struct YamlReader<'f> {
     parser: Parser<Chars<'f>>,
     file: &'f str,
@@ -230,7 +230,7 @@ impl YamlReader<'_> {
 }
 
 fn scalar(text: String, style: TScalarStyle) -> ValueKind {
-    // Hexadecimal and octal numbers stay text, because no setting is such a number.
+    // Hexadecimal and octal numbers stay text, because no setting takes a number in this form.
     let is_prefixed = text.starts_with("0x") || text.starts_with("0o");
     match Yaml::from_str(&text) {
         _ if style != TScalarStyle::Plain || is_prefixed => ValueKind::String(text),

@@ -1,9 +1,9 @@
-//! Every metric of the program in one table: name, type, labels, closed label values and help text.
+//! Every metric of the program in one table: name, type, labels and help text.
 //!
 //! Names, types and labels are a public interface. Code that writes a sample takes its name and type from
 //! this table. A test compares the table with `docs/metrics.md`.
 //!
-//! [`labels`](super::labels) has the values of closed labels.
+//! A closed label has a fixed set of values. The module [`labels`](super::labels) lists these values.
 
 use Kind::{Counter, Gauge, Histogram};
 use Part::{Instruments, Probe, Process, Snapshot, Walk};
@@ -108,7 +108,7 @@ impl Metric {
     }
 }
 
-/// All possible values of a closed label of this metric; `None` for a label with open values.
+/// All possible values of a label of this metric; `None` if the label has no fixed set of values.
 pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static str]> {
     Some(match (metric, label) {
         (_, "registration") => &REGISTRATIONS,

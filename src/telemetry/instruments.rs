@@ -84,8 +84,8 @@ impl Instruments {
         }
     }
 
-    /// The instruments of one account. Every closed label value has a series from the start, at 0.
-    /// If a series first appeared with the value 1, `rate()` and `increase()` would miss this increment.
+    /// The instruments of one account. Each value of a closed label has a series from the start, at 0. If a
+    /// series first appeared with the value 1, `rate()` and `increase()` would miss this increment.
     pub fn account(&self, name: &str) -> AccountInstruments {
         for (metric, counter) in &*self.counters {
             match metric.family().labels {

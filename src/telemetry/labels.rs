@@ -1,9 +1,9 @@
-//! The values of every label with a closed set of values. Settings with a closed set use the same macro.
+//! The values of every closed label, which has a fixed set of values. Some settings use the same macro.
 
 use std::sync::LazyLock;
 
-/// Defines an enum for a closed set of values. Each variant has a text: its label value, or its value in
-/// a configuration.
+/// Defines an enum for a fixed set of values. Each variant has a text: its label value, or its value in a
+/// configuration.
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
@@ -28,7 +28,7 @@ macro_rules! closed_label {
 pub(crate) use closed_label;
 
 closed_label! {
-    /// An operation of the API; the `operation` label.
+    /// An operation of the API. It is the value of the label `operation`.
     Operation {
         /// `GET .../Endpoint/`.
         ListEndpoints = "list_endpoints",
@@ -68,7 +68,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// Why a request waited; the `cause` label.
+    /// The reason why a request waited. It is the value of the label `cause`.
     ThrottleCause {
         /// The exporter's rate limiter.
         Limiter = "limiter",
@@ -78,7 +78,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// Why a walk reads a part of the list again; `reason` in `vobiz_walk_rereads_total`.
+    /// The reason why a walk reads a part of the list again: the `reason` in `vobiz_walk_rereads_total`.
     RereadReason {
         /// A page lacks the last row of the previous page (the anchor).
         Anchor = "anchor",
@@ -88,7 +88,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// Why a row gave no record; the `reason` label of `vobiz_walk_rejected_rows`.
+    /// The reason why a row gave no record: the `reason` in `vobiz_walk_rejected_rows`.
     Rejection {
         /// The row is not a JSON object.
         NotAnObject = "not_an_object",
@@ -98,13 +98,13 @@ closed_label! {
         IdTooLong = "id_too_long",
         /// The row is not decodable, for example because of a lone surrogate or deep nesting.
         Undecodable = "undecodable",
-        /// Two successive walks returned two rows with this id. The exporter keeps the newest row.
+        /// Each of two successive walks found two rows with this id. The exporter keeps the newest row.
         Duplicate = "duplicate",
     }
 }
 
 closed_label! {
-    /// A field whose value may be dropped, cut or read under an assumption; the `field` label.
+    /// The value of the label `field`: a field with a dropped value, a cut value, or a time without a zone.
     Field {
         Username = "username",
         Alias = "alias",
@@ -122,7 +122,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// A permission of an endpoint; the `capability` label. For `voice`, the API field is `allow_voice`.
+    /// The value of the label `capability`: a permission of an endpoint. `voice` is the API's `allow_voice`.
     Capability {
         Voice = "voice",
         Message = "message",
@@ -135,9 +135,9 @@ closed_label! {
 }
 
 closed_label! {
-    /// The handler of a request; the `handler` label.
+    /// The handler of a request. It is the value of the label `handler`.
     Route {
-        /// The telemetry path.
+        /// The path of the metrics (`--web.telemetry-path`).
         Metrics = "metrics",
         /// The start page.
         Index = "index",
@@ -153,7 +153,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// The urgency of an alert about an endpoint; the `watch` label.
+    /// The importance of a group for alerts. It is the value of the label `watch`.
     #[derive(Default)]
     Watch {
         /// An alert needs attention at once.

@@ -22,7 +22,7 @@ pub fn values() -> Vec<(Metric, f64)> {
     reason = "samples are floats for Prometheus, too"
 )]
 fn read() -> ProcResult<Vec<(Metric, f64)>> {
-    // The open folder is one of the counted files. The count comes first, because `Process` opens a file, too.
+    // The count includes the open folder, so 1 is subtracted. `Process` opens a file, so the count comes first.
     let open_files = fs::read_dir("/proc/self/fd").ok();
     let open_files = open_files.map(|files| files.count() as f64 - 1.0);
     let process = Process::myself()?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use super::catalogue::{Kind, Metric, Part, closed_values};
 
-/// The rows of all tables in the document with this header, as trimmed cells.
+/// The rows of all tables in `docs/metrics.md` that have this header. Each row is a list of trimmed cells.
 fn rows(header: &str) -> Vec<Vec<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let document = fs::read_to_string(path).unwrap();
