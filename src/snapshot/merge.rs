@@ -18,7 +18,7 @@ use crate::{
 /// The maximum number of endpoints for which memory is reserved, even if `total_count` is larger.
 const MAX_EXPECTED: usize = 200_000;
 
-/// The rows of one walk, in any order. Of two rows with the same id, the row added later is kept.
+/// Collects the rows of one walk, in any order. If two rows have the same id, the later row is kept.
 #[derive(Debug, Default)]
 pub struct SnapshotBuilder {
     /// Whether the addresses of devices, which are personal data, are stored.
@@ -38,8 +38,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Reserves memory for this number of endpoints, with texts of the average size so far. Without the
-    /// reservation, the buffer would copy its texts to grow, and would hold every text twice for a short time.
+    /// Reserves memory for this number of endpoints, whose texts have the average size so far. Without the
+    /// reservation, a growing buffer would copy its texts, and would briefly hold every text twice.
     pub fn expect(&mut self, endpoints: u64) {
         let EndpointList { records, texts, .. } = &mut self.list;
         let endpoints = usize::try_from(endpoints).unwrap_or(usize::MAX);
@@ -52,7 +52,7 @@ impl SnapshotBuilder {
         self.index.reserve(more);
     }
 
-    /// Adds a row, or ignores a rejected row. `position` is the offset of the page plus the index in the page.
+    /// Adds a row, but ignores a rejected row. `position` is the offset of the page plus the index in the page.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
         let list = &mut self.list;
@@ -89,7 +89,7 @@ impl SnapshotBuilder {
         self.list.records.len() as u64
     }
 
-    /// Ids at several positions, because the list changed during the walk or because two rows have the same id.
+    /// Ids at several positions. Either the list changed during the walk, or two rows have the same id.
     pub fn repeated(&self) -> &HashSet<RowKey> {
         &self.repeated
     }
@@ -200,8 +200,8 @@ impl EndpointList {
         (snapshot, changes)
     }
 
-    /// Copies groups, last registrations and missing usernames from the `old` list, and counts changes. Returns
-    /// the old records that are absent from this list.
+    /// Copies groups, last known registrations and missing usernames from the `old` list, and counts changes.
+    /// Returns the old records that are absent from this list.
     fn merge<'a>(
         &mut self,
         old: &'a Self,

@@ -1,8 +1,8 @@
-//! The published snapshot of each account. One writer replaces it, and readers never wait for a walk.
+//! The published snapshot of each account. One writer replaces it. Readers never wait for a walk.
 //!
 //! A [`SnapshotBuilder`] collects the rows of a walk, [`SnapshotBuilder::finish`] sorts them, and
 //! [`EndpointList::build`] merges them with the previous snapshot. Only `build` decides when a registration was
-//! lost, and which endpoints a walk adds, retains and removes. [`Details`] are stored beside the snapshot.
+//! lost, and which endpoints a walk adds, retains and removes. [`Details`] are not part of a snapshot.
 
 mod merge;
 mod packed_records;

@@ -2,8 +2,8 @@
 //!
 //! With 100,000 endpoints, snapshots use most of the memory. While a new snapshot is built, the old snapshot
 //! still exists. A record of ten `String`s would use several hundred bytes besides its text. So a record has
-//! only numbers. One buffer has the texts that differ between endpoints, and each repeated text is stored once.
-//! The process then needs 66 MiB for 100,000 endpoints (docs/performance.md, decision 11).
+//! only numbers, which refer to texts. One buffer has the texts that differ between endpoints. Each repeated
+//! text is stored once. The process then needs 66 MiB for 100,000 endpoints (docs/performance.md, decision 11).
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub struct EndpointView<'a> {
     pub created_at: Option<UnixMillis>,
     /// The value of `updated_at`.
     pub updated_at: Option<UnixMillis>,
-    /// `allow_*` in the order of [`Capability::ALL`](crate::api::Capability::ALL).
+    /// The values of the fields `allow_*`, in the order of [`Capability::ALL`](crate::api::Capability::ALL).
     pub allowed: [Option<bool>; 7],
     /// The time at which the detail of the endpoint was retrieved; `None` without a detail.
     pub detail_at: Option<UnixMillis>,
@@ -69,7 +69,7 @@ pub(super) struct TextRange {
 }
 
 impl TextRange {
-    /// Appends `text`, of at most 256 bytes, to `buffer`. If `buffer` has 4 GiB, the range is empty.
+    /// Appends `text`, of at most 256 bytes, and returns its range. If `buffer` has 4 GiB, the range is empty.
     pub(super) fn append(buffer: &mut String, text: &str) -> Self {
         let (Ok(start), Ok(length)) = (u32::try_from(buffer.len()), u16::try_from(text.len()))
         else {
@@ -155,7 +155,7 @@ pub(super) struct Record {
     expires_at: MaybeTime,
     created_at: MaybeTime,
     updated_at: MaybeTime,
-    /// Time from the last walk that found the endpoint to the walk of the snapshot. 0 if this walk found it.
+    /// The age of the record at the end of the snapshot's walk. 0 if this walk found the endpoint.
     unseen_millis: u64,
 }
 
@@ -246,7 +246,7 @@ impl Record {
         }
     }
 
-    /// A retained copy, for a walk that did not find the endpoint. The walk before ended `passed` earlier.
+    /// A retained copy, for a walk that did not find the endpoint. The previous walk ended `passed` earlier.
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use super::packed_records::{Record, Texts};
 use crate::clock::UnixMillis;
 
-/// The limits that decide which endpoints of the previous snapshot are retained. The default retains none.
+/// The limits for the retention of endpoints of the previous snapshot. The default retains no endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retention {
     /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// The maximum number of retained endpoints. Already retained endpoints have priority, then lower ids.
+    /// The maximum number of retained endpoints. Already retained endpoints come first, then lower ids.
     pub at_most: u64,
     /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
@@ -54,13 +54,13 @@ impl Retention {
 /// The time for which the registration of a removed endpoint is stored.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The maximum number of stored removed endpoints, so that new ids in every response cannot fill the memory.
+/// The maximum number of stored removed endpoints. Without it, new ids in every response would fill the memory.
 const MAX_REMEMBERED: usize = 100_000;
 
 /// Removed endpoints by id.
 ///
-/// A faulty API may show an empty list for a while. So an endpoint that returns within a day gets back its
-/// registration state and the time of its loss.
+/// A faulty API may show an empty list for a while. So an endpoint that returns within a day gets back its last
+/// known registration and the time of its loss.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 

@@ -33,9 +33,9 @@ impl EndpointList {
 /// One immutable snapshot of an account.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Endpoints of the walk, and retained endpoints.
+    /// The endpoints that the walk found, and the retained endpoints.
     pub(super) list: EndpointList,
-    /// Removed endpoints of earlier snapshots.
+    /// The registrations of removed endpoints. These endpoints may return.
     pub(super) removed: Arc<Removed>,
     /// The walk from which the snapshot was built.
     pub walk: WalkFacts,
@@ -48,7 +48,7 @@ pub struct WalkFacts {
     pub started_at: UnixMillis,
     /// Wall time of the end of the walk.
     pub ended_at: UnixMillis,
-    /// The end of the walk by the monotonic clock, which measures ages.
+    /// The monotonic time of the end of the walk. Ages are measured from this time.
     pub ended: Instant,
     /// The duration of the walk.
     pub duration: Duration,
@@ -56,7 +56,7 @@ pub struct WalkFacts {
     pub pages: u64,
     /// The `total_count` of the list, if present.
     pub reported: Option<u64>,
-    /// The number of endpoints in `total_count` that the walk did not find; 0 if the walk is complete.
+    /// The number of endpoints that `total_count` includes but the walk did not find; 0 for a complete walk.
     pub missing: u64,
     /// The number of retained endpoints.
     pub retained: u64,
@@ -69,7 +69,7 @@ pub struct WalkFacts {
 }
 
 impl WalkFacts {
-    /// A walk that ends now, without `total_count`. All counts are 0. Both given times are wall times.
+    /// Facts about a walk that ends now, without `total_count`. All counts are 0. `ended_at` is now.
     pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
         Self {
             started_at,
@@ -88,7 +88,7 @@ impl WalkFacts {
 }
 
 impl Snapshot {
-    /// Number of endpoints, including retained endpoints.
+    /// The number of endpoints, including retained endpoints.
     pub fn len(&self) -> usize {
         self.list.records.len()
     }
@@ -115,7 +115,7 @@ impl Snapshot {
         Some(record.view(&self.list.texts))
     }
 
-    /// An endpoint's position in the order of ids.
+    /// The position of the endpoint with this id, in the order of ids.
     pub fn number(&self, id: &str) -> Option<u32> {
         let EndpointList { records, texts, .. } = &self.list;
         let at = records.binary_search_by(|record| texts.get(record.id).cmp(id));
@@ -127,7 +127,7 @@ impl Snapshot {
         &self.list.application_names
     }
 
-    /// A copy without retained endpoints that no walk found within `max_age`; `None` if no endpoint is removed.
+    /// A copy without retained endpoints that no walk found for `max_age`; `None` if no endpoint is removed.
     pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = now.saturating_duration_since(self.walk.ended);
         let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;

@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{packed_records::EndpointView, snapshot::Snapshot};
 use crate::{api::Endpoint, clock::UnixMillis};
 
-/// The published state of one account. Walks and retrieved details replace it.
+/// The published state of one account. The poller replaces it after each walk, and after it retrieves details.
 #[derive(Debug, Clone)]
 pub struct AccountState {
     /// The `account` label.
@@ -71,7 +71,7 @@ pub struct Shown {
     /// The name and the `watch` label of each configured group, in the order of the configuration.
     /// [`EndpointView::group`] is an index into this list.
     pub groups: Vec<(String, &'static str)>,
-    /// Configured application names by id.
+    /// The configured names of applications, by application id.
     pub applications: BTreeMap<String, String>,
 }
 
@@ -100,25 +100,25 @@ impl Publisher {
     }
 }
 
-/// The values that the own record of an endpoint adds to its row.
+/// The values that an endpoint's own record adds to its row in the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
-    /// The wall time of the retrieval, which is exported.
+    /// The wall time of the retrieval. The exporter exports this time.
     pub retrieved_at: UnixMillis,
-    /// The time of the retrieval by the monotonic clock, which measures the age.
+    /// The monotonic time of the retrieval. The age of the detail is measured from this time.
     pub retrieved: Instant,
     /// The expiry: `sip_expires` or, if it is absent, `sip_registration.expires`.
     pub expires_at: Option<UnixMillis>,
     user_agent: Option<Box<str>>,
     contact: Option<Box<str>>,
     received: Option<Box<str>>,
-    /// [`EndpointView::fingerprint`] of the row at the retrieval.
+    /// [`EndpointView::fingerprint`] of the row at the time of the retrieval.
     fingerprint: u64,
 }
 
 impl Detail {
-    /// The values that the record `endpoint` adds to `row`. The age of the detail counts from now. Addresses of
-    /// devices are stored only if `with_contact` is true.
+    /// Creates a detail from the record `endpoint` and its `row`. The age of the detail counts from now.
+    /// Addresses of devices are stored only if `with_contact` is true.
     pub fn new(
         endpoint: Endpoint,
         row: &EndpointView<'_>,
@@ -152,7 +152,7 @@ impl<'a> EndpointView<'a> {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
-    /// Adds values that the row lacks. If row and detail have an expiry, uses the expiry that was read later.
+    /// Adds values of `detail` that the row lacks. If both have an expiry, uses the expiry that was read later.
     fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
         let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
         let expires_at = if detail.retrieved_at >= walk_started {

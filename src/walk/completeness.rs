@@ -1,8 +1,8 @@
 //! Reads the whole list and proves that the pages miss no row.
 //!
 //! The walk requests pages that overlap by one row, and then *links* the pages: each page must contain the last
-//! row of the page before. If a page does not, there is a gap, and the walk reads from an earlier offset. If a
-//! gap stays open, the walk reads the list again and compares the number of rows with `total_count`.
+//! row of the page before. A page without this row leaves a gap, so the walk reads a page at an earlier offset.
+//! If a gap stays open, the walk reads the list again and compares the number of rows with `total_count`.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,19 +18,19 @@ use crate::{
     telemetry::{Metric, RereadReason},
 };
 
-/// The maximum number of pages that a walk receives.
+/// The maximum number of pages of one attempt to read the list.
 const MAX_PAGES: usize = 10_000;
-/// The maximum number of successive full pages with the same last row. A list that grows by a page during the
-/// walk causes one such page. A vendor that ignores or rounds the offset causes many such pages.
+/// The maximum number of successive full pages with the same last row. One such page occurs if the list grows
+/// by a whole page during the walk. Many such pages occur if the vendor ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
 
 /// A list that was read to its end.
 #[derive(Debug)]
 pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
-    /// `total_count` of the page with the highest offset, among the pages that have a count.
+    /// `total_count` of the page with the highest offset. Pages without `total_count` are ignored.
     pub(super) reported: Option<u64>,
-    /// The lowest `total_count` of a page minus the number of rows that the walk found; at least 0.
+    /// The lowest `total_count` of all pages, minus the number of rows that the walk found; at least 0.
     pub(super) shortfall: u64,
     /// True if overlapping pages prove that the list is complete; false if only the count proves it.
     pub(super) overlapped: bool,
@@ -40,9 +40,9 @@ pub(super) struct CompleteList {
 }
 
 impl CompleteList {
-    /// The limits for retained endpoints. An *unreadable* row (rejected, but no duplicate) may belong to a
-    /// missing endpoint, so it retains one endpoint. A shortfall retains every missing endpoint. After several
-    /// walks with this shortfall (`is_settled`), an endpoint is retained again only for an unreadable row.
+    /// The limits for retained endpoints. An *unreadable* row is rejected, but not as a duplicate. The row may
+    /// belong to a missing endpoint, so it retains one endpoint. A shortfall retains every missing endpoint. If
+    /// the shortfall `is_settled`, at most one endpoint per unreadable row is retained again.
     pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
         let unreadable = (self.rows.rejected.iter().zip(Rejection::ALL))
             .filter(|(_, reason)| *reason != Rejection::Duplicate)
@@ -64,7 +64,7 @@ impl CompleteList {
 /// Reads the list and proves that it is complete. If overlapping pages give no proof, counts the rows.
 ///
 /// `duplicates` are the ids that the previous walk found on two rows. If this walk also finds such an id on two
-/// rows, the list really has both rows. The id then explains one row of the shortfall.
+/// rows, the list really has both rows. `total_count` counts both, so the id explains one row of the shortfall.
 ///
 /// # Errors
 /// A request failed permanently, the walk reached a time limit, or both proofs failed.
@@ -126,7 +126,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(pages)
     }
 
-    /// The number of rows of a full page, which is the number of rows of the first page.
+    /// The number of rows of a full page. The first page shows it, because the vendor may limit the page size.
     fn full(&self) -> u64 {
         self.keys.first().map_or(0, PageKeys::rows)
     }
@@ -147,7 +147,7 @@ impl<'a, S: Source> Pages<'a, S> {
         let mut ended = false;
         while let Some((offset, page)) = in_flight.next().await {
             let page = page?;
-            // An empty page shows the end of the list, even if `total_count` is higher.
+            // An empty page shows the end of the list, even if `total_count` is higher. So no request starts.
             ended |= page.rows.is_empty();
             if !ended {
                 in_flight.extend(offsets.next());
@@ -178,12 +178,12 @@ impl<'a, S: Source> Pages<'a, S> {
         self.keys.partition_point(|keys| keys.offset <= offset)
     }
 
-    /// Whether the only row of the first page is the only row of the list. If it is not, the API gives one row
-    /// per page, and such pages cannot overlap.
+    /// Whether the list has only the one row of the first page. If the list has more rows, the API gives one
+    /// row per page, and such pages cannot overlap.
     async fn has_one_row(&mut self) -> Result<bool, WalkError> {
         self.fetch([1]).await?;
         let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
-        // If row 0 is deleted between both requests, row 1 moves to offset 0. Then both counts differ.
+        // If row 0 is deleted between the two requests, the second page is empty, but the two counts differ.
         let total = self.keys[0].total;
         Ok(has_no_second && self.keys.iter().all(|keys| keys.total == total))
     }
@@ -191,7 +191,7 @@ impl<'a, S: Source> Pages<'a, S> {
     /// Links the pages from the first page to the end of the list. Returns `None` if pages cannot be linked.
     async fn link(&mut self) -> Result<Option<Vec<PageKeys>>, WalkError> {
         let mut linked = vec![self.keys[0].clone()];
-        // Changes of the list cause few gaps. If there are more gaps, the order is probably unstable.
+        // Changes of the list cause few gaps. Many gaps mean that the order of the list is probably unstable.
         let mut repairs_left = 8 + self.keys.len() / 8;
         let mut without_progress = 0;
         // A repeated first page means that the vendor ignores or rounds the offset. Then no pages can overlap.
@@ -232,7 +232,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// Reads at growing distances before the offset `gap`. Returns the first page that continues a linked page.
+    /// Reads pages at growing distances before `gap`. Returns the first page that continues a linked page.
     async fn step_back(
         &mut self,
         linked: &[PageKeys],
@@ -259,20 +259,20 @@ impl<'a, S: Source> Pages<'a, S> {
             return;
         }
         self.rows = overlap::rows(linked);
-        // Equal rejected rows have the same key too, but they are not two rows of one endpoint.
+        // Rejected rows with the same content also have the same key. This key is not a duplicate id.
         self.rows.twice.retain(|key| repeated.contains(key));
     }
 }
 
-/// Reads the list once. Each page overlaps the page before by one row. Returns `None` if a gap stays open. The
-/// order is then unstable, the list changes too fast, or the vendor's pages cannot overlap.
+/// Reads the list once. Each page overlaps the page before by one row. Returns `None` if a gap stays open. In
+/// this case, the order is unstable, the list changes too fast, or the vendor's pages cannot overlap.
 pub(super) async fn read_overlapping<S: Source>(
     fetcher: &PageFetcher<S>,
 ) -> Result<Option<Pages<'_, S>>, WalkError> {
     let mut pages = Pages::begin(fetcher).await?;
     let first = pages.keys[0].clone();
     let linked = match (pages.full(), first.total) {
-        // The first page is not full, and its number of rows is the count. So it is the only page.
+        // The first page has fewer rows than requested, and exactly `total_count` rows. So it is the only page.
         (rows, Some(total)) if rows < u64::from(fetcher.api.page_size) && rows == total => {
             Some(vec![first])
         }
@@ -282,7 +282,7 @@ pub(super) async fn read_overlapping<S: Source>(
             let total = total.unwrap_or(0);
             pages.builder.expect(total);
             let offsets = (1..).map(move |page| page * (full - 1));
-            // If the count is too high, an empty page or the maximum number of pages ends the reading.
+            // If `total_count` is too high, an empty page or the maximum number of pages ends the reading.
             let offsets = offsets.take_while(move |offset| offset + 1 < total);
             pages.fetch(offsets).await?;
             pages.link().await?
@@ -294,7 +294,7 @@ pub(super) async fn read_overlapping<S: Source>(
     }))
 }
 
-/// Reads the list, and proves by its count that it is complete. If the first attempt fails, makes a second one.
+/// Reads the list and proves by `total_count` that no row is missing. If the proof fails, tries once more.
 async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, S>, WalkError> {
     for _ in 0..2 {
         let reason = RereadReason::Count.label();
@@ -308,8 +308,8 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, 
     ))
 }
 
-/// Reads the list and counts its rows. All pages must have the same `total_count`, which must equal this
-/// number. No id may be on two rows. Returns `None` if the proof fails.
+/// Reads the list and counts its rows. All pages must have the same `total_count`, and the number of rows must
+/// equal it. No id may be on two rows. Returns `None` if one of these conditions fails.
 ///
 /// This proof is for lists without a stable order and for vendors that round `offset` down to whole pages. The
 /// proof can be wrong: a deletion and a creation during the walk leave the count unchanged.

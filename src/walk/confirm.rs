@@ -1,9 +1,9 @@
 //! Compares successive walks, and decides which of them are published.
 //!
-//! A faulty API may show an empty list, or every endpoint as unregistered, for some seconds. So a walk that
-//! changes more than `poll.flip_share` of the endpoints waits for confirmation. The published snapshot stays
-//! until a later walk agrees. If several walks miss the same number of endpoints, the poller assumes that the
-//! API's count is wrong.
+//! For some seconds, a faulty API may show an empty list, or every endpoint as unregistered. So a walk waits
+//! for confirmation if more than `poll.flip_share` of the endpoints are removed or change their registration.
+//! The old snapshot stays until a later walk is published. If several walks miss the same number of endpoints,
+//! the poller assumes that the API's count is wrong.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::{
     snapshot::{AccountState, EndpointList, Retention},
 };
 
-/// Minimum time between a walk and the walk that confirms it.
+/// The minimum time between a walk and the walk that confirms it.
 const LEAST_DELAY: Duration = Duration::from_secs(10);
 /// A confirming walk also waits for at least the poll interval divided by this number.
 const INTERVAL_PARTS: u32 = 4;
 /// A walk needs no confirmation if the published snapshot has fewer endpoints than this.
 const FEWEST_ENDPOINTS: u64 = 2;
-/// A shortfall that lasts for this number of walks is *settled*. The list then counts as complete.
+/// A shortfall that lasts for this number of walks is *settled*. The poller then treats the list as complete.
 const SAME_SHORTFALLS: u32 = 3;
 
 /// Decides whether a walk is published.
@@ -87,7 +87,7 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // If the snapshot is withdrawn before a further walk ends, this walk need not agree with `pending`.
+        // If a further walk would end after the withdrawal, a walk that does not agree is better than no data.
         let next_walk_ends = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= next_walk_ends);
         let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
@@ -95,7 +95,7 @@ impl Confirmation {
         if (agreed.as_ref()).is_some_and(|pending| started >= pending.confirm_at) {
             return None;
         }
-        // A walk that agrees too early changes nothing. Any other walk needs a later walk that agrees with it.
+        // A walk that agrees before `confirm_at` keeps `pending`. A walk that does not agree replaces it.
         let pending = agreed.unwrap_or_else(|| Pending {
             endpoints: (list.registrations())
                 .map(|(id, registered)| (id.into(), registered))
@@ -109,7 +109,7 @@ impl Confirmation {
 }
 
 impl Pending {
-    /// Whether the pending list and `list` are nearly equal: the change from each to the other is small.
+    /// Whether the pending list and `list` are nearly equal, which means a small change in both directions.
     fn agrees(&self, list: &EndpointList, retention: Retention, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));
@@ -123,7 +123,7 @@ impl Pending {
 
 impl Change {
     /// Compares two lists that are sorted by id. The third value of an item of `before` is true if the endpoint
-    /// is already retained. `retention` limits how many endpoints that `after` lacks are retained.
+    /// is already retained. `retention` limits how many of the endpoints missing in `after` are retained.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,
@@ -157,7 +157,7 @@ impl Change {
     }
 }
 
-/// The shortfall of the last walk, `rows`, and the number of successive `walks` with this shortfall.
+/// `rows` is the shortfall of the last walk. `walks` is the number of successive walks with this shortfall.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,
@@ -165,8 +165,8 @@ pub(super) struct Shortfalls {
 }
 
 impl Shortfalls {
-    /// Notes the shortfall of a walk. Returns true after several walks that `overlapped` and have the same
-    /// shortfall. The poller then assumes a wrong count, so that deleted endpoints do not stay retained.
+    /// Stores the shortfall `rows`. Returns true after `SAME_SHORTFALLS` successive walks with overlapping
+    /// pages and this shortfall. The poller then assumes a wrong count, and removes deleted endpoints.
     pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
         if !overlapped || rows != self.rows {
             self.walks = 0;

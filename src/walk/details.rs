@@ -1,6 +1,6 @@
-//! Retrieves single endpoints between two walks, because rows of the list lack some values.
+//! Retrieves the records of single endpoints between two walks, because rows of the list lack some values.
 //!
-//! Each record needs its own request. [`DetailQueue`] decides which records are wanted, and in which order.
+//! Each record needs its own request. [`DetailQueue`] decides which records are requested, and in which order.
 //! [`DetailFetcher`] sends the requests. A budget and the limiter of the account limit the request rate.
 
 use std::{
@@ -28,14 +28,14 @@ use crate::{
     telemetry::Metric,
 };
 
-/// The poller publishes a record this long after its arrival, together with the records that arrived meanwhile.
-/// Fewer publications save CPU time, because each publication renders whole metric families.
+/// After the arrival of a record, the poller waits for this time and then publishes all records that have
+/// arrived. Fewer publications save CPU time, because each publication renders whole metric families.
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
-/// After a delay, such as a walk, the fetcher sends requests at twice the rate until it has caught up. It
-/// catches up for at most this part of the delay, so that a long delay does not cause too many requests.
+/// After a delay, such as a walk, the fetcher sends the delayed requests at twice the usual rate. It makes up
+/// for at most this time of the delay, so that a long delay does not cause too many requests.
 const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Retrieves the records of one account.
@@ -53,7 +53,7 @@ pub(super) struct DetailFetcher<S> {
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
     retry: RetryPolicy,
-    /// No request starts before this time. A failed request sets it.
+    /// No request starts before this time. A failed request sets this time.
     not_before: Instant,
     warned_too_many: bool,
     warned_unreadable: bool,
@@ -65,7 +65,7 @@ struct Response {
     id: Arc<str>,
     /// The record or an error; `None` after a panic.
     result: Option<Result<Endpoint, Error>>,
-    /// The arrival time by the wall clock and by Tokio's clock. A walk delays the processing of a response.
+    /// The arrival time by the wall clock and by Tokio's clock. During a walk, no response is processed.
     at: (UnixMillis, Instant),
 }
 
@@ -91,7 +91,7 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Fills the queue from `snapshot`, which has replaced the snapshot `before`. Walks start every `interval`.
-    /// Returns `details` without details that are too old, that are not wanted, or whose row has changed.
+    /// Returns the `details` that are still wanted, are not too old, and belong to an unchanged row.
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -130,12 +130,12 @@ impl<S: Source> DetailFetcher<S> {
         u64::from(self.queue.wanted).saturating_sub(fresh.count() as u64)
     }
 
-    /// The time of a *round*, in which every wanted record is retrieved once.
+    /// The duration of a *round*, in which every wanted record is retrieved once.
     fn round(&self) -> Duration {
         self.average_gap.saturating_mul(self.queue.wanted)
     }
 
-    /// The details that `may` accepts and that are not too old. Returns the same `Arc` if all details stay.
+    /// Returns the details that `may` accepts and that are not too old. If all stay, returns the same `Arc`.
     ///
     /// A detail is kept for `max_age`, or for two rounds if they take longer. Walks delay the requests, so a
     /// detail is kept for two more intervals. This additional time is at most `max_age`.
@@ -166,7 +166,7 @@ impl<S: Source> DetailFetcher<S> {
             let limiter = Arc::clone(&self.deps.limiter);
             let permit = self.next_start(walk).map(|start| async move {
                 sleep_until(start).await;
-                // A permit delays the first permit of the walk by the gap, so this wait ends one gap earlier.
+                // A permit delays the next permit by the gap. So this wait ends one gap before the walk.
                 let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
@@ -184,10 +184,10 @@ impl<S: Source> DetailFetcher<S> {
         std::mem::take(&mut self.arrived)
     }
 
-    /// The start of the next request. `None` if no request may start before the walk, or before the response to
-    /// a request in flight.
+    /// The start of the next request. `None` if the queue has no endpoint, if the next walk starts too soon, or
+    /// if too many requests are in flight.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
-        // A start in the past becomes now, because the check below needs the time that is left before the walk.
+        // If `start` is in the past, the request starts now. The check below needs this real start.
         let start = self.queue.next()?.max(self.budget.next());
         let start = start.max(self.not_before).max(Instant::now());
         let is_in_time = start + self.deps.limiter.gap() < walk;
@@ -226,7 +226,7 @@ impl<S: Source> DetailFetcher<S> {
         let Some(row) = self.queue.row(&id) else {
             return self.queue.missed(&id, Rank::Failed(Instant::now()));
         };
-        // Only the list decides whether an endpoint is registered. A record that contradicts it is not used.
+        // Only the list decides whether an endpoint is registered. A contradicting record is not used.
         if endpoint.registered == Some(false) {
             (self.deps.instruments).count(Metric::DetailDisagreements, &[], 1);
             return self.queue.missed(&id, Rank::Disagreed);
@@ -265,11 +265,11 @@ impl<S: Source> DetailFetcher<S> {
     }
 }
 
-/// Limits the requests per minute and spaces them evenly. After a delay, the spacing is halved.
+/// Limits the requests per minute and spaces the requests evenly. After a delay, halves the time between them.
 #[derive(Debug)]
 pub(super) struct RequestBudget {
     pub(super) gap: Duration,
-    /// The start of the next request according to even spacing.
+    /// The planned start of the next request if requests are spaced evenly.
     due: Instant,
     /// The starts of the last `most` requests.
     spent: VecDeque<Instant>,
@@ -323,7 +323,7 @@ pub(super) fn gap_beside(
     walk: Duration,
     interval: Duration,
 ) -> Duration {
-    // The fraction of an interval that is left without the time `lost`. It is a divisor, so it is never zero.
+    // The fraction of an interval that remains after the time `lost`. It is a divisor, so it is at least 0.01.
     let left = |lost: Duration| (1.0 - lost.div_duration_f64(interval)).clamp(0.01, 1.0);
     let limiter = limiter.div_f64(left(walk));
     limiter.max(budget.div_f64(left(walk.saturating_sub(MADE_UP))))
@@ -338,7 +338,7 @@ enum Rank {
     Disagreed,
     /// The exporter has no record of the endpoint.
     Unknown,
-    /// The record was retrieved at this time, and is renewed when it is too old.
+    /// The record was retrieved at this time. When it is too old, it is retrieved again.
     Old(UnixMillis),
     /// The last request for the endpoint failed. This is the lowest priority, so that endpoints that always
     /// fail do not use the whole budget.
@@ -351,20 +351,20 @@ struct History {
     is_in_flight: bool,
     /// The number of successive requests without a usable record.
     misses: u32,
-    /// The rank of the endpoint after a failed request or a new registration.
+    /// The rank of the endpoint after a miss or a new registration; `None` in other cases.
     rank: Option<Rank>,
 }
 
-/// The endpoints of one account whose records are wanted, in the order of their requests.
+/// Decides for which endpoints of one account the fetcher requests a record, and in which order.
 ///
-/// An endpoint is in `ready` or `waiting`. While its request is in flight, it is in neither set. After a failed
-/// request, it is in neither set until the next walk.
+/// A wanted endpoint is in `ready` or in `waiting`. When its request starts, the endpoint leaves both sets.
+/// After a failed request, the endpoint returns to a set at the next walk.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
     /// The age at which a record is retrieved again.
     max_age: Duration,
-    /// The snapshot whose positions are in `ready` and `waiting`. `None` means that no request may start.
+    /// The numbers in `ready` and `waiting` are positions in this snapshot. With `None`, no request may start.
     snapshot: Option<Arc<Snapshot>>,
     /// The number of endpoints whose record is wanted.
     wanted: u32,
@@ -419,7 +419,7 @@ impl DetailQueue {
             }
             self.place(number, row.id, details.get(row.id).map(Arc::as_ref));
         }
-        // The history of a request in flight stays. It prevents a second request if the record is wanted again.
+        // The queue keeps the history of each request in flight, to prevent a second request for the record.
         known.retain(|_, history| history.is_in_flight);
         self.histories.extend(known);
     }

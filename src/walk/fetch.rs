@@ -93,7 +93,7 @@ pub struct WalkError {
 }
 
 impl WalkError {
-    /// An error with `not_before: None`, because the vendor asks for no pause.
+    /// Creates an error without a pause of the vendor, so `not_before` is `None`.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -109,8 +109,8 @@ impl WalkError {
 
     /// The error of a walk that panicked. The panic hook has already logged the panic.
     ///
-    /// No [`Reason`] is meant for a panic. `malformed` is used, because nearly every panic of a walk comes from
-    /// an unexpected response.
+    /// There is no [`Reason`] for a panic. The error has the reason `malformed`, because nearly every panic of
+    /// a walk comes from an unexpected response.
     pub(super) fn panicked() -> Self {
         Self::new(
             Reason::Request(ErrorKind::Malformed),
@@ -142,11 +142,11 @@ struct Progress {
     active: u32,
     /// The time at which `active` rose from zero; `None` while it is zero.
     active_since: Option<Instant>,
-    /// The total time with at least one active page, before `active_since`.
+    /// The total time with at least one active page, without the time since `active_since`.
     active_time: Duration,
     /// The value of [`Self::under_way`] when the latest page was completed.
     last_completed: Duration,
-    /// The last error after the latest completed page. It becomes the error of a walk without progress.
+    /// The last error since the latest completed page. A walk that reaches a time limit fails with this error.
     last_error: Option<Error>,
 }
 
@@ -224,7 +224,7 @@ impl<S: Source> PageFetcher<S> {
             paused += permit.paused;
             let _active = Active::begin(&self.progress);
             lock(&self.progress).requests += 1;
-            // The large future is boxed, so that a page that waits for a permit needs no memory for it.
+            // The large future is boxed only after the wait for a permit, so waiting pages need less memory.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
             let error = match self.within_limits(response).await? {
                 Ok(page) => {
@@ -273,7 +273,7 @@ impl<S: Source> PageFetcher<S> {
     async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {
-            // Another page that is completed meanwhile extends the time left, so the loop computes it again.
+            // If another page is completed during the wait, more time is left, so the loop repeats.
             let left = self.time_left()?;
             if let Ok(done) = timeout(left, &mut work).await {
                 return Ok(done);
@@ -281,8 +281,8 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// The time until the walk reaches a time limit: `poll.deadline` without a completed page, or the maximum
-    /// duration of a walk. Time in which all pages wait for a permit does not count.
+    /// The time until the walk reaches a limit. One limit is `poll.deadline` without a completed page. The
+    /// other is the maximum duration of a walk. Time in which all pages wait for a permit does not count.
     fn time_left(&self) -> Result<Duration, WalkError> {
         let longest_walk = self.poll.max_age.max(2 * self.poll.interval);
         let progress = lock(&self.progress);

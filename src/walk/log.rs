@@ -12,7 +12,7 @@ use crate::{
     snapshot::{Changes, EndpointView, Snapshot},
 };
 
-/// The maximum number of changed registrations per walk that have a log line of their own.
+/// The maximum number of changed registrations per walk that the poller logs one by one.
 const MAX_LISTED: usize = 50;
 
 /// Logs that a walk took longer than the interval. `effective` is the time between the starts of later walks.
@@ -29,7 +29,7 @@ pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: 
     );
 }
 
-/// Logs that the request rate is too low for the `wanted` records. Reading all of them takes the time `round`.
+/// Logs that the request rate is too low. The retrieval of all `wanted` records takes the time `round`.
 pub(super) fn too_many_details(account: &str, wanted: u32, round: Duration) {
     let minutes = round.as_secs_f64() / 60.0;
     tracing::warn!(

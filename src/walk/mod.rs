@@ -1,9 +1,9 @@
-//! Walks: the start of a walk, the reading of the whole list, and the proof that the list is complete.
+//! This module starts walks, reads the whole list, and proves that the walk misses no endpoint.
 //!
 //! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one [`Poller`].
 //! `schedule` decides when the next walk starts. `completeness` reads overlapping pages with a `PageFetcher`.
 //! `overlap` checks that no row is missing between two pages. `confirm` decides which walks wait for
-//! confirmation. Between walks, `details` retrieves endpoints, because rows of the list lack some values.
+//! confirmation. Rows of the list lack some values, so `details` retrieves single records between walks.
 
 mod completeness;
 mod confirm;

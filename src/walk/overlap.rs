@@ -1,9 +1,9 @@
 //! Decides whether rows can be missing between two pages. This module sends no requests.
 //!
-//! Pages are *linked* if each page begins with the last row of the page before. Pages that are linked from the
-//! first row of the list to the last row contain every endpoint that existed during the whole walk.
-//! `docs/architecture.md` proves this for a stable order and one row for each id. If two pages share rows in
-//! another order, or have unknown rows between the shared rows, the order is unstable.
+//! Pages are *linked* if each page contains the last row of the page before. Linked pages from the start to the
+//! end of the list contain every endpoint that existed during the whole walk. `docs/architecture.md` proves
+//! this for a stable order and one row for each id. The order is unstable if two pages show their shared rows
+//! in different orders. It is also unstable if many unknown rows are before or between the shared rows.
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,7 +34,6 @@ impl PageKeys {
         }
     }
 
-    /// The number of rows.
     pub(super) fn rows(&self) -> u64 {
         self.keys.len() as u64
     }
@@ -46,15 +45,15 @@ impl PageKeys {
 
     /// Whether the last row that both pages share is the *anchor*, which is the last row of `before`.
     ///
-    /// If this page has rows before the anchor, the list grew. Most of these rows must then be rows of
-    /// `before`, in the order of `before`.
+    /// If this page has rows before the anchor, the list grew between the two requests. Most of these rows must
+    /// be rows of `before`, in the order of `before`.
     pub(super) fn follows(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor)
     }
 
-    /// A weaker check than [`Self::follows`], because the anchor may have been deleted. Without the anchor,
-    /// this page must begin with a row of `before`, and both pages must share at least two rows.
+    /// This check is weaker than [`Self::follows`], because the vendor may have deleted the anchor. Without the
+    /// anchor, this page must begin with a row of `before`, and both pages must share at least two rows.
     pub(super) fn continues(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
@@ -63,8 +62,9 @@ impl PageKeys {
     /// The rows that this page shares with `before`. `None` if the pages share no row. Also `None` if too many
     /// rows before the last shared row are unknown or in another order.
     ///
-    /// A key on two rows of a page has no unique index, so it is ignored. A shared row in another order is a
-    /// *stray*. Ids on two rows and equal rejected rows cause few strays. An unstable order causes many strays.
+    /// A key on two rows of a page has no unique index, so it is ignored. A shared row out of the order of
+    /// `before` is a *stray*. Ids on two rows and equal rejected rows cause few strays. An unstable order
+    /// causes many strays.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);
@@ -99,7 +99,7 @@ impl PageKeys {
 /// The duplicate and rejected rows of the list, as the linked pages show them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rows {
-    /// Keys on two rows of the list. A row that two pages share is one row.
+    /// Keys that are on two rows of the list. A row that two pages share is one row.
     pub(super) twice: HashSet<RowKey>,
     /// The number of rejected rows for each reason, in the order of [`Rejection::ALL`].
     pub(super) rejected: [u64; Rejection::ALL.len()],
@@ -128,8 +128,8 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     rows
 }
 
-/// Returns the next page by offset, or else the next page with a new row, if it follows the last linked page.
-/// Pages without a new row occur if the list grew by more than a page.
+/// Returns the page with the next offset if it follows the last linked page. If this page does not, skips pages
+/// without new rows, which occur if the list grew by more than a page. Then checks the next page.
 pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option<&'a PageKeys> {
     let tail = linked.last()?;
     let later = pages.partition_point(|page| page.offset <= tail.offset);
@@ -147,8 +147,8 @@ pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option
     beyond.next().filter(|page| page.follows(tail))
 }
 
-/// Whether the linked pages reach the end of the list. The last page must have fewer than `full` rows, which is
-/// the size of a full page. It must also reach `total_count`, or have no row after the anchor.
+/// Whether the linked pages reach the end of the list. The last page must have fewer than `full` rows, the
+/// number of rows of a full page. It must also end at or after `total_count`, or have no row after the anchor.
 pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;
@@ -161,8 +161,8 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     has_room && (reaches_the_count || shows_nothing_new)
 }
 
-/// The distances before a gap, in rows, at which the walk reads a page to close the gap. The first distance is
-/// half of a page with `full` rows. Each further distance is twice as long.
+/// To close a gap, the walk reads pages before the gap. Returns their distances from the gap, in rows. The
+/// first distance is half of `full`. Each further distance is twice the distance before.
 pub(super) fn steps_back(full: u64) -> impl Iterator<Item = u64> {
     let first = (full / 2).max(1);
     std::iter::successors(Some(first), |last| Some(last * 2)).take(MAX_STEPS_BACK)
@@ -282,7 +282,7 @@ mod tests {
                 .collect(),
             ..page(keys)
         };
-        // One row is added at the start of the list, so the second page has rows 2 and 3 again.
+        // The vendor adds a row at the start of the list, so the second page has rows 2 and 3 again.
         let chain = [rejected(&[1, 2, 3], &[1, 2]), rejected(&[2, 3, 4], &[0, 1])];
         assert_eq!(rows(&chain).rejected, [0, 2, 0, 0, 0]);
     }

@@ -42,7 +42,7 @@ pub struct Poller<S> {
     shortfalls: Shortfalls,
     /// Ids that the last walk found on two rows of the list.
     duplicates: HashSet<RowKey>,
-    /// The longest effective interval of which the poller has warned. Initially, it is the configured interval.
+    /// The longest effective interval about which the poller has warned. At first, it is `poll.interval`.
     warned_interval: Duration,
 }
 
@@ -86,7 +86,7 @@ impl<S: Source> Poller<S> {
         (poller, reader)
     }
 
-    /// Walks repeatedly until `shutdown`.
+    /// Walks repeatedly until `shutdown` is cancelled.
     pub async fn run(mut self, shutdown: CancellationToken) {
         // The first walk has no jitter, because `first_in` already differs between the accounts.
         let mut chance = 0.0;
@@ -124,7 +124,7 @@ impl<S: Source> Poller<S> {
             }
         };
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
-        // The next walk treats an unpublished detail as missing, and the poller would retrieve it again.
+        // Without this call, the last details would be missing at the next walk and would be retrieved again.
         self.publish_details();
     }
 
@@ -155,8 +155,8 @@ impl<S: Source> Poller<S> {
         let started = Instant::now();
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
-        // A panic may leave `self.schedule` partly changed. So after a panic, the copy replaces it. The other
-        // fields of the poller are valid at every point where a walk can panic.
+        // A panic may leave `self.schedule` partly changed. So after a panic, the copy `schedule` replaces it.
+        // The other fields of the poller are valid at every point where a walk can panic.
         let walk = AssertUnwindSafe(self.read_and_publish()).catch_unwind();
         let result = walk.await.unwrap_or_else(|_| {
             self.schedule = schedule;
@@ -168,8 +168,8 @@ impl<S: Source> Poller<S> {
         })
     }
 
-    /// Reads the list, and publishes it if it needs no confirmation. `walk` catches a panic of this function.
-    /// The error includes the number of received pages.
+    /// Reads the list, and publishes it if the walk needs no confirmation. `walk` catches a panic of this
+    /// function. The error includes the number of received pages.
     async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
         self.reload_token().await;
         let (started_at, started) = (self.deps.clock.now(), Instant::now());
@@ -299,7 +299,7 @@ impl<S: Source> Poller<S> {
     }
 
     /// Returns the published snapshot without retained endpoints that are too old. If no retained endpoint is
-    /// too old, returns the same `Arc`. The exporter then renders no chunk again.
+    /// too old, returns the same `Arc`, so that the exporter keeps its rendered chunks.
     fn without_expired(&self, state: &AccountState) -> Option<Arc<Snapshot>> {
         let snapshot = state.snapshot.as_ref()?;
         let max_age = self.schedule.effective_max_age();

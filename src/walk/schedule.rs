@@ -19,14 +19,14 @@ pub(super) struct Schedule {
     max_age: Duration,
     /// The smallest multiple of the interval in which the last successful walk fits.
     effective: Duration,
-    /// The tick of the current walk, or, between two walks, of the next walk.
+    /// During a walk, this is the tick of the walk. Between two walks, it is the tick of the next walk.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The start of a walk that is to confirm the last walk; `None` if no walk waits for confirmation.
+    /// The start of the walk that must confirm the last walk; `None` if no walk waits for confirmation.
     confirm_at: Option<Instant>,
     /// The duration of the last successful walk.
     took: Duration,
-    /// The number of successive walks with refused credentials.
+    /// The number of successive walks whose credentials the API refused.
     refusals: u32,
 }
 
@@ -50,14 +50,14 @@ impl Schedule {
         self.effective
     }
 
-    /// The maximum age of an exported snapshot: at least three effective intervals.
+    /// The maximum age of an exported snapshot. It is at least three effective intervals.
     pub(super) fn effective_max_age(&self) -> Duration {
         self.max_age.max(self.effective * 3)
     }
 
-    /// The start of the next walk: the tick plus a jitter, so that exporters do not send at the same time. The
-    /// jitter is a tenth of the interval times `chance`, a random number from 0 to 1. The jitter is smaller
-    /// before a long walk, so that the walk ends before the next tick.
+    /// The start of the next walk. It is the tick plus a jitter, so that several exporters do not send requests
+    /// at the same time. The jitter is a tenth of the interval times `chance`, a random number from 0 to 1.
+    /// Before a long walk, the jitter is smaller, so that the walk ends before the next tick.
     pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
@@ -111,7 +111,7 @@ impl Schedule {
         let skipped = self.ticks_before(now);
         self.not_before = not_before;
         self.advance(now);
-        // The wait doubles each time, because the vendor may lock an account after frequent refusals.
+        // The wait doubles with each refusal, because the vendor may lock an account after frequent refusals.
         if let Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden) = reason {
             self.refusals = self.refusals.saturating_add(1);
             let longest = (self.effective_max_age() / 2).max(self.effective);
@@ -142,7 +142,7 @@ fn ticks_within(time: Duration, step: Duration) -> u64 {
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
-/// Time between two successive first walks, so that all `accounts` start within `total`.
+/// The time between the first walks of two successive accounts, so that all `accounts` start within `total`.
 pub fn stagger(accounts: usize, total: Duration) -> Duration {
     let accounts = u32::try_from(accounts.max(1)).unwrap_or(u32::MAX);
     STAGGER.min(total / accounts)

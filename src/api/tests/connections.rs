@@ -1,4 +1,4 @@
-//! TLS, proxies, and connections that several accounts use.
+//! Tests of TLS, proxies, and connections that several accounts use.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio_rustls::{
 
 use super::*;
 
-/// A private certificate authority (PEM), and a TLS acceptor whose `localhost` certificate it signed.
+/// A certificate authority as PEM, and a TLS acceptor with a certificate for `localhost` from this authority.
 fn authority() -> (String, TlsAcceptor) {
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -198,7 +198,7 @@ async fn a_server_that_closes_idle_connections_fails_no_request() {
 
 #[tokio::test]
 async fn idle_connections_that_are_lost_without_a_notice_fail_no_request() {
-    // The server resets each of the first eight connections at their second request.
+    // The server resets each of the first eight connections at its second request.
     let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
     let server = TestServer::start(move |request| {
         let mut counts = counts.lock().unwrap();

@@ -1,4 +1,4 @@
-//! The sample responses in the documents of the API, with every field.
+//! Tests with the sample responses from the API's documentation, which contain every field.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Error responses: statuses, bodies, and `Retry-After`.
+//! Tests of error responses: statuses, bodies, and `Retry-After`.
 
 use super::{server::response, *};
 

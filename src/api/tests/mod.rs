@@ -147,7 +147,7 @@ fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
     read_endpoint(raw)
 }
 
-/// The record of a row with an id and the members in `rest`, which begins with a comma.
+/// The record of a JSON row that has an id and the members in `rest`. `rest` begins with a comma.
 fn with(rest: &str) -> Endpoint {
     read_record(&format!(r#"{{"endpoint_id":"1"{rest}}}"#)).unwrap()
 }

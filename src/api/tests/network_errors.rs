@@ -1,4 +1,4 @@
-//! Bodies and connections that fail, stall or never end.
+//! Tests of response bodies and connections that fail, stall or never end.
 
 use std::io::Write as _;
 
@@ -65,7 +65,7 @@ async fn the_limit_of_a_body_applies_after_decompression() {
         response("200 OK", &["Content-Encoding: gzip"], bomb),
         response("200 OK", &[], oversized()),
         Reply::Silence(endless),
-        // The announced length exceeds the limit, so the client does not wait for the body.
+        // The `Content-Length` exceeds the limit, so the client does not wait for the body.
         Reply::Silence(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec()),
     ] {
         let (page, subject) = ask(reply).await;
@@ -137,7 +137,7 @@ async fn a_broken_connection_is_a_network_error() {
             "{error}"
         );
         assert!(status::is_retryable(&error));
-        // Without a response, the client sends the request once more on a new connection.
+        // If a connection breaks without a response, the client sends the request again on a new connection.
         let attempts = if status.is_none() { 2 } else { 1 };
         assert_eq!(
             subject.counted(),

@@ -1,4 +1,4 @@
-//! The JSON around the rows, and pages on which some rows are unreadable.
+//! Tests of the JSON around the rows, and of pages with unreadable rows.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The rate limiter, with a paused clock.
+//! Tests of the rate limiter, with a paused clock.
 
 use futures_util::{FutureExt, future::join_all};
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::account;
 use crate::api::{Error, ErrorKind, retry_and_rate_limit::*};
 
-/// The maximum wait of a request, which is longer than any pause in these tests.
+/// The maximum pause that a request accepts. It is longer than any pause in these tests.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn limiter(rate: Option<f64>) -> RateLimiter {

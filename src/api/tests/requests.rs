@@ -1,4 +1,4 @@
-//! The requests of the client, and the records in successful responses.
+//! Tests of the client's requests, and of the records in successful responses.
 
 use super::{
     server::{Request, response},
@@ -203,7 +203,7 @@ async fn the_date_header_gives_the_offset_of_the_local_clock() {
         let offset = client.list_page(0, 100).await.unwrap().clock_offset;
         match (offset, expected) {
             (Some(offset), Some(expected)) => {
-                // Time passes during the request, so the offset is a little smaller.
+                // The local clock advances during the request, so the offset is a little smaller.
                 assert!((expected - 10.0..=expected).contains(&offset), "{offset}");
             }
             (offset, expected) => assert_eq!(offset, expected, "{header}"),

@@ -1,4 +1,4 @@
-//! Rows with every form of every value.
+//! Tests of rows with every known form of every value.
 
 use super::*;
 

@@ -33,7 +33,7 @@ pub(super) struct Request {
     pub connection: usize,
     /// The request line, for example `GET / HTTP/1.1`.
     pub line: String,
-    /// The header names are in lower case.
+    /// The headers. Their names are in lower case.
     pub headers: Vec<(String, String)>,
 }
 
@@ -139,7 +139,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let request = head(&mut stream).await?;
         match decide(request) {
-            // A write fails if a test closes the connection early.
+            // If a test closes the connection early, the write fails and this function ends.
             Reply::Bytes(bytes) => stream.write_all(&bytes).await.ok()?,
             Reply::Last(bytes) => {
                 stream.write_all(&bytes).await.ok()?;

@@ -1,5 +1,4 @@
-//! Environment variables for single keys, for the account `default` and for certificate
-//! authorities.
+//! Tests of environment variables for single keys, for the account `default` and for certificate authorities.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Files and variables that are nested too deeply, too large, endless or not text.
+//! Tests of files and variables that are nested too deeply, too large, endless or not text.
 
 use std::{fmt::Write, fs, time::Duration};
 
@@ -235,8 +235,8 @@ fn a_file_may_come_through_a_descriptor() {
     use std::os::fd::AsRawFd;
     let file = fs::File::open(testdata().join("everything.ok.yaml")).unwrap();
     let path = format!("/dev/fd/{}", file.as_raw_fd());
-    // A relative token path is resolved against `/dev/fd`, where no such file exists. The error
-    // shows that the configuration itself was read.
+    // A relative token path is resolved against `/dev/fd`, where the token file does not exist. The error shows
+    // that the configuration itself was read.
     let message = load(Some(path.as_ref()), &[]).map(|_| ()).unwrap_err();
     assert!(
         message

@@ -1,5 +1,5 @@
-//! Every file in `testdata`: `*.ok.*` is accepted, and `*.bad.*` fails with exactly the messages in
-//! its `.err` file.
+//! Tests every file in `testdata`. Each file `*.ok.*` must be accepted. Each file `*.bad.*` must fail with
+//! exactly the messages in its `.err` file.
 
 use std::{
     fmt::Write,
@@ -87,7 +87,7 @@ fn every_good_file_loads_and_shows_no_secret() {
 
 #[test]
 fn every_bad_file_fails_with_its_message_and_shows_no_secret() {
-    // `UPDATE_EXPECTED=1 cargo test` writes the current messages into the `.err` files, for review.
+    // `UPDATE_EXPECTED=1 cargo test` writes the current messages into the `.err` files. Review them.
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     for path in fixtures("bad") {
         let errors = load(Some(&path), &[]).expect_err(&path.display().to_string());
@@ -119,7 +119,7 @@ fn the_default_file_gives_no_warning_and_its_example_is_valid() {
     let plain = with_variables(None, &account).unwrap();
     assert!(plain.warnings.is_empty());
 
-    // The example follows `accounts: []`. Each of its lines begins with `#  `.
+    // A commented example follows `accounts: []`. Each line of the example begins with `#  `.
     let (settings, example) = super::DEFAULT_YAML.split_once("accounts: []").unwrap();
     let example: Vec<_> = example
         .lines()

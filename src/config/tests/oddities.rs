@@ -1,4 +1,4 @@
-//! Unusual input: it must give the intended value, an error or a warning.
+//! Tests that unusual input gives the intended value, an error or a warning.
 
 use std::fs;
 

@@ -1,10 +1,10 @@
-//! No message contains a token, wherever the token is in a configuration.
+//! Tests that no message contains a token, wherever the token is in a configuration.
 
 use std::fs;
 
 use crate::config::load;
 
-/// Has only letters and digits, like a real token. It is so long that an error message would shorten it.
+/// A token with only letters and digits, like a real token. Error messages would shorten a text of this length.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
 /// A token that begins with a common word and contains a dash.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";

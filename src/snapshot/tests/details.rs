@@ -1,4 +1,4 @@
-//! Snapshots with details.
+//! Tests of snapshots whose endpoints have details.
 
 use std::{sync::Arc, time::Duration};
 

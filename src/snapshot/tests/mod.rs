@@ -1,4 +1,4 @@
-//! Which endpoints a snapshot remembers, retains and drops.
+//! Tests which endpoints a snapshot retains and removes, and what it stores about removed endpoints.
 
 mod details;
 
@@ -16,7 +16,7 @@ use crate::{
     clock::UnixMillis,
 };
 
-/// Compares the exported data, but neither positions in memory nor [`WalkFacts::ended`].
+/// Compares only the exported data. Positions in memory and [`WalkFacts::ended`] may differ.
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
         let walk = WalkFacts {
@@ -49,7 +49,7 @@ fn facts(at: i64) -> WalkFacts {
 
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Retains at most this many endpoints, each for five minutes.
+/// Retains each endpoint for five minutes, and at most `at_most` endpoints. `None` sets no maximum.
 fn retention(at_most: impl Into<Option<u64>>) -> Retention {
     Retention {
         max_age: MAX_AGE,
@@ -500,7 +500,7 @@ fn the_latest_removals_are_remembered_and_the_oldest_forgotten() {
     let second = next(2, batch("new", true), &first);
     let second = next(3, batch("new", false), &second);
     let (empty, _) = build(4, [], Some(&second), Retention::default());
-    // The two batches together are 120,000 removals, more than a snapshot remembers.
+    // The two batches together have 120,000 removed endpoints. A snapshot stores at most 100,000 of them.
     let both = ["old 7", "new 7"].map(|id| endpoint(id, Some(false)));
     let (back, _) = build(5, both, Some(&empty), Retention::default());
     assert_eq!(lost_at(&back, "old 7"), None, "forgotten");

@@ -1,4 +1,4 @@
-//! Walks that change so many endpoints that a later walk must confirm the changes.
+//! Tests of walks with so many changed endpoints that a later walk must confirm the changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -59,8 +59,8 @@ fn replace(list: &List, rows: Vec<Endpoint>) -> Vec<Endpoint> {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_for_seven_seconds_changes_no_endpoint_and_no_loss_time() {
-    // The jitter is random. With the largest jitter, the walk would not end before the fault ends. The fixed
-    // seed prevents this.
+    // The jitter is random. With the largest jitter, the walk would end after the fault. The fixed seed gives a
+    // smaller jitter.
     fastrand::seed(7);
     for (count, interval) in [(50, 60), (9, 60), (2, 60), (50, 5)] {
         let list = List::of(count);
@@ -178,7 +178,7 @@ async fn a_list_that_never_agrees_with_itself_is_shown_once_the_old_one_is_withd
     fixture.poller.walk().await.unwrap();
     for walk in 0..6 {
         sleep(60 * SECOND).await;
-        // The first 25 and the last 25 endpoints are unregistered in turn, so no walk confirms the walk before.
+        // The first 25 or the last 25 endpoints are unregistered, alternately. So successive walks differ.
         list.set_registered(0..40, true);
         let half = if walk % 2 == 0 { 0..25 } else { 15..40 };
         list.set_registered(half, false);
@@ -279,7 +279,7 @@ async fn removed_and_changed_endpoints_count_together() {
     let list = List::of(40);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    // 15 of 40 endpoints are removed, and 12 others change. Only the sum is more than half of the endpoints.
+    // 15 of 40 endpoints are removed, and 12 become unregistered. Only the sum is more than half of them.
     list.state().rows.truncate(25);
     list.set_registered(0..12, false);
     fixture.poller.walk().await.unwrap();
@@ -291,7 +291,7 @@ async fn endpoints_that_an_incomplete_walk_misses_do_not_count_as_unchanged() {
     let list = List::of(100);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    // Every endpoint that the incomplete walk reads has changed.
+    // Every endpoint becomes unregistered. The next walk is incomplete: it finds only 49 endpoints.
     list.set_registered(0..100, false);
     let rows = list.state().rows.clone();
     list.state().rows.truncate(49);

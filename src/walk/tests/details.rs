@@ -1,4 +1,4 @@
-//! Details between walks: which endpoints are retrieved, when, and how the responses are used.
+//! Tests which endpoints the poller retrieves between walks, when, and how it uses the responses.
 
 use tokio::time::Instant;
 
@@ -20,8 +20,8 @@ async fn every_registered_endpoint_has_its_expiry_within_the_time_that_the_budge
     let mut account = wanting(600.0);
     account.api.requests_per_second = Some(20.0);
     observe(&list, account, |run| async move {
-        // 1,500 requests at 600 per minute take 150 s. The walk before them takes 1 s for 21 pages at 20 per
-        // second. The last publication follows within 5 s.
+        // 1,500 requests at 600 per minute take 150 s. Before them, the walk reads 21 pages at 20 pages per
+        // second in 1 s. The last publication follows within 5 s.
         run.at(1 + 150 + 5).await;
         let state = run.state();
         let snapshot = state.snapshot.as_ref().unwrap();
@@ -180,8 +180,8 @@ async fn a_record_is_retrieved_again_after_max_age_whatever_expiry_it_gave() {
     list.state().record = Some(Box::new(move |row| {
         let row = row.cloned().unwrap();
         let number: u64 = row.id.parse().unwrap();
-        // The records of half of the endpoints expire after two minutes; the other records have no
-        // expiry.
+        // In half of the records, the registration expires after two minutes. The other records have no
+        // `expires_at`.
         let expires_at = (number >= 10).then(|| clock.now().plus(120 * SECOND));
         Ok(Endpoint { expires_at, ..row })
     }));
@@ -357,7 +357,7 @@ async fn a_record_that_arrives_during_a_walk_has_its_time_of_arrival() {
     observe(&list, account, |run| async move {
         run.list.state().latency = Box::new(|| SECOND / 50);
         run.at(115).await;
-        // Responses to the requests from now on arrive during the next walk, which takes half a minute.
+        // From now on, a request takes 15 s. So some records arrive during the next walk, which takes 30 s.
         run.list.state().latency = Box::new(|| 15 * SECOND);
         run.at(138).await;
         run.list.state().latency = Box::new(|| SECOND / 50);

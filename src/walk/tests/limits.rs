@@ -1,4 +1,4 @@
-//! The time limits of a walk: which waiting times count, and which do not.
+//! Tests which waiting times count toward the time limits of a walk.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ fn account_of(interval: Duration, deadline: Duration) -> Account {
     account
 }
 
-/// Runs pollers for this time. Returns the number of accounts that are up at the end.
+/// Runs the pollers of `fixtures` for `time`. Returns the number of accounts whose state is `up` at the end.
 async fn up_after(fixtures: Vec<Fixture>, time: Duration) -> usize {
     let shutdown = shutdown::CancellationToken::new();
     let readers: Vec<_> = fixtures

@@ -31,15 +31,15 @@ pub(super) enum Total {
     Missing,
 }
 
-/// The response to a retrieve request. The argument is the row of the endpoint, if the list has this row.
+/// A function that returns the response to a retrieve request. Its argument is the endpoint's row, if present.
 pub(super) type Record = Box<dyn FnMut(Option<&Endpoint>) -> Result<Endpoint, Error> + Send>;
 
-/// An edit that the list makes before it responds.
+/// A function that edits the rows before the list sends a page.
 pub(super) type Edit = Box<dyn FnMut(&mut Vec<Endpoint>) + Send>;
 
 pub(super) struct State {
     pub(super) rows: Vec<Endpoint>,
-    /// The ids whose rows are served as JSON that is not an object.
+    /// The ids of rows that pages contain as rejected rows, as if their JSON were not an object.
     pub(super) broken: Vec<String>,
     pub(super) total: Total,
     pub(super) clamp: u32,
@@ -49,7 +49,7 @@ pub(super) struct State {
     pub(super) shuffles: bool,
     /// The results of the next list requests: an error, or `None` for a page.
     pub(super) faults: VecDeque<Option<Error>>,
-    /// The edit that is made before each response.
+    /// The edit that the list makes before each page.
     pub(super) edit: Option<Edit>,
     pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
     /// The latency of list pages, if it differs from the latency of other requests.
@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) served: Option<Vec<Endpoint>>,
     /// The id and the time of every retrieve request.
     pub(super) retrieved: Vec<(String, Instant)>,
-    /// The response to retrieve requests; `None` to respond with the row of the list.
+    /// The response to retrieve requests. If it is `None`, the list responds with the row of the endpoint.
     pub(super) record: Option<Record>,
     pub(super) token: String,
     pub(super) wanted_token: Option<String>,
@@ -115,7 +115,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit can panic on purpose. The test uses the list after the panic, so poison is no error.
+        // An edit can panic on purpose and poison the mutex. The test still uses the list after this.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -234,7 +234,7 @@ fn row(endpoint: &Endpoint, broken: &[String]) -> Row {
     }
 }
 
-/// An account with the default settings, page size 100, no rate limit and no details.
+/// An account with page size 100, without a rate limit or details. Other settings have their defaults.
 pub(super) fn account() -> Account {
     Account {
         name: "main".to_owned(),
@@ -304,13 +304,13 @@ impl Fixture {
         }
     }
 
-    /// The value of a counter with this family name and label value. Seconds are rounded.
+    /// The sum of the counters of `family` that have the label value `label`, rounded to an integer.
     pub(super) fn count(&self, family: &str, label: &str) -> u64 {
         count(&self.instruments, family, label)
     }
 }
 
-/// The value of a counter with this family name and label value, rounded.
+/// The sum of the counters of `family` that have the label value `label`, rounded to an integer.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,4 +1,4 @@
-//! Records that cannot be retrieved, and their effect on other endpoints.
+//! Tests of records that cannot be retrieved, and of their effect on other endpoints.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     tokio::join!(scenario, run);
 }
 
-/// Requests for the first `odd` endpoints return `fault` or, if it is `None`, an unregistered record. Requests
-/// for other endpoints return a registered record with an expiry in an hour.
+/// Sets the records of `list`. Requests for the first `odd` endpoints fail with `fault`. If `fault` is `None`,
+/// their records are unregistered. The other records are registered and expire in an hour.
 fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
@@ -105,7 +105,7 @@ async fn requests_in_flight_end_while_walks_back_off_and_release_the_cap() {
                 .await
                 .is_err()
         );
-        // The next walk fails as unauthorized, so the walk after it starts minutes later.
+        // The API refuses the token of the next walk, so the walk after it starts minutes later.
         list.state().latency = Box::new(|| SECOND / 50);
         list.state().wanted_token = Some("second".to_owned());
         sleep(30 * SECOND).await;
@@ -143,7 +143,7 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         for (_, walk) in &state.requests {
             let before = state.retrieved.iter().map(|(_, at)| *at);
             let last = before.filter(|at| at < walk).max();
-            // A permit delays the next permit by 10 s. A walk that starts 10 s after a request had to wait.
+            // Successive permits are 10 s apart. A walk that starts 10 s after a detail request had to wait.
             assert!(
                 last.is_none_or(|last| *walk > last + 10 * SECOND),
                 "{:?}",

@@ -16,7 +16,7 @@ use crate::{
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// An account that retrieves each endpoint without an expiry, with this many requests per minute.
+/// An account that retrieves the records of rows without an expiry, with `per_minute` requests per minute.
 pub(super) fn wanting(per_minute: f64) -> Account {
     let mut account = account();
     account.details.mode = DetailMode::Auto;

@@ -1,4 +1,4 @@
-//! No walk publishes a faulty list as complete, and every walk of a faulty list ends.
+//! Tests that no walk publishes a faulty list as complete, and that every walk of a faulty list ends.
 
 use std::{sync::Arc, time::Duration};
 

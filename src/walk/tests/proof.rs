@@ -1,4 +1,4 @@
-//! The completeness proof: a published walk contains every endpoint that existed during the whole
+//! Tests of the completeness proof: a published walk contains every endpoint that existed during the whole
 //! walk.
 
 use std::{
@@ -32,7 +32,7 @@ fn fetcher(list: &Arc<List>, page_size: u32, concurrency: usize) -> PageFetcher<
     PageFetcher::new(Arc::clone(list), &deps, &account)
 }
 
-/// Builds a snapshot from a list, with empty facts about the walk.
+/// Builds a snapshot from a list. All counts in the facts about the walk are 0.
 fn build(list: EndpointList) -> Snapshot {
     let facts = WalkFacts::new(START, START, Duration::ZERO);
     list.build(None, facts, Retention::default(), &|_| None).0
@@ -46,8 +46,8 @@ struct Churn {
     chance: f64,
     /// The maximum number of deletions by one edit, and also the maximum number of creations.
     size: usize,
-    /// Whether each edit deletes one random endpoint and creates one at the end. A list sorted
-    /// oldest first changes in this way.
+    /// Whether each edit deletes one random endpoint and creates one endpoint at the end of the list. A list
+    /// that is sorted by age, oldest first, changes in this way.
     oldest_first: bool,
 }
 
@@ -100,8 +100,8 @@ fn edit_values(churn: Churn) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static 
     }
 }
 
-/// Reads a list that does not change, and reads it again while its values change. Returns the
-/// endpoints of the second snapshot whose values were in no response of the second walk.
+/// Reads a list twice. Only during the second walk, the list changes. Returns the endpoints of the second
+/// snapshot whose values were in no response of the second walk.
 async fn not_served(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -168,8 +168,8 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list while it is edited. Returns the ids of endpoints that existed during the whole walk and that
-/// the walk misses. Returns `None` if the walk proves nothing.
+/// Reads a list while it is edited. Returns the ids of endpoints that the walk misses although they existed
+/// during the whole walk. Returns `None` if the walk proves nothing.
 async fn lost(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),

@@ -1,4 +1,4 @@
-//! Single walks in sequence: published results, and the reasons for reading pages again.
+//! Tests of single walks in sequence: what the poller publishes, and why a walk reads pages again.
 
 use std::time::Duration;
 
@@ -174,7 +174,7 @@ async fn a_count_that_is_always_one_too_high_keeps_no_deleted_endpoint() {
         449,
         "the deleted endpoint has left"
     );
-    // The poller assumes a wrong count only if a shortfall is repeated, and this shortfall is new.
+    // The poller assumes a wrong count only after three walks with the same shortfall. The shortfall 2 is new.
     list.state().total = Total::Off(2);
     fixture.poller.walk().await.unwrap();
     assert_eq!(snapshot(&fixture).walk.missing, 2);
@@ -281,7 +281,7 @@ async fn an_endpoint_whose_row_breaks_is_retained_until_it_was_unseen_for_max_ag
         assert_eq!((seven.retained, seven.registered), (true, Some(true)));
         assert_eq!(removed(&fixture), 0);
     }
-    // The row becomes readable, then unreadable for a longer time.
+    // The row becomes readable again. After that, it is unreadable for the maximum age of 300 s.
     list.state().broken.clear();
     fixture.poller.walk().await.unwrap();
     assert_eq!(snapshot(&fixture).walk.retained, 0);
