@@ -1,4 +1,4 @@
-//! Checks of the configuration, of every account at the API, and of a running exporter.
+//! Checks the configuration, the access of every account to the API, and the health of a running exporter.
 
 use std::{
     io::{self, Write},
@@ -129,10 +129,10 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
     lines
 }
 
-/// Asks the exporter at the first listen address for its health, for container images without a shell.
+/// Requests the health page at the first listen address. Container images without a shell need this command.
 ///
 /// # Errors
-/// Exit code 1: the exporter is not reachable, does not respond in time, or is not healthy.
+/// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
     // `--web.listen-address` has a default value, so there is at least one address.
     let listen = &web.listen_addresses[0];
@@ -149,10 +149,10 @@ pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<()
     Err(unhealthy(format!("the response starts with {status:?}")))
 }
 
-/// The first bytes of the response to a health request, up to the status code.
+/// The first bytes of the response to a health request, up to the end of the status code.
 async fn health_status(listen: &ListenAddress) -> io::Result<[u8; STATUS_LENGTH]> {
     let mut stream = match listen {
-        // `:PORT` includes the loopback addresses. A container may be unable to resolve `localhost`.
+        // `:PORT` includes the loopback IP addresses. In a container, `localhost` may not resolve.
         ListenAddress::Everywhere(port) => {
             let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             let loopback = loopback.map(|address: IpAddr| SocketAddr::from((address, *port)));

@@ -79,7 +79,7 @@ pub(super) async fn simulate(
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    // The sockets are opened first, so that a port in use is reported before a large world is built.
+    // The command opens its sockets first, to report a port in use before it builds the simulated accounts.
     let listeners = http::listen(address).await;
     let listeners = listeners.map_err(|error| ExitError::RunTime(error.to_string()))?;
     // A host name may have several addresses. The simulated API uses only the first address.
@@ -94,7 +94,7 @@ pub(super) async fn simulate(
     Ok(())
 }
 
-/// The current wall time, at which a simulated world starts.
+/// The current wall time, which is the start time of the simulation.
 fn now() -> Timestamp {
     let millis = Clock::system().now().0;
     Timestamp::from_millisecond(millis).expect("the present is within jiff's range")

@@ -33,7 +33,7 @@ impl ExitError {
         }
     }
 
-    /// True for a closed output pipe, which is normal (for example with `| head`) and needs no message.
+    /// True if standard output is a closed pipe. This is normal, as with `| head`, and needs no message.
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

@@ -24,11 +24,11 @@ use crate::{
 
 /// Walks every account once and writes the exposition to `--once.output`, or to `out` without this flag.
 ///
-/// `shutdown` stops unfinished walks. The exposition then has no `vobiz_up` for their accounts. The file
-/// `--once.output` is replaced only if all walks have finished.
+/// `shutdown` stops unfinished walks. For an account with an unfinished walk, the exposition has no `vobiz_up`.
+/// The file of `--once.output` is replaced only if all walks have finished.
 ///
 /// # Errors
-/// Exit code 1 when the walk of an account failed. The exposition is written in that case, too.
+/// Exit code 1 if the walk of an account failed. In this case, the exposition is written, too.
 pub(super) async fn once(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -39,7 +39,7 @@ pub(super) async fn once(
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
-    // A write can block if no process reads the output. `cancel` makes the next signal end the process.
+    // A write can block if no process reads the output. After `cancel`, the next signal ends the process.
     shutdown.cancel();
     let states = accounts.readers.iter();
     let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();
@@ -72,8 +72,8 @@ pub(super) async fn once(
 
 /// Replaces `file` atomically, so that the textfile collector never reads an incomplete file.
 ///
-/// The temporary file is in the same directory. Its name does not end in `.prom`, so the collector
-/// ignores the file. Its name is random, so no other user can create a link of that name in advance.
+/// The temporary file is in the directory of `file`. Its name does not end in `.prom`, so the collector ignores
+/// the file. The name is random, so no other user can create a link with this name in advance.
 fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -15,8 +15,8 @@ use crate::{
     telemetry::logs,
 };
 
-/// Maximum number of threads for blocking work. A token file on a file system that hangs blocks one
-/// thread per account. Name resolution and rendering need further threads, so the limit is far above the
+/// Maximum number of threads for blocking work. If the file system of the token files hangs, each account
+/// blocks one thread. Name resolution and rendering need further threads, so the limit is far above the
 /// number of accounts. The runtime starts a thread only when the thread is needed.
 const MAX_BLOCKING_THREADS: usize = 4_096;
 
@@ -84,8 +84,8 @@ async fn execute(
 /// Makes glibc's allocator return each freed buffer of 256 KiB or more to the operating system.
 ///
 /// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises this
-/// size limit after the first large buffer is freed. Later buffers then fragment the heap: with 100,000
-/// endpoints, the process needs 50 % more memory. Other C libraries have no such threshold.
+/// size limit when the program frees the first large buffer. Later buffers then fragment the heap. With 100,000
+/// endpoints, the process then needs 50 % more memory. Other C libraries have no such setting.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_one_log_line_with_its_location_and_message() {
-        // The panic hook is global, so panics of other threads go to the previous hook.
+        // The panic hook is global, so this hook passes panics of other threads to the previous hook.
         let (this_thread, previous) = (thread::current().id(), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
             if thread::current().id() == this_thread {

@@ -69,7 +69,7 @@ impl Exporter {
     /// Binds all listeners and builds all pollers. Sends no request to the API.
     ///
     /// # Errors
-    /// An address cannot be bound (exit code 1); a proxy or CA file is not usable (exit code 2).
+    /// Exit code 1 if an address cannot be bound; exit code 2 if a proxy URL or a CA file is not usable.
     pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
         let settings = Settings {
             telemetry_path: web.telemetry_path.clone(),
@@ -117,8 +117,8 @@ impl Exporter {
     }
 }
 
-/// Runs a poller and logs a panic outside of its walks. After a panic, the other pollers continue. The account
-/// of the failed poller is no longer polled, and its snapshot is withdrawn at the maximum age.
+/// Runs a poller, and logs a panic that ends the poller. The other pollers continue. The account of the failed
+/// poller is no longer polled, and the snapshot of this account is withdrawn at the maximum age.
 async fn log_poller_panic(account: Arc<str>, poller: impl Future<Output = ()>) {
     if AssertUnwindSafe(poller).catch_unwind().await.is_err() {
         tracing::error!(
@@ -150,7 +150,7 @@ impl Accounts {
     /// Builds all pollers without starting them. All first walks begin within `first_walks_within`.
     ///
     /// # Errors
-    /// A proxy or CA file is not usable. The message has the name of the account.
+    /// A proxy URL or a CA file is not usable. The message has the name of the account.
     pub(super) fn build(config: &Config, first_walks_within: Duration) -> Result<Self, ExitError> {
         let clock = Clock::system();
         let all_instruments = Instruments::new();

@@ -74,11 +74,11 @@ impl Systemd {
         let mut sent = current();
         let ready = format!("READY=1\nSTATUS={sent}");
         self.notify(READY_TIMEOUT, &ready).await;
-        // Two or more notifications fit in the watchdog's time, so that one late notification does no harm.
+        // The exporter sends at least two notifications per watchdog period, so that one of them may be late.
         let watchdog = self.watchdog.map(|time| time / 2);
         let period = watchdog.map_or(STATUS_INTERVAL, |time| time.min(STATUS_INTERVAL));
         let mut ticks = interval_at(Instant::now() + period, period);
-        // After a suspension of the host, missed ticks are skipped.
+        // After a suspension of the host, the loop does not send the missed notifications.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -93,7 +93,7 @@ impl Systemd {
         }
     }
 
-    /// Waits for `shutdown`, then sends STOPPING.
+    /// Waits for `shutdown`, then sends `STOPPING=1`.
     pub(super) async fn notify_stopping(&self, shutdown: &CancellationToken) {
         shutdown.cancelled().await;
         let stopping = "STOPPING=1\nSTATUS=finishing answers under way";

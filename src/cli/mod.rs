@@ -228,7 +228,7 @@ pub fn completion(shell: Shell) -> Vec<u8> {
 
 /// The manual page of the program or of one command, in roff, for man(1).
 pub fn manual(command: Option<&str>) -> Vec<u8> {
-    // `vobiz-exporter help` repeats `--help` and needs no page.
+    // The command `help` prints the same text as `--help`, so it needs no manual page.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let documented = command.map_or(Some(&program), |name| program.find_subcommand(name));

@@ -1,4 +1,4 @@
-//! Keeps the rendered exposition. An account is rendered again when its state changes.
+//! Keeps the rendered exposition, and renders an account again when its state changes.
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +23,8 @@ use crate::{
 /// The time for which scrapes reuse the encoded text of the exporter's own metrics.
 const SELF_METRICS_FOR: Duration = Duration::from_secs(1);
 
-/// After a publication, rendering pauses for the duration of the publication times this factor. The states that
-/// change during the pause are then published together.
+/// After a publication, rendering pauses for this multiple of the publication's duration. After the pause, one
+/// publication shows all states that changed during the pause.
 const PAUSE_FACTOR: u32 = 50;
 
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -34,8 +34,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub struct Exposition {
     readers: Vec<Reader>,
     instruments: Instruments,
-    /// A thread holds this lock while it replaces `published`, so that an older exposition never replaces a
-    /// newer exposition. No thread holds this lock while it renders an account.
+    /// A thread holds this lock while it reads and replaces `published`. Without this lock, a thread could undo
+    /// the publication of another thread. No thread holds this lock while it renders an account.
     publishing: Mutex<()>,
     /// A thread holds the lock inside this channel only while it reads or replaces the `Arc`.
     published: watch::Sender<Arc<Published>>,
@@ -61,8 +61,8 @@ impl Exposition {
     /// Renders changed states until all publishers are dropped. The future can be dropped at any time; the last
     /// exposition stays published.
     ///
-    /// States that change at the same time are published together. The accounts are rendered one after
-    /// another, to limit memory. A blocking thread renders them, so that rendering does not delay scrapes.
+    /// One publication shows all states that changed at the same time. A blocking thread renders the accounts,
+    /// so that rendering does not delay scrapes. It renders one account after another, to limit memory.
     pub async fn run(self: Arc<Self>) {
         let readers = self.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
@@ -85,8 +85,8 @@ impl Exposition {
         }
     }
 
-    /// Renders new states with `render` and publishes them together. Returns the duration of the
-    /// publication, which grows with the number of accounts.
+    /// Renders the new states of `batch` with `render`, and publishes them in one step. Returns the duration of
+    /// the publication without rendering. This duration grows with the number of accounts.
     pub(super) fn update(
         &self,
         batch: Vec<(usize, Arc<AccountState>)>,
@@ -130,7 +130,7 @@ impl Exposition {
     /// Publishes a new exposition. The caller holds the lock `publishing`.
     fn publish(&self, joined: Arc<Joined>, now: Instant) -> Arc<Published> {
         let new = Arc::new(Published::new(joined, &self.instruments, now));
-        // The old exposition is freed after the channel's lock is released, because freeing it takes time.
+        // Freeing the old exposition takes time, so `drop` frees it after the channel has released its lock.
         drop(self.published.send_replace(Arc::clone(&new)));
         new
     }
@@ -157,7 +157,7 @@ pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
 
-    /// Whether the first walk of every account is finished and rendered. True never changes back to false.
+    /// True if the first walk of every account has finished and its outcome is rendered. It then stays true.
     fn is_ready(&self) -> bool;
 
     /// The summary of every account, in the configured order.
@@ -184,8 +184,8 @@ impl DataSource for Exposition {
     }
 }
 
-/// The finished exposition in both formats. It is replaced as a whole, so that a scrape never mixes samples of
-/// two walks of one account.
+/// The finished exposition in both formats. Each publication replaces the whole value, so that a scrape never
+/// mixes samples of two walks of one account.
 #[derive(Debug)]
 struct Published {
     /// Successive expositions share this value if they differ only in the exporter's own metrics.
@@ -220,7 +220,7 @@ impl Published {
 struct Joined {
     /// The accounts in the configured order.
     accounts: Vec<Arc<RenderedAccount>>,
-    /// Families without samples are absent.
+    /// The joined chunk of each family. Families without samples are absent.
     families: BTreeMap<Metric, Chunk>,
     /// The next time at which a snapshot is withdrawn.
     withdraw_next: Option<Instant>,
@@ -270,7 +270,7 @@ pub(super) struct RenderedAccount {
     details: Weak<Details>,
     counts: Option<Counts>,
     endpoint_id: Option<Arc<str>>,
-    /// Families that depend on the list alone. They are reused if only details change.
+    /// Families that depend on the list alone. If only details change, [`Self::new`] reuses these families.
     listed: Families,
     /// Families that depend on the list and on details.
     detailed: Families,
@@ -281,7 +281,7 @@ pub(super) struct RenderedAccount {
 }
 
 impl RenderedAccount {
-    /// Renders `state`. Reuses the families of the previous rendering `last` whose data has not changed.
+    /// Renders `state`. Reuses a family of the previous rendering `last` if the family's data has not changed.
     pub(super) fn new(
         state: &AccountState,
         last: Option<&Self>,
@@ -315,7 +315,7 @@ impl RenderedAccount {
         families::write_walks(state, Some(listed.samples + detailed.samples), writer);
         let walks = writer.finish();
         families::write_walks(state, None, writer);
-        // The start page has a link to `/probe` with an example id. A plain id needs no escaping in the link.
+        // The start page links to the probe of one endpoint. An id of letters and digits needs no escaping.
         let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let mut ids = source.into_iter().flat_map(|one| one.endpoints());
         let example = ids.find(|endpoint| is_plain(endpoint.id));
@@ -346,7 +346,7 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // The snapshot is withdrawn at the end of the last published walk plus the maximum age.
+        // `withdraw_at` is the end of the last published walk plus the maximum age.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
@@ -365,7 +365,7 @@ impl RenderedAccount {
 pub struct AccountSummary {
     /// The configured name of the account.
     pub name: String,
-    /// The `reason` label of the last walk's failure; `None` after a success and before the first walk.
+    /// The `reason` label of the last walk if it failed. `None` after a success, and until the first walk ends.
     pub failure: Option<&'static str>,
     /// Whether the snapshot is withdrawn.
     pub is_withdrawn: bool,
@@ -379,8 +379,8 @@ pub struct AccountSummary {
 
 /// The exposition of `--once` in text format 0.0.4, with counters of walks and requests.
 ///
-/// It has no histograms and no metrics of the process, the HTTP server and the build. Node exporter serves the
-/// exposition, so metrics of the process would look like metrics of node exporter.
+/// It has no histograms, and no metrics of the process, the HTTP server and the build. Node exporter can serve
+/// this exposition. Metrics of this process would then look like metrics of node exporter.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
     let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();

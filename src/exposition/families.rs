@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// A function that writes the samples of one endpoint. For each sample, it calls its second argument with a
-/// value and the labels that follow `endpoint_id` and `username`. For the value `None`, no sample is written.
+/// A function that writes the samples of one endpoint. For each sample, it calls its second argument with the
+/// labels after `endpoint_id` and `username`, and with the value. A call with `None` writes no sample.
 type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
 
 /// Writes the endpoint families that depend on the list alone.
@@ -109,7 +109,7 @@ pub(super) fn write_endpoint_details(
     }
 }
 
-/// The URI of a device. If the configuration hides usernames, the part up to the last `@` is removed.
+/// The URI of a device. If the configuration hides usernames, the text starts after the last `@` of the URI.
 fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     let uri = uri.unwrap_or("");
     match uri.rsplit_once('@') {
@@ -118,7 +118,7 @@ fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     }
 }
 
-/// Writes a family that has samples per endpoint. Rendering spends nearly all its time in this function.
+/// Writes one family with samples of all `endpoints`. Rendering spends nearly all its time in this function.
 fn write_family<'a>(
     state: &AccountState,
     metric: Metric,
@@ -140,7 +140,7 @@ fn write_family<'a>(
     }
 }
 
-/// Writes the counts of a snapshot's endpoints, and the names of its applications.
+/// Writes the counts of the endpoints of `snapshot`, and the names of their applications.
 pub(super) fn write_counts(
     state: &AccountState,
     snapshot: &Snapshot,
@@ -195,9 +195,9 @@ fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a s
     merged
 }
 
-/// Writes the families about the account's walks. They are also shown while the snapshot is withdrawn.
+/// Writes the families about the account's walks. Scrapes also show them while the snapshot is withdrawn.
 ///
-/// `snapshot_samples` is the number of samples of the snapshot; `None` if the snapshot is withdrawn.
+/// `snapshot_samples` is the number of samples that show the snapshot. It is `None` for a withdrawn snapshot.
 pub(super) fn write_walks(
     state: &AccountState,
     snapshot_samples: Option<u64>,
@@ -278,7 +278,7 @@ pub(super) fn write_self_metrics(instruments: &Instruments, writer: &mut FamilyW
                 Kind::Histogram => {
                     let histogram = sample.get_histogram();
                     for one in histogram.get_bucket() {
-                        // `{:?}` writes `1.0`, not `1`. OpenMetrics requires `1.0`; `1` gives another series.
+                        // OpenMetrics requires `1.0` in the label `le`. `{:?}` writes `1.0`; `{}` writes `1`.
                         let bound = format!("{:?}", one.upper_bound());
                         let number = Value::Integer(one.cumulative_count());
                         write(&bucket, Some(&bound), number);

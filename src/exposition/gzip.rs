@@ -1,7 +1,7 @@
 //! Joins chunks into gzip members, and makes the bodies of responses from members.
 //!
-//! A long chunk is compressed when its data changes. Joining long chunks copies bytes and combines checksums.
-//! At most once a second, a scrape compresses short chunks, metadata lines and the exporter's own metrics.
+//! The exporter compresses a long chunk once, when its data changes. To join long chunks, it only copies bytes
+//! and combines checksums. It compresses short chunks, metadata lines and its own metrics for each exposition.
 
 use std::{iter, mem, sync::Arc};
 
@@ -17,7 +17,7 @@ const TEXT_PORTION: usize = 64 * 1024;
 const PLAIN_UP_TO: usize = 1024;
 
 /// A chunk of at least this many bytes becomes a piece of the body without a copy. Smaller chunks are copied
-/// into one piece, because the server sends ten pieces four times as fast as three thousand pieces.
+/// into one piece, because the server sends a body of ten pieces four times as fast as one of 3,000 pieces.
 const SHARED_FROM: usize = 16 * 1024;
 
 /// Level 6 takes three times as long as level 2, but its output is only 5 % smaller.
@@ -29,14 +29,14 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// A deflate block that is final and empty.
 const FINAL_BLOCK: [u8; 2] = [3, 0];
 
-/// For a body without compression, the member is inflated in portions of this size.
+/// For a client that does not accept gzip, the member is inflated in portions of this size.
 const IDENTITY_PORTION: usize = 32 * 1024;
 
-/// Consecutive sample lines that can be joined with other chunks. A clone is cheap.
+/// Consecutive sample lines of one family. [`GzipWriter`] can join chunks. A clone copies no sample lines.
 #[derive(Debug, Clone)]
 pub(super) struct Chunk {
     /// Short text, or longer text as complete deflate blocks. No block is final. The blocks start and end
-    /// at a byte boundary and do not refer to earlier bytes.
+    /// at a byte boundary and do not refer to bytes before the chunk.
     pub(super) bytes: Bytes,
     text_length: u64,
     /// CRC-32 of the text; `None` if `bytes` is the text itself.
@@ -83,7 +83,7 @@ impl Default for GzipWriter {
 }
 
 impl GzipWriter {
-    /// Compresses the text if it fills a portion.
+    /// Compresses the text if it has at least [`TEXT_PORTION`] bytes.
     pub(super) fn compress_portion(&mut self) {
         if self.text.len() >= TEXT_PORTION {
             self.compress(FlushCompress::None);
@@ -178,7 +178,7 @@ impl GzipWriter {
         self.is_open = true;
     }
 
-    /// Compresses the remaining text up to a byte boundary. Later blocks do not refer to earlier text.
+    /// Compresses the remaining text. The output ends at a byte boundary. Later blocks refer to no older text.
     fn flush(&mut self) {
         if self.is_open || !self.text.is_empty() {
             self.compress(FlushCompress::Sync);
@@ -243,7 +243,7 @@ impl GzipMember {
                 }
                 let before = inflate.total_in();
                 let flush = FlushDecompress::None;
-                // Only a bug in this file causes an error. Then the body ends before its `Content-Length`.
+                // Only a bug in this file causes an error. The body is then shorter than `Content-Length`.
                 let status = inflate.decompress_vec(&current, &mut text, flush).ok()?;
                 let taken = usize::try_from(inflate.total_in() - before).ok()?;
                 current.advance(taken);

@@ -1,4 +1,4 @@
-//! Writes sample lines and the metadata lines above them. Both text formats have the same sample lines.
+//! Writes sample lines, and metadata lines above them. Both formats of [`Format`] have the same sample lines.
 
 use std::{collections::BTreeMap, fmt::Write, mem};
 
@@ -49,7 +49,7 @@ pub(super) fn push_label(line: &mut String, separator: char, name: &str, value: 
     line.push('"');
 }
 
-/// The text with backslash and line feed escaped.
+/// The text with escaped backslashes and line feeds.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n")
 }
@@ -63,7 +63,7 @@ pub(super) struct Families {
 
 /// Writes samples, and compresses each family into a chunk.
 ///
-/// Callers write all samples of one family one after another, and the families in any order.
+/// Callers must write all samples of one family one after another. They may write families in any order.
 #[derive(Debug, Default)]
 pub struct FamilyWriter {
     pub(super) gzip: GzipWriter,
@@ -73,7 +73,7 @@ pub struct FamilyWriter {
 }
 
 impl FamilyWriter {
-    /// Writes a sample. `labels` are pairs of name and value, in the order of the line.
+    /// Writes a sample. `labels` are pairs of name and value, in the order in which they are written.
     pub fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: Value) {
         let labels = labels.iter().copied();
         self.line(metric, metric.family().name, '{', labels, value);

@@ -1,16 +1,16 @@
-//! Builds expositions. Sample lines are compressed when their data changes. Scrapes copy the compressed lines.
+//! Builds expositions. The exporter compresses sample lines when their data changes, not for each scrape.
 //!
 //! A sample reaches the response in these steps:
 //!
 //! 1. `families` writes the sample lines of one account, one family after another, with a [`FamilyWriter`].
 //!    `gzip` compresses each family into a `Chunk`. `cache` keeps a chunk until its data changes.
 //! 2. `cache` joins the chunks of all accounts, so that all samples of a family are consecutive.
-//! 3. `cache` encodes the exporter's own metrics when an account changes. Scrapes renew them at most once a
-//!    second. `cache` then builds one exposition per format, with the families in the order of `Metric`.
+//! 3. `cache` encodes the exporter's own metrics when an account changes, and at most once a second for
+//!    scrapes. Each time, it builds one exposition per format, with the families in the order of `Metric`.
 //! 4. [`DataSource::body`] returns the finished bytes.
 //!
-//! Both text formats and both encodings use the same chunks. Only metadata lines differ between the
-//! formats. For a client that does not accept gzip, the server inflates each portion of the body and sends it.
+//! Both text formats and both encodings use the same chunks. The formats differ only in metadata lines and in
+//! the last line. For a client that does not accept gzip, the server inflates the body portion by portion.
 
 mod cache;
 mod families;

@@ -33,7 +33,7 @@ pub(super) async fn serve(
     close: CancellationToken,
 ) {
     // Without this option, the kernel can hold the end of a response until the client acknowledges earlier
-    // data. An error means that the socket is broken; then the first read also fails.
+    // data. An error means that the socket is broken. In this case, the first read also fails.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: Request<Incoming>| {
         // The server ignores the body of a request, so the body is dropped unread.
@@ -51,8 +51,8 @@ pub(super) async fn serve(
     let stream = TimeoutStream::new(stream, Arc::clone(&responses), settings);
     let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
 
-    // An error of a connection (reset, invalid head, timeout) affects only its client and is ignored. The
-    // connection is polled first, so that a request that arrives before `close` gets its response.
+    // An error of a connection (reset, invalid head, timeout) affects only its client and is ignored.
+    // `select!` polls the connection first. So a request that arrives before `close` gets its response.
     tokio::select! {
         biased;
         _ = connection.as_mut() => return,
@@ -148,7 +148,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         self.write_timer = None;
-        // Each write starts the idle timeout again, so it counts from the last byte of the response.
+        // Each write starts the idle timeout again, so this timeout begins at the last byte of the response.
         self.in_head = false;
         let deadline = Instant::now() + self.settings.idle_timeout;
         self.read_timer.as_mut().reset(deadline);

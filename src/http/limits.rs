@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The header `Retry-After`, in seconds, of a response with status 503 to a scrape or probe above the limit.
+/// The value of the header `Retry-After`. A scrape or probe above the limit gets this header and status 503.
 pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The settings of the server. Only the first two settings have flags. The defaults of the other settings
@@ -17,7 +17,7 @@ pub struct Settings {
     /// connection. If no connection is idle, new connections wait in the operating system's queue. The default
     /// is half of the usual limit of 1,024 file descriptors.
     pub max_connections: usize,
-    /// Maximum number of concurrent probes. It is below `max_connections`, so that scrapes have free
+    /// Maximum number of concurrent probes. The default is below `max_connections`, so that scrapes have free
     /// connections while probes wait for an API that hangs.
     pub max_probes: usize,
     /// Maximum number of bytes of a request head. The response to a longer head has status 431.
@@ -25,7 +25,7 @@ pub struct Settings {
     /// Time limit for a request head. It starts with the first byte of the head, or with a new connection.
     pub head_timeout: Duration,
     /// Maximum idle time between two requests. Prometheus drops an idle connection after five minutes.
-    /// This time is longer, so that no scrape uses a connection that the server is closing.
+    /// The default is longer, so that no scrape uses a connection that the server is closing.
     pub idle_timeout: Duration,
     /// Maximum time in which a client reads no byte of its response.
     pub stall_timeout: Duration,

@@ -1,4 +1,4 @@
-//! The HTTP server: answers scrapes, probes and browsers.
+//! The HTTP server: answers the requests of Prometheus and of browsers.
 //!
 //! | path | response |
 //! |---|---|

@@ -10,8 +10,8 @@ use hyper::{
 
 use crate::exposition::{Encoding, Format};
 
-/// The format that the `Accept` headers prefer, and its content type. `OpenMetrics` must be requested by name
-/// and version 1.0.0. If both formats have the same weight, the first format in the headers is chosen.
+/// The format that the `Accept` headers prefer, and its content type. A client must request `OpenMetrics` by
+/// name and version 1.0.0. If both formats have the same weight, the format that they list first is chosen.
 pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     let (mut open_metrics, mut escaping) = ((0.0, 0), None);
     // Weight and position of the most specific media range that matches the text format.
@@ -34,13 +34,13 @@ pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
             (text, text_specificity) = ((element.weight, position), specificity);
         }
     }
-    // If the weights are equal, a wildcard has no precedence over a format that the request names.
+    // If the weights are equal, a format that the request names takes precedence over a wildcard.
     let is_first = text_specificity >= 3 && text.1 < open_metrics.1;
     let is_text = text.0 > open_metrics.0 || (text.0 >= open_metrics.0 && is_first);
     if is_text || open_metrics.0 <= 0.0 {
         return (Format::Text, "text/plain; version=0.0.4; charset=utf-8");
     }
-    // Metric names need no escaping, so all schemes are equal. The response names the requested scheme.
+    // All escaping schemes give the same metric names. The response names the scheme of the request.
     let content_type = match escaping {
         Some("allow-utf-8") => {
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
@@ -109,7 +109,7 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
             } else if key.eq_ignore_ascii_case("escaping") {
                 element.escaping = Some(value);
             } else if key.eq_ignore_ascii_case("q") {
-                // Only digits and a point are valid; `parse` also accepts signs, exponents and `inf`.
+                // A weight has only digits and a point. `parse` also accepts signs, exponents and `inf`.
                 let is_decimal = value.starts_with(['0', '1'])
                     && value
                         .bytes()

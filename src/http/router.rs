@@ -47,7 +47,7 @@ impl<R: Retrieve> ProbeHandler for Prober<R> {
     }
 }
 
-/// A permit counts one scrape or probe as concurrent until the permit is dropped. Other requests have `None`.
+/// A scrape or probe counts as concurrent until its permit is dropped. Other requests have no permit.
 type Permit = Option<OwnedSemaphorePermit>;
 
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;

@@ -36,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Time between two searches for an idle connection while a new connection is pending.
 const EVICT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Time between two log lines about accept errors.
+/// Minimum time between two log lines about accept errors.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 /// An address to listen on, written as in the flag `--web.listen-address`: `:10059`, `localhost:10059`,
@@ -152,7 +152,7 @@ impl Bound {
             not_before: None,
             logged_at: None,
         };
-        // An accepted connection. If `max_connections` are open, it waits here until one of them ends.
+        // An accepted connection. It waits here until fewer than `max_connections` connections are open.
         let mut pending = None;
         loop {
             tokio::select! {
@@ -204,16 +204,16 @@ fn with_context(context: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{context}: {error}"))
 }
 
-/// Opens a socket for every address. A name may have an IPv6 address that this host does not have, such as
-/// `localhost` in many containers. Such an address is skipped if another address works.
+/// Opens a socket for every address. In many containers, the name `localhost` has an IPv6 address, but the host
+/// has no IPv6. Such an address is skipped if another address works.
 pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
-    // Some resolvers return an address once for each socket type.
+    // Some resolvers return the same address several times, once for each socket type.
     found.dedup();
     let mut listeners = Vec::new();
     let mut missing = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in found {
         if address.ip() == Ipv4Addr::UNSPECIFIED && !listeners.is_empty() {
-            // The socket of `[::]` also accepts IPv4.
+            // The socket of `[::]` also accepts IPv4, so `0.0.0.0` needs no socket.
             continue;
         }
         match open(address) {

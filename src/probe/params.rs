@@ -24,7 +24,7 @@ pub(super) struct ProbeParams {
 
 impl ProbeParams {
     /// Percent-decodes `query` once and reads its parameters. `find` maps the name of an account to its index.
-    /// Unknown parameters are ignored. The error describes a valid query and repeats no text of `query`.
+    /// Unknown parameters are ignored. The error says which query is valid, and contains no text of `query`.
     pub(super) fn read(
         query: &str,
         find: impl Fn(&str) -> Option<usize>,
@@ -74,7 +74,7 @@ impl ProbeParams {
 }
 
 /// The timeout of a probe: the scrape timeout in `header` minus `offset`, but at least half of the scrape
-/// timeout. The error describes a valid header.
+/// timeout. The error says which header is valid.
 pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Result<Duration, &'static str> {
     let seconds = match header.map(|text| text.trim().parse::<f64>()) {
         None => DEFAULT_TIMEOUT,

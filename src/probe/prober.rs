@@ -31,16 +31,16 @@ use crate::{
     telemetry::{AccountInstruments, labels::THROTTLED},
 };
 
-/// The usual limit on requests in flight for one rate limiter of probes. If the limiter allows more requests
-/// per second, that number is the limit. The limit keeps the number of open requests low if the API hangs.
+/// Maximum number of requests in flight for one rate limiter of probes. If the limiter allows more than 8
+/// requests per second, its rate is the maximum. If the API hangs, the maximum limits the open requests.
 const MAX_IN_FLIGHT: usize = 8;
-/// Longer than any pause that the API can request, so that the rate limiter never rejects a request of a probe.
+/// Maximum wait for a rate limiter. No pause of the API is longer, so a rate limiter never rejects a request.
 const ANY_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// One HTTP request for `/probe`.
 #[derive(Debug, Clone)]
 pub struct ProbeRequest {
-    /// The query as it was sent, without `?`.
+    /// The query of the URL, without `?` and not decoded.
     pub query: String,
     /// The text of the header `X-Prometheus-Scrape-Timeout-Seconds`; `None` without the header.
     pub timeout: Option<String>,
@@ -61,7 +61,7 @@ pub enum ProbeResponse {
 
 /// The operation of the API that probes use. [`Client`] implements this trait; tests use a fake.
 pub trait Retrieve: Send + Sync + 'static {
-    /// Makes one attempt to retrieve the endpoint's record. Returns the record and the HTTP status.
+    /// Makes one attempt to retrieve the record of the endpoint `id`. Returns the record and the HTTP status.
     fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
 
     /// The method and the URL of the request that [`Self::retrieve`] sends, without credentials.
@@ -81,7 +81,7 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    /// Requests in flight by account index and endpoint id. Only the waiting probes keep a request alive.
+    /// Requests in flight by account index and endpoint id. A request is dropped when no probe waits for it.
     pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
@@ -114,7 +114,7 @@ impl<R: Retrieve> Prober<R> {
         instruments: AccountInstruments,
     ) {
         // The rate of `share` is at most the rate of `limiter`. With a higher rate, requests would wait for
-        // `limiter` and hold permits that the probes of other accounts need.
+        // `limiter` while they hold `permits` that the probes of other accounts need.
         let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
         // Rounds `rate` down. The configuration allows at most 100 for `probe.requests_per_second`.
@@ -136,8 +136,8 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Runs one probe, which ends within the scrape timeout. The error describes a valid request and repeats
-    /// no text of `request`.
+    /// Runs one probe, which ends within the scrape timeout. The error says which request is valid, and
+    /// contains no text of `request`.
     pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
@@ -194,7 +194,7 @@ impl<R: Retrieve> Prober<R> {
     /// progress until a probe waits for it.
     fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
         let mut requests = lock(&self.in_flight);
-        // Removes requests without a waiting probe. Removes ended requests, because their records are old.
+        // Removes requests without a waiting probe, and ended requests. A new probe needs a new record.
         let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
         requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
         let (account, id) = (&self.accounts[params.account], params.id.clone());
@@ -206,7 +206,7 @@ impl<R: Retrieve> Prober<R> {
         let work = Arc::clone(account).request(id, Arc::clone(&stage));
         let outcome = AssertUnwindSafe(work).catch_unwind().map(|outcome| {
             Arc::new(outcome.unwrap_or_else(|_| {
-                // There is no `reason` for a panic. Walks also use `malformed` for a panic.
+                // No `reason` exists for a panic, so the probe reports `malformed`, as a walk does.
                 let message = "a panic in this program ended the probe; the log has its place";
                 let reason = ErrorKind::Malformed.label();
                 Err(ProbeError::without_response(reason, message))
@@ -259,15 +259,15 @@ impl<R: Retrieve> AccountProber<R> {
 
     /// Waits for the outcome of the request. Returns an error if the wait ends without an outcome.
     ///
-    /// A request that is sent shortly before `deadline` probably ends too late. So the wait ends early if the
-    /// request is unsent. Under overload, late requests would use most of the rate without a useful outcome.
+    /// A request that is sent shortly before `deadline` would probably end after `deadline`. So the wait ends
+    /// early if the request is still unsent. Under overload, such requests would use most of the allowed rate.
     async fn wait(&self, request: &InFlight, deadline: Instant) -> Arc<Outcome> {
         let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
         let left = deadline.saturating_duration_since(Instant::now());
         let mut outcome = request.outcome.clone();
         for end in [deadline - usual.min(left / 2), deadline] {
             tokio::select! {
-                // A poll of `outcome` may send the request. The timer is first to prevent this after `end`.
+                // Polling `outcome` can send the request. The timer is first, so nothing is sent after `end`.
                 biased;
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
@@ -296,7 +296,7 @@ impl<R: Retrieve> AccountProber<R> {
     }
 }
 
-/// The error of a probe whose deadline is before the end of a pause that the API has requested.
+/// The error of a probe if the API has requested a pause that ends after the deadline of the probe.
 fn paused() -> ProbeError {
     let message = "the API has asked for a pause that is longer than the time of this probe";
     ProbeError::without_response(ErrorKind::RateLimited.label(), message)
@@ -307,14 +307,14 @@ fn paused() -> ProbeError {
 enum Stage {
     /// The request waits for `AccountProber::share` or `AccountProber::permits`.
     Share,
-    /// The request waits for `AccountProber::limiter`, or for the end of a pause of the API.
+    /// The request waits for `AccountProber::limiter`, or for the end of a pause that the API requests.
     Limiter,
     /// The request was sent at this time.
     Sent(Instant),
 }
 
-/// A request that one or more probes of the same endpoint wait for. When the last of these probes ends, the
-/// request is cancelled.
+/// A request for the record of one endpoint. All waiting probes of the endpoint share the request. When the
+/// last of these probes ends, the request is cancelled.
 pub(super) struct InFlight {
     /// The future that sends the request and returns the outcome. Each probe polls a clone of this future.
     outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,

@@ -1,7 +1,8 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! For a text from the API, the field list of the debug text shows only the length. The text may contain the
-//! auth token in any encoding, and `/probe` needs no credentials. Parsed times, flags and addresses are shown.
+//! The debug text lists the fields of the record. For a text from the API, the list shows only the length.
+//! Such a text may contain the auth token in any encoding, and `/probe` needs no credentials. For times, flags
+//! and addresses, the list shows the parsed values.
 
 use std::{
     fmt,
@@ -25,8 +26,7 @@ pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 /// Why a probe has no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProbeError {
-    /// The `reason` label of `vobiz_probe_failure`: one of
-    /// [`PROBE_FAILURE_REASONS`].
+    /// The `reason` label of `vobiz_probe_failure`: one of [`PROBE_FAILURE_REASONS`].
     pub(super) reason: &'static str,
     /// The HTTP status; `None` without a response.
     pub(super) status: Option<u16>,
@@ -64,7 +64,7 @@ pub(super) struct Report<'a> {
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
     pub(super) begun: Instant,
-    /// The time at which the request was sent. An earlier probe of the same endpoint may have sent it.
+    /// The time at which this probe or an earlier probe sent the request; `None` if no probe has sent it.
     pub(super) sent: Option<Instant>,
     pub(super) timeout: Duration,
     pub(super) took: Duration,

@@ -1,4 +1,4 @@
-//! Details: which families are rendered again, and which samples are exported.
+//! Tests of details: which families the exporter renders again, and which samples it exports.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::{
 
 pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// The time `seconds` after the start of the test.
+/// A fixed timestamp plus `seconds`.
 pub(super) fn at(seconds: i64) -> UnixMillis {
     UnixMillis(1_732_200_000_000 + seconds * 1000)
 }
@@ -30,7 +30,7 @@ pub(super) fn facts(ended: i64) -> WalkFacts {
     }
 }
 
-/// A snapshot of these endpoints. An endpoint whose alias begins with `BLR` has the group 0.
+/// A snapshot of these endpoints. Endpoints with an alias that begins with `BLR` belong to the first group.
 pub(super) fn snapshot(
     endpoints: impl IntoIterator<Item = Endpoint>,
     previous: Option<&Snapshot>,
@@ -101,7 +101,7 @@ pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
     }
 }
 
-/// The state of the account of `before` after a failed walk.
+/// The state of an account after a failed walk. `before` is its state before this walk.
 pub(super) fn failed(before: &AccountState, reason: &'static str) -> AccountState {
     AccountState {
         up: Some(false),

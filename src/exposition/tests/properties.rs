@@ -1,4 +1,4 @@
-//! Label values with special characters are the same after encoding and parsing.
+//! Tests that encoding and parsing do not change label values with special characters.
 
 use std::collections::BTreeMap;
 

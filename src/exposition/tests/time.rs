@@ -1,4 +1,4 @@
-//! Changes over time: publication, failure and withdrawal.
+//! Tests how an exposition changes over time: publication, failure and withdrawal.
 
 use std::{
     collections::BTreeSet,
@@ -212,7 +212,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     assert_eq!(places(&exposition), before);
 }
 
-/// The state after a walk whose aliases, user agents and end time have the value `number`.
+/// The state after a walk. `number` is the alias and user agent of every endpoint, and the walk's end time.
 fn walk(number: i64) -> AccountState {
     let endpoints = phones(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());
@@ -302,7 +302,7 @@ async fn a_scrape_is_answered_while_an_account_is_rendered() {
     let update = tokio::task::spawn_blocking(move || {
         cache.update(batch, |state, last, writer| {
             rendering.send(()).unwrap();
-            // `recv` also returns when the test ends, because the test drops `release`.
+            // If the test fails, it drops `release`. Then `recv` returns, and this thread ends.
             let _ = released.recv();
             RenderedAccount::new(state, last, writer)
         })

@@ -101,7 +101,7 @@ async fn an_error_has_the_address_and_the_reason() {
 
 #[tokio::test]
 async fn an_address_that_this_host_lacks_is_skipped_if_another_one_works() {
-    // 192.0.2.0/24 is reserved for documentation, so no host has this address.
+    // 192.0.2.0/24 is reserved for documentation, so no host has the address `foreign`.
     let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
 

@@ -22,7 +22,7 @@ pub(super) struct Client(BufReader<TcpStream>);
 #[derive(Debug, PartialEq)]
 pub(super) struct Response {
     pub(super) status: u16,
-    /// The header names are in lower case, in the order of arrival.
+    /// The headers in the order of arrival. The names are in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -51,7 +51,7 @@ impl Client {
         soon(self.0.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Sends a request. `headers` has further header lines, each with its line end.
+    /// Sends a request. `headers` has the header lines after `Host`, each with its line end.
     pub(super) async fn request(&mut self, method: &str, target: &str, headers: &str) {
         self.send(format!(
             "{method} {target} HTTP/1.1\r\nHost: exporter\r\n{headers}\r\n"
@@ -86,7 +86,7 @@ impl Client {
         bytes
     }
 
-    /// Closes the sending direction.
+    /// Closes the sending direction of the connection.
     pub(super) async fn half_close(&mut self) {
         self.0.get_mut().shutdown().await.unwrap();
     }

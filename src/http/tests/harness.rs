@@ -19,7 +19,7 @@ use crate::{
     telemetry::Instruments,
 };
 
-/// More bytes than the socket buffers of both sides hold.
+/// More bytes than the socket buffers of client and server can hold.
 pub(super) const LARGE: usize = 64 * 1024 * 1024;
 
 /// A running server on a free port of the loopback address.
@@ -69,7 +69,7 @@ impl Harness {
         soon(self.serving).await.unwrap();
     }
 
-    /// The number of counted responses with this handler and status code.
+    /// The value of the response counter with the labels `handler` and `code`; 0 if the series is absent.
     pub(super) fn counted(&self, handler: &str, code: &str) -> f64 {
         let families = self.instruments.gather();
         let name = "vobiz_exporter_http_requests_total";
@@ -101,8 +101,8 @@ impl FakeData {
         *self.chunks.lock().unwrap() = chunks.into_iter().collect();
     }
 
-    /// Puts one chunk that is larger than the socket buffers. A response with this chunk stays in progress
-    /// until the client reads the chunk.
+    /// Replaces the data with one chunk that is larger than the socket buffers. A response with this chunk
+    /// stays in progress until the client reads it.
     pub(super) fn put_large(&self) {
         self.put([Bytes::from(vec![b'x'; LARGE])]);
     }

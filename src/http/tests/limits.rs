@@ -144,7 +144,7 @@ async fn idle_connections_are_evicted_for_new_ones() {
         }
         idle.push_back(client);
         if idle.len() > most {
-            // The server closes the oldest connection.
+            // The server closes the oldest idle connection.
             assert_eq!(idle.pop_front().unwrap().ended().await, b"");
         }
     }

@@ -1,4 +1,4 @@
-//! Tests over real sockets, and unit tests of content negotiation and time-outs.
+//! Tests over real sockets, and unit tests of content negotiation and timeouts.
 
 mod addresses;
 mod client;

@@ -28,7 +28,7 @@ fn connection() -> Connection {
     }
 }
 
-/// Reads until the time-out, and returns the seconds that this takes.
+/// Reads until the timeout. Returns the duration in seconds.
 async fn seconds_until_timeout(server: &mut TimeoutStream<DuplexStream>) -> u64 {
     let start = Instant::now();
     let error = loop {
@@ -77,7 +77,7 @@ async fn a_connection_may_be_idle_for_minutes_between_requests() {
         client.write_all(b"head").await.unwrap();
         server.read_exact(&mut [0; 4]).await.unwrap();
         server.write_all(b"response").await.unwrap();
-        // From this point the connection is idle.
+        // After the response, the connection is idle.
         let read = timeout(5 * 60 * SECOND, server.read_u8()).await;
         assert!(read.is_err(), "no timeout yet");
     }

@@ -1,4 +1,4 @@
-//! Probes of a fake API in memory, with a paused clock.
+//! Tests of probes with a fake API in memory and a paused clock.
 
 mod debug_text;
 mod params;
@@ -29,7 +29,7 @@ struct FakeApi {
     requests: AtomicUsize,
     takes: Mutex<Duration>,
     error: Mutex<Option<Error>>,
-    /// The number of further requests that fail with a network error.
+    /// How many of the next requests fail with a network error.
     failing: AtomicUsize,
     panics: AtomicBool,
 }

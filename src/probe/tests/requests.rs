@@ -25,7 +25,7 @@ async fn two_hundred_equal_probes_are_one_request_and_leave_nothing_behind() {
     assert_eq!(begun.elapsed().as_secs(), 2);
     assert!(answers.iter().all(|answer| failed(answer).is_none()));
     assert_eq!((fixture.requests(), fixture.in_flight()), (1, 0));
-    // After the end of a request, a probe sends a new request.
+    // A probe that begins after the end of this request sends a new request.
     fixture.samples("42").await;
     assert_eq!((fixture.requests(), fixture.in_flight()), (2, 0));
 }
@@ -51,7 +51,7 @@ async fn probes_above_the_share_are_throttled_before_their_deadline() {
     let answers = join_all(ids.iter().map(|id| fixture.samples(id))).await;
     assert!(begun.elapsed() < Duration::from_millis(9_600));
     let answered = answers.iter().filter(|answer| failed(answer).is_none());
-    // By default, the prober sends a request at 0 s and then each second: ten requests within 9.5 s.
+    // By default, a probe takes at most 9.5 s, and the prober sends one request per second, first at 0 s.
     assert_eq!((answered.count(), fixture.requests()), (10, 10));
     let throttled = answers
         .iter()
