@@ -1,7 +1,7 @@
 //! Benchmarks of rendering, publishing and scraping.
 //!
-//! `render` renders the snapshot of one account to chunks. `publish` publishes a new state of one
-//! account and renders it, while the exposition has 299 more accounts of 45 endpoints. `scrape`
+//! `render` renders the snapshot of one account to chunks. `publish` renders a new state of one
+//! account. In this benchmark, the exposition has 299 other accounts of 45 endpoints. `scrape`
 //! builds one response body.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of the result")]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the exporter with the default settings against 100,000 endpoints. At five pages per second, a
-# walk takes longer than the interval. So the exporter must increase its effective interval and
+# walk takes longer than poll.interval. So the exporter must increase its effective interval and
 # max_age, and log one warning. The script prints the measured values. It exits with 0 if every
 # value is the expected value. The script takes about eight minutes for two walks. The second walk
 # shows that the exporter does not repeat the warning.
@@ -42,7 +42,8 @@ within() {
 "$binary" simulate --listen-address=127.0.0.1:0 --endpoints=100000 --no-gzip --speed=0 --seed=7 \
     >"$folder/exporter.yaml" 2>"$folder/vendor.log" &
 vendor=$!
-# The simulated vendor prints a configuration with its address and accounts. The exporter reads it.
+# The simulated vendor prints a configuration with its address and accounts. The exporter
+# reads this configuration.
 within 60 grep -q 'auth_token' "$folder/exporter.yaml"
 "$binary" --config.file="$folder/exporter.yaml" --web.listen-address=127.0.0.1:0 \
     2>"$folder/exporter.log" &

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 SIMULATOR = ROOT / "simulator/src"
-FREE = {"clock", "lib", "main"}  # every module may import `clock`; lib and main may import all
+FREE = {"clock", "lib", "main"}  # any module may import `clock`; `lib` and `main` may import any module
 
 
 def table():
@@ -68,7 +68,7 @@ def uses(text):
 
 
 def resolve(path, segments):
-    """The file that defines the name `segments` used in the file `path`; None for another crate."""
+    """The file that defines the name `segments`, which the file `path` uses; None for another crate."""
     here = path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
     segments = list(segments)
     if segments[0] == "crate":
@@ -83,7 +83,7 @@ def resolve(path, segments):
         if (here / f"{name}.rs").is_file():
             return here / f"{name}.rs"
         if not (here / name / "mod.rs").is_file():
-            # mod.rs or lib.rs re-exports the name, so the result is the file that defines the name.
+            # mod.rs or lib.rs re-exports the name, so return the file that defines the name.
             return exported(here).get(name, here / "mod.rs")
         here = here / name
     return here / "mod.rs"
@@ -91,7 +91,7 @@ def resolve(path, segments):
 
 @functools.cache
 def exported(folder):
-    """Maps the names that mod.rs or lib.rs imports from the folder to the files with their code."""
+    """The names that mod.rs or lib.rs of the folder re-exports, each with the file that defines it."""
     names = {}
     listings = [folder / name for name in ("mod.rs", "lib.rs") if (folder / name).is_file()]
     for segments in [segments for listing in listings for segments in uses(code(listing))]:

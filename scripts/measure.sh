@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Functions for scripts/perf.sh and scripts/scaling.sh. They start the simulated API and the
 # exporter as processes, and read the memory and CPU time of the exporter from /proc. The calling
-# script sets NAME, the prefix of log lines, and HOME_DIR, the folder for all files. The variable
-# BINARY is the path of the binary to measure. Without BINARY, begin_report builds
-# target/release/vobiz-exporter.
+# script sets two variables: NAME is the prefix of log lines, and HOME_DIR is the folder for all
+# files. The variable BINARY is the path of the binary to measure. If BINARY is not set,
+# begin_report builds target/release/vobiz-exporter.
 # shellcheck disable=SC2034,SC2317
 
 readonly REPORT=$HOME_DIR/report.md SETTINGS=$HOME_DIR/settings.yaml
@@ -59,7 +59,7 @@ wait_for() {
 }
 
 # log_has PID FILE PATTERN: succeeds if the file contains the pattern. Exits with an error if the
-# process has ended without the pattern in the file.
+# file does not contain the pattern and the process has ended.
 log_has() {
     grep -qE "$3" "$2" && return 0
     kill -0 "$1" 2>/dev/null || die "a process has ended: $(tail -n 3 "$2")"
@@ -141,7 +141,7 @@ has_published() {
     [ "$(grep -c 'walk published' "$exporter_log")" -ge "$1" ]
 }
 
-# scrape FILE: saves a compressed response, as Prometheus requests it.
+# scrape FILE: scrapes the exporter and saves the response, compressed with gzip as for Prometheus.
 scrape() {
     curl -sf --max-time 30 -H 'Accept-Encoding: gzip' -o "$1" "http://$exporter/metrics" ||
         die "a scrape failed"
@@ -154,7 +154,7 @@ cpu_ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 # peak: prints the maximum resident memory of the exporter in MiB.
 peak() { awk '/^VmHWM:/ { printf "%.1f", $2 / 1024 }' "/proc/$exporter_pid/status"; }
 
-# settle: waits for a second in which the exporter uses at most one tick of CPU time.
+# settle: waits until the exporter uses at most one tick of CPU time in a second.
 settle() {
     local before now end=$((SECONDS + 60))
     now=$(cpu_ticks "$exporter_pid")
@@ -167,8 +167,9 @@ settle() {
     done
 }
 
-# works_since TICKS: succeeds if the CPU time of the exporter is more than two ticks above TICKS, so
-# that a walk must have started. Also succeeds if the exporter has published three walks.
+# works_since TICKS: succeeds if the CPU time of the exporter is more than two ticks above TICKS.
+# Such an increase shows that a walk has started. Also succeeds if the exporter has published three
+# walks.
 works_since() { [ $(($(cpu_ticks "$exporter_pid") - $1)) -gt 2 ] || has_published 3; }
 
 # begin_report TEXT: builds the binary if BINARY is empty. Starts the report with a line about the

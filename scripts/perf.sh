@@ -5,7 +5,7 @@
 # usage: scripts/perf.sh [scrapes] [fleets] [walks]     (default: all three)
 #   scrapes  responses per second of the exporter, and of nginx with the same bytes in a file
 #   fleets   memory and CPU time with 45, 10,000 and 100,000 endpoints
-#   walks    the duration of a walk with 20 ms per request
+#   walks    the duration of a walk if the API takes 20 ms for each request
 # BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 # ROUNDS=5      the number of rounds of `scrapes`
 #
@@ -14,8 +14,8 @@
 # has started, also after Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# The locale must not change the decimal point. Debian installs nginx in /usr/sbin, which PATH may
-# not contain.
+# In some locales, programs print a decimal comma. The locale C has a decimal point. Debian installs
+# nginx in /usr/sbin, which is not always part of PATH.
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 readonly ROUNDS=${ROUNDS:-5} ROUND=5s
@@ -36,7 +36,8 @@ start_nginx() {
     printf 'listen %s;\n' "$nginx" >"$prefix/listen.conf"
     cp "$1" "$prefix/files/metrics.gz"
     gzip -dc "$1" >"$prefix/files/metrics"
-    # If root starts nginx, its worker runs by default as a user without access to this folder.
+    # If root starts nginx, its worker runs by default as a user without access to this folder. With
+    # this flag, the worker runs as root.
     [ "$(id -u)" != 0 ] || flags=(-g "user root root;")
     nginx -p "$prefix" -c "$prefix/nginx.conf" -e error.log "${flags[@]}" >"$prefix/out.log" 2>&1 &
     nginx_pid=$!

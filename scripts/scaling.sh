@@ -6,7 +6,7 @@
 #   walks     the duration of a walk at the default rate with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
 #   details   memory and CPU time with 10,000 endpoints, without details and with all details.
-#             The list of the simulated API gives no expiries, so every detail must be read.
+#             The list of the simulated API has no expiries, so the exporter reads every detail.
 # BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 #
 # The script takes about fourteen minutes after the build. All servers listen on loopback addresses,
@@ -67,8 +67,8 @@ measure_accounts() {
         start_exporter "$accounts" 60s user_agent
         wait_for 120 "the first walks" is_ready
         wait_for 30 "their publication" is "$accounts" vobiz_up
-        # Within these 120 s, every account has its second walk. During this walk, the account has
-        # two snapshots, so the memory reaches its peak.
+        # Within these 120 s, every account has its second walk. During this walk, the exporter has
+        # the old and the new snapshot of the account, so the memory reaches its peak.
         cpu=$(cpu_for 120)
         scrape "$HOME_DIR/page.gz"
         report "| $accounts | $((accounts * 45)) | $(peak) | $(calc "$cpu / 2") |"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests, the measurements or the package need in addition to Rust.
-# Installs only missing programs. If the script may not install programs, it prints their names and
-# fails.
+# Installs only missing programs. If the script has no permission to install programs, it prints
+# the names of the missing programs and fails.
 #
 # usage: scripts/setup.sh test|demo|images|perf|container|package|ci
 #
@@ -112,7 +112,8 @@ venv() {
     fi
 }
 
-# python_packages NAME==VERSION...: installs the packages into target/venv unless they are there.
+# python_packages NAME==VERSION...: installs the packages into target/venv if one of these versions
+# is missing there.
 python_packages() {
     if [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -c "import sys
 from importlib.metadata import version
@@ -160,7 +161,8 @@ rust_components() {
 }
 
 # Installs models of the Prometheus operator's objects, the types of Grafana's dashboards, and a
-# program that generates schemas from these types. Only npm has these packages.
+# program that generates schemas from these types. The script uses npm, because Debian does not have
+# these versions.
 node_packages() {
     local package missing=
     for package in $NODE_PACKAGES; do
@@ -176,8 +178,8 @@ node_packages() {
         die "npm could not install$missing (is there a network?)"
 }
 
-# Installs cargo-deb, which builds the Debian package. Its debug build takes a minute, and is fast
-# enough for a package of few files.
+# Installs cargo-deb, which builds the Debian package. This function compiles cargo-deb as a debug
+# build, which takes only a minute. A debug build is fast enough for a package of few files.
 cargo_deb() {
     [ "$("$TOOLS/bin/cargo-deb" --version 2>/dev/null)" != "cargo-deb $CARGO_DEB_VERSION" ] || return 0
     say "building cargo-deb $CARGO_DEB_VERSION into target/tools"
@@ -285,7 +287,7 @@ perf)
     want cc gcc libc6-dev
     want curl curl
     want wrk wrk
-    # Debian installs nginx in /usr/sbin, which PATH may not contain.
+    # Debian installs nginx in /usr/sbin, which is not always part of PATH.
     PATH=$PATH:/usr/sbin:/sbin
     want nginx nginx-light
     install_packages

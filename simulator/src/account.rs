@@ -21,12 +21,12 @@ pub enum Order {
 /// The JSON form of a list row. The vendor's documents contradict each other about this form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
-    /// The form of the vendor's description. It has `sip_*` fields (null when unregistered), the
-    /// application as an object, permissions and timestamps.
+    /// The form in the vendor's description of the list. The application is an object. For an
+    /// unregistered endpoint, `sip_contact`, `sip_expires` and `sip_user_agent` are null.
     #[default]
     Documented,
-    /// The form of the sample responses in the specification: eight keys, and the application as a
-    /// URI.
+    /// The form of the sample responses in the vendor's specification. A row has eight keys. The
+    /// application is a URI.
     Captured,
     /// The form in the documents of Plivo, a vendor with a similar API. A row has eight keys, or
     /// eleven if the endpoint is registered. A time has a space instead of `T`, and no zone.
@@ -75,7 +75,7 @@ pub struct Account {
     pub order: Order,
     /// The maximum page size. The vendor reduces a larger `limit` without an error.
     pub max_limit: usize,
-    /// A wrong `total_count` for unfiltered lists of the main account. With `None`, it is correct.
+    /// A wrong `total_count` for unfiltered lists of the main account; `None` for a correct one.
     pub total_count: Option<u64>,
     /// Whether lists without a `sub_account` filter also contain the endpoints of sub-accounts.
     pub lists_sub_accounts: bool,
@@ -165,15 +165,15 @@ impl Account {
         }
     }
 
-    /// Adds an endpoint as the newest endpoint. If an endpoint has this id already, the new
-    /// endpoint takes its position.
+    /// Adds an endpoint as the newest endpoint. If the account has an endpoint with the same id,
+    /// replaces that endpoint, and the order of the list does not change.
     pub fn push(&mut self, endpoint: Endpoint) {
         let index = self.listed.len();
         self.put(index, endpoint);
     }
 
-    /// Inserts an endpoint at a position of the list, or at the end if the list is shorter. If an
-    /// endpoint has this id already, the new endpoint takes its position.
+    /// Inserts an endpoint at a position of the list, or at the end if the list is shorter. If the
+    /// account has an endpoint with the same id, replaces that endpoint at its old position.
     pub fn insert(&mut self, position: usize, endpoint: Endpoint) {
         let length = self.listed.len();
         let index = match self.order {
@@ -260,7 +260,7 @@ impl Account {
             self.hidden -= usize::from(old.is_some_and(|old| old.hidden));
             return;
         }
-        // Events name endpoints by slot, so a new endpoint never gets the slot of a deleted one.
+        // Events refer to slots, so a new endpoint never gets the slot of a deleted endpoint.
         let slot = u32::try_from(self.slots.len()).expect("memory ends before 2^32 endpoints");
         self.by_id.insert(endpoint.id.clone(), slot);
         self.slots.push(Some(endpoint));

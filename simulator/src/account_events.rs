@@ -7,8 +7,8 @@ use super::world::{EndpointRef, Event, World};
 
 const HOUR: i64 = 3600;
 
-// The time from the start of the world to the first event of each kind, in seconds. Because of
-// these short times, a short demonstration shows every kind of event.
+// The time from the start of the world to the first event of each kind, in seconds. The times are
+// short, so that a short demonstration shows every kind of event.
 const FIRST_APPLICATION_SWAP: Range<i64> = 300..1800;
 const FIRST_RECREATION: Range<i64> = 600..2700;
 const FIRST_SITE_OUTAGE: Range<i64> = 240..540;
@@ -32,7 +32,7 @@ impl World {
         self.events.plan(site_outage, Event::SiteOutage { account });
     }
 
-    /// Attaches a random endpoint to another application, and plans the next such change.
+    /// Attaches a random endpoint to another application, and plans the next event of this kind.
     pub(super) fn swap_application(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(APPLICATION_SWAP_INTERVAL);
         self.events.plan(next, Event::SwapApplication { account });
@@ -152,7 +152,7 @@ impl World {
         self.event_counts.site_losses += losses;
     }
 
-    /// Chooses a random endpoint and returns its slot; `None` if the endpoint has no events.
+    /// The slot of a random endpoint; `None` in an empty account or for an endpoint without events.
     fn random_endpoint(&mut self, account: u32) -> Option<u32> {
         let account = self.accounts.get(account as usize)?;
         if account.is_empty() {

@@ -85,7 +85,7 @@ impl<T: Unpin> Body for StepBody<T> {
                 }
                 Some(Step::Wait(span)) => this.pause = Some(Box::pin(sleep(span))),
                 Some(Step::Stall) => {
-                    // No waker is registered: the body is pending until the client disconnects.
+                    // The body is pending until the client disconnects, so it needs no waker.
                     this.steps.push_front(Step::Stall);
                     return Poll::Pending;
                 }
@@ -122,7 +122,7 @@ pub(super) struct Transfer {
 
 const PIECE: usize = 64 * 1024;
 const BOMB_PIECE: usize = 1024 * 1024;
-/// The pause before an error of the body, in which hyper sends the bytes that precede the error.
+/// The pause before the body returns an error. In this pause, hyper sends the preceding bytes.
 const FLUSH: Duration = Duration::from_millis(5);
 
 impl Transfer {

@@ -29,7 +29,7 @@ pub struct Reply {
     pub status: u16,
     /// The `Content-Type` header; `None` omits the header.
     pub content_type: Option<String>,
-    /// Further headers.
+    /// The headers other than `Content-Type`.
     pub headers: Vec<(String, String)>,
     /// The bytes of the body.
     pub body: Vec<u8>,
@@ -51,18 +51,18 @@ pub enum Effect {
     Reply(Reply),
     /// The vendor sends a redirect.
     Redirect {
-        /// The HTTP status, a 3xx.
+        /// The HTTP status, from 300 to 399.
         status: u16,
         /// The `Location` header.
         location: String,
     },
-    /// No response is sent, and the connection stays open.
+    /// The vendor sends no response and keeps the connection open.
     Hang,
-    /// The connection is reset before the first byte of a response.
+    /// The vendor resets the connection before the first byte of a response.
     Reset,
-    /// The connection is reset after the headers and this many bytes of the body.
+    /// The vendor resets the connection after the headers and this many bytes of the body.
     ResetAfter(usize),
-    /// The connection is closed after this many bytes, but `Content-Length` has the full length.
+    /// The connection is closed after this many bytes of the body. `Content-Length` is larger.
     Truncate(usize),
     /// The body stops after this many bytes; the connection stays open.
     StallAfter(usize),
@@ -72,7 +72,7 @@ pub enum Effect {
     Partial(usize),
     /// This many bytes of white space precede the body. The response has no `Content-Length`.
     Oversized(u64),
-    /// This many bytes of white space precede the body. Gzip compresses them to a thousandth.
+    /// This many bytes of white space precede the body. Gzip makes them a thousand times smaller.
     GzipBomb(u64),
     /// The body is correct, but `Content-Type` has this value. `None` omits the header.
     ContentType(Option<String>),
@@ -242,7 +242,7 @@ enum EffectKind {
     Replacement,
     /// The effect changes how the body is sent.
     Transfer,
-    /// Any other effect. Several of them can apply to one request.
+    /// Any other effect. Several effects of this kind can apply to one request.
     Other,
 }
 

@@ -21,9 +21,9 @@ use super::request_log::{RequestLog, RequestRecord};
 use super::routes::{Request, Response, Route};
 use super::vendor_state::State;
 
-/// The time subtracted from each sleep, because Tokio's timer rounds up to whole milliseconds. The
-/// subtraction makes the average latency accurate to a third of a millisecond. The measurement of
-/// walks in scripts/perf.sh needs this accuracy.
+/// Tokio's timer rounds up to whole milliseconds, so [`handle`] subtracts this time from a sleep.
+/// This makes the average latency accurate to a third of a millisecond. The measurement of walks in
+/// scripts/perf.sh needs this accuracy.
 const ROUNDING: Duration = Duration::from_millis(1);
 
 /// Counts a request as in flight until the guard is dropped.
@@ -35,7 +35,7 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// Handles one request. An error ends the connection without a response.
+/// Handles one request. If this function fails, hyper ends the connection without a response.
 pub(super) async fn handle(
     state: Arc<State>,
     connection: u64,

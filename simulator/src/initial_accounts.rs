@@ -96,7 +96,7 @@ impl AccountPlan {
 
 impl World {
     /// Creates the world of the demonstration: `endpoints` endpoints in [`DEMO_ACCOUNTS`], with
-    /// simulated events. The first account has nine tenths of the endpoints, and the sub-account
+    /// simulated events. The first account has nine tenths of the endpoints. Its sub-account is
     /// [`DEMO_SUB_ACCOUNT`].
     pub fn demo(endpoints: usize, seed: u64) -> Self {
         Self::demo_at(endpoints, seed, START)

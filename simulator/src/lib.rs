@@ -1,8 +1,8 @@
 //! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
 //! [`World`] is the model: accounts, their endpoints and simulated events. It is synchronous and
-//! uses no socket and no real clock. The same seed gives the same events. It does not matter
-//! whether one call of [`World::advance`] or many calls advance the time.
+//! uses no socket and no real clock. The same seed gives the same events. The number of calls of
+//! [`World::advance`] does not change the events.
 //!
 //! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, unless a
 //! planned [`Fault`] changes the response.

@@ -291,8 +291,8 @@ struct Selection {
 }
 
 impl Selection {
-    /// Selects `limit` rows, starting at `offset`. If the list is complete and not shuffled, the
-    /// duration of the selection depends only on `limit`.
+    /// Selects `limit` rows, starting at `offset`. If no endpoint is excluded and the order is not
+    /// random, the duration of the selection depends only on `limit`.
     ///
     /// `owner` is the auth id of the calling sub-account. `shuffle` is the seed for
     /// [`Order::Shuffled`].

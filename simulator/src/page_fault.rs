@@ -48,7 +48,7 @@ pub enum Count {
     Exactly(u64),
     /// The member `total_count` is the correct number plus this difference.
     Off(i64),
-    /// The member `total_count` is the correct number plus 0 to 4, different in each response.
+    /// The member `total_count` is the correct number plus 0 to 4. It changes in each response.
     Wandering,
 }
 
@@ -77,7 +77,7 @@ const BROKEN: [&str; 6] = [
 ];
 
 impl PageFault {
-    /// Changes `range`, the offset and the limit of the selected rows, and the limit in `meta`.
+    /// Changes `range` (offset and limit of the rows) and `shown_limit` (the limit in `meta`).
     pub(super) fn change_range(&self, range: &mut (usize, usize), shown_limit: &mut usize) {
         match self {
             Self::IgnoreOffset => range.0 = 0,

@@ -11,9 +11,9 @@ use super::fault::Operation;
 /// A logged request, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// The number of the request, from 1.
+    /// The number of the request. The first request has the number 1.
     pub number: u64,
-    /// The number of the connection, from 1.
+    /// The number of the connection. The first connection has the number 1.
     pub connection: u64,
     /// The world's time when the request arrived.
     pub time: Timestamp,

@@ -188,8 +188,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Builds TLS settings for [`Options::tls`](super::Options::tls) from PEM texts: a certificate
-/// chain with the server certificate first, and its private key.
+/// Builds TLS settings for [`Options::tls`](super::Options::tls) from two PEM texts: a certificate
+/// chain that starts with the server certificate, and the private key of this certificate.
 ///
 /// # Errors
 /// One of the texts is invalid, or the key does not match the certificate. The error message does

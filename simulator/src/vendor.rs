@@ -87,7 +87,7 @@ impl Vendor {
         self.state.plan().add(fault)
     }
 
-    /// Removes a fault. Returns false if the vendor or the test has removed the fault before.
+    /// Removes a fault. Returns false if the vendor or the test has already removed it.
     pub fn cancel(&self, id: FaultId) -> bool {
         self.state.plan().cancel(id)
     }

@@ -19,7 +19,7 @@ pub enum Latency {
     /// No additional time.
     #[default]
     None,
-    /// A fixed time. On an idle machine it is accurate to a millisecond.
+    /// A fixed time. On an idle machine, the latency is accurate to a millisecond.
     Fixed(Duration),
     /// A random time, uniformly distributed in this range.
     Between(Duration, Duration),
@@ -164,8 +164,8 @@ impl State {
     }
 }
 
-/// Locks a mutex and ignores poisoning. An edit of a test can panic and poison the mutex. The test
-/// fails then, but other tasks can still use the data.
+/// Locks a mutex and ignores poisoning. If an edit of a test panics, it poisons the mutex and the
+/// test fails. The tasks of the vendor can still use the data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

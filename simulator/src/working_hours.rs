@@ -33,8 +33,8 @@ impl Shift {
         if today > now { today } else { today + DAY }
     }
 
-    /// The start and the end of the current shift. In the last hour of a shift and between shifts,
-    /// the start and the end of the next shift.
+    /// Returns the start and the end of the current shift. In the last hour of a shift and between
+    /// shifts, returns the start and the end of the next shift.
     pub(super) fn around(self, now: i64, zone: i64) -> (i64, i64) {
         let (_, length) = self.hours();
         let next = self.next_start(now, zone);
@@ -48,7 +48,7 @@ impl Shift {
 
     /// The percentage of agents that are absent from the shift with this start.
     pub(super) fn absence(self, start: i64, zone: i64) -> u32 {
-        // Day 0 (1 January 1970) was a Thursday. With 4 added, every Sunday is a multiple of 7.
+        // Day 0 (1 January 1970) was a Thursday. A Sunday's day number plus 4 is a multiple of 7.
         let weekday = ((start + zone).div_euclid(DAY) + 4).rem_euclid(7);
         let weekend = weekday == 0 || weekday == 6;
         match self {

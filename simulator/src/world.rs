@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Sets the offset of local time from UTC. 24 more hours change only the local weekday.
+    /// Sets the offset of local time from UTC. Adding 24 hours changes only the weekday.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Returns the number of the next response, the seed for its `api_id` and for a shuffled list.
+    /// The number of the next response. It is the seed of the `api_id` and of a shuffled list.
     pub(super) fn next_response_number(&mut self) -> u64 {
         self.responses += 1;
         self.responses

@@ -9,7 +9,7 @@ use crate::{
     Account, Endpoint, Order, START, Shape, TEST_ACCOUNT, TEST_SUB_ACCOUNT, World, hostile_rows,
 };
 
-/// Three endpoints that differ in every field that a filter compares.
+/// A world of three endpoints with various values in the fields that the filters compare.
 fn small() -> World {
     let mut world = World::new(START, 1);
     let mut account = Account::new(TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
