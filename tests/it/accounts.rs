@@ -120,7 +120,7 @@ async fn accounts_with_one_auth_id_share_one_rate_limit() {
         .await;
     let times = asked(&vendor.requests(), &auth_id);
     assert!(times.len() > 40, "{}", times.len());
-    // A busy machine can delay a request by this time, in seconds, before the vendor records it.
+    // On a busy machine, the vendor can record a request this many seconds after the exporter sent it.
     let late = 0.5;
     for (first, from) in times.iter().enumerate() {
         for (last, to) in times.iter().enumerate().skip(first) {

@@ -286,7 +286,7 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
         "info",
     ];
     let process = Program::configured(&configuration(&vendor, ""), &arguments).start();
-    // `localhost` can resolve to two addresses. Both are bound before the first walk ends.
+    // `localhost` can resolve to two addresses. The server binds both before the first walk ends.
     process.says("walk published").await;
     let log = process.err();
     let listening = log.lines().filter(|line| line.contains("listening"));

@@ -1,4 +1,4 @@
-//! Checks the examples of `docs/configuration.md`, the default configuration, and the test data.
+//! Checks the examples of `docs/configuration.md`, the default configuration, and `config/testdata`.
 
 use std::path::{Path, PathBuf};
 

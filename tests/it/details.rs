@@ -50,8 +50,8 @@ fn id_at(vendor: &Vendor, position: usize) -> String {
     })
 }
 
-/// Fails if a period has more requests than `rate` allows. A busy machine can delay an arrival, so
-/// each period is one second longer. The unit tests of the rate limiter are exact.
+/// Fails if a period has more requests than `rate` allows. A busy machine can delay a request, so
+/// the test adds one second to each period. The unit tests of the rate limiter are exact.
 fn holds(times: &[Duration], rate: f64) {
     for (index, begin) in times.iter().enumerate() {
         for (count, end) in (1_u32..).zip(&times[index..]) {

@@ -1,4 +1,4 @@
-//! `--config.check.live`: the report about the list of every account.
+//! Tests the report of `--config.check.live` about the list of every account.
 
 use std::time::Duration;
 

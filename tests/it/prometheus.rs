@@ -57,7 +57,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         .await;
 
     // Without a staleness marker, an instant query would return the series for five more minutes.
-    // The query returns nothing, so the scrape has ended the series.
+    // But the query soon returns nothing, so Prometheus has written a staleness marker.
     for family in ["vobiz_endpoint_info", "vobiz_endpoint_registered"] {
         prometheus
             .until(&of(family, &deleted), <[_]>::is_empty)

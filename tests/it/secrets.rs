@@ -1,4 +1,4 @@
-//! A token is only in the header of requests to the vendor, and never in any other output.
+//! A token is only in a header of requests to the vendor, and never in any other output.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -33,7 +33,7 @@ const PASSWORD: &str = "XYZZY-password";
 /// The first characters of `user:XYZZY-password` in Base64, as in the header `Proxy-Authorization`.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
 
-/// The status lines of refusing proxies. The second status line could also come from the vendor.
+/// The status lines of proxies that refuse a request. The vendor can also send the status 403.
 const PROXY_STATUSES: [&str; 2] = ["407 Proxy Authentication Required", "403 Forbidden"];
 
 /// Fails if the text contains any part of a secret.
@@ -197,8 +197,8 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor that repeats the secrets of all accounts but `well`, and a configuration with these
-/// accounts.
+/// A vendor whose responses contain the secrets of all accounts except `well`, and a configuration
+/// with all accounts.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();

@@ -214,7 +214,7 @@ async fn an_incomplete_walk_keeps_what_it_misses_until_three_walks_miss_the_same
     assert_eq!(gone.endpoints("main").len(), 44);
 }
 
-/// The ids of the first `MANY` registered endpoints of `main`.
+/// The ids of the first `MANY` registered endpoints of the account `main`.
 fn registered<const MANY: usize>(vendor: &Vendor) -> [String; MANY] {
     let list = listed(vendor, &auth_id("main")).into_iter();
     let ids = list.filter_map(|(id, state)| (state == Some(true)).then_some(id));
@@ -222,7 +222,7 @@ fn registered<const MANY: usize>(vendor: &Vendor) -> [String; MANY] {
     ids.try_into().expect("enough of them are registered")
 }
 
-/// The values of a counter of changes for `main`.
+/// The values of a counter for the account `main`, by the value of the label `change`.
 fn changes(scrape: &Scrape, name: &str) -> Vec<(String, f64)> {
     let counted = scrape.counted(name, "main", "change").into_iter();
     counted

@@ -15,8 +15,8 @@ fn authority(name: &str) -> CertificateParams {
     ca
 }
 
-/// A vendor with 45 endpoints and a certificate for `name`, and its private certificate authority
-/// as PEM.
+/// Returns a vendor with 45 endpoints and a certificate for `name`. Also returns the PEM certificate
+/// of the private authority that signed the certificate of the vendor.
 async fn private_vendor(name: &str) -> (Vendor, String) {
     let ca = authority("authority.test");
     let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();

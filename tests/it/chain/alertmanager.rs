@@ -18,7 +18,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts Alertmanager with the shipped example for `receiver`. All durations are divided by `speed`.
+    /// Starts Alertmanager with the text of `configuration(receiver, speed)`, which is defined below.
     pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
@@ -85,8 +85,8 @@ impl Alertmanager {
     }
 }
 
-/// The shipped example with the address `receiver`. All durations are divided by `speed`, and all
-/// hours of the week are working hours.
+/// The shipped configuration, which notifies the address `receiver`. Durations are divided by `speed`.
+/// All hours of the week are working hours.
 fn configuration(receiver: &str, speed: u64) -> String {
     let mut text = scaled(&read(ALERTMANAGER), speed);
     for (from, to) in [

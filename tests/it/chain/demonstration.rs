@@ -1,4 +1,4 @@
-//! Runs all programs from the simulated vendor to Alertmanager until Ctrl-C: `make demo-stack`.
+//! `make demo-stack` runs the simulated vendor, the exporter, Prometheus and Alertmanager until Ctrl-C.
 
 use std::io::Write;
 

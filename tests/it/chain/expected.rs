@@ -12,8 +12,8 @@ use crate::harness::until_within;
 /// The maximum time to wait for the notifications of one scene, which is one event of the test.
 const TIMEOUT: Duration = Duration::from_secs(58);
 
-/// Compares the notifications of each scene. A scene is one event of the test. If a notification
-/// arrives after the end of its scene, the next scene fails.
+/// Compares the received and the expected notifications of each scene. A scene is one event of the
+/// test. A notification that arrives after the end of its scene makes the next scene fail.
 pub struct Expected {
     receiver: Receiver,
     read: usize,
@@ -54,8 +54,8 @@ impl Expected {
         }
     }
 
-    /// Waits until the receiver has all `expected` notifications. Fails if the receiver got another
-    /// notification. Each element of `expected` lists the changes of one Alertmanager group:
+    /// Waits until the receiver has all `expected` notifications. Fails if the receiver got an
+    /// unexpected notification. Each element of `expected` has the changes of one Alertmanager group:
     /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. The word `still` marks an
     /// alert that fired before the scene and still fires.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {
@@ -67,7 +67,7 @@ impl Expected {
                 .all(|one| one.is_met(&received))
                 .then_some(())
         });
-        // After a time-out, the test first adds the missing notifications to `page` and then fails.
+        // A time-out makes the test fail, but only after the test has written the scene to `page`.
         let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
         let (received, memory, read) = self.received();
         (self.memory, self.read) = (memory, read);
@@ -97,8 +97,8 @@ impl Expected {
         }
     }
 
-    /// The notifications since the last scene, the [`Memory`] that includes these notifications,
-    /// and the number of all messages of the receiver.
+    /// The notifications since the previous scene, the [`Memory`] that includes these notifications,
+    /// and the number of all messages that the receiver got.
     fn received(&self) -> (Received, Memory, usize) {
         let (mut received, mut memory) = (Received::default(), self.memory.clone());
         let messages = self.receiver.messages();
@@ -110,7 +110,7 @@ impl Expected {
         (received, memory, messages.len())
     }
 
-    /// Prints `page` to the real standard output, even if the test harness captures output.
+    /// Prints `page` to standard output, even if `cargo test` captures the output of tests.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nnotifications:\n{}\n", self.page.join("\n")).expect("it can be written");

@@ -6,11 +6,11 @@ use vobiz_simulator::{Account, Endpoint, Options, Vendor, World};
 use crate::harness::{accounts_config, auth_id};
 
 const ACCOUNTS: [&str; 3] = ["main", "branch", "shift"];
-/// The alias of the first phone, with every character that a program could fail to escape.
+/// The alias of the first phone. Some of its characters need an escape in Slack, HTML or PromQL.
 pub const FIRST_PHONE: &str = r#"Tom's "R&D" <!desk> 1"#;
 
-/// Creates three accounts. The first has phones, WebRTC clients, and receptions with `watch: page`.
-/// The second never changes. The third has agents that work in shifts.
+/// Creates three accounts. `main` has phones, WebRTC clients, and receptions with `watch: page`.
+/// The endpoints of `branch` never change. `shift` has agents that work in shifts.
 pub fn world() -> World {
     let mut world = World::new(Timestamp::now(), 7);
     let now = world.now();
@@ -42,7 +42,7 @@ pub fn world() -> World {
     world
 }
 
-/// Sets the endpoints whose alias `pleases` accepts to registered or to unregistered.
+/// Registers or unregisters endpoints of an account. `pleases` selects the endpoints by alias.
 pub fn register(vendor: &Vendor, account: &str, registered: bool, pleases: impl Fn(&str) -> bool) {
     vendor.edit(|world| {
         let now = world.now();
@@ -69,14 +69,14 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
     Vendor::start(world, options).await.unwrap()
 }
 
-/// A configuration in which data is withdrawn after about five intervals. The token of `main` is in
-/// a file.
+/// A configuration with which the exporter withdraws data after about five poll intervals. The token
+/// of `main` is in a file.
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
     // The end of a shift changes all endpoints of the account, and a walk must confirm such a
-    // change. This takes ten seconds. On a busy machine, the exporter could withdraw the data
-    // before this confirmation. So `flip_share: 1` disables the confirmation for this account.
+    // change. The confirmation takes ten seconds. On a busy machine, the exporter could withdraw
+    // the data first. So `flip_share: 1` disables the confirmation for this account.
     let at_once = format!("{groups}, poll: {{flip_share: 1}}");
     let settings = [groups, groups, at_once.as_str()];
     let accounts = ACCOUNTS.into_iter().zip(settings);

@@ -4,11 +4,11 @@ use std::{fmt::Write, path::Path};
 
 use crate::harness::{judge, tool};
 
-/// The rules compare the present with the samples of this many seconds ago.
+/// The rules compare current samples with the samples of this many seconds ago.
 const WEEK: i64 = 7 * 24 * 3600;
 
-/// Writes blocks into the data folder of a Prometheus before its start. The blocks show an account
-/// whose endpoints were all lost at this time last week.
+/// Writes blocks into the data folder of a Prometheus that has not started. The blocks show that all
+/// endpoints of an account were lost at this time last week.
 pub async fn all_away(data: &Path, account: &str, ids: &[String], speed: i64) {
     let of = format!("job=\"vobiz-exporter\",account=\"{account}\"");
     let mut series = vec![(

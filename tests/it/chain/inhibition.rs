@@ -11,7 +11,7 @@ use crate::{
     rules::{ALERTMANAGER, groups, read},
 };
 
-/// The effect of one inhibition rule. Each text is the name of an alert and its labels. An alert
+/// The effect of one inhibition rule. Each string has the name of an alert and its labels. An alert
 /// without a `job` label gets the job of its case.
 struct Case {
     /// Each of these alerts suppresses all `quiet` alerts.
@@ -20,8 +20,8 @@ struct Case {
     expected: &'static [&'static str],
 }
 
-/// One case for each inhibition rule, in the order of the example. The `quiet` alerts of a case
-/// suppress no other alert of this case.
+/// One case for each inhibition rule, in the order of the rules in the shipped configuration. The
+/// `quiet` alerts of a case suppress no other alert of this case.
 const CASES: [Case; 7] = [
     Case {
         sources: &["VobizTargetAbsent", "VobizTargetDown"],
@@ -178,7 +178,7 @@ async fn every_receiver_groups_alerts_by_account_and_job() {
     }
 }
 
-/// The alerts of a case: one of its sources, then the quiet alerts and the expected alerts.
+/// The alerts of a case: the source with this index, then the quiet alerts and the expected alerts.
 fn fire(case: &Case, place: usize, source: usize) -> Vec<Value> {
     let alerts = [case.sources[source]];
     let alerts = alerts.iter().chain(case.quiet).chain(case.expected);
@@ -187,7 +187,7 @@ fn fire(case: &Case, place: usize, source: usize) -> Vec<Value> {
         .collect()
 }
 
-/// The labels of an alert, including those that its rule sets.
+/// The labels of an alert, including the labels that the alert rule sets.
 fn labels(written: &str, job: &str) -> Value {
     let mut words = written.split(' ');
     let name = words.next().unwrap();
@@ -199,7 +199,7 @@ fn labels(written: &str, job: &str) -> Value {
     }
     for word in words {
         let (label, value) = word.split_once('=').unwrap();
-        // `elsewhere` gives a job that differs from the job of this case.
+        // `job=elsewhere` means a job that differs from the job of this case.
         let value = if value == "elsewhere" {
             format!("not-{job}")
         } else {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 type Labels = BTreeMap<String, String>;
 
-/// The example groups alerts by these labels. If an alert lacks one label, the other label groups it.
+/// The shipped configuration groups alerts by these labels. An alert can lack one of the labels.
 const GROUPED_BY: [&str; 2] = ["account", "job"];
 
 /// One message for one receiver.
@@ -92,7 +92,7 @@ impl Alert {
         }
     }
 
-    /// The name of the alert, and the alias of the endpoint if the alert has this label.
+    /// The name of the alert, and the alias of the endpoint if the alert has a label `alias`.
     pub fn name(&self) -> String {
         let alias = self.labels.get("alias").map(|alias| format!(" {alias}"));
         format!("{}{}", self.labels["alertname"], alias.unwrap_or_default())

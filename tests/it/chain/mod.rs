@@ -2,8 +2,8 @@
 //! rules, and Alertmanager with the shipped example. A receiver collects the notifications.
 //!
 //! The chain runs sixty times as fast as shipped, so a minute lasts one second.
-//! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. The shortest poll
-//! interval of the exporter is five seconds. For the rules, it corresponds to five minutes.
+//! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. The exporter uses
+//! its shortest poll interval, five seconds. At this speed, it corresponds to five minutes.
 
 mod alertmanager;
 mod demonstration;

@@ -59,14 +59,14 @@ impl Stack {
     }
 }
 
-/// Writes the address into the target file of Prometheus by a rename, as a discovery tool does.
+/// Writes the address to a new file and renames it over the target file, as a discovery tool does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");
     fs::rename(new, file).expect("it can be put in place");
 }
 
-/// The shipped configuration of Prometheus with the test's addresses and durations divided by `speed`.
+/// The shipped configuration of Prometheus with addresses of the test. Durations are divided by `speed`.
 fn configuration(alertmanager: &str, speed: u64) -> String {
     let mut text = scaled(&read(PROMETHEUS), speed);
     for (from, to) in [

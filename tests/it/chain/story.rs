@@ -81,8 +81,8 @@ impl Story {
             "another-token".clone_into(&mut account.token);
         });
         self.stack.prometheus.until_is(refusals, 1.0).await;
-        // A new token file makes the exporter walk again at once. So the vendor refuses two walks
-        // before the data is three intervals old and another alert fires.
+        // `VobizCredentialsRefused` needs two refused walks. A new token file makes the exporter walk
+        // at once. If the second walk came later, `VobizDataOld` would fire first.
         fs::write(&self.token, "mistyped-token").unwrap();
         self.expected
             .scene(
@@ -122,7 +122,7 @@ impl Story {
         self.stack
             .replace(Exporter::start(&self.configuration).await)
             .await;
-        // While the test waits, wrong rules would end an alert, or Alertmanager would notify an alert again.
+        // Wrong rules would end an alert during this wait, or make Alertmanager notify an alert again.
         self.stack
             .prometheus
             .until_is(

@@ -52,7 +52,7 @@ impl Query {
     }
 }
 
-/// Reads all dashboards. Fails if the folder has other files.
+/// Reads all dashboards. Fails if the files in the folder differ from `FILES`.
 pub fn boards() -> Vec<Board> {
     let mut files: Vec<_> = std::fs::read_dir(path(FOLDER))
         .unwrap()
@@ -113,7 +113,7 @@ impl Board {
         list(&self.json["templating"]["list"])
     }
 
-    /// Queries outside of panels: those of annotations and variables.
+    /// The queries of annotations and variables. The text names the annotation or the variable.
     pub fn others(&self) -> Vec<(String, Query)> {
         let annotations = list(&self.json["annotations"]["list"]).iter();
         let annotations = annotations.map(|one| {
@@ -132,7 +132,7 @@ impl Board {
     }
 }
 
-/// Converts the query of a variable to an expression. `query_result(x)` becomes `x`; `label_values` becomes a count.
+/// The PromQL of a variable's query: `x` for `query_result(x)`, and a count for `label_values`.
 fn read_from(query: &str) -> String {
     let inner = query
         .strip_prefix("query_result(")
@@ -167,7 +167,7 @@ impl Panel {
             .collect()
     }
 
-    /// The query with this letter.
+    /// The query with this letter as its `refId`.
     pub fn query(&self, letter: &str) -> Query {
         let mut queries = self.queries().into_iter();
         queries.find(|query| query.letter == letter).unwrap()

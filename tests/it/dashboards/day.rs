@@ -16,8 +16,8 @@ use vobiz_simulator::{
 use super::{local::zone, past::Past};
 use crate::harness::{accounts_config, auth_id, lively};
 
-/// Each account, the number of its endpoints, and the form of its rows. The first form has all fields.
-/// The second has no expiry, so the exporter retrieves details. The third has times without a zone.
+/// Each account, the number of its endpoints, and the form of its list rows. `Documented` has all fields.
+/// `Captured` lacks the expiry, so the exporter retrieves details. `Plivo` has times without a zone.
 pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
     ("main", 430, Shape::Documented),
     ("branch", 50, Shape::Captured),
@@ -25,14 +25,14 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 ];
 /// The time between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
-/// The simulation of last week covers these durations before and after the time of `end` minus 7 days.
+/// The durations that the simulation of last week covers before and after `end` minus 7 days.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
-/// The next four constants are the aliases of endpoints of `main` that have planned events.
+/// The next four constants are aliases of endpoints of the account `main` that have planned events.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
 pub const BARE: &str = "BLR-0011";
 pub const LATE: &str = "BLR-0021";
-/// This many minutes before the end of the day, the registration of `OVERDUE` expires but stays in the list.
+/// The registration of `OVERDUE` expires this many minutes before the end of the day, but stays in the list.
 pub const OVERDUE_SINCE: usize = 200;
 /// The user agent of the phones that are all lost at the same time.
 pub const AGENT: &str = "Cisco-CP8851-3PCC/12.0.1";
@@ -46,7 +46,7 @@ pub const GROUPS: &str = "groups: [\
     {name: delhi, match: {alias: 'DEL-.*'}}, \
     {name: mumbai, match: {alias: 'MUM-.*'}}]";
 
-/// For each account, the time of each list response and the number of registered endpoints.
+/// For each account, the time of each list response and the number of registered endpoints then.
 pub type Counts = BTreeMap<&'static str, Vec<(f64, f64)>>;
 
 /// The recorded facts about the simulated day.
@@ -65,8 +65,8 @@ pub struct Day {
 }
 
 impl Day {
-    /// Simulates the day and writes its blocks into the data folder in `folder`. Returns the world
-    /// at the end.
+    /// Simulates the day and writes the samples as blocks into `folder/data`. Returns the world at
+    /// the end of the day.
     pub fn live(folder: &Path) -> (Self, World) {
         let step = i64::try_from(STEP.as_secs()).unwrap();
         let now = Timestamp::now().as_second();
@@ -239,7 +239,7 @@ fn settled(start: Timestamp, zone: SignedDuration) -> World {
     world
 }
 
-/// The id of the endpoint of `main` with this alias.
+/// The id of the endpoint with this alias in the account `main`.
 pub fn id_of(world: &World, alias: &str) -> String {
     let account = world.account(&auth_id("main")).unwrap();
     let mut endpoints = account.endpoints();
@@ -247,7 +247,7 @@ pub fn id_of(world: &World, alias: &str) -> String {
     found.unwrap().id().to_owned()
 }
 
-/// Changes an endpoint of `main` and ends its simulated events.
+/// Changes an endpoint of the account `main`, and ends the simulated events of this endpoint.
 pub fn edit(vendor: &Vendor, alias: &str, change: impl FnOnce(&mut Endpoint)) {
     vendor.edit(|world| {
         let id = id_of(world, alias);
@@ -262,7 +262,7 @@ fn renew(vendor: &Vendor, alias: &str, now: Timestamp) {
     });
 }
 
-/// The configuration of the running exporters. The token of `depot` is in a file.
+/// The configuration of the running exporters. The token of the account `depot` is in a file.
 pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
     let text = accounts_config(vendor, "", ACCOUNTS.map(|(name, ..)| (name, GROUPS)));
     let token = folder.join("token-of-depot").display().to_string();

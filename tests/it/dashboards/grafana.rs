@@ -35,7 +35,7 @@ impl View {
     }
 
     /// Start, end and step of a range query that ends at `now`, in Unix seconds. Grafana rounds the
-    /// end down. This function does not, because the newest samples are after a rounded end.
+    /// end down. This function does not round, because the newest samples are after a rounded end.
     pub fn steps(&self, query: &Query, now: i64) -> (i64, i64, i64) {
         let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap();
         (
@@ -64,7 +64,7 @@ impl View {
         ] {
             text = text.replace(variable, &value);
         }
-        // The only remaining `$` belongs to `label_replace`.
+        // Only `$1` may remain, which is an argument of `label_replace` and no variable of Grafana.
         assert!(!text.replace("\"$1\"", "").contains('$'), "{text}");
         text
     }

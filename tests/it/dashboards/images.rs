@@ -1,4 +1,4 @@
-//! Collects the data for the images of `docs/dashboards.md`: `make dashboard-images`.
+//! Collects the data for the images of `docs/dashboards.md`. `make dashboard-images` runs this test.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Every query is fast with ten thousand endpoints. This command prints the slowest queries:
+//! Tests that every query is fast with ten thousand endpoints. This command prints the slowest queries:
 //! `cargo test --test it dashboards::limit -- --ignored --nocapture`.
 
 use std::{fmt::Write as _, fs, time::Duration};
@@ -22,7 +22,7 @@ const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
 /// The shipped poll interval. The simulated past has one scrape in each interval, because samples
 /// change only after a walk.
 const STEP: Duration = Duration::from_secs(60);
-/// The scrape interval of the shipped data source. With the longer `STEP`, Grafana would get fewer points.
+/// The scrape interval of the shipped data source. With the longer `STEP`, queries would return fewer points.
 const SCRAPE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(2);
 /// The number of rows in the printed table.
@@ -45,8 +45,8 @@ fn configuration(vendor: &Vendor) -> String {
     )
 }
 
-/// Removes all targets and rules, so that Prometheus only works on the queries of the test. Waits
-/// until Prometheus has removed them.
+/// Removes all targets and rules, so that Prometheus executes only the queries of the test. Waits
+/// until Prometheus has removed the targets and rules.
 async fn rests(prometheus: &Prometheus) {
     let file = prometheus.folder().join("prometheus.yml");
     fs::write(file, "global: {}\n").unwrap();
@@ -60,8 +60,8 @@ async fn rests(prometheus: &Prometheus) {
     .await;
 }
 
-/// The shortest time of several tries. After a very fast try, the test stops. The time of a try is
-/// the shorter of its duration and the processor time of Prometheus.
+/// The shortest time of several tries. No try follows a very fast try. The time of a try is the
+/// shorter of its duration and the processor time that Prometheus used.
 async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestamp) -> Duration {
     let expression = view.fill(query);
     let mut best = Duration::MAX;

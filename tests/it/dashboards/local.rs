@@ -1,5 +1,5 @@
 //! The local time of the simulated accounts. At night and at weekends, far fewer agents work. So
-//! the simulated day ends at a fixed local time, whenever the test runs.
+//! the simulated day ends at the same local time in every run of the test.
 
 use std::env;
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 /// The local time at which simulated days end. At this time, two shifts work. No shift starts or
 /// ends in the two hours before and after this time.
 const ENDS: &str = "wednesday 15:00";
-/// The environment variable that sets another weekday and time.
+/// The environment variable that replaces the weekday and time of `ENDS`.
 const VARIABLE: &str = "SIMULATED_DAY_ENDS";
 
 const DAYS: [&str; 7] = [
@@ -25,7 +25,7 @@ const WEEK: i64 = 7 * 24 * HOUR;
 /// The index in `DAYS` of the first day of 1970, a Thursday.
 const FIRST_DAY: i64 = 4;
 
-/// The offset from UTC that makes the local time at `end` the configured time.
+/// The offset from UTC with which the local time at `end` is the configured time.
 #[expect(
     clippy::disallowed_methods,
     reason = "which hour is tried is for the person who runs the test to say"

@@ -1,4 +1,4 @@
-//! The shipped dashboards: their form, their queries, and the responses of Prometheus.
+//! Tests the JSON and the queries of the shipped dashboards, and the responses of Prometheus.
 
 mod board;
 mod day;

@@ -32,19 +32,19 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The complete expression of a query of a panel.
+    /// The expression of a panel's query, with all variables replaced.
     pub fn expression(&self, title: &str, letter: &str) -> String {
         self.view.fill(&self.board.panel(title).query(letter))
     }
 
-    /// The present values of a query. A key has the account, and the alias, user agent or group.
+    /// The current values of a query. A key consists of the account and the alias, user agent or group.
     /// Fails if an endpoint or a key occurs twice.
     pub async fn shown(&self, title: &str, letter: &str) -> BTreeMap<String, f64> {
         let samples = self.prometheus.query(&self.expression(title, letter)).await;
         by_name(title, &samples)
     }
 
-    /// The values of a query at another time.
+    /// The values of a query at `time`, with the same keys.
     pub async fn shown_at(
         &self,
         title: &str,
@@ -70,7 +70,7 @@ fn by_name(title: &str, samples: &[Sample]) -> BTreeMap<String, f64> {
         .iter()
         .map(|one| (name(&one.labels), one.value))
         .collect();
-    // Several endpoints can have the same alias, so endpoints are compared by id.
+    // Several endpoints can have the same alias, so this check uses the id of an endpoint.
     let one = |labels: &serde_json::Value| {
         let id = labels["endpoint_id"].as_str();
         id.map_or_else(

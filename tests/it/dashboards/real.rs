@@ -27,7 +27,7 @@ const EMPTY: [(&str, &str); 5] = [
 const CALM: &str =
     "the rules have run for seconds, so that nothing fires yet but for single phones";
 
-/// The number of series that a query returns. A range query covers the default time range.
+/// The number of series that a query returns. A range query covers the time range of the dashboard.
 async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     let expression = view.fill(query);
     if query.instant {
@@ -37,8 +37,8 @@ async fn answers(prometheus: &Prometheus, view: &View, query: &Query) -> usize {
     prometheus.range(&expression, range).await.len()
 }
 
-/// Checks that every query returns series, except the queries in `EMPTY`. Without rules, the
-/// queries about alerts must also return nothing.
+/// Checks that every query returns series, except the queries in `EMPTY`. If Prometheus has no
+/// rules, the queries about alerts must return nothing.
 async fn every_query_answers(
     boards: &[Board],
     prometheus: &Prometheus,
@@ -74,8 +74,8 @@ async fn every_query_answers(
     assert!(asked > 100, "{asked}");
 }
 
-/// Waits until the dashboard shows this state for all accounts. Then the panels about endpoints
-/// must show no numbers.
+/// Waits until the panel `State of the data` shows `state` for all accounts. Then the panels about
+/// endpoints must show no numbers.
 async fn nothing_is_known(look: &Look<'_>, state: f64) {
     let expression = look.expression("State of the data", "A");
     look.prometheus

@@ -26,7 +26,7 @@ async fn every_endpoint_counted_once(fleet: &Look<'_>, day: &Day) {
     let counts = day.counts.lock().unwrap().clone();
     let all_day = (end - 24 * 3600 + step, end, step);
     let exact = compared(fleet, &counts, "A", all_day, 0).await;
-    // A walk takes one or two seconds. So the list changes during few walks, and most points are exact.
+    // A walk takes one or two seconds. The list seldom changes in this time, so most points are exact.
     assert!(exact > 24 * 30 * 9 / 10, "{exact}");
     let [before, after] = [LAST_WEEK.0, LAST_WEEK.1].map(|span| span.as_secs().cast_signed());
     let hour = (end - before + step, end + after - step, step);
@@ -67,7 +67,7 @@ async fn compared(
 /// The published walks of each account.
 struct Walks(BTreeMap<&'static str, Vec<Walk>>);
 
-/// The walk whose result is shown at the time `at`.
+/// The walk whose snapshot the exporter shows at the time `at`.
 struct Walk {
     at: f64,
     begin: f64,
@@ -97,8 +97,8 @@ impl Walks {
         Self(all)
     }
 
-    /// The lowest and highest number of registered endpoints in the vendor's list during the walks
-    /// that are shown at the time `at`.
+    /// At the time `at`, the exporter shows one walk of each account. Returns the lowest and the
+    /// highest number of registered endpoints in the vendor's list during these walks.
     fn reported(&self, counts: &Counts, at: f64) -> (f64, f64) {
         let mut sum = (0.0, 0.0);
         for (name, walks) in &self.0 {

@@ -1,4 +1,4 @@
-//! Grafana knows every key of the dashboards.
+//! Tests that the schemas of Grafana contain every key of the dashboards.
 
 use std::process::Stdio;
 

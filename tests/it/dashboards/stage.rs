@@ -14,8 +14,8 @@ use crate::{
     rules::{RULES, read},
 };
 
-/// The simulated day, the vendor that continues the simulation, and two replicas. Both Prometheus
-/// servers have the blocks of the day and scrape both replicas. Only `ruled` has the rules.
+/// The simulated day, the vendor that continues the simulation, and two exporters. Both Prometheus
+/// servers have the blocks of the day and scrape both exporters. Only `ruled` has the rules.
 pub struct Stage {
     pub day: Day,
     pub vendor: Vendor,
@@ -24,8 +24,8 @@ pub struct Stage {
     pub plain: Prometheus,
 }
 
-/// Starts a Prometheus with the blocks in `folder`. It scrapes the replicas with the `instance`
-/// labels of these blocks.
+/// Starts a Prometheus with the blocks in `folder`. Prometheus scrapes the replicas with the
+/// `instance` labels of these blocks.
 pub async fn prometheus(
     folder: tempfile::TempDir,
     replicas: &[Exporter; 2],
@@ -47,7 +47,7 @@ pub async fn prometheus(
     }
     text.push_str("]}]\n");
     if let Some(interval) = rules {
-        // The rules are evaluated more often than shipped, but their ranges are unchanged.
+        // Prometheus evaluates the rules more often than shipped. The ranges in the rules are unchanged.
         let often = format!("interval: {}s", interval.as_secs());
         let rules = read(RULES).replace("interval: 1m", &often);
         fs::write(folder.path().join("rules.yml"), rules).unwrap();
@@ -96,7 +96,7 @@ impl Stage {
         for prometheus in [&stage.ruled, &stage.plain] {
             prometheus.until_is("count(up == 1)", 2.0).await;
             prometheus.until_is("count(vobiz_up == 1)", all).await;
-            // A rate needs two scrapes.
+            // `rate` needs samples of two scrapes.
             let answered =
                 "count(count by (instance) (rate(vobiz_exporter_http_requests_total[1m])))";
             prometheus.until_is(answered, 2.0).await;

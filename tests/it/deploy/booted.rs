@@ -1,4 +1,4 @@
-//! Runs the unit in a container with a real systemd. As root, `make test-container` runs this test.
+//! Runs the unit in a container with a real systemd. `make test-container` runs this test as root.
 
 use std::fs;
 

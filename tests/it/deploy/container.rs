@@ -1,4 +1,4 @@
-//! Builds and runs the image with buildah and podman. As root, `make test-container` runs these tests.
+//! Builds and runs the image with buildah and podman. `make test-container` runs these tests as root.
 
 use std::{
     fs,
@@ -18,8 +18,8 @@ use crate::harness::{Ended, Scrape, get, until};
 
 /// The user id and the group id in the image.
 const NOBODY: u32 = 65_532;
-/// The address of the test's name server. It must use port 53, because `resolv.conf` contains no
-/// ports.
+/// The address of the test's name server. The server must use port 53, because `resolv.conf` contains
+/// no ports.
 const NAME_SERVER: &str = "127.0.0.77";
 const VENDOR: &str = "vendor.test";
 const IMAGE: &str = "localhost/vobiz-exporter:test";
@@ -32,7 +32,7 @@ async fn build(engine: &Engine) {
     let binary = binary.expect("`make test-container` builds the binary and names it");
     let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
     assert_eq!(packed.code, Some(0), "{packed:?}");
-    // A folder with the binary replaces the build stage that compiles the binary.
+    // In the `Dockerfile`, the stage `build` compiles the binary. This folder replaces the stage.
     let stage = format!("--build-context=build={}", context.display());
     let mut build = engine.buildah(&["bud", "--isolation", "chroot", "--format", "docker"]);
     build.args([&stage, "--build-arg", "RUNTIME_IMAGE=scratch"]);

@@ -7,8 +7,8 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{run, shipped, text};
 
-/// Runs `scripts/derive.sh`, which writes into `folder`. It reads `rules`, or the shipped rules if
-/// `rules` is `None`.
+/// Runs `scripts/derive.sh`, which writes into `folder`. The script reads `rules`, or the shipped
+/// rules if `rules` is `None`.
 pub(super) async fn derive(folder: &Path, rules: Option<&Path>) {
     let mut script = Command::new(shipped("scripts/derive.sh"));
     if let Some(rules) = rules {

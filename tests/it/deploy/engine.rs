@@ -8,12 +8,12 @@ use tokio::process::{Child, Command};
 use super::program;
 use crate::harness::{Ended, Written};
 
-/// Images and containers in a separate folder. All are removed when the test ends.
+/// A separate folder with images and containers. Dropping this struct removes containers and folder.
 pub struct Engine {
     folder: TempDir,
 }
 
-/// A container in the foreground and its output.
+/// The `podman run` process of a container, and the output of the container.
 pub struct Container {
     pub out: Written,
     pub err: Written,
@@ -26,7 +26,7 @@ impl Engine {
         Self { folder }
     }
 
-    /// A folder that is removed with the containers.
+    /// The folder of the images and containers. A test can also put other files into this folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -75,7 +75,7 @@ impl Drop for Engine {
         // A container continues to run after its `podman run` command ends, so this function removes it.
         let mut remove = self.podman(&["rm", "--all", "--force", "--time", "0"]);
         let _ = remove.as_std_mut().stdout(Stdio::null()).status();
-        // Podman's clean-up can still write files. Then the removal fails and is tried again.
+        // While the clean-up of podman still writes files, the removal can fail, so the loop repeats it.
         for _ in 0..50 {
             if std::fs::remove_dir_all(self.folder.path()).is_ok() {
                 return;

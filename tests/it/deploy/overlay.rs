@@ -21,7 +21,7 @@ fn blocks(begin: &str) -> Vec<String> {
     blocks.map(whole).collect()
 }
 
-/// Builds a kustomization of the document. Its folder has every file that the kustomization names.
+/// Builds a kustomization in a temporary folder with every file that the kustomization names.
 async fn built(kustomization: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);

@@ -12,14 +12,14 @@ use tokio::process::Command;
 use super::{BINARY, program, run, shipped, text};
 use crate::harness::Ended;
 
-/// A package, and a folder as the root of its installation.
+/// A built package, and the folder into which the test installs this package.
 struct Installation {
     folder: TempDir,
     package: PathBuf,
 }
 
-/// Builds the package in the folder `target` from the binary of the tests, which needs no further
-/// build. `arguments` are further arguments of cargo-deb.
+/// Builds the package in the folder `target`. The package gets the binary of the tests, so cargo-deb
+/// compiles nothing. `arguments` are additional arguments of cargo-deb.
 pub async fn build(target: &Path, arguments: &[&str]) -> PathBuf {
     let binary = target.join("release/vobiz-exporter");
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
@@ -73,7 +73,7 @@ impl Installation {
         root.push(self.path(""));
         let output = Command::new(program("dpkg"))
             .arg(root)
-            // The folder has no packages of dependencies. The maintainer scripts run without chroot.
+            // The folder contains no dependencies of the package and no shell for maintainer scripts.
             .args([
                 "--force-depends",
                 "--force-script-chrootless",

@@ -20,7 +20,7 @@ const BOOT: &str = "mount --make-rshared / && exec /lib/systemd/systemd --unit=i
 /// A system that starts no service by itself. It has the programs of the host, a simulated vendor
 /// as a service, and the token of this vendor.
 pub struct System {
-    // This field is dropped first, then the engine removes the remaining files.
+    // Rust drops this field first, and then the engine, which removes the container and its files.
     _container: Container,
     engine: Engine,
 }

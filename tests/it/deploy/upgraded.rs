@@ -1,5 +1,5 @@
 //! Installs the Debian package with a real systemd, upgrades it to a later version, and removes it.
-//! As root, `make test-container` runs this test.
+//! `make test-container` runs this test as root.
 
 use std::{
     fs,
@@ -45,7 +45,7 @@ async fn system() -> System {
     let first = build(&folder.path().join("first"), &[]).await;
     fs::copy(first, system.path("opt/first.deb")).unwrap();
     fs::copy(next(folder.path()).await, system.path("opt/next.deb")).unwrap();
-    // A container image can have a policy by which packages start no services. The test removes it.
+    // A policy of the host can stop packages from starting services, so the test removes the policy.
     system.does("rm -f /usr/sbin/policy-rc.d").await;
     system
 }

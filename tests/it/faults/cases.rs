@@ -14,7 +14,7 @@ pub enum Outcome {
     Down(&'static str),
     /// One walk fails for this reason, and the next walk succeeds. The snapshot is still shown.
     FailedOnce(&'static str),
-    /// A request is repeated, and the account is still up.
+    /// The exporter retries a request, and the account is still up.
     Retried,
     /// The walk waits for a confirmation, and the account is still up.
     Confirming,
@@ -28,7 +28,7 @@ use Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected};
 pub struct Case {
     pub name: String,
     pub outcome: Outcome,
-    /// The faults, which are active at the same time. Without faults, the case stops the vendor.
+    /// The faults, which are active at the same time. If there are none, the test stops a vendor.
     pub faults: Vec<Fault>,
 }
 
@@ -219,7 +219,7 @@ fn confusing_responses() -> Vec<Case> {
     cases
 }
 
-/// Complete lists that need a confirmation, and unusual lists that need none.
+/// Complete lists that need a confirmation, and unusual lists that need no confirmation.
 fn odd_lists() -> Vec<Case> {
     let unregistered = || Fault::page(PageFault::Unregistered);
     let nothing = r#"{"meta":{"limit":5,"offset":0,"total_count":0},"objects":[]}"#;

@@ -30,7 +30,7 @@ const ENDPOINTS: usize = 12;
 const PAGES: u64 = 3;
 const SETTINGS: &str = "page_size: 5, retries: 1, connect_timeout: 1s, request_timeout: 3s, \
                         max_page_bytes: 64KiB, max_concurrent_requests: 200";
-/// This maximum age is so long that no data is withdrawn, even on a busy machine.
+/// With this long maximum age, the exporter withdraws no data, even on a busy machine.
 const LONG_MAX_AGE: &str = "poll: {max_age: 60s}";
 /// The time limit for all cases together.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -123,8 +123,8 @@ fn grown<'a>(
         .collect()
 }
 
-/// Whether the last walk has just ended, so that the next walk does not start soon. If a fault
-/// starts during a walk, it might not affect this walk.
+/// Whether the last walk has just ended, so that the next walk does not start soon. A fault that
+/// starts during a walk might not affect this walk.
 fn is_between_walks(account: &str, now: &Scrape) -> bool {
     let walked = now.last_success(account).expect("a good walk");
     let age = Clock::system().now().as_seconds() - walked;

@@ -23,7 +23,7 @@ pub struct Sample {
 
 impl Family {
     /// Parses the Prometheus text format and `OpenMetrics`. Panics if a family occurs twice, or if a
-    /// sample is outside of its family.
+    /// sample does not follow the metadata of its family.
     pub fn read(text: &str) -> Vec<Self> {
         let mut families: Vec<Self> = Vec::new();
         for line in text.lines() {

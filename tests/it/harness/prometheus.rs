@@ -90,19 +90,19 @@ impl Prometheus {
         signal(self.process.id().expect("it runs"), "HUP").await;
     }
 
-    /// The processor time that Prometheus has used, to a hundredth of a second.
+    /// The processor time that Prometheus has used since its start, in steps of 10 ms.
     pub fn processor_time(&self) -> Duration {
         let id = self.process.id().expect("it runs");
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-        // The process name may contain any character, so the text is split after the name. The next
-        // field is the third field of the file.
+        // The process name may contain any character, so this code splits the text after the name.
+        // The next field is the third field of the file.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();
         Duration::from_millis(10 * ticks)
     }
 
-    /// The folder of this Prometheus.
+    /// The folder with the configuration and the data of this Prometheus.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
@@ -137,7 +137,7 @@ impl Prometheus {
         results.iter().map(sample).collect()
     }
 
-    /// The result of a range query in Unix seconds: the pairs of time and value of each series.
+    /// The result of a range query: for each series, the labels, and pairs of Unix time and value.
     pub async fn range(
         &self,
         expression: &str,

@@ -164,7 +164,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         );
         assert_eq!(registered(&scrape), None, "{name}");
         assert!(!scrape.text.contains(MARK), "{name}: {}", scrape.text);
-        // A debug probe sends a new request. If the API hangs, the test skips this slow request.
+        // A probe with `debug=true` sends a new request. The test skips this probe if the API is silent.
         let text_of_debug = if status.is_some() {
             let words = format!("{}&debug=true", path(name, id));
             get(exporter.address(), &words).await.text()

@@ -21,7 +21,7 @@ async fn vendor_of(endpoints: usize) -> Vendor {
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// A vendor, and an exporter that can probe it.
+/// A vendor, and an exporter that can probe the endpoints of this vendor.
 async fn exporter_of(endpoints: usize) -> (Vendor, Exporter) {
     let vendor = vendor_of(endpoints).await;
     let exporter = Exporter::start(&configuration(&vendor, ON)).await;

@@ -1,4 +1,4 @@
-//! The shipped alerts and their related files: promtool cases, Alertmanager's example, runbooks.
+//! Tests the shipped rules, their promtool cases and runbooks, and the example for Alertmanager.
 
 mod alertmanager;
 mod catalogue;

@@ -54,7 +54,7 @@ async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
 
 async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     assert!(names.len() >= 6, "{names:?}");
-    // The cases run one at a time, because other tests run at the same time.
+    // The cases run one at a time, because other tests use the processors at the same time.
     for name in names {
         let file = folder.join(name).display().to_string();
         let ended = promtool(generation, &["test", "rules", &file]).await;
@@ -62,8 +62,8 @@ async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     }
 }
 
-/// Every alert has two kinds of cases. In one, the alert fires with its rendered texts. In the
-/// other, the list of firing alerts does not contain the alert.
+/// Every alert has two kinds of cases. In the first kind, the alert fires with its rendered texts.
+/// In the second kind, the list of firing alerts does not contain the alert.
 #[test]
 fn every_alert_has_cases_in_which_it_fires_and_is_silent() {
     let cases: Vec<_> = files(CASES, ".yml")

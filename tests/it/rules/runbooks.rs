@@ -14,7 +14,7 @@ const SECTIONS: [&str; 4] = ["## Meaning", "## Impact", "## Diagnosis", "## Miti
 const OTHERS: [&str; 2] = ["README.md", "maintenance.md"];
 
 /// The URL of an alert's runbook in the repository that `Cargo.toml` names. If `Cargo.toml` names
-/// no repository, it is a relative path.
+/// no repository, the URL is a relative path.
 fn address(alert: &Alert) -> String {
     let page = format!("{FOLDER}/{}.md", alert.name);
     match env!("CARGO_PKG_REPOSITORY") {

@@ -31,7 +31,7 @@ pub struct Record {
     pub expression: String,
 }
 
-/// The rules of a group, in their order.
+/// The rules of a rule group, in the order of the file.
 #[derive(Debug, Clone)]
 pub struct Group {
     /// The evaluation interval in seconds.

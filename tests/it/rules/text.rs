@@ -1,4 +1,4 @@
-//! Changes the durations and the labels in the text of rules and their cases.
+//! Changes the durations and the labels in the texts of rules and promtool cases.
 //!
 //! The shipped files write a duration in one of four forms. Expressions and queries in annotations
 //! have `[10m]` and `offset 1w`. Settings have keys such as `interval: 1m`, `group_wait: 30s` and
@@ -26,7 +26,7 @@ pub fn scaled(rules: &str, by: u64) -> String {
 }
 
 /// Adds the labels that the Prometheus operator gives to scraped series. Each instance becomes a
-/// separate pod. Recorded series get no labels.
+/// separate pod. Recorded series get no additional labels.
 pub fn in_a_cluster(cases: &str) -> String {
     let series = Regex::new(r#"(series: '[a-z_]+\{)([^}]*instance="([^"]*)")"#).unwrap();
     let text = series.replace_all(cases, |found: &Captures<'_>| {

@@ -10,8 +10,8 @@ use super::{
     stage::Stage,
 };
 
-/// For each command: a unique part of its text, the account, and a regular expression for its
-/// output.
+/// Each entry has a unique part of a command, the account for which the test runs the command, and
+/// a regular expression that the output must match.
 const SHOWN: [(&str, &str, &str); 14] = [
     (
         "http://EXPORTER:10059/ ",
@@ -79,7 +79,7 @@ async fn every_runbook_command_shows_the_expected_output_or_has_a_known_form() {
     stage.refuse_the_token_for_a_short_time().await;
     let mut faults = Vec::new();
     let mut seen = BTreeSet::new();
-    // The tests of silences run the `amtool` commands.
+    // The test in `silences.rs` runs the `amtool` commands.
     for command in commands().iter().filter(|one| !one.text.contains("amtool")) {
         if !seen.insert(&command.text) {
             continue;

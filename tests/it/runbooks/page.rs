@@ -3,7 +3,7 @@
 use crate::rules::{files, read};
 
 const FOLDER: &str = "docs/runbooks";
-/// The programs that a command in a sentence can begin with.
+/// A command in a sentence begins with one of these programs, or with an environment variable.
 const PROGRAMS: [&str; 9] = [
     "amtool ",
     "curl ",

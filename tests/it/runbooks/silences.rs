@@ -13,10 +13,10 @@ use crate::{
     rules::{ALERTMANAGER, read},
 };
 
-/// This file defines the shell function `amtool`, which all other files use.
+/// This file defines the shell function `amtool`, which the runbooks use.
 const MAINTENANCE: &str = "maintenance.md";
 
-/// The firing alerts, each with a short name.
+/// The firing alerts: a short name for this test, and the labels.
 const FIRING: [(&str, &str); 8] = [
     (
         "pune",
@@ -172,7 +172,7 @@ async fn each_runbook_silence_matches_its_alerts_and_can_be_ended() {
     }
     assert_eq!(used.len(), QUIET.len(), "{used:?}");
 
-    // The other commands list and end silences. First, the test adds two silences for one group.
+    // The remaining commands list alerts, and list or end silences. First, the test adds two silences.
     let group = all
         .iter()
         .find(|one| one.text.contains("group=pune"))

@@ -62,7 +62,7 @@ impl Stage {
             walked.then_some(())
         })
         .await;
-        // No program listens on port 1, so this target is down.
+        // No program listens on port 1, so the second target is down.
         let targets = format!("\"{address}\", \"127.0.0.1:1\"");
         let scraping = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n  \
@@ -125,7 +125,7 @@ impl Stage {
             ("/run/secrets/vobiz-token", &file("token")),
             ("/etc/vobiz-exporter/token", &file("token")),
             ("/etc/vobiz-exporter.yaml", &file("exporter.yaml")),
-            // A command with this placeholder also gets `--config.check`, so that it ends.
+            // A command with this placeholder also gets `--config.check`, so that the exporter ends.
             (
                 "--config.file=...",
                 &format!("--config.file={} --config.check", file("exporter.yaml")),

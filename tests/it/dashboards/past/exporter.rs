@@ -77,7 +77,7 @@ struct PausedClient(Client);
 
 async fn without_time<T>(answer: impl Future<Output = T>) -> T {
     let (answered, wait) = mpsc::channel::<()>();
-    // Tokio does not advance a paused clock while a blocking task runs.
+    // While a blocking task runs, Tokio does not advance a paused clock by itself.
     let thread = spawn_blocking(move || wait.recv().is_err());
     let latency = Duration::from_millis(fastrand::u64(30..120) * fastrand::u64(1..5));
     let (answer, ()) = tokio::join!(answer, advance(latency));

@@ -2,8 +2,8 @@
 //!
 //! The pollers, the client and the exposition of the exporter run against the simulated vendor with
 //! a paused clock. So a simulated day takes one or two minutes. `promtool` converts the scraped
-//! samples to blocks. Such blocks have no staleness markers. Therefore, Prometheus must use a
-//! sample only until the next scrape: see [`good_for`].
+//! samples to blocks. Such blocks have no staleness markers. Therefore, [`good_for`] makes
+//! Prometheus use a sample only until the next scrape.
 
 mod exporter;
 mod scrapes;
@@ -22,7 +22,7 @@ use scrapes::Scrapes;
 /// The `instance` labels of the two replicas, in the past samples and in the running Prometheus.
 pub const REPLICAS: [&str; 2] = ["vobiz-exporter-0:10059", "vobiz-exporter-1:10059"];
 
-/// A function that makes the changes that are planned for a time.
+/// A function that makes the changes of the vendor that are planned for the given timestamp.
 pub type Happens<'a> = &'a mut dyn FnMut(&Vendor, Timestamp);
 
 /// The settings of a simulated past.
@@ -91,8 +91,8 @@ impl Past<'_> {
         scrapes.end()
     }
 
-    /// The time of the next scrape: the next multiple of the step before the end. If more than a
-    /// quarter of a step is left after the last multiple, one more scrape is at the end.
+    /// The time of the next scrape, a multiple of the step. If more than a quarter of a step is left
+    /// between the last multiple and the end, the last scrape is at the end.
     fn next(&self, now: UnixMillis, end: Option<Timestamp>) -> Option<UnixMillis> {
         let step = i64::try_from(self.step.as_millis()).unwrap();
         let next = UnixMillis((now.0.div_euclid(step) + 1) * step);

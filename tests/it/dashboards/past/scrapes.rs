@@ -20,7 +20,7 @@ const BLOCK: i64 = 2 * 3600 * 1000;
 pub struct Scrapes {
     data: PathBuf,
     open: Option<Open>,
-    /// The process that converts the previous file to a block, while the next file is written.
+    /// The process that converts the previous file to a block while the test writes the next file.
     promtool: Option<(Child, PathBuf)>,
     samples: u64,
 }

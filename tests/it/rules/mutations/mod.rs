@@ -54,8 +54,8 @@ async fn a_rule_that_violates_a_principle_fails_a_case() {
         let file = folder.path().join("tests/case.yml").display().to_string();
         let ended = judge(&promtool, &["test", "rules", &file], "").await;
         let words = format!("{}{}", ended.out, ended.err);
-        // A failed case shows the expected values or a many-to-many error. A syntax error in the
-        // rules does not count.
+        // For a failed case, promtool prints the expected values or a many-to-many error. The test
+        // does not count a syntax error in the rules as a failed case.
         let noticed = words.contains("exp:") || words.contains("many-to-many");
         if ended.code != Some(1) || !noticed {
             unnoticed.push(format!("{what}: {words}"));
@@ -64,7 +64,7 @@ async fn a_rule_that_violates_a_principle_fails_a_case() {
     assert_eq!(unnoticed, Vec::<String>::new());
 }
 
-/// The file of cases, reduced to one case.
+/// The text of a file of promtool cases with only the case `name`.
 fn case(file: &str, name: &str) -> String {
     let text = read(&format!("{CASES}/{file}.yml"));
     let (head, cases) = text.split_once("tests:\n").unwrap();
