@@ -25,7 +25,7 @@ use url::Url;
 
 use super::{
     error::{self, ClientError, Error},
-    json::pick,
+    raw_value::pick,
     row::{Endpoint, Page, read_endpoint, read_page},
     status,
 };

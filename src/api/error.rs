@@ -7,7 +7,7 @@ use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
 
 use rustls::CertificateError;
 
-use super::json::Json;
+use super::raw_value::Json;
 use crate::telemetry::ErrorKind;
 
 /// The reason why a request gave no page or record. Holds no secret.
@@ -60,8 +60,7 @@ pub enum ClientError {
     /// The file of additional authorities, and the reason why the file is unusable.
     #[error("api.ca_file {} is not usable: {_1}", _0.display())]
     CaFile(PathBuf, String),
-    /// The proxy is not an `http` or `https` URL with a host. The message omits the URL, which may hold a
-    /// password.
+    /// The proxy is not an `http` or `https` URL with a host. The message omits the URL and its password.
     #[error("api.proxy_url is not a usable http or https address")]
     Proxy,
     /// The auth id cannot be a part of a path or the value of a header.

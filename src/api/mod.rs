@@ -7,7 +7,7 @@
 
 mod client;
 mod error;
-mod json;
+mod raw_value;
 mod retry_and_rate_limit;
 mod row;
 mod status;

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
 use super::{
     Error, ErrorKind,
-    json::{Json, pick},
+    raw_value::{Json, pick},
 };
 use crate::clock::UnixMillis;
 

@@ -100,8 +100,7 @@ impl Systemd {
         self.notify(SEND_TIMEOUT, stopping).await;
     }
 
-    /// Sends a notification if there is a socket. A failure is only logged, because the exporter also
-    /// works without systemd.
+    /// Sends a notification if there is a socket. A failure is only logged: systemd is not required.
     pub(super) async fn notify(&self, limit: Duration, text: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = timeout(limit, send(socket, text)).await;
@@ -132,8 +131,7 @@ async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
     socket.send(text.as_bytes()).await.map(drop)
 }
 
-/// The status text about the last walks, for `systemctl status`. The outcome of an account is `None` until its
-/// first walk has finished.
+/// The status text for `systemctl status`. An outcome is `None` until the first walk of the account has ended.
 fn status(outcomes: &[Option<bool>]) -> String {
     let all = outcomes.len();
     let count = |wanted| outcomes.iter().filter(|one| **one == wanted).count();

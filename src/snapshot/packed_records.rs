@@ -113,8 +113,7 @@ impl Texts {
     }
 }
 
-/// A time in 8 bytes; `i64::MIN` means unknown. Each record has four times, and an `Option` of a time would
-/// take 16 bytes.
+/// A time in 8 bytes; `i64::MIN` means unknown. A record has four times; an `Option` of each takes 16 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MaybeTime(i64);
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::packed_records::{Record, Texts};
-use crate::clock::UnixMillis;
+use crate::{api::Rejection, clock::UnixMillis};
 
 /// The limits for the retention of endpoints of the previous snapshot. The default retains no endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,31 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// The limits after a walk with this `shortfall`. `rejected` has the rows by [`Rejection::ALL`].
+    ///
+    /// An *unreadable* row is rejected, but not as a duplicate. The row may belong to a missing endpoint, so it
+    /// retains one endpoint. A shortfall retains every missing endpoint. If the shortfall `is_constant`, at most
+    /// one endpoint per unreadable row is retained again.
+    pub fn after_walk(
+        shortfall: u64,
+        is_constant: bool,
+        rejected: &[u64; Rejection::ALL.len()],
+        max_age: Duration,
+    ) -> Self {
+        let duplicates = rejected[Rejection::Duplicate as usize];
+        let unreadable = rejected.iter().sum::<u64>() - duplicates;
+        let (at_most, again_at_most) = match shortfall {
+            0 => (unreadable, u64::MAX),
+            _ if is_constant => (u64::MAX, unreadable),
+            _ => (u64::MAX, u64::MAX),
+        };
+        Self {
+            max_age,
+            at_most,
+            again_at_most,
+        }
+    }
+
     /// The number of `absent` endpoints that are removed because of `at_most` and `again_at_most`. `again` is
     /// the number of absent endpoints that are already retained.
     pub fn removed(self, absent: u64, again: u64) -> u64 {

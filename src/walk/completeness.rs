@@ -4,7 +4,7 @@
 //! row of the page before. A page without this row leaves a gap, so the walk reads a page at an earlier offset.
 //! If a gap stays open, the walk reads the list again and compares the number of rows with `total_count`.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{ErrorKind, Rejection, RowKey},
-    snapshot::{EndpointList, Retention, SnapshotBuilder},
+    snapshot::{EndpointList, SnapshotBuilder},
     telemetry::{Metric, RereadReason},
 };
 
@@ -37,28 +37,6 @@ pub(super) struct CompleteList {
     pub(super) rows: Rows,
     /// The clock of the vendor minus the local clock, in seconds; `None` if unknown.
     pub(super) clock_offset: Option<f64>,
-}
-
-impl CompleteList {
-    /// The limits for retained endpoints. An *unreadable* row is rejected, but not as a duplicate. The row may
-    /// belong to a missing endpoint, so it retains one endpoint. A shortfall retains every missing endpoint. If
-    /// the shortfall `is_settled`, at most one endpoint per unreadable row is retained again.
-    pub(super) fn retention(&self, is_settled: bool, max_age: Duration) -> Retention {
-        let unreadable = (self.rows.rejected.iter().zip(Rejection::ALL))
-            .filter(|(_, reason)| *reason != Rejection::Duplicate)
-            .map(|(rows, _)| rows)
-            .sum();
-        let (at_most, again_at_most) = match self.shortfall {
-            0 => (unreadable, u64::MAX),
-            _ if is_settled => (u64::MAX, unreadable),
-            _ => (u64::MAX, u64::MAX),
-        };
-        Retention {
-            max_age,
-            at_most,
-            again_at_most,
-        }
-    }
 }
 
 /// Reads the list and proves that it is complete. If overlapping pages give no proof, counts the rows.

@@ -20,7 +20,7 @@ const LEAST_DELAY: Duration = Duration::from_secs(10);
 const INTERVAL_PARTS: u32 = 4;
 /// A walk needs no confirmation if the published snapshot has fewer endpoints than this.
 const FEWEST_ENDPOINTS: u64 = 2;
-/// A shortfall that lasts for this number of walks is *settled*. The poller then treats the list as complete.
+/// A shortfall that lasts for this number of walks is *constant*. The poller then treats the list as complete.
 const SAME_SHORTFALLS: u32 = 3;
 
 /// Decides whether a walk is published.
@@ -167,7 +167,7 @@ pub(super) struct Shortfalls {
 impl Shortfalls {
     /// Stores the shortfall `rows`. Returns true after `SAME_SHORTFALLS` successive walks with overlapping
     /// pages and this shortfall. The poller then assumes a wrong count, and removes deleted endpoints.
-    pub(super) fn is_settled(&mut self, rows: u64, overlapped: bool) -> bool {
+    pub(super) fn is_constant(&mut self, rows: u64, overlapped: bool) -> bool {
         if !overlapped || rows != self.rows {
             self.walks = 0;
         }

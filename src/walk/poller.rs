@@ -184,8 +184,10 @@ impl<S: Source> Poller<S> {
         let mut list = result.map_err(|failure| (failure, pages))?;
         let took = started.elapsed();
         self.duplicates = std::mem::take(&mut list.rows.twice);
-        let is_settled = (self.shortfalls).is_settled(list.shortfall, list.overlapped);
-        let retention = list.retention(is_settled, self.schedule.effective_max_age());
+        let is_constant = (self.shortfalls).is_constant(list.shortfall, list.overlapped);
+        let max_age = self.schedule.effective_max_age();
+        let rejected = &list.rows.rejected;
+        let retention = Retention::after_walk(list.shortfall, is_constant, rejected, max_age);
         let state = self.publisher.current();
         let unconfirmed = (self.confirmation).judge(&list.endpoints, retention, started, &state);
         let confirm_at = unconfirmed.map(|(_, confirm_at)| confirm_at);
@@ -204,7 +206,7 @@ impl<S: Source> Poller<S> {
         let walk = WalkFacts {
             pages,
             reported: list.reported,
-            missing: if is_settled { 0 } else { list.shortfall },
+            missing: if is_constant { 0 } else { list.shortfall },
             rejected_rows: list.rows.rejected,
             ..WalkFacts::new(started_at, self.deps.clock.now(), took)
         };
