@@ -237,7 +237,7 @@ struct AccountProber<R> {
 }
 
 impl<R: Retrieve> AccountProber<R> {
-    /// Waits for both rate limiters without a deadline, then retrieves the record of the endpoint.
+    /// Waits for the limiter of probes, a free request and the account's limiter. Then retrieves the record.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(ANY_PAUSE).await;
         let _permit = self.permits.acquire().await;

@@ -496,8 +496,8 @@ impl DetailQueue {
         self.place_again(id, Some(detail));
     }
 
-    /// Notes a request without a usable record. The endpoint waits for the next walk and then has `rank`. A
-    /// newly registered endpoint keeps its rank after its first miss. After two misses, the rank is `Failed`.
+    /// Notes a *miss*: a request that gave no usable record. The endpoint waits for the next walk. After its
+    /// first miss, it has `rank`, unless it is newly registered. After its second miss, it has failed.
     fn missed(&mut self, id: &str, rank: Rank) {
         let is_wanted = self.row(id).is_some();
         let Some(history) = self.histories.get_mut(id) else {

@@ -1,4 +1,4 @@
-//! Tests of the model without sockets.
+//! Tests of `World`. They open no sockets.
 
 use std::time::Duration;
 

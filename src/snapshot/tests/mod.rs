@@ -411,7 +411,7 @@ fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
         );
         let known = remembered.then(|| minute(1));
         assert_eq!(lost_at(&again, "1"), known, "back after {back} minutes");
-        // Endpoint "2" was registered at its removal and returns unregistered, so the return counts as a loss.
+        // Endpoint "2" was registered at its removal. If the removal is remembered, it is now lost.
         let lost_now = remembered.then(|| minute(back));
         assert_eq!(lost_at(&again, "2"), lost_now);
         let lost = u64::from(remembered);

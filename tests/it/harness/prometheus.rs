@@ -107,7 +107,7 @@ impl Prometheus {
         self.folder.path()
     }
 
-    /// The `data` of an API response.
+    /// The field `data` of a response of Prometheus's HTTP API.
     pub async fn api(&self, path: &str) -> Value {
         let answer = get(&self.address, &format!("/api/v1/{path}")).await;
         let mut answer: Value = serde_json::from_slice(&answer.body).expect("JSON");

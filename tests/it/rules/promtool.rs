@@ -54,7 +54,7 @@ async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
 
 async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     assert!(names.len() >= 6, "{names:?}");
-    // The cases run one at a time, because other tests use the processors at the same time.
+    // The cases run one after another. Other tests already use all processors.
     for name in names {
         let file = folder.join(name).display().to_string();
         let ended = promtool(generation, &["test", "rules", &file]).await;
