@@ -25,6 +25,8 @@ pub use crate::telemetry::labels::Watch;
 
 /// The maximum number of groups of an account. A snapshot stores a group as a number of two bytes.
 const MAX_GROUPS: usize = 1000;
+/// The `watch` value of a group that sets none.
+const DEFAULT_WATCH: Watch = Watch::Notice;
 /// The memory limit of all compiled expressions of a configuration together, in bytes.
 const MAX_COMPILED: usize = 10_000_000;
 const TOO_LARGE: &str = "takes the expressions of all groups above 10 MB of memory; use smaller \
@@ -74,7 +76,7 @@ pub(super) fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Gro
         let hint = "one `match` can hold several expressions, and `a|b` matches either";
         let name = unique_name(node, needs, &mut names, hint);
         let matches = matches(&node.child("match"), patterns);
-        let watch = node.get("watch").map_or(Some(Watch::default()), |value| {
+        let watch = node.get("watch").map_or(Some(DEFAULT_WATCH), |value| {
             value.find(value.text()?, Watch::LABELS, &Watch::ALL)
         });
         Some(Group {

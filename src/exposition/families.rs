@@ -11,7 +11,7 @@ use crate::{
     telemetry::{
         Instruments,
         catalogue::{Kind, Metric},
-        labels::REGISTRATIONS,
+        labels::{REGISTRATIONS, Watch},
         process,
     },
 };
@@ -33,7 +33,8 @@ pub(super) fn write_endpoints(
     write(Metric::EndpointInfo, &|row, sample| {
         let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
         // An endpoint that matches no configured group has the `watch` label `notice`.
-        let (group, watch) = group.map_or(("", "notice"), |(name, watch)| (name, watch));
+        let (group, watch) =
+            group.map_or(("", Watch::Notice.label()), |(name, watch)| (name, watch));
         let labels = [
             ("alias", row.alias),
             ("sub_account", row.sub_account),

@@ -154,12 +154,10 @@ closed_label! {
 
 closed_label! {
     /// The importance of a group for alerts. It is the value of the label `watch`.
-    #[derive(Default)]
     Watch {
         /// An alert needs attention at once.
         Page = "page",
         /// An alert can wait for working hours.
-        #[default]
         Notice = "notice",
         /// The endpoint causes no alert.
         Ignore = "ignore",
