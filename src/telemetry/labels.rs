@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-/// Defines an enum for a fixed set of values. Each variant has a text: its label value, or its value in a
-/// configuration.
+/// Defines an enum for a fixed set of values. The text of a variant is a label value or a setting.
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
