@@ -101,8 +101,7 @@ pub(super) struct Http {
 type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
 
 impl Transports {
-    /// Makes the client of `account`, without network access. Fails if `api.ca_file`, `api.proxy_url` or
-    /// `auth_id` is unusable.
+    /// Makes the client of `account`. Fails if `api.ca_file`, `api.proxy_url` or `auth_id` is unusable.
     pub fn client(
         &mut self,
         account: &Account,

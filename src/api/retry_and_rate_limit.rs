@@ -19,7 +19,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Error, ErrorKind, status::is_retryable};
+use super::{Error, ErrorKind, status};
 use crate::{
     config::Account,
     telemetry::{AccountInstruments, ThrottleCause},
@@ -304,6 +304,15 @@ impl RetryPolicy {
             _ if is_retryable(error) => Retry::After(wait),
             _ => Retry::Never(wait),
         }
+    }
+}
+
+/// Whether the same request may succeed later.
+pub(super) fn is_retryable(error: &Error) -> bool {
+    match error.status {
+        // No response arrived, or its body broke off.
+        None | Some(200..=299) => matches!(error.kind, ErrorKind::Timeout | ErrorKind::Network),
+        Some(status) => status::is_retried(status),
     }
 }
 

@@ -43,14 +43,9 @@ impl Error {
     }
 }
 
-/// Whether the same request may succeed later.
-pub(super) fn is_retryable(error: &Error) -> bool {
-    match error.status {
-        Some(408 | 429 | 500..=599) => true,
-        // No response arrived, or the body of a successful response broke off.
-        None | Some(200..=299) => matches!(error.kind, ErrorKind::Timeout | ErrorKind::Network),
-        Some(_) => false,
-    }
+/// Whether a request that got this status may succeed later.
+pub(super) fn is_retried(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
 }
 
 /// The HTTP date in the header `name`.

@@ -1,8 +1,7 @@
 //! The groups of endpoints, and the regular expressions that select the endpoints of each group.
 //!
 //! All expressions together have one memory limit. This module uses `regex_automata`, the engine of the `regex`
-//! crate. The `regex` crate itself does not give the size of a compiled expression, and cannot anchor a parsed
-//! expression.
+//! crate. That crate does not give the size of a compiled expression, and cannot anchor a parsed one.
 
 use std::{collections::HashMap, fmt};
 

@@ -9,8 +9,7 @@
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
 //! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
-//! for the API. A scrape may wait for a short time while another thread encodes the exporter's own metrics or
-//! joins chunks.
+//! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks.
 //!
 //! [`Settings`] limits the numbers of connections, scrapes and probes, and the size of a request head. It also
 //! limits the time of a request head, the idle time, and the time in which a client reads nothing.

@@ -63,8 +63,7 @@ impl PageKeys {
     /// rows before the last shared row are unknown or in another order.
     ///
     /// A key on two rows of a page has no unique index, so it is ignored. A shared row out of the order of
-    /// `before` is a *stray*. Ids on two rows and equal rejected rows cause few strays. An unstable order
-    /// causes many strays.
+    /// `before` is a *stray*. Ids on two rows cause few strays; an unstable order causes many.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);

@@ -33,7 +33,11 @@ async fn each_status_has_its_kind_and_is_counted_as_it_is() {
         let (page, subject) = ask(response(&format!("{status} X"), &[], "")).await;
         let error = page.unwrap_err();
         assert_eq!((error.kind, error.status), (kind, Some(status)));
-        assert_eq!(status::is_retryable(&error), retryable, "{status}");
+        assert_eq!(
+            retry_and_rate_limit::is_retryable(&error),
+            retryable,
+            "{status}"
+        );
         assert_eq!(error.retry_after, None);
         assert!(!error.message.is_empty());
         assert_eq!(subject.counted(), [format!("list_endpoints {status}")]);
