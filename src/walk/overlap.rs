@@ -160,8 +160,8 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     has_room && (reaches_the_count || shows_nothing_new)
 }
 
-/// The distances, in rows, from a gap back to the pages that the walk reads to close the gap. The first distance
-/// is half of a page of `full` rows. Each next distance is twice as long.
+/// The distances, in rows, from a gap back to the pages that the walk reads to close it. The first distance is
+/// half of a page of `full` rows. Each next distance is twice as long.
 pub(super) fn steps_back(full: u64) -> impl Iterator<Item = u64> {
     let first = (full / 2).max(1);
     std::iter::successors(Some(first), |last| Some(last * 2)).take(MAX_STEPS_BACK)
