@@ -10,7 +10,8 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use vobiz_simulator::{
-    Endpoint, Fault, FaultId, Login, PageFault, Registration, RetryAfter, Shape, Vendor, World,
+    Endpoint, Fault, FaultId, Login, Operation, PageFault, Registration, RetryAfter, Shape, Vendor,
+    World,
 };
 
 use super::{local::zone, past::Past};
@@ -153,6 +154,7 @@ impl Day {
                     r#"{"endpoint_id":"900000000000002","alias":{},"sip_registered":"false"}"#;
                 account.push(Endpoint::new("900000000000002").raw(odd));
             }),
+            190 => contradict_the_list(vendor),
             150 => vendor.edit(|world| {
                 let account = world.account_mut(&main()).unwrap();
                 account.remove("900000000000001").unwrap();
@@ -200,6 +202,21 @@ impl Day {
             let away = self.flaps % 2 == 1;
             edit(vendor, LOST, |one| one.set_registered(!away, now));
         }
+    }
+}
+
+/// Plans, for three registered endpoints of `branch`, one record that says that the endpoint is unregistered.
+fn contradict_the_list(vendor: &Vendor) {
+    let branch = auth_id("branch");
+    let ids: Vec<_> = vendor.edit(|world| {
+        let endpoints = world.account(&branch).unwrap().endpoints();
+        let registered = endpoints.filter(|one| one.registered());
+        registered.take(3).map(|one| one.id().to_owned()).collect()
+    });
+    for id in ids {
+        let record = format!(r#"{{"endpoint_id":"{id}","sip_registered":false}}"#);
+        let fault = Fault::body(record).on(Operation::RetrieveEndpoint);
+        vendor.plan(fault.for_account(&*branch).for_endpoint(id).once());
     }
 }
 
