@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use vobiz_simulator::{AccountPlan, Effect, Fault, Operation, Options, Shape, Vendor, World};
 
 use crate::harness::{
-    Exporter, Scrape, accounts_config, auth_id, listed, once, plan, until_within,
+    Exporter, Finished, Scrape, accounts_config, auth_id, listed, once, plan, until_within,
 };
 
 const EXPIRY: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
@@ -169,7 +169,7 @@ async fn a_detail_budget_that_is_too_small_is_logged_once() {
             scrape.value("vobiz_walks_total", &[]) >= Some(3.0)
         })
         .await;
-    let log = exporter.log();
+    let Finished { log, .. } = exporter.terminate().await;
     let warnings = log.matches("20 endpoints want details, but the requests beside walks");
     assert_eq!(warnings.count(), 1, "{log}");
 }

@@ -109,13 +109,7 @@ async fn without_usernames(shape: Shape) {
         })
         .await;
     vendor.edit(|world| world.first_mut().edit(&lost, |one| one.registration = None));
-    until("the loss in the log", || async {
-        exporter
-            .log()
-            .contains("lost its registration")
-            .then_some(())
-    })
-    .await;
+    exporter.log_line("lost its registration").await;
     let address = exporter.address();
     let open_metrics = [("accept", "application/openmetrics-text;version=1.0.0")];
     let pages = [

@@ -83,9 +83,7 @@ async fn without_the_ca_file_nothing_is_sent_and_the_log_names_the_certificate()
     };
     assert_eq!(failures("network"), Some(1.0));
     assert_eq!(failures("timeout"), Some(0.0));
-    let log = exporter.log();
-    let line = log.lines().find(|line| line.contains("walk failed"));
-    let line = line.expect("a failed walk is logged");
+    let line = exporter.log_line("walk failed").await;
     assert!(line.contains("reason=network"), "{line}");
     assert!(line.contains("certificate"), "{line}");
     assert_eq!(vendor.counts().requests, 0, "no header was sent");

@@ -94,9 +94,18 @@ impl Exporter {
         &self.address
     }
 
-    /// All log lines until now.
-    pub fn log(&self) -> String {
-        self.log.text()
+    /// Waits for the first log line that contains `words`. A line can arrive after the scrape that
+    /// shows its cause.
+    pub async fn log_line(&self, words: &str) -> String {
+        let line = || async {
+            let log = self.log.text();
+            let complete = log
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'));
+            let mut found = complete.filter(|line| line.contains(words));
+            found.next().map(str::to_owned)
+        };
+        until(words, line).await
     }
 
     /// The process id of the exporter.
