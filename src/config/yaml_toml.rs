@@ -195,7 +195,12 @@ impl YamlReader<'_> {
                 }
             };
             let path = join(at.path, &key);
-            let (event, at) = self.next(&path, at.depth)?;
+            let (event, value) = self.next(&path, at.depth)?;
+            // The parser places a missing value or a block one line too late.
+            let at = Place {
+                line: at.line,
+                ..value
+            };
             let value = self.node(event, at)?;
             entries.insert(key, value);
         }
