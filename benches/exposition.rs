@@ -13,7 +13,7 @@ use tokio::{runtime, time::Instant};
 use vobiz_exporter::{
     api::{Application, Endpoint, Row, RowKey},
     clock::UnixMillis,
-    exposition::{DataSource, Encoding, Exposition, Format},
+    exposition::{AccountSummary, DataSource, Encoding, Exposition, Format},
     snapshot::{
         AccountState, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder, WalkFacts,
         channel,
@@ -143,14 +143,17 @@ fn publish(criterion: &mut Criterion) {
                     let exposition = Exposition::new(readers, instruments);
                     let mut new = state("one", with.map(Arc::clone), false);
                     new.up = Some(with.is_some());
+                    new.failure = with.is_none().then_some("network");
                     publishers[299].publish(new);
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // All other accounts have finished their first walk. So the exposition is ready
-                    // when it has rendered the new state.
+                    // All other accounts have finished their first walk. So the new state is rendered
+                    // when the summaries show the end of the last first walk.
+                    let is_walking =
+                        |one: &AccountSummary| one.failure.is_none() && one.counts.is_none();
                     let ready = async {
-                        while !exposition.is_ready() {
+                        while exposition.accounts().iter().any(is_walking) {
                             tokio::task::yield_now().await;
                         }
                     };

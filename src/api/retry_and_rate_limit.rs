@@ -19,7 +19,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Error, ErrorKind, status};
+use super::{Error, ErrorKind};
 use crate::{
     config::Account,
     telemetry::{AccountInstruments, ThrottleCause},
@@ -312,7 +312,7 @@ pub(super) fn is_retryable(error: &Error) -> bool {
     match error.status {
         // No response arrived, or its body broke off.
         None | Some(200..=299) => matches!(error.kind, ErrorKind::Timeout | ErrorKind::Network),
-        Some(status) => status::is_retried(status),
+        Some(status) => matches!(status, 408 | 429 | 500..=599),
     }
 }
 

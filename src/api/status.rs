@@ -1,4 +1,4 @@
-//! Reads a failed response: the kind of the error, whether a retry may help, and the wait before a retry.
+//! Reads a failed response: the kind of the error, and the pause that the API asks for.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -41,11 +41,6 @@ impl Error {
             ..Self::of_body(kind, status, message, body)
         }
     }
-}
-
-/// Whether a request that got this status may succeed later.
-pub(super) fn is_retried(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500..=599)
 }
 
 /// The HTTP date in the header `name`.

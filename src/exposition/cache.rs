@@ -157,9 +157,6 @@ pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
 
-    /// True if the first walk of every account has finished and its outcome is rendered. It then stays true.
-    fn is_ready(&self) -> bool;
-
     /// The summary of every account, in the configured order.
     fn accounts(&self) -> Vec<AccountSummary>;
 }
@@ -171,11 +168,6 @@ impl DataSource for Exposition {
             published = self.renew();
         }
         published.members[format as usize].body(encoding)
-    }
-
-    fn is_ready(&self) -> bool {
-        let joined = self.joined();
-        joined.accounts.iter().all(|one| one.state.up.is_some())
     }
 
     fn accounts(&self) -> Vec<AccountSummary> {

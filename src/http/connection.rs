@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{limits::Settings, router::Router};
+use super::{limits_and_timeouts::Settings, router::Router};
 use crate::shutdown::CancellationToken;
 
 /// Maximum number of bytes that are read and discarded at the end of a connection.

@@ -15,7 +15,7 @@
 //! limits the time of a request head, the idle time, and the time in which a client reads nothing.
 
 mod connection;
-mod limits;
+mod limits_and_timeouts;
 mod negotiation;
 mod pages;
 mod router;
@@ -23,6 +23,6 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use limits::Settings;
+pub use limits_and_timeouts::Settings;
 pub use router::ProbeHandler;
 pub use server::{Bound, ListenAddress, listen};

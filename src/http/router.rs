@@ -22,15 +22,15 @@ use hyper::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{
-    limits::{self, Settings},
-    negotiation, pages,
-};
+use super::{limits_and_timeouts::Settings, negotiation, pages};
 use crate::{
-    exposition::{DataSource, EncodedBody, Encoding},
+    exposition::{AccountSummary, DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
     telemetry::{Instruments, labels::Route},
 };
+
+/// The value of the header `Retry-After`. A scrape or probe above the limit gets this header and status 503.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The response to a probe; the error is the text of a response with status 400.
 type ProbeResult = Result<ProbeResponse, &'static str>;
@@ -133,7 +133,7 @@ impl Router {
                 self.exposition(&request, probe, &mut permit).await
             }
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
-            Route::Ready if self.data.is_ready() => text(StatusCode::OK, "ready\n"),
+            Route::Ready if self.is_ready() => text(StatusCode::OK, "ready\n"),
             Route::Ready => {
                 let reason = "not ready: the first walk of some account has not finished\n";
                 text(StatusCode::SERVICE_UNAVAILABLE, reason)
@@ -176,7 +176,7 @@ impl Router {
         *permit = Arc::clone(permits).try_acquire_owned().ok();
         if permit.is_none() {
             let response = text(StatusCode::SERVICE_UNAVAILABLE, too_many);
-            return with(response, RETRY_AFTER, limits::RETRY_AFTER_SECONDS);
+            return with(response, RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
         let (format, content_type) = negotiation::format(&request.headers);
         let encoding = negotiation::encoding(&request.headers);
@@ -202,6 +202,12 @@ impl Router {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response
+    }
+
+    /// Whether the first walk of every account has finished. A failed walk has finished, too.
+    fn is_ready(&self) -> bool {
+        let has_finished = |one: &AccountSummary| one.failure.is_some() || one.counts.is_some();
+        self.data.accounts().iter().all(has_finished)
     }
 
     fn start_page(&self) -> Response<EncodedBody> {

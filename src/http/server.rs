@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     connection,
-    limits::Settings,
+    limits_and_timeouts::Settings,
     router::{ProbeHandler, Router},
 };
 use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};

@@ -23,6 +23,8 @@ const MAX_PAGES: usize = 10_000;
 /// The maximum number of successive full pages with the same last row. One such page occurs if the list grows
 /// by a whole page during the walk. Many such pages occur if the vendor ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
+/// A shortfall that lasts for this number of walks is *constant*. The poller then treats the list as complete.
+const SAME_SHORTFALLS: u32 = 3;
 
 /// A list that was read to its end.
 #[derive(Debug)]
@@ -319,4 +321,24 @@ pub(super) async fn count<S: Source>(
     let constant = pages.keys.iter().all(|keys| keys.total == Some(total));
     let proven = constant && rows == total && pages.distinct_rows() == total;
     Ok(proven.then_some(pages))
+}
+
+/// `rows` is the shortfall of the last walk. `walks` is the number of successive walks with this shortfall.
+#[derive(Debug, Default)]
+pub(super) struct Shortfalls {
+    rows: u64,
+    walks: u32,
+}
+
+impl Shortfalls {
+    /// Stores the shortfall `rows`. Returns true after `SAME_SHORTFALLS` successive walks with overlapping
+    /// pages and this shortfall. The poller then assumes a wrong count, and removes deleted endpoints.
+    pub(super) fn is_constant(&mut self, rows: u64, overlapped: bool) -> bool {
+        if !overlapped || rows != self.rows {
+            self.walks = 0;
+        }
+        self.rows = rows;
+        self.walks = self.walks.saturating_add(u32::from(overlapped));
+        self.walks >= SAME_SHORTFALLS
+    }
 }

@@ -2,26 +2,20 @@
 //!
 //! For some seconds, a faulty API may show an empty list, or every endpoint as unregistered. So a walk waits
 //! for confirmation if more than `poll.flip_share` of the endpoints are removed or change their registration.
-//! The old snapshot stays until a later walk is published. If several walks miss the same number of endpoints,
-//! the poller assumes that the API's count is wrong.
+//! The old snapshot stays until a later walk is published.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::schedule::confirmation_delay;
 use crate::{
     config::Poll,
     snapshot::{AccountState, EndpointList, Retention},
 };
 
-/// The minimum time between a walk and the walk that confirms it.
-const LEAST_DELAY: Duration = Duration::from_secs(10);
-/// A confirming walk also waits for at least the poll interval divided by this number.
-const INTERVAL_PARTS: u32 = 4;
 /// A walk needs no confirmation if the published snapshot has fewer endpoints than this.
 const FEWEST_ENDPOINTS: u64 = 2;
-/// A shortfall that lasts for this number of walks is *constant*. The poller then treats the list as complete.
-const SAME_SHORTFALLS: u32 = 3;
 
 /// Decides whether a walk is published.
 #[derive(Debug)]
@@ -57,7 +51,7 @@ impl Confirmation {
     pub(super) fn new(poll: &Poll) -> Self {
         Self {
             flip_share: poll.flip_share,
-            delay: LEAST_DELAY.max(poll.interval / INTERVAL_PARTS),
+            delay: confirmation_delay(poll.interval),
             pending: None,
         }
     }
@@ -154,25 +148,5 @@ impl Change {
         #[expect(clippy::cast_precision_loss, reason = "a million endpoints at most")]
         let (changed, before) = ((self.removed + self.flipped) as f64, self.before as f64);
         self.before >= FEWEST_ENDPOINTS && changed > before * share
-    }
-}
-
-/// `rows` is the shortfall of the last walk. `walks` is the number of successive walks with this shortfall.
-#[derive(Debug, Default)]
-pub(super) struct Shortfalls {
-    rows: u64,
-    walks: u32,
-}
-
-impl Shortfalls {
-    /// Stores the shortfall `rows`. Returns true after `SAME_SHORTFALLS` successive walks with overlapping
-    /// pages and this shortfall. The poller then assumes a wrong count, and removes deleted endpoints.
-    pub(super) fn is_constant(&mut self, rows: u64, overlapped: bool) -> bool {
-        if !overlapped || rows != self.rows {
-            self.walks = 0;
-        }
-        self.rows = rows;
-        self.walks = self.walks.saturating_add(u32::from(overlapped));
-        self.walks >= SAME_SHORTFALLS
     }
 }

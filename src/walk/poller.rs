@@ -8,8 +8,8 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    completeness::{self, CompleteList},
-    confirm::{Confirmation, Shortfalls},
+    completeness::{self, CompleteList, Shortfalls},
+    confirm::Confirmation,
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
     log,

@@ -12,6 +12,14 @@ const STAGGER: Duration = Duration::from_secs(2);
 /// The maximum time until the first walks of all accounts have started.
 pub const FIRST_WALKS_WITHIN: Duration = Duration::from_secs(10);
 
+/// The minimum time between a walk and the walk that confirms it.
+const LEAST_CONFIRMATION_DELAY: Duration = Duration::from_secs(10);
+
+/// The time between a walk and the walk that confirms it: at least a quarter of the poll interval.
+pub(super) fn confirmation_delay(interval: Duration) -> Duration {
+    LEAST_CONFIRMATION_DELAY.max(interval / 4)
+}
+
 /// The schedule of the walks of one account.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {

@@ -2,10 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -90,7 +87,6 @@ impl Harness {
 /// Fake data for the server. A test sets the data.
 #[derive(Debug, Default)]
 pub(super) struct FakeData {
-    pub(super) is_ready: AtomicBool,
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
     pub(super) chunks: Mutex<Vec<Bytes>>,
     pub(super) requests: Mutex<Vec<(Format, Encoding)>>,
@@ -116,10 +112,6 @@ impl DataSource for FakeData {
             length: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
             pieces: Box::new(chunks.into_iter()),
         }
-    }
-
-    fn is_ready(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire)
     }
 
     fn accounts(&self) -> Vec<AccountSummary> {

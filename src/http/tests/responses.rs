@@ -1,10 +1,8 @@
-use std::sync::atomic::Ordering;
-
 use super::{
     client::Response,
     harness::{Harness, LARGE},
 };
-use crate::{exposition::AccountSummary, http::Settings};
+use crate::{exposition::AccountSummary, http::Settings, snapshot::Counts};
 
 #[tokio::test]
 async fn health_is_always_200_and_readiness_follows_the_first_walks() {
@@ -18,12 +16,23 @@ async fn health_is_always_200_and_readiness_follows_the_first_walks() {
             "{path}"
         );
     }
+    let walking = AccountSummary::default();
+    let counts = Some(Counts::default());
+    let walked = AccountSummary {
+        counts,
+        ..walking.clone()
+    };
+    let failed = AccountSummary {
+        failure: Some("auth"),
+        ..walking.clone()
+    };
+    *server.data.accounts.lock().unwrap() = vec![walked.clone(), walking];
     for path in ["/-/ready", "/readyz"] {
         let response = client.get(path).await;
         assert_eq!(response.status, 503, "{path}");
         assert!(response.text().starts_with("not ready"), "{path}");
     }
-    server.data.is_ready.store(true, Ordering::Release);
+    *server.data.accounts.lock().unwrap() = vec![walked, failed];
     for path in ["/-/ready", "/readyz"] {
         let response = client.get(path).await;
         assert_eq!(

@@ -1,9 +1,6 @@
-//! The limits of the server, and the path of its metrics.
+//! The limits and timeouts of the server, and the path of its metrics.
 
 use std::time::Duration;
-
-/// The value of the header `Retry-After`. A scrape or probe above the limit gets this header and status 503.
-pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The settings of the server. Only the first two settings have flags. The defaults of the other settings
 /// fit every installation; only tests change them.
