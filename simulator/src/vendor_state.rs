@@ -31,7 +31,7 @@ pub enum Pace {
     /// Time advances only when [`World::advance`] is called.
     #[default]
     Manual,
-    /// Time starts at [`World::now`] and advances this many times as fast as real time.
+    /// Time starts at [`World::now`] and advances at this speed; 1.0 is real time, 2.0 is twice as fast.
     Running(f64),
 }
 

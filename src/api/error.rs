@@ -84,7 +84,7 @@ pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
 /// The reason why a connection failed, without text of the server.
 fn connection_cause(error: &reqwest::Error) -> String {
     if error.is_dns() {
-        return "the host's name cannot be resolved".to_owned();
+        return "the host of api.base_url or api.proxy_url cannot be resolved".to_owned();
     }
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {

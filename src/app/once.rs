@@ -36,6 +36,12 @@ pub(super) async fn once(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let config = load_config(args, environment)?;
+    if let Some(file) = &args.once_output
+        && !directory(file).is_dir()
+    {
+        let message = format!("cannot write {}: its directory is missing", file.display());
+        return Err(ExitError::RunTime(message));
+    }
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
@@ -70,19 +76,22 @@ pub(super) async fn once(
     accounts_result(failed, total)
 }
 
+fn directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Replaces `file` atomically, so that the textfile collector never reads an incomplete file.
 ///
 /// The temporary file is in the directory of `file`. Its name does not end in `.prom`, so the collector ignores
 /// the file. The name is random, so no other user can create a link with this name in advance.
 fn replace(file: &Path, exposition: EncodedBody) -> io::Result<()> {
-    let directory = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut temporary = tempfile::Builder::new()
         .prefix(".vobiz-exporter.")
         .suffix(".tmp")
-        .tempfile_in(directory)?;
+        .tempfile_in(directory(file))?;
     let handle = temporary.as_file_mut();
     // The collector may run as another user. With these permissions, every user can read the file.
     handle.set_permissions(Permissions::from_mode(0o644))?;

@@ -58,8 +58,8 @@ impl Systemd {
         }
     }
 
-    /// Sends `READY=1`, then watchdog notifications. Sends changes of the status until `shutdown`. Without
-    /// a socket, the method returns at once. With a socket, it never returns.
+    /// Sends `READY=1`, then watchdog notifications without end. Sends changes of the status only until
+    /// `shutdown`. Without a socket, the method returns at once.
     pub(super) async fn notify_loop(self, accounts: Vec<Reader>, shutdown: CancellationToken) {
         if self.socket.is_none() {
             return;

@@ -11,8 +11,6 @@ use std::{
 const MAX_SHOWN: usize = 100;
 /// Replaces a part of a name that messages do not show.
 pub(super) const HIDDEN: &str = "…";
-/// The maximum number of characters of a value that messages show.
-const VALUE_CHARS: usize = 60;
 /// The place of a value from the environment begins with this text.
 pub(super) const VARIABLE: &str = "environment variable ";
 /// Messages show this text instead of a file name that may be a token.
@@ -177,15 +175,6 @@ pub(super) fn shown_variable(name: &str) -> String {
     format!("{plain}{rest}")
 }
 
-/// `text` for a message: in quotes, on one line, cut to 60 characters.
-pub(super) fn quoted(text: &str) -> String {
-    let mut short: String = text.chars().take(VALUE_CHARS).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    format!("\"{}\"", short.escape_debug())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,11 +187,5 @@ mod tests {
             message: "c\rd".to_owned(),
         };
         assert_eq!(error.to_string(), r"a\nb.yaml: x: c\rd");
-    }
-
-    #[test]
-    fn a_quoted_value_is_one_line_of_limited_length() {
-        assert_eq!(quoted("a\nb\"c"), r#""a\nb\"c""#);
-        assert!(quoted(&"x".repeat(100)).chars().count() <= 63);
     }
 }

@@ -308,7 +308,7 @@ pub struct Probe {
     pub enabled: bool,
     /// The maximum requests per second of probes for one base URL and auth id; above 0.
     pub requests_per_second: f64,
-    /// A probe ends this much earlier than the time-out of the scrape.
+    /// A probe ends at least this long before the time-out of the scrape. It always gets half of the time-out.
     #[serde(serialize_with = "write_duration")]
     pub timeout_offset: Duration,
 }

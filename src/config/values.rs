@@ -17,10 +17,10 @@ use jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrinter};
 use serde::Serializer;
 use url::{Host, Url};
 
-use super::{
-    error::quoted,
-    keys::{Node, suggestion},
-};
+use super::keys::{Node, suggestion};
+
+/// The maximum length of a text that messages quote, in bytes. A longer text may be a token.
+const LONGEST_QUOTED: usize = 20;
 
 impl<'t> Node<'t> {
     /// The value as text. Empty text is an error. A number is an error, because YAML reads `0123` as 123.
@@ -37,13 +37,13 @@ impl<'t> Node<'t> {
         ))
     }
 
-    /// Reports that the value must be `must_be`, not `text`. For a key of an account, the message omits `text`,
-    /// because `text` may be a token.
+    /// Reports that the value must be `must_be`, not `text`. For a key of an account, and for a long text, the
+    /// message omits `text`, because `text` may be a token.
     fn mismatch<T>(&self, must_be: &str, text: &str, hint: &str) -> Option<T> {
-        let quoted = if self.path.starts_with("accounts") {
+        let quoted = if self.path.starts_with("accounts") || text.len() > LONGEST_QUOTED {
             String::new()
         } else {
-            format!(", not {}", quoted(text))
+            format!(", not {text:?}")
         };
         self.reject(format!("must be {must_be}{quoted}{hint}"))
     }

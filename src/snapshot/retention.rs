@@ -104,8 +104,8 @@ impl RemovedEndpoint {
 }
 
 impl Removed {
-    /// Adds `records`, which are removed `now`, and deletes expired entries. Snapshots share the map, so it is
-    /// copied only if an entry changes.
+    /// Adds those of the removed `records` whose last registration is known, and deletes expired entries. The
+    /// snapshots share the map, so the map is copied only if an entry changes.
     pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
         let known = records.iter().filter(|record| record.last_known.is_some());
         let mut known = known.take(MAX_REMEMBERED).peekable();

@@ -156,7 +156,8 @@ async fn echoing_proxy(status: &'static str) -> String {
     address
 }
 
-/// Responses that contain an encoding of the token in their JSON, text, headers or redirect.
+/// Responses that contain a changed form of the token (encoded, cut or spaced) in JSON, text, headers or a
+/// redirect.
 fn misspelled() -> BTreeMap<String, Fault> {
     let mut faults = BTreeMap::new();
     for (name, spelled, _) in SPELLINGS {

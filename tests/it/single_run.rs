@@ -133,6 +133,17 @@ async fn a_prepared_link_beside_the_file_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_missing_directory_is_reported_before_any_request() {
+    let vendor = vendor_of(5).await;
+    let arguments = ["--once", "--once.output=/nonexistent/vobiz.prom"];
+    let program = Program::configured(&configuration(&vendor, ""), &arguments);
+    let ended = program.run().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("/nonexistent/vobiz.prom"), "{ended:?}");
+    assert_eq!(vendor.counts().requests, 0);
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_is_reported_and_no_temporary_file_remains() {
     let vendor = vendor_of(5).await;
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Tests every fault of the vendor: the metrics and the snapshot during the fault, and the recovery
-//! in the next successful walk.
+//! Tests faults of the vendor: the metrics and the snapshot during each fault. If the account was down,
+//! the next successful walk must recover it.
 
 mod cases;
 mod rows;

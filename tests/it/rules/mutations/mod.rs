@@ -1,4 +1,5 @@
-//! The promtool cases detect wrong rules: each mutation of the rules makes a case fail.
+//! The promtool cases detect wrong rules. Each mutation in the lists makes a rule wrong, and the case that
+//! the mutation names must fail.
 
 mod endpoints;
 mod fleet;
