@@ -25,9 +25,8 @@ use url::Url;
 
 use super::{
     error::{self, ClientError, Error},
-    raw_value::pick,
+    json::pick,
     row::{Endpoint, Page, read_endpoint, read_page},
-    status,
 };
 use crate::{
     clock::Clock,
@@ -318,10 +317,10 @@ impl Client {
         let (response, mut attempt) = self.send(operation, url).await?;
         let arrived = self.clock.now();
         let status = response.status().as_u16();
-        let date = status::date_header(response.headers(), DATE);
+        let date = error::date_header(response.headers(), DATE);
         if !response.status().is_success() {
             attempt.status = Some(status);
-            let wait = status::retry_after_header(response.headers(), date.unwrap_or(arrived));
+            let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
             // A body that cannot be read counts as empty, because the status alone describes the error.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
             return Err(Error::of_status(status, wait, &body.unwrap_or_default()));

@@ -1,14 +1,21 @@
-//! Makes the error of a failed request from the body of the response or from the error of the connection.
+//! Makes the error of a failed request from the status and body of the response, or from the error of the
+//! connection. Reads the pause that the API asks for.
 //!
 //! No error holds text of a response, because a response may repeat the token. The text of a library's error
 //! may quote the server, for example a host name in a certificate. So this module does not use that text.
 
-use std::{error::Error as StdError, io, path::PathBuf, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use rustls::CertificateError;
 
-use super::raw_value::Json;
-use crate::telemetry::ErrorKind;
+use super::json::{Json, pick};
+use crate::{clock::UnixMillis, telemetry::ErrorKind};
 
 /// The reason why a request gave no page or record. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +49,37 @@ impl Error {
         }
         let message = format!("the connection failed: {}", connection_cause(error));
         Self::new(ErrorKind::Network, status, message)
+    }
+
+    /// The error of a status that is not 2xx. `in_header` is the wait from the `Retry-After` header. This wait
+    /// takes precedence over a wait in the body.
+    pub(super) fn of_status(status: u16, in_header: Option<Duration>, body: &str) -> Self {
+        let (kind, message) = match status {
+            401 => (
+                ErrorKind::Auth,
+                "the credentials, the auth id or the path were refused",
+            ),
+            402 => (ErrorKind::PaymentRequired, "payment is required"),
+            403 => (ErrorKind::Forbidden, "access is forbidden"),
+            404 => (ErrorKind::NotFound, "not found"),
+            407 => (
+                ErrorKind::ClientError,
+                "the proxy refused the request; check the credentials in api.proxy_url",
+            ),
+            408 => (ErrorKind::Timeout, "no complete response in time"),
+            429 => (ErrorKind::RateLimited, "too many requests"),
+            300..=399 => (
+                ErrorKind::Redirect,
+                "a redirect, which is never followed; check api.base_url",
+            ),
+            400..=499 => (ErrorKind::ClientError, "the request was refused"),
+            500..=599 => (ErrorKind::ServerError, "the API's server failed"),
+            _ => (ErrorKind::Malformed, "the response is not understood"),
+        };
+        Self {
+            retry_after: in_header.or_else(|| retry_after_in_body(body)),
+            ..Self::of_body(kind, status, message, body)
+        }
     }
 
     /// The error of an unexpected body. The message says whether the body is an HTML page. The API never sends
@@ -130,4 +168,38 @@ fn tls_cause(error: &rustls::Error) -> String {
         _ => "is not valid",
     };
     format!("the server's certificate {cause}")
+}
+
+/// The HTTP date in the header `name`.
+pub(super) fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<UnixMillis> {
+    let date = headers.get(name)?.to_str().ok()?;
+    let date = httpdate::parse_http_date(date.trim()).ok()?;
+    let since = date.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(UnixMillis)
+}
+
+/// The wait from the `Retry-After` header, which gives seconds or a date. `None` means no wait.
+pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
+    if let Some(date) = date_header(headers, RETRY_AFTER) {
+        return wait(date.since(now).as_secs_f64());
+    }
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    wait(seconds.trim().parse().ok()?)
+}
+
+/// The wait from `error.details.retryAfter` in a body, which may be empty, HTML, or truncated.
+fn retry_after_in_body(body: &str) -> Option<Duration> {
+    let object = |text, key| match pick(text, &[key]) {
+        Ok([Json::Object(object)]) => Some(object),
+        _ => None,
+    };
+    let details = object(object(body, "error")?, "details")?;
+    let values = pick(details, &["retryAfter", "retry_after"]).ok()?;
+    let mut words = values.iter().filter_map(Json::word);
+    wait(words.find(|word| !word.is_empty())?.parse().ok()?)
+}
+
+/// A wait of `seconds`; `None` if `seconds` is not above zero.
+fn wait(seconds: f64) -> Option<Duration> {
+    (seconds > 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }

@@ -7,10 +7,9 @@
 
 mod client;
 mod error;
-mod raw_value;
+mod json;
 mod retry_and_rate_limit;
 mod row;
-mod status;
 #[cfg(test)]
 mod tests;
 

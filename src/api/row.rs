@@ -18,7 +18,7 @@ use serde_json::{error::Category, value::RawValue};
 
 use super::{
     error::is_error_body,
-    raw_value::{Json, is_integer, pick},
+    json::{Json, is_integer, pick},
 };
 use crate::{
     clock::UnixMillis,
