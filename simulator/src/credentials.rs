@@ -44,6 +44,16 @@ pub(super) enum AuthError {
     OtherAccount,
 }
 
+impl AuthError {
+    /// The status of the response to the refused request.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Self::Missing(_) | Self::Wrong | Self::NoSuchAccount => 401,
+            Self::OtherAccount => 403,
+        }
+    }
+}
+
 /// Checks whether the credentials of a request are valid for the account in its path.
 pub(super) fn check(
     world: &World,

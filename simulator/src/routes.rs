@@ -110,14 +110,15 @@ impl Response {
     }
 
     fn refused(refusal: AuthError, world: &World) -> Self {
+        let status = refusal.status();
         match refusal {
             AuthError::Missing(header) => {
                 let body = json!({"error": format!("Missing required header: {header}")});
-                Self::json(401, body.to_string().into_bytes())
+                Self::json(status, body.to_string().into_bytes())
             }
-            AuthError::Wrong => Self::error(401, &ErrorBody::Object, world),
-            AuthError::NoSuchAccount => Self::error(401, &ErrorBody::Plain, world),
-            AuthError::OtherAccount => Self::error(403, &ErrorBody::Message, world),
+            AuthError::Wrong => Self::error(status, &ErrorBody::Object, world),
+            AuthError::NoSuchAccount => Self::error(status, &ErrorBody::Plain, world),
+            AuthError::OtherAccount => Self::error(status, &ErrorBody::Message, world),
         }
     }
 
