@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-/// If this environment variable is set, its value is the revision. It serves builds outside the Git repository.
+/// If this environment variable is not empty, its value is the revision, for builds outside the Git repository.
 const REVISION: &str = "VOBIZ_EXPORTER_REVISION";
 
 fn main() {
@@ -29,7 +29,7 @@ fn main() {
     );
 }
 
-/// The checked-out commit; `None` if the `git` command is missing or the source is not in its own repository.
+/// The checked-out commit; `None` if a `git` command fails or the source is not the top folder of a repository.
 fn head_commit() -> Option<String> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
     let top = git(&here, &["rev-parse", "--show-toplevel"])?;

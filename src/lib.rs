@@ -1,8 +1,8 @@
 //! `vobiz-exporter`: Prometheus metrics for the SIP endpoints of Vobiz accounts.
 //!
 //! The exporter walks the paginated endpoint list of the API on a schedule. It keeps one immutable snapshot per
-//! account. It answers scrapes from bytes that it prepares when it publishes a snapshot. The data flows through
-//! the modules in this order:
+//! account. It renders the metrics of an account when the account's state changes, not during a scrape. The
+//! data flows through the modules in this order:
 //!
 //! ```text
 //! Vobiz REST API -> api -> walk -> snapshot -> exposition -> http -> Prometheus

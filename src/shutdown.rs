@@ -4,14 +4,14 @@ use std::{convert::Infallible, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Every task has a clone of one token. At shutdown, the program cancels the token, and every task ends.
+/// The commands, pollers and server have clones of one token. A shutdown cancels the token, and they end.
 pub use tokio_util::sync::CancellationToken;
 
 /// Registers the signal handlers in the current Tokio runtime. The caller spawns the returned future as a task.
 ///
 /// The first SIGTERM or SIGINT cancels `shutdown`: walks stop, and the server finishes its responses. A second
-/// SIGTERM or SIGINT ends the process immediately, with the exit code 128 plus the number of that signal.
-/// SIGHUP only logs a warning.
+/// SIGTERM or SIGINT ends the process immediately, with the exit code 128 plus the number of that signal. After
+/// SIGHUP, the future only logs a warning.
 ///
 /// # Errors
 /// The operating system refused to register a handler.

@@ -27,7 +27,7 @@ const VERSION: &str = concat!(
     ")"
 );
 
-/// The end of `--help` and of the manual page.
+/// The end of the program's `--help` and of its manual page. The commands do not have this text.
 const AFTER_HELP: &str = "\
 Environment:
   VOBIZ_AUTH_ID           with VOBIZ_AUTH_TOKEN_FILE or VOBIZ_AUTH_TOKEN: the account `default`,
@@ -131,7 +131,7 @@ pub struct WebArgs {
     pub max_requests: usize,
 }
 
-/// Parses the path of the metrics, which begins with a slash and is not the path of another page.
+/// Parses the path of the metrics. It must be plain, begin with a slash, and not be the path of another page.
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
     let reserved = ["/", "/-", "/healthz", "/readyz", "/probe"];

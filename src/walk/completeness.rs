@@ -1,7 +1,7 @@
 //! Reads the whole list and proves that the pages miss no row.
 //!
 //! The walk requests pages that overlap by one row, and then *links* the pages: each page must contain the last
-//! row of the page before. A page without this row leaves a gap, so the walk reads a page at an earlier offset.
+//! row of the previous page. A page without this row leaves a gap, so the walk reads pages at earlier offsets.
 //! If a gap stays open, the walk reads the list again and compares the number of rows with `total_count`.
 
 use std::collections::HashSet;
@@ -20,10 +20,10 @@ use crate::{
 
 /// The maximum number of pages of one attempt to read the list.
 const MAX_PAGES: usize = 10_000;
-/// The maximum number of successive full pages with the same last row. One such page occurs if the list grows
-/// by a whole page during the walk. Many such pages occur if the vendor ignores or rounds the offset.
+/// The maximum number of successive full pages that end with the last row of the previous page. One such page
+/// occurs if the list grows by a page during the walk. Many occur if the vendor ignores or rounds the offset.
 const MAX_WITHOUT_PROGRESS: u32 = 3;
-/// A shortfall that lasts for this number of walks is *constant*. The poller then treats the list as complete.
+/// A shortfall that lasts for this number of successive walks is *constant*. Then the list counts as complete.
 const SAME_SHORTFALLS: u32 = 3;
 
 /// A list that was read to its end.
@@ -32,7 +32,7 @@ pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
     /// `total_count` of the page with the highest offset. Pages without `total_count` are ignored.
     pub(super) reported: Option<u64>,
-    /// The lowest `total_count` of all pages, minus the number of rows that the walk found; at least 0.
+    /// The lowest `total_count` of all pages, minus the distinct rows and the explained duplicates; at least 0.
     pub(super) shortfall: u64,
     /// True if overlapping pages prove that the list is complete; false if only the count proves it.
     pub(super) overlapped: bool,
@@ -43,8 +43,8 @@ pub(super) struct CompleteList {
 
 /// Reads the list and proves that it is complete. If overlapping pages give no proof, counts the rows.
 ///
-/// `duplicates` are the ids that the previous walk found on two rows. If this walk also finds such an id on two
-/// rows, the list really has both rows. `total_count` counts both, so the id explains one row of the shortfall.
+/// `duplicates` are the ids that the last successful walk found on two rows. If this walk also finds such an id
+/// on two rows, the list has both rows. `total_count` counts both, so the id explains one row of the shortfall.
 ///
 /// # Errors
 /// A request failed permanently, the walk reached a time limit, or both proofs failed.
@@ -76,7 +76,7 @@ fn empty() -> WalkError {
     WalkError::inconsistent("the list is empty, but its count is missing or above zero")
 }
 
-/// The pages that a walk received.
+/// The pages of one attempt to read the list.
 #[derive(Debug)]
 pub(super) struct Pages<'a, S> {
     fetcher: &'a PageFetcher<S>,
@@ -85,9 +85,9 @@ pub(super) struct Pages<'a, S> {
     keys: Vec<PageKeys>,
     /// The clock of the vendor minus the local clock, in seconds, from the last response with a `Date`.
     clock_offset: Option<f64>,
-    /// True if a later page has the same rows as the first page.
+    /// True if another page has the same rows as the first page.
     repeats: bool,
-    /// The duplicate and rejected rows of the linked pages.
+    /// The duplicate and rejected rows of the linked pages. [`count`] stores the rejected rows of all pages.
     rows: Rows,
 }
 
@@ -127,7 +127,7 @@ impl<'a, S: Source> Pages<'a, S> {
         let mut ended = false;
         while let Some((offset, page)) = in_flight.next().await {
             let page = page?;
-            // An empty page shows the end of the list, even if `total_count` is higher. So no request starts.
+            // An empty page shows the end of the list, even if `total_count` is higher. No new request starts.
             ended |= page.rows.is_empty();
             if !ended {
                 in_flight.extend(offsets.next());
@@ -153,7 +153,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(())
     }
 
-    /// The number of pages that begin at `offset` or before.
+    /// The number of pages whose offset is at most `offset`.
     fn pages_up_to(&self, offset: u64) -> usize {
         self.keys.partition_point(|keys| keys.offset <= offset)
     }
@@ -212,7 +212,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// Reads pages at growing distances before `gap`. Returns the first page that continues a linked page.
+    /// Reads ever earlier pages before `gap`. Returns the first that continues a linked page or has offset 0.
     async fn step_back(
         &mut self,
         linked: &[PageKeys],
@@ -244,7 +244,7 @@ impl<'a, S: Source> Pages<'a, S> {
     }
 }
 
-/// Reads the list once. Each page overlaps the page before by one row. Returns `None` if a gap stays open. In
+/// Reads the list once. Each page overlaps the previous page by one row. Returns `None` if a gap stays open. In
 /// this case, the order is unstable, the list changes too fast, or the vendor's pages cannot overlap.
 pub(super) async fn read_overlapping<S: Source>(
     fetcher: &PageFetcher<S>,
@@ -291,8 +291,8 @@ async fn read_counting<S: Source>(fetcher: &PageFetcher<S>) -> Result<Pages<'_, 
 /// Reads the list and counts its rows. All pages must have the same `total_count`, and the number of rows must
 /// equal it. No id may be on two rows. Returns `None` if one of these conditions fails.
 ///
-/// This proof is for lists without a stable order and for vendors that round `offset` down to whole pages. The
-/// proof can be wrong: a deletion and a creation during the walk leave the count unchanged.
+/// This proof is for pages that cannot be linked, for example because the vendor rounds `offset` down to whole
+/// pages. The proof can be wrong: a deletion and a creation during the walk leave the count unchanged.
 pub(super) async fn count<S: Source>(
     fetcher: &PageFetcher<S>,
 ) -> Result<Option<Pages<'_, S>>, WalkError> {
@@ -323,7 +323,7 @@ pub(super) async fn count<S: Source>(
     Ok(proven.then_some(pages))
 }
 
-/// `rows` is the shortfall of the last walk. `walks` is the number of successive walks with this shortfall.
+/// `rows` is the last shortfall. `walks` counts successive walks with this shortfall and overlapping pages.
 #[derive(Debug, Default)]
 pub(super) struct Shortfalls {
     rows: u64,

@@ -2,7 +2,7 @@
 //!
 //! For some seconds, a faulty API may show an empty list, or every endpoint as unregistered. So a walk waits
 //! for confirmation if more than `poll.flip_share` of the endpoints are removed or change their registration.
-//! The old snapshot stays until a later walk is published.
+//! The published snapshot stays until another walk is published.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     snapshot::{AccountState, EndpointList, Retention},
 };
 
-/// A walk needs no confirmation if the published snapshot has fewer endpoints than this.
+/// A walk needs no confirmation if [`Change::before`] is less than this number.
 const FEWEST_ENDPOINTS: u64 = 2;
 
 /// Decides whether a walk is published.
@@ -81,7 +81,7 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // If a further walk would end after the withdrawal, a walk that does not agree is better than no data.
+        // If the next walk would end after the withdrawal, a list that does not agree is better than none.
         let next_walk_ends = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= next_walk_ends);
         let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
@@ -116,8 +116,8 @@ impl Pending {
 }
 
 impl Change {
-    /// Compares two lists that are sorted by id. The third value of an item of `before` is true if the endpoint
-    /// is already retained. `retention` limits how many of the endpoints missing in `after` are retained.
+    /// Compares the lists `before` and `after`, sorted by id. The third value of an item is true if the
+    /// endpoint is already retained. `retention` limits how many endpoints that `after` lacks are retained.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,

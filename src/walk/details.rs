@@ -1,4 +1,4 @@
-//! Retrieves the records of single endpoints between two walks, because rows of the list lack some values.
+//! Retrieves the records of single endpoints between two walks, because rows of the list may lack values.
 //!
 //! Each record needs its own request. [`DetailQueue`] decides which records are requested, and in which order.
 //! [`DetailFetcher`] sends the requests. A budget and the limiter of the account limit the request rate.
@@ -28,7 +28,7 @@ use crate::{
     telemetry::Metric,
 };
 
-/// After the arrival of a record, the poller waits for this time and then publishes all records that have
+/// The poller publishes an arrived record after this time, or before the next walk, with all records that have
 /// arrived. Fewer publications save CPU time, because each publication renders whole metric families.
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
@@ -53,7 +53,7 @@ pub(super) struct DetailFetcher<S> {
     /// Records that are not published yet.
     arrived: Vec<(Arc<str>, Arc<Detail>)>,
     retry: RetryPolicy,
-    /// No request starts before this time. A failed request sets this time.
+    /// No request starts before this time. A failed request sets it, but a 429 pauses the limiter instead.
     not_before: Instant,
     warned_too_many: bool,
     warned_unreadable: bool,
@@ -65,7 +65,7 @@ struct Response {
     id: Arc<str>,
     /// The record or an error; `None` after a panic.
     result: Option<Result<Endpoint, Error>>,
-    /// The arrival time by the wall clock and by Tokio's clock. During a walk, no response is processed.
+    /// The arrival time by the wall clock and by Tokio's clock. A walk may delay the processing.
     at: (UnixMillis, Instant),
 }
 
@@ -90,8 +90,8 @@ impl<S: Source> DetailFetcher<S> {
         }
     }
 
-    /// Fills the queue from `snapshot`, which has replaced the snapshot `before`. Walks start every `interval`.
-    /// Returns the `details` that are still wanted, are not too old, and belong to an unchanged row.
+    /// Fills the queue from `snapshot`, which replaces the snapshot `before`. Walks start every `interval`.
+    /// Returns the wanted `details` that are not too old and whose row has the same description.
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -116,7 +116,7 @@ impl<S: Source> DetailFetcher<S> {
         details
     }
 
-    /// Stops new requests until a walk succeeds. Returns the `known` details that are not too old.
+    /// Stops new requests until a walk is published. Returns the `known` details that are not too old.
     pub(super) fn walk_failed(&mut self, interval: Duration, known: &Arc<Details>) -> Arc<Details> {
         self.queue.snapshot = None;
         self.without_old(known, interval, |_, _| true)
@@ -135,7 +135,7 @@ impl<S: Source> DetailFetcher<S> {
         self.average_gap.saturating_mul(self.queue.wanted)
     }
 
-    /// Returns the details that `may` accepts and that are not too old. If all stay, returns the same `Arc`.
+    /// Returns the details that are not too old and pass the test `may`. If all stay, returns the same `Arc`.
     ///
     /// A detail is kept for `max_age`, or for two rounds if they take longer. Walks delay the requests, so a
     /// detail is kept for two more intervals. This additional time is at most `max_age`.
@@ -157,8 +157,8 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Sends requests and processes responses until there are records to publish. [`Self::take_arrived`]
-    /// returns these records. The caller may cancel this function at any time. The next walk starts at `walk`.
-    /// No request may delay the first permit of this walk.
+    /// returns these records. The caller may cancel this function at any time. The next walk starts at `walk`
+    /// or later. No request may delay the first permit of the next walk.
     pub(super) async fn work(&mut self, walk: Instant, known: &Details) {
         loop {
             let first = self.arrived.first();
@@ -332,7 +332,7 @@ pub(super) fn gap_beside(
 /// The priority of an endpoint in the queue. The first variant has the highest priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// The endpoint is registered in the last snapshot, but not in the snapshot before.
+    /// The endpoint is registered in the last snapshot, but not in the previous snapshot.
     NewlyRegistered,
     /// The last record of the endpoint contradicted the list.
     Disagreed,
@@ -340,12 +340,12 @@ enum Rank {
     Unknown,
     /// The record was retrieved at this time. When it is too old, it is retrieved again.
     Old(UnixMillis),
-    /// The last request for the endpoint failed. This is the lowest priority, so that endpoints that always
-    /// fail do not use the whole budget.
+    /// The last request for the endpoint failed, or two successive requests gave no usable record. This rank is
+    /// the lowest, so that endpoints that always fail do not use the whole budget.
     Failed(Instant),
 }
 
-/// The request history of one endpoint. The queue keeps it when a new snapshot fills the queue.
+/// The request history of one endpoint. The queue keeps the history while the endpoint stays wanted.
 #[derive(Debug, Default, Clone, Copy)]
 struct History {
     is_in_flight: bool,
@@ -357,8 +357,8 @@ struct History {
 
 /// Decides for which endpoints of one account the fetcher requests a record, and in which order.
 ///
-/// A wanted endpoint is in `ready` or in `waiting`. When its request starts, the endpoint leaves both sets.
-/// After a failed request, the endpoint returns to a set at the next walk.
+/// A wanted endpoint is in `ready` or in `waiting`. When its request starts, the endpoint leaves its set. After
+/// a miss, the endpoint returns when a walk is published; after a record or a 429, it returns at once.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
@@ -434,7 +434,7 @@ impl DetailQueue {
             }
     }
 
-    /// Adds an endpoint with its rank to `ready` or to `waiting`.
+    /// Adds an endpoint with its rank to `ready` or to `waiting`, unless its request is in flight.
     fn place(&mut self, number: u32, id: &str, detail: Option<&Detail>) {
         let history = self.histories.get(id).copied().unwrap_or_default();
         if history.is_in_flight {
@@ -496,8 +496,8 @@ impl DetailQueue {
         self.place_again(id, Some(detail));
     }
 
-    /// Notes a *miss*: a request that gave no usable record. The endpoint waits for the next walk. After its
-    /// first miss, it has `rank`, unless it is newly registered. After its second miss, it has failed.
+    /// Notes a *miss*: a request that gave no usable record. The endpoint waits for a published walk. After one
+    /// miss, its rank is `rank`, unless it is newly registered. After two misses, its rank is `Failed`.
     fn missed(&mut self, id: &str, rank: Rank) {
         let is_wanted = self.row(id).is_some();
         let Some(history) = self.histories.get_mut(id) else {

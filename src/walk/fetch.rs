@@ -47,7 +47,7 @@ impl Source for Client {
     }
 }
 
-/// The dependencies of a poller, besides the settings of its account.
+/// The dependencies of a poller, besides its source and the settings of its account.
 #[derive(Debug, Clone)]
 pub struct PollerDeps {
     /// The wall clock.
@@ -61,7 +61,7 @@ pub struct PollerDeps {
 /// The reason of a failed walk, which is the `reason` label of `vobiz_walk_failures_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A request failed permanently.
+    /// A request failed, a pause of the vendor was too long, the list had too many pages, or the walk panicked.
     Request(ErrorKind),
     /// The list was not proven complete, or the vendor ignores the offset.
     Inconsistent,
@@ -138,7 +138,7 @@ struct Progress {
     pages: u64,
     /// The number of sent requests, including retries.
     requests: u64,
-    /// The number of active pages. A page is active while its request is in flight or waits for a retry.
+    /// The number of active pages. A page is active during requests and backoffs, not in waits for permits.
     active: u32,
     /// The time at which `active` rose from zero; `None` while it is zero.
     active_since: Option<Instant>,
@@ -213,7 +213,7 @@ impl<S: Source> PageFetcher<S> {
     /// Reads the page at `offset`. Retries the request after a temporary error.
     ///
     /// # Errors
-    /// The request failed permanently, or the walk reached one of its time limits.
+    /// The last attempt failed, the vendor's pauses were too long, or the walk reached one of its time limits.
     pub(super) async fn page(&self, offset: u64) -> Result<Page, WalkError> {
         let PollerDeps { limiter, .. } = &self.deps;
         let policy = RetryPolicy::default();

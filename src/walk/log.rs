@@ -15,7 +15,7 @@ use crate::{
 /// The maximum number of changed registrations per walk that the poller logs one by one.
 const MAX_LISTED: usize = 50;
 
-/// Logs that a walk took longer than the interval. `effective` is the time between the starts of later walks.
+/// Logs that a walk took longer than the interval. `effective` is the new time between the starts of walks.
 pub(super) fn slow(account: &Account, requests: u64, took: Duration, effective: Duration) {
     let took = took.as_secs_f64().ceil();
     tracing::warn!(
@@ -53,7 +53,7 @@ pub(super) fn unreadable(account: &str, endpoint: &Endpoint) {
     );
 }
 
-/// Logs a walk that was published.
+/// Logs a published walk and up to [`MAX_LISTED`] changed registrations.
 pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Changes) {
     let registered = snapshot
         .endpoints()

@@ -1,9 +1,9 @@
-//! This module starts walks, reads the whole list, and proves that the walk misses no endpoint.
+//! This module starts walks. A walk reads the whole list, and proves that it misses no endpoint.
 //!
-//! A *poll* is a tick of the schedule. A *walk* reads the whole list once. Each account has one [`Poller`].
-//! `schedule` decides when the next walk starts. `completeness` reads overlapping pages with a `PageFetcher`.
-//! `overlap` checks that no row is missing between two pages. `confirm` decides which walks wait for
-//! confirmation. Rows of the list lack some values, so `details` retrieves single records between walks.
+//! A *poll* is a tick of the schedule. A *walk* reads the list, and again if the first reading proves nothing.
+//! Each account has a [`Poller`]. `schedule` decides when the next walk starts. `completeness` reads
+//! overlapping pages with a `PageFetcher`. `overlap` detects rows missing between two pages. `confirm` decides
+//! which walks wait for confirmation. Rows may lack values, so `details` retrieves single records.
 
 mod completeness;
 mod confirm;

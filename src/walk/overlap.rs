@@ -1,9 +1,9 @@
 //! Decides whether rows can be missing between two pages. This module sends no requests.
 //!
-//! Pages are *linked* if each page contains the last row of the page before. Linked pages from the start to the
-//! end of the list contain every endpoint that existed during the whole walk. `docs/architecture.md` proves
-//! this for a stable order and one row for each id. The order is unstable if two pages show their shared rows
-//! in different orders. It is also unstable if many unknown rows are before or between the shared rows.
+//! Pages are *linked* if each page contains the last row of the previous page. Without this row,
+//! [`PageKeys::continues`] decides. Linked pages from the start to the end of a list have every endpoint that
+//! existed during the whole walk. `docs/architecture.md` proves this for a stable order and one row per id. The
+//! order is unstable if pages have many rows in different orders, or many new rows above or among shared rows.
 
 use std::collections::{HashMap, HashSet};
 
@@ -43,27 +43,27 @@ impl PageKeys {
         self.offset + self.rows()
     }
 
-    /// Whether the last row that both pages share is the *anchor*, which is the last row of `before`.
+    /// Whether the last row that both pages share is the *anchor*, which is the last row of the page `before`.
     ///
-    /// If this page has rows before the anchor, the list grew between the two requests. Most of these rows must
-    /// be rows of `before`, in the order of `before`.
+    /// This page has rows above the anchor if, for example, the list grew between the two requests. Most of the
+    /// rows above the anchor must be on the page `before`, in the same order.
     pub(super) fn follows(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor)
     }
 
     /// This check is weaker than [`Self::follows`], because the vendor may have deleted the anchor. Without the
-    /// anchor, this page must begin with a row of `before`, and both pages must share at least two rows.
+    /// anchor, this page must begin with a row of the page `before`, and share at least two rows.
     pub(super) fn continues(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
     }
 
-    /// The rows that this page shares with `before`. `None` if the pages share no row. Also `None` if too many
-    /// rows before the last shared row are unknown or in another order.
+    /// The rows that this page shares with the page `before`. `None` if there are no such rows, if too many
+    /// rows above the last shared row are unknown, or if there are too many strays.
     ///
-    /// A key on two rows of a page has no unique index, so it is ignored. A shared row out of the order of
-    /// `before` is a *stray*. Ids on two rows cause few strays; an unstable order causes many.
+    /// A key on two rows of a page has no unique index, so it is ignored. A *stray* is a shared row that both
+    /// pages show in different orders. Ids on two rows cause few strays; an unstable order causes many.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);
@@ -89,13 +89,13 @@ impl PageKeys {
         })
     }
 
-    /// Whether this page has the same rows as the page `first`, although its offset is different.
+    /// Whether this page has the same two or more rows as the page `first`, although its offset is different.
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }
 }
 
-/// The duplicate and rejected rows of the list, as the linked pages show them.
+/// The duplicate and rejected rows of the list, as the pages of a walk show them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rows {
     /// Keys that are on two rows of the list. A row that two pages share is one row.
@@ -112,7 +112,7 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     for page in linked {
         let keys = &page.keys;
         let place = anchor.and_then(|anchor| keys.iter().position(|key| *key == anchor));
-        // A page without the anchor comes from `Pages::step_back`, so it begins with rows of earlier pages.
+        // A page without the anchor comes from `Pages::step_back`. Usually it begins with known rows.
         let known = match place {
             Some(place) => place + 1,
             None => keys.iter().take_while(|key| seen.contains(*key)).count(),
@@ -127,8 +127,8 @@ pub(super) fn rows(linked: &[PageKeys]) -> Rows {
     rows
 }
 
-/// Returns the page with the next offset if it follows the last linked page. If this page does not, skips pages
-/// without new rows, which occur if the list grew by more than a page. Then checks the next page.
+/// Returns the page with the next offset if it follows the last linked page. Otherwise skips pages without new
+/// rows, which occur if the list grew by more than a page. Then checks only the first page with a new row.
 pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option<&'a PageKeys> {
     let tail = linked.last()?;
     let later = pages.partition_point(|page| page.offset <= tail.offset);
@@ -147,7 +147,7 @@ pub(super) fn follower<'a>(pages: &'a [PageKeys], linked: &[PageKeys]) -> Option
 }
 
 /// Whether the linked pages reach the end of the list. The last page must have fewer than `full` rows, the
-/// number of rows of a full page. It must also end at or after `total_count`, or have no row after the anchor.
+/// number of rows of a full page. It must also end at or after `total_count`, or end with the anchor.
 pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     let Some((tail, before)) = linked.split_last() else {
         return false;
@@ -160,17 +160,17 @@ pub(super) fn reaches_end(linked: &[PageKeys], full: u64) -> bool {
     has_room && (reaches_the_count || shows_nothing_new)
 }
 
-/// The distances, in rows, from a gap back to the pages that the walk reads to close it. The first distance is
-/// half of a page of `full` rows. Each next distance is twice as long.
+/// The distances, in rows, from a gap back to the pages that the walk reads to close the gap. The first
+/// distance is half of a page of `full` rows. Each next distance is twice as long.
 pub(super) fn steps_back(full: u64) -> impl Iterator<Item = u64> {
     let first = (full / 2).max(1);
     std::iter::successors(Some(first), |last| Some(last * 2)).take(MAX_STEPS_BACK)
 }
 
-/// The rows that two pages share.
+/// The result of [`PageKeys::shared_with`].
 #[derive(Debug)]
 struct Shared {
-    /// The index of the first shared row in the later page.
+    /// The index of the first shared row on this page, not on the page `before`.
     first: usize,
     count: usize,
     /// Whether the last shared row is the anchor.

@@ -40,14 +40,14 @@ pub struct Poller<S> {
     token: TokenFile,
     confirmation: Confirmation,
     shortfalls: Shortfalls,
-    /// Ids that the last walk found on two rows of the list.
+    /// Ids that the last successful walk found on two rows of the list.
     duplicates: HashSet<RowKey>,
     /// The longest effective interval about which the poller has warned. At first, it is `poll.interval`.
     warned_interval: Duration,
 }
 
 impl<S: Source> Poller<S> {
-    /// Returns a poller and a reader of its published state. The first walk starts after `first_in`.
+    /// Returns a poller and a reader of its published state. `run` starts the first walk after `first_in`.
     pub fn new(
         account: Account,
         source: Arc<S>,
@@ -168,7 +168,7 @@ impl<S: Source> Poller<S> {
         })
     }
 
-    /// Reads the list, and publishes it if the walk needs no confirmation. `walk` catches a panic of this
+    /// Reads the list, and publishes it unless the walk waits for confirmation. `walk` catches a panic of this
     /// function. The error includes the number of received pages.
     async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
         self.reload_token().await;

@@ -1,4 +1,4 @@
-//! Computes the start of the next walk. The functions get the current time as a parameter and never wait.
+//! Computes the start of the next walk. The functions read no clock and never wait; the caller gives the time.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ const STAGGER: Duration = Duration::from_secs(2);
 /// The maximum time until the first walks of all accounts have started.
 pub const FIRST_WALKS_WITHIN: Duration = Duration::from_secs(10);
 
-/// The minimum time between a walk and the walk that confirms it.
+/// The minimum time from the end of a walk to the start of the walk that confirms it.
 const LEAST_CONFIRMATION_DELAY: Duration = Duration::from_secs(10);
 
-/// The time between a walk and the walk that confirms it: at least a quarter of the poll interval.
+/// The time from the end of a walk to the confirming walk: a quarter of `interval`, but at least 10 s.
 pub(super) fn confirmation_delay(interval: Duration) -> Duration {
     LEAST_CONFIRMATION_DELAY.max(interval / 4)
 }
@@ -30,7 +30,7 @@ pub(super) struct Schedule {
     /// During a walk, this is the tick of the walk. Between two walks, it is the tick of the next walk.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The start of the walk that must confirm the last walk; `None` if no walk waits for confirmation.
+    /// The planned start of the walk that must confirm the last walk. [`Schedule::begins`] resets this time.
     confirm_at: Option<Instant>,
     /// The duration of the last successful walk.
     took: Duration,
@@ -63,9 +63,9 @@ impl Schedule {
         self.max_age.max(self.effective * 3)
     }
 
-    /// The start of the next walk. It is the tick plus a jitter, so that several exporters do not send requests
-    /// at the same time. The jitter is a tenth of the interval times `chance`, a random number from 0 to 1.
-    /// Before a long walk, the jitter is smaller, so that the walk ends before the next tick.
+    /// The start of the next walk: `confirm_at`, or the tick plus a jitter, but not before `not_before`. With
+    /// jitter, several exporters start at different times. The jitter is a tenth of the interval times `chance`
+    /// (random, 0 to 1), but smaller after a long walk, so that the next walk ends before the following tick.
     pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
@@ -119,7 +119,7 @@ impl Schedule {
         let skipped = self.ticks_before(now);
         self.not_before = not_before;
         self.advance(now);
-        // The wait doubles with each refusal, because the vendor may lock an account after frequent refusals.
+        // The wait doubles, up to half of the maximum age: the vendor may lock an account after many refusals.
         if let Reason::Request(ErrorKind::Auth | ErrorKind::Forbidden) = reason {
             self.refusals = self.refusals.saturating_add(1);
             let longest = (self.effective_max_age() / 2).max(self.effective);

@@ -279,7 +279,7 @@ async fn removed_and_changed_endpoints_count_together() {
     let list = List::of(40);
     let mut fixture = Fixture::new(&list, account());
     fixture.poller.walk().await.unwrap();
-    // 15 of 40 endpoints are removed, and 12 become unregistered. Only the sum is more than half of them.
+    // 15 of 40 endpoints are removed, and 12 become unregistered. Only the sum is more than half of the 40.
     list.state().rows.truncate(25);
     list.set_registered(0..12, false);
     fixture.poller.walk().await.unwrap();

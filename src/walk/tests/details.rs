@@ -357,7 +357,7 @@ async fn a_record_that_arrives_during_a_walk_has_its_time_of_arrival() {
     observe(&list, account, |run| async move {
         run.list.state().latency = Box::new(|| SECOND / 50);
         run.at(115).await;
-        // From now on, a request takes 15 s. So some records arrive during the next walk, which takes 30 s.
+        // For a while, a request takes 15 s. So some records arrive during the next walk (at least 30 s).
         run.list.state().latency = Box::new(|| 15 * SECOND);
         run.at(138).await;
         run.list.state().latency = Box::new(|| SECOND / 50);
@@ -389,7 +389,7 @@ async fn details_that_become_due_during_a_walk_stay_visible() {
     observe(&list, account, |run| async move {
         run.at(50).await;
         assert_eq!(run.state().details.len(), 300);
-        // From now on a walk takes 40 s of the interval of 60 s.
+        // From now on, a walk takes 30 s of the interval of 60 s.
         run.list.state().page_latency = Some(10 * SECOND);
         for at in (50..1_200).step_by(1) {
             run.at(at).await;

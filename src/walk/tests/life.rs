@@ -20,7 +20,7 @@ use crate::{
     telemetry::logs::{Captured, Format, Level},
 };
 
-/// Runs a poller until `done` accepts the published state, and returns this state.
+/// Runs a poller until the function `done` accepts the published state, and returns this state.
 async fn until(fixture: Fixture, done: impl Fn(&AccountState) -> bool) -> Arc<AccountState> {
     let shutdown = shutdown::CancellationToken::new();
     let mut reader = fixture.reader.clone();

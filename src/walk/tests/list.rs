@@ -115,7 +115,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit can panic on purpose and poison the mutex. The test still uses the list after this.
+        // An edit or a record can panic on purpose and poison the mutex. The test then still uses the list.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -234,7 +234,7 @@ fn row(endpoint: &Endpoint, broken: &[String]) -> Row {
     }
 }
 
-/// An account with page size 100, without a rate limit or details. Other settings have their defaults.
+/// An account without rate limit, details and optional metrics. Other settings except the URL are defaults.
 pub(super) fn account() -> Account {
     Account {
         name: "main".to_owned(),

@@ -54,8 +54,8 @@ async fn endpoints_that_never_give_a_record_do_not_use_up_the_budget() {
         let list = list(odd + 100, 0..1_000);
         odd_before(&list, usize::try_from(odd).unwrap(), error.clone());
         observe(&list, wanting(60.0), |run| async move {
-            // At first, the poller retrieves the endpoints in the order of their ids. Later, endpoints that
-            // gave a record before come first.
+            // At first, the poller retrieves the endpoints in the order of their ids. After two requests
+            // without a usable record, an endpoint comes last.
             run.at(45 * 60).await;
             assert_eq!(run.state().details.len(), 100, "{odd} {error:?}");
         })
@@ -143,7 +143,7 @@ async fn no_walk_begins_later_because_of_details_however_slow_the_limiter_is() {
         for (_, walk) in &state.requests {
             let before = state.retrieved.iter().map(|(_, at)| *at);
             let last = before.filter(|at| at < walk).max();
-            // Successive permits are 10 s apart. A walk that starts 10 s after a detail request had to wait.
+            // Permits are 10 s apart. A walk that starts exactly 10 s after a detail request had to wait.
             assert!(
                 last.is_none_or(|last| *walk > last + 10 * SECOND),
                 "{:?}",

@@ -1,4 +1,4 @@
-//! Tests that no walk publishes a faulty list as complete, and that every walk of a faulty list ends.
+//! Tests of walks of faulty lists: no fault hides a readable endpoint, and every walk ends.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Tests of the completeness proof: a published walk contains every endpoint that existed during the whole
+//! Tests of the completeness proof: linked pages contain every readable endpoint that existed during the whole
 //! walk.
 
 use std::{
@@ -100,8 +100,8 @@ fn edit_values(churn: Churn) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static 
     }
 }
 
-/// Reads a list twice. Only during the second walk, the list changes. Returns the endpoints of the second
-/// snapshot whose values were in no response of the second walk.
+/// Reads a list twice. The list changes only during the second walk. Returns the endpoints of the second
+/// snapshot whose values were in no response of the second walk; none if this walk proves nothing.
 async fn not_served(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -137,9 +137,9 @@ async fn not_served(
 /// Faults that a list has from the start.
 #[derive(Debug, Clone, Copy)]
 struct Oddities {
-    /// The number of rows that repeat the id of another row.
+    /// The maximum number of rows that repeat the id of another row.
     twins: usize,
-    /// The number of unreadable rows.
+    /// The maximum number of unreadable rows. Random positions may coincide.
     broken: usize,
     total: Total,
 }
@@ -168,8 +168,8 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     list
 }
 
-/// Reads a list while it is edited. Returns the ids of endpoints that the walk misses although they existed
-/// during the whole walk. Returns `None` if the walk proves nothing.
+/// Reads a list while it is edited. Returns the ids of readable endpoints that the walk misses although they
+/// existed during the whole walk. Returns `None` if the walk proves nothing.
 async fn lost(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),

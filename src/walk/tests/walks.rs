@@ -1,4 +1,4 @@
-//! Tests of single walks in sequence: what the poller publishes, and why a walk reads pages again.
+//! Tests that start walks one by one: what the poller publishes, and when a walk reads pages again.
 
 use std::time::Duration;
 
