@@ -1,8 +1,8 @@
 //! Benchmarks of rendering, publishing and scraping.
 //!
 //! `render` renders the snapshot of one account to chunks. `publish` renders a new state of one
-//! account. In this benchmark, the exposition has 299 other accounts of 45 endpoints. `scrape`
-//! builds one response body.
+//! account; its exposition has 299 other accounts of 45 endpoints. `scrape` builds one response
+//! body.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of the result")]
 
@@ -148,8 +148,8 @@ fn publish(criterion: &mut Criterion) {
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // All other accounts have finished their first walk. So the new state is rendered
-                    // when the summaries show the end of the last first walk.
+                    // The other accounts have finished their first walk. The new state is rendered
+                    // when the summaries show the end of the first walk of the account `one`.
                     let is_walking =
                         |one: &AccountSummary| one.failure.is_none() && one.counts.is_none();
                     let ready = async {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks src/ against the import table of docs/architecture.md, and both crates for import cycles.
 
-The rows of the table are `| module | modules that it may import | crates that only it may use |`.
-A cycle between modules is an error. A cycle between files other than mod.rs is an error, too.
+The rows of the table are `| module | modules that it may import | reserved crates |`. Only the
+modules that list a reserved crate may use the crate. A cycle between modules is an error. A cycle
+between files other than mod.rs, lib.rs and main.rs is an error, too.
 
 usage: scripts/imports.py [--modules]     (--modules: ignores cycles between files)
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Functions for scripts/perf.sh and scripts/scaling.sh. They start the simulated API and the
-# exporter as processes, and read the memory and CPU time of the exporter from /proc. The calling
-# script sets two variables: NAME is the prefix of log lines, and HOME_DIR is the folder for all
-# files. The variable BINARY is the path of the binary to measure. If BINARY is not set,
+# Functions for scripts/perf.sh and scripts/scaling.sh. The functions start the simulated API and
+# the exporter as processes, and read the memory and CPU time of the exporter from /proc. The
+# calling script sets two variables: NAME is the prefix of log lines, and HOME_DIR is the folder for
+# all files. The variable BINARY is the path of the binary to measure. If BINARY is not set,
 # begin_report builds target/release/vobiz-exporter.
 # shellcheck disable=SC2034,SC2317
 
@@ -47,8 +47,8 @@ trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. After this time, exits with an
-# error that names WHAT.
+# wait_for SECONDS WHAT COMMAND...: waits until the command succeeds. After SECONDS seconds, exits
+# with an error that names WHAT.
 wait_for() {
     local end=$((SECONDS + $1)) what=$2
     shift 2
@@ -172,8 +172,8 @@ settle() {
 # walks.
 works_since() { [ $(($(cpu_ticks "$exporter_pid") - $1)) -gt 2 ] || has_published 3; }
 
-# begin_report TEXT: builds the binary if BINARY is empty. Starts the report with a line about the
-# machine and TEXT.
+# begin_report TEXT: builds the binary if BINARY is empty. Starts the report with a line that
+# has the version of the exporter, the machine, and TEXT.
 begin_report() {
     mkdir -p "$HOME_DIR"
     if [ -z "${BINARY:-}" ]; then

@@ -171,7 +171,8 @@ measure_walks() {
     stop_all
 }
 
-# value_of METRIC: prints the value of the only sample of this metric family.
+# value_of METRIC: prints the value of the only sample of this metric family in the output of
+# --once.
 value_of() { awk -v name="$1{" 'index($0, name) == 1 { print $NF }' "$HOME_DIR/once.prom"; }
 
 # -------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
 #   walks     the duration of a walk at the default rate with 1,000, 10,000 and 29,000 endpoints
 #   accounts  memory and CPU time with 100, 300 and 1,000 accounts of 45 endpoints, one walk a minute
 #   details   memory and CPU time with 10,000 endpoints, without details and with all details.
-#             The list of the simulated API has no expiries, so the exporter reads every detail.
+#             (the simulated list has no expiries, so the exporter reads the detail of every
+#             registered endpoint)
 # BINARY=path   measure this binary instead of building target/release/vobiz-exporter
 #
 # The script takes about fourteen minutes after the build. All servers listen on loopback addresses,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests, the measurements or the package need in addition to Rust.
+# Installs the programs that the tests, measurements, demo, images or package need besides Rust.
 # Installs only missing programs. If the script has no permission to install programs, it prints
 # the names of the missing programs and fails.
 #
@@ -160,9 +160,9 @@ rust_components() {
     done
 }
 
-# Installs models of the Prometheus operator's objects, the types of Grafana's dashboards, and a
-# program that generates schemas from these types. The script uses npm, because Debian does not have
-# these versions.
+# Installs models of the Prometheus operator's objects, the types of Grafana's dashboards, a program
+# that generates schemas from these types, and a program that checks files against schemas. The
+# script uses npm, because Debian does not have these versions.
 node_packages() {
     local package missing=
     for package in $NODE_PACKAGES; do
@@ -189,8 +189,8 @@ cargo_deb() {
     rm -rf "$TOOLS/build"
 }
 
-# want_prometheus VARIABLE COMMAND: adds the Debian package of COMMAND if COMMAND is missing. Fails
-# if VARIABLE contains a missing command that is in no Debian package.
+# want_prometheus VARIABLE COMMAND: COMMAND is the value of VARIABLE. Adds the Debian package of
+# COMMAND to `packages` if COMMAND is missing. Fails if no Debian package has a missing COMMAND.
 want_prometheus() {
     has "$2" && return 0
     case $2 in

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Searches the repository for non-standard words that standard terms have replaced.
 
-Reads every tracked text file. Also finds a word as a part of an identifier or of a path: `has_told` and `HasTold`
-contain the word `told`. CHANGELOG.md is exempt, because it lists old names.
+Reads every tracked text file except the files in EXEMPT. Also finds a word as a part of an identifier or of a
+path: `has_told` and `HasTold` contain the word `told`. CHANGELOG.md is exempt, because it lists old names.
 
 usage: scripts/vocabulary.py [FILE OR FOLDER]...
 """

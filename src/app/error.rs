@@ -19,12 +19,12 @@ pub enum ExitError {
 }
 
 impl ExitError {
-    /// Converts an error into [`Self::RunTime`]. The message begins with `action`, such as "cannot write FILE".
+    /// Returns a converter to [`Self::RunTime`]. The message begins with `action`, such as "cannot write FILE".
     pub(super) fn context<E: Display>(action: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self::RunTime(format!("{action}: {error}"))
     }
 
-    /// The exit code: 1 for a failure at run time, 2 for an invalid configuration.
+    /// The exit code: 2 for an invalid configuration, 1 for any other error.
     pub fn code(&self) -> u8 {
         match self {
             Self::RunTime(_) | Self::Output(_) => 1,

@@ -1,6 +1,6 @@
 //! The composition root: the only module that imports all others and connects them.
 //!
-//! [`run()`] executes the selected command. The command and its tasks end when their shared
+//! [`run()`] executes the selected command. The walks and the servers of the command end when their shared
 //! [`CancellationToken`](crate::shutdown::CancellationToken) is cancelled.
 
 mod check;

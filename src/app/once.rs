@@ -28,7 +28,7 @@ use crate::{
 /// The file of `--once.output` is replaced only if all walks have finished.
 ///
 /// # Errors
-/// Exit code 1 if the walk of an account failed. In this case, the exposition is written, too.
+/// Exit code 1 if a walk failed or did not finish. After a failed walk, the exposition is still written.
 pub(super) async fn once(
     args: &ServeArgs,
     environment: &[(String, String)],

@@ -17,7 +17,7 @@ use crate::{
 
 /// Maximum number of threads for blocking work. If the file system of the token files hangs, each account
 /// blocks one thread. Name resolution and rendering need further threads, so the limit is far above the
-/// number of accounts. The runtime starts a thread only when the thread is needed.
+/// usual number of accounts. The runtime starts a thread only when the thread is needed.
 const MAX_BLOCKING_THREADS: usize = 4_096;
 
 /// Executes the command line.
@@ -83,9 +83,9 @@ async fn execute(
 
 /// Makes glibc's allocator return each freed buffer of 256 KiB or more to the operating system.
 ///
-/// Every walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises this
-/// size limit when the program frees the first large buffer. Later buffers then fragment the heap. With 100,000
-/// endpoints, the process then needs 50 % more memory. Other C libraries have no such setting.
+/// A published walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises
+/// this size limit when the program frees a larger buffer. Buffers below the new limit then fragment the heap.
+/// With 100,000 endpoints, the process then needs 50 % more memory. Other C libraries have no such setting.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
     {

@@ -69,7 +69,7 @@ impl Exporter {
     /// Binds all listeners and builds all pollers. Sends no request to the API.
     ///
     /// # Errors
-    /// Exit code 1 if an address cannot be bound; exit code 2 if a proxy URL or a CA file is not usable.
+    /// Exit code 1 if an address cannot be bound; exit code 2 if an account has no usable HTTP client.
     pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
         let settings = Settings {
             telemetry_path: web.telemetry_path.clone(),
@@ -137,8 +137,8 @@ async fn restart_rendering<F: Future<Output = ()>>(mut render: impl FnMut() -> F
 }
 
 /// The pollers of all accounts and the readers of their snapshots, in the order of the configuration. All
-/// accounts share connections and the limit on requests in flight. Accounts with the same base URL and
-/// auth id also share a rate limiter.
+/// accounts share the limit on requests in flight. Accounts with equal settings for connections share
+/// connections. Accounts with the same base URL and auth id share a rate limiter.
 pub(super) struct Accounts {
     pub(super) pollers: Vec<Poller<Client>>,
     pub(super) readers: Vec<Reader>,
@@ -150,7 +150,7 @@ impl Accounts {
     /// Builds all pollers without starting them. All first walks begin within `first_walks_within`.
     ///
     /// # Errors
-    /// A proxy URL or a CA file is not usable. The message has the name of the account.
+    /// A proxy URL, a CA file or an auth id is not usable. The message has the name of the account.
     pub(super) fn build(config: &Config, first_walks_within: Duration) -> Result<Self, ExitError> {
         let clock = Clock::system();
         let all_instruments = Instruments::new();

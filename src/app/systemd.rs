@@ -36,7 +36,7 @@ pub(super) struct Systemd {
     socket: Option<SocketAddr>,
     /// Systemd ends a process that sends no `WATCHDOG=1` for this long.
     watchdog: Option<Duration>,
-    /// Whether the last notification failed. Only the first of several failures is logged.
+    /// Whether the last notification failed. Only the first of successive failures is logged.
     has_failed: Arc<AtomicBool>,
 }
 
@@ -100,7 +100,7 @@ impl Systemd {
         self.notify(SEND_TIMEOUT, stopping).await;
     }
 
-    /// Sends a notification if there is a socket. A failure is only logged: systemd is not required.
+    /// Sends a notification if there is a socket. A failure is only logged, because systemd is not required.
     pub(super) async fn notify(&self, limit: Duration, text: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = timeout(limit, send(socket, text)).await;

@@ -37,7 +37,7 @@ pub struct Account {
     /// The token and its source.
     #[serde(flatten)]
     pub token: ApiToken,
-    /// `accounts[].filter`: the query parameters of every request for the list.
+    /// `accounts[].filter`: the filter parameters in the query of every request for the list.
     pub filter: BTreeMap<String, String>,
     /// The schedule of walks.
     pub poll: Poll,
@@ -54,8 +54,8 @@ pub struct Account {
 }
 
 impl Config {
-    /// The effective settings of every account as JSON, which is also valid YAML. `<redacted>` replaces
-    /// tokens. The URL of a proxy shows only scheme, host and port.
+    /// The effective settings of the process and of every account as JSON, which is also valid YAML.
+    /// `<redacted>` replaces tokens. The URL of a proxy shows only scheme, host and port.
     pub fn redacted(&self) -> String {
         let settings = json!({
             "api": {"max_concurrent_requests": self.max_concurrent_requests},
@@ -107,7 +107,7 @@ pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     }
 }
 
-/// Reads the sections of `owner`, which is an account or `root`. A section with an error is `None`.
+/// Reads the sections of `owner`, which is an account or `root`. A section with an invalid value is `None`.
 fn sections(
     owner: &Node<'_>,
     root: &Node<'_>,
@@ -126,7 +126,7 @@ fn sections(
 struct AccountReader<'t> {
     patterns: Patterns,
     names: Names<'t>,
-    /// Maps each pair of base URL and auth id to the path and the rate of the first account with this pair.
+    /// Maps each pair of base URL and auth id to its first account: the path of the account's key and the rate.
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 

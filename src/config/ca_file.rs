@@ -14,7 +14,7 @@ use crate::clock::{Clock, UnixMillis};
 /// The maximum size of a file of certificate authorities, in bytes.
 const MAX_AUTHORITIES: u64 = 16 << 20;
 
-/// The path at `node`, if its file has only usable certificates. Text outside certificates is ignored.
+/// The path at `node`, if its file has certificates and all are usable. Text outside certificates is ignored.
 pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     let path = node.file_path()?;
     let name = shown_file(node.text()?, &path);

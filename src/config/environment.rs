@@ -77,8 +77,8 @@ pub(super) fn add_account(
 }
 
 /// The values that `VOBIZ_EXPORTER__...` variables set, each with the path of its key for the `config` crate.
-///
-/// `operator` is the tree of the file. A variable can set an item of a list only if the file has this item.
+/// `operator` is the tree of the file, with the account `default` if [`add_account`] added this account. A
+/// variable can set an item of a list only if this tree has the item.
 pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, text) in variables {
@@ -98,7 +98,7 @@ pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(Stri
 }
 
 /// The path of the key that a variable sets, and the shape of this key's value. `rest` is the part of the
-/// variable's name that follows the name of `node`. If nothing follows, `rest` is `None`.
+/// variable's name after the path of `node` and `__`. If the name ends with this path, `rest` is `None`.
 fn target(
     rest: Option<&str>,
     shape: &'static Shape,
@@ -188,7 +188,7 @@ pub(super) fn check_variables(variables: &Variables, diagnostics: &Diagnostics) 
     }
 }
 
-/// The names of the variables for `shape`. Of a list, only item 0 has names: [`letters`] drops numbers.
+/// The names of the variables for `shape`. For a list, item 0 is enough, because [`letters`] drops numbers.
 fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     match shape {
         Shape::Table(keys) => (keys.iter())
@@ -201,15 +201,15 @@ fn variable_names(shape: &Shape, name: &str) -> Vec<String> {
     }
 }
 
-/// The letters of a variable's name without `VOBIZ` and `EXPORTER`; `None` if the name does not begin with
-/// `VOBIZ`. Most misspelt names differ from the correct name only in case, underscores, numbers or `EXPORTER`.
+/// The letters of a name in upper case, without `VOBIZ` and `EXPORTER`; `None` if `VOBIZ` is not at the start.
+/// Most misspelt names differ from the correct name only in case, underscores, numbers or `EXPORTER`.
 fn letters(name: &str) -> Option<String> {
     let letters: String = name.chars().filter(char::is_ascii_alphabetic).collect();
     let letters = letters.to_ascii_uppercase();
     Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
-/// Checks each proxy variable that an account uses. Warns if its value is not the URL of a proxy.
+/// Warns of each proxy variable that an account may use and that has neither an empty value nor a proxy's URL.
 pub(super) fn warn_of_proxies(
     variables: &Variables,
     accounts: &[Account],

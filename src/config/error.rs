@@ -16,14 +16,14 @@ pub(super) const VARIABLE: &str = "environment variable ";
 /// Messages show this text instead of a file name that may be a token.
 pub(super) const UNNAMED_FILE: &str = "the file that is named here";
 
-/// One error of a configuration.
+/// One error or warning of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConfigError {
     /// `FILE:LINE`, `FILE`, or `environment variable NAME`; empty for an error without a place.
     pub place: String,
-    /// The key's path, such as `accounts[1].groups[0].match.alias`; empty for the whole configuration.
+    /// The key's path, such as `accounts[1].groups[0].match.alias`; empty if no single key is wrong.
     pub path: String,
-    /// The error and its correction on one line. Holds no secret.
+    /// The error on one line, usually with its correction. Holds no secret.
     pub message: String,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Diagnostics {
     pub(super) without_secrets: bool,
     errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<String>>,
-    /// Variables with an error. Later errors of the same variable are dropped as repetitions.
+    /// The places of errors from [`Self::error_in_variable`]. Later errors at these places are dropped.
     silenced: RefCell<BTreeSet<String>>,
 }
 
@@ -161,8 +161,8 @@ pub(super) fn shown_file(written: &str, path: &Path) -> String {
     }
 }
 
-/// The beginning of a key or variable that has only letters, digits and `_`. A message quotes only this part,
-/// because a token may follow, as in `VOBIZ_AUTH_TOKEN:TOKEN`.
+/// The letters, digits and `_` with which a key or variable begins. A message quotes at most this part, because
+/// a token may follow, as in `VOBIZ_AUTH_TOKEN:TOKEN`.
 pub(super) fn plain_part(name: &str) -> &str {
     let end = name.find(|c: char| !c.is_alphanumeric() && c != '_');
     end.map_or(name, |end| &name[..end])

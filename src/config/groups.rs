@@ -1,7 +1,7 @@
 //! The groups of endpoints, and the regular expressions that select the endpoints of each group.
 //!
-//! All expressions together have one memory limit. This module uses `regex_automata`, the engine of the `regex`
-//! crate. That crate does not give the size of a compiled expression, and cannot anchor a parsed one.
+//! All expressions together have one memory limit. The `regex` crate does not give the size of a compiled
+//! expression, and cannot anchor a parsed expression. Its engine, the crate `regex_automata`, can do both.
 
 use std::{collections::HashMap, fmt};
 
@@ -107,7 +107,7 @@ fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
 
 fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     let text = match node.kind() {
-        // An empty expression matches empty text, for example the id of an absent application.
+        // An expression may be empty. An empty expression matches only empty text, such as an absent id.
         ValueKind::String(text) => text,
         _ => node.text()?,
     };
@@ -167,7 +167,7 @@ pub(super) struct Patterns {
 }
 
 impl Patterns {
-    /// Compiles `text`. After the memory limit is exceeded, only checks the syntax and returns `None`.
+    /// Compiles `text`. After the limit is exceeded, a new expression is only parsed, and the result is `None`.
     pub(super) fn compile(&mut self, text: &str) -> Result<Option<Pattern>, String> {
         if let Some(pattern) = self.compiled.get(text) {
             return Ok(Some(pattern.clone()));

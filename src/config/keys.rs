@@ -101,7 +101,7 @@ impl Shape {
         }
     }
 
-    /// Reports every unknown key, every missing value and every value of the wrong shape.
+    /// Reports unknown and misplaced keys, values of the wrong shape, and `null` where a value is required.
     pub(super) fn check(&self, node: &Node<'_>) {
         match (self, node.kind()) {
             (Misplaced(message), _) => node.error(*message),
@@ -190,15 +190,15 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
     })
 }
 
-/// Messages show any unknown key up to this length, in bytes. A longer key may be a token.
+/// Messages show unknown keys of letters, digits and `_` up to this length in bytes. Longer keys may be tokens.
 const SHORT_KEY: usize = 8;
-/// Up to this length in bytes, messages also show a longer unknown key that is a word or a number.
+/// Messages show unknown words of lower-case letters and `_`, and unknown numbers, up to this length in bytes.
 const LONG_KEY: usize = 40;
 
-/// The part of a key that a message may quote. A known key, a word, a number or a short key is quoted whole. Of
-/// any other key, a message shows only a known key at its start. Further text may be a token.
-///
-/// For example, YAML reads `auth_token:TOKEN` as one key, because no space follows the colon.
+/// The part of a key that a message may quote. A known key, a short key, and a word or a number of at most
+/// [`LONG_KEY`] bytes are quoted whole. Of any other key, a message shows only a known key at its start. The
+/// text after the known key may be a token. For example, YAML reads `auth_token:TOKEN` as one key, because no
+/// space follows the colon.
 pub(super) fn shown_key(name: &str) -> String {
     let plain = plain_part(name);
     let is_whole = plain.len() == name.len();
@@ -230,7 +230,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
 pub(super) struct Node<'t> {
     pub(super) path: String,
     value: Option<&'t Value>,
-    /// The table or list around the value. It gives the place of an error if the value is absent.
+    /// The closest table or list around the value. It gives the place of an error if the value has no place.
     parent: Option<&'t Value>,
     pub(super) diagnostics: &'t Diagnostics,
 }

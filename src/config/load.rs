@@ -22,12 +22,12 @@ const MAX_CONFIGURATION: u64 = 1 << 20;
 pub struct Loaded {
     /// The validated settings.
     pub config: Config,
-    /// Warnings about valid settings that may be unintended. Each is one line and is logged once.
+    /// Warnings about settings and variables that may be unintended. Each warning is one line.
     pub warnings: Vec<String>,
 }
 
 /// Loads the configuration. `file` (TOML if its name ends in `.toml`, else YAML) overrides the default. The
-/// environment `variables` override the file and the default. U+FFFD replaces invalid UTF-8 in a variable.
+/// environment `variables` override the file and the default. The caller replaces invalid UTF-8 by U+FFFD.
 ///
 /// Also reads token files and CA files, so that the start fails if a file is missing. Returns all errors
 /// together. No error holds a secret.

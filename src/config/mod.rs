@@ -1,8 +1,8 @@
 //! The configuration. The program reads and validates it once, at start.
 //!
 //! It has three layers: the embedded `default.yaml`, the operator's file, and the environment. The `config`
-//! crate merges the layers. This module checks keys before the merge and values after the merge. Each error
-//! names the key and its line or variable. A number is never read as text: `auth_id: 0123` is an error.
+//! crate merges the layers. This module checks keys before the merge and values after the merge. An error about
+//! a key names the key, and its variable, file or line. No number is read as text: `auth_id: 0123` is an error.
 //!
 //! [`load()`] reads the configuration; [`TokenFile`] reads a token again before each walk.
 

@@ -1,6 +1,6 @@
-//! The types and bounds of the sections `poll`, `api`, `details`, `metrics` and `probe`.
-//!
-//! An account inherits the global values of the keys that it does not set. This module checks every value.
+//! The types and bounds of the sections `poll`, `api`, `details`, `metrics` and `probe`. This module checks all
+//! values except `api.max_concurrent_requests`. An account inherits the global values of the keys that it does
+//! not set.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
@@ -33,14 +33,14 @@ pub struct Poll {
     /// Age at which a snapshot is withdrawn if walks fail.
     #[serde(serialize_with = "write_duration")]
     pub max_age: Duration,
-    /// A walk fails if it completes no page for this time. Waiting for permits does not count.
+    /// A walk fails if it completes no page in this time. Time in which all pages wait for permits is excluded.
     #[serde(serialize_with = "write_duration")]
     pub deadline: Duration,
-    /// Share of endpoints, 0 to 1. If a walk changes a larger share, a later walk must confirm the change.
+    /// Share of endpoints, 0 to 1. If a larger share changes in a walk, a second walk must confirm the change.
     pub flip_share: f64,
 }
 
-/// Reads `poll`. Returns `None` if a value is outside its own range. Other errors are only reported.
+/// Reads `poll`. Returns `None` if a single value is invalid. An error about several values is only reported.
 pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
     let interval = section.read("interval", duration(5 * SECOND..=MONTH));
@@ -119,8 +119,8 @@ pub struct Api {
     pub max_page_bytes: u64,
     /// The maximum number of further attempts after a failed request.
     pub retries: u32,
-    /// The proxy for requests. If it is `None`, `HTTPS_PROXY` and `NO_PROXY` apply. Requests to loopback
-    /// addresses use no proxy. The URL may hold credentials, so `Debug` of [`Api`] omits them.
+    /// The proxy for requests. If it is `None`, variables such as `HTTPS_PROXY` and `NO_PROXY` apply. Requests
+    /// to loopback addresses use no proxy. The URL may hold credentials, so `Debug` of [`Api`] omits them.
     pub proxy_url: Option<Url>,
     /// PEM file of authorities that are trusted in addition to the built-in and the system's authorities.
     pub ca_file: Option<PathBuf>,
@@ -156,7 +156,7 @@ fn redacted_proxy(url: &Url) -> String {
     format!("{}/", url.origin().ascii_serialization())
 }
 
-/// Reads `api`. Returns `None` if a value is invalid.
+/// Reads `api`. Returns `None` if a single value is invalid. [`check_scheme`] only reports its error.
 pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
     let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
@@ -230,7 +230,7 @@ fn base_url(node: &Node<'_>) -> Option<Url> {
 pub struct Details {
     /// The endpoints whose own records are retrieved.
     pub mode: DetailMode,
-    /// Requests per minute, evenly spaced.
+    /// The maximum number of detail requests per minute.
     pub requests_per_minute: f64,
     /// Age at which a record is retrieved again.
     #[serde(serialize_with = "write_duration")]
@@ -308,7 +308,7 @@ pub struct Probe {
     pub enabled: bool,
     /// The maximum requests per second of probes for one base URL and auth id; above 0.
     pub requests_per_second: f64,
-    /// A probe ends at least this long before the time-out of the scrape. It always gets half of the time-out.
+    /// A probe ends this long before the time-out of the scrape, but it has at least half of the time-out.
     #[serde(serialize_with = "write_duration")]
     pub timeout_offset: Duration,
 }

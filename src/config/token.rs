@@ -147,7 +147,7 @@ pub struct TokenFile {
     token: SecretString,
     /// Reads the file, and blocks the thread. Tests replace this function.
     read: fn(&Path) -> Read,
-    /// A read that may have timed out. It occupies a thread and cannot be cancelled, so at most one read runs.
+    /// The running or timed-out read. It occupies a thread and cannot be cancelled, so at most one read runs.
     hanging: Option<JoinHandle<Read>>,
 }
 

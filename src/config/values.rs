@@ -157,7 +157,7 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Opti
     })
 }
 
-/// Formats a duration with units, such as `1h30m`. [`duration`] accepts this text.
+/// Formats a duration with units, such as `1h30m`. [`duration`] accepts this text, except with the unit `µs`.
 pub(super) fn format_duration(duration: Duration) -> String {
     static PRINTER: SpanPrinter = SpanPrinter::new()
         .designator(Designator::Compact)

@@ -1,7 +1,7 @@
 //! Reads a YAML or TOML file into a tree of values. Each value of a YAML file stores its place, `FILE:LINE`.
 //!
-//! This module does not use the YAML reader of the `config` crate, which loses information. That reader drops
-//! the line numbers, reads an unquoted key `0123` as `123`, and keeps only one of two equal keys.
+//! This module does not use the YAML reader of the `config` crate. That reader drops the line numbers and reads
+//! an unquoted key `0123` as `123`. Its error about a repeated key quotes the key, which may hold a token.
 
 use std::{collections::HashMap, str::Chars};
 
@@ -26,7 +26,7 @@ const TOO_DEEP: &str = "is nested deeper than 64 levels";
 /// An error that ends the reading of the file. The reader has already reported the error.
 struct Stopped;
 
-/// The root table of the YAML in `text`. Errors are reported with `file` as their place.
+/// The root table of the YAML in `text`. The place of an error is `file` and the line.
 pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<String, Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = YamlReader {
@@ -47,7 +47,7 @@ pub(super) fn yaml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<Str
     Map::new()
 }
 
-/// The root table of the TOML in `text`. Errors are reported with `file` as their place.
+/// The root table of the TOML in `text`. The place of an error is `file` and the line.
 pub(super) fn toml(text: &str, file: &str, diagnostics: &Diagnostics) -> Map<String, Value> {
     toml::from_str(text).unwrap_or_else(|error: toml::de::Error| {
         // `Display` of the error is not used, because it quotes the file, which may hold a token.
@@ -108,7 +108,7 @@ impl YamlReader<'_> {
         match self.parser.next_token() {
             Ok((event, mark)) => Ok((event, place(mark.line()))),
             Err(error) => {
-                // The parser's messages name the expected syntax; they never quote the file.
+                // The parser's messages name the expected syntax. They quote at most one character of the file.
                 let message = format!("is not valid YAML: {}", error.info());
                 let line = error.marker().line();
                 // The error names no key, because the last key before a syntax error may be correct.
@@ -196,7 +196,7 @@ impl YamlReader<'_> {
             };
             let path = join(at.path, &key);
             let (event, value) = self.next(&path, at.depth)?;
-            // The parser places a missing value or a block one line too late.
+            // The parser gives missing values and blocks a later line, so a value gets the line of its key.
             let at = Place {
                 line: at.line,
                 ..value

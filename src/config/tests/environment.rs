@@ -1,4 +1,4 @@
-//! Tests of environment variables for single keys, for the account `default` and for certificate authorities.
+//! Tests of environment variables for single keys and for the account `default`.
 
 use std::time::Duration;
 

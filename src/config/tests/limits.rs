@@ -1,4 +1,4 @@
-//! Tests of files and variables that are nested too deeply, too large, endless or not text.
+//! Tests of files and variables that are nested too deeply, too large, endless, empty or invalid.
 
 use std::{fmt::Write, fs, time::Duration};
 
@@ -60,7 +60,7 @@ fn of_very_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
         let message = errors_of(suffix, &keys);
         let lines: Vec<_> = message.lines().collect();
         assert_eq!(lines.len(), 101, "{}", &message[..1000]);
-        // The first line is the error about the missing account. Only YAML errors have a line number.
+        // The first line is the error about the missing account. Unknown keys have a line number only in YAML.
         let shown = match suffix {
             ".yaml" => "FILE:99: k98: unknown key \"k98\"",
             _ => "FILE: k10085: unknown key \"k10085\"",

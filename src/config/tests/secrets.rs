@@ -4,12 +4,12 @@ use std::fs;
 
 use crate::config::load;
 
-/// A token with only letters and digits, like a real token. Error messages would shorten a text of this length.
+/// A token with only letters and digits, like a real token. A message would quote a word of this length.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
 /// A token that begins with a common word and contains a dash.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
 
-/// The error message about a file with this content.
+/// The error messages about a file with this content. Checks that they show no token.
 fn errors_of(suffix: &str, content: &str, variables: &[(&str, &str)]) -> String {
     let file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
     fs::write(file.path(), content).unwrap();
@@ -26,7 +26,7 @@ fn assert_no_token(message: &str) {
     }
 }
 
-/// A configuration of one account with these keys, in YAML's flow style.
+/// A configuration of one account with these additional keys, in YAML's flow style.
 fn account(keys: &str) -> String {
     format!("accounts: [{{name: main, auth_id: X, {keys}}}]")
 }
