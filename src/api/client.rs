@@ -43,15 +43,15 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// The maximum number of bytes that the client reads of the body of an error response.
+/// The maximum size of the body of an error response, in bytes. A larger body counts as empty.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// The client closes a connection that is idle for this time. Common load balancers close an idle connection
 /// after 60 seconds, and a request on a closed connection fails.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Sends the requests of one account. Counts each attempt. Repeats an attempt once if its connection breaks.
-///
-/// Tasks share the client. The token may change while requests are in flight. `Debug` hides credentials.
+/// Sends the requests of one account, and counts each attempt. Repeats a request once if the connection breaks
+/// without a response. Tasks share the client. The token may change while requests are in flight. `Debug`
+/// hides credentials.
 pub struct Client {
     http: Http,
     /// `{base_url}/Account/{auth_id}/Endpoint/`, with these capital letters and the final slash.
@@ -59,7 +59,7 @@ pub struct Client {
     filter: BTreeMap<String, String>,
     /// The value of the header `X-Auth-ID`; `None` if a header cannot hold the auth id.
     auth_id: Option<HeaderValue>,
-    /// The value of the header `X-Auth-Token`; `None` if a header cannot hold the token.
+    /// The value of the header `X-Auth-Token`; `None` if the token is empty or a header cannot hold it.
     token: watch::Sender<Option<HeaderValue>>,
     request_timeout: Duration,
     max_page_bytes: u64,
@@ -75,10 +75,10 @@ struct Response {
     clock_offset: Option<f64>,
 }
 
-/// Makes HTTP clients. Accounts with equal settings share connections and trusted authorities.
+/// Makes HTTP clients. Accounts with equal settings share two HTTP clients, so hundreds of accounts need memory
+/// for the trusted authorities only once.
 ///
-/// So hundreds of accounts need memory for the authorities only once. A client keeps the authorities and the
-/// proxy settings that were read when the client was made.
+/// After an HTTP client is made, changes of certificate files or proxy variables have no effect on that client.
 #[derive(Default)]
 pub struct Transports {
     /// Replaces [`IDLE_TIMEOUT`] in tests.
@@ -95,12 +95,12 @@ pub(super) struct Http {
     pub(super) unpooled: reqwest::Client,
 }
 
-/// Two accounts share connections if these settings are equal: whether the server is on this machine,
+/// Two accounts share HTTP clients if these settings are equal: whether the server is on this machine,
 /// `proxy_url`, `ca_file`, `connect_timeout`.
 type Settings = (bool, Option<Url>, Option<PathBuf>, Duration);
 
 impl Transports {
-    /// Makes the client of `account`. Fails if `api.ca_file`, `api.proxy_url` or `auth_id` is unusable.
+    /// Makes the client of `account`. The variants of [`ClientError`] are the reasons for a failure.
     pub fn client(
         &mut self,
         account: &Account,
@@ -126,7 +126,7 @@ impl Transports {
         })
     }
 
-    /// The HTTP clients for these settings. Accounts with equal settings share the clients.
+    /// The HTTP clients for the settings `api`. Accounts with equal `Settings` share the clients.
     pub(super) fn http(&mut self, api: &Api) -> Result<Http, ClientError> {
         let is_local = is_loopback(&api.base_url);
         let settings = (
@@ -178,7 +178,7 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
     match &api.proxy_url {
         // The API's server is on this machine, so no proxy is used.
         _ if is_loopback(&api.base_url) => Ok(builder.no_proxy()),
-        // Without a configured proxy, the HTTP library applies `HTTPS_PROXY` and `NO_PROXY`.
+        // Without `api.proxy_url`, the HTTP library applies variables such as `HTTPS_PROXY` and `NO_PROXY`.
         None => Ok(builder),
         Some(url) if matches!(url.scheme(), "http" | "https") => {
             // The error omits its cause, which may repeat the password of the proxy.
@@ -228,7 +228,7 @@ impl Client {
     }
 
     /// `GET .../Endpoint/?limit=&offset=` with the account's filter: `limit` rows from `offset` on. The API may
-    /// return fewer rows, or rows from another offset.
+    /// return fewer or more rows, or rows from another offset.
     pub async fn list_page(&self, offset: u64, limit: u32) -> Result<Page, Error> {
         let mut url = self.endpoints.clone();
         url.query_pairs_mut()
@@ -244,9 +244,9 @@ impl Client {
     }
 
     /// `GET .../Endpoint/{id}/`: the record of one endpoint, and the status (2xx) of the response. Rows of the
-    /// list have no `sip_registration`, but the record has it.
+    /// list have no `sip_registration`, but the record may have it.
     ///
-    /// If the response has the record of another endpoint, or no usable id, the error is `Malformed`.
+    /// If a 2xx response has an error, the record of another endpoint or no record, the error is `Malformed`.
     pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {
@@ -275,8 +275,8 @@ impl Client {
         url.map_or_else(|_| String::new(), |url| format!("GET {url}"))
     }
 
-    /// Sends a request. If the connection breaks without a response, sends the request once more on a new
-    /// connection, because the server may have closed the first connection as idle. Counts both attempts.
+    /// Sends a request. If an open connection breaks without a valid response, sends the request once more on a
+    /// new connection, because the server may have closed the old connection as idle. Counts both attempts.
     async fn send(
         &self,
         operation: Operation,
@@ -321,7 +321,7 @@ impl Client {
         if !response.status().is_success() {
             attempt.status = Some(status);
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
-            // A body that cannot be read counts as empty, because the status alone describes the error.
+            // An unreadable or too large body counts as empty, because the status decides the kind of error.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
             return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }
@@ -348,12 +348,12 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A request in flight. `drop` counts the request, so that a cancelled request is counted, too.
+/// One attempt of a request. `drop` counts the attempt, so that a cancelled attempt is counted, too.
 struct Attempt<'a> {
     instruments: &'a AccountInstruments,
     operation: Operation,
     begun: Instant,
-    /// The HTTP status; `None` if there is no response, or if the body of a successful response breaks off.
+    /// The HTTP status; `None` without a response, or if the body of a 2xx response breaks off or times out.
     status: Option<u16>,
 }
 

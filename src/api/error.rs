@@ -1,8 +1,8 @@
 //! Makes the error of a failed request from the status and body of the response, or from the error of the
 //! connection. Reads the pause that the API asks for.
 //!
-//! No error holds text of a response, because a response may repeat the token. The text of a library's error
-//! may quote the server, for example a host name in a certificate. So this module does not use that text.
+//! No error holds text of a response, because a response may repeat the token. A library's error may quote
+//! the server, for example a host name in a certificate. So this module uses only texts that cannot do that.
 
 use std::{
     error::Error as StdError,
@@ -25,7 +25,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// A description for people. It repeats numbers of the response, but no text.
+    /// A description for people. It may contain numbers of the response, but no text.
     pub message: String,
     /// The time that the API asks the client to wait before the next request.
     pub retry_after: Option<Duration>,
@@ -42,7 +42,7 @@ impl Error {
         }
     }
 
-    /// The error of a connection that failed before the response was complete.
+    /// The error of a request that failed before the client had read the whole response.
     pub(super) fn of_connection(status: Option<u16>, error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::new(ErrorKind::Timeout, status, "no complete response in time");
@@ -82,8 +82,8 @@ impl Error {
         }
     }
 
-    /// The error of an unexpected body. The message says whether the body is an HTML page. The API never sends
-    /// HTML, but a gateway, or the server at a wrong `api.base_url`, may send an HTML page.
+    /// The error of an unexpected status or body. If the body looks like HTML, the message says so. The API
+    /// never sends HTML, but a gateway, or the server at a wrong `api.base_url`, may send an HTML page.
     pub(super) fn of_body(kind: ErrorKind, status: u16, message: &str, body: &str) -> Self {
         let page = body.trim_start().starts_with('<');
         let page = page.then(|| format!(": an HTML page of {} bytes", body.len()));
@@ -101,7 +101,7 @@ pub enum ClientError {
     /// The proxy is not an `http` or `https` URL with a host. The message omits the URL and its password.
     #[error("api.proxy_url is not a usable http or https address")]
     Proxy,
-    /// The auth id cannot be a part of a path or the value of a header.
+    /// The auth id cannot be a segment of a path.
     #[error("auth_id cannot be sent: it is empty, dots only, or holds control characters")]
     AuthId,
     /// The HTTP library refuses the settings.
@@ -187,7 +187,7 @@ pub(super) fn retry_after_header(headers: &HeaderMap, now: UnixMillis) -> Option
     wait(seconds.trim().parse().ok()?)
 }
 
-/// The wait from `error.details.retryAfter` in a body, which may be empty, HTML, or truncated.
+/// The wait from `retryAfter` or `retry_after` in `error.details`. The body may be empty, HTML, or truncated.
 fn retry_after_in_body(body: &str) -> Option<Duration> {
     let object = |text, key| match pick(text, &[key]) {
         Ok([Json::Object(object)]) => Some(object),

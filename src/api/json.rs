@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// One JSON value, which borrows from its source text. The value of an absent key is `Null`.
+/// One JSON value, which borrows from its source text if possible. The value of an absent key is `Null`.
 #[derive(Default)]
 pub(super) enum Json<'a> {
     #[default]
@@ -16,7 +16,7 @@ pub(super) enum Json<'a> {
     Bool(bool),
     /// The number as written, because an id may have more digits than a float can hold.
     Number(&'a str),
-    /// Text whose escapes are decoded.
+    /// The text after the decoding of escapes. Only text with escapes is a copy.
     Text(Cow<'a, str>),
     /// The JSON text of the list.
     Array(&'a str),

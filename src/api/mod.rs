@@ -1,9 +1,9 @@
 //! The client of the API. Each request gives validated records or one typed error.
 //!
-//! No other module reads the JSON of the API. An unreadable row is counted and does not affect other rows.
-//! Unknown keys are ignored. Ids are text. Rows contain passwords, which the client never stores. [`Client`]
-//! repeats a request once if its connection breaks. [`RateLimiter`] decides when a request may start.
-//! [`RetryPolicy`] decides whether the caller repeats a failed request.
+//! No other module reads the JSON of the API. A page keeps an unreadable row as a rejection, so the row does
+//! not affect other rows. Unknown keys are ignored. Ids are text. Rows contain passwords, which no record
+//! stores. [`Client`] repeats a request once if the connection breaks without a response. [`RateLimiter`]
+//! decides when a request may start. [`RetryPolicy`] decides whether the caller may repeat a failed request.
 
 mod client;
 mod error;

@@ -1,8 +1,9 @@
-//! Decides when a request may start, and whether a failed request is repeated.
+//! Decides when a request may start, and whether a failed request may be repeated.
 //!
-//! Each pair of base URL and auth id has one [`RateLimiter`]. In any T seconds, at most `rate x T + 1` requests
-//! start. A cancelled wait delays no other request. A pause that the API asks for applies to every request. A
-//! request for a detail never delays a walk. No single crate has all these properties.
+//! In [`RateLimiters`], each pair of base URL and auth id has one [`RateLimiter`]. In any T seconds, a limiter
+//! gives at most `rate x T + 1` permits. A cancelled wait delays no other request. A pause that the API asks
+//! for delays every request that has no permit yet. While a walk runs, no request for a detail gets a permit.
+//! No single crate has all these properties.
 
 use std::{
     collections::HashMap,
@@ -25,7 +26,7 @@ use crate::{
     telemetry::{AccountInstruments, ThrottleCause},
 };
 
-/// The first wait before a retry, without jitter.
+/// The maximum wait before the first retry. The jitter shortens this wait by at most half.
 pub(super) const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest pause. A longer `Retry-After` is shortened to this time, so that no account stops for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -37,7 +38,7 @@ pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 pub struct RateLimiter {
     /// The minimum time between the starts of two requests; zero without a rate limit.
     gap: Duration,
-    /// The earliest start of the next request. The task that holds the lock gets the next permit.
+    /// The earliest start of the next request. [`RateLimiter::acquire`] holds the lock until this time.
     next: Mutex<Instant>,
     /// The API wants no request before this time.
     paused_until: watch::Sender<Instant>,
@@ -46,7 +47,7 @@ pub struct RateLimiter {
     in_flight: InFlight,
 }
 
-/// The limit on requests in flight in the whole process.
+/// The limit on requests in flight. The limiters of one [`RateLimiters`] share this limit.
 #[derive(Debug, Clone)]
 pub(super) struct InFlight {
     all: Arc<Semaphore>,
@@ -58,7 +59,7 @@ impl InFlight {
     pub(super) fn new(most: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(most)),
-            // At least one permit is left for walks, so that a hanging request for a detail blocks no walk.
+            // Hanging detail requests leave at least one permit to walks. If `most` is 1, details get none.
             idle: Arc::new(Semaphore::new((most / 4).max(1).min(most - 1))),
         }
     }
@@ -74,7 +75,8 @@ impl Drop for WalkGuard<'_> {
     }
 }
 
-/// The permit for one request. The request counts as in flight until the permit is dropped.
+/// The permit for one request. The request counts as in flight until the permit is dropped. In a permit of
+/// [`RateLimiter::acquire_when_idle`], both times are zero.
 #[derive(Debug)]
 pub struct Permit {
     _in_flight: [Option<OwnedSemaphorePermit>; 2],
@@ -119,9 +121,8 @@ impl RateLimiter {
         self.gap
     }
 
-    /// Waits for the permit for one request.
-    ///
-    /// Fails if the API asks for pauses whose total time is above `longest_pause`.
+    /// Waits for the permit for one request. Fails as soon as the pauses of the API would delay this request by
+    /// more than `longest_pause` in total.
     pub async fn acquire(&self, longest_pause: Duration) -> Result<Permit, Paused> {
         let (mut waited, mut paused) = (Duration::ZERO, Duration::ZERO);
         loop {
@@ -181,7 +182,7 @@ impl RateLimiter {
     }
 
     async fn try_acquire_when_idle(&self) -> Option<Permit> {
-        // This wait holds neither the lock nor a permit, so that it delays no other request.
+        // The wait until `start` holds neither the lock nor a permit, so that it delays no other request.
         let start = *self.next.lock().await;
         sleep_until(start).await;
         let spare = in_flight(&self.in_flight.idle).await;
@@ -201,7 +202,7 @@ impl RateLimiter {
         })
     }
 
-    /// Whether the process has reached its limit on requests in flight.
+    /// Whether the requests in flight have reached their limit.
     pub fn is_full(&self) -> bool {
         self.in_flight.all.available_permits() == 0
     }
@@ -218,8 +219,7 @@ impl RateLimiter {
     }
 }
 
-/// Every limiter of the process.
-///
+/// The limiters of all accounts. Probes have additional limiters of their own.
 /// Accounts with the same base URL and auth id share a limiter, because the API counts their requests together.
 /// The configuration ensures that these accounts have the same rate.
 #[derive(Debug)]
@@ -310,7 +310,7 @@ impl RetryPolicy {
 /// Whether the same request may succeed later.
 pub(super) fn is_retryable(error: &Error) -> bool {
     match error.status {
-        // No response arrived, or its body broke off.
+        // Without an error status, a retry helps only if no complete response arrived.
         None | Some(200..=299) => matches!(error.kind, ErrorKind::Timeout | ErrorKind::Network),
         Some(status) => matches!(status, 408 | 429 | 500..=599),
     }

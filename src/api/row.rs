@@ -25,7 +25,7 @@ use crate::{
     telemetry::{ErrorKind, Field, Rejection},
 };
 
-/// A page with this many rows above the requested number is an error. An endless page would fill the memory.
+/// A page with at least this many rows above the requested number is an error, to limit the memory of a page.
 const EXTRA_ROWS: usize = 10;
 /// The maximum number of stored rows of a page. `api.page_size` is at most 100.
 const MAX_ROWS: usize = 100 + EXTRA_ROWS;
@@ -69,7 +69,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// Text is cut to 256 bytes at a character boundary. Empty text and `null` are `None`. The id is never cut: a
 /// row with an id above 128 bytes is rejected. A time without a zone is read as UTC, and `assumed` lists its
 /// field. `rejected` lists the fields of values that were dropped or cut. Unreadable times and times up to
-/// 1970-01-01 are dropped.
+/// 1970-01-01 00:00 UTC are dropped.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Endpoint {
     /// `endpoint_id`, as text, 1 to 128 bytes.
@@ -80,11 +80,11 @@ pub struct Endpoint {
     pub alias: Option<String>,
     /// `sip_registered`; `None` if it is neither true nor false.
     pub registered: Option<bool>,
-    /// `sip_expires`, or `sip_registration.expires`.
+    /// `sip_expires`; if unusable or absent, `sip_registration.expires`.
     pub expires_at: Option<UnixMillis>,
-    /// `sip_user_agent`, or `sip_registration.user_agent`.
+    /// `sip_user_agent`; if unusable or absent, `sip_registration.user_agent`.
     pub user_agent: Option<String>,
-    /// `sip_contact`, or `sip_registration.contact`.
+    /// `sip_contact`; if unusable or absent, `sip_registration.contact`.
     pub contact: Option<String>,
     /// `sip_registration.received`: the address of the device as seen by the registrar.
     pub received: Option<String>,
@@ -96,7 +96,7 @@ pub struct Endpoint {
     pub created_at: Option<UnixMillis>,
     /// The value of `updated_at`.
     pub updated_at: Option<UnixMillis>,
-    /// `allow_*`, in the order of [`Capability::ALL`](crate::telemetry::Capability::ALL); `None` if absent.
+    /// `allow_*`, in the order of [`Capability::ALL`](crate::telemetry::Capability::ALL); `None` if unknown.
     pub allowed: [Option<bool>; 7],
     /// The fields whose values were dropped or cut.
     pub rejected: Fields,
@@ -134,7 +134,7 @@ impl Fields {
 pub struct Page {
     /// Every row in the order received, including rejected rows; at most nine rows more than requested.
     pub rows: Vec<Row>,
-    /// `meta.total_count` (or `meta.total`), if it is a number.
+    /// `meta.total_count` (or `meta.total`), if it is a non-negative integer, as a number or as text.
     pub total: Option<u64>,
     /// The `Date` header of the response minus the local time of its arrival, in seconds. The difference
     /// is too low by the network delay and by the fraction of a second that the header lacks.
@@ -182,7 +182,7 @@ pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, Stri
     })
 }
 
-/// Describes a syntax error of a body by its position, without text of the body.
+/// Describes why the JSON of a body has no readable list, without text of the body.
 fn syntax_error(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "the JSON ends too early".to_owned(),
@@ -315,7 +315,7 @@ fn nested<'a, const N: usize>(
 }
 
 /// Reads the fields of a row. Lists the fields whose values are dropped or cut, and the fields of times without
-/// a zone. Absent values and `null` do not count as dropped.
+/// a zone. Absent values, `null` and empty text do not count as dropped.
 #[derive(Default)]
 struct FieldReader {
     rejected: Fields,
@@ -323,7 +323,7 @@ struct FieldReader {
 }
 
 impl FieldReader {
-    /// The first candidate that is text. A number counts as the text of its digits.
+    /// The first candidate that is text and not empty. A number counts as text.
     fn text(&mut self, field: Field, candidates: &[Json<'_>]) -> Option<String> {
         candidates.iter().find_map(|value| match value {
             Json::Null => None,
@@ -421,8 +421,8 @@ impl FieldReader {
 }
 
 /// Reads `2025-10-28T11:30:00Z` and its variants. Also returns whether the text has a zone. The `T` may be a
-/// space, the fraction may have any length, and time and zone may be absent. Text without a date gives `None`.
-/// Times up to 1970-01-01 give `None`, because the API may use them for an unknown time.
+/// space, the fraction may have any length, and time and zone may be absent. Any other text gives `None`. Times
+/// up to 1970-01-01 00:00 UTC give `None`, because the API may use them for an unknown time.
 fn parse_time(text: &str) -> Option<(UnixMillis, bool)> {
     const PARSER: DateTimeParser = DateTimeParser::new();
     let text = text.trim();

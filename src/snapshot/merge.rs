@@ -18,7 +18,7 @@ use crate::{
 /// The maximum number of endpoints for which memory is reserved, even if `total_count` is larger.
 const MAX_EXPECTED: usize = 200_000;
 
-/// Collects the rows of one walk, in any order. If two rows have the same id, the later row is kept.
+/// Collects the rows of one walk, in any order. If two rows have the same id, the last added row is kept.
 #[derive(Debug, Default)]
 pub struct SnapshotBuilder {
     /// Whether the addresses of devices, which are personal data, are stored.
@@ -38,7 +38,7 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Reserves memory for this number of endpoints, whose texts have the average size so far. Without the
+    /// Reserves memory for `endpoints` in total, and assumes texts of the average size so far. Without the
     /// reservation, a growing buffer would copy its texts, and would briefly hold every text twice.
     pub fn expect(&mut self, endpoints: u64) {
         let EndpointList { records, texts, .. } = &mut self.list;
@@ -115,7 +115,7 @@ pub struct Changes {
     pub lost: u64,
     /// Endpoints that became registered.
     pub gained: u64,
-    /// Endpoints that are new.
+    /// Endpoints that are not in the previous snapshot.
     pub added: u64,
     /// Endpoints that were removed.
     pub removed: u64,
@@ -200,8 +200,8 @@ impl EndpointList {
         (snapshot, changes)
     }
 
-    /// Copies groups, last known registrations and missing usernames from the `old` list, and counts changes.
-    /// Returns the old records that are absent from this list.
+    /// Copies groups, last known registrations and missing usernames from the list `old`, and counts changes.
+    /// New endpoints get their registrations from `removed`. Returns the old records that are not in `self`.
     fn merge<'a>(
         &mut self,
         old: &'a Self,

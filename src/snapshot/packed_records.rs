@@ -245,7 +245,7 @@ impl Record {
         }
     }
 
-    /// A retained copy, for a walk that did not find the endpoint. The previous walk ended `passed` earlier.
+    /// A retained copy, after a walk that missed the endpoint. `passed` is as in [`Self::unseen_for`].
     pub(super) fn retained(&self, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {
@@ -255,7 +255,7 @@ impl Record {
         }
     }
 
-    /// Time since a walk last found the endpoint. `passed` is the time since the walk of the snapshot.
+    /// Time since a walk last found the endpoint. `passed` is the time since the end of the snapshot's walk.
     pub(super) fn unseen_for(&self, passed: Duration) -> Duration {
         Duration::from_millis(self.unseen_millis).saturating_add(passed)
     }

@@ -15,18 +15,18 @@ use crate::{api::Rejection, clock::UnixMillis};
 pub struct Retention {
     /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// The maximum number of retained endpoints. Already retained endpoints come first, then lower ids.
+    /// The maximum number of retained endpoints. Already retained endpoints have priority, then lower ids.
     pub at_most: u64,
     /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
 }
 
 impl Retention {
-    /// The limits after a walk with this `shortfall`. `rejected` has the rows by [`Rejection::ALL`].
+    /// The limits after a walk with this `shortfall`. `rejected` has the number of rows for each [`Rejection`].
     ///
-    /// An *unreadable* row is rejected, but not as a duplicate. The row may belong to a missing endpoint, so it
-    /// retains one endpoint. A shortfall retains every missing endpoint. If the shortfall `is_constant`, at most
-    /// one endpoint per unreadable row is retained again.
+    /// An *unreadable* row is rejected, but not as a duplicate. The row may belong to a missing endpoint, so
+    /// one endpoint may be retained. With a shortfall, any number of endpoints may be retained. If the
+    /// shortfall `is_constant`, at most one endpoint per unreadable row is retained again.
     pub fn after_walk(
         shortfall: u64,
         is_constant: bool,
@@ -55,7 +55,7 @@ impl Retention {
     }
 
     /// Divides the records that a walk did not find into retained records and removed records. `absent` is
-    /// sorted by id. `passed` is the time since the end of the previous walk.
+    /// sorted by id. `passed` is the time since the end of the walk of the previous snapshot.
     pub(super) fn divide(
         self,
         absent: Vec<&Record>,
@@ -79,13 +79,13 @@ impl Retention {
 /// The time for which the registration of a removed endpoint is stored.
 const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// The maximum number of stored removed endpoints. Without it, new ids in every response would fill the memory.
+/// The maximum number of stored removed endpoints. Without it, new ids in each walk would fill the memory.
 const MAX_REMEMBERED: usize = 100_000;
 
 /// Removed endpoints by id.
 ///
-/// A faulty API may show an empty list for a while. So an endpoint that returns within a day gets back its last
-/// known registration and the time of its loss.
+/// A faulty API may show an empty list for a while. So an endpoint that returns gets back its last known
+/// registration and the time of its loss, if its entry is neither expired nor deleted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
@@ -104,8 +104,8 @@ impl RemovedEndpoint {
 }
 
 impl Removed {
-    /// Adds those of the removed `records` whose last registration is known, and deletes expired entries. The
-    /// snapshots share the map, so the map is copied only if an entry changes.
+    /// Adds those of the removed `records` whose last registration is known. Deletes expired entries, and the
+    /// oldest entries above `MAX_REMEMBERED`. Snapshots share the map, so a copy is made only for a change.
     pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
         let known = records.iter().filter(|record| record.last_known.is_some());
         let mut known = known.take(MAX_REMEMBERED).peekable();

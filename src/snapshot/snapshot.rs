@@ -48,7 +48,7 @@ pub struct WalkFacts {
     pub started_at: UnixMillis,
     /// Wall time of the end of the walk.
     pub ended_at: UnixMillis,
-    /// The monotonic time of the end of the walk. Ages are measured from this time.
+    /// The monotonic time of the end of the walk. The ages of endpoints are measured from this time.
     pub ended: Instant,
     /// The duration of the walk.
     pub duration: Duration,
@@ -56,20 +56,20 @@ pub struct WalkFacts {
     pub pages: u64,
     /// The `total_count` of the list, if present.
     pub reported: Option<u64>,
-    /// The number of endpoints that `total_count` includes but the walk did not find; 0 for a complete walk.
+    /// The shortfall of the walk, in endpoints. 0 for a complete walk, and for a shortfall that stays constant.
     pub missing: u64,
     /// The number of retained endpoints.
     pub retained: u64,
     /// The number of rejected rows for each reason, in the order of [`Rejection::ALL`].
     pub rejected_rows: [u64; Rejection::ALL.len()],
-    /// The number of dropped or cut values in accepted rows for each field, in the order of [`Field::ALL`].
+    /// The number of found endpoints with a dropped or cut value, by field in the order of [`Field::ALL`].
     pub rejected_values: [u64; Field::ALL.len()],
-    /// The number of timestamps without a zone (read as UTC) for each field, in the order of [`Field::ALL`].
+    /// The number of found endpoints with a time without a zone, by field in the order of [`Field::ALL`].
     pub assumed_values: [u64; Field::ALL.len()],
 }
 
 impl WalkFacts {
-    /// Facts about a walk that ends now, without `total_count`. All counts are 0. `ended_at` is now.
+    /// Facts about a walk that ends now, at the wall time `ended_at`. `reported` is `None`. All counts are 0.
     pub fn new(started_at: UnixMillis, ended_at: UnixMillis, duration: Duration) -> Self {
         Self {
             started_at,

@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{packed_records::EndpointView, snapshot::Snapshot};
 use crate::{api::Endpoint, clock::UnixMillis};
 
-/// The published state of one account. The poller replaces it after each walk, and after it retrieves details.
+/// The published state of one account. The poller replaces the state after a walk and after changes of details.
 #[derive(Debug, Clone)]
 pub struct AccountState {
     /// The `account` label.
@@ -32,7 +32,7 @@ pub struct AccountState {
     pub up: Option<bool>,
     /// True while a walk with a large change waits for confirmation.
     pub confirming: bool,
-    /// The `Date` of the API minus the local clock, in seconds, from the last response with a `Date`.
+    /// The `Date` of the API minus the local clock, in seconds, from the last successful walk with a `Date`.
     pub clock_offset: Option<f64>,
     /// The effective interval between the starts of walks.
     pub poll_interval: Duration,
@@ -40,7 +40,7 @@ pub struct AccountState {
     pub max_age: Duration,
     /// The time from which the snapshot is not exported; `None` without a snapshot.
     pub withdraw_at: Option<Instant>,
-    /// The `reason` label of the failure of the last walk; `None` after a successful walk.
+    /// The `reason` label of the failure of the last walk; `None` after a successful walk or before any walk.
     pub failure: Option<&'static str>,
 }
 
@@ -68,8 +68,7 @@ pub struct Shown {
     pub permissions: bool,
     /// Whether `vobiz_endpoint_contact_info` is exported.
     pub contact: bool,
-    /// The name and the `watch` label of each configured group, in the order of the configuration.
-    /// [`EndpointView::group`] is an index into this list.
+    /// The name and `watch` label of each configured group. [`EndpointView::group`] is an index into this list.
     pub groups: Vec<(String, &'static str)>,
     /// The configured names of applications, by application id.
     pub applications: BTreeMap<String, String>,
@@ -107,7 +106,7 @@ pub struct Detail {
     pub retrieved_at: UnixMillis,
     /// The monotonic time of the retrieval. The age of the detail is measured from this time.
     pub retrieved: Instant,
-    /// The expiry: `sip_expires` or, if it is absent, `sip_registration.expires`.
+    /// The expiry: `sip_expires` or, if it is unusable or absent, `sip_registration.expires`.
     pub expires_at: Option<UnixMillis>,
     user_agent: Option<Box<str>>,
     contact: Option<Box<str>>,
@@ -152,7 +151,8 @@ impl<'a> EndpointView<'a> {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
-    /// Adds values of `detail` that the row lacks. If both have an expiry, uses the expiry that was read later.
+    /// Adds values of `detail` that the row lacks, but the expiry only for a registered endpoint. If both have
+    /// an expiry, uses the expiry of `detail`, unless the detail was retrieved before `walk_started`.
     fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
         let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
         let expires_at = if detail.retrieved_at >= walk_started {

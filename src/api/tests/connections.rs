@@ -1,4 +1,4 @@
-//! Tests of TLS, proxies, and connections that several accounts use.
+//! Tests of TLS, proxies, shared connections, and idle or broken connections.
 
 use std::sync::Arc;
 
@@ -198,7 +198,7 @@ async fn a_server_that_closes_idle_connections_fails_no_request() {
 
 #[tokio::test]
 async fn idle_connections_that_are_lost_without_a_notice_fail_no_request() {
-    // The server resets each of the first eight connections at its second request.
+    // Each of the first eight connections is reset at the second request of that connection.
     let counts = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
     let server = TestServer::start(move |request| {
         let mut counts = counts.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Tests of the client over real sockets, with every known form of JSON.
+//! Tests of the client over real sockets, of every known form of JSON, and of the rate limiter.
 
 #![expect(
     clippy::unnecessary_wraps,
@@ -90,7 +90,7 @@ fn subject(account: &Account) -> Subject {
     }
 }
 
-/// Sends one list request to a server that always sends this reply.
+/// Sends one list request to a server that always sends `reply`.
 async fn ask(reply: Reply) -> (Result<Page, Error>, Subject) {
     let server = TestServer::start(move |_| reply.clone()).await;
     let subject = subject(&account(&server.base_url()));
@@ -105,7 +105,7 @@ async fn error_of(reply: Reply) -> Error {
     ask(reply).await.0.unwrap_err()
 }
 
-/// Fails if the client or the error, formatted for the log, contains the token or the auth id.
+/// Fails if the client or the error shows the token or the auth id, or if the message exceeds 200 characters.
 fn assert_no_credentials(client: &Client, error: &Error) {
     for shown in [
         format!("{client:?}"),
@@ -147,7 +147,7 @@ fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
     read_endpoint(raw)
 }
 
-/// The record of a JSON row that has an id and the members in `rest`. `rest` begins with a comma.
+/// The record of a JSON row that has an id and the members in `rest`. `rest` is empty or begins with a comma.
 fn with(rest: &str) -> Endpoint {
     read_record(&format!(r#"{{"endpoint_id":"1"{rest}}}"#)).unwrap()
 }

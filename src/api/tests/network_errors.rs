@@ -137,7 +137,7 @@ async fn a_broken_connection_is_a_network_error() {
             "{error}"
         );
         assert!(retry_and_rate_limit::is_retryable(&error));
-        // If a connection breaks without a response, the client sends the request again on a new connection.
+        // If a connection breaks without a valid response, the client repeats the request on a new connection.
         let attempts = if status.is_none() { 2 } else { 1 };
         assert_eq!(
             subject.counted(),

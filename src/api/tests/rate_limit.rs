@@ -1,4 +1,4 @@
-//! Tests of the rate limiter, with a paused clock.
+//! Tests of the rate limiter with a paused clock, and of the retry policy.
 
 use futures_util::{FutureExt, future::join_all};
 use proptest::prelude::*;

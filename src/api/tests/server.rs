@@ -22,7 +22,7 @@ pub(super) enum Reply {
     Last(Vec<u8>),
     /// Sends these bytes, keeps the connection open, and sends nothing more.
     Silence(Vec<u8>),
-    /// Resets the connection.
+    /// Resets the connection. With TLS, only closes the connection.
     Reset,
 }
 
@@ -131,7 +131,7 @@ async fn plain(stream: TcpStream, decide: impl FnMut(Request) -> Reply) {
     }
 }
 
-/// Responds to requests until one side ends the connection. Returns the stream if it must be reset.
+/// Responds to requests until one side ends the connection. Returns the stream for a reset.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     mut decide: impl FnMut(Request) -> Reply,

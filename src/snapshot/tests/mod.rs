@@ -1,4 +1,4 @@
-//! Tests which endpoints a snapshot retains and removes, and what it stores about removed endpoints.
+//! Tests of the merge of snapshots: lost registrations, retained and removed endpoints, groups, order of rows.
 
 mod details;
 
@@ -411,7 +411,7 @@ fn an_endpoint_that_comes_back_within_a_day_has_the_time_of_its_loss_again() {
         );
         let known = remembered.then(|| minute(1));
         assert_eq!(lost_at(&again, "1"), known, "back after {back} minutes");
-        // Endpoint "2" was registered at its removal. If the removal is remembered, it is now lost.
+        // Endpoint "2" was registered at its removal. If the removal is remembered, the endpoint is now lost.
         let lost_now = remembered.then(|| minute(back));
         assert_eq!(lost_at(&again, "2"), lost_now);
         let lost = u64::from(remembered);
