@@ -20,11 +20,11 @@ use crate::{
     telemetry::{Instruments, catalogue::Metric},
 };
 
-/// The time for which scrapes reuse the encoded text of the exporter's own metrics.
+/// The maximum time for which scrapes reuse the encoded text of the exporter's own metrics.
 const SELF_METRICS_FOR: Duration = Duration::from_secs(1);
 
-/// After a publication, rendering pauses for this multiple of the publication's duration. After the pause, one
-/// publication shows all states that changed during the pause.
+/// After a publication of new states, rendering pauses for this multiple of the publication's duration, but at
+/// most for `MAX_PAUSE`. Then one publication shows all states that changed during the pause.
 const PAUSE_FACTOR: u32 = 50;
 
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -61,8 +61,8 @@ impl Exposition {
     /// Renders changed states until all publishers are dropped. The future can be dropped at any time; the last
     /// exposition stays published.
     ///
-    /// One publication shows all states that changed at the same time. A blocking thread renders the accounts,
-    /// so that rendering does not delay scrapes. It renders one account after another, to limit memory.
+    /// One publication shows all states that changed before its rendering began. A blocking thread renders the
+    /// accounts, so that rendering delays no scrape. It renders one account after another, to limit memory.
     pub async fn run(self: Arc<Self>) {
         let readers = self.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
@@ -79,7 +79,7 @@ impl Exposition {
             let update = move || exposition.update(batch, RenderedAccount::new);
             match tokio::task::spawn_blocking(update).await {
                 Ok(took) => tokio::time::sleep((took * PAUSE_FACTOR).min(MAX_PAUSE)).await,
-                // The previous exposition stays published until the next change of a state.
+                // The accounts of this batch keep their last renderings until their states change again.
                 Err(error) => tracing::error!(%error, "publishing the accounts has failed"),
             }
         }
@@ -135,10 +135,10 @@ impl Exposition {
         new
     }
 
-    /// Returns a fresh exposition. Renews the published exposition, unless another scrape has just renewed it.
+    /// Returns a fresh exposition. Renews the published exposition, unless another thread has just replaced it.
     fn renew(&self) -> Arc<Published> {
         let _lock = self.lock();
-        // Another scrape may have renewed the exposition while this scrape waited for the lock.
+        // Another thread may have published an exposition while this scrape waited for the lock.
         let now = Instant::now();
         let published = Arc::clone(&self.published.borrow());
         if now < published.fresh_until {
@@ -152,7 +152,7 @@ impl Exposition {
     }
 }
 
-/// The source of the content that the HTTP server sends. No method waits for the API or the disk.
+/// The source of expositions and account summaries for the server. No method waits for the API or the disk.
 pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
     fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
@@ -262,7 +262,7 @@ pub(super) struct RenderedAccount {
     details: Weak<Details>,
     counts: Option<Counts>,
     endpoint_id: Option<Arc<str>>,
-    /// Families that depend on the list alone. If only details change, [`Self::new`] reuses these families.
+    /// Families that do not depend on details. [`Self::new`] reuses them while the snapshot stays the same.
     listed: Families,
     /// Families that depend on the list and on details.
     detailed: Families,
@@ -273,7 +273,7 @@ pub(super) struct RenderedAccount {
 }
 
 impl RenderedAccount {
-    /// Renders `state`. Reuses a family of the previous rendering `last` if the family's data has not changed.
+    /// Renders `state`. Reuses families about endpoints of the rendering `last` if their source is the same.
     pub(super) fn new(
         state: &AccountState,
         last: Option<&Self>,
@@ -338,7 +338,7 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // `withdraw_at` is the end of the last published walk plus the maximum age.
+        // `withdraw_at` is the end of the last published walk plus the maximum age at that time.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
@@ -352,7 +352,7 @@ impl RenderedAccount {
     }
 }
 
-/// The status of one account, for the start page.
+/// The status of one account, for the start page and for `/-/ready`.
 #[derive(Debug, Clone, Default)]
 pub struct AccountSummary {
     /// The configured name of the account.
@@ -369,10 +369,10 @@ pub struct AccountSummary {
     pub endpoint_id: Option<Arc<str>>,
 }
 
-/// The exposition of `--once` in text format 0.0.4, with counters of walks and requests.
+/// The exposition of `--once` in text format 0.0.4, with the counters of the accounts.
 ///
-/// It has no histograms, and no metrics of the process, the HTTP server and the build. Node exporter can serve
-/// this exposition. Metrics of this process would then look like metrics of node exporter.
+/// It has no histograms, and no metrics of the process, its configuration, the HTTP server and the build. Node
+/// exporter can serve this exposition. Metrics of this process would then look like metrics of node exporter.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
     let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();

@@ -1,4 +1,4 @@
-//! The samples of every family: endpoints, counts, walks, and the exporter itself.
+//! Writes the samples about endpoints, counts, walks, and the exporter itself.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
 /// labels after `endpoint_id` and `username`, and with the value. A call with `None` writes no sample.
 type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
 
-/// Writes the endpoint families that depend on the list alone.
+/// Writes the endpoint families that do not depend on details.
 pub(super) fn write_endpoints(
     state: &AccountState,
     snapshot: &Snapshot,
@@ -110,7 +110,7 @@ pub(super) fn write_endpoint_details(
     }
 }
 
-/// The URI of a device. If the configuration hides usernames, the text starts after the last `@` of the URI.
+/// The URI of a device. If the configuration hides usernames, the part up to the last `@` is removed.
 fn address<'a>(uri: Option<&'a str>, shown: &Shown) -> &'a str {
     let uri = uri.unwrap_or("");
     match uri.rsplit_once('@') {

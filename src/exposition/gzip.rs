@@ -1,4 +1,4 @@
-//! Joins chunks into gzip members, and makes the bodies of responses from members.
+//! Makes chunks from text, joins chunks into gzip members, and makes the bodies of responses from members.
 //!
 //! The exporter compresses a long chunk once, when its data changes. To join long chunks, it only copies bytes
 //! and combines checksums. It compresses short chunks, metadata lines and its own metrics for each exposition.
@@ -9,15 +9,15 @@ use bytes::{Buf, Bytes};
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// Text is compressed in portions of this size, so that a large family is never in memory as one text.
+/// Text is compressed in portions of about this size, so that a large family is never in memory as one text.
 const TEXT_PORTION: usize = 64 * 1024;
 
-/// A chunk of at most this many bytes stays text until it is joined with other chunks. Many short texts
+/// A chunk of at most this many bytes stays text until it is joined with other text. Many short texts
 /// compress faster together than one by one, and the output is smaller.
 const PLAIN_UP_TO: usize = 1024;
 
 /// A chunk of at least this many bytes becomes a piece of the body without a copy. Smaller chunks are copied
-/// into one piece, because the server sends a body of ten pieces four times as fast as one of 3,000 pieces.
+/// into one piece, because the server sends a body of ten pieces four times as fast as a body of 3,000 pieces.
 const SHARED_FROM: usize = 16 * 1024;
 
 /// Level 6 takes three times as long as level 2, but its output is only 5 % smaller.
@@ -62,9 +62,9 @@ pub(super) struct GzipWriter {
     /// Finished pieces of the output. The bytes in `compressed` follow these pieces.
     pieces: Vec<Bytes>,
     compressed: Vec<u8>,
-    /// CRC-32 of the text in `pieces` and `compressed`.
+    /// CRC-32 of the text in `pieces`, in `compressed` and inside the compressor.
     crc: Hasher,
-    /// Length of the text in `pieces` and `compressed`.
+    /// Length of the text in `pieces`, in `compressed` and inside the compressor.
     text_length: u64,
 }
 
@@ -133,7 +133,6 @@ impl GzipWriter {
         }
     }
 
-    /// Begins a gzip member.
     pub(super) fn begin_member(&mut self) {
         self.compressed.extend_from_slice(&HEADER);
     }
@@ -209,7 +208,7 @@ pub enum Encoding {
 pub struct EncodedBody {
     /// The length of all pieces in bytes: the `Content-Length`.
     pub length: u64,
-    /// The pieces of the body. For a body without compression, the iterator inflates one portion at a time.
+    /// The pieces of the body. For a scrape without compression, the iterator inflates one portion at a time.
     pub pieces: Box<dyn Iterator<Item = Bytes> + Send>,
 }
 

@@ -15,7 +15,7 @@ use crate::{
 pub enum Value {
     /// A whole number.
     Integer(u64),
-    /// Any other number.
+    /// A floating-point number.
     Float(f64),
 }
 
@@ -114,7 +114,7 @@ impl FamilyWriter {
         self.families.samples += 1;
     }
 
-    /// Returns all families that were written since the last call.
+    /// Returns all families that were written since the previous call of `finish`.
     pub(super) fn finish(&mut self) -> Families {
         self.end_family();
         mem::take(&mut self.families)

@@ -1,12 +1,12 @@
-//! Builds expositions. The exporter compresses sample lines when their data changes, not for each scrape.
+//! Builds expositions. The exporter renders an account's samples when its state changes, not for each scrape.
 //!
 //! A sample reaches the response in these steps:
 //!
 //! 1. `families` writes the sample lines of one account, one family after another, with a [`FamilyWriter`].
-//!    `gzip` compresses each family into a `Chunk`. `cache` keeps a chunk until its data changes.
+//!    `gzip` makes a `Chunk` of each family. `cache` keeps a chunk until a new state replaces its data.
 //! 2. `cache` joins the chunks of all accounts, so that all samples of a family are consecutive.
-//! 3. `cache` encodes the exporter's own metrics when an account changes, and at most once a second for
-//!    scrapes. Each time, it builds one exposition per format, with the families in the order of `Metric`.
+//! 3. `cache` encodes the exporter's own metrics after a new state or a withdrawal, and otherwise at most once
+//!    a second, for scrapes. It then builds one exposition per format, with families in the order of `Metric`.
 //! 4. [`DataSource::body`] returns the finished bytes.
 //!
 //! Both text formats and both encodings use the same chunks. The formats differ only in metadata lines and in

@@ -43,7 +43,7 @@ pub(super) async fn serve(
     });
     let mut protocol = http1::Builder::new();
     protocol
-        // Without this setting, hyper copies small pieces into one buffer before it writes them.
+        // Without this setting, hyper copies all pieces into one buffer before it writes them.
         .writev(true)
         .half_close(true)
         .max_header_size(settings.max_head_bytes)
@@ -77,7 +77,7 @@ pub(super) struct TimeoutStream<T> {
     settings: Arc<Settings>,
     /// True from the first byte of a request head until its response begins, and on a new connection.
     in_head: bool,
-    /// Runs for the head timeout if `in_head` is true, and for the idle timeout if it is false.
+    /// Starts with the head timeout when `in_head` becomes true, and with the idle timeout in all other cases.
     read_timer: Pin<Box<Sleep>>,
     /// Set while the socket accepts no bytes because the client does not read its response.
     write_timer: Option<Pin<Box<Sleep>>>,
@@ -116,7 +116,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
             if Arc::weak_count(&self.responses) == 0 {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // A client that waits for its response is not idle, so the idle timeout starts again.
+            // A client that waits for its response is not idle, so the timer starts again for the idle timeout.
             let deadline = Instant::now() + self.settings.idle_timeout;
             self.read_timer.as_mut().reset(deadline);
         }
@@ -159,8 +159,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Ends the connection and discards received bytes. Closing a socket with unread bytes would reset the
-    /// connection, and the client could lose the end of the response.
+    /// Closes the sending direction and discards up to `DISCARDED_BYTES` received bytes. Closing a socket with
+    /// unread bytes would reset the connection, and the client could lose the end of the response.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         let mut discarded = [0; 4096];

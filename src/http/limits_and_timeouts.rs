@@ -11,8 +11,8 @@ pub struct Settings {
     /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit.
     pub max_requests: usize,
     /// Maximum number of open connections, at least 1. Above this limit, the server closes the oldest idle
-    /// connection. If no connection is idle, new connections wait in the operating system's queue. The default
-    /// is half of the usual limit of 1,024 file descriptors.
+    /// connection. If no connection is idle, new connections wait until a connection ends or becomes idle. The
+    /// default is half of the usual limit of 1,024 file descriptors.
     pub max_connections: usize,
     /// Maximum number of concurrent probes. The default is below `max_connections`, so that scrapes have free
     /// connections while probes wait for an API that hangs.

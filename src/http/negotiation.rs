@@ -11,7 +11,7 @@ use hyper::{
 use crate::exposition::{Encoding, Format};
 
 /// The format that the `Accept` headers prefer, and its content type. A client must request `OpenMetrics` by
-/// name and version 1.0.0. If both formats have the same weight, the format that they list first is chosen.
+/// name and version 1.0.0. With equal weights of both formats, the first format that a header names is chosen.
 pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     let (mut open_metrics, mut escaping) = ((0.0, 0), None);
     // Weight and position of the most specific media range that matches the text format.
@@ -40,7 +40,7 @@ pub(super) fn format(headers: &HeaderMap) -> (Format, &'static str) {
     if is_text || open_metrics.0 <= 0.0 {
         return (Format::Text, "text/plain; version=0.0.4; charset=utf-8");
     }
-    // All escaping schemes give the same metric names. The response names the scheme of the request.
+    // All escaping schemes give the same metric names. The default scheme of the response is `underscores`.
     let content_type = match escaping {
         Some("allow-utf-8") => {
             "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"

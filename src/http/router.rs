@@ -35,7 +35,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// The response to a probe; the error is the text of a response with status 400.
 type ProbeResult = Result<ProbeResponse, &'static str>;
 
-/// The handler of `/probe`: a [`Prober`], or a fake in tests. It responds within the scrape timeout.
+/// The handler of `/probe`: a [`Prober`], which responds within the scrape timeout, or a fake in tests.
 pub trait ProbeHandler: Send + Sync + 'static {
     /// Runs one probe.
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult>;
@@ -55,8 +55,8 @@ type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 /// The body of a response, as hyper reads it.
 pub(super) type ResponseBody = StreamBody<stream::Iter<Frames>>;
 
-/// A piece of a response in progress. hyper drops a piece only after the socket has accepted its bytes. So the
-/// response stays in progress until the socket has accepted the last byte.
+/// A piece of a response in progress. hyper drops a piece after the socket has accepted its bytes, or when the
+/// connection ends. So the response stays in progress until the socket has accepted the last byte.
 struct ResponseBytes {
     bytes: Bytes,
     _response: Arc<(Weak<()>, Permit)>,
@@ -228,7 +228,7 @@ fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     texts.reduce(|list, text| list + "," + &text)
 }
 
-/// Adds a header to the response.
+/// Sets a header of the response. Replaces an earlier value.
 fn with(
     mut response: Response<EncodedBody>,
     name: HeaderName,

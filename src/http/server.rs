@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};
 
-/// Maximum number of connections that wait for `accept`. The operating system may have a lower limit.
+/// Maximum number of connections per socket that wait for `accept`. The system may have a lower limit.
 const BACKLOG: u32 = 1024;
 
 /// Pause before the next `accept` after an accept error.
@@ -93,11 +93,11 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Listens on every address of `addresses`.
+    /// Listens on every address of `addresses`. After an error, all sockets are closed.
     ///
     /// # Errors
     ///
-    /// The error has the first address that fails, and the reason. After an error, all sockets are closed.
+    /// The error has the first address that fails, and the reason, or says that no address is given.
     pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -179,11 +179,12 @@ impl Bound {
     }
 }
 
-/// Resolves the name and opens a socket for each address. Never returns an empty list.
+/// Resolves a host name and opens a socket for each usable address. Never returns an empty list.
 ///
 /// # Errors
 ///
-/// The name does not resolve, or the operating system refuses an address. The message has the address.
+/// The name does not resolve, this host has none of its addresses, or the operating system refuses an address
+/// for another reason. The message has `address`.
 pub async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
     let found = match address {
         ListenAddress::Everywhere(port) => Ok(vec![
@@ -204,8 +205,8 @@ fn with_context(context: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{context}: {error}"))
 }
 
-/// Opens a socket for every address. In many containers, the name `localhost` has an IPv6 address, but the host
-/// has no IPv6. Such an address is skipped if another address works.
+/// Opens a socket for every address. Skips an address that this host does not have if another address works. In
+/// many containers, the name `localhost` has an IPv6 address, but the host has no IPv6.
 pub(super) fn open_all(mut found: Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
     // Some resolvers return the same address several times, once for each socket type.
     found.dedup();
@@ -261,8 +262,8 @@ struct Listeners {
 }
 
 impl Listeners {
-    /// Waits for the next connection. Returns `None` after an accept error. The usual cause is that no file
-    /// descriptor is free. The method is cancel safe.
+    /// Waits for the next connection. Returns `None` after an accept error that affects further connections,
+    /// usually because no file descriptor is free. The method is cancel safe.
     async fn accept(&mut self) -> Option<TcpStream> {
         if let Some(moment) = self.not_before {
             sleep_until(moment).await;
@@ -335,7 +336,6 @@ impl Connections {
         });
     }
 
-    /// Waits for the end of a connection.
     async fn next_end(&mut self) {
         let id = match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
@@ -348,7 +348,7 @@ impl Connections {
         self.open.retain(|one| one.id != id);
     }
 
-    /// Closes the oldest idle connection, unless another idle connection is already closing.
+    /// Closes the oldest idle connection, unless an idle connection is already closing.
     fn evict_idle(&self) {
         let is_idle = |one: &&Open| Arc::weak_count(&one.responses) == 0;
         let mut idle = self.open.iter().filter(is_idle);

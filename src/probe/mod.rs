@@ -1,11 +1,11 @@
 //! Answers `/probe`: during the scrape, the prober requests the record of one endpoint from the API.
 //!
-//! Each endpoint has at most one probe request in flight. A probe never changes a snapshot.
+//! Each endpoint of an account has at most one probe request in flight. A probe never changes a snapshot.
 //!
 //! 1. [`Prober::probe`] reads the parameters and the scrape timeout.
 //! 2. Simultaneous probes of one endpoint share one `InFlight` request. The request waits for the rate
 //!    limiter of probes, then for the rate limiter that walks also use. Then the prober sends the request.
-//! 3. Each probe waits for the record until its own deadline. A probe without a record exports a `reason`.
+//! 3. Each probe waits for the record at most until its deadline. A probe without a record exports a `reason`.
 //! 4. `report` turns the result into samples or, with `debug=true`, into text for a person.
 
 mod params;

@@ -73,8 +73,8 @@ impl ProbeParams {
     }
 }
 
-/// The timeout of a probe: the scrape timeout in `header` minus `offset`, but at least half of the scrape
-/// timeout. The error says which header is valid.
+/// The timeout of a probe: the scrape timeout minus `offset`, but at least half of the scrape timeout. `header`
+/// has the scrape timeout, which `MAX_TIMEOUT` limits. The error says which values the header may have.
 pub(super) fn timeout(header: Option<&str>, offset: Duration) -> Result<Duration, &'static str> {
     let seconds = match header.map(|text| text.trim().parse::<f64>()) {
         None => DEFAULT_TIMEOUT,

@@ -34,7 +34,7 @@ use crate::{
 /// Maximum number of requests in flight for one rate limiter of probes. If the limiter allows more than 8
 /// requests per second, its rate is the maximum. If the API hangs, the maximum limits the open requests.
 const MAX_IN_FLIGHT: usize = 8;
-/// Maximum wait for a rate limiter. No pause of the API is longer, so a rate limiter never rejects a request.
+/// Maximum total pause during a wait for a rate limiter. It is so long that no rate limiter rejects a request.
 const ANY_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// One HTTP request for `/probe`.
@@ -61,7 +61,7 @@ pub enum ProbeResponse {
 
 /// The operation of the API that probes use. [`Client`] implements this trait; tests use a fake.
 pub trait Retrieve: Send + Sync + 'static {
-    /// Makes one attempt to retrieve the record of the endpoint `id`. Returns the record and the HTTP status.
+    /// Retrieves the record of the endpoint `id`. Returns the record and the HTTP status.
     fn retrieve(&self, id: &str) -> impl Future<Output = Result<(Endpoint, u16), Error>> + Send;
 
     /// The method and the URL of the request that [`Self::retrieve`] sends, without credentials.
@@ -81,7 +81,7 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    /// Requests in flight by account index and endpoint id. A request is dropped when no probe waits for it.
+    /// Requests, unsent or in flight, by account index and endpoint id. They exist only while a probe waits.
     pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
@@ -91,8 +91,8 @@ pub struct Prober<R> {
 }
 
 impl<R: Retrieve> Prober<R> {
-    /// A prober without accounts. All probes together use at most half of `api.max_concurrent_requests`,
-    /// so that the other half remains for walks.
+    /// A prober without accounts. All probes together use at most half of `api.max_concurrent_requests` (but
+    /// at least one request), so that the rest remains for walks.
     pub fn new(config: &Config) -> Self {
         let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
@@ -136,8 +136,8 @@ impl<R: Retrieve> Prober<R> {
         }));
     }
 
-    /// Runs one probe, which ends within the scrape timeout. The error says which request is valid, and
-    /// contains no text of `request`.
+    /// Runs one probe, which ends within the scrape timeout. The error names the wrong parameter or header,
+    /// and contains no text of `request`.
     pub async fn probe(&self, request: &ProbeRequest) -> Result<ProbeResponse, &'static str> {
         let begun = Instant::now();
         let find = |name: &str| {
@@ -232,12 +232,12 @@ struct AccountProber<R> {
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
     retry: RetryPolicy,
-    /// Duration of the last request, in milliseconds.
+    /// Duration of the last completed request, in milliseconds; 0 before the first.
     request_ms: AtomicU64,
 }
 
 impl<R: Retrieve> AccountProber<R> {
-    /// Waits for the limiter of probes, a free request and the account's limiter. Then retrieves the record.
+    /// Waits for `share`, `permits` and `limiter`, in this order. Then retrieves the record.
     async fn request(self: Arc<Self>, id: String, stage: Arc<Mutex<Stage>>) -> Outcome {
         let _share = self.share.acquire(ANY_PAUSE).await;
         let _permit = self.permits.acquire().await;
@@ -259,15 +259,15 @@ impl<R: Retrieve> AccountProber<R> {
 
     /// Waits for the outcome of the request. Returns an error if the wait ends without an outcome.
     ///
-    /// A request that is sent shortly before `deadline` would probably end after `deadline`. So the wait ends
-    /// early if the request is still unsent. Under overload, such requests would use most of the allowed rate.
+    /// A request that is sent shortly before `deadline` would probably end after `deadline`. Under overload,
+    /// such late requests would use most of the allowed rate. So the wait for an unsent request ends early.
     async fn wait(&self, request: &InFlight, deadline: Instant) -> Arc<Outcome> {
         let usual = Duration::from_millis(self.request_ms.load(Ordering::Relaxed));
         let left = deadline.saturating_duration_since(Instant::now());
         let mut outcome = request.outcome.clone();
         for end in [deadline - usual.min(left / 2), deadline] {
             tokio::select! {
-                // Polling `outcome` can send the request. The timer is first, so nothing is sent after `end`.
+                // Polling `outcome` can send the request. The timer is first, so no poll follows `end`.
                 biased;
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
@@ -296,7 +296,7 @@ impl<R: Retrieve> AccountProber<R> {
     }
 }
 
-/// The error of a probe if the API has requested a pause that ends after the deadline of the probe.
+/// The error of a probe that has no time to wait for the end of a pause that the API has requested.
 fn paused() -> ProbeError {
     let message = "the API has asked for a pause that is longer than the time of this probe";
     ProbeError::without_response(ErrorKind::RateLimited.label(), message)

@@ -1,8 +1,8 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! The debug text lists the fields of the record. For a text from the API, the list shows only the length.
-//! Such a text may contain the auth token in any encoding, and `/probe` needs no credentials. For times, flags
-//! and addresses, the list shows the parsed values.
+//! The debug text lists the fields of the record. For a text except the id, the list shows only the length.
+//! Such a text may contain the auth token in any encoding, and `/probe` needs no credentials. For times and
+//! flags, the list shows parsed values; for addresses, it does so only with the metrics group `contact`.
 
 use std::{
     fmt,
@@ -64,7 +64,7 @@ pub(super) struct Report<'a> {
     pub(super) request: String,
     pub(super) outcome: &'a Outcome,
     pub(super) begun: Instant,
-    /// The time at which this probe or an earlier probe sent the request; `None` if no probe has sent it.
+    /// The time at which this probe or another probe sent the request; `None` if no probe has sent it.
     pub(super) sent: Option<Instant>,
     pub(super) timeout: Duration,
     pub(super) took: Duration,
@@ -213,7 +213,7 @@ impl fmt::Display for Report<'_> {
 }
 
 /// The expiry of the registration of a registered endpoint. For other endpoints, the function returns `None`,
-/// because their `expires_at` belongs to an earlier registration.
+/// because their `expires_at` may belong to an earlier registration.
 pub(super) fn expiration(endpoint: &Endpoint) -> Option<UnixMillis> {
     let expires_at = endpoint.expires_at;
     expires_at.filter(|_| endpoint.registered == Some(true))

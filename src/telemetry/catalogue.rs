@@ -1,9 +1,8 @@
 //! Every metric of the program in one table: name, type, labels and help text.
 //!
 //! Names, types and labels are a public interface. Code that writes a sample takes its name and type from
-//! this table. A test compares the table with `docs/metrics.md`.
-//!
-//! A closed label has a fixed set of values. The module [`labels`](super::labels) lists these values.
+//! this table. A test compares the table with `docs/metrics.md`. A closed label has a fixed set of values,
+//! which the module [`labels`](super::labels) lists.
 
 use Kind::{Counter, Gauge, Histogram};
 use Part::{Instruments, Probe, Process, Snapshot, Walk};
@@ -13,7 +12,7 @@ use super::labels::{
     REGISTRATIONS, Rejection, RereadReason, Route, ThrottleCause, WALK_FAILURE_REASONS, Watch,
 };
 
-/// The description of one metric family: everything in an exposition except the samples.
+/// The description of one metric family, without its samples.
 #[derive(Debug)]
 pub struct Family {
     /// The full name.
@@ -22,7 +21,8 @@ pub struct Family {
     pub kind: Kind,
     /// The source of the samples.
     pub part: Part,
-    /// The label names. `username` is absent if `metrics.username` is false or the API gives no username.
+    /// The label names. `username` is absent if `metrics.username` is false or the API gives no username. In
+    /// samples of probes, `user_agent` is absent without the metrics group `user_agent`.
     pub labels: &'static [&'static str],
     /// The help text: one line of plain text.
     pub help: &'static str,
@@ -31,7 +31,7 @@ pub struct Family {
 /// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A value that rises and falls.
+    /// A value that can rise and fall.
     Gauge,
     /// A value that only rises, from 0 at the start of the process. The name ends in `_total`.
     Counter,
@@ -44,11 +44,11 @@ pub enum Kind {
 pub enum Part {
     /// The snapshot of an account. The samples are withdrawn with the snapshot.
     Snapshot,
-    /// The walks of an account. The samples are rendered together with the snapshot.
+    /// The walks of an account. The samples are rendered for each new state, and stay after a withdrawal.
     Walk,
-    /// The registry of counters and histograms.
+    /// The registry of counters and histograms, and of gauges about the exporter.
     Instruments,
-    /// The operating system. The exporter reads its values for scrapes, at most once a second.
+    /// The operating system. The exporter reads the values whenever it encodes its own metrics.
     Process,
     /// One request to `/probe`. The samples appear only in the response to that request.
     Probe,
@@ -82,7 +82,7 @@ impl Family {
         })
     }
 
-    /// Whether the output of `--once` contains the family. The node exporter serves this output, so
+    /// Whether the output of `--once` contains the family. The node exporter can serve this output. Then
     /// `process_*` samples of this program would look like samples of the node exporter.
     pub fn is_in_single_run(&self) -> bool {
         match self.part {

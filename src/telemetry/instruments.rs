@@ -1,7 +1,7 @@
-//! Counters and histograms about the exporter itself, kept in a registry of the `prometheus` crate.
+//! Counters and histograms, and gauges about the exporter itself, in a registry of the `prometheus` crate.
 //! Names, help texts and labels come from the [catalogue](super::catalogue).
 //!
-//! Gauges about a walk or a snapshot are not here: `exposition` renders them with the snapshot.
+//! Gauges about a walk or a snapshot are not here: `exposition` renders them from the account's state.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ const VALID: &str = "names in the catalogue are valid and unique";
 /// Bucket bounds of the request duration histogram, in seconds.
 const DURATION_BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
-/// All counters and histograms of the process. Clones are cheap and share one registry.
+/// All metrics with the source [`Part::Instruments`]. Clones are cheap and share one registry.
 #[derive(Debug, Clone)]
 pub struct Instruments {
     registry: Registry,
@@ -54,7 +54,7 @@ impl Default for Instruments {
 }
 
 impl Instruments {
-    /// A new registry with every family of counters and histograms.
+    /// A new registry with every family of [`Part::Instruments`].
     pub fn new() -> Self {
         let registry = Registry::new();
         let counter = |metric: Metric| {
@@ -84,8 +84,8 @@ impl Instruments {
         }
     }
 
-    /// The instruments of one account. Each value of a closed label has a series from the start, at 0. If a
-    /// series first appeared with the value 1, `rate()` and `increase()` would miss this increment.
+    /// The instruments of one account. Each value of a closed label has a series from the start, at 0, unless
+    /// the metric has the label `code`. If a series first appeared at 1, `rate()` would miss this increment.
     pub fn account(&self, name: &str) -> AccountInstruments {
         for (metric, counter) in &*self.counters {
             match metric.family().labels {
@@ -95,7 +95,7 @@ impl Instruments {
                         counter.with_label_values(&[name, value]);
                     }
                 }
-                // A series with the label `code` appears with the first response that has this code.
+                // A series with the label `code` appears with the first request that has this code.
                 _ => {}
             }
         }
@@ -164,7 +164,7 @@ impl AccountInstruments {
         }
     }
 
-    /// Records a request attempt: its status (`None` without a response) and its duration.
+    /// Records the duration and the status of a request attempt. The status `None` has the code `NO_STATUS`.
     pub fn request(&self, operation: Operation, status: Option<u16>, took: Duration) {
         let code = status.map_or_else(|| NO_STATUS.to_owned(), |status| status.to_string());
         self.counter(Metric::ApiRequests, &[operation.label(), &code])

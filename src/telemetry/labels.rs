@@ -1,4 +1,4 @@
-//! The values of every closed label, which has a fixed set of values. Some settings use the same macro.
+//! The values of every closed label, which has a fixed set of values. Some settings also use `closed_label`.
 
 use std::sync::LazyLock;
 
@@ -39,7 +39,7 @@ closed_label! {
 closed_label! {
     /// The kinds of errors of the API; each is a value of the `reason` label.
     ErrorKind {
-        /// Status 401, which is also the response to a wrong path or auth id.
+        /// Status 401, which is also the response to a wrong path or auth id; or a token that cannot be sent.
         Auth = "auth",
         /// Status 402.
         PaymentRequired = "payment_required",
@@ -49,19 +49,19 @@ closed_label! {
         NotFound = "not_found",
         /// Status 429.
         RateLimited = "rate_limited",
-        /// Status 408, or no complete response within `api.request_timeout`.
+        /// Status 408, or no complete response within a timeout of `api` or of a probe.
         Timeout = "timeout",
-        /// A failure of DNS, TCP or TLS, a reset connection, or a truncated body.
+        /// A failure of DNS, TCP or TLS, a reset connection, a truncated body, or invalid HTTP.
         Network = "network",
         /// Status 5xx.
         ServerError = "server_error",
         /// Status 3xx. A redirect is never followed, because another host must not receive the token.
         Redirect = "redirect",
-        /// Any other status 4xx.
+        /// Any other status 4xx, or an endpoint id that cannot be a segment of a path.
         ClientError = "client_error",
-        /// Status 2xx without a readable list or record: an error object, invalid JSON, or no `objects`.
+        /// Status 2xx without the requested list or record, for example an error object; or a panic.
         Malformed = "malformed",
-        /// The body has too many bytes, or a page has too many rows.
+        /// The body has too many bytes, a page has too many rows, or the list has too many pages.
         TooLarge = "too_large",
     }
 }
@@ -77,11 +77,11 @@ closed_label! {
 }
 
 closed_label! {
-    /// The reason why a walk reads a part of the list again: the `reason` in `vobiz_walk_rereads_total`.
+    /// The reason why a walk reads the list or a part of it again: `reason` in `vobiz_walk_rereads_total`.
     RereadReason {
         /// A page lacks the last row of the previous page (the anchor).
         Anchor = "anchor",
-        /// The walk reads the whole list again, because the overlaps of pages did not prove the list complete.
+        /// The walk reads the whole list again, because the previous reading did not prove the list complete.
         Count = "count",
     }
 }
@@ -97,7 +97,7 @@ closed_label! {
         IdTooLong = "id_too_long",
         /// The row is not decodable, for example because of a lone surrogate or deep nesting.
         Undecodable = "undecodable",
-        /// Each of two successive walks found two rows with this id. The exporter keeps the newest row.
+        /// Two successive walks found the same id on two rows. The exporter keeps the row that it read last.
         Duplicate = "duplicate",
     }
 }
@@ -165,7 +165,7 @@ closed_label! {
 
 /// The `reason` of a walk that failed because the list could not be proven complete.
 pub const INCONSISTENT: &str = "inconsistent";
-/// The `reason` of a walk that failed because it exceeded its time limit.
+/// The `reason` of a walk that reached a time limit, if no failed request explains the delay.
 pub const DEADLINE: &str = "deadline";
 /// The `reason` of a probe whose request was not sent because of a limit of this program.
 pub const THROTTLED: &str = "throttled";
@@ -176,7 +176,7 @@ pub static WALK_FAILURE_REASONS: LazyLock<Vec<&str>> =
 /// The values of `reason` in `vobiz_probe_failure`.
 pub static PROBE_FAILURE_REASONS: LazyLock<Vec<&str>> =
     LazyLock::new(|| [ErrorKind::LABELS, &[THROTTLED]].concat());
-/// The value of the label `code` for a request attempt without a response.
+/// The value of the label `code` for a request attempt without a response, or whose 2xx response breaks off.
 pub(super) const NO_STATUS: &str = "error";
 /// The values of the `registration` label.
 pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];

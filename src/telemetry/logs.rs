@@ -32,8 +32,8 @@ pub enum Format {
     Json,
 }
 
-/// Starts to log events of at least this level to standard error, in colours if standard error is a
-/// terminal. Fails if the process already has a logger.
+/// Starts to log events of at least this level to standard error. Logfmt has colours if standard error is
+/// a terminal. Fails if the process already has a logger.
 pub fn init(level: Level, format: Format) -> Result<(), SetGlobalDefaultError> {
     let colours = io::stderr().is_terminal();
     let dispatch = dispatch(io::stderr, level, format, colours);

@@ -1,4 +1,4 @@
-//! The `process_*` metrics. The server reads their values from the operating system for scrapes.
+//! The `process_*` metrics. The exporter reads their values from the operating system when it encodes them.
 //!
 //! The collector of the `prometheus` crate is not used: it counts CPU time in whole seconds and lacks
 //! the limit of virtual memory. On a system without `/proc`, there are no samples.

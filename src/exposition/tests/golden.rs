@@ -1,5 +1,5 @@
-//! Compares complete expositions of small accounts with files. With `UPDATE_GOLDEN=1` in the environment,
-//! the tests write the files.
+//! Compares expositions of small accounts with files. With `UPDATE_GOLDEN=1` in the environment, the tests
+//! write the files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
     telemetry::{Instruments, Metric, Operation, ThrottleCause},
 };
 
-/// An account with every optional value and family.
+/// An account with every optional value and family, but without details.
 fn rich() -> AccountState {
     let application = |id: &str, name: Option<&str>| {
         Some(Application {
@@ -92,7 +92,7 @@ fn rich() -> AccountState {
     }
 }
 
-/// Three accounts: `main` has every value, `new` is in its first walk, and the first walk of `down` has failed.
+/// Three accounts: `main` is `rich()`, `new` is in its first walk, and the first walk of `down` has failed.
 fn accounts() -> (Vec<AccountState>, Instruments) {
     let instruments = Instruments::new();
     let main = instruments.account("main");

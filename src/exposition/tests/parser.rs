@@ -70,9 +70,9 @@ fn quoted(text: &str) -> (String, &str) {
     panic!("no closing quote in {text}");
 }
 
-/// Checks the form of an exposition and returns its samples. All samples of a family must follow its
-/// metadata. The families must be in the order of the catalogue of metrics. Each sample must have only
-/// labels that the catalogue lists. No series may occur twice.
+/// Checks the form of an exposition and returns its samples. All samples of a family must follow its metadata.
+/// The families must be in the order of the catalogue of metrics. Each sample must have the labels of the
+/// catalogue; only `username` may be absent, and only a bucket may have more. No series may occur twice.
 pub(super) fn checked(text: &str) -> Vec<Sample> {
     let mut last = None;
     let mut described = BTreeSet::new();

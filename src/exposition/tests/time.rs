@@ -221,7 +221,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     assert_eq!(places(&exposition), before);
 }
 
-/// The state after a walk. `number` is the alias and user agent of every endpoint, and the walk's end time.
+/// The state after a walk that ended at `at(number)`. `number` is the alias and user agent of every endpoint.
 fn walk(number: i64) -> AccountState {
     let endpoints = phones(500).map(|mut endpoint| {
         endpoint.alias = Some(number.to_string());

@@ -1,4 +1,4 @@
-//! The parameters of a probe, and its deadline.
+//! The parameters of a probe, and its timeout.
 
 use std::time::Duration;
 
