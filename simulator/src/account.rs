@@ -18,7 +18,7 @@ pub enum Order {
     Shuffled,
 }
 
-/// The JSON form of a list row. The vendor's documents contradict each other about this form.
+/// The JSON form of rows and retrieve responses. The vendor's documents describe several forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Shape {
     /// The form in the vendor's description of the list. The application is an object. For an
@@ -69,15 +69,15 @@ pub struct Account {
     pub sub_accounts: Vec<SubAccount>,
     /// The applications of the account.
     pub applications: Vec<Application>,
-    /// The JSON form of the rows.
+    /// The JSON form of the rows and of the retrieve responses.
     pub shape: Shape,
     /// The order of the endpoints in the list.
     pub order: Order,
     /// The maximum page size. The vendor reduces a larger `limit` without an error.
     pub max_limit: usize,
-    /// A wrong `total_count` for unfiltered lists of the main account; `None` for a correct one.
+    /// A wrong `total_count` for unfiltered lists of the main account. `None`: the correct number.
     pub total_count: Option<u64>,
-    /// Whether lists without a `sub_account` filter also contain the endpoints of sub-accounts.
+    /// Whether main-account lists without a `sub_account` filter contain sub-accounts' endpoints.
     pub lists_sub_accounts: bool,
     /// The endpoints, with `None` for a deleted endpoint. A slot is an index in this vector.
     slots: Vec<Option<Endpoint>>,
@@ -119,13 +119,13 @@ impl Account {
         self.listed.is_empty()
     }
 
-    /// The number of endpoints that the API shows as registered.
+    /// The number of endpoints with a registration, including hidden endpoints.
     pub fn registered(&self) -> usize {
         self.endpoints().filter(|row| row.registered()).count()
     }
 
-    /// The endpoint at a position of the list. With [`Order::Shuffled`], positions are counted as
-    /// in [`Order::OldestFirst`].
+    /// The endpoint at a position of the list. Hidden endpoints have positions too. With
+    /// [`Order::Shuffled`], the positions are those of [`Order::OldestFirst`].
     pub fn at(&self, position: usize) -> Option<&Endpoint> {
         let index = match self.order {
             Order::NewestFirst => self.listed.len().checked_sub(position + 1)?,
@@ -193,7 +193,7 @@ impl Account {
         Some(endpoint)
     }
 
-    /// Replaces the endpoint with this id by an endpoint with another id, in the same position.
+    /// Puts `endpoint` at the position of the endpoint with this id, and returns the removed one.
     pub fn replace(&mut self, id: &str, endpoint: Endpoint) -> Option<Endpoint> {
         let slot = *self.by_id.get(id)?;
         let index = self.listed.iter().position(|listed| *listed == slot)?;
@@ -202,8 +202,9 @@ impl Account {
         Some(old)
     }
 
-    /// Hides an endpoint from lists, or shows it again. `total_count` still includes a hidden
-    /// endpoint, and clients can retrieve it. Returns false if no endpoint has this id.
+    /// Hides an endpoint from lists, or shows it again. Clients can retrieve a hidden endpoint, and
+    /// `total_count` of an unfiltered list of the main account includes the endpoint. Returns false
+    /// if no endpoint has this id.
     pub fn hide(&mut self, id: &str, hidden: bool) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -216,7 +217,7 @@ impl Account {
         true
     }
 
-    /// Sorts the endpoints with `by`. From now on, the smallest endpoint counts as the oldest.
+    /// Sorts the endpoints with `by`. The first endpoint of this order then counts as the oldest.
     pub fn reorder(&mut self, mut by: impl FnMut(&Endpoint, &Endpoint) -> Ordering) {
         let slots = &self.slots;
         self.listed
@@ -248,7 +249,6 @@ impl Account {
         self.by_id.get(id).copied()
     }
 
-    /// The index in `slots` of each endpoint, the oldest endpoint first.
     pub(super) fn listed(&self) -> &[u32] {
         &self.listed
     }

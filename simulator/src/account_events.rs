@@ -7,8 +7,8 @@ use super::world::{EndpointRef, Event, World};
 
 const HOUR: i64 = 3600;
 
-// The time from the start of the world to the first event of each kind, in seconds. The times are
-// short, so that a short demonstration shows every kind of event.
+// The time from the addition of an account to the first event of each kind, in seconds. The times
+// are short, so that a short demonstration shows each of these kinds.
 const FIRST_APPLICATION_SWAP: Range<i64> = 300..1800;
 const FIRST_RECREATION: Range<i64> = 600..2700;
 const FIRST_SITE_OUTAGE: Range<i64> = 240..540;
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Deletes a random endpoint and creates it again with the same alias. The id and the digits of
-    /// the username change. The device registers a few minutes later.
+    /// the username change. Except for [`Behaviour::Never`], plans a registration within 5 minutes.
     pub(super) fn recreate(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(RECREATION_INTERVAL);
         self.events.plan(next, Event::Recreate { account });
@@ -108,8 +108,8 @@ impl World {
         }
     }
 
-    /// Simulates a network outage of one site. All endpoints of the site lose their registrations
-    /// at once. They register again within three minutes after the outage.
+    /// Simulates a network outage of one site. The endpoints of the site, except endpoints without
+    /// events, lose their registrations at once, and register up to three minutes after the outage.
     pub(super) fn site_outage(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(SITE_OUTAGE_INTERVAL);
         self.events.plan(next, Event::SiteOutage { account });
@@ -152,7 +152,7 @@ impl World {
         self.event_counts.site_losses += losses;
     }
 
-    /// The slot of a random endpoint; `None` in an empty account or for an endpoint without events.
+    /// The slot of a random endpoint; `None` if the account is empty or the endpoint has no events.
     fn random_endpoint(&mut self, account: u32) -> Option<u32> {
         let account = self.accounts.get(account as usize)?;
         if account.is_empty() {

@@ -5,7 +5,7 @@
 pub struct HostileRow {
     /// A description of the row.
     pub what: &'static str,
-    /// The row as well-formed JSON. A JSON parser may reject a row because of its deep nesting.
+    /// The row as well-formed JSON. A JSON parser may reject deep nesting or a lone surrogate.
     pub json: String,
     /// The result that a tolerant parser must give.
     pub reading: Reading,

@@ -116,7 +116,7 @@ fn world(args: &SimulateArgs, start: Timestamp, seed: u64) -> World {
 fn configuration(args: &SimulateArgs, vendor: &Vendor, seed: u64) -> String {
     let (url, accounts, endpoints) = (vendor.base_url(), args.accounts, args.endpoints);
     let ca_file = args.tls_cert_file.as_ref().map(|file| {
-        // The exporter would search a relative path in another folder, so this path is absolute.
+        // Relative paths start at the folder of the configuration file, so this path is absolute.
         let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         format!(", ca_file: {:?}", file.display().to_string())
     });

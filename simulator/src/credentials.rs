@@ -2,7 +2,7 @@
 
 use super::world::World;
 
-/// The credentials of a simulated account.
+/// The credentials of a simulated account or sub-account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Login {
     /// The value of `X-Auth-ID`.

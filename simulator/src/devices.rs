@@ -14,7 +14,7 @@ pub(super) enum Role {
     Desktop,
     /// A softphone on a mobile phone.
     Mobile,
-    /// A phone at a reception desk, always registered.
+    /// A phone at a reception desk.
     Reception,
     /// A cordless phone with a weak signal, which often loses its registration.
     Cordless,
@@ -22,7 +22,7 @@ pub(super) enum Role {
     Shared,
     /// A WebRTC client. The API never shows it as registered.
     Web,
-    /// An unused endpoint without a device.
+    /// An unused endpoint. It never registers.
     Spare,
 }
 
@@ -109,16 +109,16 @@ const CITIES: [&str; 8] = [
     "Kochi",
 ];
 
-/// The names of the applications of every account.
+/// The names of the applications of each account that `World::settle` adds.
 pub(super) const APPLICATIONS: [&str; 4] = ["Support", "Sales Dialer", "IVR Main", "Voicemail"];
 
-/// The role of the endpoint with this number.
+/// The role of the endpoint with this number, counted from 0.
 pub(super) fn role(number: usize) -> Role {
     MIX[number % MIX.len()]
 }
 
 impl Role {
-    /// The alias of the endpoint with this number in its account.
+    /// The alias of the endpoint with this number in its account, counted from 1.
     pub(super) fn alias(self, number: usize) -> String {
         let person = PEOPLE[number.wrapping_mul(7) % PEOPLE.len()];
         match self {
@@ -154,7 +154,6 @@ impl Role {
         }
     }
 
-    /// The simulated behaviour of an endpoint with this role.
     pub(super) fn behaviour(self) -> Behaviour {
         match self {
             Self::Site(_) | Self::Desktop | Self::Mobile | Self::Reception => Behaviour::AlwaysOn,

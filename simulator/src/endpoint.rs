@@ -8,7 +8,7 @@ use super::working_hours::Shift;
 
 /// A SIP endpoint.
 ///
-/// Use [`Account::edit`](super::Account::edit) to change the public fields. The id cannot change,
+/// Use [`Account::edit`](super::Account::edit) to change the public fields. The id is not public,
 /// because the account has an index of ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
@@ -21,7 +21,7 @@ pub struct Endpoint {
     pub application: Option<String>,
     /// The auth id of the sub-account that owns the endpoint; `None` for the main account.
     pub sub_account: Option<String>,
-    /// The registration that the API shows. For `None`, `sip_registered` is `"false"`.
+    /// The registration that the API shows. If `None`, the API shows the endpoint as unregistered.
     pub registration: Option<Registration>,
     /// The values of `allow_voice`, `allow_message`, `allow_video`, `allow_same_domain`,
     /// `allow_other_domains`, `allow_phones` and `allow_apps`, in this order.
@@ -78,7 +78,7 @@ impl Endpoint {
         self
     }
 
-    /// Registers the endpoint until `expires`, with the data of a common desk phone.
+    /// Registers the endpoint with this expiry and the data of a common desk phone.
     #[must_use]
     pub fn registered_until(mut self, expires: Timestamp) -> Self {
         self.registration = Some(Registration::until(expires));
@@ -97,18 +97,18 @@ impl Endpoint {
         &self.id
     }
 
-    /// The user agent of the endpoint's device, also while the endpoint is unregistered.
+    /// The user agent of the endpoint's first device, even if the device is not registered.
     pub fn device(&self) -> &'static str {
         self.simulation.device.user_agent
     }
 
-    /// Whether the API shows the endpoint as registered.
+    /// Whether the endpoint has a registration. Ignores `raw`.
     pub fn registered(&self) -> bool {
         self.registration.is_some()
     }
 
-    /// If `registered` is true, registers an unregistered endpoint for an hour from `now`. If
-    /// `registered` is false, ends the registration.
+    /// If `registered` is true, registers an unregistered endpoint; the expiry is one hour after
+    /// `now`. If `registered` is false, ends the registration.
     pub fn set_registered(&mut self, registered: bool, now: Timestamp) {
         if !registered {
             self.registration = None;
@@ -130,12 +130,12 @@ pub struct Registration {
     pub expires: Option<Timestamp>,
     /// The `sip_user_agent`.
     pub user_agent: String,
-    /// The `received` field: the public source address.
+    /// The `received` field: the public source address and port.
     pub received: String,
 }
 
 impl Registration {
-    /// Creates the registration of a common desk phone.
+    /// Creates the registration of a common desk phone with this expiry.
     pub fn until(expires: Timestamp) -> Self {
         Self {
             contact: "192.168.1.100:5060".to_owned(),
@@ -151,9 +151,9 @@ impl Registration {
 pub(super) enum Behaviour {
     /// No simulated events.
     Still,
-    /// Always registered, except for rare network failures.
+    /// Registered most of the time, because renewals rarely fail.
     AlwaysOn,
-    /// Registered during the working hours of an agent.
+    /// Registered during the working hours of an agent, unless the agent is absent.
     Shift(Shift),
     /// Loses its registration every few minutes.
     Flapping,
@@ -173,7 +173,7 @@ pub(super) struct Simulation {
     pub(super) lifetime: u16,
     /// The current generation. A new generation cancels the events planned for earlier generations.
     pub(super) generation: u32,
-    /// The end of the agent's shift, in Unix seconds; 0 before the first shift.
+    /// The time at which the agent stops work, in Unix seconds; 0 before the first login.
     pub(super) until: i64,
     pub(super) device: Device,
     /// Whether the second device is the registered device.
@@ -211,13 +211,13 @@ impl Simulation {
         }
     }
 
-    /// Cancels all planned events of the endpoint.
+    /// Cancels the planned events of the endpoint, and prevents new events.
     pub(super) fn freeze(&mut self) {
         self.behaviour = Behaviour::Still;
         self.generation += 1;
     }
 
-    /// The registration of the endpoint's current device at `now`.
+    /// The registration that the endpoint's current device makes at `now`.
     pub(super) fn registration(&self, now: i64) -> Registration {
         let mut device = self.device;
         if self.second {

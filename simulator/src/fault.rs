@@ -11,7 +11,7 @@ use super::error_body::{ErrorBody, RetryAfter};
 use super::page_fault::PageFault;
 use super::world::World;
 
-/// The operation of a request.
+/// The operation of a request. The path alone determines the operation, not the method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Listing the endpoints.
@@ -22,7 +22,7 @@ pub enum Operation {
     Other,
 }
 
-/// A complete response that replaces the vendor's response.
+/// A response that replaces the vendor's response. The vendor can add `Date` and apply gzip.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
@@ -62,7 +62,8 @@ pub enum Effect {
     Reset,
     /// The vendor resets the connection after the headers and this many bytes of the body.
     ResetAfter(usize),
-    /// The connection is closed after this many bytes of the body. `Content-Length` is larger.
+    /// The vendor closes the connection after this many bytes of the body. `Content-Length` is the
+    /// length of the whole body.
     Truncate(usize),
     /// The body stops after this many bytes; the connection stays open.
     StallAfter(usize),
@@ -70,19 +71,21 @@ pub enum Effect {
     Drip(usize, Duration),
     /// The JSON is cut off after this many bytes, but the HTTP response is complete.
     Partial(usize),
-    /// This many bytes of white space precede the body. The response has no `Content-Length`.
+    /// At least this many bytes of white space precede the body. There is no `Content-Length`.
     Oversized(u64),
-    /// This many bytes of white space precede the body. Gzip makes them a thousand times smaller.
+    /// At least this many bytes of white space precede the body. The vendor always applies gzip,
+    /// which makes these bytes about a thousand times smaller.
     GzipBomb(u64),
-    /// The body is correct, but `Content-Type` has this value. `None` omits the header.
+    /// The `Content-Type` header has this value; `None` omits the header. The body does not change.
     ContentType(Option<String>),
     /// The vendor adds this duration to the time in the `Date` header.
     Clock(SignedDuration),
-    /// The response is delayed by this duration.
+    /// The vendor adds this duration to the latency of the response.
     Delay(Duration),
     /// The list page has this fault.
     Page(PageFault),
-    /// The vendor applies this edit to the world after it has built the response.
+    /// The vendor applies this edit to the world after it has built the response, and before it
+    /// sends the response. With `Hang` or `Reset`, the edit does not apply.
     Edit(Edit),
 }
 
@@ -91,7 +94,7 @@ pub struct Edit(Mutex<Box<Change>>);
 
 type Change = dyn FnMut(&mut World) + Send;
 
-/// An effect, the requests that it matches, and the number of times that it applies.
+/// An effect, the requests that the fault matches, and how often the effect applies.
 #[derive(Debug)]
 pub struct Fault {
     effect: Effect,
@@ -113,7 +116,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl Fault {
-    /// Creates a fault that applies this effect to every request.
+    /// Creates a fault that has this effect and matches every request.
     pub fn new(effect: Effect) -> Self {
         Self {
             effect,
@@ -167,7 +170,7 @@ impl Fault {
         Self::new(Effect::Page(fault)).on(Operation::ListEndpoints)
     }
 
-    /// Creates a fault that changes the world after each response to a matching request.
+    /// Creates a fault that applies this change to the world, as [`Effect::Edit`] describes.
     pub fn edit(change: impl FnMut(&mut World) + Send + 'static) -> Self {
         Self::new(Effect::Edit(Edit(Mutex::new(Box::new(change)))))
     }
@@ -200,7 +203,8 @@ impl Fault {
         self.on(Operation::ListEndpoints)
     }
 
-    /// Skips this many matching requests before the effect applies.
+    /// Skips this many matching requests before the effect applies. A request does not count if
+    /// the effect of another fault excludes this effect.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;
@@ -238,7 +242,7 @@ impl Fault {
 /// The kind of an effect. At most one `Replacement` and one `Transfer` apply to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EffectKind {
-    /// The effect replaces the response.
+    /// The effect replaces or prevents the response.
     Replacement,
     /// The effect changes how the body is sent.
     Transfer,
@@ -308,7 +312,6 @@ struct Rule {
 pub(super) struct Decision(Vec<Arc<Effect>>);
 
 impl Plan {
-    /// Adds a fault.
     pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
         self.named += 1;
         let id = FaultId(self.named);
@@ -331,7 +334,6 @@ impl Plan {
         self.rules.len() < before
     }
 
-    /// Removes all faults.
     pub(super) fn clear(&mut self) {
         self.rules.clear();
     }
@@ -379,12 +381,10 @@ impl Decision {
             .find(|effect| effect.kind() == kind)
     }
 
-    /// All effects on the request.
     pub(super) fn effects(&self) -> impl Iterator<Item = &Effect> {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// The effects that are page faults.
     pub(super) fn page_faults(&self) -> Vec<&PageFault> {
         let mut faults = Vec::new();
         for effect in self.effects() {

@@ -19,7 +19,7 @@ pub const DEMO_ACCOUNTS: [Login; 2] = [
         token: "second-demo-token-not-a-secret",
     },
 ];
-/// A sub-account of the first account in [`DEMO_ACCOUNTS`].
+/// The sub-account of the first account in [`DEMO_ACCOUNTS`].
 pub const DEMO_SUB_ACCOUNT: Login = Login {
     auth_id: "SA_DEMO0001",
     token: "sub-demo-token-not-a-secret",
@@ -34,7 +34,7 @@ pub const TEST_SUB_ACCOUNT: Login = Login {
     auth_id: "SA_TEST0001",
     token: "sub-test-token-not-a-secret",
 };
-/// The default start of a world: Monday 2 March 2026, 10:00 in India.
+/// The start of [`World::demo`] and [`World::still`]: Monday 2 March 2026, 10:00 in India.
 pub const START: Timestamp = Timestamp::constant(1_772_425_800, 0);
 
 /// If an account has a sub-account, one in this many endpoints belongs to the sub-account.
@@ -79,7 +79,7 @@ impl AccountPlan {
         self
     }
 
-    /// Sets the JSON form of the rows.
+    /// Sets the JSON form of the rows and of the retrieve responses.
     #[must_use]
     pub fn shape(mut self, shape: Shape) -> Self {
         self.shape = shape;
@@ -129,7 +129,7 @@ impl World {
         world
     }
 
-    /// Adds an account with its endpoints, and sets their initial registrations.
+    /// Adds an account with its endpoints, their initial registrations and their first events.
     pub fn settle(&mut self, plan: AccountPlan) {
         let mut account = Account::new(plan.auth_id, plan.token);
         account.shape = plan.shape;
@@ -222,7 +222,7 @@ impl World {
         endpoint
     }
 
-    /// Sets the initial registration of a new endpoint, and plans the first event of the endpoint.
+    /// Sets the initial registration of a new endpoint, and plans its first event, if any.
     fn initialise(&mut self, target: EndpointRef, role: Role, number: usize, still: bool) {
         let now = self.now().as_second();
         let lifetime = i64::from(role.lifetime());

@@ -1,11 +1,11 @@
 //! A model of the Vobiz endpoint API, for demonstrations, tests and benches.
 //!
 //! [`World`] is the model: accounts, their endpoints and simulated events. It is synchronous and
-//! uses no socket and no real clock. The same seed gives the same events. The number of calls of
-//! [`World::advance`] does not change the events.
+//! uses no socket and no real clock. The same seed, start and accounts give the same events. The
+//! number of calls of [`World::advance`] does not change the events.
 //!
-//! [`Vendor`] serves a world over HTTP. It responds as the vendor's documents describe, unless a
-//! planned [`Fault`] changes the response.
+//! [`Vendor`] serves a world over HTTP or HTTPS. It responds as the vendor's documents describe,
+//! unless a planned [`Fault`], or a field of an [`Account`] or [`Endpoint`], changes the response.
 //!
 //! ```text
 //! AccountPlan -> World (Account, Endpoint) --advance--> events: registrations, shifts, outages

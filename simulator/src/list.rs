@@ -1,4 +1,4 @@
-//! The response to a list request: its parameters, the filters, the selected rows, and the body.
+//! A list request and its response: parameters, filters, selected rows, and the body.
 
 use std::io::Write as _;
 
@@ -16,12 +16,11 @@ pub(super) struct ListRequest<'a> {
     /// The auth id of the calling sub-account; `None` for the main account.
     pub(super) owner: Option<&'a str>,
     pub(super) query: &'a ListQuery,
-    /// The number of the response, as the world counts responses.
+    /// The number from `World::next_response_number`.
     pub(super) response_number: u64,
 }
 
 impl ListRequest<'_> {
-    /// Writes the body of the response.
     pub(super) fn body(&self, faults: &[&PageFault]) -> Vec<u8> {
         let ListQuery {
             limit,
@@ -251,7 +250,6 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether no filter is given.
     fn is_empty(&self) -> bool {
         self.encoded.is_empty()
     }
@@ -283,7 +281,7 @@ impl Filter {
     }
 }
 
-/// The slots of the endpoints of one page, and the number of matching rows in the whole list.
+/// The slots of the endpoints of one page, and the correct `total_count` of the whole list.
 #[derive(Debug, PartialEq, Eq)]
 struct Selection {
     slots: Vec<u32>,
@@ -291,8 +289,8 @@ struct Selection {
 }
 
 impl Selection {
-    /// Selects `limit` rows, starting at `offset`. If no endpoint is excluded and the order is not
-    /// random, the duration of the selection depends only on `limit`.
+    /// Selects the rows of `range` (offset and limit). If nothing can exclude an endpoint and the
+    /// order is not random, the duration of the selection depends only on the limit.
     ///
     /// `owner` is the auth id of the calling sub-account. `shuffle` is the seed for
     /// [`Order::Shuffled`].
@@ -329,7 +327,7 @@ impl Selection {
                 page(shuffled.iter(), offset, limit)
             }
         };
-        // `total_count` includes hidden endpoints, but the list does not contain them.
+        // Without filters, `total_count` includes hidden endpoints, but the list does not.
         let hidden = if account.hides_some() && filter.is_empty() && owner.is_none() {
             account
                 .endpoints()

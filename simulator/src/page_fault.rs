@@ -5,9 +5,9 @@
 pub enum PageFault {
     /// The page always has the first rows, but `meta.offset` is the requested offset.
     IgnoreOffset,
-    /// The page has all rows from the offset on and ignores the requested `limit`.
+    /// The page has all rows from the offset on, but `meta.limit` is the requested limit.
     IgnoreLimit,
-    /// The page has at most this many rows, and `meta.limit` shows this number.
+    /// The page has at most this many rows, and `meta.limit` is at most this number.
     ClampLimit(usize),
     /// The page has at most this many rows, but `meta.limit` is the requested limit.
     ShortPage(usize),
@@ -23,7 +23,7 @@ pub enum PageFault {
     EmptyObjects,
     /// Every row of the page is invalid.
     BrokenRows,
-    /// Every row of the page shows its endpoint as unregistered.
+    /// Every row of the page, except `raw` JSON, shows its endpoint as unregistered.
     Unregistered,
     /// The page has an additional row with this JSON at this position.
     ExtraRow(usize, String),
@@ -52,9 +52,9 @@ pub enum Count {
     Wandering,
 }
 
-/// The parts of a page that page faults can change before the vendor writes the page as JSON.
+/// The parts of a page that page faults use or change before the vendor writes the page as JSON.
 pub(super) struct Page {
-    /// The number of the response, as the world counts responses.
+    /// The number from `World::next_response_number`.
     pub(super) response_number: u64,
     pub(super) total: u64,
     /// The JSON member `total_count`, with a leading comma.
@@ -91,7 +91,7 @@ impl PageFault {
         }
     }
 
-    /// Changes the count, the links, the member names or the rows of the page.
+    /// Changes the count, the link `next`, the members or the rows of the page.
     pub(super) fn change_page(&self, page: &mut Page) {
         match self {
             Self::TotalCount(count) => page.count = count.json(page.total, page.response_number),

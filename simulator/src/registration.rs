@@ -55,7 +55,7 @@ impl World {
         self.plan_refresh(now, target);
     }
 
-    /// Renews a registration, lets the second device replace it, or ends the renewals.
+    /// Renews a registration, lets the other device replace it, or ends the renewals.
     pub(super) fn refresh(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;
@@ -82,7 +82,7 @@ impl World {
         self.plan_refresh(now, target);
     }
 
-    /// Plans the next event of a registered device: a renewal, or the end of the shift.
+    /// Plans the next event of a registered device: a renewal, a logout or an expiry.
     fn plan_refresh(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;

@@ -58,7 +58,7 @@ pub struct Counts {
     pub answered: u64,
     /// Responses that have started with a status below 300.
     pub successes: u64,
-    /// Requests whose response is not complete.
+    /// Requests whose response is neither complete nor aborted.
     pub in_flight: u64,
     /// The maximum of `in_flight`.
     pub peak_in_flight: u64,

@@ -17,7 +17,7 @@ const CAPABILITIES: [&str; 7] = [
     "allow_apps",
 ];
 
-/// Appends one row of a list. If `unregistered` is true, the row shows no registration.
+/// Appends one row of a list. If `unregistered` is true, only `raw` JSON can show a registration.
 pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unregistered: bool) {
     if let Some(raw) = &endpoint.raw {
         out.extend_from_slice(raw.as_bytes());
@@ -58,7 +58,7 @@ pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unr
     out.push(b'}');
 }
 
-/// Appends the body of a retrieve response. In Plivo's form, the body is the row of the list.
+/// Appends the body of a retrieve response. With `raw` or in Plivo's form, the body is the row.
 pub(super) fn detail(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, api_id: &str) {
     if endpoint.raw.is_some() || account.shape == Shape::Plivo {
         return row(out, account, endpoint, false);

@@ -62,7 +62,7 @@ impl Vendor {
     }
 
     /// The base of all URLs, such as `http://127.0.0.1:40123/api/v1`. For a wildcard address, the
-    /// host is a loopback address. With TLS, the host is `localhost`.
+    /// host is `127.0.0.1`. With TLS, the host is always `localhost`.
     pub fn base_url(&self) -> Url {
         let port = self.address.port();
         let host = match self.address.ip() {
@@ -82,12 +82,12 @@ impl Vendor {
         self.state.with_world(change)
     }
 
-    /// Plans a fault for the following requests.
+    /// Plans a fault for requests that arrive after this call.
     pub fn plan(&self, fault: Fault) -> FaultId {
         self.state.plan().add(fault)
     }
 
-    /// Removes a fault. Returns false if the vendor or the test has already removed it.
+    /// Removes a fault. Returns false if the vendor or a caller has already removed it.
     pub fn cancel(&self, id: FaultId) -> bool {
         self.state.plan().cancel(id)
     }

@@ -1,4 +1,4 @@
-//! The options of a vendor, and the state that its connections share: world, clock, latency, log.
+//! The options of a vendor, and the state that its connections share: world, faults, clock, log.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,34 +28,34 @@ pub enum Latency {
 /// The speed of the simulated time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Pace {
-    /// Time advances only when [`World::advance`] is called.
+    /// Time advances only if a caller advances the world.
     #[default]
     Manual,
-    /// Time starts at [`World::now`] and advances at this speed; 1.0 is real time, 2.0 is twice as fast.
+    /// Time starts at [`World::now`] and has this speed: 1.0 is real time, 2.0 is twice as fast.
     Running(f64),
 }
 
-/// The options of a vendor. [`Vendor::set`](super::Vendor::set) changes the options of a running
-/// vendor.
+/// The options of a vendor. In a running vendor, [`Vendor::set`](super::Vendor::set) can change all
+/// options except `listen`, `tls`, `pace` and `log_capacity`.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address to listen on; port 0 selects a free port. A later change has no effect.
+    /// The address to listen on; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// The TLS settings; `None` for plain HTTP. A later change has no effect.
+    /// The TLS settings; `None` for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
     /// The latency of responses.
     pub latency: Latency,
-    /// The speed of the simulated time. A later change has no effect.
+    /// The speed of the simulated time.
     pub pace: Pace,
     /// Whether to compress responses for clients that accept gzip.
     pub gzip: bool,
-    /// Whether one connection may serve several requests.
+    /// Whether one connection may serve several requests. A change applies to new connections.
     pub keep_alive: bool,
     /// Whether to send a `Date` header.
     pub date: bool,
     /// The vendor adds this duration to the world's time in the `Date` header.
     pub clock_skew: SignedDuration,
-    /// The maximum number of requests in the log. A later change has no effect.
+    /// The maximum number of requests in the log; 0 has the same effect as 1.
     pub log_capacity: usize,
 }
 
@@ -75,8 +75,8 @@ impl Default for Options {
     }
 }
 
-/// The world, the faults, the log and the options. No lock is held across an await, and no task
-/// holds two locks at the same time.
+/// The world, the faults, the log and the options. No lock is held across an await, and no task of
+/// the vendor holds two of these locks at the same time.
 #[derive(Debug)]
 pub(super) struct State {
     world: Mutex<World>,
@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    /// Advances the world to the current simulated time, then calls `look` with the world.
+    /// With [`Pace::Running`], advances the world. Then calls `look` with the world.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
         let mut world = lock(&self.world);
         if let Pace::Running(speed) = self.pace {
@@ -164,8 +164,8 @@ impl State {
     }
 }
 
-/// Locks a mutex and ignores poisoning. If an edit of a test panics, it poisons the mutex and the
-/// test fails. The tasks of the vendor can still use the data.
+/// Locks a mutex and ignores poisoning. A panic in an edit of a test poisons the mutex, but the
+/// tasks of the vendor must still be able to use the data.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,7 @@ pub(super) enum Shift {
 }
 
 impl Shift {
-    /// The start of the shift after local midnight, and its length. Both are in seconds.
+    /// The start of the shift in seconds after local midnight, and its length in seconds.
     fn hours(self) -> (i64, i64) {
         match self {
             Self::Morning => (9 * 3600, 9 * 3600),

@@ -14,7 +14,7 @@ use super::working_hours::INDIA;
 /// Numbers of simulated events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventCounts {
-    /// Registrations, including repeated registrations after a loss.
+    /// Registrations after the start, including registrations after a loss or a logout.
     pub registrations: u64,
     /// Renewals of registrations. Each renewal sets a later expiry.
     pub refreshes: u64,
@@ -22,11 +22,11 @@ pub struct EventCounts {
     pub lapses: u64,
     /// Registrations of flapping endpoints that expired without a renewal. `lapses` includes them.
     pub flaps: u64,
-    /// Registrations that a second device replaced.
+    /// Registrations of shared endpoints that the other device replaced.
     pub displacements: u64,
     /// Logouts of agents at the end of a shift.
     pub sign_offs: u64,
-    /// Endpoints attached to another application.
+    /// Attachments of an endpoint to another application.
     pub application_swaps: u64,
     /// Endpoints that were deleted and created again with another id.
     pub recreations: u64,
@@ -36,7 +36,7 @@ pub struct EventCounts {
     pub site_losses: u64,
 }
 
-/// The vendor's accounts at one instant. Only [`World::advance`] and direct edits change them.
+/// The vendor's accounts at one instant. Only simulated events and edits of callers change them.
 #[derive(Debug)]
 pub struct World {
     now: Timestamp,
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Sets the offset of local time from UTC. Adding 24 hours changes only the weekday.
+    /// Sets the offset of local time from UTC. 24 more hours change the weekday, not the hour.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
@@ -75,7 +75,8 @@ impl World {
         self.now
     }
 
-    /// Applies the events until `to`, and sets the time to `to`. A `to` in the past has no effect.
+    /// Applies the events until `to`, and sets the time to `to`. A `to` that is not after the
+    /// world's time has no effect.
     pub fn advance(&mut self, to: Timestamp) {
         if to <= self.now {
             return;
@@ -86,7 +87,6 @@ impl World {
         self.now = to;
     }
 
-    /// Applies one event to the world.
     fn apply(&mut self, now: i64, event: Event) {
         match event {
             Event::Register(target) => self.register(now, target),
@@ -175,14 +175,14 @@ impl World {
         }
     }
 
-    /// The number of the next response. It is the seed of the `api_id` and of a shuffled list.
+    /// Counts a response and returns its number: the seed of its `api_id` and of a shuffled list.
     pub(super) fn next_response_number(&mut self) -> u64 {
         self.responses += 1;
         self.responses
     }
 }
 
-/// Formats an `api_id`: a UUID that differs in every response.
+/// Derives the `api_id` of a response, a UUID, from the number of the response.
 pub(super) fn api_id(response_number: u64) -> String {
     let mut rng = Rng::with_seed(response_number);
     let mut id = String::with_capacity(36);
@@ -203,20 +203,20 @@ pub(super) fn api_id(response_number: u64) -> String {
 /// An event of an account or of one of its endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
-    /// A device registers, for the first time or after a loss.
+    /// A device registers, for the first time or again.
     Register(EndpointRef),
-    /// A registered device renews its registration.
+    /// A renewal is due. On a shared endpoint, the other device registers instead.
     Refresh(EndpointRef),
     /// The user of a device logs out.
     SignOff(EndpointRef),
     /// The registrar removes a registration that was not renewed.
     Lapse(EndpointRef),
-    /// An operator attaches an endpoint to another application.
+    /// The customer attaches an endpoint to another application.
     SwapApplication {
         /// The index of the account.
         account: u32,
     },
-    /// An operator deletes an endpoint and creates it again.
+    /// The customer deletes an endpoint and creates it again.
     Recreate {
         /// The index of the account.
         account: u32,

@@ -1,4 +1,4 @@
-//! Tests of the simulated vendor with an HTTP client.
+//! Tests of the simulated vendor with an HTTP client, and tests of `World`.
 
 mod credentials;
 mod faults;

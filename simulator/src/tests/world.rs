@@ -135,8 +135,8 @@ fn a_site_loses_all_registrations_at_once_and_recovers() {
         let after = sites(&world);
         let down = (0..3).find(|site| before[*site] > 0.9 && after[*site] == 0.0);
         let down = down.unwrap_or_else(|| panic!("{before:?} became {after:?}"));
-        // An outage lasts at most 40 minutes, and the next outage starts at least four hours later.
-        // So after one hour, no site has an outage.
+        // An outage lasts less than 40 minutes. Two outages start at least four hours apart. So one
+        // hour after the start of an outage, no site has an outage.
         world.advance_by(Duration::from_secs(3600));
         assert!(sites(&world)[down] > 0.9);
     }
