@@ -1,4 +1,4 @@
-//! No account delays another account. Accounts with the same auth id share one rate limit.
+//! A failing account delays no other account. Accounts with one auth id share a rate limit.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -120,7 +120,7 @@ async fn accounts_with_one_auth_id_share_one_rate_limit() {
         .await;
     let times = asked(&vendor.requests(), &auth_id);
     assert!(times.len() > 40, "{}", times.len());
-    // On a busy machine, the vendor can record a request this many seconds after the exporter sent it.
+    // On a busy machine, the vendor can record a request up to `late` seconds after its sending.
     let late = 0.5;
     for (first, from) in times.iter().enumerate() {
         for (last, to) in times.iter().enumerate().skip(first) {

@@ -370,7 +370,7 @@ async fn idle_half_sent_and_stalled_connections_do_not_stop_scrapes_and_health_c
         }
         others.push(stream);
     }
-    // This is less than the time-out of the server for an incomplete request head.
+    // `soon` is shorter than the time-out of the server for an incomplete request head.
     let soon = Duration::from_secs(8);
     let answers = timeout(soon, async {
         for path in ["/-/healthy", "/-/ready"] {

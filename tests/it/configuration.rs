@@ -1,4 +1,4 @@
-//! Checks the examples of `docs/configuration.md`, the default configuration, and `config/testdata`.
+//! Checks `docs/configuration.md`, the default configuration, `src/config/testdata` and `deploy/`.
 
 use std::path::{Path, PathBuf};
 

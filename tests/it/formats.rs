@@ -32,7 +32,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 text = sys.stdin.buffer.read().decode('utf-8')
 print(sum(len(family.samples) for family in text_string_to_metric_families(text)))";
 
-/// An exporter that shows every metric family, for normal endpoints and hostile endpoints.
+/// An exporter with all metric groups and details, for normal endpoints and hostile endpoints.
 struct Rich {
     vendor: Vendor,
     exporter: Exporter,

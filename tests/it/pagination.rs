@@ -1,5 +1,5 @@
-//! A snapshot has exactly the endpoints of the list, for every page size and while the list
-//! changes.
+//! A snapshot has the endpoints of the list, for many page sizes and while the list changes. A list
+//! that cannot be read completely is not shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -318,7 +318,7 @@ async fn a_list_that_cannot_be_read_completely_is_not_shown() {
     walked.is_refused("offset-ignored", "inconsistent");
     walked.is_refused("offset-ignored-and-endless", "inconsistent");
     walked.is_refused("emptied", "inconsistent");
-    // Pages of a shuffled list can overlap by chance, but such a walk never finds every endpoint.
+    // Pages of a shuffled list can overlap by chance, but the walk still misses endpoints.
     assert!(
         walked.rereads("shuffled").contains_key("anchor"),
         "counting was tried, too"

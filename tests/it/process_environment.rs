@@ -23,7 +23,7 @@ async fn exhausted_file_descriptors_stop_neither_the_server_nor_health_checks() 
         idle.push(TcpStream::connect(&address).await.unwrap());
     }
     assert_eq!(get(&address, "/healthz").await.status, 200);
-    // There are too few file descriptors, so the exporter closes the oldest connections.
+    // There are too few file descriptors, so the exporter closes the oldest idle connections.
     let end = timeout(Duration::from_secs(20), idle[0].read(&mut [0])).await;
     assert_eq!(end.expect("it is closed").unwrap(), 0);
     assert_eq!(get(&address, "/metrics").await.status, 200);

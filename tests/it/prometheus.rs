@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes the exporter, and the tests query it.
+//! A real Prometheus scrapes the exporter, and the tests query Prometheus.
 
 use std::fmt::Write;
 
@@ -170,7 +170,7 @@ async fn openmetrics_is_negotiated_by(generation: Generation) {
     }
     assert!(!recorded.contains("content-type: text/plain"), "{recorded}");
 
-    // Only OpenMetrics metadata has units. Its counter names have no suffix `_total`.
+    // Only OpenMetrics metadata has units. In this metadata, counter names have no suffix `_total`.
     for (family, kind, unit) in [
         ("vobiz_walks", "counter", ""),
         ("vobiz_api_request_duration_seconds", "histogram", "seconds"),

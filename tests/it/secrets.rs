@@ -16,7 +16,7 @@ use crate::harness::{Program, Scrape, ask, until};
 
 /// The token begins with `XYZZY`, for which the tests search. So they also find a truncated token.
 const TOKEN: &str = "XYZZY-token-0123456789abcdef";
-/// Other encodings of the token that a response can contain: name, encoded token, searched text.
+/// Other forms of the token that a response can contain: name, changed token, searched text.
 const SPELLINGS: [(&str, &str, &str); 6] = [
     ("percent", "%58%59%5A%5A%59%2Dtoken-0123456789", "%58%59"),
     (
@@ -198,8 +198,8 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor whose responses contain the secrets of all accounts except `well`, and a configuration
-/// with all accounts.
+/// A vendor whose responses to every account except `well` contain the token, and a configuration
+/// with these accounts and with accounts behind proxies that repeat requests.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();

@@ -341,7 +341,7 @@ async fn an_endpoint_that_is_deleted_or_changed_leaves_no_series_behind() {
 #[tokio::test]
 async fn scrapes_and_health_checks_are_answered_while_walks_hang_fail_or_wait() {
     let vendor = vendor([("main", 45)]).await;
-    // With this time-out, a walk hangs far longer than the scrapes below need.
+    // A walk hangs until its deadline of five seconds. The scrapes below need less time.
     let times = "poll: {max_age: 10m, interval: 5s}, api: {request_timeout: 5m, retries: 0}";
     let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", times)])).await;
     let list = listed(&vendor, &auth_id("main"));

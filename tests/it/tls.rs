@@ -1,4 +1,4 @@
-//! The exporter uses TLS and accepts only the certificate of the configured vendor.
+//! TLS: the exporter accepts only a certificate of a trusted authority for the name of the vendor.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ async fn vendor(certificate: &Certificate, key: &KeyPair) -> Vendor {
     Vendor::start(World::still(45, 7), options).await.unwrap()
 }
 
-/// The configuration for `vendor` with this `ca_file`, relative to the folder of the configuration.
+/// The configuration for `vendor` with this absolute or relative path as `ca_file`.
 fn trusting(vendor: &Vendor, ca_file: &str) -> String {
     configuration(vendor, "").replace(
         "requests_per_second: 0",

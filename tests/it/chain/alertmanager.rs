@@ -85,8 +85,8 @@ impl Alertmanager {
     }
 }
 
-/// The shipped configuration, which notifies the address `receiver`. Durations are divided by `speed`.
-/// All hours of the week are working hours.
+/// The shipped configuration with changes: Alertmanager notifies `receiver`, durations are divided
+/// by `speed`, and all hours of the week are working hours.
 fn configuration(receiver: &str, speed: u64) -> String {
     let mut text = scaled(&read(ALERTMANAGER), speed);
     for (from, to) in [

@@ -21,7 +21,7 @@ pub struct Expected {
     page: Vec<String>,
 }
 
-/// The notifications of one Alertmanager group that the receiver must have at the end of a scene.
+/// The notifications that a receiver must have for one account at the end of a scene.
 struct Line<'a> {
     /// The receiver and the account, for example `pager main`.
     about: &'a str,
@@ -55,7 +55,7 @@ impl Expected {
     }
 
     /// Waits until the receiver has all `expected` notifications. Fails if the receiver got an
-    /// unexpected notification. Each element of `expected` has the changes of one Alertmanager group:
+    /// unexpected notification. Each element of `expected` has the changes of one account:
     /// `RECEIVER ACCOUNT: firing ALERT, resolved ALERT, still ALERT`. The word `still` marks an
     /// alert that fired before the scene and still fires.
     pub async fn scene(&mut self, name: &str, expected: &[&str]) {

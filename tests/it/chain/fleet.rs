@@ -74,7 +74,7 @@ pub async fn vendor_of(world: World, listen: Option<std::net::SocketAddr>) -> Ve
 pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
     let groups = "groups: [{name: reception, match: {alias: 'Reception.*'}, watch: page}, \
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
-    // The end of a shift changes all endpoints of the account, and a walk must confirm such a
+    // The end of a shift changes all endpoints of the account, so a second walk must confirm the
     // change. The confirmation takes ten seconds. On a busy machine, the exporter could withdraw
     // the data first. So `flip_share: 1` disables the confirmation for this account.
     let at_once = format!("{groups}, poll: {{flip_share: 1}}");

@@ -4,11 +4,11 @@ use std::{fmt::Write, path::Path};
 
 use crate::harness::{judge, tool};
 
-/// The rules compare current samples with the samples of this many seconds ago.
+/// One week in seconds. The shipped rules compare current samples with samples of a week ago.
 const WEEK: i64 = 7 * 24 * 3600;
 
-/// Writes blocks into the data folder of a Prometheus that has not started. The blocks show that all
-/// endpoints of an account were lost at this time last week.
+/// Writes blocks into the data folder of a Prometheus that has not started. In the blocks, all
+/// endpoints of an account are lost one week ago. The length of the week is divided by `speed`.
 pub async fn all_away(data: &Path, account: &str, ids: &[String], speed: i64) {
     let of = format!("job=\"vobiz-exporter\",account=\"{account}\"");
     let mut series = vec![(

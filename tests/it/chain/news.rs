@@ -17,8 +17,8 @@ struct State {
 }
 
 impl Memory {
-    /// Records a message and returns the alerts whose status has changed. Alertmanager also sends
-    /// the unchanged alerts of the group.
+    /// Records a message and returns the new alerts and the alerts whose status has changed.
+    /// Alertmanager also sends the unchanged alerts of the group.
     pub fn take(&mut self, message: &Message) -> Vec<String> {
         let mut news = Vec::new();
         for alert in &message.alerts {

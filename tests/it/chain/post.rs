@@ -29,7 +29,7 @@ impl Post {
         Self { title, text }
     }
 
-    /// Fails unless the text starts in bold with the status and the escaped alias of the endpoint.
+    /// Checks the first line (status, escaped alias). Only a firing alert must have an explanation.
     pub fn begins(&self, status: &str, alias: &str) {
         let alias = alias.replace('&', "&amp;");
         let alias = alias.replace('<', "&lt;").replace('>', "&gt;");
@@ -40,7 +40,7 @@ impl Post {
     }
 
     /// Checks that the last line of the text has links with exactly these words. The text must
-    /// contain no other markup of Slack.
+    /// contain no other `<`, and each `&` must begin an escape.
     pub fn links(&self, words: &[&str]) {
         let last = self.text.trim_end().lines().last().unwrap();
         let links: Vec<_> = last.split("> ").collect();

@@ -66,8 +66,8 @@ pub struct Day {
 }
 
 impl Day {
-    /// Simulates the day and writes the samples as blocks into `folder/data`. Returns the world at
-    /// the end of the day.
+    /// Simulates the time of last week and the day, and writes the samples as blocks into
+    /// `folder/data`. Also returns the world at the end of the day.
     pub fn live(folder: &Path) -> (Self, World) {
         let step = i64::try_from(STEP.as_secs()).unwrap();
         let now = Timestamp::now().as_second();
@@ -190,8 +190,8 @@ impl Day {
         }
     }
 
-    /// Renews the registration of the endpoint `LOST` every 40 minutes. For most of the day, the
-    /// endpoint alternates between registered and unregistered.
+    /// Registers the endpoint `LOST` every 40 minutes while at least 160 minutes are left. While at
+    /// least 480 minutes are left, the endpoint is instead lost at every second of these times.
     fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
         if left < 160 || !left.is_multiple_of(40) {
             return;
@@ -205,7 +205,7 @@ impl Day {
     }
 }
 
-/// Plans, for three registered endpoints of `branch`, one record that says that the endpoint is unregistered.
+/// Makes the next record of three registered endpoints of `branch` show the state as unregistered.
 fn contradict_the_list(vendor: &Vendor) {
     let branch = auth_id("branch");
     let ids: Vec<_> = vendor.edit(|world| {
@@ -291,7 +291,7 @@ pub fn configuration(vendor: &Vendor, folder: &Path) -> String {
     text.replace(inline, &file)
 }
 
-/// The configuration with `step` as the poll interval.
+/// Replaces the section `poll`: `step` is the interval, and the other settings have their defaults.
 pub fn configured(configuration: &str, step: Duration) -> String {
     let (_, rest) = configuration.split_once('\n').unwrap();
     format!("poll: {{interval: {}s}}\n{rest}", step.as_secs())

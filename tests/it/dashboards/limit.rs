@@ -27,7 +27,7 @@ const SCRAPE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(2);
 /// The number of rows in the printed table.
 const SLOWEST: usize = 12;
-/// A garbage collection of Prometheus can delay a query, so the test sends each query several times.
+/// The maximum number of tries of a query. A garbage collection of Prometheus can delay a try.
 const TRIES: usize = 5;
 
 fn settled(start: Timestamp) -> World {
@@ -60,7 +60,7 @@ async fn rests(prometheus: &Prometheus) {
     .await;
 }
 
-/// The shortest time of several tries. No try follows a very fast try. The time of a try is the
+/// The shortest time of several tries. A very fast try is the last try. The time of a try is the
 /// shorter of its duration and the processor time that Prometheus used.
 async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestamp) -> Duration {
     let expression = view.fill(query);

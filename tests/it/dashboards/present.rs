@@ -37,14 +37,14 @@ impl<'a> Look<'a> {
         self.view.fill(&self.board.panel(title).query(letter))
     }
 
-    /// The current values of a query. A key consists of the account and the alias, user agent or group.
-    /// Fails if an endpoint or a key occurs twice.
+    /// The current values of a query. A key has the account and the alias, user agent or group.
+    /// Fails if an endpoint occurs twice. A key may occur twice only for different endpoints.
     pub async fn shown(&self, title: &str, letter: &str) -> BTreeMap<String, f64> {
         let samples = self.prometheus.query(&self.expression(title, letter)).await;
         by_name(title, &samples)
     }
 
-    /// The values of a query at `time`, with the same keys.
+    /// The values of a query at `time`, with the keys of [`Self::shown`].
     pub async fn shown_at(
         &self,
         title: &str,

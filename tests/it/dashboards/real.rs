@@ -1,5 +1,5 @@
-//! Sends every query of every panel to a Prometheus that has a day of samples and scrapes two
-//! replicas.
+//! Sends every query of the dashboards to two Prometheus servers, one with rules and one without.
+//! Each server has a day of samples and scrapes two replicas.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
-// Reads a list of dashboards as JSON and validates each with schemas. The schemas are generated
-// from the types of @grafana/schema. These types do not define the options of each kind of panel,
-// so the types of the kind validate those. Run this in the folder of the packages. The schemas are
-// stored there in a file with the version in its name.
+// Reads a list of dashboards as JSON and validates each dashboard with schemas. The schemas are
+// generated from the types of @grafana/schema. The types of a dashboard do not define the options
+// of a kind of panel, so the types of the kind validate the options. Run this script in the folder
+// of the npm packages. It stores the schemas there, in a file with the version in its name.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -38,7 +38,7 @@ function generate() {
   const schema = (path, type) =>
     createGenerator({ path: `${types}/${path}/x/types.gen.d.ts`, type, skipTypeCheck: true }).createSchema(type);
   const all = { Dashboard: schema("dashboard", "Dashboard"), kinds: KINDS };
-  // The types allow no additional properties, but the definitions that Grafana uses allow them.
+  // The schemas forbid additional properties. Grafana's own definitions of these types allow them.
   for (const open of ["VariableModel", "AnnotationQuery", "AnnotationTarget"]) {
     all.Dashboard.definitions[open].additionalProperties = true;
   }

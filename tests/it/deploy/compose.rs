@@ -120,7 +120,7 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
     }
 }
 
-/// Runs the commands of the demo with the shipped flags and configuration.
+/// Runs the commands of the demo with the shipped flags and configuration, but on free ports.
 #[tokio::test]
 async fn the_demo_shows_two_simulated_accounts_with_every_group_in_use() {
     let services = services();

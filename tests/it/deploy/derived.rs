@@ -22,7 +22,7 @@ fn yaml(text: &str) -> Yaml {
     YamlLoader::load_from_str(text).expect("YAML").remove(0)
 }
 
-/// The rule groups of all files in a folder.
+/// The rule groups of all `.yml` files in a folder.
 fn groups(folder: &Path) -> Vec<Yaml> {
     let files = fs::read_dir(folder).into_iter().flatten();
     let files = files.map(|file| file.unwrap().path());

@@ -1,4 +1,4 @@
-//! A linter checks the `Dockerfile`. The tests in `container.rs` build it.
+//! A linter checks the `Dockerfile`. The tests in `container.rs` build the image.
 
 use super::{run, shipped, text};
 

@@ -1,5 +1,5 @@
 // Reads a list of Kubernetes objects as JSON and validates the objects of the Prometheus operator.
-// Run this in the folder that has the package @kubernetes-models/prometheus-operator.
+// Run this script in the folder that has the package @kubernetes-models/prometheus-operator.
 import { readFileSync } from "node:fs";
 
 const models = await import("@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1");

@@ -63,7 +63,7 @@ fn the_unit_has_readiness_watchdog_and_credential() {
     assert!(unit.contains("--config.file=/etc/vobiz-exporter/exporter.yaml $ARGS"));
 }
 
-/// The environment file has only plain assignments. So the shell of this test reads it like systemd.
+/// The environment file has only plain assignments, so a shell reads the file as systemd does.
 #[tokio::test]
 async fn the_shipped_configuration_is_valid_with_the_flags_of_the_environment_file() {
     let folder = tempfile::tempdir().unwrap();

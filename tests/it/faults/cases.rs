@@ -28,7 +28,7 @@ use Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected};
 pub struct Case {
     pub name: String,
     pub outcome: Outcome,
-    /// The faults, which are active at the same time. If there are none, the test stops a vendor.
+    /// The faults, all active at the same time. Without faults, the test stops the second vendor.
     pub faults: Vec<Fault>,
 }
 
@@ -48,7 +48,7 @@ fn effect(effect: Effect) -> [Fault; 1] {
     [Fault::new(effect)]
 }
 
-/// Error responses with every form of body.
+/// Error responses: each status with each form of body, for one page only, or only once.
 fn error_statuses() -> Vec<Case> {
     let forms = [
         ("object", ErrorBody::Object),
@@ -94,7 +94,7 @@ fn error_statuses() -> Vec<Case> {
     cases
 }
 
-/// Responses of status 429 with every form of `Retry-After`.
+/// Responses of status 429 with a pause in each form of `Retry-After`, or in the body.
 fn throttles() -> Vec<Case> {
     let date = |seconds| RetryAfter::Date(SignedDuration::from_secs(seconds));
     let once = |retry| [Fault::throttled(retry).once()];
@@ -142,7 +142,7 @@ fn transport() -> Vec<Case> {
         ),
         case("stall", Down("timeout"), effect(Effect::StallAfter(100))),
         case("reset", Down("network"), effect(Effect::Reset)),
-        // The connection was idle, so the exporter sends the request again at once.
+        // The connection was idle, so the exporter repeats the request at once and counts no retry.
         case("reset-once", Unaffected, [Fault::new(Effect::Reset).once()]),
         case(
             "reset-midway",

@@ -68,7 +68,7 @@ enum Phase {
 /// The simulated vendors of all accounts.
 struct Vendors {
     vendor: Vendor,
-    /// The vendor of the case without faults. It is `Err` while this vendor is stopped.
+    /// The vendor of the case without faults, or its address and world while it is stopped.
     second: Result<Vendor, (SocketAddr, World)>,
 }
 
@@ -123,8 +123,8 @@ fn grown<'a>(
         .collect()
 }
 
-/// Whether the last walk has just ended, so that the next walk does not start soon. A fault that
-/// starts during a walk might not affect this walk.
+/// Whether the last walk succeeded less than 2.5 s ago, so that the next walk does not start soon.
+/// A fault that starts during a walk might not affect this walk.
 fn is_between_walks(account: &str, now: &Scrape) -> bool {
     let walked = now.last_success(account).expect("a good walk");
     let age = Clock::system().now().as_seconds() - walked;

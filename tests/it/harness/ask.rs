@@ -22,7 +22,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// A client that has read the beginning of a response and then stops reading.
+/// A client that reads the beginning of a response, and the rest only in [`Self::finish`].
 pub struct SlowReader {
     stream: TcpStream,
     begun: Vec<u8>,
@@ -106,7 +106,7 @@ async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str
 }
 
 impl SlowReader {
-    /// Requests a response that is larger than the socket buffers, and reads its beginning.
+    /// Requests a response, which must be larger than the socket buffers, and reads its beginning.
     pub async fn ask(address: &str, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");

@@ -94,8 +94,8 @@ impl Exporter {
         &self.address
     }
 
-    /// Waits for the first log line that contains `words`. A line can arrive after the scrape that
-    /// shows its cause.
+    /// Waits for the first log line that contains `words`. The exporter can write this line after a
+    /// scrape already shows the same event.
     pub async fn log_line(&self, words: &str) -> String {
         let line = || async {
             let log = self.log.text();

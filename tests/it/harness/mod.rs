@@ -98,8 +98,8 @@ pub async fn once(configuration: &str) -> Scrape {
     Scrape::read(&String::from_utf8(output.stdout).expect("an exposition is UTF-8"))
 }
 
-/// A configuration with these accounts of [`plan`] and the shortest poll interval. `api` has
-/// further keys of the section `api`, and each account can have further keys.
+/// A configuration with these accounts and the shortest poll interval. The credentials are those of
+/// [`plan`]. `api` has further keys of the section `api`; `accounts` has those of each account.
 pub fn accounts_config<'a>(
     vendor: &Vendor,
     api: &str,
@@ -122,7 +122,7 @@ pub fn accounts_config<'a>(
     text
 }
 
-/// The endpoints in the vendor's list: the id, and whether the endpoint is registered.
+/// All endpoints of an account, also hidden ones: the id, and whether the endpoint is registered.
 pub fn listed(vendor: &Vendor, auth_id: &str) -> BTreeMap<String, Option<bool>> {
     vendor.edit(|world| {
         let account = world.account(auth_id).expect("the vendor has the account");

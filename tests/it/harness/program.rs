@@ -36,7 +36,7 @@ pub struct Ended {
     pub err: String,
 }
 
-/// The output of a process until now, and the task that reads it.
+/// One output stream of a process until now, and the task that reads the stream.
 pub struct Written {
     text: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
@@ -62,7 +62,7 @@ impl Program {
         self
     }
 
-    /// Starts the program from a shell that first runs `setup`, such as `umask 077`.
+    /// Makes a shell run `setup` before the program. Removes the environment variables set earlier.
     pub fn after(mut self, setup: &str) -> Self {
         let plain = self.command.as_std();
         let mut shell = Command::new("/bin/sh");

@@ -1,4 +1,4 @@
-//! External programs that validate the output of the exporter.
+//! Finds and runs external programs, such as Prometheus and promtool.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! The rules use only metrics and labels that the exporter exports.
+//! The rules use only metrics and labels of the exporter, of Prometheus and of the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     known.chain([("up".to_owned(), Vec::new())]).collect()
 }
 
-/// Fails if a query has an unknown series or label, or an unknown value of a label with fixed values.
+/// Fails if `query` has an unknown series of exporter or rules, label, or value of a closed label.
 pub fn check(place: &str, query: &str) {
     let families = families();
     let recorded: BTreeSet<_> = groups()

@@ -1,4 +1,4 @@
-//! promtool accepts the rules, and its cases succeed with Prometheus 2 and 3.
+//! promtool accepts the rules, and the promtool cases succeed with Prometheus 2 and 3.
 
 use std::{fs, path::Path};
 
@@ -54,7 +54,7 @@ async fn every_case_holds_on_prometheus_3_with_the_labels_of_a_cluster() {
 
 async fn hold(generation: Generation, folder: &Path, names: &[String]) {
     assert!(names.len() >= 6, "{names:?}");
-    // The cases run one after another. Other tests already use all processors.
+    // The files run one after another, because other tests already use all processors.
     for name in names {
         let file = folder.join(name).display().to_string();
         let ended = promtool(generation, &["test", "rules", &file]).await;
@@ -63,7 +63,7 @@ async fn hold(generation: Generation, folder: &Path, names: &[String]) {
 }
 
 /// Every alert has two kinds of cases. In the first kind, the alert fires with its rendered texts.
-/// In the second kind, the list of firing alerts does not contain the alert.
+/// In the second kind, a check expects that the alert does not fire.
 #[test]
 fn every_alert_has_cases_in_which_it_fires_and_is_silent() {
     let cases: Vec<_> = files(CASES, ".yml")

@@ -1,5 +1,5 @@
-//! Commands that need a cluster, systemd or another repository. The tests do not run them, but
-//! compare them with known commands.
+//! Commands that need a cluster, systemd, Docker or another repository. The tests do not run these
+//! commands, but compare them with known commands.
 
 use std::path::Path;
 

@@ -49,8 +49,8 @@ const FIRING: [(&str, &str); 8] = [
     ),
 ];
 
-/// The short names of the alerts that each silence must match. The key is a unique part of the
-/// command.
+/// The short names of the alerts that each silence must match. The first element is a unique part
+/// of the command.
 const QUIET: [(&str, &[&str]); 8] = [
     ("group=pune", &["pune", "pune's phone"]),
     ("alertname=VobizFleetDropped", &["fleet"]),

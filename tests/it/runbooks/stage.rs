@@ -33,7 +33,7 @@ const EXITED: &str = "Jan 26 02:00:00 pbx systemd[1]: vobiz-exporter.service: Ma
 
 impl Stage {
     /// Starts the environment. The account `main` is up, but has an unreadable row and an alias
-    /// that is too long. The vendor refuses the token of `branch`. One of two targets is down.
+    /// that is too long. The vendor refuses the token of `branch`. Only one scrape target is up.
     pub async fn set() -> Self {
         let mut world = World::new(START, 7);
         world.settle(plan("main", 20));

@@ -42,8 +42,8 @@ impl Scrapes {
         }
     }
 
-    /// Adds the current samples of the exporter, and the samples that Prometheus adds to each
-    /// scrape.
+    /// Adds the current samples of the exporter, and three of the samples that Prometheus adds to
+    /// each scrape.
     pub fn add(&mut self, at: UnixMillis, exporter: &Exporter) {
         let exposition = exporter.text();
         let target = format!("job=\"vobiz-exporter\",instance=\"{}\"", exporter.name);
