@@ -163,6 +163,10 @@ impl From<serde_json::Error> for Rejection {
 /// Reads the body of a list response. The request asked for `limit` rows. The error does not quote the body.
 pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
     let malformed = |message: &str| (ErrorKind::Malformed, message.to_owned());
+    // `serde` would also read the fields of the envelope from a list.
+    if body.trim_start().starts_with('[') {
+        return Err(malformed(NO_LIST));
+    }
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| malformed(&syntax_error(&error)))?;
     if is_error_body(&envelope.error, &envelope.status) {

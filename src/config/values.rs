@@ -140,7 +140,7 @@ pub(super) fn duration(
     let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
     bounded(must_be, range, |text| {
         // The parser also accepts `00:01:30`, `60,5s`, `+` and `-`. This check refuses these forms.
-        let is_usual = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ' ';
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || ". µ".contains(c);
         let text = Some(text).filter(|text| text.chars().all(is_usual))?;
         PARSER.parse_unsigned_duration(text).ok()
     })
@@ -157,7 +157,7 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&Node<'_>) -> Opti
     })
 }
 
-/// Formats a duration with units, such as `1h30m`. [`duration`] accepts this text, except with the unit `µs`.
+/// Formats a duration with units, such as `1h30m`. [`duration`] accepts this text.
 pub(super) fn format_duration(duration: Duration) -> String {
     static PRINTER: SpanPrinter = SpanPrinter::new()
         .designator(Designator::Compact)

@@ -97,6 +97,7 @@ fn a_missing_list_is_never_an_empty_list() {
         r#"{"objects":false}"#,
         "{}",
         "[]",
+        r#"[{"total_count":0},null,null,[]]"#,
         "null",
         "",
         "<html></html>",
