@@ -50,7 +50,7 @@ pub(super) fn write_endpoints(
         sample(&[], row.lost_at.map(Value::time));
     });
     write(Metric::EndpointApplicationAssigned, &|row, sample| {
-        sample(&[], Some(Value::flag(row.application.is_some())));
+        sample(&[], row.has_application.map(Value::flag));
     });
     write(Metric::EndpointApplicationInfo, &|row, sample| {
         let id = row.application.unwrap_or("");

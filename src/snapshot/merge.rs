@@ -231,7 +231,8 @@ impl EndpointList {
                     record.username = TextRange::append(&mut texts.unique, before.username);
                 }
                 let now = record.view(texts);
-                changes.application += u64::from(now.application != before.application);
+                let is_known = now.has_application.is_some() && before.has_application.is_some();
+                changes.application += u64::from(is_known && now.application != before.application);
                 if now.description() != before.description() {
                     record.group = group_of(record, texts);
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use indexmap::IndexSet;
 
 use crate::{
-    api::{Endpoint, Fields},
+    api::{Endpoint, Field, Fields},
     clock::UnixMillis,
 };
 
@@ -37,6 +37,8 @@ pub struct EndpointView<'a> {
     pub user_agent: Option<&'a str>,
     /// Id of the attached application; `None` for no application, "" for an application without an id.
     pub application: Option<&'a str>,
+    /// Whether an application is attached; `None` if the value of `application` is unreadable.
+    pub has_application: Option<bool>,
     /// The address of the device, as the device reports it.
     pub contact: Option<&'a str>,
     /// The address of the device, as the registrar sees it.
@@ -224,6 +226,7 @@ impl Record {
         let address = |range| Some(texts.get(range)).filter(|text| !text.is_empty());
         let while_state =
             |time: MaybeTime, state| time.get().filter(|_| self.registered == Some(state));
+        let attached = self.application != 0;
         EndpointView {
             id: texts.get(self.id),
             username: texts.get(self.username),
@@ -235,6 +238,8 @@ impl Record {
             expires_at: while_state(self.expires_at, true),
             user_agent: texts.interned(self.user_agent),
             application: texts.interned(self.application),
+            has_application: (attached || !self.rejected.contains(Field::Application))
+                .then_some(attached),
             contact: address(self.contact),
             received: address(self.received),
             created_at: self.created_at.get(),

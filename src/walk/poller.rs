@@ -273,7 +273,6 @@ impl<S: Source> Poller<S> {
             confirming: true,
             clock_offset: list.clock_offset.or(before.clock_offset),
             poll_interval: self.schedule.effective_interval(),
-            max_age: self.schedule.effective_max_age(),
             failure: None,
             ..(*before).clone()
         });

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     exposition::{DataSource, Encoding, Format, cache::RenderedAccount},
-    snapshot::{AccountState, Application, Endpoint, Shown},
+    snapshot::{AccountState, Application, Endpoint, Field, Shown},
 };
 
 #[tokio::test(start_paused = true)]
@@ -137,10 +137,13 @@ async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
         }),
         ..Endpoint::default()
     };
+    let mut unreadable = attached("4", None);
+    unreadable.rejected.insert(Field::Application);
     let endpoints = [
         attached("1", Some("")),
         attached("2", None),
         attached("3", Some("7")),
+        unreadable,
     ];
     let (exposition, _publishers) = exposition([good("main", snapshot(endpoints, None, facts(0)))]);
     let samples = checked(&text(&exposition, Format::Text));
@@ -149,8 +152,8 @@ async fn an_application_without_an_id_is_attached_but_has_no_name_of_its_own() {
         value(&samples, name, &[("endpoint_id", id)])
     };
     assert_eq!(
-        (assigned("1"), assigned("2"), assigned("3")),
-        (Some("1"), Some("0"), Some("1"))
+        ["1", "2", "3", "4"].map(assigned),
+        [Some("1"), Some("0"), Some("1"), None]
     );
     let named: Vec<_> = samples
         .iter()

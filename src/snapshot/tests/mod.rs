@@ -222,6 +222,26 @@ fn additions_removals_and_another_application_are_counted() {
 }
 
 #[test]
+fn an_unreadable_application_is_unknown_and_no_change() {
+    let with = |application: Option<&str>| Endpoint {
+        application: application.map(|id| Application {
+            id: id.to_owned(),
+            name: None,
+        }),
+        ..endpoint("1", None)
+    };
+    let mut unreadable = with(None);
+    unreadable.rejected.insert(Field::Application);
+    let (first, _) = build(0, [with(Some("a"))], None, Retention::default());
+    let (second, there) = build(1, [unreadable], Some(&first), Retention::default());
+    let (third, back) = build(2, [with(None)], Some(&second), Retention::default());
+    let known =
+        [&first, &second, &third].map(|snapshot| snapshot.endpoint("1").unwrap().has_application);
+    assert_eq!(known, [Some(true), None, Some(false)]);
+    assert_eq!((there.application, back.application), (0, 0));
+}
+
+#[test]
 fn an_incomplete_walk_retains_absent_endpoints_until_max_age() {
     let retention = retention(None);
     let all = || ["1", "2", "3"].map(|id| endpoint(id, Some(true)));
