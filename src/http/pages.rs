@@ -1,4 +1,4 @@
-//! The start page, for a browser.
+//! The start page, for a browser, and the text about readiness.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -13,6 +13,13 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5
 /// The style of the page. A test compares the style with its hash in [`POLICY`].
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
+
+/// The text of `/-/ready`. An error means that the first walk of an account has not ended.
+pub(super) fn readiness(accounts: &[AccountSummary]) -> Result<&'static str, &'static str> {
+    let has_ended = |one: &AccountSummary| one.failure.is_some() || one.counts.is_some();
+    let ready = accounts.iter().all(has_ended).then_some("ready\n");
+    ready.ok_or("not ready: the first walk of some account has not finished\n")
+}
 
 /// The start page: name, version, state of every account, links. If `probes` is true, it explains `/probe`.
 pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) -> String {

@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{limits_and_timeouts::Settings, negotiation, pages};
 use crate::{
-    exposition::{AccountSummary, DataSource, EncodedBody, Encoding},
+    exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
     telemetry::{Instruments, labels::Route},
 };
@@ -133,11 +133,10 @@ impl Router {
                 self.exposition(&request, probe, &mut permit).await
             }
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
-            Route::Ready if self.is_ready() => text(StatusCode::OK, "ready\n"),
-            Route::Ready => {
-                let reason = "not ready: the first walk of some account has not finished\n";
-                text(StatusCode::SERVICE_UNAVAILABLE, reason)
-            }
+            Route::Ready => match pages::readiness(&self.data.accounts()) {
+                Ok(ready) => text(StatusCode::OK, ready),
+                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
+            },
             Route::Index => self.start_page(),
         };
         let code = response.status().as_u16();
@@ -202,12 +201,6 @@ impl Router {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response
-    }
-
-    /// Whether the first walk of every account has finished. A failed walk has finished, too.
-    fn is_ready(&self) -> bool {
-        let has_finished = |one: &AccountSummary| one.failure.is_some() || one.counts.is_some();
-        self.data.accounts().iter().all(has_finished)
     }
 
     fn start_page(&self) -> Response<EncodedBody> {

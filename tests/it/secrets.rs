@@ -198,8 +198,8 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor whose responses to every account except `well` contain the token, and a configuration
-/// with these accounts and with accounts behind proxies that repeat requests.
+/// A vendor whose responses to every account except `well` contain the token. The configuration has
+/// these accounts, and accounts with proxies whose responses contain the request.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();
