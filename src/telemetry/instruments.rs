@@ -157,7 +157,7 @@ impl AccountInstruments {
         }
     }
 
-    /// Counts the endpoints that were added, were removed or changed their application.
+    /// Adds the numbers of endpoints that were added, were removed or changed their application.
     pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
         for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
             self.count(Metric::EndpointChanges, &[change], number);

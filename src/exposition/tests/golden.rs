@@ -1,5 +1,5 @@
-//! Compares expositions of small accounts with files. With `UPDATE_GOLDEN=1` in the environment, the tests
-//! write the files.
+//! Compares expositions of small accounts with files. If the variable `UPDATE_GOLDEN` is set, each test first
+//! writes its file.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
