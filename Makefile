@@ -27,11 +27,11 @@ build: ## Build the release binary: target/release/vobiz-exporter
 test: setup ## Run the tests for every change; first install missing programs
 	$(CARGO) test --workspace --locked
 
-# These tests check the dashboards over a simulated day and with 10,000 endpoints. They also check
-# the complete chain from the simulated vendor to a notification.
+# These tests check the complete chain from the simulated vendor to a notification, then the
+# dashboards over a simulated day and with 10,000 endpoints, and that wrong rules fail their cases.
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored chain::story
-	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit
+	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit rules::mutations
 
 # A debug build is enough for these tests, and a release build would take minutes longer.
 test-container: HOST = $(shell rustc --print host-tuple)

@@ -116,6 +116,26 @@ async fn a_real_outage_is_published_by_an_early_walk_that_confirms_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_published_data_keeps_its_maximum_age_while_a_long_walk_waits_for_confirmation() {
+    let list = List::of(40);
+    let mut account = account();
+    account.poll.interval = 5 * SECOND;
+    account.poll.max_age = 15 * SECOND;
+    observe(Fixture::new(&list, account), async |run| {
+        let before = run.at(1).await;
+        assert_eq!(before.max_age, 15 * SECOND);
+        list.state().latency = Box::new(|| 7 * SECOND);
+        list.set_registered(0..40, false);
+        let mut reader = run.reader.clone();
+        let waiting = reader.wait_for(|state| state.confirming).await.unwrap();
+        assert_eq!(waiting.poll_interval, 10 * SECOND);
+        assert_eq!(waiting.max_age, before.max_age);
+        assert_eq!(waiting.withdraw_at, before.withdraw_at);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_walk_that_comes_too_soon_confirms_nothing() {
     let list = List::of(40);
     let mut account = account();

@@ -35,6 +35,7 @@ const fn mutation(
 }
 
 #[tokio::test]
+#[ignore = "it takes minutes: make test-slow"]
 async fn a_rule_that_violates_a_principle_fails_a_case() {
     let promtool = tool("PROMTOOL", "promtool");
     let rules = read(RULES);
