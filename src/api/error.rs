@@ -102,7 +102,7 @@ pub enum ClientError {
     #[error("api.proxy_url is not a usable http or https address")]
     Proxy,
     /// The auth id cannot be a segment of a path.
-    #[error("auth_id cannot be sent: it is empty, dots only, or holds control characters")]
+    #[error("auth_id cannot be sent: it is empty, or has only dots")]
     AuthId,
     /// The HTTP library refuses the settings.
     #[error("the HTTP client cannot be set up")]
@@ -122,7 +122,7 @@ pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
 /// The reason why a connection failed, without text of the server.
 fn connection_cause(error: &reqwest::Error) -> String {
     if error.is_dns() {
-        return "the host of api.base_url or api.proxy_url cannot be resolved".to_owned();
+        return "the host of the API or of its proxy cannot be resolved".to_owned();
     }
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {

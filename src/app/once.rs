@@ -39,7 +39,7 @@ pub(super) async fn once(
     if let Some(file) = &args.once_output
         && !directory(file).is_dir()
     {
-        let message = format!("cannot write {}: its directory is missing", file.display());
+        let message = format!("cannot write {}: no usable directory", file.display());
         return Err(ExitError::RunTime(message));
     }
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;

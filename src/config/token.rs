@@ -131,7 +131,7 @@ fn parse_token(text: &str) -> Result<SecretString, &'static str> {
     match text.trim() {
         "" => Err("is empty"),
         path if path.starts_with('/') && Path::new(path).is_file() => {
-            Err("holds the path of a file, not a token; a path belongs in auth_token_file")
+            Err("holds the path of a file, not a token")
         }
         token if is_header_word(token) => Ok(SecretString::from(token)),
         _ => Err(NO_TOKEN),

@@ -165,7 +165,7 @@ families! {
     EndpointUserAgentInfo = Snapshot Gauge "vobiz_endpoint_user_agent_info" ["account", "endpoint_id", "username", "user_agent"],
         "Always 1; present if the user agent is known: sip_user_agent in the list, or sip_registration.user_agent in the endpoint's own record. Cached from the last scheduled walk or retrieval.";
     EndpointApplicationAssigned = Snapshot Gauge "vobiz_endpoint_application_assigned" ["account", "endpoint_id", "username"],
-        "Whether application in the list names an application (1) or is empty (0). Cached from the last scheduled walk.";
+        "Whether application in the list names an application (1) or is empty (0). No sample if its value is unreadable. Cached from the last scheduled walk.";
     EndpointApplicationInfo = Snapshot Gauge "vobiz_endpoint_application_info" ["account", "endpoint_id", "username", "application_id"],
         "Always 1, for every endpoint; application_id is the id from application in the list, empty for none. Cached from the last scheduled walk.";
     EndpointDetailTimestamp = Snapshot Gauge "vobiz_endpoint_detail_timestamp_seconds" ["account", "endpoint_id", "username"],
@@ -209,7 +209,7 @@ families! {
     WalkConfirming = Walk Gauge "vobiz_walk_confirming" ["account"],
         "Whether a walk changed so much that its publication waits for a later walk that agrees.";
     WalkRejectedRows = Walk Gauge "vobiz_walk_rejected_rows" ["account", "reason"],
-        "Rows of the last published walk that contain no valid endpoint.";
+        "Rows of the last published walk that are unreadable, or repeat an endpoint in two successive walks.";
     WalkRejectedValues = Walk Gauge "vobiz_walk_rejected_values" ["account", "field"],
         "Values that the last published walk dropped or cut while it kept their row, by field of the list.";
     WalkAssumedValues = Walk Gauge "vobiz_walk_assumed_values" ["account", "field"],
@@ -238,13 +238,13 @@ families! {
     EndpointChanges = Instruments Counter "vobiz_endpoint_changes_total" ["account", "change"],
         "Endpoints that were added, were removed or changed their application between two published walks.";
     ApiRequests = Instruments Counter "vobiz_api_requests_total" ["account", "operation", "code"],
-        "Request attempts to the API by status code; the code is error for an attempt without a response.";
+        "Request attempts to the API by status code; the code is error for an attempt without a complete response.";
     ApiRequestDuration = Instruments Histogram "vobiz_api_request_duration_seconds" ["account", "operation"],
         "Duration of request attempts to the API.";
     ApiRetries = Instruments Counter "vobiz_api_retries_total" ["account", "operation"],
-        "Request attempts to the API that repeated a failed attempt.";
+        "Requests for pages that repeated a failed request.";
     ApiThrottle = Instruments Counter "vobiz_api_throttle_seconds_total" ["account", "cause"],
-        "Time that requests waited for the exporter's rate limiter or for the API's Retry-After.";
+        "Time that requests waited for the exporter's limits on requests or for the end of a pause that the API asked for.";
     DetailDisagreements = Instruments Counter "vobiz_detail_disagreements_total" ["account"],
         "Retrieved records that were dropped because their sip_registered contradicts the list.";
     TokenReadFailures = Instruments Counter "vobiz_token_read_failures_total" ["account"],
