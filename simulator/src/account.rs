@@ -144,7 +144,7 @@ impl Account {
         self.slot(*self.by_id.get(id)?)
     }
 
-    /// Changes one endpoint and ends its simulated events. Returns false for an unknown id.
+    /// Changes one endpoint and ends its simulated events. Returns false if no endpoint has the id.
     pub fn edit(&mut self, id: &str, change: impl FnOnce(&mut Endpoint)) -> bool {
         let Some(&slot) = self.by_id.get(id) else {
             return false;
@@ -193,7 +193,7 @@ impl Account {
         Some(endpoint)
     }
 
-    /// Puts `endpoint` at the position of the endpoint with this id, and returns the removed one.
+    /// Puts `endpoint` in the place of the endpoint with id `id`. Returns the replaced endpoint.
     pub fn replace(&mut self, id: &str, endpoint: Endpoint) -> Option<Endpoint> {
         let slot = *self.by_id.get(id)?;
         let index = self.listed.iter().position(|listed| *listed == slot)?;

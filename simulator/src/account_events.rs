@@ -108,8 +108,8 @@ impl World {
         }
     }
 
-    /// Simulates a network outage of one site. The endpoints of the site, except endpoints without
-    /// events, lose their registrations at once, and register up to three minutes after the outage.
+    /// Simulates a network outage of one site. The site's endpoints with simulated events lose
+    /// their registrations now, and register within three minutes after the end of the outage.
     pub(super) fn site_outage(&mut self, now: i64, account: u32) {
         let next = now + self.rng.i64(SITE_OUTAGE_INTERVAL);
         self.events.plan(next, Event::SiteOutage { account });

@@ -85,7 +85,7 @@ impl<T: Unpin> Body for StepBody<T> {
                 }
                 Some(Step::Wait(span)) => this.pause = Some(Box::pin(sleep(span))),
                 Some(Step::Stall) => {
-                    // The body is pending until the client disconnects, so it needs no waker.
+                    // Hyper drops the body when the client disconnects, so the step needs no waker.
                     this.steps.push_front(Step::Stall);
                     return Poll::Pending;
                 }
@@ -174,8 +174,8 @@ impl Transfer {
         }
     }
 
-    /// Builds a valid gzip stream. It repeats one compressed mebibyte of spaces and ends with the
-    /// body.
+    /// Builds a valid gzip stream. Its content is `size` bytes of spaces, rounded up to mebibytes,
+    /// and then the body.
     fn bomb(body: &[u8], size: u64) -> Self {
         let spaces = vec![b' '; BOMB_PIECE];
         let times = size.div_ceil(BOMB_PIECE as u64);

@@ -109,7 +109,7 @@ const CITIES: [&str; 8] = [
     "Kochi",
 ];
 
-/// The names of the applications of each account that `World::settle` adds.
+/// The names of the applications that `World::settle` creates in each account.
 pub(super) const APPLICATIONS: [&str; 4] = ["Support", "Sales Dialer", "IVR Main", "Voicemail"];
 
 /// The role of the endpoint with this number, counted from 0.

@@ -85,7 +85,7 @@ impl Endpoint {
         self
     }
 
-    /// Sets `json` as the row of the endpoint in lists, and as its body in retrieve responses.
+    /// Sets `json` as the row of the endpoint in lists, and as the body of retrieve responses.
     #[must_use]
     pub fn raw(mut self, json: impl Into<String>) -> Self {
         self.raw = Some(json.into());
@@ -107,8 +107,8 @@ impl Endpoint {
         self.registration.is_some()
     }
 
-    /// If `registered` is true, registers an unregistered endpoint; the expiry is one hour after
-    /// `now`. If `registered` is false, ends the registration.
+    /// If `registered` is false, ends the registration. If `registered` is true, registers the
+    /// endpoint until one hour after `now`, unless the endpoint already has a registration.
     pub fn set_registered(&mut self, registered: bool, now: Timestamp) {
         if !registered {
             self.registration = None;

@@ -71,10 +71,10 @@ pub enum Effect {
     Drip(usize, Duration),
     /// The JSON is cut off after this many bytes, but the HTTP response is complete.
     Partial(usize),
-    /// At least this many bytes of white space precede the body. There is no `Content-Length`.
+    /// The body starts with at least this many spaces. There is no `Content-Length`.
     Oversized(u64),
-    /// At least this many bytes of white space precede the body. The vendor always applies gzip,
-    /// which makes these bytes about a thousand times smaller.
+    /// The body starts with at least this many spaces. The vendor always applies gzip, which makes
+    /// the spaces about a thousand times smaller.
     GzipBomb(u64),
     /// The `Content-Type` header has this value; `None` omits the header. The body does not change.
     ContentType(Option<String>),
@@ -204,7 +204,7 @@ impl Fault {
     }
 
     /// Skips this many matching requests before the effect applies. A request does not count if
-    /// the effect of another fault excludes this effect.
+    /// the effect of a fault that was planned earlier applies instead of this effect.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;

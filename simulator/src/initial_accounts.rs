@@ -69,7 +69,7 @@ impl AccountPlan {
         Self::new(login.auth_id, login.token, endpoints)
     }
 
-    /// Adds this sub-account. One endpoint in eight belongs to it.
+    /// Sets the sub-account. One endpoint in eight belongs to the sub-account.
     #[must_use]
     pub fn sub_account(mut self, login: Login) -> Self {
         self.sub_account = Some(SubAccount {
@@ -226,7 +226,7 @@ impl World {
     fn initialise(&mut self, target: EndpointRef, role: Role, number: usize, still: bool) {
         let now = self.now().as_second();
         let lifetime = i64::from(role.lifetime());
-        // The last renewal was at a random time less than half a lifetime ago.
+        // The latest renewal was at a random time less than half a lifetime ago.
         let ago = self.rng.i64(0..lifetime / 2);
         let (registered, until) = match role.behaviour() {
             Behaviour::Never => (false, 0),

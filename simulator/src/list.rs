@@ -151,7 +151,7 @@ pub(super) struct ListQuery {
     filter: Filter,
 }
 
-/// The filters that the vendor documents. An endpoint must match all given filters.
+/// The filters that the vendor's documents describe. An endpoint must match all given filters.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Filter {
     username_contains: Option<String>,
@@ -289,8 +289,8 @@ struct Selection {
 }
 
 impl Selection {
-    /// Selects the rows of `range` (offset and limit). If nothing can exclude an endpoint and the
-    /// order is not random, the duration of the selection depends only on the limit.
+    /// Selects the rows of `range` (offset and limit). For an unfiltered list of all endpoints in a
+    /// fixed order, the duration of the selection depends only on the limit.
     ///
     /// `owner` is the auth id of the calling sub-account. `shuffle` is the seed for
     /// [`Order::Shuffled`].

@@ -20,7 +20,7 @@ impl World {
         (endpoint.simulation.generation == target.generation).then_some(endpoint)
     }
 
-    /// Registers a device. During a site outage or an agent's absence, plans a later registration.
+    /// Registers a device. If an outage or an absence prevents this, plans a later registration.
     pub(super) fn register(&mut self, now: i64, target: EndpointRef) {
         let Some(simulation) = self.find(target).map(|endpoint| endpoint.simulation) else {
             return;

@@ -43,10 +43,10 @@ pub struct RequestRecord {
     pub status: Option<u16>,
 }
 
-/// Numbers of requests, responses and connections since the vendor's start.
+/// The counts of requests, responses and connections since the vendor's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// The number of all requests.
+    /// All requests.
     pub requests: u64,
     /// List requests.
     pub list_endpoints: u64,
@@ -66,7 +66,7 @@ pub struct Counts {
     pub connections: u64,
 }
 
-/// The last requests, and counts of all requests.
+/// The latest requests, and counts of all requests.
 #[derive(Debug)]
 pub(super) struct RequestLog {
     records: VecDeque<RequestRecord>,

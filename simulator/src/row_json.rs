@@ -17,7 +17,7 @@ const CAPABILITIES: [&str; 7] = [
     "allow_apps",
 ];
 
-/// Appends one row of a list. If `unregistered` is true, only `raw` JSON can show a registration.
+/// Appends one row of a list. With `unregistered`, a row without `raw` shows no registration.
 pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unregistered: bool) {
     if let Some(raw) = &endpoint.raw {
         out.extend_from_slice(raw.as_bytes());

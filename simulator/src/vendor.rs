@@ -102,12 +102,12 @@ impl Vendor {
         change(&mut self.state.options());
     }
 
-    /// The last [`Options::log_capacity`] requests, the oldest first.
+    /// The latest [`Options::log_capacity`] requests, the oldest of these first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.state.log().records()
     }
 
-    /// Numbers of requests, responses and connections since the start.
+    /// The counts of requests, responses and connections since the vendor's start.
     pub fn counts(&self) -> Counts {
         self.state.log().counts
     }
@@ -124,8 +124,8 @@ impl Vendor {
         }
     }
 
-    /// Closes the port and every connection, and returns the world. To simulate the end of an
-    /// outage, start a new vendor with this world on the same address.
+    /// Closes the port and every connection, and returns the world. If a test stops the vendor to
+    /// simulate an outage of the API, a new vendor with this world and address ends the outage.
     pub async fn stop(self) -> World {
         // `send` fails only if the server has already ended.
         let _ = self.stop.send(());

@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    /// With [`Pace::Running`], advances the world. Then calls `look` with the world.
+    /// Calls `look` with the world. With [`Pace::Running`], advances the world before the call.
     pub(super) fn with_world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
         let mut world = lock(&self.world);
         if let Pace::Running(speed) = self.pace {

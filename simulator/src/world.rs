@@ -11,10 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::account::Account;
 use super::working_hours::INDIA;
 
-/// Numbers of simulated events.
+/// The counts of simulated events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EventCounts {
-    /// Registrations after the start, including registrations after a loss or a logout.
+    /// Registrations of unregistered endpoints, except the initial registrations.
     pub registrations: u64,
     /// Renewals of registrations. Each renewal sets a later expiry.
     pub refreshes: u64,
@@ -104,7 +104,7 @@ impl World {
         self.advance(self.now.saturating_add(span).unwrap_or(Timestamp::MAX));
     }
 
-    /// Numbers of simulated events since the start.
+    /// The counts of simulated events since the start of the world.
     pub fn event_counts(&self) -> EventCounts {
         self.event_counts
     }

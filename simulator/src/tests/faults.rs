@@ -129,8 +129,8 @@ async fn a_hanging_request_counts_as_in_flight_until_the_client_disconnects() {
     assert_eq!(setup.list("").await.status, 200);
 }
 
-/// Sends a list request over a plain socket. Returns the received text and the result of the last
-/// read.
+/// Sends a list request over a plain socket. Returns the received text, and an error if the
+/// connection does not end normally.
 async fn by_hand(setup: &Setup) -> (String, std::io::Result<()>) {
     let mut stream = TcpStream::connect(setup.vendor.address()).await.unwrap();
     let request = format!(

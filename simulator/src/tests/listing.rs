@@ -1,4 +1,4 @@
-//! Tests of list and retrieve responses, as the vendor documents them.
+//! Tests of list and retrieve responses, as the vendor's documents describe them.
 
 use std::collections::BTreeSet;
 
