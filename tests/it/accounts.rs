@@ -1,4 +1,4 @@
-//! A failing account delays no other account. Accounts with one auth id share a rate limit.
+//! A failing account delays no other account. Accounts with the same auth id share a rate limit.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
@@ -120,7 +120,7 @@ async fn accounts_with_one_auth_id_share_one_rate_limit() {
         .await;
     let times = asked(&vendor.requests(), &auth_id);
     assert!(times.len() > 40, "{}", times.len());
-    // On a busy machine, the vendor can record a request up to `late` seconds after its sending.
+    // On a busy machine, the vendor can record a request up to `late` seconds too late.
     let late = 0.5;
     for (first, from) in times.iter().enumerate() {
         for (last, to) in times.iter().enumerate().skip(first) {
@@ -171,7 +171,7 @@ async fn a_token_file_that_changes_is_picked_up_without_a_restart() {
         "the file is looked at every five seconds"
     );
 
-    // After the token file is removed, the exporter continues to use the last token.
+    // After the removal of the token file, the exporter continues to use its current token.
     std::fs::remove_file(&file).unwrap();
     let before = exporter.scrape().await.last_success("main");
     let later = exporter

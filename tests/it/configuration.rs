@@ -1,4 +1,4 @@
-//! Checks `docs/configuration.md`, the default configuration, `src/config/testdata` and `deploy/`.
+//! Checks the configurations in `docs/configuration.md`, `src/config` and `deploy/`.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
     parts.map(|block| &block[..end(block)]).collect()
 }
 
-/// A folder with a token file, for checks of configurations that name this file.
+/// A folder with a token file, whose path replaces `TOKEN_FILE` in a checked configuration.
 struct ConfigCheck {
     folder: tempfile::TempDir,
 }

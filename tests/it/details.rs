@@ -97,7 +97,7 @@ async fn a_list_without_expiries_gets_them_within_the_budget_and_new_registratio
     })
     .await;
     // 1,501 requests at 600 per minute take 150 s. The first walk, the last publication and the
-    // polling of the test need some seconds more.
+    // pauses between scrapes of the test need some seconds more.
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(165), "{took:?}");
     assert_eq!(series(&scrape, RETRIEVED), 1_501);

@@ -18,7 +18,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts Alertmanager with the text of `configuration(receiver, speed)`, which is defined below.
+    /// Starts Alertmanager with the text that the function `configuration` returns.
     pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
@@ -78,7 +78,7 @@ impl Alertmanager {
         assert_eq!(sent.code, Some(0), "{sent:?}");
     }
 
-    /// The JSON that the API of Alertmanager returns for this path.
+    /// The JSON that Alertmanager returns for `/api/v2/` followed by `path`.
     pub async fn api(&self, path: &str) -> Value {
         let answer = get(&self.address, &format!("/api/v2/{path}")).await;
         serde_json::from_slice(&answer.body).expect("JSON")

@@ -9,7 +9,7 @@ use std::{
 use super::{message::Message, news::Memory, receiver::Receiver};
 use crate::harness::until_within;
 
-/// The maximum time to wait for the notifications of one scene, which is one event of the test.
+/// The maximum time to wait for the notifications of one scene.
 const TIMEOUT: Duration = Duration::from_secs(58);
 
 /// Compares the received and the expected notifications of each scene. A scene is one event of the
@@ -27,7 +27,7 @@ struct Line<'a> {
     about: &'a str,
     /// The expected changes, as `firing ALERT` or `resolved ALERT`. Each must be notified exactly once.
     news: Vec<&'a str>,
-    /// All alerts that the last message shows as firing, including unchanged alerts.
+    /// All alerts that the newest message must show as firing, including unchanged alerts.
     firing: BTreeSet<&'a str>,
 }
 
@@ -37,8 +37,8 @@ struct Received {
     /// The changes of alerts, each with its receiver and account ([`Message::about`]).
     news: Vec<(String, String)>,
     messages: BTreeMap<String, usize>,
-    /// The firing alerts in the last message of each group. The key is [`Message::about`] and the
-    /// group key.
+    /// The firing alerts in the newest message of each Alertmanager group. The key is
+    /// [`Message::about`] and the group key.
     last: BTreeMap<(String, String), Vec<String>>,
     faults: Vec<String>,
 }

@@ -76,7 +76,7 @@ pub fn configuration(vendor: &Vendor, token: &std::path::Path) -> String {
                   {name: web, match: {alias: 'Web.*'}, watch: ignore}]";
     // The end of a shift changes all endpoints of the account, so a second walk must confirm the
     // change. The confirmation takes ten seconds. On a busy machine, the exporter could withdraw
-    // the data first. So `flip_share: 1` disables the confirmation for this account.
+    // the data first. So `flip_share: 1` disables the confirmation for `shift`.
     let at_once = format!("{groups}, poll: {{flip_share: 1}}");
     let settings = [groups, groups, at_once.as_str()];
     let accounts = ACCOUNTS.into_iter().zip(settings);

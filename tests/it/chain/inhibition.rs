@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The effect of one inhibition rule. Each string has the name of an alert and its labels. An alert
-/// without a `job` label gets the job of its case.
+/// without a `job` label gets a job that no other case has.
 struct Case {
     /// Each of these alerts suppresses all `quiet` alerts.
     sources: &'static [&'static str],

@@ -3,7 +3,7 @@
 //! collects the notifications.
 //!
 //! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. In `story`, a
-//! minute lasts one second. The shortest poll interval, five seconds, corresponds to five minutes.
+//! minute lasts one second. The shortest valid poll interval, 5 s, corresponds to five minutes.
 
 mod alertmanager;
 mod demonstration;

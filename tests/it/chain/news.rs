@@ -18,7 +18,7 @@ struct State {
 
 impl Memory {
     /// Records a message and returns the new alerts and the alerts whose status has changed.
-    /// Alertmanager also sends the unchanged alerts of the group.
+    /// The message also has the unchanged alerts of its group, which the function does not return.
     pub fn take(&mut self, message: &Message) -> Vec<String> {
         let mut news = Vec::new();
         for alert in &message.alerts {

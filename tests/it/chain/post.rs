@@ -29,7 +29,7 @@ impl Post {
         Self { title, text }
     }
 
-    /// Checks the first line (status, escaped alias). Only a firing alert must have an explanation.
+    /// Checks the first line (status, alias) and the explanation, which only a firing alert has.
     pub fn begins(&self, status: &str, alias: &str) {
         let alias = alias.replace('&', "&amp;");
         let alias = alias.replace('<', "&lt;").replace('>', "&gt;");
@@ -40,7 +40,7 @@ impl Post {
     }
 
     /// Checks that the last line of the text has links with exactly these words. The text must
-    /// contain no other `<`, and each `&` must begin an escape.
+    /// contain no `<` outside these links, and each `&` must begin an escape.
     pub fn links(&self, words: &[&str]) {
         let last = self.text.trim_end().lines().last().unwrap();
         let links: Vec<_> = last.split("> ").collect();

@@ -59,7 +59,7 @@ impl Stack {
     }
 }
 
-/// Writes the address to a new file and renames it over the target file, as a discovery tool does.
+/// Writes a new file with the address and renames it to `targets.json`, as a discovery tool does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");

@@ -122,7 +122,7 @@ impl Story {
         self.stack
             .replace(Exporter::start(&self.configuration).await)
             .await;
-        // Wrong rules would end an alert during this wait, or make Alertmanager notify an alert again.
+        // With wrong rules, an alert would end during this wait, or a receiver would get it again.
         self.stack
             .prometheus
             .until_is(

@@ -113,7 +113,7 @@ impl Board {
         list(&self.json["templating"]["list"])
     }
 
-    /// The queries of annotations and variables. The text names the annotation or the variable.
+    /// The queries of annotations and variables, each with the name of its annotation or variable.
     pub fn others(&self) -> Vec<(String, Query)> {
         let annotations = list(&self.json["annotations"]["list"]).iter();
         let annotations = annotations.map(|one| {

@@ -26,14 +26,14 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 ];
 /// The time between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
-/// The durations that the simulation of last week covers before and after `end` minus 7 days.
+/// The test also simulates these durations before and after [`Day::end`] minus 7 days.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
 /// The next four constants are aliases of endpoints of the account `main` that have planned events.
 pub const OVERDUE: &str = "MUM-0007";
 pub const LOST: &str = "BLR-0008";
 pub const BARE: &str = "BLR-0011";
 pub const LATE: &str = "BLR-0021";
-/// The registration of `OVERDUE` expires this many minutes before the end of the day, but stays in the list.
+/// The expiry of `OVERDUE`, in minutes before the end of the day. The endpoint stays registered.
 pub const OVERDUE_SINCE: usize = 200;
 /// The user agent of the phones that are all lost at the same time.
 pub const AGENT: &str = "Cisco-CP8851-3PCC/12.0.1";
@@ -57,7 +57,7 @@ pub struct Day {
     token: PathBuf,
     fault: Option<FaultId>,
     pub counts: Arc<Mutex<Counts>>,
-    /// The time at which the endpoint `LOST` was lost.
+    /// The time at which the endpoint `LOST` was lost and did not return.
     pub lost_at: Timestamp,
     /// The number of changes of the endpoint `LOST` between registered and unregistered.
     pub flaps: u32,
@@ -66,7 +66,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// Simulates the time of last week and the day, and writes the samples as blocks into
+    /// Simulates 80 minutes of last week, and then the day. Writes the samples as blocks into
     /// `folder/data`. Also returns the world at the end of the day.
     pub fn live(folder: &Path) -> (Self, World) {
         let step = i64::try_from(STEP.as_secs()).unwrap();
@@ -134,7 +134,7 @@ impl Day {
                 let throttled = Fault::throttled(RetryAfter::Seconds(20)).times(2);
                 vendor.plan(throttled.for_account(main()));
             }
-            // The second page repeats the first page, so the walk finds no overlap and reads pages again.
+            // The second response has the rows of the first page, so the walk requests pages again.
             270 => {
                 let ignored = Fault::page(PageFault::IgnoreOffset).times(2);
                 vendor.plan(ignored.for_account(main()));
@@ -190,8 +190,8 @@ impl Day {
         }
     }
 
-    /// Registers the endpoint `LOST` every 40 minutes while at least 160 minutes are left. While at
-    /// least 480 minutes are left, the endpoint is instead lost at every second of these times.
+    /// Registers the endpoint `LOST` every 40 minutes, until 160 minutes are left. While 1400 to
+    /// 480 minutes are left, the function alternately unregisters and registers the endpoint.
     fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
         if left < 160 || !left.is_multiple_of(40) {
             return;
@@ -205,7 +205,7 @@ impl Day {
     }
 }
 
-/// Makes the next record of three registered endpoints of `branch` show the state as unregistered.
+/// For three registered endpoints of `branch`, the next detail has the state unregistered.
 fn contradict_the_list(vendor: &Vendor) {
     let branch = auth_id("branch");
     let ids: Vec<_> = vendor.edit(|world| {

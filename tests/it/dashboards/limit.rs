@@ -60,8 +60,8 @@ async fn rests(prometheus: &Prometheus) {
     .await;
 }
 
-/// The shortest time of several tries. A very fast try is the last try. The time of a try is the
-/// shorter of its duration and the processor time that Prometheus used.
+/// The shortest time of several tries. After a very fast try, the function stops. The time of a try
+/// is the shorter of its duration and the processor time that Prometheus used.
 async fn taken(prometheus: &Prometheus, view: &View, query: &Query, at: Timestamp) -> Duration {
     let expression = view.fill(query);
     let mut best = Duration::MAX;

@@ -1,7 +1,7 @@
 // Reads a list of dashboards as JSON and validates each dashboard with schemas. The schemas are
-// generated from the types of @grafana/schema. The types of a dashboard do not define the options
-// of a kind of panel, so the types of the kind validate the options. Run this script in the folder
-// of the npm packages. It stores the schemas there, in a file with the version in its name.
+// generated from the types of @grafana/schema. The schema of a dashboard does not cover the options
+// of panels, so each kind of panel has its own schemas. Run this script in the folder of the npm
+// packages. It stores the schemas there. The file name has the version of @grafana/schema.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 

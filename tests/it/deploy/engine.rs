@@ -72,10 +72,10 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // A container continues to run after its `podman run` command ends, so this function removes it.
+        // A container outlives its `podman run` command, so this function removes all containers.
         let mut remove = self.podman(&["rm", "--all", "--force", "--time", "0"]);
         let _ = remove.as_std_mut().stdout(Stdio::null()).status();
-        // While the clean-up of podman still writes files, the removal can fail, so the loop repeats it.
+        // While podman still writes files, removal of the folder can fail. So the loop tries again.
         for _ in 0..50 {
             if std::fs::remove_dir_all(self.folder.path()).is_ok() {
                 return;

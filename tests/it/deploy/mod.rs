@@ -35,7 +35,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(shipped(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The path of a program, which is in `target/` after `make setup`, or in `PATH`. Fails if the
+/// The path of a program. Searches the folders that `make setup` fills, then `PATH`. Fails if the
 /// program is missing.
 pub fn program(name: &str) -> PathBuf {
     let ours = ["target/venv/bin", "target/tools/bin"].map(shipped);

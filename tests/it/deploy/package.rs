@@ -73,7 +73,7 @@ impl Installation {
         root.push(self.path(""));
         let output = Command::new(program("dpkg"))
             .arg(root)
-            // The folder contains no dependencies of the package and no shell for maintainer scripts.
+            // `root` has no dependencies of the package and no shell for maintainer scripts.
             .args([
                 "--force-depends",
                 "--force-script-chrootless",

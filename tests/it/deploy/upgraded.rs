@@ -34,7 +34,7 @@ async fn next(folder: &Path) -> PathBuf {
     package
 }
 
-/// A system without packages. Both versions of the package are in `/opt`.
+/// A system without installed packages. The package files of both versions are in `/opt`.
 async fn system() -> System {
     let system = System::boot(Programs::Changeable).await;
     for part in ["info", "updates", "triggers"] {
@@ -45,7 +45,7 @@ async fn system() -> System {
     let first = build(&folder.path().join("first"), &[]).await;
     fs::copy(first, system.path("opt/first.deb")).unwrap();
     fs::copy(next(folder.path()).await, system.path("opt/next.deb")).unwrap();
-    // A policy of the host can stop packages from starting services, so the test removes the policy.
+    // The policy of the host can forbid service starts. The test removes it from this system only.
     system.does("rm -f /usr/sbin/policy-rc.d").await;
     system
 }

@@ -48,7 +48,7 @@ fn effect(effect: Effect) -> [Fault; 1] {
     [Fault::new(effect)]
 }
 
-/// Error responses: each status with each form of body, for one page only, or only once.
+/// Error responses: each status with each form of body. Then errors for one page or one request.
 fn error_statuses() -> Vec<Case> {
     let forms = [
         ("object", ErrorBody::Object),

@@ -70,8 +70,8 @@ impl Exporter {
     }
 }
 
-/// Wraps the client of the exporter. While a response is in flight, a paused clock would jump to the
-/// time-out of the request. So this client stops the clock and advances it by a simulated latency.
+/// Wraps the client of the exporter. While a response is in flight, Tokio would advance the paused
+/// clock to the time-out. This client prevents that, and advances the clock by a simulated latency.
 #[derive(Debug)]
 struct PausedClient(Client);
 

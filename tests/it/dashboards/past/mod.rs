@@ -91,8 +91,8 @@ impl Past<'_> {
         scrapes.end()
     }
 
-    /// The time of the next scrape, a multiple of the step. If more than a quarter of a step is left
-    /// between the last multiple and the end, the last scrape is at the end.
+    /// The time of the next scrape, a multiple of the step. If this multiple is after the end, one
+    /// more scrape is at the end, but only if more than a quarter of a step is left.
     fn next(&self, now: UnixMillis, end: Option<Timestamp>) -> Option<UnixMillis> {
         let step = i64::try_from(self.step.as_millis()).unwrap();
         let next = UnixMillis((now.0.div_euclid(step) + 1) * step);
