@@ -29,7 +29,7 @@ fn main() {
     );
 }
 
-/// The checked-out commit; `None` if a `git` command fails or the source is not the top folder of a repository.
+/// The checked-out commit; `None` if the source is not the top folder of a repository or Git finds no commit.
 fn head_commit() -> Option<String> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
     let top = git(&here, &["rev-parse", "--show-toplevel"])?;
@@ -38,8 +38,8 @@ fn head_commit() -> Option<String> {
         return None;
     }
     let branch = git(&here, &["symbolic-ref", "--quiet", "HEAD"]);
-    // Cargo must run this script again after each commit. Git stores the commit of a branch in a file of the
-    // branch or in `packed-refs`. In both cases, the log of HEAD changes with every commit.
+    // Cargo must run this script again after each commit. Git stores the commit of a branch in `packed-refs` or
+    // in a file, which a commit can create. The log of HEAD exists already, and every commit changes this log.
     let changing = ["HEAD", "logs/HEAD", "packed-refs"].map(str::to_owned);
     for name in changing.into_iter().chain(branch) {
         let file = git(&here, &["rev-parse", "--git-path", &name]).map(|file| here.join(file));

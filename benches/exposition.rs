@@ -1,8 +1,8 @@
 //! Benchmarks of rendering, publishing and scraping.
 //!
 //! `render` renders the snapshot of one account to chunks. `publish` renders a new state of one
-//! account; its exposition has 299 other accounts of 45 endpoints. `scrape` builds one response
-//! body.
+//! account. The exposition also has 299 other accounts, each with 45 endpoints. `scrape` builds one
+//! response body.
 
 #![expect(clippy::print_stderr, reason = "sizes are part of the result")]
 
@@ -89,7 +89,7 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
     }
 }
 
-/// Creates this many accounts that share one snapshot, and counts one walk of each account.
+/// Creates this many accounts with the same snapshot, and adds 1 to each account's walk counter.
 fn fleet(accounts: usize, snapshot: &Arc<Snapshot>) -> (Vec<Publisher>, Vec<Reader>, Instruments) {
     let instruments = Instruments::new();
     let channels = (0..accounts).map(|number| {
@@ -148,8 +148,8 @@ fn publish(criterion: &mut Criterion) {
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // The other accounts have finished their first walk. The new state is rendered
-                    // when the summaries show the end of the first walk of the account `one`.
+                    // At first, only the summary of the account `one` shows no finished walk. When
+                    // it shows a finished walk, the exposition has rendered the new state.
                     let is_walking =
                         |one: &AccountSummary| one.failure.is_none() && one.counts.is_none();
                     let ready = async {

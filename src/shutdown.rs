@@ -1,10 +1,10 @@
-//! Handles signals, and exports the type of the token that stops all tasks at shutdown.
+//! Handles signals, and exports the type of the cancellation token, which stops all tasks at shutdown.
 
 use std::{convert::Infallible, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The commands, pollers and server have clones of one token. A shutdown cancels the token, and they end.
+/// The commands, pollers and server have clones of one cancellation token, and end when it is cancelled.
 pub use tokio_util::sync::CancellationToken;
 
 /// Registers the signal handlers in the current Tokio runtime. The caller spawns the returned future as a task.
@@ -21,7 +21,7 @@ pub fn handle_signals(shutdown: CancellationToken) -> io::Result<impl Future<Out
     let mut hang_up = signal(SignalKind::hangup())?;
     Ok(async move {
         loop {
-            // Shells report the exit code 128 plus the signal number for a process that a signal ended.
+            // These codes follow shells, which report 128 plus the signal number if a signal ends a process.
             let (signal, exit_code) = tokio::select! {
                 _ = terminate.recv() => ("SIGTERM", 143),
                 _ = interrupt.recv() => ("SIGINT", 130),

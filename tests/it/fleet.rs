@@ -15,7 +15,7 @@ async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
     let vendor = Vendor::start(world, options).await.unwrap();
     let times = "poll: {interval: 60s, max_age: 5m, deadline: 50s}";
     let exporter = Exporter::start(&accounts_config(&vendor, "", [("main", times)])).await;
-    // The test waits for a text on the status page and does not scrape, because a scrape has 90 MB.
+    // The test waits for a text on the status page, because repeated scrapes of 90 MB are slow.
     until("the first walk", || async {
         let (.., landing) = exporter.get("/").await;
         landing.contains("up: 100000 endpoints").then_some(())

@@ -11,7 +11,6 @@ async fn vendor_of(endpoints: usize) -> Vendor {
     Vendor::start(world, Options::default()).await.unwrap()
 }
 
-/// The configuration for `vendor` with a wrong token.
 fn with_a_wrong_token(vendor: &Vendor) -> String {
     configuration(vendor, "").replace(TEST_ACCOUNT.token, "wrong-token")
 }

@@ -40,14 +40,14 @@ impl List {
         self
     }
 
-    /// Adds a fault that changes the list after responses.
+    /// Adds a fault that changes the list each time after the vendor has built a response.
     fn edited(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
         self
     }
 }
 
-/// The result of one walk of each list, and the vendor's list before the walk.
+/// The vendor's lists before the walks, and the scrape after one walk of each list.
 struct Walked {
     vendor: Vendor,
     before: BTreeMap<String, BTreeMap<String, Option<bool>>>,

@@ -34,7 +34,7 @@ async fn a_log_that_cannot_be_written_stops_nothing() {
     let vendor = Vendor::start(World::still(45, 7), Options::default())
         .await
         .unwrap();
-    // Without a log, the test cannot read the port. So the test sets a port and an unused address.
+    // Without a log, the test cannot read the port. So it chooses a port on an unused address.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = format!("127.1.{high}.{low}:10059");
     let listen = format!("--web.listen-address={address}");

@@ -46,7 +46,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         unreachable!("there is one");
     };
     let now = prometheus.query("vector(time())").await[0].value;
-    // The walk that read the loss may have started before the loss.
+    // The value is the start of the walk that found the loss. This walk can start before the loss.
     assert!((before - 1.0..now).contains(&since.value), "{since:?}");
     assert_eq!(since.labels["account"], "main");
     prometheus
@@ -57,7 +57,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         .await;
 
     // Without a staleness marker, an instant query would return the series for five more minutes.
-    // But the query soon returns nothing, so Prometheus has written a staleness marker.
+    // The test waits one minute at most, so an empty result proves that there is a marker.
     for family in ["vobiz_endpoint_info", "vobiz_endpoint_registered"] {
         prometheus
             .until(&of(family, &deleted), <[_]>::is_empty)
@@ -83,7 +83,7 @@ async fn the_fleet_is_seen_by(generation: Generation) {
         .await;
 }
 
-/// The queries of the README, which are separated by empty lines.
+/// The queries in the first PromQL block of the README. Empty lines separate the queries.
 fn first_queries() -> Vec<String> {
     let text = std::fs::read_to_string("README.md").unwrap();
     let (_, rest) = text.split_once("```promql\n").unwrap();

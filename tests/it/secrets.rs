@@ -33,7 +33,7 @@ const PASSWORD: &str = "XYZZY-password";
 /// The first characters of `user:XYZZY-password` in Base64, as in the header `Proxy-Authorization`.
 const ENCODED: &str = "dXNlcjpYWVpaWS";
 
-/// The status lines of proxies that refuse a request. The vendor can also send the status 403.
+/// Status lines with which proxies refuse requests. The status 403 can also come from a vendor.
 const PROXY_STATUSES: [&str; 2] = ["407 Proxy Authentication Required", "403 Forbidden"];
 
 /// Fails if the text contains any part of a secret.
@@ -128,7 +128,7 @@ fn echoed_secrets() -> BTreeMap<&'static str, Fault> {
     ])
 }
 
-/// A proxy that responds with this status and repeats the request in its response.
+/// A proxy whose response has this status and contains the request.
 async fn echoing_proxy(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -198,8 +198,8 @@ fn faults() -> BTreeMap<String, Fault> {
         .collect()
 }
 
-/// A vendor whose responses to every account except `well` contain the token. The configuration has
-/// these accounts, and accounts with proxies whose responses contain the request.
+/// Returns a vendor and a configuration. The vendor's responses contain the token, except for the
+/// account `well`. Some accounts use proxies whose responses contain the request.
 async fn echoing_vendor() -> (Vendor, String) {
     let mut world = World::new(START, 7);
     let mut accounts = String::new();

@@ -1,4 +1,4 @@
-//! TLS: the exporter accepts only a certificate of a trusted authority for the name of the vendor.
+//! TLS: a certificate must have the host name of the vendor, and a trusted authority must sign it.
 
 use std::sync::Arc;
 

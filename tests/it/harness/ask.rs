@@ -95,7 +95,7 @@ pub async fn is_closed(address: &str) -> bool {
 }
 
 async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str, &str)]) {
-    // The response to an HTTP/1.0 request is not chunked, and the server then closes the connection.
+    // With HTTP/1.0, the response is not chunked, and the server closes the connection after it.
     let mut request = format!("{method} {path} HTTP/1.0\r\nHost: exporter\r\n");
     for (name, value) in headers {
         write!(request, "{name}: {value}\r\n").expect("a string takes every write");

@@ -94,8 +94,8 @@ impl Exporter {
         &self.address
     }
 
-    /// Waits for the first log line that contains `words`. The exporter can write this line after a
-    /// scrape already shows the same event.
+    /// Waits for the first log line that contains `words`. A scrape can show an event before the
+    /// log line of this event arrives.
     pub async fn log_line(&self, words: &str) -> String {
         let line = || async {
             let log = self.log.text();

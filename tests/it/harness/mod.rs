@@ -50,8 +50,8 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(
         .unwrap_or_else(|_| panic!("timed out: {what}"))
 }
 
-/// A configuration with one account of this vendor, `main`, and the shortest poll interval. `more`
-/// has further lines at the top level of the file.
+/// A configuration with the account `main` of this vendor, and with the shortest poll interval.
+/// `more` has further lines at the top level of the file.
 pub fn configuration(vendor: &Vendor, more: &str) -> String {
     let (base_url, auth_id, token) = (vendor.base_url(), TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
     format!(
@@ -98,8 +98,8 @@ pub async fn once(configuration: &str) -> Scrape {
     Scrape::read(&String::from_utf8(output.stdout).expect("an exposition is UTF-8"))
 }
 
-/// A configuration with these accounts and the shortest poll interval. The credentials are those of
-/// [`plan`]. `api` has further keys of the section `api`; `accounts` has those of each account.
+/// A configuration with these accounts, the credentials of [`plan`] and the shortest poll interval.
+/// `api` has further keys of the section `api`. `accounts` has names and further keys of accounts.
 pub fn accounts_config<'a>(
     vendor: &Vendor,
     api: &str,

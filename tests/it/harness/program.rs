@@ -36,7 +36,7 @@ pub struct Ended {
     pub err: String,
 }
 
-/// One output stream of a process until now, and the task that reads the stream.
+/// The text that a process has written to one stream so far, and the task that reads the stream.
 pub struct Written {
     text: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
@@ -62,7 +62,7 @@ impl Program {
         self
     }
 
-    /// Makes a shell run `setup` before the program. Removes the environment variables set earlier.
+    /// Makes a shell run `setup` and then the program. Removes variables of earlier `set` calls.
     pub fn after(mut self, setup: &str) -> Self {
         let plain = self.command.as_std();
         let mut shell = Command::new("/bin/sh");

@@ -34,7 +34,7 @@ impl Prometheus {
     }
 
     /// Starts a Prometheus 2 with this configuration and further arguments. `folder` already has
-    /// the other files, such as rules, and may have blocks of old data in `data`.
+    /// all files that the configuration names. Its subfolder `data` can have blocks of old data.
     pub async fn configured(
         folder: tempfile::TempDir,
         configuration: &str,
@@ -95,7 +95,7 @@ impl Prometheus {
         let id = self.process.id().expect("it runs");
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
         // The process name may contain any character, so this code splits the text after the name.
-        // The next field is the third field of the file.
+        // `fields` begins with the third field of the file.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
         let ticks = fields.split(' ').skip(11).take(2);
         let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();

@@ -10,8 +10,8 @@ use tokio::{
     },
 };
 
-/// Forwards every connection to another address. It records the beginning of each read, which
-/// contains the heads of requests and responses.
+/// Forwards every connection to another address. Records at most 1 KiB from each call of `read`,
+/// which is enough for the heads of requests and responses.
 pub struct RecordingProxy {
     address: String,
     recorded: Arc<Mutex<String>>,

@@ -10,9 +10,9 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::Ended;
 
-/// The path of an external program. The environment variable `variable` can give a path or another
-/// name. The function looks for a name in `PATH`. The test fails if the program is missing, so that
-/// no validation is skipped.
+/// The path of the program `name`. The environment variable `variable` can give another name or a
+/// path. The function searches the folders of `PATH` for a name. The test fails if the program is
+/// missing, so that no validation is skipped.
 pub fn tool(variable: &str, name: &str) -> PathBuf {
     let named = PathBuf::from(env::var_os(variable).unwrap_or_else(|| name.into()));
     if named.components().count() > 1 {

@@ -164,7 +164,7 @@ async fn every_fault_is_one_reason_before_the_deadline_until_the_fault_ends() {
         );
         assert_eq!(registered(&scrape), None, "{name}");
         assert!(!scrape.text.contains(MARK), "{name}: {}", scrape.text);
-        // A probe with `debug=true` sends a new request. Cases without a status skip this probe.
+        // A probe with `debug=true` sends a new request, which can hang if `status` is `None`.
         let text_of_debug = if status.is_some() {
             let words = format!("{}&debug=true", path(name, id));
             get(exporter.address(), &words).await.text()

@@ -30,7 +30,7 @@ pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     known.chain([("up".to_owned(), Vec::new())]).collect()
 }
 
-/// Fails if `query` has an unknown series of exporter or rules, label, or value of a closed label.
+/// Fails if a metric, recorded series, label or value of a closed label in `query` is unknown.
 pub fn check(place: &str, query: &str) {
     let families = families();
     let recorded: BTreeSet<_> = groups()

@@ -29,7 +29,7 @@ pub fn commands() -> Vec<Command> {
     pages.flat_map(|page| commands_of(&page)).collect()
 }
 
-/// The commands of one file, in their order.
+/// The commands of one file, in the order of the file.
 pub fn commands_of(page: &str) -> Vec<Command> {
     let mut found = Vec::new();
     let text = read(&format!("{FOLDER}/{page}"));

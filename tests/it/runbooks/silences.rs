@@ -13,7 +13,7 @@ use crate::{
     rules::{ALERTMANAGER, read},
 };
 
-/// This file defines the shell function `amtool`, which the runbooks use.
+/// The Markdown file with the shell function `amtool`, which the runbooks use.
 const MAINTENANCE: &str = "maintenance.md";
 
 /// The firing alerts: a short name for this test, and the labels.
@@ -49,8 +49,8 @@ const FIRING: [(&str, &str); 8] = [
     ),
 ];
 
-/// The short names of the alerts that each silence must match. The first element is a unique part
-/// of the command.
+/// Each entry has a unique part of a command that adds a silence, and the short names of the alerts
+/// that the silence must match.
 const QUIET: [(&str, &[&str]); 8] = [
     ("group=pune", &["pune", "pune's phone"]),
     ("alertname=VobizFleetDropped", &["fleet"]),
