@@ -38,8 +38,8 @@ impl SnapshotBuilder {
         }
     }
 
-    /// Reserves memory for `endpoints` in total, and assumes texts of the average size so far. Without the
-    /// reservation, a growing buffer would copy its texts, and would briefly hold every text twice.
+    /// Reserves memory for `endpoints` in total. Estimates the size of their texts from the endpoints so far.
+    /// Without the reservation, a growing buffer would copy its texts, and briefly hold every text twice.
     pub fn expect(&mut self, endpoints: u64) {
         let EndpointList { records, texts, .. } = &mut self.list;
         let endpoints = usize::try_from(endpoints).unwrap_or(usize::MAX);
@@ -200,8 +200,8 @@ impl EndpointList {
         (snapshot, changes)
     }
 
-    /// Copies groups, last known registrations and missing usernames from the list `old`, and counts changes.
-    /// New endpoints get their registrations from `removed`. Returns the old records that are not in `self`.
+    /// Copies from `old`: groups, last known registrations, and usernames that `self` lacks. Counts changes.
+    /// New endpoints get last registrations from `removed`. Returns the old records that are not in `self`.
     fn merge<'a>(
         &mut self,
         old: &'a Self,

@@ -115,7 +115,7 @@ impl Texts {
     }
 }
 
-/// A time in 8 bytes; `i64::MIN` means unknown. A record has four times; an `Option` of each takes 16 bytes.
+/// An optional time in 8 bytes; `i64::MIN` is `None`. An `Option` takes 16, and a record has four `MaybeTime`s.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MaybeTime(i64);
 

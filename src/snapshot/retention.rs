@@ -15,7 +15,7 @@ use crate::{api::Rejection, clock::UnixMillis};
 pub struct Retention {
     /// The maximum time since a walk last found the endpoint.
     pub max_age: Duration,
-    /// The maximum number of retained endpoints. Already retained endpoints have priority, then lower ids.
+    /// The maximum number of retained endpoints. Priority: already retained endpoints first, then by lowest id.
     pub at_most: u64,
     /// The maximum number of already retained endpoints that are retained again.
     pub again_at_most: u64,
@@ -24,9 +24,9 @@ pub struct Retention {
 impl Retention {
     /// The limits after a walk with this `shortfall`. `rejected` has the number of rows for each [`Rejection`].
     ///
-    /// An *unreadable* row is rejected, but not as a duplicate. The row may belong to a missing endpoint, so
-    /// one endpoint may be retained. With a shortfall, any number of endpoints may be retained. If the
-    /// shortfall `is_constant`, at most one endpoint per unreadable row is retained again.
+    /// An *unreadable* row is a rejected row that is no duplicate. It may belong to a missing endpoint. Without
+    /// a shortfall, at most one endpoint per unreadable row is retained; with a shortfall, any number. If the
+    /// shortfall `is_constant`, at most one already retained endpoint per unreadable row is retained again.
     pub fn after_walk(
         shortfall: u64,
         is_constant: bool,
@@ -84,8 +84,8 @@ const MAX_REMEMBERED: usize = 100_000;
 
 /// Removed endpoints by id.
 ///
-/// A faulty API may show an empty list for a while. So an endpoint that returns gets back its last known
-/// registration and the time of its loss, if its entry is neither expired nor deleted.
+/// A faulty API may show an empty list for a while. So an endpoint that reappears gets `last_known` and
+/// `lost_at` from its entry, unless the entry has expired or was deleted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
@@ -129,8 +129,8 @@ impl Removed {
         }
     }
 
-    /// Removes the entry of an endpoint that returns `now`. Returns the last known registration and the time of
-    /// its loss. Both are `None` without an entry, or if the entry is expired.
+    /// Removes the entry of an endpoint that a walk finds again at the time `now`. Returns the `last_known` and
+    /// the `lost_at` of the entry. Both are `None` without an entry, or if the entry is expired.
     pub(super) fn take(
         this: &mut Arc<Self>,
         id: &str,

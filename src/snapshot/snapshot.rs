@@ -35,7 +35,7 @@ impl EndpointList {
 pub struct Snapshot {
     /// The endpoints that the walk found, and the retained endpoints.
     pub(super) list: EndpointList,
-    /// The registrations of removed endpoints. These endpoints may return.
+    /// The last registrations of removed endpoints, which are stored because these endpoints may return.
     pub(super) removed: Arc<Removed>,
     /// The walk from which the snapshot was built.
     pub walk: WalkFacts,
@@ -48,7 +48,7 @@ pub struct WalkFacts {
     pub started_at: UnixMillis,
     /// Wall time of the end of the walk.
     pub ended_at: UnixMillis,
-    /// The monotonic time of the end of the walk. The ages of endpoints are measured from this time.
+    /// The monotonic time of the end of the walk. The ages of retained endpoints are computed from this time.
     pub ended: Instant,
     /// The duration of the walk.
     pub duration: Duration,
@@ -127,7 +127,7 @@ impl Snapshot {
         &self.list.application_names
     }
 
-    /// A copy without retained endpoints that no walk found for `max_age`; `None` if no endpoint is removed.
+    /// A copy without the retained endpoints that no walk found for `max_age`; `None` if there are none.
     pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = now.saturating_duration_since(self.walk.ended);
         let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;

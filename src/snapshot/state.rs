@@ -93,7 +93,7 @@ impl Publisher {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Publishes `state` to all readers at once.
+    /// Replaces the published state with `state`.
     pub fn publish(&mut self, state: AccountState) {
         self.0.send_replace(Arc::new(state));
     }
@@ -142,7 +142,7 @@ impl Detail {
     }
 }
 
-/// The details of one account by endpoint id. A copy of the map shares its details.
+/// The details of one account by endpoint id. A clone of the map clones only the `Arc`s.
 pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 
 impl<'a> EndpointView<'a> {
@@ -151,8 +151,8 @@ impl<'a> EndpointView<'a> {
         BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
     }
 
-    /// Adds values of `detail` that the row lacks, but the expiry only for a registered endpoint. If both have
-    /// an expiry, uses the expiry of `detail`, unless the detail was retrieved before `walk_started`.
+    /// Adds the values of `detail` that the row lacks. Only a registered endpoint gets an expiry. The expiry
+    /// of `detail` replaces the expiry of the row, unless the detail was retrieved before `walk_started`.
     fn with(self, detail: &'a Detail, walk_started: UnixMillis) -> Self {
         let expires_at = detail.expires_at.filter(|_| self.registered == Some(true));
         let expires_at = if detail.retrieved_at >= walk_started {

@@ -32,7 +32,7 @@ pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
     /// `total_count` of the page with the highest offset. Pages without `total_count` are ignored.
     pub(super) reported: Option<u64>,
-    /// The lowest `total_count` of all pages, minus the distinct rows and the explained duplicates; at least 0.
+    /// The lowest `total_count` of all pages, minus distinct rows and duplicates (see [`read`]); at least 0.
     pub(super) shortfall: u64,
     /// True if overlapping pages prove that the list is complete; false if only the count proves it.
     pub(super) overlapped: bool,
@@ -47,7 +47,7 @@ pub(super) struct CompleteList {
 /// on two rows, the list has both rows. `total_count` counts both, so the id explains one row of the shortfall.
 ///
 /// # Errors
-/// A request failed permanently, the walk reached a time limit, or both proofs failed.
+/// A request failed permanently, the walk reached a limit of time or pages, or both proofs failed.
 pub(super) async fn read<S: Source>(
     fetcher: &PageFetcher<S>,
     duplicates: &HashSet<RowKey>,

@@ -39,7 +39,7 @@ struct Pending {
 /// The difference between a list and an earlier list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
-    /// The number of endpoints of the earlier list, minus retained endpoints that the later list lacks.
+    /// The number of endpoints of the earlier list, except those that are retained after the later walk.
     pub(super) before: u64,
     /// The number of endpoints that the later list lacks and that are not retained.
     pub(super) removed: u64,
@@ -81,7 +81,7 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // If the next walk would end after the withdrawal, a list that does not agree is better than none.
+        // If the next walk ends after the withdrawal, this walk need not agree: any list is better than none.
         let next_walk_ends = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= next_walk_ends);
         let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
@@ -116,8 +116,8 @@ impl Pending {
 }
 
 impl Change {
-    /// Compares the lists `before` and `after`, sorted by id. The third value of an item is true if the
-    /// endpoint is already retained. `retention` limits how many endpoints that `after` lacks are retained.
+    /// Compares the lists `before` and `after`, sorted by id. The third value of an item of `before` is true if
+    /// the endpoint is already retained. `retention` limits how many missing endpoints are retained.
     fn between<'a>(
         before: impl Iterator<Item = (&'a str, Option<bool>, bool)>,
         after: impl Iterator<Item = (&'a str, Option<bool>)>,

@@ -28,14 +28,14 @@ use crate::{
     telemetry::Metric,
 };
 
-/// The poller publishes an arrived record after this time, or before the next walk, with all records that have
-/// arrived. Fewer publications save CPU time, because each publication renders whole metric families.
+/// The poller publishes arrived records together: this time after the first of them arrived, but at the latest
+/// before the next walk. Few publications save CPU time, because each renders whole metric families.
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
 const MINUTE: Duration = Duration::from_secs(60);
-/// After a delay, such as a walk, the fetcher sends the delayed requests at twice the usual rate. It makes up
-/// for at most this time of the delay, so that a long delay does not cause too many requests.
+/// After a delay, such as a walk, the fetcher sends the delayed requests at twice the usual rate. A delay
+/// that is longer than `MADE_UP` counts as `MADE_UP`, so that it does not cause too many requests.
 const MADE_UP: Duration = Duration::from_secs(10);
 
 /// Retrieves the records of one account.
@@ -91,7 +91,7 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Fills the queue from `snapshot`, which replaces the snapshot `before`. Walks start every `interval`.
-    /// Returns the wanted `details` that are not too old and whose row has the same description.
+    /// Returns the wanted `details` that are not too old and whose row has kept its description.
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -358,7 +358,7 @@ struct History {
 /// Decides for which endpoints of one account the fetcher requests a record, and in which order.
 ///
 /// A wanted endpoint is in `ready` or in `waiting`. When its request starts, the endpoint leaves its set. After
-/// a miss, the endpoint returns when a walk is published; after a record or a 429, it returns at once.
+/// a miss, the endpoint returns when a walk is published; after a record or a 429, it returns immediately.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
@@ -377,7 +377,6 @@ struct DetailQueue {
 }
 
 impl DetailQueue {
-    /// An empty queue.
     fn new(mode: DetailMode, max_age: Duration) -> Self {
         Self {
             mode,

@@ -1,6 +1,6 @@
 //! This module starts walks. A walk reads the whole list, and proves that it misses no endpoint.
 //!
-//! A *poll* is a tick of the schedule. A *walk* reads the list, and again if the first reading proves nothing.
+//! A *poll* is a tick of the schedule. A *walk* reads the list up to three times, until a proof succeeds.
 //! Each account has a [`Poller`]. `schedule` decides when the next walk starts. `completeness` reads
 //! overlapping pages with a `PageFetcher`. `overlap` detects rows missing between two pages. `confirm` decides
 //! which walks wait for confirmation. Rows may lack values, so `details` retrieves single records.

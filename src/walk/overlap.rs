@@ -59,11 +59,11 @@ impl PageKeys {
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
     }
 
-    /// The rows that this page shares with the page `before`. `None` if there are no such rows, if too many
-    /// rows above the last shared row are unknown, or if there are too many strays.
+    /// The rows that this page shares with the page `before`. `None` if there are no shared rows, if too many
+    /// rows above the last shared row are not on the page `before`, or if there are too many strays.
     ///
-    /// A key on two rows of a page has no unique index, so it is ignored. A *stray* is a shared row that both
-    /// pages show in different orders. Ids on two rows cause few strays; an unstable order causes many.
+    /// A key on two rows of a page has no unique index, so it is ignored. A *stray* is below another shared row
+    /// on this page, but above it on `before`. Ids on two rows cause few; an unstable order causes many.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);
@@ -89,7 +89,7 @@ impl PageKeys {
         })
     }
 
-    /// Whether this page has the same two or more rows as the page `first`, although its offset is different.
+    /// Whether this page has at least two rows, and the same rows as the page `first`, but another offset.
     pub(super) fn repeats(&self, first: &Self) -> bool {
         self.offset != first.offset && self.keys.len() >= 2 && self.keys == first.keys
     }

@@ -124,7 +124,7 @@ impl<S: Source> Poller<S> {
             }
         };
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
-        // Without this call, the last details would be missing at the next walk and would be retrieved again.
+        // Without this call, the next walk would lack the newest details, and they would be retrieved again.
         self.publish_details();
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Schedule {
     /// During a walk, this is the tick of the walk. Between two walks, it is the tick of the next walk.
     tick: Instant,
     not_before: Option<Instant>,
-    /// The planned start of the walk that must confirm the last walk. [`Schedule::begins`] resets this time.
+    /// The planned start of the walk that must confirm the last walk. [`Schedule::begins`] sets it to `None`.
     confirm_at: Option<Instant>,
     /// The duration of the last successful walk.
     took: Duration,
@@ -63,8 +63,8 @@ impl Schedule {
         self.max_age.max(self.effective * 3)
     }
 
-    /// The start of the next walk: `confirm_at`, or the tick plus a jitter, but not before `not_before`. With
-    /// jitter, several exporters start at different times. The jitter is a tenth of the interval times `chance`
+    /// The start of the next walk: `confirm_at`, or the tick plus a jitter, but not before `not_before`. Jitter
+    /// separates the walks of several exporters. The jitter is a tenth of the interval times `chance`
     /// (random, 0 to 1), but smaller after a long walk, so that the next walk ends before the following tick.
     pub(super) fn next_start(&self, chance: f64) -> Instant {
         let tenth = self.interval / 10;

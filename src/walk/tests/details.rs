@@ -1,4 +1,4 @@
-//! Tests which endpoints the poller retrieves between walks, when, and how it uses the responses.
+//! Tests of the retrieval of records between walks: which endpoints, when, and the use of the responses.
 
 use tokio::time::Instant;
 
@@ -357,7 +357,7 @@ async fn a_record_that_arrives_during_a_walk_has_its_time_of_arrival() {
     observe(&list, account, |run| async move {
         run.list.state().latency = Box::new(|| SECOND / 50);
         run.at(115).await;
-        // For a while, a request takes 15 s. So some records arrive during the next walk (at least 30 s).
+        // Until second 138, each request takes 15 s. So some records arrive during the second walk.
         run.list.state().latency = Box::new(|| 15 * SECOND);
         run.at(138).await;
         run.list.state().latency = Box::new(|| SECOND / 50);

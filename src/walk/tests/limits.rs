@@ -1,4 +1,4 @@
-//! Tests which waiting times count toward the time limits of a walk.
+//! Tests of the time limits of a walk: which waiting times count toward them.
 
 use std::{sync::Arc, time::Duration};
 

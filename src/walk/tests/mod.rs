@@ -1,4 +1,4 @@
-//! Walks of a list in memory, with a paused clock.
+//! Tests of walks that read a list in memory, with a paused clock.
 
 mod budget;
 mod confirm;
