@@ -181,7 +181,7 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
         // Without `api.proxy_url`, the HTTP library applies variables such as `HTTPS_PROXY` and `NO_PROXY`.
         None => Ok(builder),
         Some(url) if matches!(url.scheme(), "http" | "https") => {
-            // The error omits its cause, which may repeat the password of the proxy.
+            // `ClientError::Proxy` has no cause, because the library's error may quote the proxy's password.
             let proxy = Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?;
             Ok(builder.proxy(proxy))
         }
@@ -246,7 +246,7 @@ impl Client {
     /// `GET .../Endpoint/{id}/`: the record of one endpoint, and the status (2xx) of the response. Rows of the
     /// list have no `sip_registration`, but the record may have it.
     ///
-    /// If a 2xx response has an error, the record of another endpoint or no record, the error is `Malformed`.
+    /// `Malformed` means: a 2xx response contains an error, the record of another endpoint, or no record.
     pub async fn retrieve(&self, id: &str) -> Result<(Endpoint, u16), Error> {
         let url = segment(id).and_then(|id| self.endpoints.join(&format!("{id}/")).ok());
         let Some(url) = url else {
@@ -254,7 +254,7 @@ impl Client {
             return Err(Error::new(ErrorKind::ClientError, None, message));
         };
         let Response { body, status, .. } = self.get(Operation::RetrieveEndpoint, url).await?;
-        // A body with the id does not prove success, because an error may repeat the id.
+        // A record with the right id does not prove success. An error body may contain the id, too.
         let is_error = pick(&body, &["error", "status"]).map_or(true, |[error, status]| {
             error::is_error_body(&error, &status)
         });
@@ -276,7 +276,7 @@ impl Client {
     }
 
     /// Sends a request. If an open connection breaks without a valid response, sends the request once more on a
-    /// new connection, because the server may have closed the old connection as idle. Counts both attempts.
+    /// new connection. The server may have closed the first connection as idle. Counts both attempts.
     async fn send(
         &self,
         operation: Operation,

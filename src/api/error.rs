@@ -1,8 +1,8 @@
 //! Makes the error of a failed request from the status and body of the response, or from the error of the
 //! connection. Reads the pause that the API asks for.
 //!
-//! No error holds text of a response, because a response may repeat the token. A library's error may quote
-//! the server, for example a host name in a certificate. So this module uses only texts that cannot do that.
+//! No error holds text of a response, because a response may contain the token. A library's error may quote
+//! the server, for example a certificate's host name. This module uses only texts that never quote the server.
 
 use std::{
     error::Error as StdError,

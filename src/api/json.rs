@@ -59,7 +59,7 @@ pub(super) fn is_integer(number: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The values of `keys` in the text of an object, in the order of `keys`. A repeated key has its last value.
+/// The values of `keys` in the text of an object, in the order of `keys`. Of two equal keys, the second counts.
 pub(super) fn pick<'a, const N: usize>(
     object: &'a str,
     keys: &[&str; N],
@@ -81,7 +81,7 @@ impl<'de, const N: usize> Visitor<'de> for Picker<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut picked = [const { Json::Null }; N];
-        // The search begins after the last match, because most objects have the keys in the requested order.
+        // The search begins after the previous match, because most objects have the requested order.
         let mut expected = 0;
         while let Some(Key(key)) = map.next_key()? {
             let mut positions = (expected..N).chain(0..expected);

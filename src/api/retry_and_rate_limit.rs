@@ -76,11 +76,11 @@ impl Drop for WalkGuard<'_> {
 }
 
 /// The permit for one request. The request counts as in flight until the permit is dropped. In a permit of
-/// [`RateLimiter::acquire_when_idle`], both times are zero.
+/// [`RateLimiter::acquire_when_idle`], `waited` and `paused` are zero.
 #[derive(Debug)]
 pub struct Permit {
     _in_flight: [Option<OwnedSemaphorePermit>; 2],
-    /// Time waited for the rate limiter, earlier requests, and the limit on requests in flight.
+    /// Time waited for the gap, for earlier callers of the limiter, and for the limit on requests in flight.
     pub waited: Duration,
     /// Time waited for the end of a pause that the API asked for.
     pub paused: Duration,
@@ -284,7 +284,7 @@ impl RetryPolicy {
     /// limits the rate (429). The caller limits the number of retries.
     pub fn decide(&self, error: &Error, limiter: &RateLimiter) -> Retry {
         let is_limited = error.kind == ErrorKind::RateLimited;
-        // The API often refuses all requests in flight at once. These refusals count as one failure.
+        // With 429, the API often refuses all requests in flight. These refusals count as one failure.
         let is_known = is_limited && limiter.pause().is_some();
         if error.kind == ErrorKind::NotFound {
             // This response shows that the API works. Only the requested endpoint does not exist.
@@ -328,7 +328,7 @@ fn pause_for(asked: Duration) -> Duration {
     asked.min(LONGEST_PAUSE)
 }
 
-/// The wait before retry number `retry`, from 1. Each retry doubles the maximum wait, from 0.5 s up to 30 s.
+/// The wait before retry `retry`, counted from 1. Each retry doubles the maximum wait, from 0.5 s up to 30 s.
 /// `chance` (0 to 1) selects a wait from half the maximum to the maximum, so clients retry at different times.
 pub(super) fn backoff(retry: u32, chance: f64) -> Duration {
     let doublings = retry.saturating_sub(1).min(16);

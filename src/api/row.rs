@@ -25,7 +25,7 @@ use crate::{
     telemetry::{ErrorKind, Field, Rejection},
 };
 
-/// A page with at least this many rows above the requested number is an error, to limit the memory of a page.
+/// A page is an error if it has at least this many rows more than requested. This limits the memory of a page.
 const EXTRA_ROWS: usize = 10;
 /// The maximum number of stored rows of a page. `api.page_size` is at most 100.
 const MAX_ROWS: usize = 100 + EXTRA_ROWS;
@@ -61,7 +61,7 @@ const KEYS: [&str; 19] = [
     "updated_at",
 ];
 
-/// The hasher of row keys. Each process has a new seed, so the API cannot construct ids with equal keys.
+/// The hasher of [`RowKey`]. Each process has a new seed, so the API cannot construct ids with equal hashes.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// One endpoint, from a row of the list or from its own record.
@@ -307,7 +307,7 @@ fn endpoint_id(value: &Json<'_>) -> Result<String, Rejection> {
     Ok(id.to_owned())
 }
 
-/// The values of `keys` in the object `value`. If `value` is not an object, they are all `Null`.
+/// The values of `keys` in the object `value`. If `value` is not an object, all results are `Null`.
 fn nested<'a, const N: usize>(
     value: &Json<'a>,
     keys: &[&str; N],

@@ -126,7 +126,7 @@ fn sections(
 struct AccountReader<'t> {
     patterns: Patterns,
     names: Names<'t>,
-    /// Maps each pair of base URL and auth id to its first account: the path of the account's key and the rate.
+    /// Maps each pair of base URL and auth id to the path (`accounts[0]`) and the rate of its first account.
     rates: HashMap<(Url, String), (String, Option<f64>)>,
 }
 

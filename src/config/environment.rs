@@ -209,7 +209,7 @@ fn letters(name: &str) -> Option<String> {
     Some(letters.strip_prefix("VOBIZ")?.replacen("EXPORTER", "", 1))
 }
 
-/// Warns of each proxy variable that an account may use and that has neither an empty value nor a proxy's URL.
+/// Warns of each proxy variable that an account may use, if its value is neither empty nor the URL of a proxy.
 pub(super) fn warn_of_proxies(
     variables: &Variables,
     accounts: &[Account],

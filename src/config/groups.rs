@@ -24,7 +24,7 @@ pub use crate::telemetry::labels::Watch;
 
 /// The maximum number of groups of an account. A snapshot stores a group as a number of two bytes.
 const MAX_GROUPS: usize = 1000;
-/// The `watch` value of a group that sets none.
+/// The `watch` value of a group without the key `watch`.
 const DEFAULT_WATCH: Watch = Watch::Notice;
 /// The memory limit of all compiled expressions of a configuration together, in bytes.
 const MAX_COMPILED: usize = 10_000_000;
@@ -203,7 +203,7 @@ fn parse(text: &str) -> Result<Hir, String> {
     })
 }
 
-/// Compiles `parsed`, so that it must match a whole text. `None` if the result takes more than `limit` bytes.
+/// Compiles `parsed` to a `Regex` that matches only whole texts; `None` if it takes more than `limit` bytes.
 fn compile(parsed: Hir, limit: usize) -> Option<Regex> {
     let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
     // One-pass and dense automata would take most of the memory and make matches only 5 % faster.

@@ -1,7 +1,7 @@
 //! The keys of a configuration, and access to the tree of their values.
 //!
-//! [`ROOT`] is the only list of keys. The check of the file, the names of environment variables and the
-//! suggestions for misspelt names use this list.
+//! [`ROOT`] is the only list of keys. It decides which keys are valid in the file, which environment variables
+//! set keys, and which names the messages suggest.
 
 use std::cell::Cell;
 
@@ -195,10 +195,10 @@ const SHORT_KEY: usize = 8;
 /// Messages show unknown words of lower-case letters and `_`, and unknown numbers, up to this length in bytes.
 const LONG_KEY: usize = 40;
 
-/// The part of a key that a message may quote. A known key, a short key, and a word or a number of at most
-/// [`LONG_KEY`] bytes are quoted whole. Of any other key, a message shows only a known key at its start. The
-/// text after the known key may be a token. For example, YAML reads `auth_token:TOKEN` as one key, because no
-/// space follows the colon.
+/// The part of a key that a message may quote. Three kinds of keys are quoted whole: known keys, short keys,
+/// and words or numbers of at most [`LONG_KEY`] bytes. Of any other key, only the [`plain_part`] is quoted, and
+/// only if this part is a known key. The rest may be a token. For example, YAML reads `auth_token:TOKEN` as one
+/// key, because no space follows the colon.
 pub(super) fn shown_key(name: &str) -> String {
     let plain = plain_part(name);
     let is_whole = plain.len() == name.len();

@@ -90,8 +90,8 @@ fn merged(
     ROOT.check(&root);
     let overrides = environment::overrides(variables, &root);
     let mut operator = operator.into_table().unwrap_or_default();
-    // The `config` crate would read a top-level key with a dot, such as `"poll.interval":`, as a path. The crate
-    // would merge an empty `poll:` as null, and so hide the defaults below `poll`.
+    // Keeps only names in `ROOT`, because the `config` crate would read the key `"poll.interval":` as a path.
+    // Drops empty sections, because the crate would merge an empty `poll:` as null and hide its defaults.
     operator.retain(|key, value| ROOT.contains(key) && value.kind != ValueKind::Nil);
     merge([default, operator], overrides).unwrap_or_else(|error| {
         diagnostics.error_in_file(format!("cannot be layered: {error}"));

@@ -36,11 +36,11 @@ pub struct Poll {
     /// A walk fails if it completes no page in this time. Time in which all pages wait for permits is excluded.
     #[serde(serialize_with = "write_duration")]
     pub deadline: Duration,
-    /// Share of endpoints, 0 to 1. If a larger share changes in a walk, a second walk must confirm the change.
+    /// Share of endpoints, 0 to 1. If more vanish or change registration, another walk must confirm the change.
     pub flip_share: f64,
 }
 
-/// Reads `poll`. Returns `None` if a single value is invalid. An error about several values is only reported.
+/// Reads `poll`. An invalid value gives `None`. A conflict between values is an error, but gives no `None`.
 pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
     let interval = section.read("interval", duration(5 * SECOND..=MONTH));
@@ -156,7 +156,7 @@ fn redacted_proxy(url: &Url) -> String {
     format!("{}/", url.origin().ascii_serialization())
 }
 
-/// Reads `api`. Returns `None` if a single value is invalid. [`check_scheme`] only reports its error.
+/// Reads `api`. An invalid value gives `None`. An error from [`check_scheme`] does not give `None`.
 pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
     let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
@@ -269,7 +269,7 @@ pub(super) fn details(section: &Section<'_>) -> Option<Details> {
 pub struct Metrics {
     /// The optional metric families that are exported.
     pub groups: BTreeSet<Optional>,
-    /// `false` removes usernames from samples, logs and pages.
+    /// `false` removes usernames from samples, from logs, and from the pages that the exporter serves.
     pub username: bool,
 }
 
@@ -308,7 +308,7 @@ pub struct Probe {
     pub enabled: bool,
     /// The maximum requests per second of probes for one base URL and auth id; above 0.
     pub requests_per_second: f64,
-    /// A probe ends this long before the time-out of the scrape, but it has at least half of the time-out.
+    /// A probe must end this long before the scrape's time-out, but may always use half of that time-out.
     #[serde(serialize_with = "write_duration")]
     pub timeout_offset: Duration,
 }

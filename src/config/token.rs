@@ -166,7 +166,7 @@ impl TokenFile {
         }
     }
 
-    /// Reads the file again, for at most three seconds. If the token has changed, stores and returns it.
+    /// Reads the file again, for at most three seconds. Stores and returns a changed token.
     ///
     /// # Errors
     /// The file gives no token. The token in use does not change.
@@ -244,7 +244,7 @@ mod tests {
         let second = token.reload().await;
         let waited = begun.elapsed();
         // This write ends the read. Without the write, the test would hang after a failed assertion, because
-        // the runtime waits for the read before it ends.
+        // the runtime cannot end before the read ends.
         fs::write(&path, "late").unwrap();
 
         for read in [first, second] {

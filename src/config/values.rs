@@ -234,7 +234,7 @@ pub(super) fn is_header_word(text: &str) -> bool {
 }
 
 /// Reads a regular file. Refuses a pipe or a device without opening it. Opening a pipe waits until another
-/// process writes to this pipe, and reading a device may never end.
+/// process opens this pipe for writing. Reading a device may never end.
 pub(super) fn read_regular(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.is_file() {
         read_bounded(path, max_bytes)

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 /// The reaction of the server to a request.
 #[derive(Clone)]
 pub(super) enum Reply {
-    /// Sends these bytes and keeps the connection open.
+    /// Sends these bytes and waits for the next request on the connection.
     Bytes(Vec<u8>),
     /// Sends these bytes and closes the connection.
     Last(Vec<u8>),
@@ -131,7 +131,7 @@ async fn plain(stream: TcpStream, decide: impl FnMut(Request) -> Reply) {
     }
 }
 
-/// Responds to requests until one side ends the connection. Returns the stream for a reset.
+/// Responds to requests until one side ends the connection. Returns the stream if the caller must reset it.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     mut decide: impl FnMut(Request) -> Reply,

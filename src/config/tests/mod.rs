@@ -17,7 +17,7 @@ mod secrets;
 
 use super::{ApiToken, Config, Errors, Loaded, Watch, load};
 
-/// Every token and password in `testdata` contains one of these texts, except numbers, dates, times and paths.
+/// Every token and password in `testdata` that is no number, date, time or path contains one of these texts.
 const SECRETS: [&str; 4] = ["SECRET", "test-token", "quoted#token", "proxy-password"];
 
 fn testdata() -> PathBuf {
@@ -87,7 +87,7 @@ fn every_good_file_loads_and_shows_no_secret() {
 
 #[test]
 fn every_bad_file_fails_with_its_message_and_shows_no_secret() {
-    // `UPDATE_EXPECTED=1 cargo test` writes the current messages into the `.err` files. Review them.
+    // `UPDATE_EXPECTED=1 cargo test` writes the current messages into the `.err` files. Review the changes.
     let update = std::env::var_os("UPDATE_EXPECTED").is_some();
     for path in fixtures("bad") {
         let errors = load(Some(&path), &[]).expect_err(&path.display().to_string());

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::config::load;
 
-/// A token with only letters and digits, like a real token. A message would quote a word of this length.
+/// A token of letters and digits, like a real token. Messages quote lower-case words of up to this length.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
 /// A token that begins with a common word and contains a dash.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
