@@ -1,4 +1,4 @@
-//! Runs the pollers of all accounts, rendering and the HTTP server until a signal arrives.
+//! Runs the exporter until a signal arrives: the pollers of all accounts, the rendering, and the HTTP server.
 
 use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
 

@@ -62,7 +62,7 @@ impl Exposition {
     /// exposition stays published.
     ///
     /// One publication shows all states that changed before its rendering began. A blocking thread renders the
-    /// accounts, so that rendering delays no scrape. It renders one account after another, to limit memory.
+    /// accounts, so that scrapes are not delayed. The thread renders one account at a time, to limit memory.
     pub async fn run(self: Arc<Self>) {
         let readers = self.readers.iter().cloned().enumerate();
         let changes = readers.map(|(account, reader)| {
@@ -86,7 +86,7 @@ impl Exposition {
     }
 
     /// Renders the new states of `batch` with `render`, and publishes them in one step. Returns the duration of
-    /// the publication without rendering. This duration grows with the number of accounts.
+    /// the publication, which excludes the rendering. This duration grows with the number of accounts.
     pub(super) fn update(
         &self,
         batch: Vec<(usize, Arc<AccountState>)>,
@@ -251,7 +251,7 @@ impl Joined {
     }
 }
 
-/// One account: its state, and its compressed families.
+/// One account: its state, and the chunks of its families.
 #[derive(Debug)]
 pub(super) struct RenderedAccount {
     /// The state without its snapshot and details, so that an old rendering keeps no snapshot in memory.
@@ -262,7 +262,7 @@ pub(super) struct RenderedAccount {
     details: Weak<Details>,
     counts: Option<Counts>,
     endpoint_id: Option<Arc<str>>,
-    /// Families that do not depend on details. [`Self::new`] reuses them while the snapshot stays the same.
+    /// Families that do not depend on details. [`Self::new`] reuses these families for the same snapshot.
     listed: Families,
     /// Families that depend on the list and on details.
     detailed: Families,
@@ -273,7 +273,7 @@ pub(super) struct RenderedAccount {
 }
 
 impl RenderedAccount {
-    /// Renders `state`. Reuses families about endpoints of the rendering `last` if their source is the same.
+    /// Renders `state`. Reuses endpoint families of the previous rendering `last` if their data is the same.
     pub(super) fn new(
         state: &AccountState,
         last: Option<&Self>,
@@ -338,7 +338,7 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // `withdraw_at` is the end of the last published walk plus the maximum age at that time.
+        // `withdraw_at` is the end of the last published walk plus `max_age`. A publication sets both.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {

@@ -212,7 +212,7 @@ pub(super) fn write_walks(
     let integer = |number| Some(Value::Integer(number));
     let flag = |yes| Some(Value::flag(yes));
     let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
-    // A long walk or a confirmation can outlast the maximum age while `state.up` is true. `vobiz_up` is then 0.
+    // A snapshot can reach the maximum age while a walk runs or waits to be confirmed. `vobiz_up` is then 0.
     let up = state.up.map(|up| up && snapshot_samples.is_some());
     write(Metric::Up, up.map(Value::flag));
     write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));

@@ -110,7 +110,7 @@ impl GzipWriter {
         }
     }
 
-    /// Makes one chunk of everything that was appended since the last chunk. The writer is empty afterwards.
+    /// Makes one chunk of everything that was appended since the previous call. The writer is empty afterwards.
     pub(super) fn chunk(&mut self) -> Chunk {
         let only_text = !self.is_open && self.compressed.is_empty();
         if only_text && self.text.len() <= PLAIN_UP_TO {

@@ -54,14 +54,14 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n")
 }
 
-/// Compressed samples by family, in the order of the catalogue of metrics.
+/// One chunk of samples per family, in the order of the catalogue of metrics.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Families {
     pub(super) chunks: BTreeMap<Metric, Chunk>,
     pub(super) samples: u64,
 }
 
-/// Writes samples, and compresses each family into a chunk.
+/// Writes samples, and makes one chunk of each family.
 ///
 /// Callers must write all samples of one family one after another. They may write families in any order.
 #[derive(Debug, Default)]

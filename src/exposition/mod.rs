@@ -1,12 +1,12 @@
-//! Builds expositions. The exporter renders an account's samples when its state changes, not for each scrape.
+//! Builds expositions. The exporter renders an account's samples once for each new state, not for each scrape.
 //!
 //! A sample reaches the response in these steps:
 //!
 //! 1. `families` writes the sample lines of one account, one family after another, with a [`FamilyWriter`].
-//!    `gzip` makes a `Chunk` of each family. `cache` keeps a chunk until a new state replaces its data.
+//!    `gzip` makes a `Chunk` of each family. `cache` keeps the chunk until the family has new data.
 //! 2. `cache` joins the chunks of all accounts, so that all samples of a family are consecutive.
-//! 3. `cache` encodes the exporter's own metrics after a new state or a withdrawal, and otherwise at most once
-//!    a second, for scrapes. It then builds one exposition per format, with families in the order of `Metric`.
+//! 3. `cache` encodes the exporter's own metrics after a new state. A scrape renews them after a withdrawal, or
+//!    after a second. Then `cache` builds an exposition in each format, with families in the order of `Metric`.
 //! 4. [`DataSource::body`] returns the finished bytes.
 //!
 //! Both text formats and both encodings use the same chunks. The formats differ only in metadata lines and in

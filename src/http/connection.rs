@@ -77,9 +77,9 @@ pub(super) struct TimeoutStream<T> {
     settings: Arc<Settings>,
     /// True from the first byte of a request head until its response begins, and on a new connection.
     in_head: bool,
-    /// Starts with the head timeout when `in_head` becomes true, and with the idle timeout in all other cases.
+    /// A request head starts the head timeout. A write, or an expiry during a response, starts the idle one.
     read_timer: Pin<Box<Sleep>>,
-    /// Set while the socket accepts no bytes because the client does not read its response.
+    /// `Some` while the socket accepts no bytes because the client does not read its response.
     write_timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -116,7 +116,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
             if Arc::weak_count(&self.responses) == 0 {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // A client that waits for its response is not idle, so the timer starts again for the idle timeout.
+            // The client waits for a response, so it is not idle. The idle timeout starts again.
             let deadline = Instant::now() + self.settings.idle_timeout;
             self.read_timer.as_mut().reset(deadline);
         }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub max_probes: usize,
     /// Maximum number of bytes of a request head. The response to a longer head has status 431.
     pub max_head_bytes: usize,
-    /// Time limit for a request head. It starts with the first byte of the head, or with a new connection.
+    /// Time limit for a request head, from its first byte. On a new connection, the limit starts at once.
     pub head_timeout: Duration,
     /// Maximum idle time between two requests. Prometheus drops an idle connection after five minutes.
     /// The default is longer, so that no scrape uses a connection that the server is closing.

@@ -14,7 +14,7 @@ pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
-/// The text of `/-/ready`. An error means that the first walk of an account has not ended.
+/// The text of `/-/ready`. An error means that at least one account has not finished its first walk.
 pub(super) fn readiness(accounts: &[AccountSummary]) -> Result<&'static str, &'static str> {
     let has_ended = |one: &AccountSummary| one.failure.is_some() || one.counts.is_some();
     let ready = accounts.iter().all(has_ended).then_some("ready\n");

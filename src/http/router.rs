@@ -47,7 +47,7 @@ impl<R: Retrieve> ProbeHandler for Prober<R> {
     }
 }
 
-/// A scrape or probe counts as concurrent until its permit is dropped. Other requests have no permit.
+/// The semaphore permit that a scrape or probe holds while it counts as concurrent; `None` for other requests.
 type Permit = Option<OwnedSemaphorePermit>;
 
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
@@ -158,7 +158,7 @@ impl Router {
         })
     }
 
-    /// If `probe` is set, responds with the result of a probe. If not, responds with the exposition.
+    /// Responds with the exposition if `probe` is `None`, and otherwise with the result of a probe.
     async fn exposition(
         &self,
         request: &Parts,
@@ -212,8 +212,8 @@ impl Router {
     }
 }
 
-/// The text of the header with Prometheus' scrape timeout, in seconds. If the request repeats this header, the
-/// function joins the texts with commas, and the joined text is no valid number.
+/// The text of the header with Prometheus' scrape timeout, in seconds. If the request has several such headers,
+/// the function joins their texts with commas, and the joined text is no valid number.
 fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("x-prometheus-scrape-timeout-seconds");
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -45,7 +45,7 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 pub enum ListenAddress {
     /// `:PORT`: every address of this host, IPv6 and IPv4.
     Everywhere(u16),
-    /// `HOST:PORT`: the host is an IP address (IPv6 without brackets) or a name.
+    /// `HOST:PORT` or `[IPv6]:PORT`. The field holds a name or an IP address, without brackets.
     Host(String, u16),
 }
 
@@ -97,7 +97,7 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// The error has the first address that fails, and the reason, or says that no address is given.
+    /// The error names the first address that fails, and the reason. If `addresses` is empty, it says so.
     pub async fn bind(addresses: &[ListenAddress], settings: Settings) -> io::Result<Self> {
         let mut listeners = Vec::new();
         for address in addresses {
@@ -183,7 +183,7 @@ impl Bound {
 ///
 /// # Errors
 ///
-/// The name does not resolve, this host has none of its addresses, or the operating system refuses an address
+/// The name does not resolve, this host has no address of the name, or the operating system refuses an address
 /// for another reason. The message has `address`.
 pub async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
     let found = match address {

@@ -31,8 +31,8 @@ use crate::{
     telemetry::{AccountInstruments, labels::THROTTLED},
 };
 
-/// Maximum number of requests in flight for one rate limiter of probes. If the limiter allows more than 8
-/// requests per second, its rate is the maximum. If the API hangs, the maximum limits the open requests.
+/// Maximum number of requests in flight for one rate limiter of probes. For a limiter that allows more than 8
+/// requests per second, the maximum equals the limiter's rate. If the API hangs, this limits the open requests.
 const MAX_IN_FLIGHT: usize = 8;
 /// Maximum total pause during a wait for a rate limiter. It is so long that no rate limiter rejects a request.
 const ANY_PAUSE: Duration = Duration::from_secs(24 * 3600);
@@ -91,8 +91,8 @@ pub struct Prober<R> {
 }
 
 impl<R: Retrieve> Prober<R> {
-    /// A prober without accounts. All probes together use at most half of `api.max_concurrent_requests` (but
-    /// at least one request), so that the rest remains for walks.
+    /// A prober without accounts. All probes together may send at most half of `api.max_concurrent_requests`
+    /// at the same time (one request if this option is 1). The rest remains for walks.
     pub fn new(config: &Config) -> Self {
         let permits = (config.max_concurrent_requests / 2).max(1);
         Self {
@@ -194,7 +194,7 @@ impl<R: Retrieve> Prober<R> {
     /// progress until a probe waits for it.
     fn join(&self, params: &ProbeParams) -> Arc<InFlight> {
         let mut requests = lock(&self.in_flight);
-        // Removes requests without a waiting probe, and ended requests. A new probe needs a new record.
+        // Removes requests without a waiting probe, and ended requests: a new probe never uses their records.
         let is_in_flight = |request: Arc<InFlight>| request.outcome.peek().is_none();
         requests.retain(|_, request| request.upgrade().is_some_and(is_in_flight));
         let (account, id) = (&self.accounts[params.account], params.id.clone());
@@ -228,7 +228,7 @@ struct AccountProber<R> {
     limiter: Arc<RateLimiter>,
     /// A second rate limiter, for probes only. It limits probes to `probe.requests_per_second`.
     share: Arc<RateLimiter>,
-    /// One permit for each request in flight. The probes of all accounts share these permits.
+    /// The semaphore for requests in flight, which the probes of all accounts share. It limits no rate.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
     retry: RetryPolicy,
@@ -313,8 +313,8 @@ enum Stage {
     Sent(Instant),
 }
 
-/// A request for the record of one endpoint. All waiting probes of the endpoint share the request. When the
-/// last of these probes ends, the request is cancelled.
+/// A request for the record of one endpoint. All waiting probes of the endpoint share the request. If all of
+/// these probes end before the request, the request is cancelled.
 pub(super) struct InFlight {
     /// The future that sends the request and returns the outcome. Each probe polls a clone of this future.
     outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,

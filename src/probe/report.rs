@@ -1,8 +1,8 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! The debug text lists the fields of the record. For a text except the id, the list shows only the length.
-//! Such a text may contain the auth token in any encoding, and `/probe` needs no credentials. For times and
-//! flags, the list shows parsed values; for addresses, it does so only with the metrics group `contact`.
+//! The debug text lists the fields of the record. The list shows the id, times and flags. With the metrics
+//! group `contact`, it also shows IP addresses. Of every other text, the list shows only the length: this text
+//! may contain the auth token in any encoding, and a client of `/probe` needs no credentials.
 
 use std::{
     fmt,

@@ -21,8 +21,8 @@ pub struct Family {
     pub kind: Kind,
     /// The source of the samples.
     pub part: Part,
-    /// The label names. `username` is absent if `metrics.username` is false or the API gives no username. In
-    /// samples of probes, `user_agent` is absent without the metrics group `user_agent`.
+    /// The label names. A sample lacks `username` if `metrics.username` is false or the API gives no username.
+    /// A sample of a probe lacks `user_agent` if the metrics group `user_agent` is off.
     pub labels: &'static [&'static str],
     /// The help text: one line of plain text.
     pub help: &'static str,

@@ -49,7 +49,7 @@ closed_label! {
         NotFound = "not_found",
         /// Status 429.
         RateLimited = "rate_limited",
-        /// Status 408, or no complete response within a timeout of `api` or of a probe.
+        /// Status 408, or no complete response within a timeout in the settings `api`, or of a probe.
         Timeout = "timeout",
         /// A failure of DNS, TCP or TLS, a reset connection, a truncated body, or invalid HTTP.
         Network = "network",
@@ -59,7 +59,7 @@ closed_label! {
         Redirect = "redirect",
         /// Any other status 4xx, or an endpoint id that cannot be a segment of a path.
         ClientError = "client_error",
-        /// Status 2xx without the requested list or record, for example an error object; or a panic.
+        /// Status 2xx without the requested list or record (for example an error object), or a panic.
         Malformed = "malformed",
         /// The body has too many bytes, a page has too many rows, or the list has too many pages.
         TooLarge = "too_large",
@@ -97,7 +97,7 @@ closed_label! {
         IdTooLong = "id_too_long",
         /// The row is not decodable, for example because of a lone surrogate or deep nesting.
         Undecodable = "undecodable",
-        /// Two successive walks found the same id on two rows. The exporter keeps the row that it read last.
+        /// Each of two successive walks read this id on two rows. The exporter keeps the row that it read last.
         Duplicate = "duplicate",
     }
 }
@@ -176,7 +176,7 @@ pub static WALK_FAILURE_REASONS: LazyLock<Vec<&str>> =
 /// The values of `reason` in `vobiz_probe_failure`.
 pub static PROBE_FAILURE_REASONS: LazyLock<Vec<&str>> =
     LazyLock::new(|| [ErrorKind::LABELS, &[THROTTLED]].concat());
-/// The value of the label `code` for a request attempt without a response, or whose 2xx response breaks off.
+/// The value of the label `code` if a request attempt has no response, or if its 2xx response breaks off.
 pub(super) const NO_STATUS: &str = "error";
 /// The values of the `registration` label.
 pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];

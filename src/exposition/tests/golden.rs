@@ -1,5 +1,5 @@
-//! Compares expositions of small accounts with files. If the variable `UPDATE_GOLDEN` is set, each test first
-//! writes its file.
+//! Compares expositions of small accounts with files. If the environment variable `UPDATE_GOLDEN` exists, each
+//! test writes its files before the comparison.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 

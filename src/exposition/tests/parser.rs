@@ -72,7 +72,7 @@ fn quoted(text: &str) -> (String, &str) {
 
 /// Checks the form of an exposition and returns its samples. All samples of a family must follow its metadata.
 /// The families must be in the order of the catalogue of metrics. Each sample must have the labels of the
-/// catalogue; only `username` may be absent, and only a bucket may have more. No series may occur twice.
+/// catalogue. Only `username` may be absent; only a bucket may have further labels. No series may occur twice.
 pub(super) fn checked(text: &str) -> Vec<Sample> {
     let mut last = None;
     let mut described = BTreeSet::new();

@@ -318,7 +318,7 @@ async fn a_scrape_is_answered_while_an_account_is_rendered() {
     });
     let long = Duration::from_secs(20);
     begun.recv_timeout(long).unwrap();
-    // The second scrape encodes the exporter's own metrics again. The third scrape withdraws the snapshot.
+    // The second scrape encodes the exporter's own metrics again. The third finds a withdrawn snapshot.
     for passed in [Duration::ZERO, Duration::from_secs(2), MAX_AGE] {
         advance(passed).await;
         let (answer, answered) = mpsc::channel();
