@@ -11,21 +11,15 @@
 //! The table in `docs/architecture.md` lists the modules that each module may import. `scripts/imports.py`
 //! checks the imports. [`app`] connects all modules.
 
-pub mod config;
-pub mod telemetry;
-
-pub mod clock;
-pub mod shutdown;
-
 pub mod api;
-pub mod snapshot;
-
-pub mod walk;
-
-pub mod exposition;
-pub mod probe;
-
-pub mod http;
-
 pub mod app;
 pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod exposition;
+pub mod http;
+pub mod probe;
+pub mod shutdown;
+pub mod snapshot;
+pub mod telemetry;
+pub mod walk;

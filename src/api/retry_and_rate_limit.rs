@@ -38,7 +38,7 @@ pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 pub struct RateLimiter {
     /// The minimum time between the starts of two requests; zero without a rate limit.
     gap: Duration,
-    /// The earliest start of the next request. [`RateLimiter::acquire`] holds the lock until this time.
+    /// The earliest start of the next request. [`RateLimiter::acquire`] holds the lock until it gives the permit.
     next: Mutex<Instant>,
     /// The API wants no request before this time.
     paused_until: watch::Sender<Instant>,

@@ -28,7 +28,8 @@ use crate::{
 /// The file of `--once.output` is replaced only if all walks have finished.
 ///
 /// # Errors
-/// Exit code 1 if a walk failed or did not finish. After a failed walk, the exposition is still written.
+/// Exit code 1 if the directory of `--once.output` is not usable, or if a walk failed or did not finish. After a
+/// failed walk, the exposition is still written.
 pub(super) async fn once(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -36,9 +37,8 @@ pub(super) async fn once(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let config = load_config(args, environment)?;
-    if let Some(file) = &args.once_output
-        && !directory(file).is_dir()
-    {
+    let output = args.once_output.as_deref();
+    if let Some(file) = output.filter(|file| !directory(file).is_dir()) {
         let message = format!("cannot write {}: no usable directory", file.display());
         return Err(ExitError::RunTime(message));
     }
@@ -54,7 +54,7 @@ pub(super) async fn once(
     let interrupted =
         format!("interrupted: {unfinished} of {total} accounts were not walked to the end");
     let exposition = single_run(&states, &accounts.instruments);
-    match &args.once_output {
+    match output {
         Some(file) if unfinished > 0 => {
             let not_written = format!("; {} was not written", file.display());
             return Err(ExitError::RunTime(interrupted + &not_written));

@@ -50,7 +50,11 @@ pub(super) fn write_endpoints(
         sample(&[], row.lost_at.map(Value::time));
     });
     write(Metric::EndpointApplicationAssigned, &|row, sample| {
-        sample(&[], row.has_application.map(Value::flag));
+        let attached = row.application.is_some();
+        sample(
+            &[],
+            (attached || row.application_known).then_some(Value::flag(attached)),
+        );
     });
     write(Metric::EndpointApplicationInfo, &|row, sample| {
         let id = row.application.unwrap_or("");

@@ -231,9 +231,11 @@ impl EndpointList {
                     record.username = TextRange::append(&mut texts.unique, before.username);
                 }
                 let now = record.view(texts);
-                let is_known = now.has_application.is_some() && before.has_application.is_some();
-                changes.application += u64::from(is_known && now.application != before.application);
-                if now.description() != before.description() {
+                let is_known = now.application_known && before.application_known;
+                let is_same = is_known && now.application == before.application;
+                changes.application += u64::from(is_known && !is_same);
+                // While the application is unknown, the endpoint stays in its group.
+                if now.names() != before.names() || now.application_known && !is_same {
                     record.group = group_of(record, texts);
                 }
             } else {

@@ -35,10 +35,10 @@ pub struct EndpointView<'a> {
     pub expires_at: Option<UnixMillis>,
     /// User agent of the SIP client.
     pub user_agent: Option<&'a str>,
-    /// Id of the attached application; `None` for no application, "" for an application without an id.
+    /// Id of the attached application; `None` for none, "" for an application with an unknown id.
     pub application: Option<&'a str>,
-    /// Whether an application is attached; `None` if the value of `application` is unreadable.
-    pub has_application: Option<bool>,
+    /// False if the value of `application` has no readable id.
+    pub application_known: bool,
     /// The address of the device, as the device reports it.
     pub contact: Option<&'a str>,
     /// The address of the device, as the registrar sees it.
@@ -56,10 +56,9 @@ pub struct EndpointView<'a> {
 }
 
 impl<'a> EndpointView<'a> {
-    /// The names, the sub-account and the application. These fields decide the group of the endpoint.
-    pub(super) fn description(&self) -> ([&'a str; 3], Option<&'a str>) {
-        let texts = [self.alias, self.username, self.sub_account];
-        (texts, self.application)
+    /// The alias, the username and the sub-account. These texts and the application decide the group.
+    pub(super) fn names(&self) -> [&'a str; 3] {
+        [self.alias, self.username, self.sub_account]
     }
 }
 
@@ -226,7 +225,7 @@ impl Record {
         let address = |range| Some(texts.get(range)).filter(|text| !text.is_empty());
         let while_state =
             |time: MaybeTime, state| time.get().filter(|_| self.registered == Some(state));
-        let attached = self.application != 0;
+        let application = texts.interned(self.application);
         EndpointView {
             id: texts.get(self.id),
             username: texts.get(self.username),
@@ -237,9 +236,9 @@ impl Record {
             lost_at: while_state(self.lost_at, false),
             expires_at: while_state(self.expires_at, true),
             user_agent: texts.interned(self.user_agent),
-            application: texts.interned(self.application),
-            has_application: (attached || !self.rejected.contains(Field::Application))
-                .then_some(attached),
+            application,
+            application_known: application.is_some_and(|id| !id.is_empty())
+                || !self.rejected.contains(Field::Application),
             contact: address(self.contact),
             received: address(self.received),
             created_at: self.created_at.get(),

@@ -146,9 +146,9 @@ impl Detail {
 pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 
 impl<'a> EndpointView<'a> {
-    /// A hash of [`Self::description`], valid within one process.
+    /// A hash of the names, sub-account and application, valid within one process.
     fn fingerprint(&self) -> u64 {
-        BuildHasherDefault::<DefaultHasher>::default().hash_one(self.description())
+        BuildHasherDefault::<DefaultHasher>::default().hash_one((self.names(), self.application))
     }
 
     /// Adds the values of `detail` that the row lacks. Only a registered endpoint gets an expiry. The expiry

@@ -303,8 +303,7 @@ impl<S: Source> Poller<S> {
     /// too old, returns the same `Arc`, so that the exporter keeps its rendered chunks.
     fn without_expired(&self, state: &AccountState) -> Option<Arc<Snapshot>> {
         let snapshot = state.snapshot.as_ref()?;
-        let max_age = self.schedule.effective_max_age();
-        let Some(rest) = snapshot.without_expired(Instant::now(), max_age) else {
+        let Some(rest) = snapshot.without_expired(Instant::now(), state.max_age) else {
             return Some(Arc::clone(snapshot));
         };
         let removed = (snapshot.len() - rest.len()) as u64;

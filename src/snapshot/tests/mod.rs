@@ -222,23 +222,40 @@ fn additions_removals_and_another_application_are_counted() {
 }
 
 #[test]
-fn an_unreadable_application_is_unknown_and_no_change() {
-    let with = |application: Option<&str>| Endpoint {
-        application: application.map(|id| Application {
+fn an_unreadable_application_is_unknown_and_changes_neither_counter_nor_group() {
+    let with = |id: Option<&str>, is_readable: bool| {
+        let application = id.map(|id| Application {
             id: id.to_owned(),
             name: None,
-        }),
-        ..endpoint("1", None)
+        });
+        let mut row = Endpoint {
+            application,
+            ..endpoint("1", None)
+        };
+        if !is_readable {
+            row.rejected.insert(Field::Application);
+        }
+        row
     };
-    let mut unreadable = with(None);
-    unreadable.rejected.insert(Field::Application);
-    let (first, _) = build(0, [with(Some("a"))], None, Retention::default());
-    let (second, there) = build(1, [unreadable], Some(&first), Retention::default());
-    let (third, back) = build(2, [with(None)], Some(&second), Retention::default());
-    let known =
-        [&first, &second, &third].map(|snapshot| snapshot.endpoint("1").unwrap().has_application);
-    assert_eq!(known, [Some(true), None, Some(false)]);
-    assert_eq!((there.application, back.application), (0, 0));
+    let group_of = |one: &EndpointView<'_>| (one.application == Some("a")).then_some(0);
+    let mut old = None;
+    for (row, known, group, changes) in [
+        (with(Some("a"), true), true, Some(0), 0),
+        (with(None, false), false, Some(0), 0),
+        (with(Some(""), false), false, Some(0), 0),
+        (with(Some("a"), true), true, Some(0), 0),
+        (with(None, false), false, Some(0), 0),
+        (with(None, true), true, None, 0),
+        (with(Some("a"), true), true, Some(0), 1),
+        (with(Some(""), true), true, None, 1),
+    ] {
+        let list = builder([row.clone()]).finish();
+        let (snapshot, seen) = list.build(old.as_ref(), facts(0), Retention::default(), &group_of);
+        let one = snapshot.endpoint("1").unwrap();
+        let found = (one.application_known, one.group, seen.application);
+        assert_eq!(found, (known, group, changes), "{row:?}");
+        old = Some(snapshot);
+    }
 }
 
 #[test]
