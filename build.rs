@@ -38,8 +38,8 @@ fn head_commit() -> Option<String> {
         return None;
     }
     let branch = git(&here, &["symbolic-ref", "--quiet", "HEAD"]);
-    // Cargo must run this script again after each commit. Git stores the commit of a branch in `packed-refs` or
-    // in a file, which a commit can create. The log of HEAD exists already, and every commit changes this log.
+    // Cargo must run this script again after each commit. Git's file of the branch may not exist yet. But the
+    // log of HEAD exists, and every commit changes this log.
     let changing = ["HEAD", "logs/HEAD", "packed-refs"].map(str::to_owned);
     for name in changing.into_iter().chain(branch) {
         let file = git(&here, &["rev-parse", "--git-path", &name]).map(|file| here.join(file));

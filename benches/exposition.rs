@@ -148,7 +148,7 @@ fn publish(criterion: &mut Criterion) {
                     (publishers, exposition)
                 },
                 |(_publishers, exposition)| {
-                    // At first, only the summary of the account `one` shows no finished walk. When
+                    // At first, only the summary of the added account shows no finished walk. When
                     // it shows a finished walk, the exposition has rendered the new state.
                     let is_walking =
                         |one: &AccountSummary| one.failure.is_none() && one.counts.is_none();

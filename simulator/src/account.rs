@@ -77,7 +77,7 @@ pub struct Account {
     pub max_limit: usize,
     /// A wrong `total_count` for unfiltered lists of the main account. `None`: the correct number.
     pub total_count: Option<u64>,
-    /// Whether main-account lists without a `sub_account` filter contain sub-accounts' endpoints.
+    /// Whether the main account lists its sub-accounts' endpoints without a `sub_account` filter.
     pub lists_sub_accounts: bool,
     /// The endpoints, with `None` for a deleted endpoint. A slot is an index in this vector.
     slots: Vec<Option<Endpoint>>,

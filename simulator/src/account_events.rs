@@ -152,7 +152,7 @@ impl World {
         self.event_counts.site_losses += losses;
     }
 
-    /// The slot of a random endpoint; `None` if the account is empty or the endpoint has no events.
+    /// The slot of a random endpoint; `None` if it is [`Behaviour::Still`] or the account is empty.
     fn random_endpoint(&mut self, account: u32) -> Option<u32> {
         let account = self.accounts.get(account as usize)?;
         if account.is_empty() {

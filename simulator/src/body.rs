@@ -34,7 +34,7 @@ pub(super) enum Step {
     Reset,
 }
 
-/// The body of a response. Hyper drops the body and its guard after the last byte or an error.
+/// A response body. After its last byte or an error, hyper drops it and the in-flight guard.
 pub(super) struct StepBody<T> {
     steps: VecDeque<Step>,
     /// The `Content-Length`; `None` for a chunked body.

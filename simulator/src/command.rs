@@ -65,8 +65,8 @@ fn speed(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number from 0 to 100000".to_owned())
 }
 
-/// Starts a vendor with the options that the flags give. The simulated time starts at `start`.
-/// Returns the vendor, and a configuration for an exporter that polls this vendor.
+/// Starts the simulated API with the options from the flags. The simulated time starts at `start`.
+/// Returns the handle of the API, and a configuration for an exporter that polls this API.
 ///
 /// # Errors
 /// A certificate or key file cannot be read or is invalid, or the listener has no address.
@@ -112,7 +112,7 @@ fn world(args: &SimulateArgs, start: Timestamp, seed: u64) -> World {
     world
 }
 
-/// A configuration for an exporter that polls this vendor.
+/// A configuration for an exporter that polls the simulated API.
 fn configuration(args: &SimulateArgs, vendor: &Vendor, seed: u64) -> String {
     let (url, accounts, endpoints) = (vendor.base_url(), args.accounts, args.endpoints);
     let ca_file = args.tls_cert_file.as_ref().map(|file| {

@@ -1,4 +1,4 @@
-//! The roles of simulated endpoints: their frequency, names, devices, behaviour and sites.
+//! The roles of simulated endpoints. A role determines names, device, behaviour and site.
 
 use super::endpoint::Behaviour;
 use super::working_hours::Shift;

@@ -15,7 +15,7 @@ pub struct Endpoint {
     pub(super) id: String,
     /// The `username`: a base name with digits that the vendor appends.
     pub username: String,
-    /// The `alias`: a name for people.
+    /// The `alias`: a readable name.
     pub alias: String,
     /// The id of the attached application, if any.
     pub application: Option<String>,
@@ -171,7 +171,7 @@ pub(super) struct Simulation {
     pub(super) site: Option<u8>,
     /// The lifetime of a registration, in seconds.
     pub(super) lifetime: u16,
-    /// The current generation. A new generation cancels the events planned for earlier generations.
+    /// A planned event has no effect if this number has changed since the planning of the event.
     pub(super) generation: u32,
     /// The time at which the agent stops work, in Unix seconds; 0 before the first login.
     pub(super) until: i64,

@@ -39,7 +39,7 @@ pub enum ErrorBody {
 pub enum RetryAfter {
     /// A number of seconds, which may be 0.
     Seconds(u64),
-    /// An HTTP date: the world's time plus this duration.
+    /// An HTTP date: the simulated time plus this duration.
     Date(SignedDuration),
     /// Any other text.
     Text(String),
@@ -92,7 +92,7 @@ impl ErrorBody {
 }
 
 impl RetryAfter {
-    /// The value of the header. `now` is the world's time.
+    /// The value of the header. `now` is the simulated time.
     pub(super) fn render(&self, now: Timestamp) -> String {
         match self {
             Self::Seconds(seconds) => seconds.to_string(),

@@ -22,7 +22,7 @@ pub enum Operation {
     Other,
 }
 
-/// A response that replaces the vendor's response. The vendor can add `Date` and apply gzip.
+/// A response instead of the usual response. The vendor can add `Date` to it and compress it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
@@ -203,8 +203,8 @@ impl Fault {
         self.on(Operation::ListEndpoints)
     }
 
-    /// Skips this many matching requests before the effect applies. A request does not count if
-    /// the effect of a fault that was planned earlier applies instead of this effect.
+    /// Skips this many matching requests before the effect applies. If an earlier planned fault
+    /// takes precedence for a request, the request does not count.
     #[must_use]
     pub fn after(mut self, requests: u64) -> Self {
         self.skip = requests;
@@ -315,7 +315,7 @@ impl Plan {
     pub(super) fn add(&mut self, mut fault: Fault) -> FaultId {
         self.named += 1;
         let id = FaultId(self.named);
-        // Requests share the effect in the `Arc`. Nothing reads the `Hang` that `fault` keeps.
+        // Requests share the effect in the `Arc`. The `Hang` in `fault` is an unused placeholder.
         let effect = std::mem::replace(&mut fault.effect, Effect::Hang);
         self.rules.push(Rule {
             id,

@@ -150,7 +150,7 @@ fn record_request(
     (number, decision)
 }
 
-/// Builds the response that replaces the vendor's response.
+/// Builds the response that replaces the usual response.
 fn replacement_response(instead: &Effect, now: Timestamp) -> Response {
     let mut response = Response::json(200, Vec::new());
     match instead {

@@ -37,7 +37,7 @@ pub const TEST_SUB_ACCOUNT: Login = Login {
 /// The start of [`World::demo`] and [`World::still`]: Monday 2 March 2026, 10:00 in India.
 pub const START: Timestamp = Timestamp::constant(1_772_425_800, 0);
 
-/// If an account has a sub-account, one in this many endpoints belongs to the sub-account.
+/// The ratio of an account's endpoints to the endpoints of its sub-account, if it has one.
 const SUB_ACCOUNT_SHARE: usize = 8;
 
 /// The plan of an account and its initial endpoints.

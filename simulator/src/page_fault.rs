@@ -23,7 +23,7 @@ pub enum PageFault {
     EmptyObjects,
     /// Every row of the page is invalid.
     BrokenRows,
-    /// Every row of the page, except `raw` JSON, shows its endpoint as unregistered.
+    /// All rows show their endpoints as unregistered. Rows from `Endpoint::raw` do not change.
     Unregistered,
     /// The page has an additional row with this JSON at this position.
     ExtraRow(usize, String),

@@ -10,7 +10,7 @@ use super::world::{EndpointRef, Event, World};
 const EARLIEST_LOGIN: i64 = 600;
 /// The maximum time between the expiry of a registration and its removal, in seconds.
 const EXPIRY_DELAY: i64 = 15;
-/// On average, one in this many renewals fails for an endpoint with [`Behaviour::AlwaysOn`].
+/// The average number of renewals per failure, for an endpoint with [`Behaviour::AlwaysOn`].
 const FAILURE_RATE: u32 = 400;
 
 impl World {

@@ -15,7 +15,7 @@ pub struct RequestRecord {
     pub number: u64,
     /// The number of the connection. The first connection has the number 1.
     pub connection: u64,
-    /// The world's time when the request arrived.
+    /// The simulated time when the request arrived.
     pub time: Timestamp,
     /// The real time from the vendor's start to the arrival of the request.
     pub since_start: Duration,

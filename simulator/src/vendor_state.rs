@@ -53,7 +53,7 @@ pub struct Options {
     pub keep_alive: bool,
     /// Whether to send a `Date` header.
     pub date: bool,
-    /// The vendor adds this duration to the world's time in the `Date` header.
+    /// The vendor adds this duration to the simulated time in the `Date` header.
     pub clock_skew: SignedDuration,
     /// The maximum number of requests in the log; 0 has the same effect as 1.
     pub log_capacity: usize,
@@ -85,7 +85,7 @@ pub(super) struct State {
     options: Mutex<Options>,
     pace: Pace,
     started: Instant,
-    /// The world's time at the vendor's start.
+    /// The simulated time at the vendor's start.
     base: Timestamp,
     /// Notifies the subscribers after each change of the log.
     changed: watch::Sender<()>,

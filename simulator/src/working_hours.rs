@@ -1,10 +1,10 @@
-//! Working hours of agents, in the local time of the world.
+//! Working hours of agents, in the time zone of the simulation.
 
 const DAY: i64 = 86_400;
 /// The offset of Indian Standard Time from UTC, in seconds.
 pub(super) const INDIA: i64 = 19_800;
 
-/// The working hours of an agent, in the local time of the world.
+/// The working hours of an agent, in the time zone of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shift {
     /// 09:00 to 18:00.

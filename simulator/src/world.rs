@@ -70,13 +70,13 @@ impl World {
         self
     }
 
-    /// The current time of the world.
+    /// The current simulated time.
     pub fn now(&self) -> Timestamp {
         self.now
     }
 
     /// Applies the events until `to`, and sets the time to `to`. A `to` that is not after the
-    /// world's time has no effect.
+    /// simulated time has no effect.
     pub fn advance(&mut self, to: Timestamp) {
         if to <= self.now {
             return;

@@ -8,7 +8,7 @@ use crate::{AccountPlan, DEMO_ACCOUNTS, Endpoint, Order, START, TEST_ACCOUNT, Wo
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The world's time and the endpoints of each account.
+/// The simulated time and the endpoints of each account.
 fn state_of(world: &World) -> Vec<(Timestamp, Vec<Endpoint>)> {
     let accounts = world.accounts().iter();
     accounts
