@@ -17,7 +17,7 @@ pub struct RequestRecord {
     pub connection: u64,
     /// The simulated time when the request arrived.
     pub time: Timestamp,
-    /// The real time from the vendor's start to the arrival of the request.
+    /// The real time from the start of the simulated vendor to the arrival of the request.
     pub since_start: Duration,
     /// The operation of the request.
     pub operation: Operation,
@@ -35,7 +35,7 @@ pub struct RequestRecord {
     pub accept: Option<String>,
     /// The `Accept-Encoding` header.
     pub accept_encoding: Option<String>,
-    /// Whether the request has an `Authorization` header. The vendor does not use this header.
+    /// Whether the request has an `Authorization` header. The simulated vendor ignores it.
     pub authorization: bool,
     /// Which credential headers the request has.
     pub presented: PresentedCredentials,
@@ -43,7 +43,7 @@ pub struct RequestRecord {
     pub status: Option<u16>,
 }
 
-/// The counts of requests, responses and connections since the vendor's start.
+/// The counts of requests, responses and connections since the start of the simulated vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// All requests.

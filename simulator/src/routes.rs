@@ -145,8 +145,8 @@ impl Response {
     pub(super) fn to(request: &Request, world: &mut World, faults: &[&PageFault]) -> Self {
         let route = Route::of(&request.path);
         let Some(path_account) = route.account() else {
-            // Users report that the vendor responds to an unknown path with 401, as to wrong
-            // credentials.
+            // According to users, Vobiz responds with 401 to any other path. Wrong credentials
+            // get the same status.
             return Self {
                 status: 401,
                 content_type: Some("text/plain; charset=utf-8".to_owned()),
@@ -200,7 +200,7 @@ fn retrieve(account: &Account, owner: Option<&str>, id: &str, response_number: u
 }
 
 impl World {
-    /// Responds to a GET request without a socket. `path` is for example
+    /// Responds to a GET request and uses no socket. `path` is for example
     /// `/api/v1/Account/MA_1/Endpoint/?limit=2`. Returns the status and the body.
     pub fn ask(&mut self, path: &str, login: Login) -> (u16, Vec<u8>) {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));

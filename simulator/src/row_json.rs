@@ -17,7 +17,7 @@ const CAPABILITIES: [&str; 7] = [
     "allow_apps",
 ];
 
-/// Appends one row of a list. With `unregistered`, a row without `raw` shows no registration.
+/// Appends one row of a list. `unregistered` hides a registration, unless `endpoint.raw` is set.
 pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unregistered: bool) {
     if let Some(raw) = &endpoint.raw {
         out.extend_from_slice(raw.as_bytes());
@@ -58,7 +58,7 @@ pub(super) fn row(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, unr
     out.push(b'}');
 }
 
-/// Appends the body of a retrieve response. With `raw` or in Plivo's form, the body is the row.
+/// Appends a retrieve response's body. If `endpoint.raw` is set, or in Plivo's form, it is the row.
 pub(super) fn detail(out: &mut Vec<u8>, account: &Account, endpoint: &Endpoint, api_id: &str) {
     if endpoint.raw.is_some() || account.shape == Shape::Plivo {
         return row(out, account, endpoint, false);

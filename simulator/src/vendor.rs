@@ -1,4 +1,4 @@
-//! The handle of a running vendor: start and stop, faults, edits of its world, and its requests.
+//! The handle of the simulated vendor: start and stop, faults, edits of its world, its requests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,8 +15,8 @@ use super::server;
 use super::vendor_state::{Options, State};
 use super::world::World;
 
-/// A running vendor. A drop of the vendor closes the port and ends the tasks. [`Vendor::stop`] also
-/// waits until the tasks have ended.
+/// A simulated vendor: a running HTTP server for the simulated API. A drop of the vendor closes the
+/// port and ends the tasks. [`Vendor::stop`] also waits until the tasks have ended.
 #[derive(Debug)]
 pub struct Vendor {
     state: Arc<State>,
@@ -27,7 +27,7 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// Starts a vendor that serves this world.
+    /// Starts a simulated vendor that serves this world.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl Vendor {
         Self::over(listener, world, options)
     }
 
-    /// Starts a vendor on this listener and ignores `options.listen`. Needs a Tokio runtime.
+    /// Starts a simulated vendor on this listener. Ignores `options.listen`. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Vendor {
         self.state.log().records()
     }
 
-    /// The counts of requests, responses and connections since the vendor's start.
+    /// The counts of requests, responses and connections since the start of the simulated vendor.
     pub fn counts(&self) -> Counts {
         self.state.log().counts
     }

@@ -1,4 +1,4 @@
-//! The options of a vendor, and the state that its connections share: world, faults, clock, log.
+//! The simulated vendor's options, and the state of all its connections: world, faults, clock, log.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,8 +35,8 @@ pub enum Pace {
     Running(f64),
 }
 
-/// The options of a vendor. In a running vendor, [`Vendor::set`](super::Vendor::set) can change all
-/// options except `listen`, `tls`, `pace` and `log_capacity`.
+/// The options of a simulated vendor. After its start, [`Vendor::set`](super::Vendor::set) can
+/// change all options except `listen`, `tls`, `pace` and `log_capacity`.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The address to listen on; port 0 selects a free port.
@@ -53,7 +53,7 @@ pub struct Options {
     pub keep_alive: bool,
     /// Whether to send a `Date` header.
     pub date: bool,
-    /// The vendor adds this duration to the simulated time in the `Date` header.
+    /// The `Date` header contains the world's time plus this duration.
     pub clock_skew: SignedDuration,
     /// The maximum number of requests in the log; 0 has the same effect as 1.
     pub log_capacity: usize,
@@ -85,7 +85,7 @@ pub(super) struct State {
     options: Mutex<Options>,
     pace: Pace,
     started: Instant,
-    /// The simulated time at the vendor's start.
+    /// The world's time at the start of the simulated vendor.
     base: Timestamp,
     /// Notifies the subscribers after each change of the log.
     changed: watch::Sender<()>,

@@ -22,7 +22,7 @@ pub struct EventCounts {
     pub lapses: u64,
     /// Registrations of flapping endpoints that expired without a renewal. `lapses` includes them.
     pub flaps: u64,
-    /// Registrations of shared endpoints that the other device replaced.
+    /// Replacements of a registration by the other of the two devices that share one endpoint.
     pub displacements: u64,
     /// Logouts of agents at the end of a shift.
     pub sign_offs: u64,
@@ -63,7 +63,7 @@ impl World {
         }
     }
 
-    /// Sets the offset of local time from UTC. 24 more hours change the weekday, not the hour.
+    /// Sets the offset of local time from UTC. Another 24 hours give the same hour of the next day.
     #[must_use]
     pub fn zone(mut self, ahead: SignedDuration) -> Self {
         self.zone = ahead.as_secs();
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Counts a response and returns its number: the seed of its `api_id` and of a shuffled list.
+    /// Counts a response and returns its number, the seed for its `api_id` and a random row order.
     pub(super) fn next_response_number(&mut self) -> u64 {
         self.responses += 1;
         self.responses
@@ -205,7 +205,7 @@ pub(super) fn api_id(response_number: u64) -> String {
 pub(super) enum Event {
     /// A device registers, for the first time or again.
     Register(EndpointRef),
-    /// A renewal is due. On a shared endpoint, the other device registers instead.
+    /// A renewal is due. If two devices share the endpoint, the other device registers instead.
     Refresh(EndpointRef),
     /// The user of a device logs out.
     SignOff(EndpointRef),

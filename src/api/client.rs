@@ -43,7 +43,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// The maximum size of the body of an error response, in bytes. A larger body counts as empty.
+/// The maximum size of the body of an error response, in bytes. A larger body is treated as empty.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 /// The client closes a connection that is idle for this time. Common load balancers close an idle connection
 /// after 60 seconds, and a request on a closed connection fails.
@@ -181,7 +181,7 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
         // Without `api.proxy_url`, the HTTP library applies variables such as `HTTPS_PROXY` and `NO_PROXY`.
         None => Ok(builder),
         Some(url) if matches!(url.scheme(), "http" | "https") => {
-            // `ClientError::Proxy` has no cause, because the library's error may quote the proxy's password.
+            // The library's error may quote the proxy's password, so `ClientError::Proxy` omits that error.
             let proxy = Proxy::all(url.clone()).map_err(|_| ClientError::Proxy)?;
             Ok(builder.proxy(proxy))
         }
@@ -321,7 +321,7 @@ impl Client {
         if !response.status().is_success() {
             attempt.status = Some(status);
             let wait = error::retry_after_header(response.headers(), date.unwrap_or(arrived));
-            // An unreadable or too large body counts as empty, because the status decides the kind of error.
+            // An unreadable or too large body is treated as empty: the status decides the kind of error.
             let body = read_body(response, MAX_ERROR_BYTES).await.ok().flatten();
             return Err(Error::of_status(status, wait, &body.unwrap_or_default()));
         }

@@ -25,7 +25,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// The HTTP status; `None` without a response.
     pub status: Option<u16>,
-    /// A description for people. It may contain numbers of the response, but no text.
+    /// A description for people. It may contain numbers from the response, but no text from the response.
     pub message: String,
     /// The time that the API asks the client to wait before the next request.
     pub retry_after: Option<Duration>,

@@ -59,7 +59,7 @@ pub(super) fn is_integer(number: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The values of `keys` in the text of an object, in the order of `keys`. Of two equal keys, the second counts.
+/// The values of `keys` in an object's text, in the order of `keys`. If a key repeats, its later value is used.
 pub(super) fn pick<'a, const N: usize>(
     object: &'a str,
     keys: &[&str; N],

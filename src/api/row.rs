@@ -96,7 +96,7 @@ pub struct Endpoint {
     pub created_at: Option<UnixMillis>,
     /// The value of `updated_at`.
     pub updated_at: Option<UnixMillis>,
-    /// `allow_*`, in the order of [`Capability::ALL`](crate::telemetry::Capability::ALL); `None` if unknown.
+    /// `allow_*`, in the order of [`super::Capability::ALL`]; `None` if neither true nor false.
     pub allowed: [Option<bool>; 7],
     /// The fields whose values were dropped or cut.
     pub rejected: Fields,
@@ -136,8 +136,8 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// `meta.total_count` (or `meta.total`), if it is a non-negative integer, as a number or as text.
     pub total: Option<u64>,
-    /// The `Date` header of the response minus the local time of its arrival, in seconds. The difference
-    /// is too low by the network delay and by the fraction of a second that the header lacks.
+    /// The time in the `Date` header minus the exporter's time when the response arrives, in seconds. The
+    /// difference is too low by the network delay and by the fraction of a second that the header lacks.
     pub clock_offset: Option<f64>,
 }
 
@@ -163,7 +163,7 @@ impl From<serde_json::Error> for Rejection {
 /// Reads the body of a list response. The request asked for `limit` rows. The error does not quote the body.
 pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
     let malformed = |message: &str| (ErrorKind::Malformed, message.to_owned());
-    // `serde` would also read the fields of the envelope from a list.
+    // `serde` would also accept an array, and take the envelope's fields from the array's elements.
     if body.trim_start().starts_with('[') {
         return Err(malformed(NO_LIST));
     }

@@ -13,13 +13,12 @@ use serde_json::Value;
 
 use super::{Fault, Login, Options, TEST_ACCOUNT, Vendor, World};
 
-/// A vendor and an HTTP client for it.
+/// A running simulated vendor, and an HTTP client for it.
 struct Setup {
     vendor: Vendor,
     client: reqwest::Client,
 }
 
-/// A received HTTP response.
 #[derive(Debug)]
 struct ReceivedResponse {
     status: u16,
@@ -54,7 +53,7 @@ impl Setup {
         }
     }
 
-    /// Starts a vendor that serves [`World::still`] with this many endpoints, and plans this fault.
+    /// Starts a simulated vendor with this many endpoints of [`World::still`], and plans the fault.
     async fn faulty(endpoints: usize, fault: Fault) -> Self {
         let setup = Self::of(World::still(endpoints, 1)).await;
         setup.vendor.plan(fault);
