@@ -7,14 +7,14 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The commands, pollers and server have clones of one cancellation token, and end when it is cancelled.
 pub use tokio_util::sync::CancellationToken;
 
-/// Registers the signal handlers in the current Tokio runtime. The caller spawns the returned future as a task.
+/// Installs the signal handlers in the current Tokio runtime. The caller spawns the returned future as a task.
 ///
 /// The first SIGTERM or SIGINT cancels `shutdown`: walks stop, and the server finishes its responses. A second
 /// SIGTERM or SIGINT ends the process immediately, with the exit code 128 plus the number of that signal. After
 /// SIGHUP, the future only logs a warning.
 ///
 /// # Errors
-/// The operating system refused to register a handler.
+/// The operating system refused to install a handler.
 pub fn handle_signals(shutdown: CancellationToken) -> io::Result<impl Future<Output = Infallible>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -76,7 +76,7 @@ struct Response {
 }
 
 /// Makes HTTP clients. Accounts with equal settings share two HTTP clients, so hundreds of accounts need memory
-/// for the trusted authorities only once.
+/// for the trusted certificate authorities only once.
 ///
 /// After an HTTP client is made, changes of certificate files or proxy variables have no effect on that client.
 #[derive(Default)]
@@ -189,7 +189,7 @@ fn builder(api: &Api, authorities: Arc<RootCertStore>) -> Result<ClientBuilder, 
     }
 }
 
-/// Mozilla's authorities, which the program includes, and the operating system's authorities, if any.
+/// Mozilla's certificate authorities, which the program includes, and those of the operating system, if any.
 pub(super) fn built_in_authorities() -> Arc<RootCertStore> {
     let mut all = RootCertStore::empty();
     all.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());

@@ -95,7 +95,7 @@ impl Error {
 /// The reason why the exporter cannot make the client of an account.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The file of additional authorities, and the reason why the file is unusable.
+    /// The file of additional certificate authorities, and the reason why the file is unusable.
     #[error("api.ca_file {} is not usable: {_1}", _0.display())]
     CaFile(PathBuf, String),
     /// The proxy is not an `http` or `https` URL with a host. The message omits the URL and its password.

@@ -34,7 +34,7 @@ const STATUS_LENGTH: usize = "HTTP/1.x 200".len();
 /// token files. With `--config.check.live`, the check also reads the endpoint list of every account.
 ///
 /// # Errors
-/// Exit code 2 if the configuration has errors; exit code 1 if the list of an account cannot be read.
+/// Exit code 2 if the configuration has errors; exit code 1 if an account's endpoint list cannot be read.
 pub(super) async fn check(
     args: &ServeArgs,
     environment: &[(String, String)],
@@ -63,7 +63,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Reads the lists of all accounts concurrently, and reports the results in the configured order.
+/// Reads the endpoint lists of all accounts concurrently, and reports the results in the configured order.
 async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitError> {
     let accounts = Accounts::build(config, Duration::ZERO)?;
     let mut pollers = accounts.pollers;
@@ -88,7 +88,7 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
     accounts_result(failed, config.accounts.len())
 }
 
-/// The report about one account: the content of its list, and conditions that need attention.
+/// The report about one account: the content of its endpoint list, and conditions that need attention.
 fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
     let (all, walk) = (snapshot.len(), &snapshot.walk);
     let tallies = snapshot.counts(account.groups.len());
@@ -129,7 +129,7 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
     lines
 }
 
-/// Requests the health page at the first listen address. Container images without a shell need this command.
+/// Requests `/-/healthy` at the first listen address. Container images without a shell need this command.
 ///
 /// # Errors
 /// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.

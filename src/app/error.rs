@@ -13,7 +13,7 @@ pub enum ExitError {
     /// An invalid configuration. The message has one error per line.
     #[error("{0}")]
     Configuration(String),
-    /// An error of standard output. Any other I/O error becomes a [`Self::RunTime`] with the file or address.
+    /// An error of standard output. For any other I/O error, a [`Self::RunTime`] names the file or address.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
 }

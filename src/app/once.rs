@@ -45,7 +45,7 @@ pub(super) async fn once(
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
-    // If no process reads the output, a write below blocks. After `cancel`, a signal ends the process at once.
+    // If no process reads the output, a write below blocks. After `cancel()`, one SIGTERM ends the process.
     shutdown.cancel();
     let states = accounts.readers.iter();
     let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();

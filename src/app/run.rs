@@ -56,7 +56,7 @@ async fn execute(
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let shutdown = CancellationToken::new();
-    // Signal handlers are registered first, so that an early SIGHUP does not end the process. A separate task
+    // Signal handlers are installed first, so that an early SIGHUP does not end the process. A separate task
     // handles signals, so that a second SIGTERM ends the process even while this task blocks.
     let signals = handle_signals(shutdown.clone());
     tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
@@ -81,10 +81,10 @@ async fn execute(
     }
 }
 
-/// Makes glibc's allocator return each freed buffer of 256 KiB or more to the operating system.
+/// Sets the size limit of glibc's allocator to 256 KiB. Freed buffers above it return to the operating system.
 ///
 /// A published walk replaces a snapshot and its chunks, which are a few large buffers. By default, glibc raises
-/// this size limit when the program frees a larger buffer. Buffers below the new limit then fragment the heap.
+/// the size limit when the program frees a larger buffer. Buffers below the new limit then fragment the heap.
 /// With 100,000 endpoints, the process then needs 50 % more memory. Other C libraries have no such setting.
 fn return_large_buffers() {
     #[cfg(target_env = "gnu")]
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_one_log_line_with_its_location_and_message() {
-        // The panic hook is global, so this hook passes panics of other threads to the previous hook.
+        // The panic hook is global. The test's hook passes panics of other threads to the previous hook.
         let (this_thread, previous) = (thread::current().id(), panic::take_hook());
         panic::set_hook(Box::new(move |panic| {
             if thread::current().id() == this_thread {

@@ -47,7 +47,7 @@ impl Systemd {
             let mut set = environment.iter().filter(|(name, _)| name == key);
             set.next().map(|(_, value)| value.as_str())
         };
-        // A child process inherits these variables, so the watchdog may belong to the parent process.
+        // A parent process may pass on its variables. `WATCHDOG_PID` names the process that has the watchdog.
         let is_ours = value("WATCHDOG_PID").is_none_or(|of| of.parse() == Ok(pid));
         let microseconds = value("WATCHDOG_USEC").and_then(|text| text.parse().ok());
         let watchdog = microseconds.filter(|time| is_ours && *time > 0);
@@ -131,7 +131,7 @@ async fn send(address: &SocketAddr, text: &str) -> io::Result<()> {
     socket.send(text.as_bytes()).await.map(drop)
 }
 
-/// The status text for `systemctl status`. An outcome is `None` until the first walk of the account has ended.
+/// The text for `systemctl status`. An account's outcome is `None` until the account's first walk has ended.
 fn status(outcomes: &[Option<bool>]) -> String {
     let all = outcomes.len();
     let count = |wanted| outcomes.iter().filter(|one| **one == wanted).count();

@@ -131,7 +131,7 @@ pub struct WebArgs {
     pub max_requests: usize,
 }
 
-/// Parses the path of the metrics. It must be plain, begin with a slash, and not be the path of another page.
+/// Parses the path of the metrics. It must begin with a slash, hold no query or escape, and not be reserved.
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
     let reserved = ["/", "/-", "/healthz", "/readyz", "/probe"];

@@ -45,7 +45,7 @@ pub(super) fn ca_file(node: &Node<'_>) -> Option<PathBuf> {
     is_usable.then_some(path)
 }
 
-/// Whether `certificate` has expired. The TLS library does not check the expiry of authorities.
+/// Whether `certificate` has expired. The TLS library does not check the expiry of certificate authorities.
 fn is_expired(certificate: &CertificateDer<'_>) -> bool {
     Certificate::from_der(certificate).is_ok_and(|certificate| {
         let end = certificate.tbs_certificate().validity().not_after;

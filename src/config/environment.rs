@@ -47,7 +47,7 @@ pub(super) fn add_account(
         Some(_) => true,
     };
     let Some((first, ..)) = given.first() else {
-        // After an earlier error, `operator` may lack accounts of the file. `NO_ACCOUNT` might then be wrong.
+        // After an earlier error, the tree `operator` may lack accounts. `NO_ACCOUNT` might then be wrong.
         if !has_accounts && diagnostics.error_count() == 0 {
             diagnostics.error_in_file(NO_ACCOUNT);
         }
@@ -97,8 +97,8 @@ pub(super) fn overrides(variables: &Variables, operator: &Node<'_>) -> Vec<(Stri
     found
 }
 
-/// The path of the key that a variable sets, and the shape of this key's value. `rest` is the part of the
-/// variable's name after the path of `node` and `__`. If the name ends with this path, `rest` is `None`.
+/// Returns the path of the key that a variable sets, and the shape of the key's value. `rest` is the end of the
+/// variable's name, after the path of `node` and `__`. `rest` is `None` if the name ends after the path.
 fn target(
     rest: Option<&str>,
     shape: &'static Shape,

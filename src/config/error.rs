@@ -64,9 +64,9 @@ impl std::error::Error for Errors {}
 /// Collects the errors and warnings of one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
-    /// The operator's file. An error without a line or variable has this file as its place.
+    /// The operator's configuration file. An error without a line or variable has this file as its place.
     pub(super) file: String,
-    /// The folder of the operator's file. Relative paths in the file start from this folder.
+    /// The folder of the operator's configuration file. Relative paths in the file start from this folder.
     pub(super) folder: PathBuf,
     /// True if token files are not read.
     pub(super) without_secrets: bool,

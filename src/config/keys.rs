@@ -190,15 +190,15 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
     })
 }
 
-/// Messages show unknown keys of letters, digits and `_` up to this length in bytes. Longer keys may be tokens.
+/// The maximum length of a quoted key that is not in [`ROOT`], in bytes. A longer key may be a token.
 const SHORT_KEY: usize = 8;
-/// Messages show unknown words of lower-case letters and `_`, and unknown numbers, up to this length in bytes.
+/// The maximum length, in bytes, if the quoted key has only digits, or only lower-case letters and `_`.
 const LONG_KEY: usize = 40;
 
-/// The part of a key that a message may quote. Three kinds of keys are quoted whole: known keys, short keys,
-/// and words or numbers of at most [`LONG_KEY`] bytes. Of any other key, only the [`plain_part`] is quoted, and
-/// only if this part is a known key. The rest may be a token. For example, YAML reads `auth_token:TOKEN` as one
-/// key, because no space follows the colon.
+/// The part of a key that a message may quote. Three kinds of keys are quoted whole: known keys, keys of
+/// letters, digits and `_` up to [`SHORT_KEY`] bytes, and words or numbers up to [`LONG_KEY`] bytes. Of any
+/// other key, only the [`plain_part`] is quoted, and only if this part is a known key. The rest may be a token.
+/// For example, YAML reads `auth_token:TOKEN` as one key, because no space follows the colon.
 pub(super) fn shown_key(name: &str) -> String {
     let plain = plain_part(name);
     let is_whole = plain.len() == name.len();
@@ -337,9 +337,9 @@ impl<'t> Node<'t> {
 /// A table of settings such as `poll`. An account inherits the global values of the keys that it does not set.
 #[derive(Debug)]
 pub(super) struct Section<'t> {
-    /// The table of the owner, which is an account or the top level.
+    /// The section's table in the owner, which is an account or the top level.
     pub(super) own: Node<'t>,
-    /// The table of the top level.
+    /// The section's table at the top level.
     global: Node<'t>,
     /// True after a missing or invalid value was read. Its error is already reported.
     is_invalid: Cell<bool>,

@@ -40,7 +40,7 @@ pub struct Poll {
     pub flip_share: f64,
 }
 
-/// Reads `poll`. An invalid value gives `None`. A conflict between values is an error, but gives no `None`.
+/// Reads `poll`. An invalid value gives `None`. Valid values that conflict are reported, but still give `Some`.
 pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     let share = number("a share from 0 to 1, such as 0.5", 0.0..=1.0);
     let interval = section.read("interval", duration(5 * SECOND..=MONTH));
@@ -59,7 +59,7 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     };
     let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE.max(5 * interval));
     let least = 2 * interval + deadline;
-    // If an account sets none of these keys, only the global section reports the error.
+    // If an account sets none of the three keys below, only the global section reports the error.
     let mut keys = ["max_age", "interval", "deadline"].into_iter();
     if max_age < least
         && let Some(value) = keys.find_map(|key| section.own.get(key))
@@ -113,7 +113,7 @@ pub struct Api {
     pub requests_per_second: Option<f64>,
     /// The time limit for opening a connection, including TLS.
     pub connect_timeout: Duration,
-    /// The time limit for one whole request.
+    /// The time limit for one attempt of a request, including the whole response.
     pub request_timeout: Duration,
     /// The maximum size of a response body after decompression, in bytes.
     pub max_page_bytes: u64,
@@ -122,7 +122,7 @@ pub struct Api {
     /// The proxy for requests. If it is `None`, variables such as `HTTPS_PROXY` and `NO_PROXY` apply. Requests
     /// to loopback addresses use no proxy. The URL may hold credentials, so `Debug` of [`Api`] omits them.
     pub proxy_url: Option<Url>,
-    /// PEM file of authorities that are trusted in addition to the built-in and the system's authorities.
+    /// PEM file of certificate authorities, in addition to those of the program and of the operating system.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -156,12 +156,12 @@ fn redacted_proxy(url: &Url) -> String {
     format!("{}/", url.origin().ascii_serialization())
 }
 
-/// Reads `api`. An invalid value gives `None`. An error from [`check_scheme`] does not give `None`.
+/// Reads `api`. An invalid value gives `None`. An error from [`check_scheme`] alone still gives `Some`.
 pub(super) fn api(section: &Section<'_>) -> Option<Api> {
     let timeout = || duration(MIN_TIMEOUT..=HOUR);
     let proxy = |node: &Node<'_>| url(node, "http://proxy.example:3128");
     let base_url = section.read("base_url", |node| base_url(node).map(Some));
-    // An account does not check an inherited file again, because the file may hold hundreds of certificates.
+    // An account does not check an inherited `ca_file` again. The file may hold hundreds of certificates.
     let authorities = |node: &Node<'_>| {
         if section.own.has("ca_file") {
             ca_file(node)

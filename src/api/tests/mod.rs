@@ -1,4 +1,4 @@
-//! Tests of the client over real sockets, of every known form of JSON, and of the rate limiter.
+//! Tests of the client over real sockets, of every known form of the API's JSON, and of the rate limiter.
 
 #![expect(
     clippy::unnecessary_wraps,
@@ -147,7 +147,7 @@ fn read_record(raw: &str) -> Result<Endpoint, Rejection> {
     read_endpoint(raw)
 }
 
-/// The record of a JSON row that has an id and the members in `rest`. `rest` is empty or begins with a comma.
+/// Decodes a JSON row that has an id and the members in `rest`. `rest` is empty or begins with a comma.
 fn with(rest: &str) -> Endpoint {
     read_record(&format!(r#"{{"endpoint_id":"1"{rest}}}"#)).unwrap()
 }
