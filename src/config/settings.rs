@@ -241,7 +241,7 @@ closed_label! {
     /// The registered endpoints whose own records are retrieved.
     #[derive(Default)]
     DetailMode {
-        /// Endpoints whose row in the list has no expiry.
+        /// Registered endpoints without an expiry of the registration in their list row.
         #[default]
         Auto = "auto",
         /// All registered endpoints.
@@ -301,7 +301,7 @@ pub(super) fn metrics(section: &Section<'_>) -> Option<Metrics> {
     })
 }
 
-/// `probe`: requests for single endpoints through `/probe`.
+/// `probe`: whether the server answers `/probe`, and the limits of probes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Probe {
     /// Whether the server answers `/probe`.

@@ -196,7 +196,7 @@ impl YamlReader<'_> {
             };
             let path = join(at.path, &key);
             let (event, value) = self.next(&path, at.depth)?;
-            // The parser's line of a missing value or of a block is too high, so a value gets its key's line.
+            // The parser gives a missing value or a block a later line, so a value gets its key's line.
             let at = Place {
                 line: at.line,
                 ..value

@@ -338,7 +338,7 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // `withdraw_at` is the end of the last published walk plus `max_age`. A publication sets both.
+        // A published walk sets `max_age`, and sets `withdraw_at` to the end of this walk plus `max_age`.
         let withdraw_at = self.state.withdraw_at;
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {

@@ -77,7 +77,7 @@ pub(super) struct TimeoutStream<T> {
     settings: Arc<Settings>,
     /// True from the first byte of a request head until its response begins, and on a new connection.
     in_head: bool,
-    /// A request head starts the head timeout. A write, or an expiry during a response, starts the idle one.
+    /// A head starts the head timeout. A write, or the timer's end during a response, starts the idle timeout.
     read_timer: Pin<Box<Sleep>>,
     /// `Some` while the socket accepts no bytes because the client does not read its response.
     write_timer: Option<Pin<Box<Sleep>>>,

@@ -91,7 +91,7 @@ fn rounded(age: Duration) -> String {
     }
 }
 
-/// The list item about `/probe`. If an endpoint is known, the item links to a probe of this endpoint.
+/// The `<li>` about `/probe`. If a summary has an `endpoint_id`, the `<li>` links to a probe of this endpoint.
 fn probe_item(accounts: &[AccountSummary]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut link = "Probe".to_owned();

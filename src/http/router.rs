@@ -73,10 +73,10 @@ pub(super) struct Router {
     data: Arc<dyn DataSource>,
     instruments: Instruments,
     telemetry_path: String,
-    /// One permit for each concurrent scrape.
+    /// The permits of this semaphore limit the concurrent scrapes.
     scrapes: Arc<Semaphore>,
     probe_handler: Option<Arc<dyn ProbeHandler>>,
-    /// One permit for each concurrent probe.
+    /// The permits of this semaphore limit the concurrent probes.
     probes: Arc<Semaphore>,
 }
 
@@ -101,8 +101,8 @@ impl Router {
         }
     }
 
-    /// Responds to one request. Only a probe waits for the API. The response holds `in_progress` and the permit
-    /// of a scrape or probe until the socket has accepted the last byte.
+    /// Responds to one request. Only a probe waits for the API. The response holds `in_progress` and, for a
+    /// scrape or probe, the semaphore permit until the socket has accepted the last byte.
     pub(super) async fn respond(
         &self,
         request: Parts,

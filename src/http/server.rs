@@ -183,8 +183,8 @@ impl Bound {
 ///
 /// # Errors
 ///
-/// The name does not resolve, this host has no address of the name, or the operating system refuses an address
-/// for another reason. The message has `address`.
+/// The name does not resolve, this host has none of the resolved addresses, or the operating system refuses an
+/// address for another reason. The message contains `address`.
 pub async fn listen(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
     let found = match address {
         ListenAddress::Everywhere(port) => Ok(vec![
@@ -252,7 +252,7 @@ fn is_missing_address(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(FAMILY_NOT_SUPPORTED)
 }
 
-/// The listening sockets, and the times of the pause and the log line after an accept error.
+/// The listening sockets, the end of the pause, and the time of the last log line about an accept error.
 struct Listeners {
     /// The selection is fair: many clients of one listener do not delay clients of another listener.
     accepts: SelectAll<BoxStream<'static, io::Result<(TcpStream, SocketAddr)>>>,

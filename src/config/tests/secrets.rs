@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::config::load;
 
-/// A token of letters and digits, like a real token. Messages quote lower-case words of up to this length.
+/// A token of letters and digits, like a real token. Messages quote an unknown lower-case key of this length.
 const PLAIN: &str = "Zq9XmT4bW2kLr8vNpQ7sYd3hJf6gCa1uEo5iBw0x";
 /// A token that begins with a common word and contains a dash.
 const DASHED: &str = "secretive-Zq9XmT4bW2kLr8vN";
