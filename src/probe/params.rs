@@ -24,7 +24,7 @@ pub(super) struct ProbeParams {
 
 impl ProbeParams {
     /// Percent-decodes `query` once and reads its parameters. `find` maps the name of an account to its index.
-    /// Unknown parameters are ignored. The error names the wrong parameter, and contains no text of `query`.
+    /// Other parameters are ignored. The error names the wrong parameter, and contains no text of `query`.
     pub(super) fn read(
         query: &str,
         find: impl Fn(&str) -> Option<usize>,

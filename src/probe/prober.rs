@@ -31,8 +31,8 @@ use crate::{
     telemetry::{AccountInstruments, labels::THROTTLED},
 };
 
-/// Maximum number of requests in flight for one rate limiter of probes. For a limiter that allows more than 8
-/// requests per second, the maximum equals the limiter's rate. If the API hangs, this limits the open requests.
+/// Maximum number of API requests in flight for one rate limiter of probes, for example while the API hangs. If
+/// the limiter allows more than 8 requests per second, the maximum is the limiter's rate instead of 8.
 const MAX_IN_FLIGHT: usize = 8;
 /// Maximum total pause during a wait for a rate limiter. It is so long that no rate limiter rejects a request.
 const ANY_PAUSE: Duration = Duration::from_secs(24 * 3600);
@@ -81,7 +81,7 @@ impl Retrieve for Client {
 /// Answers the probes of every account.
 pub struct Prober<R> {
     accounts: Vec<Arc<AccountProber<R>>>,
-    /// Requests, unsent or in flight, by account index and endpoint id. They exist only while a probe waits.
+    /// Unsent and sent API requests, by account index and endpoint id. Each exists only while a probe waits.
     pub(super) in_flight: Mutex<HashMap<(usize, String), Weak<InFlight>>>,
     timeout_offset: Duration,
     requests_per_second: f64,
@@ -114,7 +114,7 @@ impl<R: Retrieve> Prober<R> {
         instruments: AccountInstruments,
     ) {
         // The rate of `share` is at most the rate of `limiter`. With a higher rate, requests would wait for
-        // `limiter` while they hold `permits` that the probes of other accounts need.
+        // `limiter` while they occupy the semaphore `permits`, which probes of other accounts also need.
         let limit = 1.0 / limiter.gap().as_secs_f64();
         let rate = self.requests_per_second.min(limit);
         // Rounds `rate` down. The configuration allows at most 100 for `probe.requests_per_second`.
@@ -171,7 +171,7 @@ impl<R: Retrieve> Prober<R> {
         Ok(ProbeResponse::Samples(samples))
     }
 
-    /// Returns the outcome and the time at which the request was sent. Waits at most until `deadline`.
+    /// Waits for the API request, at most until `deadline`. Returns its outcome and the time of its sending.
     async fn outcome(
         &self,
         params: &ProbeParams,
@@ -228,11 +228,11 @@ struct AccountProber<R> {
     limiter: Arc<RateLimiter>,
     /// A second rate limiter, for probes only. It limits probes to `probe.requests_per_second`.
     share: Arc<RateLimiter>,
-    /// The semaphore for requests in flight, which the probes of all accounts share. It limits no rate.
+    /// The probes of all accounts share this semaphore. It limits their requests in flight, but no rate.
     permits: Arc<Semaphore>,
     instruments: AccountInstruments,
     retry: RetryPolicy,
-    /// Duration of the last completed request, in milliseconds; 0 before the first.
+    /// Duration of the most recent request that ended, in milliseconds; 0 if no request has ended.
     request_ms: AtomicU64,
 }
 
@@ -267,7 +267,7 @@ impl<R: Retrieve> AccountProber<R> {
         let mut outcome = request.outcome.clone();
         for end in [deadline - usual.min(left / 2), deadline] {
             tokio::select! {
-                // Polling `outcome` can send the request. The timer is first, so no poll follows `end`.
+                // `outcome` can send the request. The timer is first, so this probe sends nothing after `end`.
                 biased;
                 () = sleep_until(end) => {}
                 outcome = &mut outcome => return outcome,
@@ -316,7 +316,7 @@ enum Stage {
 /// A request for the record of one endpoint. All waiting probes of the endpoint share the request. If all of
 /// these probes end before the request, the request is cancelled.
 pub(super) struct InFlight {
-    /// The future that sends the request and returns the outcome. Each probe polls a clone of this future.
+    /// The future that sends the request and returns the outcome. Each probe awaits a clone of this future.
     outcome: Shared<BoxFuture<'static, Arc<Outcome>>>,
     /// The current stage of the request. The request writes the stage, and every waiting probe reads it.
     stage: Arc<Mutex<Stage>>,

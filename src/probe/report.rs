@@ -1,7 +1,7 @@
 //! The result of a probe as samples, and as text for a person.
 //!
-//! The debug text lists the fields of the record. The list shows the id, times and flags. With the metrics
-//! group `contact`, it also shows IP addresses. Of every other text, the list shows only the length: this text
+//! The debug text lists the fields of the record. The list shows the id, times and flags. If `contact` is in
+//! `metrics.groups`, the list also shows IP addresses. It shows only the length of any other value: the value
 //! may contain the auth token in any encoding, and a client of `/probe` needs no credentials.
 
 use std::{
@@ -28,7 +28,7 @@ pub(super) type Outcome = Result<(Endpoint, u16), ProbeError>;
 pub(super) struct ProbeError {
     /// The `reason` label of `vobiz_probe_failure`: one of [`PROBE_FAILURE_REASONS`].
     pub(super) reason: &'static str,
-    /// The HTTP status; `None` without a response.
+    /// The HTTP status of the API's response; `None` without a response.
     pub(super) status: Option<u16>,
     /// A description of the error for a person, without text of the API.
     pub(super) message: String,
@@ -128,7 +128,7 @@ impl Report<'_> {
         self.metrics.groups.contains(&group)
     }
 
-    /// The HTTP status; `None` without a response.
+    /// The HTTP status of the API's response; `None` without a response.
     fn status(&self) -> Option<u16> {
         match self.outcome {
             Ok((_, status)) => Some(*status),

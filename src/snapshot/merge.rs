@@ -52,7 +52,7 @@ impl SnapshotBuilder {
         self.index.reserve(more);
     }
 
-    /// Adds a row, but ignores a rejected row. `position` is the offset of the page plus the index in the page.
+    /// Adds `row`, unless `api` rejected it. `position` is the page's offset plus the row's index in the page.
     pub fn take(&mut self, row: &Row, position: u64) {
         let Ok(endpoint) = &row.content else { return };
         let list = &mut self.list;
@@ -94,7 +94,7 @@ impl SnapshotBuilder {
         &self.repeated
     }
 
-    /// Returns the sorted list.
+    /// Returns the list, sorted by endpoint id.
     pub fn finish(self) -> EndpointList {
         let mut list = self.list;
         list.sort();
@@ -111,13 +111,13 @@ impl SnapshotBuilder {
 /// Differences between a snapshot and the previous snapshot. The first snapshot has no differences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Endpoints that lost their registration.
+    /// Endpoints that changed from registered to unregistered.
     pub lost: u64,
-    /// Endpoints that became registered.
+    /// Endpoints that changed from unregistered to registered.
     pub gained: u64,
     /// Endpoints that are not in the previous snapshot.
     pub added: u64,
-    /// Endpoints that were removed.
+    /// Endpoints of the previous snapshot that the walk missed and that are not retained.
     pub removed: u64,
     /// Endpoints whose application was attached, replaced or detached.
     pub application: u64,
@@ -158,7 +158,7 @@ impl Changes {
 pub struct Transition {
     /// The id of the endpoint.
     pub id: String,
-    /// The time at which the registration was lost, if known.
+    /// The most recent time at which the registration was lost; `None` if no snapshot shows a loss.
     pub lost_at: Option<UnixMillis>,
 }
 
@@ -168,8 +168,8 @@ type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 impl EndpointList {
     /// Builds the next snapshot.
     ///
-    /// This function adds to `facts` the numbers of retained endpoints, rejected values and assumed values. It
-    /// calls `group_of` for endpoints that are new or have a new name, sub-account or application.
+    /// This function adds to `facts` the numbers of retained endpoints, rejected values and times without zone.
+    /// It calls `group_of` if an endpoint is new, or has a new alias, username, sub-account or application.
     pub fn build(
         mut self,
         previous: Option<&Snapshot>,
@@ -201,7 +201,7 @@ impl EndpointList {
     }
 
     /// Copies from `old`: groups, last known registrations, and usernames that `self` lacks. Counts changes.
-    /// New endpoints get last registrations from `removed`. Returns the old records that are not in `self`.
+    /// New endpoints get a last known registration from `removed`. Returns the old records that `self` lacks.
     fn merge<'a>(
         &mut self,
         old: &'a Self,
@@ -234,7 +234,7 @@ impl EndpointList {
                 let is_known = now.application_known && before.application_known;
                 let is_same = is_known && now.application == before.application;
                 changes.application += u64::from(is_known && !is_same);
-                // While the application is unknown, the endpoint stays in its group.
+                // An unreadable application alone does not change the group of the endpoint.
                 if now.names() != before.names() || now.application_known && !is_same {
                     record.group = group_of(record, texts);
                 }

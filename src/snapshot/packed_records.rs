@@ -19,9 +19,9 @@ use crate::{
 pub struct EndpointView<'a> {
     /// The value of `endpoint_id`.
     pub id: &'a str,
-    /// `username`; "" if unknown.
+    /// `username`; "" if the API gives no usable value.
     pub username: &'a str,
-    /// `alias`; "" if unknown.
+    /// `alias`; "" if the API gives no usable value.
     pub alias: &'a str,
     /// `sub_account`; "" for the main account.
     pub sub_account: &'a str,
@@ -35,7 +35,7 @@ pub struct EndpointView<'a> {
     pub expires_at: Option<UnixMillis>,
     /// User agent of the SIP client.
     pub user_agent: Option<&'a str>,
-    /// Id of the attached application; `None` for none, "" for an application with an unknown id.
+    /// Id of the application: "" for an object without a usable id, `None` for any other value without an id.
     pub application: Option<&'a str>,
     /// False if the value of `application` has no readable id.
     pub application_known: bool,
@@ -143,7 +143,7 @@ pub(super) struct Record {
     sub_account: u32,
     /// Index of the configured group plus one; 0 for no group.
     pub(super) group: u16,
-    /// Two bits for each capability: whether it is known, and whether it is allowed.
+    /// Two bits for each capability: whether the row has its flag, and whether the flag is true.
     allowed: u16,
     pub(super) rejected: Fields,
     pub(super) assumed: Fields,
@@ -195,7 +195,7 @@ impl Record {
         }
     }
 
-    /// Copies the unique texts of the record to another buffer.
+    /// Copies the record's texts from the buffer `from` to the buffer `to`. Both are a [`Texts::unique`].
     pub(super) fn move_texts(&mut self, from: &str, to: &mut String) {
         for range in [
             &mut self.id,

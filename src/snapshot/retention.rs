@@ -25,8 +25,8 @@ impl Retention {
     /// The limits after a walk with this `shortfall`. `rejected` has the number of rows for each [`Rejection`].
     ///
     /// An *unreadable* row is a rejected row that is no duplicate. It may belong to a missing endpoint. Without
-    /// a shortfall, at most one endpoint per unreadable row is retained; with a shortfall, any number. If the
-    /// shortfall `is_constant`, at most one already retained endpoint per unreadable row is retained again.
+    /// a shortfall, at most one endpoint per unreadable row is retained; with a shortfall, any number. After
+    /// several walks with this shortfall (`is_constant`), at most one per unreadable row is retained again.
     pub fn after_walk(
         shortfall: u64,
         is_constant: bool,
@@ -104,8 +104,8 @@ impl RemovedEndpoint {
 }
 
 impl Removed {
-    /// Adds those of the removed `records` whose last registration is known. Deletes expired entries, and the
-    /// oldest entries above `MAX_REMEMBERED`. Snapshots share the map, so a copy is made only for a change.
+    /// Adds the removed `records` whose `last_known` is true or false. Deletes expired entries, and the oldest
+    /// entries above `MAX_REMEMBERED`. Snapshots share the map, so a copy is made only for a change.
     pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
         let known = records.iter().filter(|record| record.last_known.is_some());
         let mut known = known.take(MAX_REMEMBERED).peekable();

@@ -35,7 +35,7 @@ impl EndpointList {
 pub struct Snapshot {
     /// The endpoints that the walk found, and the retained endpoints.
     pub(super) list: EndpointList,
-    /// The last registrations of removed endpoints, which are stored because these endpoints may return.
+    /// The registration of each removed endpoint at its removal. It is stored because the endpoint may return.
     pub(super) removed: Arc<Removed>,
     /// The walk from which the snapshot was built.
     pub walk: WalkFacts,
@@ -56,7 +56,7 @@ pub struct WalkFacts {
     pub pages: u64,
     /// The `total_count` of the list, if present.
     pub reported: Option<u64>,
-    /// The shortfall of the walk, in endpoints. 0 for a complete walk, and for a shortfall that stays constant.
+    /// The shortfall of the walk, in endpoints. 0 for a complete walk, and if several walks had this shortfall.
     pub missing: u64,
     /// The number of retained endpoints.
     pub retained: u64,
@@ -127,7 +127,7 @@ impl Snapshot {
         &self.list.application_names
     }
 
-    /// A copy without the retained endpoints that no walk found for `max_age`; `None` if there are none.
+    /// A copy without the retained endpoints that no walk found for `max_age`. `None` if no endpoint expired.
     pub fn without_expired(&self, now: Instant, max_age: Duration) -> Option<Self> {
         let passed = now.saturating_duration_since(self.walk.ended);
         let is_expired = |record: &&Record| record.retained && record.unseen_for(passed) >= max_age;

@@ -1,7 +1,7 @@
 //! The published state of one account: its snapshot and its details. Each publication replaces the whole state.
 //!
-//! Only the list decides whether an endpoint is registered. A detail adds values that a row may lack: the
-//! expiry, the user agent, and the address of the device.
+//! Only the row in the API's list decides whether an endpoint is registered. A detail adds values that a row
+//! may lack: the expiry, the user agent, and the address of the device.
 
 use std::{
     collections::BTreeMap,
@@ -136,7 +136,7 @@ impl Detail {
         }
     }
 
-    /// Whether the names, sub-account and application of the row are the same as at the retrieval.
+    /// Whether the row has the same alias, username, sub-account and application as at the retrieval.
     pub fn is_of(&self, row: &EndpointView<'_>) -> bool {
         self.fingerprint == row.fingerprint()
     }
@@ -146,7 +146,7 @@ impl Detail {
 pub type Details = BTreeMap<Arc<str>, Arc<Detail>>;
 
 impl<'a> EndpointView<'a> {
-    /// A hash of the names, sub-account and application, valid within one process.
+    /// A hash of the alias, username, sub-account and application, valid within one process.
     fn fingerprint(&self) -> u64 {
         BuildHasherDefault::<DefaultHasher>::default().hash_one((self.names(), self.application))
     }

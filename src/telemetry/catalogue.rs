@@ -22,7 +22,7 @@ pub struct Family {
     /// The source of the samples.
     pub part: Part,
     /// The label names. A sample lacks `username` if `metrics.username` is false or the API gives no username.
-    /// A sample of a probe lacks `user_agent` if the metrics group `user_agent` is off.
+    /// A sample of a probe lacks `user_agent` if `metrics.groups` lacks `user_agent`.
     pub labels: &'static [&'static str],
     /// The help text: one line of plain text.
     pub help: &'static str,

@@ -164,7 +164,7 @@ impl AccountInstruments {
         }
     }
 
-    /// Records the duration and the status of a request attempt. The label `code` of `None` is `NO_STATUS`.
+    /// Records the duration and the status of a request attempt. Without a status, `code` is `NO_STATUS`.
     pub fn request(&self, operation: Operation, status: Option<u16>, took: Duration) {
         let code = status.map_or_else(|| NO_STATUS.to_owned(), |status| status.to_string());
         self.counter(Metric::ApiRequests, &[operation.label(), &code])

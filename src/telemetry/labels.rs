@@ -49,7 +49,7 @@ closed_label! {
         NotFound = "not_found",
         /// Status 429.
         RateLimited = "rate_limited",
-        /// Status 408, or no complete response within a timeout in the settings `api`, or of a probe.
+        /// Status 408, or a timeout before the end of the response. `api` settings and probes set timeouts.
         Timeout = "timeout",
         /// A failure of DNS, TCP or TLS, a reset connection, a truncated body, or invalid HTTP.
         Network = "network",

@@ -32,7 +32,7 @@ impl FakeHandler {
         })
     }
 
-    /// Waits until the handler has received this many requests.
+    /// Waits until the handler has received `count` requests.
     async fn received(&self, count: usize) {
         soon(async {
             while self.requests.lock().unwrap().len() < count {
@@ -151,7 +151,7 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
         endpoint_id: endpoint_id.map(Into::into),
         ..AccountSummary::default()
     };
-    // Before the first walk, no endpoint is known.
+    // Before the first walk, the page has no endpoint id for a link.
     *with.data.accounts.lock().unwrap() = vec![account(None)];
     let page = with.client().await.get("/").await;
     assert!(page.text().contains("<li>Probe: "), "{}", page.text());

@@ -32,7 +32,7 @@ fn minutes(after_noon: u64) -> UnixMillis {
     NOON.plus(Duration::from_secs(60 * after_noon))
 }
 
-/// The detail of endpoint "2", retrieved `at` minutes after noon.
+/// The detail of endpoint "2". The time of its retrieval is noon plus `at` minutes.
 fn detail(snapshot: &Snapshot, at: u64, record: Endpoint) -> Details {
     let row = snapshot.endpoint("2").unwrap();
     let detail = Detail::new(record, &row, true, minutes(at));

@@ -29,12 +29,12 @@ impl PartialEq for Snapshot {
     }
 }
 
-/// The wall time this many minutes after the start of the test.
+/// The wall time of the start of the test, plus `at` minutes.
 fn minute(at: i64) -> UnixMillis {
     UnixMillis(1_700_000_000_000 + at * 60_000)
 }
 
-/// The monotonic time this many minutes after the start of the test.
+/// The monotonic time of the start of the test, plus `at` minutes.
 fn instant(at: i64) -> Instant {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     *START + Duration::from_secs(60 * at.unsigned_abs())
