@@ -103,7 +103,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// The value of the label `field`: a field with a dropped value, a cut value, or a time without a zone.
+    /// The value of the label `field`: an API field whose value was dropped or cut, or whose time lacks a zone.
     Field {
         Username = "username",
         Alias = "alias",

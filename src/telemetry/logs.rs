@@ -1,8 +1,8 @@
 //! Log lines on standard error: one line per event, as logfmt or JSON.
 //!
 //! A line has time, level, message and fields. With the log level `debug` or `trace`, the line also has the
-//! module. Of other crates, the logger writes only events at `warn` and `error`. At lower levels, HTTP crates
-//! log request headers, which contain the token of an account.
+//! module. The logger writes the events of other crates only at the levels `warn` and `error`. At the levels
+//! below `warn`, HTTP crates log request headers, which contain the token of an account.
 
 use std::{
     fmt,
@@ -40,7 +40,7 @@ pub fn init(level: Level, format: Format) -> Result<(), SetGlobalDefaultError> {
     tracing::dispatcher::set_global_default(dispatch)
 }
 
-/// A logger that writes each line in one call. `writer` returns the destination. Only logfmt has colours.
+/// A logger that calls `write_all` once per line. `writer` returns the destination. Only logfmt has colours.
 fn dispatch<F, W>(writer: F, level: Level, format: Format, colours: bool) -> Dispatch
 where
     F: Fn() -> W + Send + Sync + 'static,
@@ -52,7 +52,7 @@ where
         .with_target(env!("CARGO_CRATE_NAME"), level);
     let with_target = level > LevelFilter::INFO;
     // By default, a layer reports a write error with `eprintln!`, which panics if standard error is
-    // closed. With `log_internal_errors(false)`, the line is lost and the program continues.
+    // closed. With `log_internal_errors(false)`, the layer drops the line and the program continues.
     let layer = match format {
         Format::Logfmt => tracing_logfmt::builder()
             .with_target(with_target)
@@ -166,7 +166,6 @@ mod tests {
         lines.text()
     }
 
-    /// The line without its time stamp.
     fn without_time(line: &str) -> &str {
         let (time, rest) = line.split_once(' ').unwrap();
         assert!(time.starts_with("ts=2") && time.ends_with('Z'), "{line}");

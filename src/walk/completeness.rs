@@ -32,7 +32,7 @@ pub(super) struct CompleteList {
     pub(super) endpoints: EndpointList,
     /// `total_count` of the page with the highest offset. Pages without `total_count` are ignored.
     pub(super) reported: Option<u64>,
-    /// The lowest `total_count` of all pages, minus distinct rows and duplicates (see [`read`]); at least 0.
+    /// The lowest `total_count`, minus the counts of distinct rows and duplicates (see [`read`]); at least 0.
     pub(super) shortfall: u64,
     /// True if overlapping pages prove that the list is complete; false if only the count proves it.
     pub(super) overlapped: bool,
@@ -44,7 +44,7 @@ pub(super) struct CompleteList {
 /// Reads the list and proves that it is complete. If overlapping pages give no proof, counts the rows.
 ///
 /// `duplicates` are the ids that the last successful walk found on two rows. If this walk also finds such an id
-/// on two rows, the list has both rows. `total_count` counts both, so the id explains one row of the shortfall.
+/// on two rows, `total_count` includes both rows. So the id reduces the shortfall by one row.
 ///
 /// # Errors
 /// A request failed permanently, the walk reached a limit of time or pages, or both proofs failed.
@@ -158,8 +158,8 @@ impl<'a, S: Source> Pages<'a, S> {
         self.keys.partition_point(|keys| keys.offset <= offset)
     }
 
-    /// Whether the list has only the one row of the first page. If the list has more rows, the API gives one
-    /// row per page, and such pages cannot overlap.
+    /// Requires a first page with one row. Returns true if this row is the whole list. If not, the API gives
+    /// one row per page, and such pages cannot overlap.
     async fn has_one_row(&mut self) -> Result<bool, WalkError> {
         self.fetch([1]).await?;
         let has_no_second = self.keys.last().is_some_and(|keys| keys.keys.is_empty());
@@ -212,7 +212,7 @@ impl<'a, S: Source> Pages<'a, S> {
         Ok(None)
     }
 
-    /// Reads ever earlier pages before `gap`. Returns the first that continues a linked page or has offset 0.
+    /// Reads pages at falling offsets below `gap`. Returns one that continues a linked page or has offset 0.
     async fn step_back(
         &mut self,
         linked: &[PageKeys],

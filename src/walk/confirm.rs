@@ -56,7 +56,6 @@ impl Confirmation {
         }
     }
 
-    /// Whether a walk waits for confirmation.
     pub(super) fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
@@ -81,7 +80,8 @@ impl Confirmation {
             return None;
         };
         let confirm_at = Instant::now() + self.delay;
-        // If the next walk ends after the withdrawal, this walk need not agree: any list is better than none.
+        // If the snapshot is withdrawn before the next walk ends, this walk need not agree with `pending`. Any
+        // list is better than no list.
         let next_walk_ends = confirm_at + started.elapsed();
         let is_last = (state.withdraw_at).is_some_and(|at| at <= next_walk_ends);
         let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
@@ -103,7 +103,7 @@ impl Confirmation {
 }
 
 impl Pending {
-    /// Whether the pending list and `list` are nearly equal, which means a small change in both directions.
+    /// Whether two changes are small: from the pending list to `list`, and from `list` to the pending list.
     fn agrees(&self, list: &EndpointList, retention: Retention, flip_share: f64) -> bool {
         let endpoints = self.endpoints.iter();
         let before = endpoints.map(|(id, registered)| (&**id, *registered));

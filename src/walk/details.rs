@@ -28,8 +28,8 @@ use crate::{
     telemetry::Metric,
 };
 
-/// The poller publishes arrived records together: this time after the first of them arrived, but at the latest
-/// before the next walk. Few publications save CPU time, because each renders whole metric families.
+/// When the first record arrives, the poller waits for this time, or until the next walk. Then it publishes all
+/// arrived records together. Few publications save CPU time, because each renders whole metric families.
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
@@ -91,7 +91,7 @@ impl<S: Source> DetailFetcher<S> {
     }
 
     /// Fills the queue from `snapshot`, which replaces the snapshot `before`. Walks start every `interval`.
-    /// Returns the wanted `details` that are not too old and whose row has kept its description.
+    /// Returns the wanted `details` that are not too old and still belong to their row (see [`Detail::is_of`]).
     pub(super) fn walk_succeeded(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -122,7 +122,7 @@ impl<S: Source> DetailFetcher<S> {
         self.without_old(known, interval, |_, _| true)
     }
 
-    /// The number of wanted records that are missing or too old.
+    /// The number of wanted records that are missing or have reached `max_age` (see [`DetailQueue::wants`]).
     pub(super) fn pending(&self) -> u64 {
         let now = Instant::now();
         let waiting = self.queue.waiting.iter();
@@ -187,7 +187,7 @@ impl<S: Source> DetailFetcher<S> {
     /// The start of the next request. `None` if the queue has no endpoint, if the next walk starts too soon, or
     /// if too many requests are in flight.
     fn next_start(&self, walk: Instant) -> Option<Instant> {
-        // If `start` is in the past, the request starts now. The check below needs this real start.
+        // If the computed start is in the past, the request starts now. So `start` is never in the past.
         let start = self.queue.next()?.max(self.budget.next());
         let start = start.max(self.not_before).max(Instant::now());
         let is_in_time = start + self.deps.limiter.gap() < walk;
@@ -357,8 +357,8 @@ struct History {
 
 /// Decides for which endpoints of one account the fetcher requests a record, and in which order.
 ///
-/// A wanted endpoint is in `ready` or in `waiting`. When its request starts, the endpoint leaves its set. After
-/// a miss, the endpoint returns when a walk is published; after a record or a 429, it returns immediately.
+/// A wanted endpoint is in `ready` or in `waiting`. The start of its request removes the endpoint. After a
+/// miss, the queue adds the endpoint again when a walk is published; after a record or a 429, immediately.
 #[derive(Debug)]
 struct DetailQueue {
     mode: DetailMode,
@@ -423,7 +423,7 @@ impl DetailQueue {
         self.histories.extend(known);
     }
 
-    /// Whether the record of this endpoint is wanted.
+    /// Whether the record of this endpoint is *wanted*: the endpoint is registered, and `mode` requires it.
     fn wants(&self, row: &EndpointView<'_>) -> bool {
         row.registered == Some(true)
             && match self.mode {

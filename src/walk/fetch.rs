@@ -61,7 +61,8 @@ pub struct PollerDeps {
 /// The reason of a failed walk, which is the `reason` label of `vobiz_walk_failures_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A request failed, a pause of the vendor was too long, the list had too many pages, or the walk panicked.
+    /// A request failed, the vendor asked for a pause that is too long, the list had too many pages, or the
+    /// walk panicked.
     Request(ErrorKind),
     /// The list was not proven complete, or the vendor ignores the offset.
     Inconsistent,
@@ -93,7 +94,7 @@ pub struct WalkError {
 }
 
 impl WalkError {
-    /// Creates an error without a pause of the vendor, so `not_before` is `None`.
+    /// Creates an error whose `not_before` is `None`, because the vendor asks for no pause.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -131,22 +132,21 @@ pub(super) struct PageFetcher<S> {
     progress: Mutex<Progress>,
 }
 
-/// The progress of a walk.
 #[derive(Debug, Default)]
 struct Progress {
     /// The number of received pages.
     pages: u64,
     /// The number of sent requests, including retries.
     requests: u64,
-    /// The number of active pages. A page is active during requests and backoffs, not in waits for permits.
+    /// The number of *active* pages: their request or backoff runs. Pages that wait for permits are not active.
     active: u32,
     /// The time at which `active` rose from zero; `None` while it is zero.
     active_since: Option<Instant>,
     /// The total time with at least one active page, without the time since `active_since`.
     active_time: Duration,
-    /// The value of [`Self::under_way`] when the latest page was completed.
+    /// The value of [`Self::under_way`] when the walk received the latest page.
     last_completed: Duration,
-    /// The last error since the latest completed page. A walk that reaches a time limit fails with this error.
+    /// The last error since the latest received page. A walk that reaches a time limit fails with this error.
     last_error: Option<Error>,
 }
 
@@ -224,7 +224,7 @@ impl<S: Source> PageFetcher<S> {
             paused += permit.paused;
             let _active = Active::begin(&self.progress);
             lock(&self.progress).requests += 1;
-            // The large future is boxed only after the wait for a permit, so waiting pages need less memory.
+            // The large future is boxed after the wait for a permit. So a call that waits needs less memory.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
             let error = match self.within_limits(response).await? {
                 Ok(page) => {
@@ -269,11 +269,11 @@ impl<S: Source> PageFetcher<S> {
         Ok(permit)
     }
 
-    /// Awaits `work` of an active page. Returns an error if the walk reaches a time limit first.
+    /// Awaits `work`, a request or a backoff. Returns an error if the walk reaches a time limit first.
     async fn within_limits<T>(&self, work: impl Future<Output = T>) -> Result<T, WalkError> {
         let mut work = pin!(work);
         loop {
-            // If another page is completed during the wait, more time is left, so the loop repeats.
+            // If the walk receives another page during the wait, more time is left, so the loop repeats.
             let left = self.time_left()?;
             if let Ok(done) = timeout(left, &mut work).await {
                 return Ok(done);
@@ -281,8 +281,8 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// The time until the walk reaches a limit. One limit is `poll.deadline` without a completed page. The
-    /// other is the maximum duration of a walk. Time in which all pages wait for a permit does not count.
+    /// The time until the walk reaches the first of two limits: `poll.deadline` without a received page, and
+    /// the maximum duration of a walk. Neither limit includes time in which all pages wait for a permit.
     fn time_left(&self) -> Result<Duration, WalkError> {
         let longest_walk = self.poll.max_age.max(2 * self.poll.interval);
         let progress = lock(&self.progress);

@@ -109,7 +109,6 @@ pub(super) fn unconfirmed(account: &Account, change: Change, confirm_at: Instant
     );
 }
 
-/// Logs a walk that failed.
 pub(super) fn failed(account: &Account, failure: &WalkError, pages: u64, took: Duration) {
     tracing::warn!(
         account = %account.name,

@@ -1,9 +1,9 @@
 //! Decides whether rows can be missing between two pages. This module sends no requests.
 //!
-//! Pages are *linked* if each page contains the last row of the previous page. Without this row,
-//! [`PageKeys::continues`] decides. Linked pages from the start to the end of a list have every endpoint that
+//! Pages are *linked* if each page contains the last row of the previous page. [`PageKeys::continues`] can also
+//! link a page that lacks this row. Linked pages from the start to the end of a list have every endpoint that
 //! existed during the whole walk. `docs/architecture.md` proves this for a stable order and one row per id. The
-//! order is unstable if pages have many rows in different orders, or many new rows above or among shared rows.
+//! order is unstable if pages share many rows in different orders, or have many other rows above or among them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -52,8 +52,8 @@ impl PageKeys {
         shared.is_some_and(|shared| shared.has_anchor)
     }
 
-    /// This check is weaker than [`Self::follows`], because the vendor may have deleted the anchor. Without the
-    /// anchor, this page must begin with a row of the page `before`, and share at least two rows.
+    /// Like [`Self::follows`], but also accepts a page without the anchor, which the vendor may have deleted.
+    /// Such a page must begin with a row of the page `before`, and share at least two rows with it.
     pub(super) fn continues(&self, before: &Self) -> bool {
         let shared = self.shared_with(before);
         shared.is_some_and(|shared| shared.has_anchor || (shared.first == 0 && shared.count >= 2))
@@ -62,8 +62,8 @@ impl PageKeys {
     /// The rows that this page shares with the page `before`. `None` if there are no shared rows, if too many
     /// rows above the last shared row are not on the page `before`, or if there are too many strays.
     ///
-    /// A key on two rows of a page has no unique index, so it is ignored. A *stray* is below another shared row
-    /// on this page, but above it on `before`. Ids on two rows cause few; an unstable order causes many.
+    /// A key on two rows of a page is ignored. A *stray* is below another shared row on this page, but above
+    /// that row on the page `before`. Ids on two rows cause few strays; an unstable order causes many strays.
     fn shared_with(&self, before: &Self) -> Option<Shared> {
         let (there, here) = (places(&before.keys), places(&self.keys));
         let (mut first, mut last, mut count, mut strays) = (None, 0, 0, 0);

@@ -27,7 +27,7 @@ async fn spend_for(
         }
         budget.spend();
         left.push(start.elapsed());
-        // Simulates a rate limiter, which requires this time between two requests.
+        // Simulates a rate limiter, which requires 50 ms between two requests.
         advance(Duration::from_millis(50)).await;
     }
     left

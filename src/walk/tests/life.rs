@@ -229,7 +229,7 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
         assert!(broken.snapshot.is_some(), "the snapshot stays");
         assert_eq!(broken.withdraw_at, good.withdraw_at);
     };
-    // The edit panics in the second walk. The panic removes the edit, so the third walk succeeds.
+    // The list's function `edit` panics in the second walk. The panic removes it, so the third walk succeeds.
     let failed_and_good = AtomicU32::new(0);
     let again = until(fixture, |state| {
         let failed = u32::from(state.up == Some(false));

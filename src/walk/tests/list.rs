@@ -49,7 +49,6 @@ pub(super) struct State {
     pub(super) shuffles: bool,
     /// The results of the next list requests: an error, or `None` for a page.
     pub(super) faults: VecDeque<Option<Error>>,
-    /// The edit that the list makes before each page.
     pub(super) edit: Option<Edit>,
     pub(super) latency: Box<dyn FnMut() -> Duration + Send>,
     /// The latency of list pages, if it differs from the latency of other requests.
@@ -115,7 +114,7 @@ impl List {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // An edit or a record can panic on purpose and poison the mutex. The test then still uses the list.
+        // The functions `edit` and `record` can panic on purpose and poison the mutex. The list stays usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -25,8 +25,8 @@ async fn run_poller(fixture: Fixture, scenario: impl Future<Output = ()>) {
     tokio::join!(scenario, run);
 }
 
-/// Sets the records of `list`. Requests for the first `odd` endpoints fail with `fault`. If `fault` is `None`,
-/// their records are unregistered. The other records are registered and expire in an hour.
+/// Sets the responses to retrieve requests. The first `odd` endpoints get the error `fault`. If `fault` is
+/// `None`, they get records with `sip_registered` false. Other records are registered and expire in an hour.
 fn odd_before(list: &List, odd: usize, fault: Option<Error>) {
     let clock = Clock::anchored(START);
     list.state().record = Some(Box::new(move |row| {
