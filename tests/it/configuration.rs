@@ -19,7 +19,7 @@ fn blocks(language: &str) -> Vec<&'static str> {
     parts.map(|block| &block[..end(block)]).collect()
 }
 
-/// A folder with a token file, whose path replaces `TOKEN_FILE` in a checked configuration.
+/// A folder with a token file. The path of the file replaces `TOKEN_FILE` in each configuration.
 struct ConfigCheck {
     folder: tempfile::TempDir,
 }

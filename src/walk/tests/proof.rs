@@ -100,8 +100,8 @@ fn edit_values(churn: Churn) -> impl FnMut(&mut Vec<Endpoint>) + Send + 'static 
     }
 }
 
-/// Reads a list twice. The list changes only during the second walk. Returns the endpoints of the second
-/// snapshot whose values were in no response of the second walk; none if this walk proves nothing.
+/// Reads a list twice, with edits only during the second walk. Returns the endpoints of the second snapshot
+/// whose values no response of that walk has. Returns no endpoint if the pages do not prove that walk complete.
 async fn not_served(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),
@@ -134,7 +134,7 @@ async fn not_served(
     wrong.map(|one| format!("{one:?}")).collect()
 }
 
-/// Faults that a list has from the start.
+/// Faults that a list already has before a walk begins.
 #[derive(Debug, Clone, Copy)]
 struct Oddities {
     /// The maximum number of rows that repeat the id of another row.
@@ -150,7 +150,7 @@ const NOTHING_ODD: Oddities = Oddities {
     total: Total::Right,
 };
 
-/// A list of `size` rows with these faults at random positions.
+/// Creates a list of `size` rows that has the faults of `oddities` at random positions.
 fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
     let list = List::of(size);
     let mut rng = Rng::with_seed(seed);
@@ -169,7 +169,7 @@ fn odd_list(size: u64, oddities: Oddities, seed: u64) -> Arc<List> {
 }
 
 /// Reads a list while it is edited. Returns the ids of readable endpoints that the walk misses although they
-/// existed during the whole walk. Returns `None` if the walk proves nothing.
+/// existed during the whole walk. Returns `None` if pages or counts do not prove the walk complete.
 async fn lost(
     list: Arc<List>,
     (page_size, clamp, concurrency): (u32, u32, usize),

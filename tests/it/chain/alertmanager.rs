@@ -18,7 +18,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts Alertmanager with the text that the function `configuration` returns.
+    /// Starts Alertmanager with the configuration that the function `configuration` returns.
     pub async fn notifying(receiver: &str, speed: u64) -> Self {
         Self::start(&configuration(receiver, speed)).await
     }
@@ -61,7 +61,7 @@ impl Alertmanager {
         }
     }
 
-    /// The address as `HOST:PORT`.
+    /// The address of Alertmanager as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }

@@ -67,7 +67,7 @@ impl Expected {
                 .all(|one| one.is_met(&received))
                 .then_some(())
         });
-        // A time-out makes the test fail, but only after the test has written the scene to `page`.
+        // A time-out makes the test fail, but only after the test has stored the text of the scene.
         let complete = tokio::time::timeout(TIMEOUT, met).await.is_ok();
         let (received, memory, read) = self.received();
         (self.memory, self.read) = (memory, read);
@@ -97,8 +97,8 @@ impl Expected {
         }
     }
 
-    /// The notifications since the previous scene, the [`Memory`] that includes these notifications,
-    /// and the number of all messages that the receiver got.
+    /// Returns the notifications since the previous scene, and the [`Memory`] after the newest
+    /// notification. Also returns the number of messages that the receiver got in all scenes.
     fn received(&self) -> (Received, Memory, usize) {
         let (mut received, mut memory) = (Received::default(), self.memory.clone());
         let messages = self.receiver.messages();
@@ -110,7 +110,7 @@ impl Expected {
         (received, memory, messages.len())
     }
 
-    /// Prints `page` to standard output, even if `cargo test` captures the output of tests.
+    /// Prints the texts of all scenes to standard output, even if `cargo test` captures output.
     pub fn print(&self) {
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nnotifications:\n{}\n", self.page.join("\n")).expect("it can be written");

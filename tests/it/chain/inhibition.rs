@@ -1,5 +1,5 @@
-//! Tests which alerts a real Alertmanager suppresses with the shipped example, and how it groups
-//! alerts. Also tests that each inhibition rule of the example is needed.
+//! Tests which alerts a real Alertmanager suppresses with the shipped configuration, and how it
+//! groups alerts. Also tests that each inhibition rule of the configuration is needed.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! The tests `story` and `demonstration` run a complete chain: the simulated vendor, the exporter,
-//! Prometheus with the shipped rules, and Alertmanager with the shipped example. A receiver
-//! collects the notifications.
+//! Prometheus with the shipped rules, and Alertmanager with the shipped configuration. A
+//! receiver collects the notifications.
 //!
 //! [`scaled`](crate::rules::scaled) divides every duration of the shipped files. In `story`, a
 //! minute lasts one second. The shortest valid poll interval, 5 s, corresponds to five minutes.

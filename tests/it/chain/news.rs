@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::message::Message;
 
-/// The last status and the last Alertmanager group of each alert, for each receiver.
+/// The newest status and the newest Alertmanager group of each alert, for each receiver.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     states: BTreeMap<(String, String), State>,

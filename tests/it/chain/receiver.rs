@@ -46,7 +46,7 @@ impl Receiver {
         Self { address, received }
     }
 
-    /// The address as `HOST:PORT`.
+    /// The address of the receiver as `HOST:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }

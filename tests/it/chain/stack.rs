@@ -59,7 +59,7 @@ impl Stack {
     }
 }
 
-/// Writes a new file with the address and renames it to `targets.json`, as a discovery tool does.
+/// Writes the exporter's address into a file and renames the file, as a discovery tool does.
 fn aim(folder: &Path, address: &str) {
     let (file, new) = (folder.join("targets.json"), folder.join("targets.new"));
     fs::write(&new, format!("[{{\"targets\": [\"{address}\"]}}]")).expect("it can be written");

@@ -203,8 +203,8 @@ impl Story {
                 ],
             )
             .await;
-        // When the data is withdrawn, the alert of the lost reception ends. But no message may
-        // report this alert as resolved.
+        // When the exporter withdraws the data, the alert `VobizWatchedEndpointLost` ends. But no
+        // message may report this alert as resolved.
         self.stack
             .prometheus
             .until(

@@ -82,7 +82,7 @@ impl Board {
         text(&self.json["uid"])
     }
 
-    /// The default time range.
+    /// The default time range of the dashboard.
     pub fn range(&self) -> Duration {
         let from = text(&self.json["time"]["from"]).strip_prefix("now-");
         Duration::from_millis(milliseconds(from.unwrap()))

@@ -26,7 +26,7 @@ pub const ACCOUNTS: [(&str, usize, Shape); 3] = [
 ];
 /// The time between two walks, and between two scrapes.
 pub const STEP: Duration = Duration::from_secs(120);
-/// The test also simulates these durations before and after [`Day::end`] minus 7 days.
+/// The simulated time before [`Day::end`] minus 7 days, and the simulated time after it.
 pub const LAST_WEEK: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(1200));
 /// The next four constants are aliases of endpoints of the account `main` that have planned events.
 pub const OVERDUE: &str = "MUM-0007";
@@ -190,8 +190,8 @@ impl Day {
         }
     }
 
-    /// Registers the endpoint `LOST` every 40 minutes, until 160 minutes are left. While 1400 to
-    /// 480 minutes are left, the function alternately unregisters and registers the endpoint.
+    /// Changes the endpoint `LOST` every 40 minutes, until 160 minutes are left. While 1400 to 480
+    /// minutes are left, unregisters and registers it in turn. At other times, only registers it.
     fn comes_and_goes(&mut self, vendor: &Vendor, now: Timestamp, left: usize) {
         if left < 160 || !left.is_multiple_of(40) {
             return;

@@ -37,8 +37,8 @@ impl<'a> Look<'a> {
         self.view.fill(&self.board.panel(title).query(letter))
     }
 
-    /// The current values of a query. A key is the account, then the alias, user agent or group.
-    /// Fails if an endpoint occurs twice. Different endpoints may have the same key.
+    /// The current values of a query. A key is the account, then the alias, user agent or group. If
+    /// endpoints have the same key, one value remains. Fails if one endpoint occurs twice.
     pub async fn shown(&self, title: &str, letter: &str) -> BTreeMap<String, f64> {
         let samples = self.prometheus.query(&self.expression(title, letter)).await;
         by_name(title, &samples)

@@ -47,7 +47,7 @@ pub async fn prometheus(
     }
     text.push_str("]}]\n");
     if let Some(interval) = rules {
-        // Prometheus evaluates the rules more often than shipped. The ranges in the rules are unchanged.
+        // The rule interval is shorter than the shipped one. The ranges in the rules are unchanged.
         let often = format!("interval: {}s", interval.as_secs());
         let rules = read(RULES).replace("interval: 1m", &often);
         fs::write(folder.path().join("rules.yml"), rules).unwrap();
@@ -113,7 +113,7 @@ impl Stage {
     }
 }
 
-/// Links the blocks of one data folder into another data folder.
+/// Creates the folder `other` with a hard link to each file of the folder `data`.
 fn share(data: &Path, other: &Path) {
     fs::create_dir(other).unwrap();
     for entry in fs::read_dir(data).unwrap() {

@@ -96,7 +96,7 @@ async fn in_an_empty_image_without_root_it_resolves_names_and_speaks_tls() {
     put("cert.pem", &leaf.signed_by(&key, &authority).unwrap().pem());
     put("key.pem", &key.serialize_pem());
     put("token", "sim-token-00001-not-a-secret\n");
-    // Only the user of the exporter may read the token.
+    // Only the user id with which the exporter runs may read the token.
     chown(given.join("token"), Some(NOBODY), Some(NOBODY)).unwrap();
     fs::set_permissions(given.join("token"), fs::Permissions::from_mode(0o400)).unwrap();
     name_server().await;

@@ -206,7 +206,7 @@ async fn the_pod_has_only_the_privileges_that_it_needs() {
     );
 }
 
-/// Parses the flags, checks the configuration, and requests the probe paths of the manifests.
+/// Parses the manifests' flags, checks the configuration, and requests the container probes' paths.
 #[tokio::test]
 async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     let all = objects(&built().await).await;

@@ -81,7 +81,7 @@ impl Manager {
     }
 }
 
-/// A socket without a reader, its path and its folder.
+/// Binds a socket from which no task reads yet. Returns the socket, its path and its folder.
 fn bind_socket() -> (StdDatagram, String, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");

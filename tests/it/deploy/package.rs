@@ -73,7 +73,7 @@ impl Installation {
         root.push(self.path(""));
         let output = Command::new(program("dpkg"))
             .arg(root)
-            // `root` has no dependencies of the package and no shell for maintainer scripts.
+            // The folder of `--root` has no dependencies and no shell for maintainer scripts.
             .args([
                 "--force-depends",
                 "--force-script-chrootless",

@@ -91,8 +91,8 @@ impl Past<'_> {
         scrapes.end()
     }
 
-    /// The time of the next scrape, a multiple of the step. If this multiple is after the end, one
-    /// more scrape is at the end, but only if more than a quarter of a step is left.
+    /// The next scrape is at the next multiple of the step, or at `end` if `end` is earlier. `None`
+    /// if `end` is earlier and at most a quarter of a step after `now`.
     fn next(&self, now: UnixMillis, end: Option<Timestamp>) -> Option<UnixMillis> {
         let step = i64::try_from(self.step.as_millis()).unwrap();
         let next = UnixMillis((now.0.div_euclid(step) + 1) * step);
