@@ -13,7 +13,7 @@ use crate::harness::{
 const EXPIRY: &str = "vobiz_endpoint_registration_expiration_timestamp_seconds";
 const RETRIEVED: &str = "vobiz_endpoint_detail_timestamp_seconds";
 
-/// A vendor whose list rows have no expiry. The first `registered` endpoints are registered.
+/// A vendor whose list rows show no `sip_expires`. Its first `registered` endpoints are registered.
 async fn vendor(endpoints: usize, registered: usize) -> Vendor {
     let mut world = World::new(Timestamp::now(), 7);
     world.settle(silent(plan("main", endpoints)));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::{Program, tool};
 
-/// The YAML blocks in `docs/` that begin with this comment, each with the name of its document.
+/// The YAML blocks in `docs/` that begin with `# {comment}`, each with the name of its document.
 fn blocks(comment: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let fence = format!("\n```yaml\n# {comment}");

@@ -32,7 +32,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 text = sys.stdin.buffer.read().decode('utf-8')
 print(sum(len(family.samples) for family in text_string_to_metric_families(text)))";
 
-/// An exporter with all metric groups and details, for normal endpoints and hostile endpoints.
+/// An exporter with details and all optional metrics. Its vendor has normal and hostile endpoints.
 struct Rich {
     vendor: Vendor,
     exporter: Exporter,
@@ -304,7 +304,7 @@ async fn a_scrape_shows_the_documented_metrics_and_no_others() {
     let scraped = families.filter(|family| family.part != Part::Probe);
     let missing = scraped.map(|family| family.name);
     let missing: Vec<_> = missing.filter(|name| !shown.contains(*name)).collect();
-    // If the operating system sets no limit of virtual memory, this metric is missing.
+    // `process_virtual_memory_max_bytes` is missing if virtual memory has no limit.
     assert!(
         matches!(missing[..], [] | ["process_virtual_memory_max_bytes"]),
         "never shown: {missing:?}"

@@ -49,7 +49,7 @@ async fn names_cannot_forge_a_line_of_the_log_or_a_metric() {
             (log.matches("lost its registration").count() == 3).then_some(())
         })
         .await;
-        // After this log line, the exporter can withdraw the old data before it shows the new data.
+        // Between the log line of a loss and the new data, the exporter can withdraw the old data.
         let page = until("the endpoints in a scrape", || async {
             let page = get(&address, "/metrics").await.text();
             page.contains("\nvobiz_endpoint_info{").then_some(page)

@@ -91,7 +91,7 @@ fn first_queries() -> Vec<String> {
     block.trim().split("\n\n").map(str::to_owned).collect()
 }
 
-/// `watch: ignore` is for endpoints that the API never shows as registered: spares and WebRTC
+/// `watch: ignore` is for endpoints that the API never shows as registered: spare phones and WebRTC
 /// clients.
 #[tokio::test]
 async fn the_queries_of_the_readme_show_hours_and_leave_out_ignored_endpoints() {

@@ -44,7 +44,7 @@ fn assert_discreet(what: &str, text: &str) {
     }
 }
 
-/// Responses of a vendor that contain the received token, by account name.
+/// Maps an account name to a fault, in which the vendor's response contains the received token.
 fn echoed_secrets() -> BTreeMap<&'static str, Fault> {
     let raw = |status: u16, body: String| Fault::error(status, ErrorBody::Raw(body));
     let reply = |status: u16, content_type: &str, headers: &[(&str, &str)], body: &str| {
@@ -156,8 +156,8 @@ async fn echoing_proxy(status: &'static str) -> String {
     address
 }
 
-/// Responses that contain a changed form of the token (encoded, cut or spaced) in JSON, text, headers or a
-/// redirect.
+/// Maps an account name to a fault, in which the vendor's response contains a form of the token
+/// from `SPELLINGS`: in JSON, text, headers or a redirect.
 fn misspelled() -> BTreeMap<String, Fault> {
     let mut faults = BTreeMap::new();
     for (name, spelled, _) in SPELLINGS {
@@ -189,7 +189,7 @@ fn misspelled() -> BTreeMap<String, Fault> {
     faults
 }
 
-/// All faults by account name.
+/// Maps an account name to the fault of this account.
 fn faults() -> BTreeMap<String, Fault> {
     let plain = echoed_secrets().into_iter();
     plain

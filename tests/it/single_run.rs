@@ -119,7 +119,7 @@ async fn a_prepared_link_beside_the_file_is_not_followed() {
     );
     std::fs::write(&other, "precious\n").unwrap();
     let output = format!("--once.output={}", file.display());
-    // `after` uses `exec`, so the exporter has the process id `$$` of the shell.
+    // The shell of `Program::after` becomes the exporter, so `$$` is the exporter's process id.
     let planted = format!(
         "ln -s {} {}/.vobiz.prom.$$.tmp",
         other.display(),

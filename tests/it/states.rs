@@ -222,7 +222,7 @@ fn registered<const MANY: usize>(vendor: &Vendor) -> [String; MANY] {
     ids.try_into().expect("enough of them are registered")
 }
 
-/// The values of a counter for the account `main`, by the value of the label `change`.
+/// Pairs of a value of the label `change` and the counter's value for the account `main`.
 fn changes(scrape: &Scrape, name: &str) -> Vec<(String, f64)> {
     let counted = scrape.counted(name, "main", "change").into_iter();
     counted

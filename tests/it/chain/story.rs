@@ -60,7 +60,7 @@ impl Story {
         .await;
         let exporter = Exporter::start(&configuration).await;
         let stack = Stack::start(folder, exporter, SPEED).await;
-        // Waits until four series have more than six samples each: three fleets and one group.
+        // Waits until four series have more than six samples each: of three accounts and one group.
         let seen =
             "count(count_over_time(job_account_scope:vobiz_endpoint_registered:sum[1m]) > 6)";
         stack.prometheus.until_is(seen, 4.0).await;

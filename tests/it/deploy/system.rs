@@ -83,7 +83,7 @@ impl System {
         system
     }
 
-    /// Writes the configuration file: the shipped text, the address of the vendor, and the text `more`.
+    /// Writes the configuration file: the shipped example, the vendor's URL, and the text `more`.
     pub fn configure(&self, more: &str) {
         let shipped = text("deploy/systemd/exporter.yaml").replace("MA_XXXXXXXX", "MA_SIM00001");
         let vendor = "api: {base_url: \"http://127.0.0.1:10060/api/v1\"}\npoll: {interval: 5s}\n";

@@ -28,7 +28,7 @@ use Outcome::{Confirming, Down, FailedOnce, Retried, Unaffected};
 pub struct Case {
     pub name: String,
     pub outcome: Outcome,
-    /// The faults, all active at the same time. Without faults, the test stops the second vendor.
+    /// The faults, all active together. Without faults, the test stops the vendor of this account.
     pub faults: Vec<Fault>,
 }
 
@@ -129,7 +129,7 @@ fn throttles() -> Vec<Case> {
     ]
 }
 
-/// Responses that are late, incomplete, missing or too large.
+/// Responses that are late, truncated, missing or too large.
 fn transport() -> Vec<Case> {
     let second = Duration::from_secs(1);
     vec![

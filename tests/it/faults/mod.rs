@@ -59,7 +59,7 @@ enum Phase {
         before: Scrape,
         planned: Vec<FaultId>,
     },
-    /// The fault has ended after the account was down.
+    /// The fault put the account down and has ended. The account must recover.
     Repaired { before: Scrape },
     /// The case has ended.
     Done,
@@ -68,7 +68,7 @@ enum Phase {
 /// The simulated vendors of all accounts.
 struct Vendors {
     vendor: Vendor,
-    /// The vendor of the case without faults, or its address and world while it is stopped.
+    /// The vendor that the test stops as a fault, or its address and world while it is stopped.
     second: Result<Vendor, (SocketAddr, World)>,
 }
 

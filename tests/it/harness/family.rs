@@ -23,7 +23,7 @@ pub struct Sample {
 
 impl Family {
     /// Parses the Prometheus text format and `OpenMetrics`. Panics if a family occurs twice, or if a
-    /// sample does not follow the metadata of its family.
+    /// sample is not below the metadata of its own family.
     pub fn read(text: &str) -> Vec<Self> {
         let mut families: Vec<Self> = Vec::new();
         for line in text.lines() {

@@ -122,7 +122,7 @@ pub fn accounts_config<'a>(
     text
 }
 
-/// All endpoints of an account, also hidden ones: the id, and whether the endpoint is registered.
+/// The id and the registration state of each endpoint, including endpoints that no list shows.
 pub fn listed(vendor: &Vendor, auth_id: &str) -> BTreeMap<String, Option<bool>> {
     vendor.edit(|world| {
         let account = world.account(auth_id).expect("the vendor has the account");

@@ -39,7 +39,7 @@ impl Scrape {
         })
     }
 
-    /// The value of the family's only sample that has all `labels`, each as `name="value"`.
+    /// The value of the sample with all `labels`, each as `name="value"`. Panics if several match.
     pub fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let mut found = self
             .family(name)
@@ -105,7 +105,7 @@ impl Scrape {
             .collect()
     }
 
-    /// The samples with the label `account`, grouped by its value. Each group has an empty `text`.
+    /// Splits the samples with the label `account` into one `Scrape` per account, without `text`.
     pub fn by_account(self) -> BTreeMap<String, Self> {
         let mut accounts: BTreeMap<String, Self> = BTreeMap::new();
         for (series, value) in self.samples {
@@ -129,12 +129,12 @@ impl Scrape {
             .filter(move |(labels, _)| labels.contains(&account))
     }
 
-    /// The value of the only sample of a family for an account.
+    /// The value of an account's sample in a family. Panics if the account has several samples.
     pub fn only(&self, name: &str, account: &str) -> Option<f64> {
         self.value(name, &[&format!("account=\"{account}\"")])
     }
 
-    /// The values of an account's counter that are above zero, by the value of the label `by`.
+    /// Maps each value of the label `by` to the value of an account's counter. Omits zeros.
     pub fn counted(&self, name: &str, account: &str, by: &str) -> BTreeMap<&str, f64> {
         let name = format!("{name}{{");
         let account = format!("account=\"{account}\"");

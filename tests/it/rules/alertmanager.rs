@@ -61,8 +61,8 @@ fn alerts_that_routes_and_inhibitions_name_are_alerts() {
         found += 1;
     }
     assert!(found > 10, "{found}");
-    // Operators need a notification for each endpoint with `watch: page`. So alerts about a fleet
-    // or a group must not suppress this notification.
+    // Operators need a notification for each endpoint with `watch: page`. So an alert about a drop
+    // of registrations must not suppress this notification.
     for rule in text.split("  - source_matchers:").skip(1) {
         let (source, target) = rule.split_once("target_matchers:").unwrap();
         if source.contains("Dropped") && target.contains("endpoint") {

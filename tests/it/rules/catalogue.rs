@@ -30,7 +30,7 @@ pub fn families() -> BTreeMap<String, Vec<&'static str>> {
     known.chain([("up".to_owned(), Vec::new())]).collect()
 }
 
-/// Fails if a metric, recorded series, label or value of a closed label in `query` is unknown.
+/// Fails if `query` has a metric, recorded series, label or label value that cannot exist.
 pub fn check(place: &str, query: &str) {
     let families = families();
     let recorded: BTreeSet<_> = groups()

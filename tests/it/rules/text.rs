@@ -1,9 +1,8 @@
 //! Changes the durations and the labels in the texts of rules and promtool cases.
 //!
-//! The shipped files write a duration in one of four forms. Expressions and queries in annotations
-//! have `[10m]` and `offset 1w`. Settings have keys such as `interval: 1m`, `group_wait: 30s` and
-//! `keep_firing_for: 10m`. The fourth form is a product of seconds, such as `5 * 60`. No other
-//! number has this form.
+//! The shipped files write a duration in one of four forms. Three forms are a range (`[10m]`), an
+//! offset (`offset 1w`) and a setting (`interval: 1m`). The fourth form is a product of seconds
+//! (`5 * 60`). Every product with 60 or 3600 is a duration.
 
 use regex::{Captures, Regex};
 

@@ -10,8 +10,8 @@ use super::{
     stage::Stage,
 };
 
-/// Each entry has a unique part of a command, the account for which the test runs the command, and
-/// a regular expression that the output must match.
+/// An entry has a part of a command, the account for which the test runs the command, and a regular
+/// expression for the output. The first entry whose part the command contains applies.
 const SHOWN: [(&str, &str, &str); 14] = [
     (
         "http://EXPORTER:10059/ ",

@@ -49,8 +49,8 @@ const FIRING: [(&str, &str); 8] = [
     ),
 ];
 
-/// Each entry has a unique part of a command that adds a silence, and the short names of the alerts
-/// that the silence must match.
+/// An entry has a part of a command that adds a silence, and the short names of the alerts that the
+/// silence must match. The first entry whose part the command contains applies.
 const QUIET: [(&str, &[&str]); 8] = [
     ("group=pune", &["pune", "pune's phone"]),
     ("alertname=VobizFleetDropped", &["fleet"]),

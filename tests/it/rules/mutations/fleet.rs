@@ -1,4 +1,4 @@
-//! Wrong rules about fleets, groups, lists and the comparison with last week.
+//! Wrong rules about all endpoints of an account or a group, and the comparison with last week.
 
 use super::{Mutation, mutation};
 
