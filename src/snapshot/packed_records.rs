@@ -37,7 +37,7 @@ pub struct EndpointView<'a> {
     pub user_agent: Option<&'a str>,
     /// Id of the application: "" for an object without a usable id, `None` for any other value without an id.
     pub application: Option<&'a str>,
-    /// False if the value of `application` has no readable id.
+    /// False if `application` has an unreadable value or id.
     pub application_known: bool,
     /// The address of the device, as the device reports it.
     pub contact: Option<&'a str>,
