@@ -47,7 +47,7 @@ closed_label! {
         Forbidden = "forbidden",
         /// Status 404.
         NotFound = "not_found",
-        /// Status 429.
+        /// Status 429, or a pause that the API asks for and that is too long for the walk or probe.
         RateLimited = "rate_limited",
         /// Status 408, or a timeout before the end of the response. `api` settings and probes set timeouts.
         Timeout = "timeout",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// All samples of an exposition, by series.
+/// All samples of an exposition: the value of each series.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
     samples: BTreeMap<String, f64>,
