@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     error::Diagnostics,
     groups::{Group, Patterns, groups},
-    keys::{Node, Section},
+    known_keys::{Node, Section},
     settings::{self, Api, DetailMode, Details, Metrics, Poll, Probe},
     token::{self, ApiToken},
     values::{Names, is_header_word, unique_name, whole},

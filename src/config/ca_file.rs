@@ -8,7 +8,7 @@ use rustls::{
 };
 use x509_cert::{Certificate, der::Decode};
 
-use super::{error::shown_file, keys::Node, values::read_regular};
+use super::{error::shown_file, known_keys::Node, values::read_regular};
 use crate::clock::{Clock, UnixMillis};
 
 /// The maximum size of a file of certificate authorities, in bytes.

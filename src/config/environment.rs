@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     account::Account,
     error::{Diagnostics, shown_variable, variable_place},
-    keys::{Key, Node, ROOT, Shape, suggestion},
+    known_keys::{Key, Node, ROOT, Shape, suggestion},
     values::{is_header_word, is_loopback},
 };
 

@@ -17,7 +17,7 @@ use regex_syntax::{
 use serde::Serialize;
 
 use super::{
-    keys::Node,
+    known_keys::Node,
     values::{Names, unique_name},
 };
 pub use crate::telemetry::labels::Watch;

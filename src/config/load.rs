@@ -9,7 +9,7 @@ use super::{
     account::{self, Config},
     environment::{self, Variables},
     error::{Diagnostics, Errors},
-    keys::{Node, ROOT},
+    known_keys::{Node, ROOT},
     values::{read_bounded, read_regular},
     yaml_toml,
 };

@@ -11,7 +11,7 @@ mod ca_file;
 mod environment;
 mod error;
 mod groups;
-mod keys;
+mod known_keys;
 mod load;
 mod settings;
 mod token;

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{
     ca_file::ca_file,
-    keys::{Node, Section},
+    known_keys::{Node, Section},
     values::{duration, format_duration, is_loopback, number, size, url, whole, write_duration},
 };
 use crate::telemetry::labels::closed_label;

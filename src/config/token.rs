@@ -11,7 +11,7 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     error::{UNNAMED_FILE, shown_file},
-    keys::Node,
+    known_keys::Node,
     values::{is_header_word, read_regular},
 };
 

@@ -17,7 +17,7 @@ use jiff::fmt::friendly::{Designator, Spacing, SpanParser, SpanPrinter};
 use serde::Serializer;
 use url::{Host, Url};
 
-use super::keys::{Node, suggestion};
+use super::known_keys::{Node, suggestion};
 
 /// The maximum length of a text that messages quote, in bytes. A longer text may be a token.
 const LONGEST_QUOTED: usize = 20;

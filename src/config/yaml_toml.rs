@@ -14,7 +14,7 @@ use yaml_rust2::{
 
 use super::{
     error::Diagnostics,
-    keys::{join, shown_key},
+    known_keys::{join, shown_key},
 };
 
 /// The maximum depth of nested lists and tables in YAML. The deepest setting needs a tenth of this depth.
