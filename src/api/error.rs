@@ -13,6 +13,7 @@ use std::{
 
 use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use rustls::CertificateError;
+use url::Url;
 
 use super::json::{Json, pick};
 use crate::{clock::UnixMillis, telemetry::ErrorKind};
@@ -47,7 +48,11 @@ impl Error {
         if error.is_timeout() {
             return Self::new(ErrorKind::Timeout, status, "no complete response in time");
         }
-        let message = format!("the connection failed: {}", connection_cause(error));
+        let host = error.url().and_then(Url::host_str).unwrap_or("the API");
+        let message = format!(
+            "the connection to {host} failed: {}",
+            connection_cause(error)
+        );
         Self::new(ErrorKind::Network, status, message)
     }
 
@@ -122,7 +127,7 @@ pub(super) fn is_error_body(error: &Json<'_>, status: &Json<'_>) -> bool {
 /// The reason why a connection failed, without text of the server.
 fn connection_cause(error: &reqwest::Error) -> String {
     if error.is_dns() {
-        return "the host of the API or of its proxy cannot be resolved".to_owned();
+        return "this host or the host of a proxy cannot be resolved".to_owned();
     }
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {

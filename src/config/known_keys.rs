@@ -108,7 +108,7 @@ impl Shape {
             (Nullable | Table(_) | List(_) | Names, ValueKind::Nil)
             | (Words, ValueKind::String(_)) => {}
             (Scalar | Words, ValueKind::Nil) => {
-                node.error("has no value; give it one, or remove the key");
+                node.error("has no value; give it one, or remove the key if it is optional");
             }
             (Table(keys), ValueKind::Table(_)) => {
                 for (name, child) in node.entries() {

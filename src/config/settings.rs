@@ -64,10 +64,10 @@ pub(super) fn poll(section: &Section<'_>) -> Option<Poll> {
     if max_age < least
         && let Some(value) = keys.find_map(|key| section.own.get(key))
     {
-        let [max_age, least] = [max_age, least].map(format_duration);
+        let seconds = Duration::from_secs(least.as_secs() + u64::from(least.subsec_nanos() > 0));
+        let [max_age, seconds] = [max_age, seconds].map(format_duration);
         value.error(format!(
-            "a max_age of {max_age} is below 2 x interval + deadline = {least}; set max_age to at \
-             least {least}"
+            "a max_age of {max_age} is below 2 x interval + deadline; set max_age to at least {seconds}"
         ));
     }
     Some(Poll {

@@ -71,10 +71,9 @@ pub(super) fn token(account: &Node<'_>) -> Option<ApiToken> {
                     "needs `auth_token_file` or `auth_token`"
                 });
             };
-            account.child(written).reject(
-                "is empty or null, but the account needs a token; give it a value (in quotes in \
-                 YAML), or remove it",
-            )
+            account
+                .child(written)
+                .reject("is empty or null; the account needs a token here")
         }
     }
 }
@@ -130,7 +129,7 @@ fn read_token_file(path: &Path) -> Result<SecretString, TokenFileError> {
 fn parse_token(text: &str) -> Result<SecretString, &'static str> {
     match text.trim() {
         "" => Err("is empty"),
-        path if path.starts_with('/') && Path::new(path).is_file() => {
+        path if path.contains('/') && Path::new(path).is_file() => {
             Err("holds the path of a file, not a token")
         }
         token if is_header_word(token) => Ok(SecretString::from(token)),

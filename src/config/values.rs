@@ -20,7 +20,7 @@ use url::{Host, Url};
 use super::known_keys::{Node, suggestion};
 
 /// The maximum length of a text that messages quote, in bytes. A longer text may be a token.
-const LONGEST_QUOTED: usize = 20;
+const LONGEST_QUOTED: usize = 12;
 
 impl<'t> Node<'t> {
     /// The value as text. Empty text is an error. A number is an error, because YAML reads `0123` as 123.

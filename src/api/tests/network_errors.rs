@@ -155,6 +155,7 @@ async fn a_closed_port_is_a_network_error() {
     let subject = subject(&account(&format!("http://{address}/api/v1")));
     let error = subject.client.list_page(0, 100).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
+    assert!(error.message.contains("127.0.0.1 failed"), "{error}");
     assert!(error.message.contains("refused"), "{error}");
     assert_no_credentials(&subject.client, &error);
 }
