@@ -371,8 +371,8 @@ pub struct AccountSummary {
 
 /// The exposition of `--once` in text format 0.0.4, with the counters of the accounts.
 ///
-/// It has no histograms, and no metrics of the process, its configuration, the HTTP server and the build. Node
-/// exporter can serve this exposition. Metrics of this process would then look like metrics of node exporter.
+/// It has no histograms, and no metrics of the process, the load of its configuration, the HTTP server and the
+/// build. Node exporter can serve this exposition. Process metrics would then look like those of node exporter.
 pub fn single_run(states: &[Arc<AccountState>], instruments: &Instruments) -> EncodedBody {
     let mut families = Joined::of_states(states.iter().cloned(), Instant::now()).families;
     let mut writer = FamilyWriter::default();

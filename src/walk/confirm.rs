@@ -36,7 +36,7 @@ struct Pending {
     confirm_at: Instant,
 }
 
-/// The difference between a list and an earlier list.
+/// The numbers of endpoints that differ between a list and an earlier list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Change {
     /// The number of endpoints of the earlier list, except those that are retained after the later walk.
