@@ -59,7 +59,7 @@ impl InFlight {
     pub(super) fn new(most: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(most)),
-            // Hanging requests for details leave room for walks. If `most` is 1, no detail is requested.
+            // Hanging requests for details leave permits for walks. If `most` is 1, no detail is requested.
             idle: Arc::new(Semaphore::new((most / 4).max(1).min(most - 1))),
         }
     }
