@@ -47,7 +47,7 @@ pub(super) fn write_endpoints(
         sample(&[], row.registered.map(Value::flag));
     });
     write(Metric::EndpointRegistrationLost, &|row, sample| {
-        sample(&[], row.lost_at.map(Value::time));
+        sample(&[], row.lost_at().map(Value::time));
     });
     write(Metric::EndpointApplicationAssigned, &|row, sample| {
         let attached = row.application.is_some();

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    history::History,
     packed_records::{EndpointView, Record, TextRange, Texts},
     retention::{Removed, Retention},
     snapshot::{EndpointList, Snapshot, WalkFacts},
@@ -126,30 +127,32 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Updates `record` from the previous state of its endpoint, and counts a change of the registration.
-    fn carry_state(
+    /// Gives `record` the history that follows the history `past` of its endpoint, and counts a change of the
+    /// registration. Without `past`, the history begins with this walk, whose start is `now`.
+    fn carry_history(
         &mut self,
         record: &mut Record,
-        (last_known, mut lost_at): (Option<bool>, Option<UnixMillis>),
+        past: Option<History>,
         now: UnixMillis,
         texts: &Texts,
     ) {
-        // An unknown state does not replace the last known state. So an endpoint that is registered, then
-        // unknown, then unregistered counts as lost.
-        record.last_known = record.registered.or(last_known);
-        let has_changed = last_known.is_some() && record.last_known != last_known;
-        let is_registered = record.registered == Some(true);
-        if has_changed && is_registered {
-            self.gained += 1;
-        } else if has_changed {
-            self.lost += 1;
-            lost_at = Some(now);
+        let Some(past) = past else {
+            record.history = History::new(record.registered, now);
+            return;
+        };
+        record.history = past.next(record.registered, now);
+        if past.last_known.is_none() || past.last_known == record.history.last_known {
+            return;
         }
-        if has_changed {
-            let id = texts.get(record.id).to_owned();
-            self.transitions.push(Transition { id, lost_at });
-        }
-        record.lost_at = lost_at.filter(|_| !is_registered).into();
+        let is_gain = record.history.last_known == Some(true);
+        *(if is_gain {
+            &mut self.gained
+        } else {
+            &mut self.lost
+        }) += 1;
+        let lost_at = past.lost_at().or(record.history.lost_at());
+        let id = texts.get(record.id).to_owned();
+        self.transitions.push(Transition { id, lost_at });
     }
 }
 
@@ -181,13 +184,16 @@ impl EndpointList {
         let mut removed = previous.map_or_else(Arc::default, |one| Arc::clone(&one.removed));
         let nothing = Self::default();
         let old = previous.map_or(&nothing, |previous| &previous.list);
-        let (absent, mut changes) = self.merge(old, &mut removed, &facts, group_of);
+        let walk_started = previous.map_or(facts.started_at, |one| one.walk.started_at);
+        let earlier = (old, walk_started);
+        let (absent, mut changes) = self.merge(earlier, &mut removed, &facts, group_of);
         if let Some(previous) = previous {
             let passed = facts.ended.saturating_duration_since(previous.walk.ended);
-            let (retained, gone) = retention.divide(absent, passed);
+            let (retained, gone) = retention.divide(absent, walk_started, passed);
             changes.removed = gone.len() as u64;
             facts.retained = retained.len() as u64;
-            Removed::add(&mut removed, &gone, &old.texts, facts.ended);
+            let gone = Removed::entries(&gone, &old.texts, walk_started);
+            Removed::add(&mut removed, gone, facts.ended_at);
             self.add_retained(retained, old);
         } else {
             changes = Changes::default();
@@ -200,11 +206,12 @@ impl EndpointList {
         (snapshot, changes)
     }
 
-    /// Copies from `old`: groups, last known registrations, and usernames that `self` lacks. Counts changes.
-    /// New endpoints get a last known registration from `removed`. Returns the old records that `self` lacks.
+    /// Copies from `old`: groups, histories, and usernames that `self` lacks. Counts changes. `walk_started` is the
+    /// start of the walk of `old`. New endpoints get a history from `removed`. Returns the old records that `self`
+    /// lacks.
     fn merge<'a>(
         &mut self,
-        old: &'a Self,
+        (old, walk_started): (&'a Self, UnixMillis),
         removed: &mut Arc<Removed>,
         facts: &WalkFacts,
         group_of: GroupOf<'_>,
@@ -222,9 +229,9 @@ impl EndpointList {
             while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
                 absent.push(gone);
             }
-            let past;
+            let past: Option<History>;
             if let Some(before) = old_records.next_if(|old| id_of(old) == id) {
-                past = (before.last_known, before.lost_at.get());
+                past = Some(before.history.after(walk_started));
                 record.group = before.group;
                 let before = before.view(&old.texts);
                 if texts.get(record.username).is_empty() {
@@ -239,11 +246,11 @@ impl EndpointList {
                     record.group = group_of(record, texts);
                 }
             } else {
-                past = Removed::take(removed, id, facts.ended);
+                past = Removed::take(removed, id, facts.ended_at);
                 record.group = group_of(record, texts);
                 changes.added += 1;
             }
-            changes.carry_state(record, past, facts.started_at, texts);
+            changes.carry_history(record, past, facts.started_at, texts);
         }
         absent.extend(old_records);
         (absent, changes)

@@ -4,6 +4,7 @@
 //! [`EndpointList::build`] merges them with the previous snapshot. Only `build` decides when a registration was
 //! lost, and which endpoints a walk adds, retains and removes. [`Details`] are not part of a snapshot.
 
+mod history;
 mod merge;
 mod packed_records;
 mod retention;
@@ -11,6 +12,7 @@ mod retention;
 mod snapshot;
 mod state;
 
+pub use history::History;
 pub use merge::{Changes, SnapshotBuilder, Transition};
 pub use packed_records::EndpointView;
 pub use retention::Retention;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indexmap::IndexSet;
 
+use super::history::History;
 use crate::{
     api::{Endpoint, Field, Fields},
     clock::UnixMillis,
@@ -29,8 +30,8 @@ pub struct EndpointView<'a> {
     pub group: Option<u16>,
     /// `sip_registered`; `None` if it is neither true nor false.
     pub registered: Option<bool>,
-    /// Start of the walk that found the loss of the registration. Only unregistered endpoints have it.
-    pub lost_at: Option<UnixMillis>,
+    /// The history of the registration.
+    pub history: History,
     /// The expiry of the registration, from the row or the detail. Only registered endpoints have it.
     pub expires_at: Option<UnixMillis>,
     /// User agent of the SIP client.
@@ -56,6 +57,12 @@ pub struct EndpointView<'a> {
 }
 
 impl<'a> EndpointView<'a> {
+    /// Start of the walk that found the loss of the registration. Only unregistered endpoints have it.
+    pub fn lost_at(&self) -> Option<UnixMillis> {
+        let lost_at = self.history.lost_at();
+        lost_at.filter(|_| self.registered == Some(false))
+    }
+
     /// The alias, the username and the sub-account. These texts and the application decide the group.
     pub(super) fn names(&self) -> [&'a str; 3] {
         [self.alias, self.username, self.sub_account]
@@ -115,7 +122,7 @@ impl Texts {
 }
 
 /// An optional time in 8 bytes; `i64::MIN` is `None`. An `Option` takes 16, and a record has four `MaybeTime`s.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MaybeTime(i64);
 
 impl MaybeTime {
@@ -148,10 +155,8 @@ pub(super) struct Record {
     pub(super) rejected: Fields,
     pub(super) assumed: Fields,
     pub(super) registered: Option<bool>,
-    /// The last value of `registered` that was true or false, in this snapshot or an earlier snapshot.
-    pub(super) last_known: Option<bool>,
     pub(super) retained: bool,
-    pub(super) lost_at: MaybeTime,
+    pub(super) history: History,
     expires_at: MaybeTime,
     created_at: MaybeTime,
     updated_at: MaybeTime,
@@ -185,9 +190,8 @@ impl Record {
             rejected: endpoint.rejected,
             assumed: endpoint.assumed,
             registered: endpoint.registered,
-            last_known: endpoint.registered,
             retained: false,
-            lost_at: None.into(),
+            history: History::new(endpoint.registered, UnixMillis(0)),
             expires_at: endpoint.expires_at.into(),
             created_at: endpoint.created_at.into(),
             updated_at: endpoint.updated_at.into(),
@@ -223,8 +227,6 @@ impl Record {
 
     pub(super) fn view<'a>(&self, texts: &'a Texts) -> EndpointView<'a> {
         let address = |range| Some(texts.get(range)).filter(|text| !text.is_empty());
-        let while_state =
-            |time: MaybeTime, state| time.get().filter(|_| self.registered == Some(state));
         let application = texts.interned(self.application);
         EndpointView {
             id: texts.get(self.id),
@@ -233,8 +235,11 @@ impl Record {
             sub_account: texts.interned(self.sub_account).unwrap_or(""),
             group: self.group.checked_sub(1),
             registered: self.registered,
-            lost_at: while_state(self.lost_at, false),
-            expires_at: while_state(self.expires_at, true),
+            history: self.history,
+            expires_at: self
+                .expires_at
+                .get()
+                .filter(|_| self.registered == Some(true)),
             user_agent: texts.interned(self.user_agent),
             application,
             application_known: application.is_some_and(|id| !id.is_empty())
@@ -249,11 +254,13 @@ impl Record {
         }
     }
 
-    /// A retained copy, after a walk that missed the endpoint. `passed` is as in [`Self::unseen_for`].
-    pub(super) fn retained(&self, passed: Duration) -> Self {
+    /// A retained copy, after a walk that missed the endpoint. `walk_started` is the start of the walk of the old
+    /// snapshot. `passed` is as in [`Self::unseen_for`].
+    pub(super) fn retained(&self, walk_started: UnixMillis, passed: Duration) -> Self {
         let unseen_millis = self.unseen_for(passed).as_millis();
         Self {
             retained: true,
+            history: self.history.after(walk_started),
             unseen_millis: u64::try_from(unseen_millis).unwrap_or(u64::MAX),
             ..self.clone()
         }

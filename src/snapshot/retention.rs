@@ -1,13 +1,15 @@
-//! Decides which endpoints are retained although the last walk did not find them. Also stores the registrations
-//! of removed endpoints, because these endpoints may return.
+//! Decides which endpoints are retained although the last walk did not find them. Also keeps the histories of
+//! removed endpoints, because these endpoints may return.
 //!
-//! This module measures ages with Tokio's clock, so steps of the wall clock have no effect.
+//! The ages of retained endpoints are measured with Tokio's clock, so steps of the wall clock have no effect. The
+//! times of removals are wall times, because they must survive a restart.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
-use super::packed_records::{Record, Texts};
+use super::{
+    history::History,
+    packed_records::{Record, Texts},
+};
 use crate::{api::Rejection, clock::UnixMillis};
 
 /// The limits for the retention of endpoints of the previous snapshot. The default retains no endpoint.
@@ -55,10 +57,12 @@ impl Retention {
     }
 
     /// Divides the records that a walk did not find into retained records and removed records. `absent` is
-    /// sorted by id. `passed` is the time since the end of the walk of the previous snapshot.
+    /// sorted by id. `walk_started` is the start of the walk of the previous snapshot, and `passed` the time since
+    /// its end.
     pub(super) fn divide(
         self,
         absent: Vec<&Record>,
+        walk_started: UnixMillis,
         passed: Duration,
     ) -> (Vec<Record>, Vec<&Record>) {
         let is_young = |old: &&Record| old.unseen_for(passed) < self.max_age;
@@ -71,56 +75,70 @@ impl Retention {
         limit(&mut stay, self.again_at_most);
         stay.extend(fresh);
         limit(&mut stay, self.at_most);
-        let retained = stay.into_iter().map(|old| old.retained(passed));
+        let retained = stay.into_iter();
+        let retained = retained.map(|old| old.retained(walk_started, passed));
         (retained.collect(), removed)
     }
 }
 
-/// The time for which the registration of a removed endpoint is stored.
-const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3600);
+/// The time for which the history of a removed endpoint is kept.
+const REMEMBERED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The maximum number of stored removed endpoints. Without it, new ids in each walk would fill the memory.
+/// The maximum number of removed endpoints. Without it, new ids in each walk would fill the memory.
 const MAX_REMEMBERED: usize = 100_000;
 
 /// Removed endpoints by id.
 ///
-/// A faulty API may show an empty list for a while. So an endpoint that reappears gets `last_known` and
-/// `lost_at` from its entry, unless the entry has expired or was deleted.
-#[derive(Debug, Clone, Default)]
+/// A faulty API may show an empty list for a while. So an endpoint that reappears gets the history from its entry,
+/// unless the entry has expired or was deleted.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
 
-/// The registration of an endpoint at its removal.
-#[derive(Debug, Clone, Copy)]
+/// An endpoint that a walk no longer found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RemovedEndpoint {
-    last_known: Option<bool>,
-    lost_at: Option<UnixMillis>,
-    removed_at: Instant,
+    /// The history up to the removal.
+    history: History,
+    /// The end of the walk that no longer found the endpoint.
+    removed_at: UnixMillis,
 }
 
 impl RemovedEndpoint {
-    fn is_expired(&self, now: Instant) -> bool {
-        now.duration_since(self.removed_at) >= REMEMBERED_FOR
+    fn is_expired(&self, now: UnixMillis) -> bool {
+        now.since(self.removed_at) >= REMEMBERED_FOR
     }
 }
 
 impl Removed {
-    /// Adds the removed `records` whose `last_known` is true or false. Deletes expired entries, and the oldest
-    /// entries above `MAX_REMEMBERED`. Snapshots share the map, so a copy is made only for a change.
-    pub(super) fn add(this: &mut Arc<Self>, records: &[&Record], texts: &Texts, now: Instant) {
-        let known = records.iter().filter(|record| record.last_known.is_some());
+    /// The id and the history of each of the removed `records`. `walk_started` is the start of the last walk that
+    /// found them.
+    pub(super) fn entries<'a>(
+        records: &[&Record],
+        texts: &'a Texts,
+        walk_started: UnixMillis,
+    ) -> Vec<(&'a str, History)> {
+        let entry = |record: &&Record| (texts.get(record.id), record.history.after(walk_started));
+        records.iter().map(entry).collect()
+    }
+
+    /// Adds `entries`, which are removed at the time `now`. Entries without a known registration are left out.
+    /// Deletes expired entries, and the oldest entries above `MAX_REMEMBERED`. Snapshots share the map, so a copy is
+    /// made only for a change.
+    pub(super) fn add(this: &mut Arc<Self>, entries: Vec<(&str, History)>, now: UnixMillis) {
+        let known = entries.into_iter();
+        let known = known.filter(|(_, history)| history.last_known.is_some());
         let mut known = known.take(MAX_REMEMBERED).peekable();
         if known.peek().is_none() && !this.0.values().any(|removed| removed.is_expired(now)) {
             return;
         }
         let all = &mut Arc::make_mut(this).0;
         all.retain(|_, removed| !removed.is_expired(now));
-        all.extend(known.map(|record| {
+        all.extend(known.map(|(id, history)| {
             let removed = RemovedEndpoint {
-                last_known: record.last_known,
-                lost_at: record.lost_at.get(),
+                history,
                 removed_at: now,
             };
-            (texts.get(record.id).into(), removed)
+            (id.into(), removed)
         }));
         if let Some(excess) = all.len().checked_sub(MAX_REMEMBERED + 1) {
             let mut times: Vec<_> = all.values().map(|removed| removed.removed_at).collect();
@@ -129,19 +147,13 @@ impl Removed {
         }
     }
 
-    /// Removes the entry of an endpoint that a walk finds again at the time `now`. Returns the `last_known` and
-    /// the `lost_at` of the entry. Both are `None` without an entry, or if the entry is expired.
-    pub(super) fn take(
-        this: &mut Arc<Self>,
-        id: &str,
-        now: Instant,
-    ) -> (Option<bool>, Option<UnixMillis>) {
+    /// Deletes the entry of an endpoint that a walk finds again at the time `now`. Returns the history, unless there
+    /// is no entry or the entry is expired.
+    pub(super) fn take(this: &mut Arc<Self>, id: &str, now: UnixMillis) -> Option<History> {
         if !this.0.contains_key(id) {
-            return (None, None);
+            return None;
         }
-        match Arc::make_mut(this).0.remove(id) {
-            Some(removed) if !removed.is_expired(now) => (removed.last_known, removed.lost_at),
-            _ => (None, None),
-        }
+        let removed = Arc::make_mut(this).0.remove(id)?;
+        (!removed.is_expired(now)).then_some(removed.history)
     }
 }

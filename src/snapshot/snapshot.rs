@@ -35,7 +35,7 @@ impl EndpointList {
 pub struct Snapshot {
     /// The endpoints that the walk found, and the retained endpoints.
     pub(super) list: EndpointList,
-    /// The registration of each removed endpoint at its removal. It is stored because the endpoint may return.
+    /// The history of each removed endpoint. It is kept because the endpoint may return.
     pub(super) removed: Arc<Removed>,
     /// The walk from which the snapshot was built.
     pub walk: WalkFacts,
@@ -137,7 +137,8 @@ impl Snapshot {
             return None;
         }
         let mut removed = Arc::clone(&self.removed);
-        Removed::add(&mut removed, &expired, texts, now);
+        let gone = Removed::entries(&expired, texts, self.walk.started_at);
+        Removed::add(&mut removed, gone, self.walk.ended_at.plus(passed));
         let mut list = self.list.clone();
         list.records.retain(|record| !is_expired(&record));
         let mut walk = self.walk.clone();

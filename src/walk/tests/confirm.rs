@@ -49,7 +49,7 @@ fn shown(state: &AccountState) -> (usize, u64) {
 }
 
 fn lost_at(state: &AccountState, id: &str) -> Option<UnixMillis> {
-    state.snapshot.as_ref()?.endpoint(id)?.lost_at
+    state.snapshot.as_ref()?.endpoint(id)?.lost_at()
 }
 
 /// Replaces the rows of a list and returns the previous rows.
