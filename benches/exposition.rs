@@ -77,6 +77,7 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
             ..Shown::default()
         }),
         up: snapshot.as_ref().map(|_| true),
+        last_success: snapshot.as_ref().map(|snapshot| snapshot.walk.ended_at),
         snapshot,
         details: Arc::default(),
         details_pending: 0,
@@ -84,7 +85,9 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
         clock_offset: Some(0.25),
         poll_interval: Duration::from_secs(60),
         max_age: Duration::from_secs(300),
+        stale_at: Some(Instant::now() + Duration::from_secs(86_400)),
         withdraw_at: Some(Instant::now() + Duration::from_secs(86_400)),
+        refusals: 0,
         failure: None,
     }
 }

@@ -4,6 +4,7 @@
 //! [`EndpointList::build`] merges them with the previous snapshot. Only `build` decides when a registration was
 //! lost, and which endpoints a walk adds, retains and removes. [`Details`] are not part of a snapshot.
 
+mod condition;
 mod history;
 mod merge;
 mod packed_records;

@@ -38,8 +38,14 @@ pub struct AccountState {
     pub poll_interval: Duration,
     /// The effective maximum age of an exported snapshot.
     pub max_age: Duration,
-    /// The time from which the snapshot is not exported; `None` without a snapshot.
+    /// The end of the last published walk; `None` if no walk was ever published.
+    pub last_success: Option<UnixMillis>,
+    /// The time from which the account is stale, unless a walk is published; `None` without a last success.
+    pub stale_at: Option<Instant>,
+    /// The time from which the snapshot is not exported; `None` without a last success.
     pub withdraw_at: Option<Instant>,
+    /// The number of successive finished walks that ended with status 401, 402 or 403.
+    pub refusals: u32,
     /// The `reason` label of the failure of the last walk; `None` after a successful walk or before any walk.
     pub failure: Option<&'static str>,
 }

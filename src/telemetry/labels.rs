@@ -134,6 +134,28 @@ closed_label! {
 }
 
 closed_label! {
+    /// The condition of an account. If several conditions apply, the first in this order is the present one.
+    #[derive(Default)]
+    Condition {
+        /// The last two finished walks both ended with status 401, 402 or 403.
+        Refused = "refused",
+        /// Walks have finished, and no last success is known.
+        Never = "never",
+        /// The snapshot is withdrawn.
+        Withdrawn = "withdrawn",
+        /// No walk was published for three effective intervals.
+        Stale = "stale",
+        /// The last finished walk failed.
+        Failing = "failing",
+        /// No walk has finished, and no last success is known.
+        #[default]
+        Starting = "starting",
+        /// No other condition applies.
+        Ok = "ok",
+    }
+}
+
+closed_label! {
     /// The handler of a request. It is the value of the label `handler`.
     Route {
         /// The path of the metrics (`--web.telemetry-path`).

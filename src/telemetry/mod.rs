@@ -10,4 +10,6 @@ mod tests;
 
 pub use catalogue::Metric;
 pub use instruments::{AccountInstruments, Instruments};
-pub use labels::{Capability, ErrorKind, Field, Operation, Rejection, RereadReason, ThrottleCause};
+pub use labels::{
+    Capability, Condition, ErrorKind, Field, Operation, Rejection, RereadReason, ThrottleCause,
+};

@@ -79,6 +79,12 @@ impl Reason {
             Self::Deadline => DEADLINE,
         }
     }
+
+    /// Whether the walk ended with status 401, 402 or 403, so that the API refuses the account.
+    pub(super) fn is_refusal(self) -> bool {
+        use ErrorKind::{Auth, Forbidden, PaymentRequired};
+        matches!(self, Self::Request(Auth | PaymentRequired | Forbidden))
+    }
 }
 
 /// The error of a failed walk.

@@ -28,6 +28,9 @@ use crate::{
 /// While the API refuses the credentials, the poller reads the token file at this interval.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// If no walk is published for this many effective intervals, the account is stale.
+const STALE_AFTER: u32 = 3;
+
 /// Walks the list of one account repeatedly.
 #[derive(Debug)]
 pub struct Poller<S> {
@@ -67,7 +70,10 @@ impl<S: Source> Poller<S> {
             clock_offset: None,
             poll_interval: schedule.effective_interval(),
             max_age: schedule.effective_max_age(),
+            last_success: None,
+            stale_at: None,
             withdraw_at: None,
+            refusals: 0,
             failure: None,
         });
         let poller = Self {
@@ -248,7 +254,9 @@ impl<S: Source> Poller<S> {
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
         let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);
+        let now = Instant::now();
         self.publisher.publish(AccountState {
+            last_success: Some(snapshot.walk.ended_at),
             snapshot: Some(snapshot),
             details,
             details_pending: self.details.pending(),
@@ -257,7 +265,9 @@ impl<S: Source> Poller<S> {
             clock_offset: list.clock_offset.or(before.clock_offset),
             poll_interval: interval,
             max_age,
-            withdraw_at: Some(Instant::now() + max_age),
+            stale_at: Some(now + interval * STALE_AFTER),
+            withdraw_at: Some(now + max_age),
+            refusals: 0,
             failure: None,
             ..(*before).clone()
         });
@@ -273,6 +283,7 @@ impl<S: Source> Poller<S> {
             confirming: true,
             clock_offset: list.clock_offset.or(before.clock_offset),
             poll_interval: self.schedule.effective_interval(),
+            refusals: 0,
             failure: None,
             ..(*before).clone()
         });
@@ -284,9 +295,14 @@ impl<S: Source> Poller<S> {
         let skipped = self.schedule.failed(Instant::now(), reason, not_before);
         (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
         log::failed(&self.account, failure, pages, took);
+        let before = self.publisher.current();
+        let refusals = if reason.is_refusal() {
+            before.refusals.saturating_add(1)
+        } else {
+            0
+        };
         let reason = reason.label();
         (self.deps.instruments).count(Metric::WalkFailures, &[reason], 1);
-        let before = self.publisher.current();
         let interval = self.schedule.effective_interval();
         self.publisher.publish(AccountState {
             snapshot: self.without_expired(&before),
@@ -294,6 +310,7 @@ impl<S: Source> Poller<S> {
             details_pending: self.details.pending(),
             up: Some(false),
             confirming: self.confirmation.is_pending(),
+            refusals,
             failure: Some(reason),
             ..(*before).clone()
         });

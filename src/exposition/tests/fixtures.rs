@@ -86,18 +86,24 @@ pub(super) fn fresh(account: &str) -> AccountState {
         clock_offset: None,
         poll_interval: Duration::from_secs(60),
         max_age: MAX_AGE,
+        last_success: None,
+        stale_at: None,
         withdraw_at: None,
+        refusals: 0,
         failure: None,
     }
 }
 
 /// The state of an account after a successful walk that has just ended.
 pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
+    let (now, new) = (Instant::now(), fresh(account));
     AccountState {
+        last_success: Some(snapshot.walk.ended_at),
         snapshot: Some(snapshot),
         up: Some(true),
-        withdraw_at: Some(Instant::now() + MAX_AGE),
-        ..fresh(account)
+        stale_at: Some(now + new.poll_interval * 3),
+        withdraw_at: Some(now + MAX_AGE),
+        ..new
     }
 }
 

@@ -17,7 +17,10 @@ use crate::{
     config::ApiToken,
     shutdown,
     snapshot::AccountState,
-    telemetry::logs::{Captured, Format, Level},
+    telemetry::{
+        Condition,
+        logs::{Captured, Format, Level},
+    },
 };
 
 /// Runs a poller until the function `done` accepts the published state, and returns this state.
@@ -251,4 +254,47 @@ async fn a_walk_that_panics_has_failed_and_the_next_tick_walks_again() {
         line.contains("account=main") && line.contains("a fault of this program"),
         "{line}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_condition_of_an_account_follows_its_walks() {
+    let list = List::of(45);
+    let mut fixture = Fixture::new(&list, account());
+    let condition = |fixture: &Fixture| fixture.reader.borrow().condition(Instant::now());
+    assert_eq!(condition(&fixture), Condition::Starting);
+    for (kind, expected) in [
+        (ErrorKind::Auth, Condition::Never),
+        (ErrorKind::NotFound, Condition::Never),
+        (ErrorKind::PaymentRequired, Condition::Never),
+        (ErrorKind::Forbidden, Condition::Refused),
+    ] {
+        list.state().faults = [Some(fault(kind))].into();
+        fixture.poller.walk().await.unwrap_err();
+        assert_eq!(condition(&fixture), expected, "{kind:?}");
+    }
+    fixture.poller.walk().await.unwrap();
+    assert_eq!(condition(&fixture), Condition::Ok);
+    let good = fixture.reader.borrow().clone();
+    let ended = Instant::now();
+    assert_eq!(good.stale_at, Some(ended + Duration::from_secs(180)));
+    let ended_at = good.snapshot.as_ref().unwrap().walk.ended_at;
+    assert_eq!(good.last_success, Some(ended_at));
+
+    // A walk that waits for confirmation is no refusal, but it is not published either.
+    let failed_walk = Some(fault(ErrorKind::Auth));
+    list.state().faults = [failed_walk.clone()].into();
+    fixture.poller.walk().await.unwrap_err();
+    assert_eq!(condition(&fixture), Condition::Failing);
+    list.set_registered(0..45, false);
+    fixture.poller.walk().await.unwrap();
+    let waiting = fixture.reader.borrow().clone();
+    assert!(waiting.confirming);
+    assert_eq!(waiting.stale_at, good.stale_at);
+    assert_eq!(waiting.last_success, good.last_success);
+    assert_eq!(condition(&fixture), Condition::Ok);
+    list.state().faults = [failed_walk].into();
+    fixture.poller.walk().await.unwrap_err();
+    assert_eq!(condition(&fixture), Condition::Failing);
+    tokio::time::advance(Duration::from_secs(180)).await;
+    assert_eq!(condition(&fixture), Condition::Stale);
 }
