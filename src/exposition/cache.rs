@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     snapshot::{AccountState, Counts, Details, Reader, Snapshot},
-    telemetry::{Instruments, catalogue::Metric},
+    telemetry::{Condition, Instruments, catalogue::Metric},
 };
 
 /// The maximum time for which scrapes reuse the encoded text of the exporter's own metrics.
@@ -145,7 +145,7 @@ impl Exposition {
             return published;
         }
         let mut joined = Arc::clone(&published.joined);
-        if joined.withdraw_next.is_some_and(|at| now >= at) {
+        if joined.next_change.is_some_and(|at| now >= at) {
             joined = Arc::new(Joined::new(joined.accounts.clone(), now));
         }
         self.publish(joined, now)
@@ -198,11 +198,11 @@ impl Published {
             lines::member(families, format, &mut writer.gzip)
         });
         let self_until = now + SELF_METRICS_FOR;
-        let withdraw_next = joined.withdraw_next.unwrap_or(self_until);
+        let next_change = joined.next_change.unwrap_or(self_until);
         Self {
             joined,
             members,
-            fresh_until: self_until.min(withdraw_next),
+            fresh_until: self_until.min(next_change),
         }
     }
 }
@@ -214,8 +214,8 @@ struct Joined {
     accounts: Vec<Arc<RenderedAccount>>,
     /// The joined chunk of each family. Families without samples are absent.
     families: BTreeMap<Metric, Chunk>,
-    /// The next time at which a snapshot is withdrawn.
-    withdraw_next: Option<Instant>,
+    /// The next time at which an account shows other chunks although it has no new state.
+    next_change: Option<Instant>,
 }
 
 impl Joined {
@@ -242,9 +242,9 @@ impl Joined {
             };
             families.insert(metric, joined);
         }
-        let withdrawals = accounts.iter().filter_map(|one| one.state.withdraw_at);
+        let changes = accounts.iter().map(|one| one.state.next_change(now));
         Self {
-            withdraw_next: withdrawals.filter(|at| now < *at).min(),
+            next_change: changes.flatten().min(),
             families,
             accounts,
         }
@@ -270,6 +270,9 @@ pub(super) struct RenderedAccount {
     walks: Families,
     /// Families about walks. They are shown while the snapshot is withdrawn.
     walks_withdrawn: Families,
+    /// The chunk of `vobiz_account_condition` for each condition, in the order of [`Condition::ALL`]. The chunks
+    /// depend only on the name of the account, so all renderings of the account share them.
+    conditions: Arc<[Chunk]>,
 }
 
 impl RenderedAccount {
@@ -282,6 +285,10 @@ impl RenderedAccount {
         let source = state.snapshot.as_ref();
         let snapshot = source.map_or_else(Weak::new, Arc::downgrade);
         let details = Arc::downgrade(&state.details);
+        let conditions = last.map_or_else(
+            || condition_chunks(&state.account, writer),
+            |last| Arc::clone(&last.conditions),
+        );
         let last = last
             .filter(|last| last.snapshot.ptr_eq(&snapshot))
             .filter(|last| Arc::ptr_eq(&last.state.shown, &state.shown));
@@ -320,6 +327,7 @@ impl RenderedAccount {
             detailed,
             walks,
             walks_withdrawn: writer.finish(),
+            conditions,
             state: AccountState {
                 snapshot: None,
                 details: Arc::default(),
@@ -330,6 +338,9 @@ impl RenderedAccount {
 
     /// The samples of the family `metric` that the account shows at the time `now`.
     pub(super) fn chunk(&self, metric: Metric, now: Instant) -> Option<&Chunk> {
+        if metric == Metric::AccountCondition {
+            return self.conditions.get(self.state.condition(now) as usize);
+        }
         if self.state.is_withdrawn(now) {
             return self.walks_withdrawn.chunks.get(&metric);
         }
@@ -350,6 +361,16 @@ impl RenderedAccount {
             endpoint_id: self.endpoint_id.clone(),
         }
     }
+}
+
+/// The chunks of `vobiz_account_condition` for the account with this name, in the order of [`Condition::ALL`].
+fn condition_chunks(account: &str, writer: &mut FamilyWriter) -> Arc<[Chunk]> {
+    let chunk = |condition| {
+        families::write_condition(account, condition, writer);
+        let mut families = writer.finish().chunks;
+        families.remove(&Metric::AccountCondition)
+    };
+    Condition::ALL.into_iter().filter_map(chunk).collect()
 }
 
 /// The status of one account, for the start page and for `/-/ready`.

@@ -11,7 +11,7 @@ use crate::{
     telemetry::{
         Instruments,
         catalogue::{Kind, Metric},
-        labels::{REGISTRATIONS, Watch},
+        labels::{Condition, REGISTRATIONS, Watch},
         process,
     },
 };
@@ -200,7 +200,17 @@ fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a s
     merged
 }
 
+/// Writes one sample for each condition. Only the sample of the condition `present` has the value 1.
+pub(super) fn write_condition(account: &str, present: Condition, writer: &mut FamilyWriter) {
+    for condition in Condition::ALL {
+        let labels = [("account", account), ("condition", condition.label())];
+        let value = Value::flag(condition == present);
+        writer.sample(Metric::AccountCondition, &labels, value);
+    }
+}
+
 /// Writes the families about the account's walks. Scrapes also show them while the snapshot is withdrawn.
+/// [`write_condition`] writes the condition, which can change between two states.
 ///
 /// `snapshot_samples` is the number of samples that show the snapshot. It is `None` for a withdrawn snapshot.
 pub(super) fn write_walks(
@@ -239,7 +249,8 @@ pub(super) fn write_walks(
     if let Some(snapshot) = &state.snapshot {
         write_odd_rows(&state.account, &snapshot.walk, writer);
     }
-    let series = snapshot_samples.unwrap_or(0) + writer.families.samples + 1;
+    let conditions = Condition::ALL.len() as u64;
+    let series = snapshot_samples.unwrap_or(0) + writer.families.samples + conditions + 1;
     let labels = [("account", &*state.account)];
     writer.sample(Metric::ExporterSeries, &labels, Value::Integer(series));
 }

@@ -8,8 +8,9 @@ use Kind::{Counter, Gauge, Histogram};
 use Part::{Instruments, Probe, Process, Snapshot, Walk};
 
 use super::labels::{
-    Capability, ENDPOINT_CHANGES, Field, Operation, PROBE_FAILURE_REASONS, REGISTRATION_CHANGES,
-    REGISTRATIONS, Rejection, RereadReason, Route, ThrottleCause, WALK_FAILURE_REASONS, Watch,
+    Capability, Condition, ENDPOINT_CHANGES, Field, Operation, PROBE_FAILURE_REASONS,
+    REGISTRATION_CHANGES, REGISTRATIONS, Rejection, RereadReason, Route, ThrottleCause,
+    WALK_FAILURE_REASONS, Watch,
 };
 
 /// The description of one metric family, without its samples.
@@ -115,6 +116,7 @@ pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static s
         (_, "watch") => Watch::LABELS,
         (_, "handler") => Route::LABELS,
         (_, "capability") => Capability::LABELS,
+        (_, "condition") => Condition::LABELS,
         (_, "field") => Field::LABELS,
         (_, "operation") => Operation::LABELS,
         (_, "cause") => ThrottleCause::LABELS,
@@ -194,6 +196,8 @@ families! {
         "Whether the last finished walk of the endpoint list succeeded (1) or failed (0); 0 also while all data is withdrawn; no sample before the end of the first walk.";
     DataWithdrawn = Walk Gauge "vobiz_data_withdrawn" ["account"],
         "Whether all data of the endpoint list is withdrawn (1) because the last published walk is too old.";
+    AccountCondition = Walk Gauge "vobiz_account_condition" ["account", "condition"],
+        "Whether this is the present condition of the account (1) or not (0); exactly one sample of an account is 1.";
     WalkLastSuccess = Walk Gauge "vobiz_walk_last_success_timestamp_seconds" ["account"],
         "End of the last published walk; no sample before the first.";
     WalkLastDuration = Walk Gauge "vobiz_walk_last_duration_seconds" ["account"],

@@ -22,7 +22,10 @@ use crate::{
         lines::FamilyWriter,
     },
     snapshot::{AccountState, Endpoint},
-    telemetry::catalogue::{Metric, Part},
+    telemetry::{
+        Condition,
+        catalogue::{Metric, Part},
+    },
 };
 
 fn scrape(exposition: &Exposition) -> Vec<Sample> {
@@ -117,6 +120,70 @@ async fn a_good_walk_ends_a_withdrawal() {
     assert_eq!(value(&samples, "vobiz_endpoints", &registered), Some("2"));
 }
 
+/// The conditions of the account whose samples are 1. The account must have a sample for every condition.
+fn conditions<'a>(samples: &'a [Sample], account: &str) -> Vec<&'a str> {
+    let all = samples
+        .iter()
+        .filter(|sample| sample.name == "vobiz_account_condition")
+        .filter(|sample| sample.label("account") == account);
+    let labels: Vec<_> = all
+        .clone()
+        .map(|sample| sample.label("condition"))
+        .collect();
+    assert_eq!(labels, Condition::LABELS);
+    let present = all.filter(|sample| sample.value == "1");
+    present.map(|sample| sample.label("condition")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_condition_changes_by_the_clock_while_no_walk_ends() {
+    let walked = good("main", snapshot(phones(45), None, facts(0)));
+    let (exposition, mut publishers) = exposition([failed(&walked, "timeout"), fresh("new")]);
+    let run = tokio::spawn(exposition.clone().run());
+    let at_this_moment = || {
+        let samples = scrape(&exposition);
+        assert_eq!(conditions(&samples, "new"), ["starting"]);
+        let withdrawn = of(&samples, "main", "vobiz_data_withdrawn") == Some("1");
+        assert_eq!(shows_snapshot(&samples, "main"), !withdrawn);
+        let [condition] = conditions(&samples, "main")[..] else {
+            panic!("an account has one condition");
+        };
+        (condition.to_owned(), withdrawn)
+    };
+    let is = |condition: &str, withdrawn| (condition.to_owned(), withdrawn);
+    advance(Duration::from_millis(179_999)).await;
+    assert_eq!(at_this_moment(), is("failing", false));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(at_this_moment(), is("stale", false));
+    advance(Duration::from_millis(119_999)).await;
+    assert_eq!(at_this_moment(), is("stale", false));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(at_this_moment(), is("withdrawn", true));
+    publishers[0].publish(good("main", snapshot(phones(45), None, facts(300))));
+    drop(publishers);
+    run.await.unwrap();
+    assert_eq!(at_this_moment(), is("ok", false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_condition_is_counted_in_the_series_of_the_account() {
+    let walked = good("main", snapshot(phones(45), None, facts(0)));
+    let (exposition, _publishers) = exposition([walked, fresh("new")]);
+    for passed in [Duration::ZERO, Duration::from_secs(180), MAX_AGE] {
+        advance(passed).await;
+        let samples = scrape(&exposition);
+        for account in ["main", "new"] {
+            let shown = samples
+                .iter()
+                .filter(|sample| sample.label("account") == account)
+                .filter_map(|sample| Metric::named(&sample.name))
+                .filter(|metric| matches!(metric.family().part, Part::Snapshot | Part::Walk));
+            let series = of(&samples, account, "vobiz_exporter_series");
+            assert_eq!(series, Some(&*shown.count().to_string()), "{account}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_summary_of_an_account_describes_its_state() {
     let walked = good("a", snapshot(phones(45), None, facts(0)));
@@ -195,6 +262,12 @@ async fn a_failed_walk_keeps_the_chunks_of_the_snapshot() {
     }
     let other = good("main", snapshot(phones(45), None, facts(0)));
     let third = RenderedAccount::new(&other, Some(&second), &mut writer);
+    let metric = Metric::AccountCondition;
+    assert_eq!(
+        place(&first, metric),
+        place(&third, metric),
+        "the same condition"
+    );
     let metric = Metric::EndpointInfo;
     assert_ne!(
         place(&second, metric),
