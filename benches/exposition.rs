@@ -153,8 +153,7 @@ fn publish(criterion: &mut Criterion) {
                 |(_publishers, exposition)| {
                     // At first, only the summary of the added account shows no finished walk. When
                     // it shows a finished walk, the exposition has rendered the new state.
-                    let is_walking =
-                        |one: &AccountSummary| one.failure.is_none() && one.counts.is_none();
+                    let is_walking = |one: &AccountSummary| !one.has_walked;
                     let ready = async {
                         while exposition.accounts().iter().any(is_walking) {
                             tokio::task::yield_now().await;

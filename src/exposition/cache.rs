@@ -354,6 +354,8 @@ impl RenderedAccount {
         let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
             name: self.state.account.to_string(),
+            condition: self.state.condition(now),
+            has_walked: self.state.up.is_some(),
             failure: self.state.failure,
             is_withdrawn: self.state.is_withdrawn(now),
             counts: self.counts,
@@ -378,6 +380,10 @@ fn condition_chunks(account: &str, writer: &mut FamilyWriter) -> Arc<[Chunk]> {
 pub struct AccountSummary {
     /// The configured name of the account.
     pub name: String,
+    /// The condition of the account at the time of the summary.
+    pub condition: Condition,
+    /// Whether the first walk since the start has finished. It may have failed.
+    pub has_walked: bool,
     /// The `reason` label of the last walk if it failed. `None` after a success, and until the first walk ends.
     pub failure: Option<&'static str>,
     /// Whether the snapshot is withdrawn.

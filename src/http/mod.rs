@@ -3,7 +3,7 @@
 //! | path | response |
 //! |---|---|
 //! | the telemetry path (`/metrics`) | the exposition in the negotiated format and encoding; 503 above the limit of concurrent scrapes |
-//! | `/` | a start page: name, version, the state of every account, links |
+//! | `/` | a start page: name, version, the condition of every account, links |
 //! | `/probe` | the result of one request to the API; 400 for a wrong parameter or timeout header, 503 above the limit of concurrent probes, 404 if probes are disabled |
 //! | `/-/healthy`, `/healthz` | 200 while the process runs, independent of the API |
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |

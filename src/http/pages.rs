@@ -16,8 +16,8 @@ const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-w
 
 /// The text of `/-/ready`. An error means that at least one account has not finished its first walk.
 pub(super) fn readiness(accounts: &[AccountSummary]) -> Result<&'static str, &'static str> {
-    let has_ended = |one: &AccountSummary| one.failure.is_some() || one.counts.is_some();
-    let ready = accounts.iter().all(has_ended).then_some("ready\n");
+    let ready = accounts.iter().all(|one| one.has_walked);
+    let ready = ready.then_some("ready\n");
     ready.ok_or("not ready: the first walk of some account has not finished\n")
 }
 
@@ -64,23 +64,25 @@ pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) 
     )
 }
 
-/// The state of an account as a short text.
+/// The condition of an account, and a short text about its last walk and the endpoints that `/metrics` shows.
 fn state(account: &AccountSummary) -> String {
-    let age = account.age.map(rounded);
-    let age = age.map_or("no good walk yet".to_owned(), |age| {
-        format!("last good walk {age} ago")
+    let failure = account.failure;
+    let walk = if account.has_walked {
+        failure.map(|reason| format!("last walk failed ({reason})"))
+    } else {
+        Some("first walk under way".to_owned())
+    };
+    let shown = account.counts.filter(|_| !account.is_withdrawn);
+    let endpoints = shown.map(|counts| {
+        let (all, registered) = (counts.total(), counts.registered);
+        let noun = if all == 1 { "endpoint" } else { "endpoints" };
+        format!("{all} {noun}, {registered} registered")
     });
-    match (account.failure, account.counts) {
-        (None, None) => "first walk under way".to_owned(),
-        (Some(reason), _) if account.is_withdrawn => format!("withdrawn: down ({reason}), {age}"),
-        (Some(reason), _) => format!("down ({reason}), {age}"),
-        (None, Some(_)) if account.is_withdrawn => format!("withdrawn, {age}"),
-        (None, Some(counts)) => {
-            let (all, registered) = (counts.total(), counts.registered);
-            let noun = if all == 1 { "endpoint" } else { "endpoints" };
-            format!("up: {all} {noun}, {registered} registered, {age}")
-        }
-    }
+    let age = account.age.map_or("no good walk yet".to_owned(), |age| {
+        format!("last good walk {} ago", rounded(age))
+    });
+    let texts: Vec<_> = [walk, endpoints, Some(age)].into_iter().flatten().collect();
+    format!("{}: {}", account.condition.label(), texts.join(", "))
 }
 
 fn rounded(age: Duration) -> String {
@@ -120,7 +122,7 @@ mod tests {
     use tokio_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
     use super::*;
-    use crate::snapshot::Counts;
+    use crate::{snapshot::Counts, telemetry::Condition};
 
     #[test]
     fn the_state_of_an_account_agrees_with_what_is_exported() {
@@ -130,41 +132,58 @@ mod tests {
             unknown: 0,
         };
         let walked = AccountSummary {
+            condition: Condition::Ok,
+            has_walked: true,
             counts: Some(counts),
             age: Some(Duration::from_secs(12)),
             ..AccountSummary::default()
         };
-        let failed = AccountSummary {
+        let failed = |condition, before: &AccountSummary| AccountSummary {
+            condition,
+            has_walked: true,
             failure: Some("auth"),
-            ..walked.clone()
+            ..before.clone()
         };
-        let withdrawn = |account: &AccountSummary| AccountSummary {
+        let old = AccountSummary {
+            condition: Condition::Withdrawn,
             is_withdrawn: true,
             age: Some(Duration::from_secs(7_512)),
-            ..account.clone()
+            ..walked.clone()
         };
-        let never = AccountSummary {
-            failure: Some("network"),
-            ..AccountSummary::default()
+        let starting = AccountSummary::default();
+        let restored = AccountSummary {
+            condition: Condition::Stale,
+            age: Some(Duration::from_secs(240)),
+            ..starting.clone()
         };
         for (account, expected) in [
-            (&AccountSummary::default(), "first walk under way"),
             (
-                &walked,
-                "up: 45 endpoints, 30 registered, last good walk 12 s ago",
-            ),
-            (&failed, "down (auth), last good walk 12 s ago"),
-            (&never, "down (network), no good walk yet"),
-            (
-                &withdrawn(&walked),
-                "withdrawn, last good walk 2 h 5 min ago",
+                starting.clone(),
+                "starting: first walk under way, no good walk yet",
             ),
             (
-                &withdrawn(&failed),
-                "withdrawn: down (auth), last good walk 2 h 5 min ago",
+                restored,
+                "stale: first walk under way, last good walk 4 min ago",
             ),
+            (
+                walked.clone(),
+                "ok: 45 endpoints, 30 registered, last good walk 12 s ago",
+            ),
+            (
+                failed(Condition::Failing, &walked),
+                "failing: last walk failed (auth), 45 endpoints, 30 registered, last good walk 12 s ago",
+            ),
+            (
+                failed(Condition::Never, &starting),
+                "never: last walk failed (auth), no good walk yet",
+            ),
+            (
+                failed(Condition::Refused, &old),
+                "refused: last walk failed (auth), last good walk 2 h 5 min ago",
+            ),
+            (old, "withdrawn: last good walk 2 h 5 min ago"),
         ] {
-            assert_eq!(state(account), expected);
+            assert_eq!(state(&account), expected);
         }
     }
 

@@ -18,7 +18,7 @@ async fn a_hundred_thousand_endpoints_are_all_shown_and_no_others() {
     // The test waits for a text on the status page, because repeated scrapes of 90 MB are slow.
     until("the first walk", || async {
         let (.., landing) = exporter.get("/").await;
-        landing.contains("up: 100000 endpoints").then_some(())
+        landing.contains("ok: 100000 endpoints").then_some(())
     })
     .await;
     let scrape = exporter.scrape().await;

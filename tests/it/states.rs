@@ -47,7 +47,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let (healthy, ready, words) = pages(&exporter).await;
     assert_eq!(
         (healthy, ready, words.as_str()),
-        (200, 503, "first walk under way")
+        (200, 503, "starting: first walk under way, no good walk yet")
     );
 
     vendor.plan(Fault::status(503));
@@ -66,8 +66,8 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         (200, 200),
         "the first walk has ended, though badly"
     );
-    assert!(words.starts_with("down ("), "{words}");
-    assert!(words.ends_with("no good walk yet"), "{words}");
+    assert!(words.starts_with("never: last walk failed ("), "{words}");
+    assert!(words.ends_with("), no good walk yet"), "{words}");
 
     vendor.heal();
     let good = exporter
@@ -79,7 +79,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let registered = list.values().filter(|state| **state == Some(true)).count();
     assert!(
         words.starts_with(&format!(
-            "up: 45 endpoints, {registered} registered, last good walk "
+            "ok: 45 endpoints, {registered} registered, last good walk "
         )),
         "{words}"
     );
@@ -99,7 +99,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     );
     let (.., words) = pages(&exporter).await;
     assert!(
-        words.starts_with("down (server_error), last good walk "),
+        words.starts_with("failing: last walk failed (server_error), 45 endpoints, "),
         "{words}"
     );
 
@@ -123,7 +123,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let (healthy, ready, words) = pages(&exporter).await;
     assert_eq!((healthy, ready), (200, 200), "ready for good");
     assert!(
-        words.starts_with("withdrawn: down (server_error), last good walk "),
+        words.starts_with("withdrawn: last walk failed (server_error), last good walk "),
         "{words}"
     );
 
@@ -136,6 +136,49 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         (good.snapshot("main"), Some(0.0))
     );
     assert_eq!(exporter.terminate().await.code, Some(0));
+}
+
+/// The condition of the account in this scrape, which must have exactly one.
+fn condition(scrape: &Scrape) -> String {
+    let all = scrape.of_account("vobiz_account_condition", "main");
+    let present: Vec<_> = all.filter(|(_, value)| *value > 0.0).collect();
+    let [(labels, _)] = present[..] else {
+        panic!("the account has one condition: {present:?}");
+    };
+    label(labels, "condition").to_owned()
+}
+
+#[tokio::test]
+async fn the_condition_of_an_account_distinguishes_refusals_from_failures() {
+    let vendor = vendor([("main", 45)]).await;
+    let unpaid = vendor.plan(Fault::status(402));
+    let times = "poll: {interval: 5s, max_age: 10m, deadline: 5s}";
+    let configuration = accounts_config(&vendor, "retries: 0", [("main", times)]);
+    let exporter = Exporter::start(&configuration).await;
+    let reaches = async |expected: &str, text: &str| {
+        let reached = exporter.until(expected, |scrape| condition(scrape) == expected);
+        let scrape = reached.await;
+        let (.., words) = pages(&exporter).await;
+        assert!(words.starts_with(&format!("{expected}: {text}")), "{words}");
+        scrape
+    };
+
+    let failed = "last walk failed (payment_required), no good walk yet";
+    let never = reaches("never", failed).await;
+    assert_eq!(never.only("vobiz_walks_total", "main"), Some(1.0));
+    vendor.plan(Fault::status(403));
+    vendor.cancel(unpaid);
+    reaches("refused", "last walk failed (forbidden), no good walk yet").await;
+    vendor.heal();
+    reaches("ok", "45 endpoints, ").await;
+    vendor.plan(Fault::status(503));
+    let failed = "last walk failed (server_error), 45 endpoints, ";
+    let failing = reaches("failing", failed).await;
+    let stale = reaches("stale", failed).await;
+    assert_eq!(stale.snapshot("main"), failing.snapshot("main"));
+    assert!(age(&stale) >= 15.0, "three intervals");
+    vendor.heal();
+    reaches("ok", "45 endpoints, ").await;
 }
 
 /// The seconds since the last successful walk that the scrape shows.

@@ -199,19 +199,25 @@ async fn the_summary_of_an_account_describes_its_state() {
         let summary = |one: AccountSummary| {
             let age = one.age.map(|age| age.as_secs());
             let registered = one.counts.map(|counts| counts.registered);
-            (one.failure, one.is_withdrawn, registered, age)
+            let condition = one.condition.label();
+            (condition, one.failure, one.is_withdrawn, registered, age)
         };
         accounts.map(summary).collect::<Vec<_>>()
     };
-    for (passes, age, is_withdrawn) in [(12, 12, false), (7_500, 7_512, true)] {
+    let steps = [
+        (12, 12, ["ok", "failing"], false),
+        (200, 212, ["stale", "stale"], false),
+        (7_300, 7_512, ["withdrawn", "withdrawn"], true),
+    ];
+    for (passes, age, [a, b], is_withdrawn) in steps {
         advance(Duration::from_secs(passes)).await;
         assert_eq!(
             summaries(),
             [
-                (None, is_withdrawn, Some(30), Some(age)),
-                (Some("auth"), is_withdrawn, Some(30), Some(age)),
-                (None, false, None, None),
-                (Some("network"), false, None, None),
+                (a, None, is_withdrawn, Some(30), Some(age)),
+                (b, Some("auth"), is_withdrawn, Some(30), Some(age)),
+                ("starting", None, false, None, None),
+                ("never", Some("network"), false, None, None),
             ]
         );
     }
@@ -223,8 +229,7 @@ async fn the_summary_of_an_account_follows_its_first_walk() {
     let run = tokio::spawn(exposition.clone().run());
     let has_finished = || {
         let accounts = exposition.accounts().into_iter();
-        let finished = accounts.map(|one| one.failure.is_some() || one.counts.is_some());
-        finished.collect::<Vec<_>>()
+        accounts.map(|one| one.has_walked).collect::<Vec<_>>()
     };
     assert_eq!(has_finished(), [false, false]);
     let a = good("a", snapshot(phones(3), None, facts(0)));

@@ -2,7 +2,7 @@ use super::{
     client::Response,
     harness::{Harness, LARGE},
 };
-use crate::{exposition::AccountSummary, http::Settings, snapshot::Counts};
+use crate::{exposition::AccountSummary, http::Settings};
 
 #[tokio::test]
 async fn health_is_always_200_and_readiness_follows_the_first_walks() {
@@ -17,14 +17,14 @@ async fn health_is_always_200_and_readiness_follows_the_first_walks() {
         );
     }
     let walking = AccountSummary::default();
-    let counts = Some(Counts::default());
+    // A first walk that waits for confirmation has finished, although the account has no counts.
     let walked = AccountSummary {
-        counts,
+        has_walked: true,
         ..walking.clone()
     };
     let failed = AccountSummary {
         failure: Some("auth"),
-        ..walking.clone()
+        ..walked.clone()
     };
     *server.data.accounts.lock().unwrap() = vec![walked.clone(), walking];
     for path in ["/-/ready", "/readyz"] {
@@ -65,7 +65,9 @@ async fn the_start_page_has_every_account_and_a_link_to_the_metrics() {
     );
     let text = page.text();
     assert!(text.contains(concat!("Version ", env!("CARGO_PKG_VERSION"))));
-    assert!(text.contains("<td>main</td><td>first walk under way</td>"));
+    assert!(
+        text.contains("<td>main</td><td>starting: first walk under way, no good walk yet</td>")
+    );
     assert!(text.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
     assert!(text.contains("href=\"/metrics\""));
     assert!(!text.contains("<script"));

@@ -16,7 +16,7 @@ const SHOWN: [(&str, &str, &str); 14] = [
     (
         "http://EXPORTER:10059/ ",
         "branch",
-        r"^<tr><td>branch</td><td>down \(auth\), no good walk yet</td></tr>\n$",
+        r"^<tr><td>branch</td><td>(never|refused): last walk failed \(auth\), no good walk yet</td></tr>\n$",
     ),
     ("EXPORTER:10059/-/healthy", "", "HTTP/1.1 200 OK"),
     (
