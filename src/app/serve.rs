@@ -20,7 +20,7 @@ use crate::{
     shutdown::CancellationToken,
     snapshot::Reader,
     telemetry::Instruments,
-    walk::{FIRST_WALKS_WITHIN, Poller, PollerDeps, stagger},
+    walk::{FIRST_WALKS_WITHIN, Poller, PollerDeps, log_condition_changes, stagger},
 };
 
 /// Pause before rendering starts again after a panic.
@@ -103,6 +103,7 @@ impl Exporter {
         let mut tasks = JoinSet::new();
         for (poller, reader) in pollers.into_iter().zip(&readers) {
             let account = Arc::clone(&reader.borrow().account);
+            tasks.spawn(log_condition_changes(reader.clone()));
             tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
         }
         let exposition = Exposition::new(readers, instruments.clone());

@@ -179,6 +179,25 @@ async fn the_condition_of_an_account_distinguishes_refusals_from_failures() {
     assert!(age(&stale) >= 15.0, "three intervals");
     vendor.heal();
     reaches("ok", "45 endpoints, ").await;
+    let log = exporter.terminate().await.log;
+    let changes = log
+        .lines()
+        .filter(|line| line.contains("condition has changed"));
+    let changes: Vec<_> = changes.collect();
+    let expected = [
+        ("warn", "never", "starting"),
+        ("warn", "refused", "never"),
+        ("info", "ok", "refused"),
+        ("warn", "failing", "ok"),
+        ("warn", "stale", "failing"),
+        ("info", "ok", "stale"),
+    ];
+    assert_eq!(changes.len(), expected.len(), "{changes:#?}");
+    for (line, (level, condition, before)) in changes.into_iter().zip(expected) {
+        assert!(line.contains(&format!("level={level} ")), "{line}");
+        let fields = format!(" account=main condition={condition} before={before}");
+        assert!(line.contains(&fields), "{line}");
+    }
 }
 
 /// The seconds since the last successful walk that the scrape shows.

@@ -1,6 +1,7 @@
 //! Tests of walks that read a list in memory, with a paused clock.
 
 mod budget;
+mod condition;
 mod confirm;
 mod details;
 mod life;
