@@ -10,7 +10,7 @@ use super::{
     error::Diagnostics,
     groups::{Group, Patterns, groups},
     known_keys::{Node, Section},
-    settings::{self, Api, DetailMode, Details, Metrics, Poll, Probe},
+    settings::{self, Api, DetailMode, Details, Metrics, Poll, Probe, State},
     token::{self, ApiToken},
     values::{Names, is_header_word, unique_name, whole},
 };
@@ -22,6 +22,8 @@ pub struct Config {
     pub max_concurrent_requests: usize,
     /// `probe`: requests for single endpoints through `/probe`.
     pub probe: Probe,
+    /// `state`: what survives a restart.
+    pub state: State,
     /// `accounts`, in the order of the file. The list is not empty, and names are distinct. Accounts with
     /// equal `base_url` and `auth_id` share a rate limiter and have equal `requests_per_second`.
     pub accounts: Vec<Account>,
@@ -60,25 +62,29 @@ impl Config {
         let settings = json!({
             "api": {"max_concurrent_requests": self.max_concurrent_requests},
             "probe": self.probe,
+            "state": self.state,
             "accounts": self.accounts,
         });
         format!("{settings:#}")
     }
 }
 
-/// Reads the configuration from the tree at `root`. If this function reports an error, its result is unusable.
-pub(super) fn config(root: &Node<'_>) -> Option<Config> {
+/// Reads the configuration from the tree at `root`. `state_directory` is the value of the variable
+/// `STATE_DIRECTORY`. If this function reports an error, its result is unusable.
+pub(super) fn config(root: &Node<'_>, state_directory: Option<&str>) -> Option<Config> {
     // An account does not read a global value that it overrides, so this call checks all global values.
     sections(root, root);
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
     let probe = settings::probe(&Section::new("probe", root, root));
+    let state = settings::state(&Section::new("state", root, root), state_directory);
     let mut reader = AccountReader::default();
     let nodes = root.tables("accounts").into_iter();
     let accounts: Vec<_> = nodes.map(|node| reader.account(&node, root)).collect();
     Some(Config {
         max_concurrent_requests,
         probe: probe?,
+        state: state?,
         accounts: accounts.into_iter().collect::<Option<_>>()?,
     })
 }

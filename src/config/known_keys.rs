@@ -51,6 +51,10 @@ const PROBE: Shape = table! {
     "enabled": Scalar, "requests_per_second": Scalar, "timeout_offset": Scalar,
 };
 
+const STATE: Shape = table! {
+    "directory": Nullable, "retention": Scalar,
+};
+
 macro_rules! api {
     ($max_concurrent_requests:expr) => {
         table! {
@@ -78,17 +82,19 @@ const FILTER: Shape = table! {
 
 const PROCESS_WIDE: &str = "counts for the whole process; set it in `api` at the top level";
 const ALL_ACCOUNTS: &str = "is for all accounts together; set `probe` at the top level";
+const ONE_STATE: &str = "is for all accounts together; set `state` at the top level";
 
 const ACCOUNT: Shape = table! {
     "name": Scalar, "auth_id": Scalar, "auth_token": Nullable, "auth_token_file": Nullable,
     "filter": FILTER, "poll": POLL, "api": api!(Misplaced(PROCESS_WIDE)), "details": DETAILS,
-    "metrics": METRICS, "probe": Misplaced(ALL_ACCOUNTS), "groups": List(&GROUP), "applications": Names,
+    "metrics": METRICS, "probe": Misplaced(ALL_ACCOUNTS), "state": Misplaced(ONE_STATE),
+    "groups": List(&GROUP), "applications": Names,
 };
 
 /// The shape of the whole configuration.
 pub(super) static ROOT: Shape = table! {
     "poll": POLL, "api": api!(Scalar), "details": DETAILS, "metrics": METRICS, "probe": PROBE,
-    "accounts": List(&ACCOUNT),
+    "state": STATE, "accounts": List(&ACCOUNT),
 };
 
 impl Shape {

@@ -65,7 +65,9 @@ fn load_layers(
 ) -> Result<Loaded, Errors> {
     environment::check_variables(variables, &diagnostics);
     let tree = merged(operator, variables, &diagnostics);
-    match account::config(&Node::root(&tree, &diagnostics)) {
+    let state_directory = variables.iter().find(|(name, _)| name == "STATE_DIRECTORY");
+    let state_directory = state_directory.map(|(_, value)| value.as_str());
+    match account::config(&Node::root(&tree, &diagnostics), state_directory) {
         Some(config) if diagnostics.error_count() == 0 => {
             environment::warn_of_proxies(variables, &config.accounts, &diagnostics);
             account::warn_of_rates(&config, &diagnostics);

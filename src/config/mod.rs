@@ -22,7 +22,7 @@ pub use account::{Account, Config};
 pub use error::{ConfigError, Errors};
 pub use groups::{Group, GroupMatch, Pattern, Watch, first_match};
 pub use load::{Loaded, load, load_without_secrets, load_yaml};
-pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe};
+pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, State};
 pub use token::{ApiToken, TokenFile, TokenFileError};
 pub use values::is_loopback;
 

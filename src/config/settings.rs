@@ -1,4 +1,4 @@
-//! The types and bounds of the sections `poll`, `api`, `details`, `metrics` and `probe`. This module checks all
+//! The types and bounds of the sections `poll`, `api`, `details`, `metrics`, `probe` and `state`. This module checks all
 //! values except `api.max_concurrent_requests`. An account inherits the global values of the keys that it does
 //! not set.
 
@@ -22,6 +22,7 @@ const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 const MIN_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// `poll`: the schedule of walks.
@@ -321,5 +322,28 @@ pub(super) fn probe(section: &Section<'_>) -> Option<Probe> {
         enabled: section.read("enabled", Node::flag),
         requests_per_second: section.read("requests_per_second", rate),
         timeout_offset: section.read("timeout_offset", offset),
+    })
+}
+
+/// `state`: the database of what must survive a restart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct State {
+    /// The folder of the database. Without it, the exporter keeps its memory only while it runs.
+    pub directory: Option<PathBuf>,
+    /// The time for which the event log keeps an event.
+    #[serde(serialize_with = "write_duration")]
+    pub retention: Duration,
+}
+
+/// Reads `state`. Without `state.directory`, the directory is the first one that systemd names in the variable
+/// `STATE_DIRECTORY`. Returns `None` if a value is invalid.
+pub(super) fn state(section: &Section<'_>, from_systemd: Option<&str>) -> Option<State> {
+    let first = from_systemd.and_then(|list| list.split(':').next());
+    let from_systemd = first.map(PathBuf::from).filter(|path| path.is_absolute());
+    section.valid(State {
+        directory: section
+            .read_nullable("directory", Node::file_path)
+            .or(from_systemd),
+        retention: section.read("retention", duration(DAY..=36 * MONTH)),
     })
 }

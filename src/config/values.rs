@@ -130,6 +130,8 @@ pub(super) fn number(
     bounded(must_be.to_owned(), range, |text| text.parse().ok())
 }
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Returns a converter of durations with their unit, in `range`.
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
@@ -142,7 +144,18 @@ pub(super) fn duration(
         // The parser also accepts `00:01:30`, `60,5s`, `+` and `-`. This check refuses these forms.
         let is_usual = |c: char| c.is_ascii_alphanumeric() || ". µ".contains(c);
         let text = Some(text).filter(|text| text.chars().all(is_usual))?;
-        PARSER.parse_unsigned_duration(text).ok()
+        // The parser refuses days, because a day of the calendar may have 23 or 25 hours. Here, it has 24.
+        let (days, rest) = match text.split_once('d') {
+            Some((days, rest)) if days.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (days.parse().ok()?, rest)
+            }
+            _ => (0, text),
+        };
+        let days = DAY.checked_mul(days)?;
+        match rest.trim_start() {
+            "" => Some(days).filter(|days| !days.is_zero()),
+            rest => days.checked_add(PARSER.parse_unsigned_duration(rest).ok()?),
+        }
     })
 }
 

@@ -195,3 +195,31 @@ fn an_account_keeps_its_line_under_a_variable_for_one_of_its_keys() {
         format!("{file}:3: accounts[0]: needs an `auth_id`, such as MA_XXXXXXXX")
     );
 }
+
+#[test]
+fn the_folder_of_systemd_is_used_unless_the_configuration_names_another() {
+    let directory = |pairs: &[(&str, &str)]| {
+        let pairs = [
+            &[
+                ("VOBIZ_AUTH_ID", "MA_1"),
+                ("VOBIZ_AUTH_TOKEN", "test-token"),
+            ],
+            pairs,
+        ]
+        .concat();
+        let config = with_variables(None, &pairs).unwrap().config;
+        config
+            .state
+            .directory
+            .map(|path| path.display().to_string())
+    };
+    let systemd = ("STATE_DIRECTORY", "/var/lib/vobiz-exporter:/var/lib/other");
+    assert_eq!(directory(&[]), None);
+    assert_eq!(
+        directory(&[systemd]).as_deref(),
+        Some("/var/lib/vobiz-exporter")
+    );
+    let own = ("VOBIZ_EXPORTER__STATE__DIRECTORY", "/srv/state");
+    assert_eq!(directory(&[systemd, own]).as_deref(), Some("/srv/state"));
+    assert_eq!(directory(&[("STATE_DIRECTORY", "relative")]), None);
+}
