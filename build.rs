@@ -14,7 +14,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed={REVISION}");
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = output_line(Command::new(rustc).arg("--version"));
-    // The output has the form `rustc 1.88.0 (commit date)`.
+    // The output has the form `rustc 1.89.0 (commit date)`.
     let version = output.as_deref().and_then(|line| line.split(' ').nth(1));
     println!(
         "cargo:rustc-env=VOBIZ_EXPORTER_RUSTVERSION={}",

@@ -13,10 +13,10 @@ use tokio::{runtime, time::Instant};
 use vobiz_exporter::{
     api::{Application, Endpoint, Row, RowKey},
     clock::UnixMillis,
-    exposition::{AccountSummary, DataSource, Encoding, Exposition, Format},
+    exposition::{AccountSummary, Encoding, Exposition, Format},
     snapshot::{
-        AccountState, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder, WalkFacts,
-        channel,
+        AccountState, LastSuccess, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder,
+        WalkFacts, channel,
     },
     telemetry::{Instruments, Metric},
 };
@@ -77,7 +77,8 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
             ..Shown::default()
         }),
         up: snapshot.as_ref().map(|_| true),
-        last_success: snapshot.as_ref().map(|snapshot| snapshot.walk.ended_at),
+        last_success: (snapshot.as_ref())
+            .map(|snapshot| LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
         snapshot,
         details: Arc::default(),
         details_pending: 0,

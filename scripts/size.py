@@ -13,7 +13,8 @@ import pathlib
 import re
 import sys
 
-LIMITS = {"lines": 12_500, "files": 75, "file": 600, "function": 60}
+# The exporter had 12,500 lines before the state database. Each larger part raises the first two limits.
+LIMITS = {"lines": 16_000, "files": 90, "file": 600, "function": 60}
 TEST_MODULE = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?mod \w+( \{|;)$")
 FUNCTION = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |extern \"C\" )*fn (\w+)")
 

@@ -22,6 +22,13 @@ impl UnixMillis {
         self.0 as f64 / 1000.0
     }
 
+    /// The point in time as RFC 3339, in UTC, for people.
+    pub fn to_rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map(|time| time.to_string())
+            .unwrap_or_default()
+    }
+
     /// The point in time that is later by the duration `by`.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {

@@ -21,5 +21,6 @@ pub mod http;
 pub mod probe;
 pub mod shutdown;
 pub mod snapshot;
+pub mod state;
 pub mod telemetry;
 pub mod walk;

@@ -34,12 +34,22 @@ pub(super) async fn demo(
     let vendor = Vendor::start(world, options)
         .await
         .map_err(ExitError::context("cannot start the simulated API"))?;
-    let config = demo_config(&vendor.base_url())?;
-    let exporter = Exporter::bind(&config, &args.web).await?;
+    let mut config = demo_config(&vendor.base_url())?;
+    // The demo shows the metrics of the state database, but remembers nothing.
+    let state = tempfile::Builder::new()
+        .prefix("vobiz-exporter-demo.")
+        .tempdir();
+    if let Ok(state) = &state {
+        // A scratch image has no folder for temporary files. The demo then runs without the database.
+        config.state.directory = Some(state.path().to_owned());
+    }
+    let Some(exporter) = Exporter::start(&config, &args.web, &shutdown).await? else {
+        return Ok(());
+    };
     let first = vendor.edit(|world| world.first().at(0).map(|one| one.id().to_owned()));
     writeln!(out, "The simulated API answers at {}", vendor.base_url())?;
     writeln!(out, "with {endpoints} endpoints (seed {seed}). Open:")?;
-    for address in exporter.bound.local_addrs() {
+    for address in &exporter.addresses {
         let origin = format!("http://localhost:{}", address.port());
         let path = &args.web.telemetry_path;
         writeln!(out, "  {origin}/  status of all accounts")?;

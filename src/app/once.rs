@@ -17,8 +17,10 @@ use super::{
 };
 use crate::{
     cli::ServeArgs,
+    clock::Clock,
     exposition::{EncodedBody, single_run},
     shutdown::CancellationToken,
+    state,
     walk::Poller,
 };
 
@@ -36,13 +38,26 @@ pub(super) async fn once(
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let config = load_config(args, environment)?;
+    let mut config = load_config(args, environment)?;
+    for account in &mut config.accounts {
+        // There is no later walk that could confirm a large change.
+        account.poll.flip_share = 1.0;
+    }
     let output = args.once_output.as_deref();
     if let Some(file) = output.filter(|file| !directory(file).is_dir()) {
         let message = format!("cannot write {}: no usable directory", file.display());
         return Err(ExitError::RunTime(message));
     }
     let mut accounts = Accounts::build(&config, Duration::ZERO)?;
+    if let Some(directory) = config.state.directory.clone() {
+        match state::read_once(directory, accounts.names(), Clock::system()).await {
+            Ok(restored) => accounts.use_restored(restored, |_| None),
+            Err(error) => tracing::warn!(
+                error,
+                "the stored state could not be read: no time of a loss is known"
+            ),
+        }
+    }
     let walks = join_all(accounts.pollers.iter_mut().map(Poller::walk));
     shutdown.run_until_cancelled(walks).await;
     // If no process reads the output, a write below blocks. After `cancel()`, one SIGTERM ends the process.

@@ -1,9 +1,20 @@
 //! Runs the exporter until a signal arrives: the pollers of all accounts, the rendering, and the HTTP server.
 
-use std::{future::Future, panic::AssertUnwindSafe, process, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    process,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 
 use super::{
     ExitError,
@@ -19,6 +30,7 @@ use crate::{
     probe::Prober,
     shutdown::CancellationToken,
     snapshot::Reader,
+    state::{AccountStore, Restored, Store},
     telemetry::Instruments,
     walk::{FIRST_WALKS_WITHIN, Poller, PollerDeps, log_condition_changes, stagger},
 };
@@ -37,7 +49,9 @@ pub(super) async fn serve(
     systemd.notify(SEND_TIMEOUT, status).await;
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
-    let exporter = Exporter::bind(&config, &args.web).await?;
+    let Some(exporter) = Exporter::start(&config, &args.web, &shutdown).await? else {
+        return Ok(());
+    };
     // A separate task sends notifications. If the runtime no longer runs tasks, systemd's watchdog expires.
     let readers = exporter.accounts.readers.clone();
     let notifications = tokio::spawn(systemd.clone().notify_loop(readers, shutdown.clone()));
@@ -59,18 +73,27 @@ pub(super) fn load_config(
     Ok(loaded.config)
 }
 
-/// An exporter whose listeners are bound and whose pollers have not started.
+/// An exporter that serves its stored state and whose pollers have not started.
 pub(super) struct Exporter {
-    pub(super) bound: Bound,
+    pub(super) addresses: Vec<SocketAddr>,
     accounts: Accounts,
+    exposition: Arc<Exposition>,
+    store: Option<Store>,
+    server: JoinHandle<()>,
 }
 
 impl Exporter {
-    /// Binds all listeners and builds all pollers. Sends no request to the API.
+    /// Binds all listeners, builds all pollers, and loads the stored state. Sends no request to the API. The server
+    /// runs from the start, and refuses scrapes until the state is loaded. `None` after `shutdown`.
     ///
     /// # Errors
-    /// Exit code 1 if an address cannot be bound; exit code 2 if an account has no usable HTTP client.
-    pub(super) async fn bind(config: &Config, web: &WebArgs) -> Result<Self, ExitError> {
+    /// Exit code 1 if an address cannot be bound, or if another exporter uses the state directory. Exit code 2 if
+    /// an account has no usable HTTP client, or if the stored state is not for this version.
+    pub(super) async fn start(
+        config: &Config,
+        web: &WebArgs,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<Self>, ExitError> {
         let settings = Settings {
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
@@ -79,7 +102,7 @@ impl Exporter {
         let bound = Bound::bind(&web.listen_addresses, settings).await;
         let mut bound = bound
             .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
-        let accounts = Accounts::build(config, FIRST_WALKS_WITHIN)?;
+        let mut accounts = Accounts::build(config, FIRST_WALKS_WITHIN)?;
         if config.probe.enabled {
             bound = bound.with_probe_handler(Arc::clone(&accounts.prober) as _);
             tracing::info!(
@@ -93,27 +116,64 @@ impl Exporter {
                 path = web.telemetry_path, accounts = config.accounts.len(), "listening"
             );
         }
-        Ok(Self { bound, accounts })
+        let addresses = bound.local_addrs().to_vec();
+        let (data, instruments) = (Arc::new(OnceLock::new()), accounts.instruments.clone());
+        let exposition = |accounts: &Accounts| {
+            let (readers, instruments) = (accounts.readers.clone(), accounts.instruments.clone());
+            Arc::clone(data.get_or_init(|| Exposition::new(readers, instruments)))
+        };
+        if config.state.directory.is_none() {
+            // There is nothing to load, so no scrape is refused.
+            exposition(&accounts);
+        }
+        let serving = bound.serve(Arc::clone(&data) as _, instruments, shutdown.clone());
+        let server = tokio::spawn(serving);
+        let opened = accounts.restore(&config.state);
+        let Some(opened) = shutdown.run_until_cancelled(opened).await else {
+            let _ = server.await;
+            return Ok(None);
+        };
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) => {
+                server.abort();
+                return Err(error);
+            }
+        };
+        Ok(Some(Self {
+            addresses,
+            exposition: exposition(&accounts),
+            accounts,
+            store,
+            server,
+        }))
     }
 
     /// Polls, renders and serves until `shutdown`, then finishes the responses in progress.
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let (pollers, readers) = (self.accounts.pollers, self.accounts.readers);
-        let instruments = self.accounts.instruments;
         let mut tasks = JoinSet::new();
         for (poller, reader) in pollers.into_iter().zip(&readers) {
             let account = Arc::clone(&reader.borrow().account);
             tasks.spawn(log_condition_changes(reader.clone()));
             tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
         }
-        let exposition = Exposition::new(readers, instruments.clone());
-        let (rendered, until) = (exposition.clone(), shutdown.clone());
+        let (exposition, until) = (self.exposition, shutdown.clone());
         tasks.spawn(async move {
-            let rendering = restart_rendering(|| rendered.clone().run());
+            let rendering = restart_rendering(|| Arc::clone(&exposition).run());
             until.run_until_cancelled(rendering).await;
         });
-        self.bound.serve(exposition, instruments, shutdown).await;
-        tasks.shutdown().await;
+        shutdown.cancelled().await;
+        let closing = async {
+            tasks.shutdown().await;
+            if let Some(store) = self.store {
+                store.stop().await;
+            }
+        };
+        let (served, ()) = tokio::join!(self.server, closing);
+        if served.is_err() {
+            tracing::error!("the server has ended with an internal error");
+        }
         tracing::info!("shutdown complete");
     }
 }
@@ -148,6 +208,53 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
+    /// Loads the stored state and gives it to the pollers. `None` if no state directory is configured.
+    ///
+    /// # Errors
+    /// Exit code 1 if another exporter uses the directory; exit code 2 if its file is not for this version.
+    async fn restore(&mut self, settings: &config::State) -> Result<Option<Store>, ExitError> {
+        let Some(directory) = settings.directory.clone() else {
+            tracing::info!(
+                "state.directory is not set: a restart forgets when registrations were lost"
+            );
+            return Ok(None);
+        };
+        let names = self.names();
+        let (retention, instruments) = (settings.retention, self.instruments.clone());
+        let opened = Store::open(directory, retention, names, Clock::system(), instruments).await;
+        let (store, restored) = opened.map_err(|error| {
+            let kind = if error.is_final() {
+                ExitError::Configuration
+            } else {
+                ExitError::RunTime
+            };
+            kind(error.to_string())
+        })?;
+        self.use_restored(restored, |name| Some(store.account(name)));
+        Ok(Some(store))
+    }
+
+    /// The names of all accounts.
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        let readers = self.readers.iter();
+        readers
+            .map(|reader| Arc::clone(&reader.borrow().account))
+            .collect()
+    }
+
+    /// Gives each poller its restored state, and its way to the database.
+    pub(super) fn use_restored(
+        &mut self,
+        mut restored: HashMap<Arc<str>, Restored>,
+        store: impl Fn(Arc<str>) -> Option<AccountStore>,
+    ) {
+        let names = self.names();
+        for (poller, name) in self.pollers.iter_mut().zip(names) {
+            let restored = restored.remove(&name);
+            poller.restore(store(name), restored);
+        }
+    }
+
     /// Builds all pollers without starting them. All first walks begin within `first_walks_within`.
     ///
     /// # Errors

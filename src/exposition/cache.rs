@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -152,17 +152,30 @@ impl Exposition {
     }
 }
 
-/// The source of expositions and account summaries for the server. No method waits for the API or the disk.
+/// The source of expositions and account summaries for the server. No method waits for the API or the disk. Before the
+/// stored state is loaded, both methods return `None`.
 pub trait DataSource: Send + Sync + 'static {
     /// The body of the response to a scrape at this moment.
-    fn body(&self, format: Format, encoding: Encoding) -> EncodedBody;
+    fn body(&self, format: Format, encoding: Encoding) -> Option<EncodedBody>;
 
     /// The summary of every account, in the configured order.
-    fn accounts(&self) -> Vec<AccountSummary>;
+    fn accounts(&self) -> Option<Vec<AccountSummary>>;
 }
 
-impl DataSource for Exposition {
-    fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
+/// An exposition that begins when the stored state is loaded.
+impl DataSource for OnceLock<Arc<Exposition>> {
+    fn body(&self, format: Format, encoding: Encoding) -> Option<EncodedBody> {
+        Some(self.get()?.body(format, encoding))
+    }
+
+    fn accounts(&self) -> Option<Vec<AccountSummary>> {
+        Some(self.get()?.accounts())
+    }
+}
+
+impl Exposition {
+    /// The body of the response to a scrape at this moment.
+    pub fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
         let mut published = Arc::clone(&self.published.borrow());
         if Instant::now() >= published.fresh_until {
             published = self.renew();
@@ -170,7 +183,8 @@ impl DataSource for Exposition {
         published.members[format as usize].body(encoding)
     }
 
-    fn accounts(&self) -> Vec<AccountSummary> {
+    /// The summary of every account, in the configured order.
+    pub fn accounts(&self) -> Vec<AccountSummary> {
         let (joined, now) = (self.joined(), Instant::now());
         joined.accounts.iter().map(|one| one.summary(now)).collect()
     }
@@ -349,9 +363,6 @@ impl RenderedAccount {
     }
 
     fn summary(&self, now: Instant) -> AccountSummary {
-        // A published walk sets `max_age`, and sets `withdraw_at` to the end of this walk plus `max_age`.
-        let withdraw_at = self.state.withdraw_at;
-        let walked_at = withdraw_at.and_then(|at| at.checked_sub(self.state.max_age));
         AccountSummary {
             name: self.state.account.to_string(),
             condition: self.state.condition(now),
@@ -359,7 +370,7 @@ impl RenderedAccount {
             failure: self.state.failure,
             is_withdrawn: self.state.is_withdrawn(now),
             counts: self.counts,
-            age: walked_at.map(|at| now.saturating_duration_since(at)),
+            age: self.state.last_success.map(|one| one.age(now)),
             endpoint_id: self.endpoint_id.clone(),
         }
     }

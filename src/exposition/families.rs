@@ -230,7 +230,10 @@ pub(super) fn write_walks(
     let up = state.up.map(|up| up && snapshot_samples.is_some());
     write(Metric::Up, up.map(Value::flag));
     write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
-    write(Metric::WalkLastSuccess, state.last_success.map(Value::time));
+    write(
+        Metric::WalkLastSuccess,
+        state.last_success.map(|one| Value::time(one.at)),
+    );
     if let Some(walk) = state.snapshot.as_ref().map(|snapshot| &snapshot.walk) {
         write(Metric::WalkLastDuration, seconds(walk.duration));
         write(Metric::WalkPages, integer(walk.pages));

@@ -10,12 +10,16 @@ use crate::exposition::AccountSummary;
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-H6ycZa1Q5yEIu9c0l+nZhw8ZNNXzKQEBsgipo0GSIJs='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// The text before the stored state is loaded.
+pub(super) const STARTING: &str = "not ready: the stored state is not loaded yet\n";
+
 /// The style of the page. A test compares the style with its hash in [`POLICY`].
 const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-width:50rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;vertical-align:top}";
 
 /// The text of `/-/ready`. An error means that at least one account has not finished its first walk.
-pub(super) fn readiness(accounts: &[AccountSummary]) -> Result<&'static str, &'static str> {
+pub(super) fn readiness(accounts: Option<&[AccountSummary]>) -> Result<&'static str, &'static str> {
+    let accounts = accounts.ok_or(STARTING)?;
     let ready = accounts.iter().all(|one| one.has_walked);
     let ready = ready.then_some("ready\n");
     ready.ok_or("not ready: the first walk of some account has not finished\n")

@@ -133,7 +133,7 @@ impl Router {
                 self.exposition(&request, probe, &mut permit).await
             }
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
-            Route::Ready => match pages::readiness(&self.data.accounts()) {
+            Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
                 Ok(ready) => text(StatusCode::OK, ready),
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
             },
@@ -192,7 +192,10 @@ impl Router {
                 Ok(ProbeResponse::Samples(samples)) => text(StatusCode::OK, samples),
             }
         } else {
-            Response::new(self.data.body(format, encoding))
+            match self.data.body(format, encoding) {
+                Some(body) => Response::new(body),
+                None => return starting(),
+            }
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -204,12 +207,21 @@ impl Router {
     }
 
     fn start_page(&self) -> Response<EncodedBody> {
-        let (probes, accounts) = (self.probe_handler.is_some(), self.data.accounts());
+        let Some(accounts) = self.data.accounts() else {
+            return starting();
+        };
+        let probes = self.probe_handler.is_some();
         let page = pages::start_page(&self.telemetry_path, probes, &accounts);
         let response = text(StatusCode::OK, page);
         let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
         with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
     }
+}
+
+/// The response before the stored state is loaded.
+fn starting() -> Response<EncodedBody> {
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, pages::STARTING);
+    with(response, RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 /// The text of the header with Prometheus' scrape timeout, in seconds. If the request has several such headers,

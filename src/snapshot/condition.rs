@@ -11,7 +11,9 @@ const REFUSALS: u32 = 2;
 impl AccountState {
     /// The condition of the account at `now`. It can change while no walk ends.
     pub fn condition(&self, now: Instant) -> Condition {
-        let has_walked = self.up.is_some();
+        // The failure of the last walk is also known after a restart.
+        let has_failed = self.failure.is_some();
+        let has_walked = self.up.is_some() || has_failed;
         let has_succeeded = self.last_success.is_some();
         if self.refusals >= REFUSALS {
             Condition::Refused
@@ -21,7 +23,7 @@ impl AccountState {
             Condition::Withdrawn
         } else if self.stale_at.is_some_and(|at| now >= at) {
             Condition::Stale
-        } else if self.up == Some(false) {
+        } else if has_failed {
             Condition::Failing
         } else if !has_succeeded {
             Condition::Starting
@@ -43,7 +45,10 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::{clock::UnixMillis, snapshot::Shown};
+    use crate::{
+        clock::UnixMillis,
+        snapshot::{LastSuccess, Shown},
+    };
 
     const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -72,7 +77,7 @@ mod tests {
     fn published(now: Instant) -> AccountState {
         AccountState {
             up: Some(true),
-            last_success: Some(UnixMillis(0)),
+            last_success: Some(LastSuccess::new(UnixMillis(0), Duration::ZERO)),
             stale_at: Some(now + INTERVAL * 3),
             withdraw_at: Some(now + INTERVAL * 5),
             ..starting()

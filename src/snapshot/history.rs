@@ -1,7 +1,22 @@
 //! The registration history of one endpoint. It survives walks, a removal from the list, and restarts.
 
-use super::packed_records::MaybeTime;
 use crate::clock::UnixMillis;
+
+/// An optional time in 8 bytes; `i64::MIN` is `None`. An `Option` takes 16, and a record has four `MaybeTime`s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MaybeTime(i64);
+
+impl MaybeTime {
+    pub(super) fn get(self) -> Option<UnixMillis> {
+        (self.0 != i64::MIN).then_some(UnixMillis(self.0))
+    }
+}
+
+impl From<Option<UnixMillis>> for MaybeTime {
+    fn from(time: Option<UnixMillis>) -> Self {
+        Self(time.map_or(i64::MIN, |time| time.0))
+    }
+}
 
 /// What the exporter knows about the past of one endpoint. All times are starts of published walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +40,21 @@ impl History {
             since: now,
             last_known: registered,
             last_registered: None.into(),
+        }
+    }
+
+    /// A history from stored values. Times after `now` become `now`, because the clock may have been wrong.
+    pub fn stored(
+        [first_seen, since]: [UnixMillis; 2],
+        last_known: Option<bool>,
+        last_registered: Option<UnixMillis>,
+        now: UnixMillis,
+    ) -> Self {
+        Self {
+            first_seen: first_seen.min(now),
+            since: since.min(now),
+            last_known,
+            last_registered: last_registered.map(|time| time.min(now)).into(),
         }
     }
 
@@ -68,6 +98,27 @@ impl History {
                 self.last_registered
             },
             ..self
+        }
+    }
+
+    /// This history, continued into the past by an `older` history of the same endpoint, which ended before this
+    /// history began. A loss that this history has seen keeps its time.
+    pub(super) fn continuing(self, older: Self) -> Self {
+        let first_seen = older.first_seen.min(self.first_seen);
+        let continued = older.next(self.last_known, self.since);
+        let continued = if self.lost_at().is_some() {
+            self
+        } else if self.last_known == Some(true) {
+            Self {
+                since: continued.since,
+                ..self
+            }
+        } else {
+            continued
+        };
+        Self {
+            first_seen,
+            ..continued
         }
     }
 }

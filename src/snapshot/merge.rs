@@ -9,7 +9,7 @@ use super::{
     history::History,
     packed_records::{EndpointView, Record, TextRange, Texts},
     retention::{Removed, Retention},
-    snapshot::{EndpointList, Snapshot, WalkFacts},
+    snapshot::{Differences, EndpointList, Snapshot, WalkFacts, next_version},
 };
 use crate::{
     api::{Field, Fields, Row, RowKey},
@@ -168,6 +168,11 @@ pub struct Transition {
 /// A function that finds the configured group of an endpoint.
 type GroupOf<'a> = &'a dyn Fn(&EndpointView<'_>) -> Option<u16>;
 
+/// The form of a group in a record.
+fn stored_group(group: Option<u16>) -> u16 {
+    group.map_or(0, |index| index.saturating_add(1))
+}
+
 impl EndpointList {
     /// Builds the next snapshot.
     ///
@@ -186,15 +191,25 @@ impl EndpointList {
         let old = previous.map_or(&nothing, |previous| &previous.list);
         let walk_started = previous.map_or(facts.started_at, |one| one.walk.started_at);
         let earlier = (old, walk_started);
-        let (absent, mut changes) = self.merge(earlier, &mut removed, &facts, group_of);
+        let (absent, changed, mut changes) = self.merge(earlier, &mut removed, &facts, group_of);
+        let mut differences = None;
         if let Some(previous) = previous {
             let passed = facts.ended.saturating_duration_since(previous.walk.ended);
             let (retained, gone) = retention.divide(absent, walk_started, passed);
             changes.removed = gone.len() as u64;
             facts.retained = retained.len() as u64;
+            // Retained endpoints move the others, so the positions in `changed` are then wrong.
+            differences = (retained.is_empty()).then(|| Differences {
+                from: previous.version,
+                changed,
+                gone: gone
+                    .iter()
+                    .map(|one| old.texts.get(one.id).into())
+                    .collect(),
+            });
             let gone = Removed::entries(&gone, &old.texts, walk_started);
             Removed::add(&mut removed, gone, facts.ended_at);
-            self.add_retained(retained, old);
+            self.add_retained(retained, old, group_of);
         } else {
             changes = Changes::default();
         }
@@ -202,37 +217,39 @@ impl EndpointList {
             list: self,
             removed,
             walk: facts,
+            version: next_version(),
+            differences,
         };
         (snapshot, changes)
     }
 
     /// Copies from `old`: groups, histories, and usernames that `self` lacks. Counts changes. `walk_started` is the
     /// start of the walk of `old`. New endpoints get a history from `removed`. Returns the old records that `self`
-    /// lacks.
+    /// lacks, and the positions of new and changed records.
     fn merge<'a>(
         &mut self,
         (old, walk_started): (&'a Self, UnixMillis),
         removed: &mut Arc<Removed>,
         facts: &WalkFacts,
         group_of: GroupOf<'_>,
-    ) -> (Vec<&'a Record>, Changes) {
+    ) -> (Vec<&'a Record>, Vec<u32>, Changes) {
         let (mut absent, mut changes) = (Vec::new(), Changes::default());
+        let mut changed = Vec::new();
         let Self { records, texts, .. } = self;
-        let group_of = |record: &Record, texts: &Texts| match group_of(&record.view(texts)) {
-            Some(index) => index.saturating_add(1),
-            None => 0,
-        };
+        let group_of = |record: &Record, texts: &Texts| stored_group(group_of(&record.view(texts)));
         let id_of = |record: &Record| old.texts.get(record.id);
         let mut old_records = old.records.iter().peekable();
-        for record in records {
+        for (position, record) in (0..).zip(records) {
             let id = texts.get(record.id);
             while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
                 absent.push(gone);
             }
             let past: Option<History>;
+            let mut known = None;
             if let Some(before) = old_records.next_if(|old| id_of(old) == id) {
                 past = Some(before.history.after(walk_started));
                 record.group = before.group;
+                known = Some(before.history);
                 let before = before.view(&old.texts);
                 if texts.get(record.username).is_empty() {
                     record.username = TextRange::append(&mut texts.unique, before.username);
@@ -242,7 +259,16 @@ impl EndpointList {
                 let is_same = is_known && now.application == before.application;
                 changes.application += u64::from(is_known && !is_same);
                 // An unreadable application alone does not change the group of the endpoint.
-                if now.names() != before.names() || now.application_known && !is_same {
+                let has_same_names = now.names() == before.names();
+                let has_same_agent = now
+                    .user_agent
+                    .is_none_or(|_| now.user_agent == before.user_agent);
+                let is_listed_alike = before.registered == now.registered && !before.retained;
+                if !(is_same && has_same_names && has_same_agent && is_listed_alike) {
+                    known = None;
+                }
+                let may_differ = !has_same_names || !old.has_groups;
+                if may_differ || now.application_known && !is_same {
                     record.group = group_of(record, texts);
                 }
             } else {
@@ -251,9 +277,12 @@ impl EndpointList {
                 changes.added += 1;
             }
             changes.carry_history(record, past, facts.started_at, texts);
+            if known != Some(record.history) {
+                changed.push(position);
+            }
         }
         absent.extend(old_records);
-        (absent, changes)
+        (absent, changed, changes)
     }
 
     fn sort(&mut self) {
@@ -274,11 +303,14 @@ impl EndpointList {
     }
 
     /// Adds retained records of the list `from`, and the names of their applications.
-    fn add_retained(&mut self, retained: Vec<Record>, from: &Self) {
+    fn add_retained(&mut self, retained: Vec<Record>, from: &Self, group_of: GroupOf<'_>) {
         if retained.is_empty() {
             return;
         }
-        for record in retained {
+        for mut record in retained {
+            if !from.has_groups {
+                record.group = stored_group(group_of(&record.view(&from.texts)));
+            }
             if let Some(id) = from.texts.interned(record.application)
                 && !self.application_names.contains_key(id)
                 && let Some(name) = from.application_names.get(id)

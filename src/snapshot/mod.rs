@@ -12,13 +12,15 @@ mod retention;
 #[expect(clippy::module_inception, reason = "the file of the type `Snapshot`")]
 mod snapshot;
 mod state;
+mod stored;
 
 pub use history::History;
 pub use merge::{Changes, SnapshotBuilder, Transition};
-pub use packed_records::EndpointView;
-pub use retention::Retention;
+pub use packed_records::{EndpointView, StoredEndpoint};
+pub use retention::{RemovedEndpoint, Retention};
 pub use snapshot::{Counts, EndpointList, Snapshot, SnapshotCounts, WalkFacts};
-pub use state::{AccountState, Detail, Details, Publisher, Reader, Shown, channel};
+pub use state::{AccountState, Detail, Details, LastSuccess, Publisher, Reader, Shown, channel};
+pub use stored::StoredSnapshot;
 
 /// Types of `api` that are part of the interface of this module.
 pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};

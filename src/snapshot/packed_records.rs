@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indexmap::IndexSet;
 
-use super::history::History;
+use super::history::{History, MaybeTime};
 use crate::{
     api::{Endpoint, Field, Fields},
     clock::UnixMillis,
@@ -69,6 +69,31 @@ impl<'a> EndpointView<'a> {
     }
 }
 
+/// One endpoint as the state database keeps it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoredEndpoint<'a> {
+    /// The value of `endpoint_id`.
+    pub id: &'a str,
+    /// `username`; "" if the API gives no usable value, or if `metrics.username` is false.
+    pub username: &'a str,
+    /// `alias`; "" if the API gives no usable value, or if `metrics.username` is false.
+    pub alias: &'a str,
+    /// `sub_account`; "" for the main account.
+    pub sub_account: &'a str,
+    /// Id of the application; `None` for none.
+    pub application: Option<&'a str>,
+    /// False if the list has an unreadable application. The stored value then stays.
+    pub application_known: bool,
+    /// User agent of the SIP client; the last known one if it is stored.
+    pub user_agent: Option<&'a str>,
+    /// `sip_registered`; `None` if it is neither true nor false.
+    pub registered: Option<bool>,
+    /// The history of the registration.
+    pub history: History,
+    /// The time at which a walk last listed the endpoint; `None` if the walk of the snapshot did.
+    pub last_listed: Option<UnixMillis>,
+}
+
 /// A range of [`Texts::unique`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TextRange {
@@ -118,22 +143,6 @@ impl Texts {
     pub(super) fn interned(&self, number: u32) -> Option<&str> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         self.repeated.get_index(index).map(|text| &**text)
-    }
-}
-
-/// An optional time in 8 bytes; `i64::MIN` is `None`. An `Option` takes 16, and a record has four `MaybeTime`s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MaybeTime(i64);
-
-impl MaybeTime {
-    pub(super) fn get(self) -> Option<UnixMillis> {
-        (self.0 != i64::MIN).then_some(UnixMillis(self.0))
-    }
-}
-
-impl From<Option<UnixMillis>> for MaybeTime {
-    fn from(time: Option<UnixMillis>) -> Self {
-        Self(time.map_or(i64::MIN, |time| time.0))
     }
 }
 
@@ -196,6 +205,37 @@ impl Record {
             created_at: endpoint.created_at.into(),
             updated_at: endpoint.updated_at.into(),
             unseen_millis: 0,
+        }
+    }
+
+    /// The record of a stored endpoint. `unseen` is the time since a walk last listed the endpoint.
+    pub(super) fn stored(
+        endpoint: &StoredEndpoint<'_>,
+        unseen: Duration,
+        texts: &mut Texts,
+    ) -> Self {
+        let none = TextRange::default();
+        let sub_account = Some(endpoint.sub_account).filter(|text| !text.is_empty());
+        Self {
+            id: TextRange::append(&mut texts.unique, endpoint.id),
+            username: TextRange::append(&mut texts.unique, endpoint.username),
+            alias: TextRange::append(&mut texts.unique, endpoint.alias),
+            contact: none,
+            received: none,
+            user_agent: texts.intern(endpoint.user_agent),
+            application: texts.intern(endpoint.application),
+            sub_account: texts.intern(sub_account),
+            group: 0,
+            allowed: 0,
+            rejected: Fields::default(),
+            assumed: Fields::default(),
+            registered: endpoint.registered,
+            retained: endpoint.last_listed.is_some(),
+            history: endpoint.history,
+            expires_at: None.into(),
+            created_at: None.into(),
+            updated_at: None.into(),
+            unseen_millis: u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX),
         }
     }
 

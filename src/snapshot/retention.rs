@@ -92,15 +92,15 @@ const MAX_REMEMBERED: usize = 100_000;
 /// A faulty API may show an empty list for a while. So an endpoint that reappears gets the history from its entry,
 /// unless the entry has expired or was deleted.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Removed(BTreeMap<Box<str>, RemovedEndpoint>);
+pub(super) struct Removed(pub(super) BTreeMap<Box<str>, RemovedEndpoint>);
 
 /// An endpoint that a walk no longer found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RemovedEndpoint {
+pub struct RemovedEndpoint {
     /// The history up to the removal.
-    history: History,
+    pub history: History,
     /// The end of the walk that no longer found the endpoint.
-    removed_at: UnixMillis,
+    pub removed_at: UnixMillis,
 }
 
 impl RemovedEndpoint {

@@ -1,6 +1,14 @@
 //! The snapshot: every endpoint of one account, sorted by id, and the counts of endpoints.
 
-use std::{collections::BTreeMap, ops::AddAssign, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::AddAssign,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -14,12 +22,25 @@ use crate::{
 };
 
 /// The distinct endpoints of a list, sorted by id.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EndpointList {
+    /// False if the endpoints have no groups yet, because they come from the state database.
+    pub(super) has_groups: bool,
     pub(super) records: Vec<Record>,
     pub(super) texts: Texts,
     /// The names of applications in the rows, by application id.
     pub(super) application_names: BTreeMap<String, String>,
+}
+
+impl Default for EndpointList {
+    fn default() -> Self {
+        Self {
+            has_groups: true,
+            records: Vec::new(),
+            texts: Texts::default(),
+            application_names: BTreeMap::new(),
+        }
+    }
 }
 
 impl EndpointList {
@@ -39,6 +60,27 @@ pub struct Snapshot {
     pub(super) removed: Arc<Removed>,
     /// The walk from which the snapshot was built.
     pub walk: WalkFacts,
+    /// Differs between all snapshots of the process.
+    pub(super) version: u64,
+    pub(super) differences: Option<Differences>,
+}
+
+/// The endpoints whose stored form differs from that of an earlier snapshot. So the state database need not compare
+/// both snapshots, which takes 20 ms for 100,000 endpoints.
+#[derive(Debug)]
+pub struct Differences {
+    /// The version of the earlier snapshot.
+    pub(super) from: u64,
+    /// The positions of endpoints that are new or changed.
+    pub changed: Vec<u32>,
+    /// The ids of endpoints that only the earlier snapshot has.
+    pub gone: Vec<Box<str>>,
+}
+
+/// A number that no other snapshot of the process has.
+pub(super) fn next_version() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Facts about the walk of a snapshot.
@@ -143,11 +185,24 @@ impl Snapshot {
         list.records.retain(|record| !is_expired(&record));
         let mut walk = self.walk.clone();
         walk.retained = walk.retained.saturating_sub(expired.len() as u64);
-        Some(Self {
+        Some(Self::changed(list, removed, walk))
+    }
+
+    /// A snapshot that was not built by a walk.
+    pub(super) fn changed(list: EndpointList, removed: Arc<Removed>, walk: WalkFacts) -> Self {
+        Self {
             list,
             removed,
             walk,
-        })
+            version: next_version(),
+            differences: None,
+        }
+    }
+
+    /// The differences from `earlier`, if this snapshot was built from it.
+    pub fn differences_from(&self, earlier: &Self) -> Option<&Differences> {
+        let known = self.differences.as_ref();
+        known.filter(|known| known.from == earlier.version)
     }
 
     /// Counts the endpoints. `groups` is the number of configured groups.

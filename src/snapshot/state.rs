@@ -16,7 +16,7 @@ use super::{packed_records::EndpointView, snapshot::Snapshot};
 use crate::{api::Endpoint, clock::UnixMillis};
 
 /// The published state of one account. The poller replaces the state after a walk and after changes of details.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AccountState {
     /// The `account` label.
     pub account: Arc<str>,
@@ -38,15 +38,16 @@ pub struct AccountState {
     pub poll_interval: Duration,
     /// The effective maximum age of an exported snapshot.
     pub max_age: Duration,
-    /// The end of the last published walk; `None` if no walk was ever published.
-    pub last_success: Option<UnixMillis>,
+    /// The last published walk, also of an earlier process; `None` if no walk was ever published.
+    pub last_success: Option<LastSuccess>,
     /// The time from which the account is stale, unless a walk is published; `None` without a last success.
     pub stale_at: Option<Instant>,
     /// The time from which the snapshot is not exported; `None` without a last success.
     pub withdraw_at: Option<Instant>,
     /// The number of successive finished walks that ended with status 401, 402 or 403.
     pub refusals: u32,
-    /// The `reason` label of the failure of the last walk; `None` after a successful walk or before any walk.
+    /// The `reason` label of the failure of the last walk; `None` after a successful walk or before any walk. The
+    /// last walk may be one of an earlier process.
     pub failure: Option<&'static str>,
 }
 
@@ -54,6 +55,32 @@ impl AccountState {
     /// Whether the snapshot is too old for export at `now`.
     pub fn is_withdrawn(&self, now: Instant) -> bool {
         self.withdraw_at.is_some_and(|at| now >= at)
+    }
+}
+
+/// The end of the last published walk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastSuccess {
+    /// The wall time.
+    pub at: UnixMillis,
+    /// The age at the time `known_since`. From then on, Tokio's clock measures it.
+    age: Duration,
+    known_since: Instant,
+}
+
+impl LastSuccess {
+    /// A walk that ended at the wall time `at`, which is `age` ago.
+    pub fn new(at: UnixMillis, age: Duration) -> Self {
+        Self {
+            at,
+            age,
+            known_since: Instant::now(),
+        }
+    }
+
+    /// The time since the end of the walk.
+    pub fn age(&self, now: Instant) -> Duration {
+        self.age + now.saturating_duration_since(self.known_since)
     }
 }
 
@@ -100,8 +127,8 @@ impl Publisher {
     }
 
     /// Replaces the published state with `state`.
-    pub fn publish(&mut self, state: AccountState) {
-        self.0.send_replace(Arc::new(state));
+    pub fn publish(&mut self, state: impl Into<Arc<AccountState>>) {
+        self.0.send_replace(state.into());
     }
 }
 
@@ -140,6 +167,11 @@ impl Detail {
             received: address(endpoint.received),
             fingerprint: row.fingerprint(),
         }
+    }
+
+    /// The user agent of the record.
+    pub(super) fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
     }
 
     /// Whether the row has the same alias, username, sub-account and application as at the retrieval.

@@ -38,6 +38,8 @@ pub struct Instruments {
     counters: Arc<BTreeMap<Metric, CounterVec>>,
     api_request_duration: HistogramVec,
     reload_success: GaugeVec,
+    state_last_write: GaugeVec,
+    state_bytes: GaugeVec,
 }
 
 /// The counters and histograms of one account.
@@ -80,6 +82,8 @@ impl Instruments {
             counters: Arc::new(counters.map(counter).collect()),
             api_request_duration: durations,
             reload_success: gauge(Metric::ExporterReloadSuccess),
+            state_last_write: gauge(Metric::StateLastWrite),
+            state_bytes: gauge(Metric::StateBytes),
             registry,
         }
     }
@@ -122,6 +126,33 @@ impl Instruments {
         self.reload_success
             .with_label_values(none)
             .set(at.as_seconds());
+    }
+
+    /// Adds failed writes and failed loads of the state database. The first call creates both series.
+    pub fn count_state_failures(&self, writes: u32, loads: u32) {
+        let failures = [
+            (Metric::StateWriteFailures, writes),
+            (Metric::StateLoadFailures, loads),
+        ];
+        for (metric, number) in failures {
+            let none: &[&str] = &[];
+            self.counters[&metric]
+                .with_label_values(none)
+                .inc_by(number.into());
+        }
+    }
+
+    /// Records a successful write to the state database, which now has this size.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "gauges are floats for Prometheus, too"
+    )]
+    pub fn state_written(&self, at: UnixMillis, bytes: u64) {
+        let none: &[&str] = &[];
+        self.state_last_write
+            .with_label_values(none)
+            .set(at.as_seconds());
+        self.state_bytes.with_label_values(none).set(bytes as f64);
     }
 
     /// Every family that has samples, sorted by name. The samples of a family are sorted by labels.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::schedule::confirmation_delay;
 use crate::{
     config::Poll,
-    snapshot::{AccountState, EndpointList, Retention},
+    snapshot::{EndpointList, Retention, Snapshot},
 };
 
 /// A walk needs no confirmation if [`Change::before`] is less than this number.
@@ -60,17 +60,18 @@ impl Confirmation {
         self.pending.is_some()
     }
 
-    /// Compares a walk, which lasted from `started` until now, with the published `state`. Returns `None` if
-    /// the walk is to be published. If the walk waits for confirmation, returns its change and the earliest
-    /// start of the confirming walk. `retention` has the limits for retained endpoints.
+    /// Compares a walk, which lasted from `started` until now, with the snapshot `previous`, which is withdrawn at
+    /// `withdraw_at`. Returns `None` if the walk is to be published. If the walk waits for confirmation, returns
+    /// its change and the earliest start of the confirming walk. `retention` has the limits for retained endpoints.
     pub(super) fn judge(
         &mut self,
         list: &EndpointList,
         retention: Retention,
         started: Instant,
-        state: &AccountState,
+        previous: Option<&Snapshot>,
+        withdraw_at: Option<Instant>,
     ) -> Option<(Change, Instant)> {
-        let change = state.snapshot.as_ref().map(|snapshot| {
+        let change = previous.map(|snapshot| {
             let before = snapshot.endpoints();
             let before = before.map(|one| (one.id, one.registered, one.retained));
             Change::between(before, list.registrations(), retention)
@@ -83,7 +84,7 @@ impl Confirmation {
         // If the snapshot is withdrawn before the next walk ends, this walk need not agree with `pending`. Any
         // list is better than no list.
         let next_walk_ends = confirm_at + started.elapsed();
-        let is_last = (state.withdraw_at).is_some_and(|at| at <= next_walk_ends);
+        let is_last = withdraw_at.is_some_and(|at| at <= next_walk_ends);
         let agrees = |pending: &Pending| pending.agrees(list, retention, self.flip_share);
         let agreed = (self.pending.take()).filter(|pending| is_last || agrees(pending));
         if (agreed.as_ref()).is_some_and(|pending| started >= pending.confirm_at) {

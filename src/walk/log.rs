@@ -129,7 +129,7 @@ fn transitioned(account: &Account, endpoint: &EndpointView<'_>, lost_at: Option<
     let group = group.map_or("", |group| group.name.as_str());
     let alias = named.then_some(endpoint.alias);
     let username = named.then_some(endpoint.username);
-    let since = lost_at.map(seconds);
+    let since = lost_at.map(UnixMillis::to_rfc3339);
     if endpoint.registered == Some(true) {
         tracing::info!(
             account = %account.name, endpoint_id = %endpoint.id, alias, username, group,
@@ -151,11 +151,4 @@ fn counted<const N: usize>(names: [&str; N], counts: &[u64; N]) -> Option<String
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     (!found.is_empty()).then(|| found.join(", "))
-}
-
-/// A point in time as RFC 3339, in UTC.
-fn seconds(time: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(time.0)
-        .map(|time| time.to_string())
-        .unwrap_or_default()
 }

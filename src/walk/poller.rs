@@ -20,8 +20,10 @@ use crate::{
     config::{self, Account, Optional, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
-        self, AccountState, EndpointView, Publisher, Reader, Retention, Shown, Snapshot, WalkFacts,
+        self, AccountState, EndpointView, LastSuccess, Publisher, Reader, Retention, Shown,
+        Snapshot, WalkFacts,
     },
+    state::{AccountStore, Change, Restored},
     telemetry::Metric,
 };
 
@@ -47,6 +49,11 @@ pub struct Poller<S> {
     duplicates: HashSet<RowKey>,
     /// The longest effective interval about which the poller has warned. At first, it is `poll.interval`.
     warned_interval: Duration,
+    store: Option<AccountStore>,
+    /// Whether details have been published that are not saved.
+    has_unsaved_details: bool,
+    /// The last published snapshot of an earlier process, until the first walk is published.
+    restored: Option<Arc<Snapshot>>,
 }
 
 impl<S: Source> Poller<S> {
@@ -85,11 +92,44 @@ impl<S: Source> Poller<S> {
             shortfalls: Shortfalls::default(),
             duplicates: HashSet::new(),
             warned_interval: poll.interval,
+            store: None,
+            has_unsaved_details: false,
+            restored: None,
             account,
             source,
             deps,
         };
         (poller, reader)
+    }
+
+    /// Saves each published walk in `store`, and continues with the state `restored` of an earlier process. The
+    /// restored endpoints are not exported, but the next walk is compared with them. To be called before `run`.
+    pub fn restore(&mut self, store: Option<AccountStore>, restored: Option<Restored>) {
+        self.store = store;
+        if let Some(restored) = restored {
+            self.take_over(restored);
+        }
+    }
+
+    /// Continues with the state of an earlier process, because this one has not published a walk yet.
+    fn take_over(&mut self, Restored { snapshot, account }: Restored) {
+        let mut state = (*self.publisher.current()).clone();
+        if state.up.is_none() {
+            state.failure = account.failure;
+            state.refusals = account.refusals;
+        }
+        if let Some(ended_at) = account.last_success {
+            self.schedule.fit(account.walk_took);
+            state.poll_interval = self.schedule.effective_interval();
+            state.max_age = self.schedule.effective_max_age();
+            let (age, now) = (self.deps.clock.now().since(ended_at), Instant::now());
+            let after = |limit: Duration| Some(now + limit.saturating_sub(age));
+            state.stale_at = after(state.poll_interval * STALE_AFTER);
+            state.withdraw_at = after(state.max_age);
+            state.last_success = Some(LastSuccess::new(ended_at, age));
+            self.restored = Some(snapshot);
+        }
+        self.publisher.publish(state);
     }
 
     /// Walks repeatedly until `shutdown` is cancelled.
@@ -132,6 +172,11 @@ impl<S: Source> Poller<S> {
         let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
         // Without this call, the next walk would lack the newest details, and they would be retrieved again.
         self.publish_details();
+        if std::mem::take(&mut self.has_unsaved_details) {
+            // The next walk may drop the details of a lost endpoint, and with them its user agent.
+            let state = self.publisher.current();
+            self.save(&state).await;
+        }
     }
 
     /// Publishes the details that arrived since the last publication, and the number of pending details.
@@ -144,6 +189,7 @@ impl<S: Source> Poller<S> {
         }
         let mut details = Arc::clone(&before.details);
         if !arrived.is_empty() {
+            self.has_unsaved_details = true;
             Arc::make_mut(&mut details).extend(arrived);
         }
         self.publisher.publish(AccountState {
@@ -168,16 +214,18 @@ impl<S: Source> Poller<S> {
             self.schedule = schedule;
             Err((WalkError::panicked(), 0))
         });
-        result.map_err(|(failure, pages)| {
-            self.walk_failed(&failure, pages, started.elapsed());
-            failure
-        })
+        if let Err((failure, pages)) = result {
+            self.walk_failed(&failure, pages, started.elapsed()).await;
+            return Err(failure);
+        }
+        Ok(())
     }
 
     /// Reads the list, and publishes it unless the walk waits for confirmation. `walk` catches a panic of this
     /// function. The error includes the number of received pages.
     async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
         self.reload_token().await;
+        self.make_requested_changes().await;
         let (started_at, started) = (self.deps.clock.now(), Instant::now());
         self.schedule.begins(started);
         self.deps.instruments.count(Metric::Walks, &[], 1);
@@ -195,7 +243,14 @@ impl<S: Source> Poller<S> {
         let rejected = &list.rows.rejected;
         let retention = Retention::after_walk(list.shortfall, is_constant, rejected, max_age);
         let state = self.publisher.current();
-        let unconfirmed = (self.confirmation).judge(&list.endpoints, retention, started, &state);
+        let previous = state.snapshot.as_ref().or(self.restored.as_ref());
+        let unconfirmed = (self.confirmation).judge(
+            &list.endpoints,
+            retention,
+            started,
+            previous.map(|snapshot| &**snapshot),
+            state.withdraw_at,
+        );
         let confirm_at = unconfirmed.map(|(_, confirm_at)| confirm_at);
         let skipped = self.schedule.succeeded(Instant::now(), took, confirm_at);
         (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
@@ -206,7 +261,7 @@ impl<S: Source> Poller<S> {
         }
         if let Some((change, confirm_at)) = unconfirmed {
             log::unconfirmed(&self.account, change, confirm_at);
-            self.publish_unconfirmed(&list);
+            self.publish_unconfirmed(&list).await;
             return Ok(());
         }
         let walk = WalkFacts {
@@ -216,7 +271,7 @@ impl<S: Source> Poller<S> {
             rejected_rows: list.rows.rejected,
             ..WalkFacts::new(started_at, self.deps.clock.now(), took)
         };
-        self.publish(list, walk, retention);
+        self.publish(list, walk, retention).await;
         Ok(())
     }
 
@@ -234,9 +289,10 @@ impl<S: Source> Poller<S> {
         }
     }
 
-    fn publish(&mut self, list: CompleteList, walk: WalkFacts, retention: Retention) {
+    async fn publish(&mut self, list: CompleteList, walk: WalkFacts, retention: Retention) {
         let before = self.publisher.current();
-        let previous = before.snapshot.as_deref();
+        let restored = self.restored.clone();
+        let previous = before.snapshot.as_deref().or(restored.as_deref());
         let groups = &self.account.groups;
         let group_of = |one: &EndpointView<'_>| {
             let application = one.application.unwrap_or("");
@@ -246,18 +302,14 @@ impl<S: Source> Poller<S> {
             )
         };
         let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
-        let instruments = &self.deps.instruments;
-        instruments.registration_changes(changes.lost, changes.gained);
-        instruments.endpoint_changes(changes.added, changes.removed, changes.application);
-        log::published(&self.account, &snapshot, &changes);
         let snapshot = Arc::new(snapshot);
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
         let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);
         let now = Instant::now();
-        self.publisher.publish(AccountState {
-            last_success: Some(snapshot.walk.ended_at),
-            snapshot: Some(snapshot),
+        let state = Arc::new(AccountState {
+            last_success: Some(LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
+            snapshot: Some(Arc::clone(&snapshot)),
             details,
             details_pending: self.details.pending(),
             up: Some(true),
@@ -271,15 +323,59 @@ impl<S: Source> Poller<S> {
             failure: None,
             ..(*before).clone()
         });
+        self.restored = None;
+        drop((before, restored));
+        self.save(&state).await;
+        let instruments = &self.deps.instruments;
+        instruments.registration_changes(changes.lost, changes.gained);
+        instruments.endpoint_changes(changes.added, changes.removed, changes.application);
+        log::published(&self.account, &snapshot, &changes);
+        self.publisher.publish(state);
+    }
+
+    /// Saves a state that will be published next, so that a restart knows all that a scrape can show.
+    async fn save(&self, state: &Arc<AccountState>) {
+        if let Some(store) = &self.store {
+            store.save(state).await;
+        }
+    }
+
+    /// Makes the changes that a command asked for, or that a state on the disk needs that was found late.
+    async fn make_requested_changes(&mut self) {
+        let Some(store) = &self.store else { return };
+        let changes = store.changes().await;
+        for change in changes {
+            let now = self.deps.clock.now();
+            let changed = |snapshot: &Arc<Snapshot>| match &change {
+                Change::Forget(id) => Arc::new(snapshot.forgetting(id.as_deref(), now)),
+                Change::Continue(older) => Arc::new(snapshot.continuing(&older.snapshot)),
+            };
+            let state = self.publisher.current();
+            if let Some(snapshot) = &state.snapshot {
+                let state = Arc::new(AccountState {
+                    snapshot: Some(changed(snapshot)),
+                    ..(*state).clone()
+                });
+                self.save(&state).await;
+                self.publisher.publish(state);
+            } else if let Some(restored) = &mut self.restored {
+                *restored = changed(restored);
+            } else if let Change::Continue(older) = change {
+                self.take_over(older);
+            }
+        }
     }
 
     /// Publishes that a walk waits for confirmation. The last snapshot stays published, and its age grows.
-    fn publish_unconfirmed(&mut self, list: &CompleteList) {
+    async fn publish_unconfirmed(&mut self, list: &CompleteList) {
         let before = self.publisher.current();
-        self.publisher.publish(AccountState {
-            snapshot: self.without_expired(&before),
+        let snapshot = self.without_expired(&before);
+        // After a restart, an account is not up while no endpoint of it is shown.
+        let up = snapshot.is_some().then_some(true).or(before.up);
+        let state = Arc::new(AccountState {
+            snapshot,
             details_pending: self.details.pending(),
-            up: Some(true),
+            up,
             confirming: true,
             clock_offset: list.clock_offset.or(before.clock_offset),
             poll_interval: self.schedule.effective_interval(),
@@ -287,10 +383,12 @@ impl<S: Source> Poller<S> {
             failure: None,
             ..(*before).clone()
         });
+        self.save(&state).await;
+        self.publisher.publish(state);
     }
 
     /// Advances the schedule, and logs, counts and publishes the failure.
-    fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
+    async fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
         let (reason, not_before) = (failure.reason, failure.not_before);
         let skipped = self.schedule.failed(Instant::now(), reason, not_before);
         (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
@@ -304,7 +402,7 @@ impl<S: Source> Poller<S> {
         let reason = reason.label();
         (self.deps.instruments).count(Metric::WalkFailures, &[reason], 1);
         let interval = self.schedule.effective_interval();
-        self.publisher.publish(AccountState {
+        let state = Arc::new(AccountState {
             snapshot: self.without_expired(&before),
             details: self.details.walk_failed(interval, &before.details),
             details_pending: self.details.pending(),
@@ -314,6 +412,8 @@ impl<S: Source> Poller<S> {
             failure: Some(reason),
             ..(*before).clone()
         });
+        self.save(&state).await;
+        self.publisher.publish(state);
     }
 
     /// Returns the published snapshot without retained endpoints that are too old. If no retained endpoint is

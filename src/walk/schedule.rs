@@ -53,6 +53,13 @@ impl Schedule {
         }
     }
 
+    /// Sets the effective interval after a successful walk, or one of an earlier process. The walk took `took`.
+    pub(super) fn fit(&mut self, took: Duration) {
+        self.took = took;
+        let extra = u32::try_from(ticks_within(took, self.interval)).unwrap_or(u32::MAX);
+        self.effective = self.interval.saturating_mul(extra.saturating_add(1));
+    }
+
     /// The smallest multiple of the interval in which the last successful walk fits.
     pub(super) fn effective_interval(&self) -> Duration {
         self.effective
@@ -98,12 +105,10 @@ impl Schedule {
         confirm_at: Option<Instant>,
     ) -> u64 {
         let skipped = self.ticks_before(now);
-        self.took = took;
         self.confirm_at = confirm_at;
         self.not_before = None;
         self.refusals = 0;
-        let extra = u32::try_from(ticks_within(took, self.interval)).unwrap_or(u32::MAX);
-        self.effective = self.interval.saturating_mul(extra.saturating_add(1));
+        self.fit(took);
         self.advance(now);
         skipped
     }

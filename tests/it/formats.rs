@@ -36,6 +36,7 @@ print(sum(len(family.samples) for family in text_string_to_metric_families(text)
 struct Rich {
     vendor: Vendor,
     exporter: Exporter,
+    _state: tempfile::TempDir,
 }
 
 impl Rich {
@@ -46,13 +47,20 @@ impl Rich {
             account.push(Endpoint::new(format!("hostile-{number}")).raw(row.json));
         }
         let vendor = Vendor::start(world, Options::default()).await.unwrap();
-        let exporter = Exporter::start(&configuration(&vendor)).await;
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().display();
+        let settings = format!("state: {{directory: '{directory}'}}\n");
+        let exporter = Exporter::start(&(settings + &configuration(&vendor))).await;
         exporter
             .until("a walk and its details", |scrape| {
                 scrape.count("vobiz_endpoint_detail_timestamp_seconds", &[]) >= 20
             })
             .await;
-        Self { vendor, exporter }
+        Self {
+            vendor,
+            exporter,
+            _state: state,
+        }
     }
 
     async fn ask(&self, headers: &[(&str, &str)]) -> Answer {

@@ -7,7 +7,7 @@ use super::{
     parser::{checked, value},
 };
 use crate::{
-    exposition::{DataSource, Encoding, Format, cache::RenderedAccount},
+    exposition::{Encoding, Format, cache::RenderedAccount},
     snapshot::{AccountState, Application, Endpoint, Field, Shown},
 };
 

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::{
     clock::UnixMillis,
-    exposition::{DataSource, EncodedBody, Encoding, Exposition, Format},
+    exposition::{EncodedBody, Encoding, Exposition, Format},
     snapshot::{
-        AccountState, Application, Endpoint, EndpointView, Publisher, Retention, Row, RowKey,
-        Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
+        AccountState, Application, Endpoint, EndpointView, LastSuccess, Publisher, Retention, Row,
+        RowKey, Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
     },
     telemetry::Instruments,
 };
@@ -98,7 +98,7 @@ pub(super) fn fresh(account: &str) -> AccountState {
 pub(super) fn good(account: &str, snapshot: Arc<Snapshot>) -> AccountState {
     let (now, new) = (Instant::now(), fresh(account));
     AccountState {
-        last_success: Some(snapshot.walk.ended_at),
+        last_success: Some(LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
         snapshot: Some(snapshot),
         up: Some(true),
         stale_at: Some(now + new.poll_interval * 3),

@@ -18,8 +18,7 @@ use super::{
 };
 use crate::{
     exposition::{
-        AccountSummary, DataSource, Encoding, Exposition, Format, cache::RenderedAccount,
-        lines::FamilyWriter,
+        AccountSummary, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
     },
     snapshot::{AccountState, Endpoint},
     telemetry::{

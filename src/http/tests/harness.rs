@@ -105,16 +105,16 @@ impl FakeData {
 }
 
 impl DataSource for FakeData {
-    fn body(&self, format: Format, encoding: Encoding) -> EncodedBody {
+    fn body(&self, format: Format, encoding: Encoding) -> Option<EncodedBody> {
         self.requests.lock().unwrap().push((format, encoding));
         let chunks = self.chunks.lock().unwrap().clone();
-        EncodedBody {
+        Some(EncodedBody {
             length: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
             pieces: Box::new(chunks.into_iter()),
-        }
+        })
     }
 
-    fn accounts(&self) -> Vec<AccountSummary> {
-        self.accounts.lock().unwrap().clone()
+    fn accounts(&self) -> Option<Vec<AccountSummary>> {
+        Some(self.accounts.lock().unwrap().clone())
     }
 }

@@ -1,6 +1,9 @@
 //! Runs the exporter as a process.
 
-use std::process::{Output, Stdio};
+use std::{
+    process::{Output, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,6 +21,8 @@ pub struct Exporter {
     _folder: tempfile::TempDir,
     address: String,
     log: Written,
+    /// Whether a scrape has succeeded.
+    has_loaded: AtomicBool,
 }
 
 /// The exit code and the log of an exporter that was stopped.
@@ -86,6 +91,7 @@ impl Exporter {
             _folder: folder,
             address,
             log,
+            has_loaded: AtomicBool::new(false),
         }
     }
 
@@ -145,8 +151,15 @@ impl Exporter {
 
     /// The samples that Prometheus would receive now.
     pub async fn scrape(&self) -> Scrape {
-        let (status, _, body) = self.get("/metrics").await;
+        // Until the exporter has loaded its state, it answers with status 503. Later, that is an error.
+        let answered = || async {
+            let (status, _, body) = self.get("/metrics").await;
+            let is_loading = status == 503 && !self.has_loaded.load(Ordering::Relaxed);
+            (!is_loading).then_some((status, body))
+        };
+        let (status, body) = until("a scrape after the start", answered).await;
         assert_eq!(status, 200);
+        self.has_loaded.store(true, Ordering::Relaxed);
         Scrape::read(&body)
     }
 
@@ -161,8 +174,13 @@ impl Exporter {
     }
 
     /// Ends the exporter with SIGTERM and waits for its end.
-    pub async fn terminate(mut self) -> Finished {
+    pub async fn terminate(self) -> Finished {
         self.signal("TERM").await;
+        self.ended().await
+    }
+
+    /// Waits for the end of the process.
+    pub async fn ended(mut self) -> Finished {
         let status = tokio::time::timeout(std::time::Duration::from_secs(12), self.child.wait());
         let status = status
             .await

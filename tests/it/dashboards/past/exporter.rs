@@ -15,7 +15,7 @@ use vobiz_exporter::{
     api::{Client, Endpoint, Error, Page, RateLimiters, Transports},
     clock::Clock,
     config,
-    exposition::{DataSource, Encoding, Exposition, Format},
+    exposition::{Encoding, Exposition, Format},
     shutdown::CancellationToken,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, Source},

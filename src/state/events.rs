@@ -1,0 +1,115 @@
+//! The event log: what happened to endpoints, accounts and the exporter, for a limited time.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, named_params};
+
+use super::Error;
+use crate::{clock::UnixMillis, telemetry::labels::closed_label};
+
+/// The maximum number of events in the log.
+const MAX_EVENTS: i64 = 1_000_000;
+
+/// The maximum number of events that one transaction deletes. A transaction that adds more is rare, and a later one
+/// deletes the rest.
+const DELETED_AT_ONCE: i64 = 200_000;
+
+closed_label! {
+    /// What happened.
+    EventKind {
+        /// An endpoint lost its registration.
+        Lost = "lost",
+        /// An endpoint registered again.
+        Back = "back",
+        /// The list has an endpoint that it did not have before.
+        Added = "added",
+        /// A walk no longer found an endpoint.
+        Removed = "removed",
+        /// An endpoint has another application.
+        Application = "application",
+        /// The walks of an account began to fail.
+        Blind = "blind",
+        /// A walk succeeded after failed walks.
+        Seeing = "seeing",
+        /// The exporter started.
+        Start = "start",
+        /// The exporter stopped in good order.
+        Stop = "stop",
+    }
+}
+
+/// An event. An event without an account concerns the whole exporter.
+#[derive(Debug)]
+pub(super) struct Event<'a> {
+    pub(super) at: UnixMillis,
+    pub(super) account: Option<&'a str>,
+    pub(super) endpoint_id: Option<&'a str>,
+    pub(super) kind: EventKind,
+    /// Of a loss: the last walk that read the endpoint as registered. Of a return: the time of the loss.
+    pub(super) earlier: Option<UnixMillis>,
+    pub(super) detail: Option<String>,
+}
+
+impl<'a> Event<'a> {
+    /// An event of an account, without further values.
+    pub(super) fn of_account(at: UnixMillis, account: &'a str, kind: EventKind) -> Self {
+        Self {
+            at,
+            account: Some(account),
+            endpoint_id: None,
+            kind,
+            earlier: None,
+            detail: None,
+        }
+    }
+
+    /// Appends the event to the log.
+    pub(super) fn write(&self, change: &Transaction<'_>) -> Result<(), Error> {
+        let mut insert = change.prepare_cached(
+            "INSERT INTO event (at, account, endpoint_id, kind, earlier, detail)
+             VALUES (:at, :account, :endpoint_id, :kind, :earlier, :detail)",
+        )?;
+        insert.execute(named_params! {
+            ":at": self.at.0,
+            ":account": self.account,
+            ":endpoint_id": self.endpoint_id,
+            ":kind": self.kind.label(),
+            ":earlier": self.earlier.map(|time| time.0),
+            ":detail": self.detail,
+        })?;
+        Ok(())
+    }
+}
+
+/// Deletes the oldest events: those before `now - retention`, and those above the maximum number.
+pub(super) fn delete_old(
+    change: &Transaction<'_>,
+    now: UnixMillis,
+    retention: Duration,
+) -> Result<(), Error> {
+    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    // Events are in the order of their ids. The search ends at the first event that stays.
+    let mut delete = change.prepare_cached(
+        "DELETE FROM event WHERE id < min(
+            (SELECT min(id) FROM event) + :at_once,
+            max(
+                coalesce((SELECT id FROM event WHERE at >= :oldest ORDER BY id LIMIT 1),
+                    (SELECT max(id) + 1 FROM event)),
+                (SELECT max(id) FROM event) - :most + 1
+            )
+        )",
+    )?;
+    delete.execute(named_params! {
+        ":at_once": DELETED_AT_ONCE,
+        ":oldest": now.0.saturating_sub(retention),
+        ":most": MAX_EVENTS,
+    })?;
+    Ok(())
+}
+
+/// Whether the last run of the exporter has written its end. True for a new log.
+pub(super) fn ended_in_order(connection: &Connection) -> Result<bool, Error> {
+    let last = "SELECT coalesce(
+        (SELECT kind FROM event WHERE account IS NULL ORDER BY id DESC LIMIT 1), 'stop') = 'stop'";
+    Ok(connection.query_one(last, (), |row| row.get(0))?)
+}

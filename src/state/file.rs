@@ -1,0 +1,428 @@
+//! The state database of one process, over all faults of its disk.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{
+    Error,
+    events::{self, Event, EventKind},
+    load::{self, Restored},
+    lock, requests,
+    requests::Change,
+    save::{self, Committed},
+    schema,
+};
+use crate::{
+    clock::{Clock, UnixMillis},
+    snapshot::AccountState,
+};
+
+/// The size of a write-ahead log that is copied into the database, in bytes.
+const LONG_LOG: u64 = 4 << 20;
+
+/// The settings of a state database.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) directory: PathBuf,
+    /// The time for which events are kept.
+    pub(super) retention: Duration,
+    /// The configured accounts.
+    pub(super) accounts: Vec<Arc<str>>,
+    pub(super) clock: Clock,
+}
+
+/// The state of all loaded accounts.
+pub(super) type AllRestored = HashMap<Arc<str>, Restored>;
+
+/// The database, and what is known about its content. The disk may fail at any time; then the next call tries again.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    settings: Settings,
+    lock: Option<File>,
+    connection: Option<Connection>,
+    /// The device and the inode of the file that `committed` describes.
+    identity: Option<(u64, u64)>,
+    /// The committed state of each account. Without an entry, nothing is known about the stored rows.
+    committed: HashMap<Arc<str>, Committed>,
+    /// Changes that the pollers have not taken over yet.
+    changes: Vec<(Arc<str>, Change)>,
+    /// The last state of each account, and the accounts whose last state is not saved.
+    latest: HashMap<Arc<str>, Arc<AccountState>>,
+    unsaved: BTreeSet<Arc<str>>,
+    /// Whether the file has the event of this start.
+    has_started: bool,
+}
+
+/// What `load` found.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) restored: AllRestored,
+    /// The error of the damaged file that was set aside.
+    pub(super) damage: Option<Error>,
+}
+
+impl StateFile {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            lock: None,
+            connection: None,
+            identity: None,
+            committed: HashMap::new(),
+            changes: Vec::new(),
+            latest: HashMap::new(),
+            unsaved: BTreeSet::new(),
+            has_started: false,
+        }
+    }
+
+    /// Creates the directory and locks it, unless it is locked. False if another exporter holds the lock.
+    pub(super) fn lock(&mut self) -> Result<bool, Error> {
+        let directory = &self.settings.directory;
+        let held = self.lock.as_ref();
+        if !held.is_some_and(|file| lock::is_in_place(file, directory)) {
+            lock::create_directory(directory)?;
+            self.lock = lock::lock(directory)?;
+        }
+        Ok(self.lock.is_some())
+    }
+
+    /// Opens the database and reads the configured accounts. Sets a damaged file aside, and then begins anew.
+    pub(super) fn load(&mut self) -> Result<Loaded, Error> {
+        match self.open() {
+            Err(error) if schema::is_corrupt(&error) => {
+                self.set_aside()?;
+                let restored = self.open()?;
+                let damage = Some(error);
+                Ok(Loaded { restored, damage })
+            }
+            opened => opened.map(|restored| Loaded {
+                restored,
+                damage: None,
+            }),
+        }
+    }
+
+    fn open(&mut self) -> Result<AllRestored, Error> {
+        self.connection = None;
+        let now = self.settings.clock.now();
+        let mut connection = schema::open(&self.settings.directory)?;
+        let change = schema::begin(&mut connection)?;
+        if !self.has_started {
+            write_start(&change, now)?;
+        }
+        // No poller has a memory yet that a request could change.
+        requests::apply_queued(&change, &self.settings.accounts, None, now)?;
+        change.commit()?;
+        self.has_started = true;
+        let restored = read_accounts(&connection, &self.settings)?;
+        self.committed = restored
+            .iter()
+            .map(|(name, restored)| (Arc::clone(name), Committed::from(restored)))
+            .collect();
+        self.identity = Some(self.identity_on_disk()?);
+        self.connection = Some(connection);
+        Ok(restored)
+    }
+
+    /// Reads the configured accounts from a database that cannot be written, for example in a read-only folder.
+    pub(super) fn load_read_only(&mut self) -> Result<AllRestored, Error> {
+        let restored = read_only(&self.settings)?;
+        let accounts = restored.iter();
+        self.committed = accounts
+            .map(|(name, restored)| (Arc::clone(name), Committed::from(restored)))
+            .collect();
+        self.identity = self.identity_on_disk().ok();
+        Ok(restored)
+    }
+
+    fn identity_on_disk(&self) -> Result<(u64, u64), Error> {
+        let path = schema::path(&self.settings.directory);
+        let file = fs::metadata(&path).map_err(|error| Error::file(&path, error))?;
+        Ok((file.dev(), file.ino()))
+    }
+
+    /// The size of the database and of its write-ahead log, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let path = schema::path(&self.settings.directory);
+        let log = path.with_extension("db-wal");
+        size(&path) + size(&log)
+    }
+
+    /// Renames the damaged file and its log. An earlier damaged file is replaced, so that they do not fill the disk.
+    fn set_aside(&mut self) -> Result<(), Error> {
+        self.connection = None;
+        self.committed.clear();
+        self.unsaved.extend(self.latest.keys().cloned());
+        self.has_started = false;
+        let path = schema::path(&self.settings.directory);
+        // The log goes first, so that it never stands beside a new file.
+        for ending in ["-wal", "-shm", ""] {
+            let from = path.with_extension(format!("db{ending}"));
+            let to = path.with_extension(format!("db.corrupt{ending}"));
+            match fs::rename(&from, &to) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file(&from, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the database again, if it is not open or if another file has its place. What the new file remembers
+    /// becomes a change for the pollers.
+    fn reopen(&mut self) -> Result<Option<Error>, Error> {
+        if !self.lock()? {
+            let directory = self.settings.directory.clone();
+            return Err(Error::Locked {
+                directory,
+                seconds: 0,
+            });
+        }
+        let on_disk = self.identity_on_disk().ok();
+        if on_disk.is_some() && on_disk == self.identity {
+            if self.connection.is_none() {
+                self.connection = Some(schema::open(&self.settings.directory)?);
+            }
+            return Ok(None);
+        }
+        if self.identity.take().is_some() {
+            // Another file has the place of the file with the event.
+            self.has_started = false;
+        }
+        let loaded = self.load()?;
+        self.loaded_late(loaded.restored);
+        Ok(loaded.damage)
+    }
+
+    /// Makes a state that was loaded after the start a change for the pollers, which continue its histories.
+    pub(super) fn loaded_late(&mut self, restored: AllRestored) {
+        let older = restored.into_iter();
+        self.changes
+            .extend(older.map(|(name, old)| (name, Change::Continue(old))));
+        // The file may lack what this process has saved.
+        self.unsaved.extend(self.latest.keys().cloned());
+    }
+
+    /// Saves the new `states` in one transaction, and the earlier ones that could not be saved.
+    ///
+    /// # Errors
+    /// Nothing was saved. The next call saves all that has changed until then.
+    pub(super) fn save(
+        &mut self,
+        states: impl IntoIterator<Item = Arc<AccountState>>,
+    ) -> Result<Option<Error>, Error> {
+        for state in states {
+            self.unsaved.insert(Arc::clone(&state.account));
+            self.latest.insert(Arc::clone(&state.account), state);
+        }
+        match self.try_to_save() {
+            Err(error) if schema::is_corrupt(&error) => {
+                self.set_aside()?;
+                self.try_to_save()?;
+                Ok(Some(error))
+            }
+            Err(error) => {
+                // A full disk and a short lock by another program need no new connection.
+                if !is_passing(&error) {
+                    self.connection = None;
+                }
+                Err(error)
+            }
+            saved => saved,
+        }
+    }
+
+    /// Copies a long write-ahead log into the file. Nobody waits for this, so the disk may take its time.
+    pub(super) fn copy_long_log(&mut self) -> Result<(), Error> {
+        let log = schema::path(&self.settings.directory).with_extension("db-wal");
+        match &self.connection {
+            Some(connection) if size(&log) > LONG_LOG => schema::copy_log(connection),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the last state of the account is not saved.
+    pub(super) fn is_unsaved(&self, account: &str) -> bool {
+        self.unsaved.contains(account)
+    }
+
+    /// Whether the last state of some account is not saved.
+    pub(super) fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    fn try_to_save(&mut self) -> Result<Option<Error>, Error> {
+        let damage = self.reopen()?;
+        let Some(connection) = &mut self.connection else {
+            return Ok(damage);
+        };
+        let now = self.settings.clock.now();
+        let change = schema::begin(connection)?;
+        if !self.has_started {
+            write_start(&change, now)?;
+        }
+        let mut saved = Vec::new();
+        for name in &self.unsaved {
+            // This state would replace what a change is about that its poller has not made yet.
+            let has_changes = self.changes.iter().any(|(account, _)| account == name);
+            if let Some(state) = self.latest.get(name).filter(|_| !has_changes) {
+                let committed = self.committed.get(name);
+                let new = save::save(&change, committed, state, now)?;
+                saved.push((Arc::clone(name), new));
+            }
+        }
+        events::delete_old(&change, now, self.settings.retention)?;
+        change.commit()?;
+        self.has_started = true;
+        let mut names_are_gone = false;
+        for (name, new) in saved {
+            let before = self.committed.get(&name);
+            let had_names = before.is_none_or(Committed::has_names);
+            names_are_gone |= had_names && !new.has_names();
+            self.unsaved.remove(&name);
+            self.committed.insert(name, new);
+        }
+        if names_are_gone {
+            // The state is saved, so an error here is none of this transaction.
+            let _ = schema::empty_log(connection);
+        }
+        Ok(damage)
+    }
+
+    /// Makes the requested changes in the database. Returns the changes for the poller of `account`.
+    pub(super) fn changes(&mut self, account: &Arc<str>) -> Result<Vec<Change>, Error> {
+        if let Some(connection) = &mut self.connection
+            && !requests::queued(connection)?.is_empty()
+        {
+            let now = self.settings.clock.now();
+            let change = schema::begin(connection)?;
+            let accounts = &self.settings.accounts;
+            let changes = requests::apply_queued(&change, accounts, Some(account), now)?;
+            // A renamed account replaces the rows of its new name, which this process has saved.
+            let mut continued = Vec::new();
+            for (name, change_of_account) in &changes {
+                if let Change::Continue(older) = change_of_account {
+                    let committed = self.committed.get(name).filter(|one| one.has_walk());
+                    let new = match committed {
+                        Some(committed) => {
+                            let new = committed.continuing(older);
+                            save::replace(&change, name, &new)?;
+                            new
+                        }
+                        None => Committed::from(older),
+                    };
+                    continued.push((Arc::clone(name), new));
+                }
+            }
+            change.commit()?;
+            let _ = schema::empty_log(connection);
+            for (name, change_of_account) in &changes {
+                if let Change::Forget(None) = change_of_account {
+                    self.committed.remove(name);
+                }
+            }
+            self.committed.extend(continued);
+            self.changes.extend(changes);
+        }
+        let is_theirs = |(name, _): &mut (Arc<str>, Change)| name == account;
+        let taken = self.changes.extract_if(.., is_theirs);
+        let taken: Vec<_> = taken.map(|(_, change)| change).collect();
+        if !taken.is_empty() {
+            // A state from before the changes would overwrite rows that the poller takes over only now.
+            self.latest.remove(account);
+            self.unsaved.remove(account);
+        }
+        Ok(taken)
+    }
+
+    /// Keeps changes that `changes` has returned, because the poller of `account` no longer waits for them.
+    pub(super) fn keep_changes(&mut self, account: &Arc<str>, changes: Vec<Change>) {
+        let changes = changes.into_iter();
+        let changes = changes.map(|change| (Arc::clone(account), change));
+        self.changes.splice(0..0, changes);
+    }
+
+    /// Writes the event of an orderly end, and closes the database.
+    pub(super) fn stop(&mut self) -> Result<(), Error> {
+        if let Some(connection) = &mut self.connection {
+            let change = schema::begin(connection)?;
+            let event = exporter_event(self.settings.clock.now(), EventKind::Stop);
+            event.write(&change)?;
+            change.commit()?;
+        }
+        self.connection = None;
+        self.lock = None;
+        Ok(())
+    }
+}
+
+/// The size of a file in bytes; 0 without the file.
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
+fn exporter_event(at: UnixMillis, kind: EventKind) -> Event<'static> {
+    Event {
+        at,
+        account: None,
+        endpoint_id: None,
+        kind,
+        earlier: None,
+        detail: None,
+    }
+}
+
+/// Writes that the exporter started, and whether its last run had ended in good order.
+fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> Result<(), Error> {
+    let is_crash = !events::ended_in_order(change)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let detail = if is_crash {
+        format!("version {version}, the last run did not stop in good order")
+    } else {
+        format!("version {version}")
+    };
+    let event = exporter_event(now, EventKind::Start);
+    Event {
+        detail: Some(detail),
+        ..event
+    }
+    .write(change)
+}
+
+fn read_accounts(connection: &Connection, settings: &Settings) -> Result<AllRestored, Error> {
+    let now = settings.clock.now();
+    let mut all = HashMap::new();
+    for name in &settings.accounts {
+        if let Some(restored) = load::load(connection, name, now)? {
+            all.insert(Arc::clone(name), restored);
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the configured accounts and changes nothing on the disk.
+pub(super) fn read_only(settings: &Settings) -> Result<AllRestored, Error> {
+    match schema::open_to_read(&settings.directory)? {
+        Some(connection) => read_accounts(&connection, settings),
+        None => Ok(HashMap::new()),
+    }
+}
+
+/// Whether the same connection can succeed later.
+fn is_passing(error: &Error) -> bool {
+    let Error::Database(error) = error else {
+        return false;
+    };
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy))
+}

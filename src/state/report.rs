@@ -1,0 +1,199 @@
+//! What the command `vobiz-exporter state` reads: the content of the database, and a backup of it.
+
+use std::{
+    fmt::Write,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, Row};
+use serde::Serialize;
+
+use super::{Error, requests, schema};
+use crate::clock::UnixMillis;
+
+/// The stored state of one account.
+#[derive(Debug, Serialize)]
+struct Account {
+    #[serde(rename = "account")]
+    name: String,
+    /// End of the last published walk, as RFC 3339.
+    last_success: Option<String>,
+    /// The reason of the last walk if it failed.
+    failure: Option<String>,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Serialize)]
+struct Endpoint {
+    #[serde(rename = "endpoint_id")]
+    id: String,
+    username: String,
+    alias: String,
+    sub_account: String,
+    application: Option<String>,
+    user_agent: Option<String>,
+    /// The last known registration; `null` if the list never had a usable value.
+    registered: Option<bool>,
+    since: Option<String>,
+    first_seen: Option<String>,
+    /// The last walk that read the endpoint as registered.
+    last_registered: Option<String>,
+    /// `true` if the endpoint was registered and is not.
+    lost: bool,
+    removed_at: Option<String>,
+}
+
+/// The stored state of all accounts or of one, as a table or as JSON.
+///
+/// # Errors
+/// There is no database in `directory`, it cannot be read, or it does not have the account.
+pub fn report(directory: &Path, account: Option<&str>, json: bool) -> Result<String, Error> {
+    let connection = open(directory)?;
+    let mut accounts = accounts(&connection)?;
+    if let Some(name) = account {
+        accounts.retain(|one| one.name == name);
+        if accounts.is_empty() {
+            let message = format!("the database has no account {name}");
+            return Err(Error::file(
+                &schema::path(directory),
+                io::Error::other(message),
+            ));
+        }
+    }
+    for account in &mut accounts {
+        account.endpoints = endpoints(&connection, account)?;
+    }
+    if json {
+        return Ok(serde_json::to_string_pretty(&accounts).unwrap_or_default() + "\n");
+    }
+    let mut text = String::new();
+    for account in &accounts {
+        write_account(account, &mut text);
+    }
+    // A database of the first schema has no requests.
+    for (_, request) in requests::queued(&connection).unwrap_or_default() {
+        let _ = writeln!(text, "queued for the exporter: {request:?}");
+    }
+    Ok(text)
+}
+
+fn open(directory: &Path) -> Result<Connection, Error> {
+    let connection = schema::open_to_read(directory)?;
+    connection.ok_or_else(|| {
+        Error::file(
+            &schema::path(directory),
+            io::Error::other("there is no state database"),
+        )
+    })
+}
+
+fn accounts(connection: &Connection) -> Result<Vec<Account>, Error> {
+    let select = "SELECT name, last_success, failure FROM account ORDER BY name";
+    let mut select = connection.prepare(select)?;
+    let rows = select.query_map((), |row| {
+        Ok(Account {
+            name: row.get(0)?,
+            last_success: time(row, 1)?,
+            failure: row.get(2)?,
+            endpoints: Vec::new(),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn endpoints(connection: &Connection, account: &Account) -> Result<Vec<Endpoint>, Error> {
+    let mut select = connection.prepare(
+        "SELECT endpoint_id, username, alias, sub_account, application, user_agent, last_known,
+            since, first_seen, removed_at, last_registered,
+            last_known IS 0 AND last_registered IS NOT NULL
+         FROM endpoint WHERE account = ? ORDER BY endpoint_id",
+    )?;
+    let rows = select.query_map([&account.name], |row| {
+        let registered = row.get(6)?;
+        let last_walk = || {
+            account
+                .last_success
+                .clone()
+                .filter(|_| registered == Some(true))
+        };
+        Ok(Endpoint {
+            id: row.get(0)?,
+            username: row.get(1)?,
+            alias: row.get(2)?,
+            sub_account: row.get(3)?,
+            application: row.get(4)?,
+            user_agent: row.get(5)?,
+            registered,
+            since: time(row, 7)?,
+            first_seen: time(row, 8)?,
+            removed_at: time(row, 9)?,
+            last_registered: time(row, 10)?.or_else(last_walk),
+            lost: row.get(11)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
+    let millis: Option<i64> = row.get(at)?;
+    Ok(millis.map(|millis| UnixMillis(millis).to_rfc3339()))
+}
+
+fn write_account(account: &Account, text: &mut String) {
+    let never = || "never".to_owned();
+    let last_success = account.last_success.clone().unwrap_or_else(never);
+    let failure = account.failure.as_deref().unwrap_or("none");
+    let (name, endpoints) = (&account.name, &account.endpoints);
+    let _ = writeln!(
+        text,
+        "account {name}: {} endpoints, last good walk {last_success}, failure {failure}",
+        endpoints.len()
+    );
+    for one in endpoints {
+        let state = match (&one.removed_at, one.registered) {
+            (Some(_), _) => "removed",
+            (None, _) if one.lost => "lost",
+            (None, Some(true)) => "registered",
+            (None, Some(false)) => "unregistered",
+            (None, None) => "unknown",
+        };
+        let since = one.removed_at.as_ref().or(one.since.as_ref());
+        let since = since.map_or("", String::as_str);
+        let (id, username, alias) = (&one.id, &one.username, &one.alias);
+        let _ = writeln!(
+            text,
+            "  {state:12} since {since:24} {id} {username} {alias}"
+        );
+    }
+}
+
+/// Writes a copy of the database in `directory` to the new file `target`, which only its owner can read.
+///
+/// # Errors
+/// There is no database, the file exists, or it cannot be written.
+pub fn backup(directory: &Path, target: &Path) -> Result<(), Error> {
+    let connection = open(directory)?;
+    // VACUUM INTO accepts an existing file if it is empty. It would create a file that others can read.
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target);
+    created.map_err(|error| Error::file(target, error))?;
+    let name = PathBuf::from(target);
+    let name = name.to_str().ok_or_else(|| {
+        Error::file(
+            target,
+            io::Error::other("the name of the file is not UTF-8"),
+        )
+    })?;
+    if let Err(error) = connection.execute("VACUUM INTO ?", [name]) {
+        // An incomplete copy would be in the way of the next attempt.
+        let _ = fs::remove_file(target);
+        return Err(error.into());
+    }
+    Ok(())
+}

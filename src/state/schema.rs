@@ -1,0 +1,223 @@
+//! The tables of the state database, their migrations, and the ways to open the file.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::Error;
+
+/// The name of the database in the state directory.
+const FILE: &str = "state.db";
+
+/// `SQLite` keeps this number in the file's header. It tells this database from those of other programs.
+const APPLICATION_ID: i64 = 0x566F_627A;
+
+/// One script for each schema version. The script at index N changes a database from version N to version N + 1.
+/// A released script never changes. All times are milliseconds since the Unix epoch.
+const MIGRATIONS: [&str; 2] = [
+    "CREATE TABLE account (
+        name TEXT PRIMARY KEY,
+        -- The end, the start and the duration of the last published walk.
+        last_success INTEGER,
+        walk_started INTEGER,
+        walk_millis INTEGER,
+        -- The reason of the last walk if it failed, and the number of successive refused walks.
+        failure TEXT,
+        refusals INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE endpoint (
+        account TEXT NOT NULL,
+        endpoint_id TEXT NOT NULL,
+        username TEXT NOT NULL,
+        alias TEXT NOT NULL,
+        sub_account TEXT NOT NULL,
+        application TEXT,
+        -- The last known user agent. The API drops it when a phone falls.
+        user_agent TEXT,
+        -- sip_registered in the last walk, and its last value that was true or false.
+        registered INTEGER,
+        last_known INTEGER,
+        -- The first walk with last_known, the last walk that read true (no value: the account's last walk),
+        -- and the first walk that listed the endpoint.
+        since INTEGER NOT NULL,
+        last_registered INTEGER,
+        first_seen INTEGER NOT NULL,
+        -- The last walk that listed the endpoint. No value: the account's last walk.
+        last_listed INTEGER,
+        -- The walk that removed the endpoint. Its row is deleted a week later.
+        removed_at INTEGER,
+        PRIMARY KEY (account, endpoint_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        account TEXT,
+        endpoint_id TEXT,
+        kind TEXT NOT NULL,
+        -- Of a loss: the last walk that read true. Of a return: the time of the loss.
+        earlier INTEGER,
+        detail TEXT
+    ) STRICT;",
+    // Changes that a command asks a running exporter for, and a quick way to the last start or stop.
+    "CREATE INDEX event_of_exporter ON event (id) WHERE account IS NULL;
+    CREATE TABLE request (
+        id INTEGER PRIMARY KEY,
+        action TEXT NOT NULL,
+        account TEXT NOT NULL,
+        endpoint_id TEXT,
+        new_name TEXT
+    ) STRICT;",
+];
+
+/// The path of the database in `directory`.
+pub(super) fn path(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}
+
+/// Opens the database in `directory` for reading and writing, creates it if it is absent, and migrates it.
+pub(super) fn open(directory: &Path) -> Result<Connection, Error> {
+    let path = path(directory);
+    // SQLite would take the file for a new database, and delete the log.
+    if fs::metadata(&path).is_ok_and(|file| file.len() == 0) && has_log(&path) {
+        return Err(Error::Emptied(path));
+    }
+    // SQLite would create a file that others can read. Its other files get the permissions of this one.
+    let created = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
+    created.map_err(|error| Error::file(&path, error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    // The statements below would change the database of another program.
+    check_version(&connection, &path)?;
+    // A scratch image has no folder for temporary files.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        let message = format!("the file system supports no write-ahead log (mode {mode})");
+        return Err(Error::file(&path, io::Error::other(message)));
+    }
+    // A forgotten endpoint must leave no bytes in the file.
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    // With the write-ahead log, NORMAL keeps every transaction over `kill -9`, but not over a power cut.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
+    // A checkpoint waits for the disk, so none is part of a transaction. See `copy_log`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    migrate(&mut connection, &path)?;
+    Ok(connection)
+}
+
+/// Opens the database in `directory` for reading only. `None` if there is no file.
+///
+/// Without a write-ahead log, the file is complete, and is read without locks. A read with locks would create a log and
+/// an index of it, which is not possible on a disk that is full or read-only.
+pub(super) fn open_to_read(directory: &Path) -> Result<Option<Connection>, Error> {
+    let path = path(directory);
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::file(&path, error)),
+        Ok(file) if file.len() == 0 && has_log(&path) => return Err(Error::Emptied(path)),
+        Ok(file) if file.len() == 0 => return Ok(None),
+        Ok(_) => {}
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = if has_log(&path) {
+        Connection::open_with_flags(&path, flags)?
+    } else {
+        let name = path.to_str().unwrap_or_default();
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let uri = format!("file:{name}?immutable=1");
+        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    check_version(&connection, &path)?;
+    Ok(Some(connection))
+}
+
+/// Whether the write-ahead log of the database has content.
+fn has_log(path: &Path) -> bool {
+    fs::metadata(path.with_extension("db-wal")).is_ok_and(|log| log.len() > 0)
+}
+
+/// Whether the content of the file is damaged, or is no database at all.
+pub(super) fn is_corrupt(error: &Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+    };
+    match error {
+        Error::Emptied(_)
+        | Error::Database(
+            FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | Utf8Error(..),
+        ) => true,
+        Error::Database(error) => matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+        _ => false,
+    }
+}
+
+/// The schema version of the file; 0 for a new file.
+fn check_version(connection: &Connection, path: &Path) -> Result<usize, Error> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let tables: i64 = connection.query_one(tables, (), |row| row.get(0))?;
+    let (version, application) = (number("user_version")?, number("application_id")?);
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(Error::Foreign(path.to_owned()));
+    }
+    match usize::try_from(version) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(Error::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: MIGRATIONS.len(),
+        }),
+    }
+}
+
+/// Brings the database to the newest version, in one transaction for each version.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let version = check_version(connection, path)?;
+    for (version, script) in (1_i64..).zip(MIGRATIONS).skip(version) {
+        let change = begin(connection)?;
+        change.execute_batch(script)?;
+        change.pragma_update(None, "application_id", APPLICATION_ID)?;
+        change.pragma_update(None, "user_version", version)?;
+        change.commit()?;
+    }
+    Ok(())
+}
+
+/// Copies the write-ahead log into the file, so that the log can be written from its start again.
+pub(super) fn copy_log(connection: &Connection) -> Result<(), Error> {
+    connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))?;
+    Ok(())
+}
+
+/// Brings the file up to date and empties the write-ahead log, so that neither has bytes of deleted values.
+pub(super) fn empty_log(connection: &Connection) -> Result<(), Error> {
+    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+    Ok(())
+}
+
+/// Begins a transaction that writes.
+pub(super) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Error> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}

@@ -1,0 +1,427 @@
+//! The thread that writes the state, and the way to it. Only this thread waits for the disk without a limit.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, mpsc::error::TrySendError, oneshot},
+    time::{Instant, timeout},
+};
+
+use super::{
+    Error,
+    file::{self, AllRestored, Loaded, Settings, StateFile},
+    requests::Change,
+};
+use crate::{clock::Clock, snapshot::AccountState, telemetry::Instruments};
+
+/// The maximum time for which a start, a publication or a walk waits for the disk.
+const DISK_LIMIT: Duration = Duration::from_secs(2);
+
+/// The maximum time for which a start waits for another exporter to release the state directory.
+const LOCK_LIMIT: Duration = Duration::from_secs(60);
+
+/// Time between two attempts to lock the state directory.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time between two attempts to save a state that could not be saved.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// A state database in use by this process. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Shared>);
+
+/// The way of one account to the state database.
+#[derive(Debug, Clone)]
+pub struct AccountStore {
+    store: Store,
+    account: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    has_work: Condvar,
+    instruments: Instruments,
+    clock: Clock,
+    /// Whether the last attempt to save has failed. Only the first of successive failures is logged.
+    has_failed: AtomicBool,
+}
+
+/// What the thread has to do. A later state of an account replaces an earlier one, and answers that nobody waits for
+/// are dropped, so the queue cannot grow.
+#[derive(Debug, Default)]
+struct Queue {
+    states: BTreeMap<Arc<str>, Arc<AccountState>>,
+    /// The publications that wait for the next transaction, with their accounts.
+    waiting: Vec<(Arc<str>, oneshot::Sender<bool>)>,
+    /// The pollers that ask for their changes.
+    asking: Vec<(Arc<str>, oneshot::Sender<Vec<Change>>)>,
+    stop: Option<oneshot::Sender<()>>,
+    /// Whether the thread has ended. Nothing is then put into the queue.
+    is_closed: bool,
+}
+
+/// The number of steps of a start. The queue of [`Progress`] has room for all of them.
+const PROGRESS_STEPS: usize = 3;
+
+/// The progress of a start.
+enum Progress {
+    /// Another process holds the lock.
+    Waiting,
+    Locked,
+    Loaded(AllRestored, Option<Error>),
+    /// The error is [final](Error::is_final).
+    Failed(Error),
+}
+
+impl Store {
+    /// Locks the state directory, opens the database, and reads the state of `accounts`. An error of the disk is only
+    /// logged and counted: the exporter then serves without the stored state, and tries again at each walk.
+    ///
+    /// # Errors
+    /// Another exporter holds the directory for 60 s, or the file is not for this version of the exporter.
+    pub async fn open(
+        directory: PathBuf,
+        retention: Duration,
+        accounts: Vec<Arc<str>>,
+        clock: Clock,
+        instruments: Instruments,
+    ) -> Result<(Self, AllRestored), Error> {
+        instruments.count_state_failures(0, 0);
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            has_work: Condvar::new(),
+            instruments,
+            clock,
+            has_failed: AtomicBool::new(false),
+        });
+        let settings = Settings {
+            directory: directory.clone(),
+            retention,
+            accounts,
+            clock,
+        };
+        let (report, progress) = mpsc::channel(PROGRESS_STEPS);
+        let for_thread = Arc::clone(&shared);
+        let run = move || run(StateFile::new(settings), &for_thread, &report);
+        let started = thread::Builder::new().name("state".to_owned()).spawn(run);
+        started.map_err(|error| Error::file(&directory, error))?;
+        let restored = shared.wait_until_loaded(&directory, progress).await?;
+        Ok((Self(shared), restored))
+    }
+
+    /// The way of `account` to the database.
+    pub fn account(&self, account: Arc<str>) -> AccountStore {
+        let store = self.clone();
+        AccountStore { store, account }
+    }
+
+    /// Closes the database in good order, unless the disk does not answer.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        self.0.ask(|queue| queue.stop = Some(done));
+        let _ = timeout(DISK_LIMIT, stopped).await;
+    }
+}
+
+impl AccountStore {
+    /// Saves `state` before it is published. After two seconds or an error, counts the failure and returns. The state
+    /// is then saved later, unless a newer one replaces it.
+    pub async fn save(&self, state: &Arc<AccountState>) {
+        let (done, saved) = oneshot::channel();
+        let shared = &self.store.0;
+        shared.ask(|queue| {
+            queue
+                .states
+                .insert(Arc::clone(&self.account), Arc::clone(state));
+            let account = Arc::clone(&self.account);
+            queue.waiting.push((account, done));
+        });
+        match timeout(DISK_LIMIT, saved).await {
+            Ok(Ok(true)) => {
+                #[cfg(debug_assertions)]
+                failpoint().await;
+            }
+            Ok(_) => shared.instruments.count_state_failures(1, 0),
+            Err(_) => {
+                shared.instruments.count_state_failures(1, 0);
+                shared.save_failed("the disk does not answer");
+            }
+        }
+    }
+
+    /// The changes that the account must make before its next walk.
+    pub async fn changes(&self) -> Vec<Change> {
+        let (reply, mut changes) = oneshot::channel();
+        let asking = (Arc::clone(&self.account), reply);
+        self.store.0.ask(|queue| queue.asking.push(asking));
+        if let Ok(answer) = timeout(DISK_LIMIT, &mut changes).await {
+            return answer.unwrap_or_default();
+        }
+        // From now on, the thread keeps the changes for the next walk. They may have arrived at this moment.
+        changes.close();
+        changes.try_recv().unwrap_or_default()
+    }
+}
+
+/// Waits between the commit and the publication, so that a test can end the process there.
+#[cfg(debug_assertions)]
+async fn failpoint() {
+    if let Some(millis) = std::env::var_os("FAILPOINT_AFTER_COMMIT_MILLIS") {
+        let millis = millis.to_str().and_then(|text| text.parse().ok());
+        tracing::debug!("state committed");
+        tokio::time::sleep(Duration::from_millis(millis.unwrap_or(0))).await;
+    }
+}
+
+/// Reads the state of `accounts` for a single run, which changes nothing on the disk.
+///
+/// # Errors
+/// The database cannot be read within two seconds.
+pub async fn read_once(
+    directory: PathBuf,
+    accounts: Vec<Arc<str>>,
+    clock: Clock,
+) -> Result<AllRestored, String> {
+    let settings = Settings {
+        directory,
+        retention: Duration::MAX,
+        accounts,
+        clock,
+    };
+    let read = tokio::task::spawn_blocking(move || file::read_only(&settings));
+    match timeout(DISK_LIMIT, read).await {
+        Ok(Ok(restored)) => restored.map_err(|error| error.to_string()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the disk does not answer".to_owned()),
+    }
+}
+
+impl Shared {
+    /// Waits for the thread to load the state. Returns an empty state if the disk does not answer.
+    async fn wait_until_loaded(
+        &self,
+        directory: &Path,
+        mut progress: mpsc::Receiver<Progress>,
+    ) -> Result<AllRestored, Error> {
+        let mut limit = DISK_LIMIT;
+        loop {
+            match timeout(limit, progress.recv()).await {
+                Ok(Some(Progress::Waiting)) => {
+                    tracing::warn!(
+                        directory = %directory.display(),
+                        "another exporter uses the state directory: waiting for its end"
+                    );
+                    limit = LOCK_LIMIT;
+                }
+                Ok(Some(Progress::Locked)) => limit = DISK_LIMIT,
+                Ok(Some(Progress::Loaded(restored, error))) => {
+                    if let Some(error) = error {
+                        self.load_failed(&error.to_string());
+                    }
+                    let endpoints = restored.values().map(|one| one.snapshot.len());
+                    tracing::info!(
+                        directory = %directory.display(),
+                        accounts = restored.len(),
+                        endpoints = endpoints.sum::<usize>(),
+                        "the stored state is loaded"
+                    );
+                    return Ok(restored);
+                }
+                Ok(Some(Progress::Failed(error))) => return Err(error),
+                Err(_) if limit == LOCK_LIMIT => {
+                    return Err(Error::Locked {
+                        directory: directory.to_owned(),
+                        seconds: LOCK_LIMIT.as_secs(),
+                    });
+                }
+                Ok(None) | Err(_) => {
+                    self.load_failed("the disk does not answer");
+                    return Ok(AllRestored::new());
+                }
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, add: impl FnOnce(&mut Queue)) {
+        let mut queue = self.queue();
+        // Nobody waits for these answers any longer.
+        queue
+            .waiting
+            .retain(|(_, publication)| !publication.is_closed());
+        queue.asking.retain(|(_, reply)| !reply.is_closed());
+        if !queue.is_closed {
+            add(&mut queue);
+            self.has_work.notify_one();
+        }
+    }
+
+    /// Refuses further work. Those who wait get an error at once.
+    fn close(&self) {
+        *self.queue() = Queue {
+            is_closed: true,
+            ..Queue::default()
+        };
+    }
+
+    /// Waits for work. With `unsaved` states, the next attempt to save them is work, too.
+    fn next(&self, unsaved: bool) -> Queue {
+        let is_idle = |queue: &mut Queue| {
+            queue.waiting.is_empty() && queue.asking.is_empty() && queue.stop.is_none()
+        };
+        let queue = self.queue();
+        let mut queue = if unsaved {
+            let waited = self
+                .has_work
+                .wait_timeout_while(queue, RETRY_PAUSE, is_idle);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            let waited = self.has_work.wait_while(queue, is_idle);
+            waited.unwrap_or_else(PoisonError::into_inner)
+        };
+        std::mem::take(&mut queue)
+    }
+
+    fn load_failed(&self, error: &str) {
+        self.instruments.count_state_failures(0, 1);
+        tracing::error!(
+            error,
+            "the stored state could not be loaded: losses before this start may be unknown"
+        );
+    }
+
+    /// A damaged file was set aside after the start.
+    fn damaged(&self, error: &str) {
+        self.instruments.count_state_failures(0, 1);
+        tracing::error!(
+            error,
+            "the state database is damaged: it was renamed to state.db.corrupt and is written anew"
+        );
+    }
+
+    fn save_failed(&self, error: &str) {
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                error,
+                "the state cannot be saved: a restart would forget what happens now"
+            );
+        }
+    }
+
+    fn saved(&self, bytes: u64) {
+        self.instruments.state_written(self.clock.now(), bytes);
+        if self.has_failed.swap(false, Ordering::Relaxed) {
+            tracing::info!("the state is saved again");
+        }
+    }
+}
+
+/// The thread: loads the state, then saves states until the request to stop.
+fn run(mut file: StateFile, shared: &Shared, report: &mpsc::Sender<Progress>) {
+    match start(&mut file, report) {
+        Err(error) => {
+            let failed = report.try_send(Progress::Failed(error));
+            if let Err(TrySendError::Closed(Progress::Failed(error))) = failed {
+                // The exporter already serves without the state.
+                shared.save_failed(&error.to_string());
+            }
+            shared.close();
+            return;
+        }
+        Ok((restored, error)) => {
+            let loaded = Progress::Loaded(restored, error);
+            if let Err(TrySendError::Closed(Progress::Loaded(restored, _))) =
+                report.try_send(loaded)
+            {
+                file.loaded_late(restored);
+            }
+        }
+    }
+    loop {
+        let work = shared.next(file.has_unsaved());
+        for (account, reply) in work.asking {
+            match file.changes(&account) {
+                Ok(changes) => {
+                    if let Err(changes) = reply.send(changes) {
+                        file.keep_changes(&account, changes);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "requested changes cannot be read"),
+            }
+        }
+        if !work.states.is_empty() || file.has_unsaved() {
+            save(&mut file, work.states, shared);
+        }
+        for (account, publication) in work.waiting {
+            let _ = publication.send(!file.is_unsaved(&account));
+        }
+        if let Err(error) = file.copy_long_log() {
+            tracing::debug!(%error, "the write-ahead log cannot be copied into the state database");
+        }
+        if let Some(stopped) = work.stop {
+            if let Err(error) = file.stop() {
+                tracing::warn!(%error, "the state database was not closed in good order");
+            }
+            let _ = stopped.send(());
+            return;
+        }
+    }
+}
+
+/// Saves the states, and logs and counts the outcome.
+fn save(file: &mut StateFile, states: BTreeMap<Arc<str>, Arc<AccountState>>, shared: &Shared) {
+    let (accounts, started) = (states.len(), Instant::now());
+    match file.save(states.into_values()) {
+        Ok(damage) => {
+            if let Some(error) = damage {
+                shared.damaged(&error.to_string());
+            }
+            let took_ms = started.elapsed().as_secs_f64() * 1000.0;
+            tracing::debug!(accounts, took_ms, "state saved");
+            shared.saved(file.bytes());
+        }
+        Err(error) => shared.save_failed(&error.to_string()),
+    }
+}
+
+/// Locks the directory and loads the state. Returns the restored state, and the error that made it incomplete.
+fn start(
+    file: &mut StateFile,
+    report: &mpsc::Sender<Progress>,
+) -> Result<(AllRestored, Option<Error>), Error> {
+    let mut is_waiting = false;
+    let locked = loop {
+        match file.lock() {
+            Ok(true) => break Ok(()),
+            Ok(false) => {}
+            Err(error) => break Err(error),
+        }
+        if !std::mem::replace(&mut is_waiting, true) {
+            let _ = report.try_send(Progress::Waiting);
+        }
+        thread::sleep(LOCK_PAUSE);
+    };
+    let _ = report.try_send(Progress::Locked);
+    match locked.and_then(|()| file.load()) {
+        Ok(Loaded { restored, damage }) => Ok((restored, damage)),
+        Err(error) if error.is_final() => Err(error),
+        Err(error) => match file.load_read_only() {
+            Ok(restored) => Ok((restored, Some(error))),
+            Err(other) if other.is_final() => Err(other),
+            Err(_) => Ok((AllRestored::new(), Some(error))),
+        },
+    }
+}

@@ -1,0 +1,370 @@
+//! Saves walks in a real database and loads them again.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::{
+    Change, Request,
+    file::{AllRestored, Settings, StateFile},
+    request, schema,
+};
+use crate::{
+    clock::{Clock, UnixMillis},
+    snapshot::{
+        AccountState, Endpoint, History, LastSuccess, Retention, Row, RowKey, Shown, Snapshot,
+        SnapshotBuilder, WalkFacts,
+    },
+};
+
+const MAIN: &str = "main";
+
+/// The wall time, in minutes after the first walk.
+fn minute(minute: i64) -> UnixMillis {
+    UnixMillis(1_800_000_000_000 + minute * 60_000)
+}
+
+/// The list of a walk: ids with the value of `sip_registered`.
+type List<'a> = &'a [(&'a str, Option<bool>)];
+
+/// The snapshot of a complete walk at `at` that finds `list`.
+fn walk(at: i64, list: List<'_>, previous: Option<&Snapshot>) -> Arc<Snapshot> {
+    let mut builder = SnapshotBuilder::new(false);
+    for (position, (id, registered)) in (0..).zip(list) {
+        let endpoint = Endpoint {
+            id: (*id).to_owned(),
+            username: Some(format!("user-{id}")),
+            registered: *registered,
+            ..Endpoint::default()
+        };
+        let row = Row {
+            key: RowKey(position),
+            content: Ok(endpoint),
+        };
+        builder.take(&row, position);
+    }
+    let facts = WalkFacts::new(minute(at), minute(at), Duration::from_secs(1));
+    let (snapshot, _) = builder
+        .finish()
+        .build(previous, facts, Retention::default(), &|_| None);
+    Arc::new(snapshot)
+}
+
+fn published(snapshot: &Arc<Snapshot>) -> Arc<AccountState> {
+    let shown = Shown {
+        username: true,
+        ..Shown::default()
+    };
+    Arc::new(AccountState {
+        account: MAIN.into(),
+        shown: Arc::new(shown),
+        snapshot: Some(Arc::clone(snapshot)),
+        last_success: Some(LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
+        up: Some(true),
+        ..AccountState::default()
+    })
+}
+
+/// A process that uses the state directory.
+struct Process(StateFile);
+
+impl Process {
+    fn start(directory: &Path, now: UnixMillis) -> (Self, AllRestored) {
+        let mut file = StateFile::new(Settings {
+            directory: directory.to_owned(),
+            retention: Duration::from_secs(90 * 24 * 3600),
+            accounts: vec![MAIN.into()],
+            clock: Clock::anchored(now),
+        });
+        assert!(file.lock().unwrap(), "no other process");
+        let loaded = file.load().unwrap();
+        assert!(loaded.damage.is_none());
+        (Self(file), loaded.restored)
+    }
+
+    fn save(&mut self, snapshot: &Arc<Snapshot>) {
+        assert!(self.0.save([published(snapshot)]).unwrap().is_none());
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        self.0.changes(&MAIN.into()).unwrap()
+    }
+}
+
+/// Ids, registrations and histories of endpoints.
+type Histories = Vec<(String, Option<bool>, History)>;
+
+/// The histories of the listed and of the removed endpoints.
+fn histories(snapshot: &Snapshot) -> [Histories; 2] {
+    let listed = snapshot.endpoints();
+    let listed = listed.map(|one| (one.id.to_owned(), one.registered, one.history));
+    let removed = snapshot.removed_endpoints();
+    let removed = removed.map(|(id, removed)| (id.to_owned(), None, removed.history));
+    [listed.collect(), removed.collect()]
+}
+
+/// The events of the log: kind, endpoint and earlier time.
+fn events(directory: &Path) -> Vec<(String, Option<String>, Option<i64>)> {
+    let connection = Connection::open(schema::path(directory)).unwrap();
+    let mut select = connection
+        .prepare("SELECT kind, endpoint_id, earlier FROM event ORDER BY id")
+        .unwrap();
+    let rows = select.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn registered() -> impl Strategy<Value = Option<bool>> {
+    prop_oneof![Just(None), Just(Some(true)), Just(Some(false))]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// After any walks and restarts, the next process knows what the last one knew.
+    #[test]
+    fn a_restart_restores_every_history(
+        walks in prop::collection::vec(
+            (any::<bool>(), prop::collection::btree_map("[a-e]", registered(), 0..5)),
+            1..12,
+        ),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut process, _) = Process::start(folder.path(), minute(0));
+        let mut last: Option<Arc<Snapshot>> = None;
+        for (at, (is_restarted, list)) in (1..).zip(&walks) {
+            let list: Vec<_> = list.iter().map(|(id, value)| (id.as_str(), *value)).collect();
+            let next = walk(at, &list, last.as_deref());
+            process.save(&next);
+            last = Some(next);
+            if *is_restarted {
+                drop(process);
+                let (new, mut restored) = Process::start(folder.path(), minute(at));
+                process = new;
+                let restored = restored.remove(MAIN).unwrap().snapshot;
+                let known = last.as_deref().unwrap();
+                prop_assert_eq!(histories(&restored), histories(known));
+                last = Some(restored);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_has_losses_returns_additions_and_removals_also_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, restored) = Process::start(folder.path(), minute(0));
+    assert!(restored.is_empty());
+    let first = walk(1, &[("a", Some(true)), ("b", Some(true))], None);
+    process.save(&first);
+    let second = walk(2, &[("a", Some(false)), ("b", Some(true))], Some(&first));
+    process.save(&second);
+    drop(process);
+    let (mut process, mut restored) = Process::start(folder.path(), minute(60));
+    let restored = restored.remove(MAIN).unwrap().snapshot;
+    let third = walk(61, &[("a", Some(true)), ("c", None)], Some(&restored));
+    process.save(&third);
+    process.0.stop().unwrap();
+    let event = |kind: &str, id: Option<&str>, earlier: Option<i64>| {
+        let earlier = earlier.map(|at| minute(at).0);
+        (kind.to_owned(), id.map(str::to_owned), earlier)
+    };
+    assert_eq!(
+        events(folder.path()),
+        [
+            event("start", None, None),
+            event("lost", Some("a"), Some(1)),
+            event("start", None, None),
+            event("back", Some("a"), Some(2)),
+            event("removed", Some("b"), None),
+            event("added", Some("c"), None),
+            event("stop", None, None),
+        ]
+    );
+}
+
+#[test]
+fn an_endpoint_that_was_lost_and_removed_returns_with_its_loss_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    let lists: [List<'_>; 4] = [
+        &[("a", Some(true))],
+        &[("a", Some(false))],
+        &[],
+        &[("a", Some(true))],
+    ];
+    let mut last = None;
+    for (at, list) in (1..).zip(lists) {
+        let next = walk(at, list, last.as_deref());
+        process.save(&next);
+        last = Some(next);
+    }
+    let log = events(folder.path()).into_iter().skip(1);
+    let log: Vec<_> = log.map(|(kind, _, earlier)| (kind, earlier)).collect();
+    let event =
+        |kind: &str, earlier: Option<i64>| (kind.to_owned(), earlier.map(|at| minute(at).0));
+    assert_eq!(
+        log,
+        [
+            event("lost", Some(1)),
+            event("removed", None),
+            event("added", None),
+            event("back", Some(2)),
+        ]
+    );
+}
+
+#[test]
+fn a_loss_while_no_process_ran_is_logged_also_where_usernames_are_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let unnamed = |snapshot: &Arc<Snapshot>| {
+        let state = AccountState::clone(&published(snapshot));
+        Arc::new(AccountState {
+            shown: Arc::default(),
+            ..state
+        })
+    };
+    let mut last = None;
+    for (at, registered) in [(1, true), (2, false), (3, false)] {
+        let (mut process, mut restored) = Process::start(folder.path(), minute(at));
+        let restored = restored.remove(MAIN).map(|restored| restored.snapshot);
+        let next = walk(at, &[("a", Some(registered))], restored.as_deref());
+        process.0.save([unnamed(&next)]).unwrap();
+        last = Some(next);
+    }
+    let lost = last.unwrap().endpoint("a").unwrap().lost_at();
+    assert_eq!(lost, Some(minute(2)));
+    let log = events(folder.path()).into_iter();
+    let log: Vec<_> = log
+        .map(|one| one.0)
+        .filter(|kind| kind != "start")
+        .collect();
+    assert_eq!(log, ["lost"]);
+}
+
+#[test]
+fn a_change_asked_for_beside_a_running_process_is_made_at_its_next_walk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    let first = walk(1, &[("a", Some(true)), ("b", Some(true))], None);
+    let lost = walk(2, &[("a", Some(false)), ("b", Some(false))], Some(&first));
+    process.save(&first);
+    process.save(&lost);
+    let forget = Request::Forget {
+        account: MAIN.to_owned(),
+        endpoint_id: Some("a".to_owned()),
+    };
+    request(folder.path(), &forget).unwrap();
+    let [Change::Forget(Some(id))] = &process.changes()[..] else {
+        panic!("one change");
+    };
+    assert!(process.changes().is_empty(), "it is made once");
+    let forgotten = lost.forgetting(Some(id), minute(3));
+    let next = walk(
+        4,
+        &[("a", Some(false)), ("b", Some(false))],
+        Some(&forgotten),
+    );
+    process.save(&next);
+    drop(process);
+    let (_, restored) = Process::start(folder.path(), minute(5));
+    let snapshot = &restored[MAIN].snapshot;
+    let lost_at = |id| snapshot.endpoint(id).unwrap().lost_at();
+    assert_eq!((lost_at("a"), lost_at("b")), (None, Some(minute(2))));
+    let losses = events(folder.path())
+        .into_iter()
+        .filter(|one| one.0 == "lost");
+    let ids: Vec<_> = losses.filter_map(|one| one.1).collect();
+    assert_eq!(ids, ["b"], "its events are deleted, too");
+}
+
+#[test]
+fn a_renamed_account_continues_the_losses_of_its_old_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    let all = [("a", Some(true)), ("b", Some(true)), ("c", Some(true))];
+    let first = walk(1, &all, None);
+    let lost = walk(2, &[("a", Some(false)), all[1], all[2]], Some(&first));
+    process.save(&first);
+    process.save(&lost);
+    drop(process);
+    let connection = Connection::open(schema::path(folder.path())).unwrap();
+    connection
+        .execute_batch("UPDATE account SET name = 'old'; UPDATE endpoint SET account = 'old';")
+        .unwrap();
+    // The exporter runs under the new name, and has seen another loss, before somebody renames the account.
+    let (mut process, restored) = Process::start(folder.path(), minute(3));
+    assert!(restored.is_empty());
+    let new = walk(
+        4,
+        &[("a", Some(false)), ("b", Some(true)), ("c", Some(false))],
+        None,
+    );
+    process.save(&new);
+    let later = walk(
+        5,
+        &[("a", Some(false)), ("b", Some(false)), ("c", Some(false))],
+        Some(&new),
+    );
+    process.save(&later);
+    let rename = Request::Rename {
+        account: "old".to_owned(),
+        new_name: MAIN.to_owned(),
+    };
+    request(folder.path(), &rename).unwrap();
+    let [Change::Continue(older)] = &process.changes()[..] else {
+        panic!("one change");
+    };
+    let continued = Arc::new(later.continuing(&older.snapshot));
+    let expected = [("a", Some(2)), ("b", Some(5)), ("c", Some(4))];
+    let check = |snapshot: &Snapshot| {
+        for (id, lost_at) in expected {
+            let endpoint = snapshot.endpoint(id).unwrap();
+            assert_eq!(endpoint.lost_at(), lost_at.map(minute), "{id}");
+            assert_eq!(endpoint.history.first_seen, minute(1), "{id}");
+        }
+    };
+    check(&continued);
+    process.save(&continued);
+    drop(process);
+    let (_, restored) = Process::start(folder.path(), minute(6));
+    check(&restored[MAIN].snapshot);
+}
+
+#[test]
+fn old_events_and_events_above_the_maximum_are_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    let connection = Connection::open(schema::path(folder.path())).unwrap();
+    let day = 24 * 60;
+    for (id, at) in [(2, -91 * day), (3, -89 * day), (1_000_003, 0)] {
+        connection
+            .execute(
+                "INSERT INTO event (id, at, kind) VALUES (?, ?, 'test')",
+                (id, minute(at).0),
+            )
+            .unwrap();
+    }
+    let ids = || {
+        let mut select = connection
+            .prepare("SELECT id FROM event ORDER BY id")
+            .unwrap();
+        let ids = select.query_map((), |row| row.get(0)).unwrap();
+        ids.collect::<Result<Vec<i64>, _>>().unwrap()
+    };
+    process.save(&walk(1, &[], None));
+    assert_eq!(ids(), [1_000_003]);
+    for (id, at) in [(1_000_004, -91 * day), (1_000_005, -89 * day)] {
+        connection
+            .execute(
+                "INSERT INTO event (id, at, kind) VALUES (?, ?, 'test')",
+                (id, minute(at).0),
+            )
+            .unwrap();
+    }
+    connection
+        .execute("DELETE FROM event WHERE id = 1000003", ())
+        .unwrap();
+    process.save(&walk(2, &[], None));
+    assert_eq!(ids(), [1_000_005], "older than 90 days");
+}
