@@ -8,6 +8,7 @@ use super::{
     demo::{demo, simulate},
     once::once,
     serve::serve,
+    stored_state::stored_state,
 };
 use crate::{
     cli::{self, Cli, Command},
@@ -68,6 +69,7 @@ async fn execute(
             api,
             ..
         }) => simulate(listen_address, api, shutdown, out).await,
+        Some(Command::State(args)) => stored_state(args, environment, out),
         Some(Command::Completion { shell }) => Ok(out.write_all(&cli::completion(*shell))?),
         Some(Command::Man { command }) => Ok(out.write_all(&cli::manual(command.as_deref()))?),
         None if args.healthcheck => healthcheck(&args.web, out).await,

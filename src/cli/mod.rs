@@ -183,6 +183,8 @@ pub enum Command {
         #[command(flatten)]
         api: SimulateArgs,
     },
+    /// Show, change or copy the stored state.
+    State(StateArgs),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -191,7 +193,7 @@ pub enum Command {
     /// Print a manual page, for man(1).
     Man {
         /// The command to document; the program itself if none is given.
-        #[arg(value_parser = ["demo", "simulate", "completion", "man"])]
+        #[arg(value_parser = ["demo", "simulate", "state", "completion", "man"])]
         command: Option<String>,
     },
 }
@@ -210,6 +212,55 @@ pub struct DemoArgs {
     /// Where and how the metrics are served.
     #[command(flatten)]
     pub web: WebArgs,
+}
+
+/// Flags of `state`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StateArgs {
+    /// Configuration file of the exporter, which names the state directory.
+    #[arg(id = "state_config", long = "config.file", global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config_file: Option<PathBuf>,
+
+    /// The state directory, instead of state.directory of the configuration or of the environment.
+    #[arg(long = "state.directory", global = true, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+
+    /// What to do with the state.
+    #[command(subcommand)]
+    pub action: StateAction,
+}
+
+/// What to do with the stored state.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StateAction {
+    /// Show what is stored, also while an exporter runs.
+    Show {
+        /// Show only this account.
+        account: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete what is stored about an account or about one of its endpoints, with its events.
+    Forget {
+        /// The account.
+        account: String,
+        /// The endpoint's id; the whole account if none is given.
+        endpoint: Option<String>,
+    },
+    /// Give the state of an account to another name, before or after the change of the configuration.
+    Rename {
+        /// The name so far.
+        old: String,
+        /// The new name. What is stored under this name is replaced.
+        new: String,
+    },
+    /// Write a copy of the database, also while an exporter runs.
+    Backup {
+        /// The new file.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
 }
 
 impl ServeArgs {

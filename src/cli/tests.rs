@@ -285,3 +285,24 @@ fn a_path_may_not_hide_another_page() {
         assert!(telemetry_path(path).is_err(), "{path}");
     }
 }
+
+#[test]
+fn the_state_command_takes_its_flags_before_or_after_the_action() {
+    let state = |words: &str| match read(words).unwrap().command {
+        Some(Command::State(args)) => args,
+        other => panic!("{other:?}"),
+    };
+    let before = state("state --state.directory /srv --config.file a.yaml show main --json");
+    let after = state("state show main --json --state.directory /srv --config.file a.yaml");
+    assert_eq!(before, after);
+    assert_eq!(before.directory, Some(PathBuf::from("/srv")));
+    assert_eq!(before.config_file, Some(PathBuf::from("a.yaml")));
+    let show = StateAction::Show {
+        account: Some("main".to_owned()),
+        json: true,
+    };
+    assert_eq!(before.action, show);
+    for incomplete in ["state", "state forget", "state rename main", "state backup"] {
+        refused(incomplete);
+    }
+}
