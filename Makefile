@@ -28,19 +28,20 @@ test: setup ## Run the tests for every change; first install missing programs
 	$(CARGO) test --workspace --locked
 
 # These tests check the complete chain from the simulated vendor to a notification, then the
-# dashboards over a simulated day and with 10,000 endpoints, and that wrong rules fail their cases.
+# dashboards over a simulated day and with 10,000 endpoints, that wrong rules fail their cases, and
+# that a hundred kills change no loss time.
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored chain::story
-	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit rules::mutations
+	$(CARGO) test --locked --test it -- --ignored dashboards::real dashboards::limit rules::mutations state::kill
 
 # A debug build is enough for these tests, and a release build would take minutes longer.
 test-container: HOST = $(shell rustc --print host-tuple)
 test-container: export STATIC_BINARY = $(abspath $(or $(CARGO_TARGET_DIR),target)/$(HOST)/debug/vobiz-exporter)
-test-container: ## Test the image, the systemd unit and the package in containers; needs root
+test-container: ## Test the image, the unit and the package in containers, and bad disks; needs root
 	@scripts/setup.sh container
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
-	$(CARGO) test --locked --test it -- --ignored deploy::
+	$(CARGO) test --locked --test it -- --ignored deploy:: state::disk::
 
 check: ## Check formatting, imports, words and sizes, run clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check

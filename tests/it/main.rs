@@ -29,5 +29,6 @@ mod runbooks;
 mod secrets;
 mod shutdown;
 mod single_run;
+mod state;
 mod states;
 mod tls;
