@@ -4,7 +4,7 @@
 #
 # BUILDER_IMAGE must contain Rust, a C compiler and glibc. RUNTIME_IMAGE is the base of the final image;
 # the binary needs nothing from this base. With `--build-context build=FOLDER`, the build compiles
-# nothing and copies the static binary `vobiz-exporter` from the folder.
+# nothing and copies the static binary `vobiz-exporter` and the folder `state` from the folder.
 ARG BUILDER_IMAGE=rust:1-slim-bookworm
 ARG RUNTIME_IMAGE=scratch
 
@@ -28,7 +28,8 @@ ARG REVISION=unknown
 RUN touch src/main.rs src/lib.rs simulator/src/lib.rs \
     && VOBIZ_EXPORTER_REVISION=${REVISION} \
         cargo build --release --locked --target "$(rustc --print host-tuple)" \
-    && mv "target/$(rustc --print host-tuple)/release/vobiz-exporter" /vobiz-exporter
+    && mv "target/$(rustc --print host-tuple)/release/vobiz-exporter" /vobiz-exporter \
+    && install -d -m 0700 /state/vobiz-exporter
 
 # hadolint ignore=DL3006
 FROM ${RUNTIME_IMAGE}
@@ -36,6 +37,12 @@ LABEL org.opencontainers.image.title="vobiz-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the registration state of Vobiz SIP endpoints" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /vobiz-exporter /usr/bin/vobiz-exporter
+# This folder for the state database is empty. A new volume gets the owner and the mode of the folder.
+# The exporter uses the variable only if `state.directory` is not set. So a configuration file can name
+# another folder. The image declares no volume, because removed containers would leave volumes with
+# personal data behind.
+COPY --from=build --chown=65532:65532 /state/ /var/lib/
+ENV STATE_DIRECTORY=/var/lib/vobiz-exporter
 # The user is a number, because the image has no /etc/passwd. Kubernetes also needs a number to check
 # `runAsNonRoot`.
 USER 65532:65532

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    system::{Programs, System, UNIT},
+    system::{Programs, System},
     text,
 };
 
@@ -11,14 +11,9 @@ use super::{
 #[ignore = "needs root and containers: make test-container"]
 async fn under_a_real_systemd_the_unit_is_ready_watched_sandboxed_and_stopped() {
     let system = System::boot(Programs::Fixed).await;
-    let unit = text("deploy/systemd/vobiz-exporter.service");
-    // The container mounts the host's /usr read-only, so the binary is in /opt.
-    let unit = unit.replace("/usr/bin/vobiz-exporter", "/opt/vobiz-exporter");
-    fs::write(system.path("etc/systemd/system").join(UNIT), unit).unwrap();
     let settings = text("deploy/systemd/vobiz-exporter.default");
-    fs::write(system.path("etc/default/vobiz-exporter"), settings).unwrap();
+    system.install_unit(&settings).await;
     system.configure("");
-    system.does("systemctl daemon-reload").await;
     // This command returns when the service has reported that it is ready. The service must be
     // ready although the vendor does not run.
     system.does("systemctl start vobiz-exporter").await;

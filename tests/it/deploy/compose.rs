@@ -102,6 +102,13 @@ fn everything_is_mounted_from_the_project_and_opened_to_this_host_alone() {
             "grafana"
         ]
     );
+    // A named volume keeps the state database when Compose replaces the container.
+    let folder = text("Dockerfile");
+    let (_, folder) = folder.split_once("\nENV STATE_DIRECTORY=").unwrap();
+    let volume = format!("exporter:{}", folder.lines().next().unwrap());
+    let volumes = words(&services["exporter"]["volumes"]);
+    assert!(volumes.contains(&volume.as_str()), "{volumes:?}");
+    assert!(text(FILE).contains("\nvolumes:\n  exporter:\n"));
     // Compose builds images in parallel, so only one service may build the shared image.
     let is_built = |name: &&&str| !of(&services[**name], "build").is_badvalue();
     let built: Vec<_> = names.iter().filter(is_built).collect();

@@ -17,7 +17,7 @@ use super::{
 use crate::harness::{Ended, Scrape, get, until};
 
 /// The user id and the group id in the image.
-const NOBODY: u32 = 65_532;
+pub(super) const NOBODY: u32 = 65_532;
 /// The address of the test's name server. The server must use port 53, because `resolv.conf` contains
 /// no ports.
 const NAME_SERVER: &str = "127.0.0.77";
@@ -25,9 +25,11 @@ const VENDOR: &str = "vendor.test";
 const IMAGE: &str = "localhost/vobiz-exporter:test";
 
 /// Builds the image with the `Dockerfile` from the static binary.
-async fn build(engine: &Engine) {
+pub(super) async fn build(engine: &Engine) {
     let context = engine.folder().join("context");
-    fs::create_dir(&context).unwrap();
+    let state = context.join("state/vobiz-exporter");
+    fs::create_dir_all(&state).unwrap();
+    fs::set_permissions(state, fs::Permissions::from_mode(0o700)).unwrap();
     let binary = std::env::var_os("STATIC_BINARY").map(PathBuf::from);
     let binary = binary.expect("`make test-container` builds the binary and names it");
     let packed = run("strip", &[&"-o", &context.join("vobiz-exporter"), &binary]).await;
@@ -43,11 +45,23 @@ async fn build(engine: &Engine) {
 }
 
 /// Runs the image with the least privileges.
-fn start(engine: &Engine, name: &str, options: &[&str], arguments: &[&str]) -> Container {
+pub(super) fn start(
+    engine: &Engine,
+    name: &str,
+    options: &[&str],
+    arguments: &[&str],
+) -> Container {
     let mut command = engine.container(name);
     command.args(["--read-only", "--cap-drop", "all"]);
     command.args(["--security-opt", "no-new-privileges"]);
     Container::start(command.args(options).arg(IMAGE).args(arguments))
+}
+
+/// The address in the last line `listening` of a log.
+pub(super) fn address(log: &str) -> Option<String> {
+    let line = log.lines().rfind(|line| line.contains("listening"))?;
+    let (_, after) = line.split_once("address=")?;
+    Some(after.split_whitespace().next()?.to_owned())
 }
 
 /// A name server that resolves every name to this host.
@@ -146,9 +160,7 @@ async fn in_an_empty_image_without_root_it_resolves_names_and_speaks_tls() {
         ],
     );
     let address = until("the exporter listens", || async {
-        let log = exporter.err.text();
-        let (_, after) = log.split_once("address=")?;
-        Some(after.split_whitespace().next()?.to_owned())
+        address(&exporter.err.text())
     })
     .await;
     let scrape = until("the first walk", || async {
@@ -207,6 +219,12 @@ async fn the_image_holds_one_program_whose_health_check_needs_no_network() {
 
     let files = engine.folder().join("files.tar");
     done(&mut engine.podman(&["export", "--output", files.to_str().unwrap(), "exporter"])).await;
+    let owned = run("tar", &[&"-tvf", &files, &"--numeric-owner"]).await.out;
+    let folder = owned
+        .lines()
+        .find(|line| line.ends_with(" var/lib/vobiz-exporter/"));
+    let folder = folder.expect("a folder for the state database");
+    assert!(folder.starts_with("drwx------ 65532/65532 "), "{folder}");
     let files = run("tar", &[&"-tf", &files]).await.out;
     // The container engine adds these folders; they are not part of the image.
     let given = ["dev/", "etc/", "proc/", "run/", "sys/", "tmp/", "var/"];
@@ -217,4 +235,9 @@ async fn the_image_holds_one_program_whose_health_check_needs_no_network() {
         ours.collect::<Vec<_>>(),
         ["usr/", "usr/bin/", "usr/bin/vobiz-exporter"]
     );
+    let in_var: Vec<_> = files
+        .lines()
+        .filter(|file| file.starts_with("var/lib/"))
+        .collect();
+    assert_eq!(in_var, ["var/lib/", "var/lib/vobiz-exporter/"]);
 }

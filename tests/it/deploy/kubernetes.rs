@@ -78,7 +78,13 @@ async fn the_oldest_and_newest_kubernetes_know_every_key() {
         let judged = verdict(version, &yaml).await;
         let words = format!("{}{}", judged.out, judged.err);
         assert_eq!(judged.code, Some(0), "{words}");
-        for kind in ["configmap", "service", "deployment", "networkpolicy"] {
+        for kind in [
+            "configmap",
+            "service",
+            "deployment",
+            "networkpolicy",
+            "persistentvolumeclaim",
+        ] {
             assert!(
                 words.contains(&format!("passed for resource {kind}/")),
                 "{words}"
@@ -170,6 +176,11 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
     assert_eq!(volumes[0]["configMap"]["name"], configuration);
     assert_eq!(volumes[1]["secret"]["secretName"], "vobiz-exporter-token");
     assert_eq!(volumes[1]["secret"]["defaultMode"], 0o440);
+    let claim = of_kind(&all, "PersistentVolumeClaim");
+    assert_eq!(
+        volumes[2]["persistentVolumeClaim"]["claimName"],
+        claim["metadata"]["name"]
+    );
     assert!(
         all.iter().all(|object| object["kind"] != "Secret"),
         "secrets are not shipped"
@@ -195,6 +206,8 @@ async fn the_pod_has_only_the_privileges_that_it_needs() {
     for key in ["runAsUser", "runAsGroup", "fsGroup"] {
         assert_eq!(of_pod[key], 65_532, "{key}");
     }
+    // Kubernetes would otherwise make the database readable for the group at every start.
+    assert_eq!(of_pod["fsGroupChangePolicy"], "OnRootMismatch");
     assert_eq!(of_pod["seccompProfile"]["type"], "RuntimeDefault");
     assert_eq!(pod["automountServiceAccountToken"], false);
     let container = &pod["containers"][0]["securityContext"];
@@ -234,6 +247,10 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     let mounts = &container["volumeMounts"];
     assert_eq!(mounts[0]["mountPath"], "/etc/vobiz-exporter");
     assert_eq!(mounts[1]["mountPath"], "/run/secrets/vobiz");
+    // The volume is mounted at the folder in which the image keeps the state database.
+    let directory = mounts[2]["mountPath"].as_str().unwrap();
+    assert!(text("Dockerfile").contains(&format!("\nENV STATE_DIRECTORY={directory}\n")));
+    assert_eq!(mounts[2]["readOnly"], Value::Null);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("token"), "abc").unwrap();
     let shipped = shipped.replace("/run/secrets/vobiz", folder.path().to_str().unwrap());

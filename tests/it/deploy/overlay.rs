@@ -35,6 +35,15 @@ async fn built(kustomization: &str) -> String {
     built.out
 }
 
+/// The volume of a pod with this name.
+fn volume<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    let volumes = pod["volumes"].as_array().unwrap();
+    let mut found = volumes.iter().filter(|one| one["name"] == name);
+    let volume = found.next().unwrap();
+    assert!(found.next().is_none(), "two volumes {name}");
+    volume
+}
+
 fn are_mine(all: &[Value]) {
     let settings = all.iter().find(|one| {
         let name = one["metadata"]["name"].as_str().unwrap();
@@ -43,7 +52,7 @@ fn are_mine(all: &[Value]) {
     let settings = settings.unwrap();
     assert_eq!(settings["data"]["exporter.yaml"], "accounts: []\n");
     let pod = &of_kind(all, "Deployment")["spec"]["template"]["spec"];
-    let mounted = &pod["volumes"][0]["configMap"]["name"];
+    let mounted = &volume(pod, "configuration")["configMap"]["name"];
     assert_eq!(mounted, &settings["metadata"]["name"]);
     assert_eq!(
         pod["containers"][0]["image"],
@@ -110,4 +119,27 @@ async fn without_the_operator_a_plain_cluster_knows_every_object_and_prometheus_
         format!("{}.{}.svc", of("name"), of("namespace"))
     );
     assert_eq!(asked["port"], service["spec"]["ports"][0]["port"]);
+}
+
+#[tokio::test]
+async fn the_documents_component_replaces_the_volume_claim_by_a_folder_of_the_pod() {
+    let document = text("docs/deployment.md");
+    let line = regex::Regex::new("`(components: [^`]+)`").unwrap();
+    let line = &line
+        .captures(&document)
+        .expect("a line for kustomization.yaml")[1];
+    for kustomization in blocks("kustomization.yaml") {
+        let yaml = built(&format!("{kustomization}{line}\n")).await;
+        let all = objects(&yaml).await;
+        are_mine(&all);
+        assert!(!yaml.contains("PersistentVolumeClaim"), "{yaml}");
+        let pod = &of_kind(&all, "Deployment")["spec"]["template"]["spec"];
+        let expected = serde_json::json!({"name": "state", "emptyDir": {"sizeLimit": "1Gi"}});
+        assert_eq!(volume(pod, "state"), &expected);
+        assert_eq!(volume(pod, "token")["secret"]["defaultMode"], 0o440);
+        for version in VERSIONS {
+            let judged = verdict(version, &yaml).await;
+            assert_eq!(judged.code, Some(0), "{judged:?}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -189,16 +189,25 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
         "accounts: []\n",
     );
     fs::write(&settings, ours).unwrap();
+    // systemd would create this folder and this link at the start of the service.
+    let (state, link) = ("var/lib/private/vobiz-exporter", "var/lib/vobiz-exporter");
+    let (state, link) = (here.path(state), here.path(link));
+    fs::create_dir_all(&state).unwrap();
+    symlink("private/vobiz-exporter", &link).unwrap();
+    fs::write(state.join("state.db"), "state").unwrap();
     here.dpkg("-i", &here.package).await;
     assert_eq!(fs::read_to_string(&settings).unwrap(), ours);
     let name = Path::new("vobiz-exporter");
     here.dpkg("-r", name).await;
     assert!(!installed.exists());
+    assert!(link.join("state.db").exists());
     assert_eq!(fs::read_to_string(&settings).unwrap(), ours);
     let token = here.path("etc/vobiz-exporter/token");
     fs::write(&token, "abc\n").unwrap();
     here.dpkg("-P", name).await;
     assert!(!settings.exists());
+    assert!(!state.exists());
+    assert!(fs::symlink_metadata(&link).is_err(), "the link is removed");
     // According to the deployment document, purging keeps files that the package did not create.
     assert!(token.exists());
     assert!(!here.path("etc/default/vobiz-exporter").exists());

@@ -35,7 +35,17 @@ pub enum Programs {
 }
 
 impl System {
+    /// Boots a system without a network.
     pub async fn boot(programs: Programs) -> Self {
+        Self::boot_on(programs, "none").await
+    }
+
+    /// Boots a system on the network of the host, so that a test can be the vendor.
+    pub async fn boot_on_host_network() -> Self {
+        Self::boot_on(Programs::Fixed, "host").await
+    }
+
+    async fn boot_on(programs: Programs, network: &str) -> Self {
         let engine = Engine::new();
         let root = engine.folder().join("system");
         let folders = "usr etc/systemd/system etc/vobiz-exporter etc/default root tmp proc dev sys run var/log opt";
@@ -68,7 +78,7 @@ impl System {
             Programs::Changeable => "--volume=/usr:/usr:O",
         };
         let mut command = engine.container("system");
-        command.args(["--systemd=always", "--privileged", "--network=none"]);
+        command.args(["--systemd=always", "--privileged", "--network", network]);
         command.args([volume, "--rootfs"]).arg(root);
         let container = Container::start(command.args(["/bin/sh", "-c", BOOT]));
         let system = Self {
@@ -81,6 +91,16 @@ impl System {
         })
         .await;
         system
+    }
+
+    /// Installs the shipped unit with the binary of the tests, and the environment file `settings`.
+    pub async fn install_unit(&self, settings: &str) {
+        let unit = text("deploy/systemd/vobiz-exporter.service");
+        // The container mounts the host's /usr read-only, so the binary is in /opt.
+        let unit = unit.replace("/usr/bin/vobiz-exporter", "/opt/vobiz-exporter");
+        fs::write(self.path("etc/systemd/system").join(UNIT), unit).unwrap();
+        fs::write(self.path("etc/default/vobiz-exporter"), settings).unwrap();
+        self.does("systemctl daemon-reload").await;
     }
 
     /// Writes the configuration file: the shipped example, the vendor's URL, and the text `more`.

@@ -45,7 +45,7 @@ async fn the_sandbox_leaves_an_exposure_of_one_and_a_half_at_most() {
 }
 
 #[test]
-fn the_unit_has_readiness_watchdog_and_credential() {
+fn the_unit_has_readiness_watchdog_credential_and_state() {
     let unit = text(UNIT);
     for line in [
         "Type=notify",
@@ -55,6 +55,9 @@ fn the_unit_has_readiness_watchdog_and_credential() {
         "EnvironmentFile=-/etc/default/vobiz-exporter",
         "RestartPreventExitStatus=2",
         "LimitCORE=0",
+        "StateDirectory=vobiz-exporter",
+        "StateDirectoryMode=0700",
+        "MemoryDenyWriteExecute=yes",
     ] {
         assert!(unit.lines().any(|has| has == line), "{line}");
     }

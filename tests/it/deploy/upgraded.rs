@@ -61,7 +61,7 @@ async fn install(system: &System, package: &str) {
 
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
-async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
+async fn an_upgrade_keeps_changed_files_and_state_and_restarts_running_services_only() {
     let system = system().await;
     install(&system, "first").await;
     system.until_it_shows("UnitFileState", "disabled").await;
@@ -76,6 +76,9 @@ async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
         .until_it_shows("StatusText", "1 account, all up")
         .await;
     let before = system.shows("MainPID").await;
+    // `ls` shows the inode, and fails if the file is absent.
+    let state = "/var/lib/vobiz-exporter/state.db";
+    let database = system.does(&format!("ls -i {state}")).await;
 
     install(&system, "next").await;
     let version = system
@@ -90,6 +93,7 @@ async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
         .await;
     let after = system.shows("MainPID").await;
     assert_ne!(before, after, "the new version runs");
+    assert_eq!(system.does(&format!("ls -i {state}")).await, database);
     let program = system.does(&format!("readlink /proc/{after}/exe")).await;
     assert_eq!(program, "/usr/bin/vobiz-exporter\n");
     system.until_it_shows("UnitFileState", "enabled").await;
@@ -110,7 +114,11 @@ async fn an_upgrade_keeps_changed_files_and_restarts_running_services_only() {
         "it is stopped"
     );
     assert!(system.path(SETTINGS).exists());
+    assert_eq!(system.does(&format!("ls -i {state}")).await, database);
     system.does("dpkg -P vobiz-exporter").await;
     assert!(!system.path(SETTINGS).exists());
+    assert!(!system.path("var/lib/private/vobiz-exporter").exists());
+    let link = system.path("var/lib/vobiz-exporter");
+    assert!(fs::symlink_metadata(link).is_err(), "the link is removed");
     assert!(system.path("etc/vobiz-exporter/token").exists());
 }
