@@ -49,6 +49,8 @@ pub(super) async fn serve(
     systemd.notify(SEND_TIMEOUT, status).await;
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
+    let status = "STATUS=loading the stored state";
+    systemd.notify(SEND_TIMEOUT, status).await;
     let Some(exporter) = Exporter::start(&config, &args.web, &shutdown).await? else {
         return Ok(());
     };

@@ -34,16 +34,11 @@ pub enum Error {
     Emptied(PathBuf),
     /// Another exporter uses the directory.
     #[error(
-        "{}: another exporter has used this state directory for {seconds} s: stop it, or give each \
-         exporter a state.directory of its own",
-        directory.display()
+        "{}: another exporter uses this state directory: stop it, or give each exporter a \
+         state.directory of its own",
+        .0.display()
     )]
-    Locked {
-        /// The state directory.
-        directory: PathBuf,
-        /// How long this process has waited.
-        seconds: u64,
-    },
+    Locked(PathBuf),
     /// A failure of the operating system.
     #[error("{}: {error}", path.display())]
     File {

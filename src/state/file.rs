@@ -1,7 +1,7 @@
 //! The state database of one process, over all faults of its disk.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -54,9 +54,10 @@ pub(super) struct StateFile {
     committed: HashMap<Arc<str>, Committed>,
     /// Changes that the pollers have not taken over yet.
     changes: Vec<(Arc<str>, Change)>,
-    /// The last state of each account, and the accounts whose last state is not saved.
-    latest: HashMap<Arc<str>, Arc<AccountState>>,
-    unsaved: BTreeSet<Arc<str>>,
+    /// What was committed to a file that is gone. The next transaction writes it to the present file.
+    gone: HashMap<Arc<str>, Committed>,
+    /// The last states that could not be saved.
+    unsaved: BTreeMap<Arc<str>, Arc<AccountState>>,
     /// Whether the file has the event of this start.
     has_started: bool,
 }
@@ -78,8 +79,8 @@ impl StateFile {
             identity: None,
             committed: HashMap::new(),
             changes: Vec::new(),
-            latest: HashMap::new(),
-            unsaved: BTreeSet::new(),
+            gone: HashMap::new(),
+            unsaved: BTreeMap::new(),
             has_started: false,
         }
     }
@@ -96,11 +97,12 @@ impl StateFile {
     }
 
     /// Opens the database and reads the configured accounts. Sets a damaged file aside, and then begins anew.
-    pub(super) fn load(&mut self) -> Result<Loaded, Error> {
-        match self.open() {
+    /// `at_start` says that no poller has a memory yet.
+    pub(super) fn load(&mut self, at_start: bool) -> Result<Loaded, Error> {
+        match self.open(at_start) {
             Err(error) if schema::is_corrupt(&error) => {
                 self.set_aside()?;
-                let restored = self.open()?;
+                let restored = self.open(at_start)?;
                 let damage = Some(error);
                 Ok(Loaded { restored, damage })
             }
@@ -111,7 +113,7 @@ impl StateFile {
         }
     }
 
-    fn open(&mut self) -> Result<AllRestored, Error> {
+    fn open(&mut self, at_start: bool) -> Result<AllRestored, Error> {
         self.connection = None;
         let now = self.settings.clock.now();
         let mut connection = schema::open(&self.settings.directory)?;
@@ -119,8 +121,9 @@ impl StateFile {
         if !self.has_started {
             write_start(&change, now)?;
         }
-        // No poller has a memory yet that a request could change.
-        requests::apply_queued(&change, &self.settings.accounts, None, now)?;
+        if at_start {
+            requests::apply_queued(&change, &self.settings.accounts, None, now)?;
+        }
         change.commit()?;
         self.has_started = true;
         let restored = read_accounts(&connection, &self.settings)?;
@@ -160,8 +163,7 @@ impl StateFile {
     /// Renames the damaged file and its log. An earlier damaged file is replaced, so that they do not fill the disk.
     fn set_aside(&mut self) -> Result<(), Error> {
         self.connection = None;
-        self.committed.clear();
-        self.unsaved.extend(self.latest.keys().cloned());
+        self.gone.extend(self.committed.drain());
         self.has_started = false;
         let path = schema::path(&self.settings.directory);
         // The log goes first, so that it never stands beside a new file.
@@ -182,11 +184,7 @@ impl StateFile {
     /// becomes a change for the pollers.
     fn reopen(&mut self) -> Result<Option<Error>, Error> {
         if !self.lock()? {
-            let directory = self.settings.directory.clone();
-            return Err(Error::Locked {
-                directory,
-                seconds: 0,
-            });
+            return Err(Error::Locked(self.settings.directory.clone()));
         }
         let on_disk = self.identity_on_disk().ok();
         if on_disk.is_some() && on_disk == self.identity {
@@ -198,8 +196,9 @@ impl StateFile {
         if self.identity.take().is_some() {
             // Another file has the place of the file with the event.
             self.has_started = false;
+            self.gone.extend(self.committed.drain());
         }
-        let loaded = self.load()?;
+        let loaded = self.load(false)?;
         self.loaded_late(loaded.restored);
         Ok(loaded.damage)
     }
@@ -209,8 +208,6 @@ impl StateFile {
         let older = restored.into_iter();
         self.changes
             .extend(older.map(|(name, old)| (name, Change::Continue(old))));
-        // The file may lack what this process has saved.
-        self.unsaved.extend(self.latest.keys().cloned());
     }
 
     /// Saves the new `states` in one transaction, and the earlier ones that could not be saved.
@@ -222,8 +219,7 @@ impl StateFile {
         states: impl IntoIterator<Item = Arc<AccountState>>,
     ) -> Result<Option<Error>, Error> {
         for state in states {
-            self.unsaved.insert(Arc::clone(&state.account));
-            self.latest.insert(Arc::clone(&state.account), state);
+            self.unsaved.insert(Arc::clone(&state.account), state);
         }
         match self.try_to_save() {
             Err(error) if schema::is_corrupt(&error) => {
@@ -253,7 +249,7 @@ impl StateFile {
 
     /// Whether the last state of the account is not saved.
     pub(super) fn is_unsaved(&self, account: &str) -> bool {
-        self.unsaved.contains(account)
+        self.unsaved.contains_key(account)
     }
 
     /// Whether the last state of some account is not saved.
@@ -271,19 +267,26 @@ impl StateFile {
         if !self.has_started {
             write_start(&change, now)?;
         }
+        // What the present file has of an account is a change for its poller.
+        self.gone
+            .retain(|name, _| !self.committed.contains_key(name));
+        for (name, gone) in &self.gone {
+            save::replace(&change, name, gone)?;
+        }
         let mut saved = Vec::new();
-        for name in &self.unsaved {
+        for (name, state) in &self.unsaved {
             // This state would replace what a change is about that its poller has not made yet.
-            let has_changes = self.changes.iter().any(|(account, _)| account == name);
-            if let Some(state) = self.latest.get(name).filter(|_| !has_changes) {
-                let committed = self.committed.get(name);
-                let new = save::save(&change, committed, state, now)?;
-                saved.push((Arc::clone(name), new));
+            if self.changes.iter().any(|(account, _)| account == name) {
+                continue;
             }
+            let committed = self.committed.get(name).or_else(|| self.gone.get(name));
+            let new = save::save(&change, committed, state, now)?;
+            saved.push((Arc::clone(name), new));
         }
         events::delete_old(&change, now, self.settings.retention)?;
         change.commit()?;
         self.has_started = true;
+        self.committed.extend(self.gone.drain());
         let mut names_are_gone = false;
         for (name, new) in saved {
             let before = self.committed.get(&name);
@@ -339,7 +342,6 @@ impl StateFile {
         let taken: Vec<_> = taken.map(|(_, change)| change).collect();
         if !taken.is_empty() {
             // A state from before the changes would overwrite rows that the poller takes over only now.
-            self.latest.remove(account);
             self.unsaved.remove(account);
         }
         Ok(taken)

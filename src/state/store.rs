@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -70,7 +70,7 @@ struct Queue {
     is_closed: bool,
 }
 
-/// The number of steps of a start. The queue of [`Progress`] has room for all of them.
+/// The number of steps of a start. The queue of [`Progress`] can hold all of them.
 const PROGRESS_STEPS: usize = 3;
 
 /// The progress of a start.
@@ -213,17 +213,23 @@ impl Shared {
         directory: &Path,
         mut progress: mpsc::Receiver<Progress>,
     ) -> Result<AllRestored, Error> {
-        let mut limit = DISK_LIMIT;
+        let mut is_locked_out = false;
+        let mut end = Instant::now() + DISK_LIMIT;
         loop {
-            match timeout(limit, progress.recv()).await {
+            match timeout_at(end, progress.recv()).await {
                 Ok(Some(Progress::Waiting)) => {
                     tracing::warn!(
                         directory = %directory.display(),
                         "another exporter uses the state directory: waiting for its end"
                     );
-                    limit = LOCK_LIMIT;
+                    is_locked_out = true;
+                    end = Instant::now() + LOCK_LIMIT;
                 }
-                Ok(Some(Progress::Locked)) => limit = DISK_LIMIT,
+                Ok(Some(Progress::Locked)) => {
+                    if std::mem::take(&mut is_locked_out) {
+                        end = Instant::now() + DISK_LIMIT;
+                    }
+                }
                 Ok(Some(Progress::Loaded(restored, error))) => {
                     if let Some(error) = error {
                         self.load_failed(&error.to_string());
@@ -238,12 +244,7 @@ impl Shared {
                     return Ok(restored);
                 }
                 Ok(Some(Progress::Failed(error))) => return Err(error),
-                Err(_) if limit == LOCK_LIMIT => {
-                    return Err(Error::Locked {
-                        directory: directory.to_owned(),
-                        seconds: LOCK_LIMIT.as_secs(),
-                    });
-                }
+                Err(_) if is_locked_out => return Err(Error::Locked(directory.to_owned())),
                 Ok(None) | Err(_) => {
                     self.load_failed("the disk does not answer");
                     return Ok(AllRestored::new());
@@ -415,7 +416,7 @@ fn start(
         thread::sleep(LOCK_PAUSE);
     };
     let _ = report.try_send(Progress::Locked);
-    match locked.and_then(|()| file.load()) {
+    match locked.and_then(|()| file.load(true)) {
         Ok(Loaded { restored, damage }) => Ok((restored, damage)),
         Err(error) if error.is_final() => Err(error),
         Err(error) => match file.load_read_only() {

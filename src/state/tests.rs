@@ -78,7 +78,7 @@ impl Process {
             clock: Clock::anchored(now),
         });
         assert!(file.lock().unwrap(), "no other process");
-        let loaded = file.load().unwrap();
+        let loaded = file.load(true).unwrap();
         assert!(loaded.damage.is_none());
         (Self(file), loaded.restored)
     }
@@ -240,6 +240,37 @@ fn a_loss_while_no_process_ran_is_logged_also_where_usernames_are_not_stored() {
         .filter(|kind| kind != "start")
         .collect();
     assert_eq!(log, ["lost"]);
+}
+
+#[test]
+fn a_file_deleted_before_the_first_walk_is_written_anew_with_what_was_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    let first = walk(1, &[("a", Some(true))], None);
+    process.save(&first);
+    process.save(&walk(2, &[("a", Some(false))], Some(&first)));
+    drop(process);
+    let (mut process, _) = Process::start(folder.path(), minute(3));
+    for ending in ["db", "db-wal", "db-shm"] {
+        std::fs::remove_file(schema::path(folder.path()).with_extension(ending)).unwrap();
+    }
+    let failed = AccountState {
+        account: MAIN.into(),
+        up: Some(false),
+        failure: Some("network"),
+        ..AccountState::default()
+    };
+    process.0.save([Arc::new(failed)]).unwrap();
+    drop(process);
+    let (_, restored) = Process::start(folder.path(), minute(4));
+    let restored = &restored[MAIN];
+    let lost = restored.snapshot.endpoint("a").unwrap().lost_at();
+    assert_eq!(lost, Some(minute(2)));
+    let account = &restored.account;
+    assert_eq!(
+        (account.last_success, account.failure),
+        (Some(minute(2)), Some("network"))
+    );
 }
 
 #[test]
