@@ -75,7 +75,7 @@ pub fn report(directory: &Path, account: Option<&str>, json: bool) -> Result<Str
     }
     // A database of the first schema has no requests.
     for (_, request) in requests::queued(&connection).unwrap_or_default() {
-        let _ = writeln!(text, "queued for the exporter: {request:?}");
+        let _ = writeln!(text, "queued for the exporter: {request}");
     }
     Ok(text)
 }

@@ -1,7 +1,7 @@
 //! Changes that the command `vobiz-exporter state` asks for. A command that finds no running exporter makes the change
 //! itself. Otherwise it puts a request into the database, and the exporter makes the change at its next walk.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Transaction, named_params};
 
@@ -25,6 +25,20 @@ pub enum Request {
         /// The new name.
         new_name: String,
     },
+}
+
+impl fmt::Display for Request {
+    /// The request as the arguments of the command.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forget {
+                account,
+                endpoint_id: Some(id),
+            } => write!(f, "forget {account} {id}"),
+            Self::Forget { account, .. } => write!(f, "forget {account}"),
+            Self::Rename { account, new_name } => write!(f, "rename {account} {new_name}"),
+        }
+    }
 }
 
 /// When a requested change is made.
