@@ -42,34 +42,19 @@ impl AccountState {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::time::Duration;
 
     use super::*;
-    use crate::{
-        clock::UnixMillis,
-        snapshot::{LastSuccess, Shown},
-    };
+    use crate::{clock::UnixMillis, snapshot::LastSuccess};
 
     const INTERVAL: Duration = Duration::from_secs(60);
 
     /// The state of an account whose first walk has not finished.
     fn starting() -> AccountState {
         AccountState {
-            account: "main".into(),
-            shown: Arc::new(Shown::default()),
-            snapshot: None,
-            details: Arc::default(),
-            details_pending: 0,
-            up: None,
-            confirming: false,
-            clock_offset: None,
             poll_interval: INTERVAL,
             max_age: INTERVAL * 5,
-            last_success: None,
-            stale_at: None,
-            withdraw_at: None,
-            refusals: 0,
-            failure: None,
+            ..AccountState::default()
         }
     }
 

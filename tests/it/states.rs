@@ -138,16 +138,6 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     assert_eq!(exporter.terminate().await.code, Some(0));
 }
 
-/// The condition of the account in this scrape, which must have exactly one.
-fn condition(scrape: &Scrape) -> String {
-    let all = scrape.of_account("vobiz_account_condition", "main");
-    let present: Vec<_> = all.filter(|(_, value)| *value > 0.0).collect();
-    let [(labels, _)] = present[..] else {
-        panic!("the account has one condition: {present:?}");
-    };
-    label(labels, "condition").to_owned()
-}
-
 #[tokio::test]
 async fn the_condition_of_an_account_distinguishes_refusals_from_failures() {
     let vendor = vendor([("main", 45)]).await;
@@ -156,7 +146,7 @@ async fn the_condition_of_an_account_distinguishes_refusals_from_failures() {
     let configuration = accounts_config(&vendor, "retries: 0", [("main", times)]);
     let exporter = Exporter::start(&configuration).await;
     let reaches = async |expected: &str, text: &str| {
-        let reached = exporter.until(expected, |scrape| condition(scrape) == expected);
+        let reached = exporter.until(expected, |scrape| scrape.condition("main") == expected);
         let scrape = reached.await;
         let (.., words) = pages(&exporter).await;
         assert!(words.starts_with(&format!("{expected}: {text}")), "{words}");

@@ -67,6 +67,16 @@ impl Scrape {
 }
 
 impl Scrape {
+    /// The present condition of an account. Panics unless the account has exactly one.
+    pub fn condition(&self, account: &str) -> String {
+        let all = self.of_account("vobiz_account_condition", account);
+        let present: Vec<_> = all.filter(|(_, value)| *value > 0.0).collect();
+        let [(labels, _)] = present[..] else {
+            panic!("the account has one condition: {present:?}");
+        };
+        label(labels, "condition").to_owned()
+    }
+
     /// The endpoints of an account: the id, and the value of `vobiz_endpoint_registered` if this
     /// sample exists.
     pub fn endpoints(&self, account: &str) -> BTreeMap<String, Option<bool>> {

@@ -7,7 +7,7 @@ use vobiz_exporter::clock::Clock;
 use vobiz_simulator::{Effect, Endpoint, Fault, Options, START, Vendor, World};
 
 use super::{Stage, failures, is_up, loss_times, open, query};
-use crate::harness::{Ended, Exporter, Program, Scrape, accounts_config, auth_id, label, plan};
+use crate::harness::{Ended, Exporter, Program, accounts_config, auth_id, plan};
 
 /// Runs an exporter that refuses the state at the start.
 async fn refused(stage: &Stage) -> Ended {
@@ -132,14 +132,6 @@ fn the_database_of_the_first_schema_has_the_content_of_its_script() {
     }
 }
 
-/// The condition of the account in this scrape.
-fn condition(scrape: &Scrape, account: &str) -> String {
-    let all = scrape.of_account("vobiz_account_condition", account);
-    let mut present = all.filter(|(_, value)| *value > 0.0);
-    let (labels, _) = present.next().expect("an account has a condition");
-    label(labels, "condition").to_owned()
-}
-
 #[tokio::test]
 async fn a_state_of_the_first_schema_is_migrated_with_losses_removals_and_conditions() {
     let stage = Stage::new().await;
@@ -175,9 +167,9 @@ async fn a_state_of_the_first_schema_is_migrated_with_losses_removals_and_condit
     let exporter = Exporter::start(&state).await;
     let scrape = is_up(&exporter).await;
     assert_eq!(failures(&scrape), (0.0, 0.0));
-    assert_eq!(condition(&scrape, "main"), "ok");
+    assert_eq!(scrape.condition("main"), "ok");
     assert_eq!(
-        condition(&scrape, "second"),
+        scrape.condition("second"),
         "refused",
         "as before the restart"
     );

@@ -7,7 +7,7 @@ use vobiz_exporter::clock::Clock;
 use vobiz_simulator::{Account, Effect, Fault, Vendor};
 
 use crate::harness::{
-    Exporter, Scrape, accounts_config, auth_id, is_closed, label, listed, until, vendor,
+    Exporter, Scrape, accounts_config, auth_id, is_closed, listed, until, vendor,
 };
 
 const LOST: &str = "vobiz_endpoint_registration_lost_timestamp_seconds";
@@ -131,15 +131,6 @@ async fn kill(exporter: Exporter) {
     until("its end", ended).await;
 }
 
-fn condition(scrape: &Scrape) -> String {
-    let all = scrape.of_account("vobiz_account_condition", "main");
-    let present: Vec<_> = all.filter(|(_, value)| *value > 0.0).collect();
-    let [(labels, _)] = present[..] else {
-        panic!("the account has one condition: {present:?}");
-    };
-    label(labels, "condition").to_owned()
-}
-
 /// The loss time of an endpoint in milliseconds.
 fn lost_at(scrape: &Scrape, id: &str) -> Option<i64> {
     let seconds = scrape.value(LOST, &[&format!("endpoint_id=\"{id}\"")]);
@@ -159,7 +150,7 @@ async fn the_stored_last_success_implies_the_condition_before_the_first_walk_end
         place.age_last_success(age);
         let exporter = place.start(LONG, "").await;
         let scrape = exporter.scrape().await;
-        assert_eq!(condition(&scrape), expected);
+        assert_eq!(scrape.condition("main"), expected);
         assert!(scrape.last_success("main").is_some());
         assert_eq!(scrape.up("main"), None);
         assert!(
@@ -178,7 +169,7 @@ async fn a_refused_account_and_an_account_without_a_success_stay_so_over_a_resta
     for (place, status, expected) in [(&refused, 402, "refused"), (&never, 503, "never")] {
         place.vendor.plan(Fault::status(status));
         let exporter = place.start(SHORT, "").await;
-        let is_reached = |scrape: &Scrape| condition(scrape) == expected;
+        let is_reached = |scrape: &Scrape| scrape.condition("main") == expected;
         exporter.until(expected, is_reached).await;
         kill(exporter).await;
         place.vendor.heal();
@@ -187,12 +178,12 @@ async fn a_refused_account_and_an_account_without_a_success_stay_so_over_a_resta
     refused.age_last_success(3600);
     for (place, expected) in [(&refused, "refused"), (&never, "never")] {
         let exporter = place.start(LONG, "").await;
-        assert_eq!(condition(&exporter.scrape().await), expected);
+        assert_eq!(exporter.scrape().await.condition("main"), expected);
         kill(exporter).await;
         place.vendor.heal();
         let exporter = place.start(SHORT, "").await;
         exporter
-            .until("the recovery", |scrape| condition(scrape) == "ok")
+            .until("the recovery", |scrape| scrape.condition("main") == "ok")
             .await;
     }
 }
@@ -204,7 +195,7 @@ async fn no_condition_moves_backwards_over_restarts_while_the_vendor_is_away() {
     place.vendor.plan(Fault::status(503));
     let order = ["ok", "failing", "stale", "withdrawn"];
     let rank = |scrape: &Scrape| {
-        let condition = condition(scrape);
+        let condition = scrape.condition("main");
         let found = order.iter().position(|one| *one == condition);
         found.unwrap_or_else(|| panic!("unexpected: {condition}"))
     };
@@ -221,7 +212,7 @@ async fn no_condition_moves_backwards_over_restarts_while_the_vendor_is_away() {
         kill(exporter).await;
     }
     let exporter = place.start(times, "").await;
-    assert_eq!(condition(&exporter.scrape().await), "withdrawn");
+    assert_eq!(exporter.scrape().await.condition("main"), "withdrawn");
 }
 
 #[tokio::test]
