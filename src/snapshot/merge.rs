@@ -9,7 +9,7 @@ use super::{
     history::History,
     packed_records::{EndpointView, Record, TextRange, Texts},
     retention::{Removed, Retention},
-    snapshot::{Differences, EndpointList, Snapshot, WalkFacts, next_version},
+    snapshot::{Differences, EndpointList, Position, Snapshot, WalkFacts, next_version},
 };
 use crate::{
     api::{Field, Fields, Row, RowKey},
@@ -173,6 +173,12 @@ fn stored_group(group: Option<u16>) -> u16 {
     group.map_or(0, |index| index.saturating_add(1))
 }
 
+/// Whether the rows of an endpoint in two lists agree about its registration and its user agent.
+fn has_same_row(before: &EndpointView<'_>, now: &EndpointView<'_>) -> bool {
+    let has_same_agent = now.user_agent.is_none() || now.user_agent == before.user_agent;
+    has_same_agent && now.registered == before.registered && !before.retained
+}
+
 impl EndpointList {
     /// Builds the next snapshot.
     ///
@@ -225,28 +231,30 @@ impl EndpointList {
 
     /// Copies from `old`: groups, histories, and usernames that `self` lacks. Counts changes. `walk_started` is the
     /// start of the walk of `old`. New endpoints get a history from `removed`. Returns the old records that `self`
-    /// lacks, and the positions of new and changed records.
+    /// lacks, and the positions of new and changed records in `self` and in `old`.
     fn merge<'a>(
         &mut self,
         (old, walk_started): (&'a Self, UnixMillis),
         removed: &mut Arc<Removed>,
         facts: &WalkFacts,
         group_of: GroupOf<'_>,
-    ) -> (Vec<&'a Record>, Vec<u32>, Changes) {
+    ) -> (Vec<&'a Record>, Vec<Position>, Changes) {
         let (mut absent, mut changes) = (Vec::new(), Changes::default());
         let mut changed = Vec::new();
         let Self { records, texts, .. } = self;
         let group_of = |record: &Record, texts: &Texts| stored_group(group_of(&record.view(texts)));
         let id_of = |record: &Record| old.texts.get(record.id);
-        let mut old_records = old.records.iter().peekable();
-        for (position, record) in (0..).zip(records) {
+        let mut old_records = (0..).zip(&old.records).peekable();
+        for (new, record) in (0..).zip(records) {
             let id = texts.get(record.id);
-            while let Some(gone) = old_records.next_if(|old| id_of(old) < id) {
+            while let Some((_, gone)) = old_records.next_if(|(_, old)| id_of(old) < id) {
                 absent.push(gone);
             }
             let past: Option<History>;
             let mut known = None;
-            if let Some(before) = old_records.next_if(|old| id_of(old) == id) {
+            let before = old_records.next_if(|(_, old)| id_of(old) == id);
+            let old_number = before.map(|(number, _)| number);
+            if let Some((_, before)) = before {
                 past = Some(before.history.after(walk_started));
                 record.group = before.group;
                 known = Some(before.history);
@@ -260,11 +268,7 @@ impl EndpointList {
                 changes.application += u64::from(is_known && !is_same);
                 // An unreadable application alone does not change the group of the endpoint.
                 let has_same_names = now.names() == before.names();
-                let has_same_agent = now
-                    .user_agent
-                    .is_none_or(|_| now.user_agent == before.user_agent);
-                let is_listed_alike = before.registered == now.registered && !before.retained;
-                if !(is_same && has_same_names && has_same_agent && is_listed_alike) {
+                if !(is_same && has_same_names && has_same_row(&before, &now)) {
                     known = None;
                 }
                 let may_differ = !has_same_names || !old.has_groups;
@@ -278,10 +282,13 @@ impl EndpointList {
             }
             changes.carry_history(record, past, facts.started_at, texts);
             if known != Some(record.history) {
-                changed.push(position);
+                changed.push(Position {
+                    new,
+                    old: old_number,
+                });
             }
         }
-        absent.extend(old_records);
+        absent.extend(old_records.map(|(_, record)| record));
         (absent, changed, changes)
     }
 

@@ -71,10 +71,19 @@ pub struct Snapshot {
 pub struct Differences {
     /// The version of the earlier snapshot.
     pub(super) from: u64,
-    /// The positions of endpoints that are new or changed.
-    pub changed: Vec<u32>,
+    /// The endpoints that are new or changed.
+    pub changed: Vec<Position>,
     /// The ids of endpoints that only the earlier snapshot has.
     pub gone: Vec<Box<str>>,
+}
+
+/// The place of one endpoint in two snapshots.
+#[derive(Debug, Clone, Copy)]
+pub struct Position {
+    /// The number of the endpoint in this snapshot.
+    pub new: u32,
+    /// Its number in the earlier snapshot; `None` for a new endpoint.
+    pub old: Option<u32>,
 }
 
 /// A number that no other snapshot of the process has.

@@ -285,11 +285,11 @@ impl Writer<'_> {
             for id in &differences.gone {
                 self.write_removal(id, &after.snapshot)?;
             }
-            let changed = differences.changed.iter();
-            for new in changed.filter_map(|number| after.endpoint(*number)) {
-                let old = before.snapshot.number(new.id);
-                let old = old.and_then(|number| before.endpoint(number));
-                self.write_difference(old, new, before, after)?;
+            for position in &differences.changed {
+                let old = position.old.and_then(|number| before.endpoint(number));
+                if let Some(new) = after.endpoint(position.new) {
+                    self.write_difference(old, new, before, after)?;
+                }
             }
             return Ok(());
         }

@@ -110,6 +110,8 @@ pub(super) fn open(directory: &Path) -> Result<Connection, Error> {
         let message = format!("the file system supports no write-ahead log (mode {mode})");
         return Err(Error::file(&path, io::Error::other(message)));
     }
+    // The default of 2 MB is no faster.
+    connection.pragma_update(None, "cache_size", -1000)?;
     // A forgotten endpoint must leave no bytes in the file.
     connection.pragma_update(None, "secure_delete", "ON")?;
     // With the write-ahead log, NORMAL keeps every transaction over `kill -9`, but not over a power cut.
