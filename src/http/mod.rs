@@ -16,6 +16,7 @@
 
 mod connection;
 mod limits_and_timeouts;
+mod listen;
 mod negotiation;
 mod pages;
 mod router;
@@ -24,5 +25,6 @@ mod server;
 mod tests;
 
 pub use limits_and_timeouts::Settings;
+pub use listen::{ListenAddress, listen};
 pub use router::ProbeHandler;
-pub use server::{Bound, ListenAddress, listen};
+pub use server::Bound;

@@ -6,7 +6,7 @@ use std::{
 
 use super::{client::Client, harness::FakeData};
 use crate::{
-    http::{Bound, Settings, server::open_all},
+    http::{Bound, Settings, listen::open_all},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
