@@ -129,13 +129,15 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
     lines
 }
 
-/// Requests `/-/healthy` at the first listen address. Container images without a shell need this command.
+/// Requests `/-/healthy` at the first address for health checks, or without one at the first listen address.
+/// Container images without a shell need this command.
 ///
 /// # Errors
 /// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
+    let for_health = web.probe_listen_addresses.first();
     // `--web.listen-address` has a default value, so there is at least one address.
-    let listen = &web.listen_addresses[0];
+    let listen = for_health.unwrap_or(&web.listen_addresses[0]);
     let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
     let limit = HEALTH_TIMEOUT.as_secs();
     let status = timeout(HEALTH_TIMEOUT, health_status(listen))

@@ -9,6 +9,7 @@ mod error;
 mod once;
 mod run;
 mod serve;
+mod servers;
 mod stored_state;
 mod systemd;
 

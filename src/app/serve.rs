@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     ExitError,
+    servers::Servers,
     systemd::{SEND_TIMEOUT, Systemd},
 };
 use crate::{
@@ -26,7 +27,6 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     exposition::Exposition,
-    http::{Bound, Settings},
     probe::Prober,
     shutdown::CancellationToken,
     snapshot::Reader,
@@ -96,29 +96,17 @@ impl Exporter {
         web: &WebArgs,
         shutdown: &CancellationToken,
     ) -> Result<Option<Self>, ExitError> {
-        let settings = Settings {
-            telemetry_path: web.telemetry_path.clone(),
-            max_requests: web.max_requests,
-            ..Settings::default()
-        };
-        let bound = Bound::bind(&web.listen_addresses, settings).await;
-        let mut bound = bound
-            .map_err(|error| ExitError::RunTime(format!("{error}; see --web.listen-address")))?;
+        let mut servers = Servers::bind(web).await?;
         let mut accounts = Accounts::build(config, FIRST_WALKS_WITHIN)?;
         if config.probe.enabled {
-            bound = bound.with_probe_handler(Arc::clone(&accounts.prober) as _);
+            servers = servers.with_probe_handler(Arc::clone(&accounts.prober) as _);
             tracing::info!(
                 requests_per_second = config.probe.requests_per_second,
                 "probes are on: every client of this port can spend API requests of every account"
             );
         }
-        for address in bound.local_addrs() {
-            tracing::info!(
-                version = env!("CARGO_PKG_VERSION"), %address,
-                path = web.telemetry_path, accounts = config.accounts.len(), "listening"
-            );
-        }
-        let addresses = bound.local_addrs().to_vec();
+        servers.log_addresses(web, config.accounts.len());
+        let addresses = servers.local_addrs().to_vec();
         let (data, instruments) = (Arc::new(OnceLock::new()), accounts.instruments.clone());
         let exposition = |accounts: &Accounts| {
             let (readers, instruments) = (accounts.readers.clone(), accounts.instruments.clone());
@@ -128,7 +116,7 @@ impl Exporter {
             // There is nothing to load, so no scrape is refused.
             exposition(&accounts);
         }
-        let serving = bound.serve(Arc::clone(&data) as _, instruments, shutdown.clone());
+        let serving = servers.serve(Arc::clone(&data) as _, instruments, shutdown.clone());
         let server = tokio::spawn(serving);
         let opened = accounts.restore(&config.state);
         let Some(opened) = shutdown.run_until_cancelled(opened).await else {

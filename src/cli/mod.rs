@@ -100,8 +100,8 @@ pub struct ServeArgs {
     #[arg(long = "once.output", value_name = "FILE", requires = "once", value_hint = ValueHint::FilePath)]
     pub once_output: Option<PathBuf>,
 
-    /// Ask the exporter that serves at --web.listen-address (the first, if there are several) whether
-    /// it is healthy, and exit: 0 if it is, 1 if not.
+    /// Ask the exporter that serves at --web.probe-listen-address, else at --web.listen-address (the
+    /// first, if there are several), whether it is healthy, and exit: 0 if it is, 1 if not.
     #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live"])]
     pub healthcheck: bool,
 }
@@ -116,6 +116,11 @@ pub struct WebArgs {
         default_value = ":10059"
     )]
     pub listen_addresses: Vec<ListenAddress>,
+
+    /// Further address that answers only health and readiness checks, without TLS and authentication,
+    /// such as :10061 for a kubelet; may be repeated.
+    #[arg(long = "web.probe-listen-address", value_name = "ADDRESS")]
+    pub probe_listen_addresses: Vec<ListenAddress>,
 
     /// Path of the metrics.
     #[arg(

@@ -28,6 +28,7 @@ fn without_flags_it_serves_on_10059() {
         cli.serve.web.listen_addresses,
         [ListenAddress::Everywhere(10059)]
     );
+    assert!(cli.serve.web.probe_listen_addresses.is_empty());
     assert_eq!(cli.serve.web.telemetry_path, "/metrics");
     assert_eq!(cli.serve.web.max_requests, 40);
     assert_eq!(
@@ -45,7 +46,7 @@ fn without_flags_it_serves_on_10059() {
 #[test]
 fn flags_take_their_value_after_an_equals_sign_or_a_space() {
     let with_equals = "--config.file=a.yaml --web.listen-address=:1 --web.listen-address=[::1]:2 \
-                       --web.telemetry-path=/m --web.max-requests=0 --log.level=debug --log.format=json";
+                       --web.probe-listen-address=[::1]:3 --web.telemetry-path=/m --web.max-requests=0 --log.level=debug --log.format=json";
     let cli = read(with_equals).unwrap();
     assert_eq!(cli, read(&with_equals.replace('=', " ")).unwrap());
     assert_eq!(cli.serve.config_file, Some(PathBuf::from("a.yaml")));
@@ -55,6 +56,10 @@ fn flags_take_their_value_after_an_equals_sign_or_a_space() {
             ListenAddress::Everywhere(1),
             ListenAddress::Host("::1".to_owned(), 2)
         ]
+    );
+    assert_eq!(
+        cli.serve.web.probe_listen_addresses,
+        [ListenAddress::Host("::1".to_owned(), 3)]
     );
     assert_eq!(cli.serve.web.max_requests, 0);
     assert_eq!(
@@ -141,6 +146,7 @@ fn wrong_usage_exits_with_2_and_names_the_error() {
         ("--config.fle=x", ErrorKind::UnknownArgument),
         ("--log.level=loud", ErrorKind::InvalidValue),
         ("--web.listen-address=10059", ErrorKind::ValueValidation),
+        ("--web.probe-listen-address=x", ErrorKind::ValueValidation),
         (
             "--web.telemetry-path=/-/healthy",
             ErrorKind::ValueValidation,
@@ -185,6 +191,7 @@ fn completion_and_manual_know_every_flag() {
         "config.check",
         "config.check.live",
         "web.listen-address",
+        "web.probe-listen-address",
         "web.telemetry-path",
         "web.max-requests",
         "log.level",

@@ -1,13 +1,15 @@
-//! The limits and timeouts of the server, and the path of its metrics.
+//! The settings of a server: its paths, limits and timeouts.
 
 use std::time::Duration;
 
-/// The settings of the server. Only the first two settings have flags. The defaults of the other settings
+/// The settings of a server. Only the settings that name a flag have one. The defaults of the other settings
 /// fit every installation; only tests change them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `--web.telemetry-path`: the exact path of the metrics, which begins with a slash.
     pub telemetry_path: String,
+    /// Whether the server answers only health and readiness (`--web.probe-listen-address`).
+    pub health_only: bool,
     /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit.
     pub max_requests: usize,
     /// Maximum number of open connections, at least 1. Above this limit, the server closes the oldest idle
@@ -34,6 +36,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             telemetry_path: "/metrics".to_owned(),
+            health_only: false,
             max_requests: 40,
             max_connections: 512,
             max_probes: 256,
@@ -42,6 +45,18 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(6 * 60),
             stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(8),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings for `--web.probe-listen-address`. The limit of connections is low, because only the kubelet
+    /// and similar programs connect, and each of them needs one connection.
+    pub fn for_health_checks() -> Self {
+        Self {
+            health_only: true,
+            max_connections: 64,
+            ..Self::default()
         }
     }
 }

@@ -11,6 +11,8 @@
 //! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
 //! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks.
 //!
+//! A server with [`Settings::for_health_checks`] knows only the last two rows of this table.
+//!
 //! [`Settings`] limits the numbers of connections, scrapes and probes, and the size of a request head. It also
 //! limits the time of a request head, the idle time, and the time in which a client reads nothing.
 

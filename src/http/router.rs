@@ -73,6 +73,7 @@ pub(super) struct Router {
     data: Arc<dyn DataSource>,
     instruments: Instruments,
     telemetry_path: String,
+    health_only: bool,
     /// The permits of this semaphore limit the concurrent scrapes.
     scrapes: Arc<Semaphore>,
     probe_handler: Option<Arc<dyn ProbeHandler>>,
@@ -95,6 +96,7 @@ impl Router {
             data,
             instruments,
             telemetry_path: settings.telemetry_path.clone(),
+            health_only: settings.health_only,
             scrapes: Arc::new(Semaphore::new(max_scrapes)),
             probe_handler,
             probes: Arc::new(Semaphore::new(settings.max_probes)),
@@ -109,11 +111,12 @@ impl Router {
         in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
         let handler = match request.uri.path() {
+            "/-/healthy" | "/healthz" => Route::Healthy,
+            "/-/ready" | "/readyz" => Route::Ready,
+            _ if self.health_only => Route::Other,
             path if path == self.telemetry_path => Route::Metrics,
             "/" => Route::Index,
             "/probe" => Route::Probe,
-            "/-/healthy" | "/healthz" => Route::Healthy,
-            "/-/ready" | "/readyz" => Route::Ready,
             _ => Route::Other,
         };
         let mut permit = None;

@@ -36,6 +36,7 @@ async fn version_and_help_are_printed() {
         "--config.check.live",
         "--config.check.no-secrets",
         "--web.listen-address",
+        "--web.probe-listen-address",
         "--web.telemetry-path",
         "--web.max-requests",
         "--log.level",

@@ -18,6 +18,7 @@ mod faults;
 mod fleet;
 mod formats;
 mod harness;
+mod listening;
 mod live_check;
 mod names;
 mod pagination;

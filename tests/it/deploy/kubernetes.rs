@@ -238,7 +238,15 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
         serve.web.listen_addresses,
         [ListenAddress::Everywhere(10_059)]
     );
-    assert_eq!(container["ports"][0]["containerPort"], 10_059);
+    assert_eq!(
+        serve.web.probe_listen_addresses,
+        [ListenAddress::Everywhere(10_061)]
+    );
+    let ports = [&container["ports"][0], &container["ports"][1]];
+    for (port, name, number) in [(ports[0], "metrics", 10_059), (ports[1], "health", 10_061)] {
+        assert_eq!(port["name"], name);
+        assert_eq!(port["containerPort"], number);
+    }
 
     let shipped = of_kind(&all, "ConfigMap")["data"]["exporter.yaml"]
         .as_str()
@@ -262,10 +270,14 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     let vendor = Vendor::start(World::still(5, 7), Options::default())
         .await
         .unwrap();
-    let listen = "--web.listen-address=127.0.0.1:0";
-    let exporter = Program::configured(&configuration(&vendor, ""), &[listen]).start();
-    let address = exporter.listens(1).await.remove(0);
+    let listen = [
+        "--web.listen-address=127.0.0.1:0",
+        "--web.probe-listen-address=127.0.0.1:0",
+    ];
+    let exporter = Program::configured(&configuration(&vendor, ""), &listen).start();
+    let address = exporter.listens(2).await.remove(1);
     for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["port"], "health");
         let path = container[probe]["httpGet"]["path"].as_str().unwrap();
         until(probe, || async {
             (get(&address, path).await.status == 200).then_some(())

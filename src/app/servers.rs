@@ -1,0 +1,88 @@
+//! The HTTP servers of the exporter: one for all paths, and one only for health checks.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures_util::future::join_all;
+
+use super::ExitError;
+use crate::{
+    cli::WebArgs,
+    exposition::DataSource,
+    http::{Bound, ProbeHandler, Settings},
+    shutdown::CancellationToken,
+    telemetry::Instruments,
+};
+
+/// The servers with their open sockets.
+pub(super) struct Servers {
+    all_paths: Bound,
+    /// The addresses of `--web.probe-listen-address`, if there are any.
+    health_checks: Option<Bound>,
+}
+
+impl Servers {
+    /// Opens the sockets of all servers.
+    ///
+    /// # Errors
+    /// Exit code 1 if an address cannot be bound. The message names the address and its flag.
+    pub(super) async fn bind(web: &WebArgs) -> Result<Self, ExitError> {
+        let failed = |flag| move |error| ExitError::RunTime(format!("{error}; see {flag}"));
+        let settings = Settings {
+            telemetry_path: web.telemetry_path.clone(),
+            max_requests: web.max_requests,
+            ..Settings::default()
+        };
+        let all_paths = Bound::bind(&web.listen_addresses, settings).await;
+        let all_paths = all_paths.map_err(failed("--web.listen-address"))?;
+        let mut health_checks = None;
+        if !web.probe_listen_addresses.is_empty() {
+            let settings = Settings::for_health_checks();
+            let bound = Bound::bind(&web.probe_listen_addresses, settings).await;
+            health_checks = Some(bound.map_err(failed("--web.probe-listen-address"))?);
+        }
+        Ok(Self {
+            all_paths,
+            health_checks,
+        })
+    }
+
+    /// Enables `/probe`.
+    #[must_use]
+    pub(super) fn with_probe_handler(mut self, handler: Arc<dyn ProbeHandler>) -> Self {
+        self.all_paths = self.all_paths.with_probe_handler(handler);
+        self
+    }
+
+    /// The local addresses of the server for all paths.
+    pub(super) fn local_addrs(&self) -> &[SocketAddr] {
+        self.all_paths.local_addrs()
+    }
+
+    /// Logs a line for each address. `accounts` is the number of accounts.
+    pub(super) fn log_addresses(&self, web: &WebArgs, accounts: usize) {
+        for address in self.local_addrs() {
+            tracing::info!(
+                version = env!("CARGO_PKG_VERSION"), %address,
+                path = web.telemetry_path, accounts, "listening"
+            );
+        }
+        for address in self.health_checks.iter().flat_map(Bound::local_addrs) {
+            tracing::info!(%address, "listening for health checks");
+        }
+    }
+
+    /// Serves until `shutdown`, and finishes the responses in progress.
+    pub(super) async fn serve(
+        self,
+        data: Arc<dyn DataSource>,
+        instruments: Instruments,
+        shutdown: CancellationToken,
+    ) {
+        let servers = [self.all_paths].into_iter().chain(self.health_checks);
+        let serve = |bound: Bound| {
+            let (data, instruments) = (Arc::clone(&data), instruments.clone());
+            bound.serve(data, instruments, shutdown.clone())
+        };
+        join_all(servers.map(serve)).await;
+    }
+}
