@@ -1,7 +1,7 @@
 //! The commands with the simulated API. `demo` runs the simulated API and the exporter in one process.
 //! `simulate` runs only the simulated API, for an exporter in another process.
 
-use std::io::Write;
+use std::{io::Write, net::TcpListener};
 
 use jiff::Timestamp;
 use url::Url;
@@ -16,9 +16,11 @@ use crate::{
     shutdown::CancellationToken,
 };
 
-/// Starts the simulated API on a free port, and an exporter that polls the API.
+/// Starts the simulated API on a free port, and an exporter that polls the API. `passed` has the listening sockets
+/// from systemd.
 pub(super) async fn demo(
     args: &DemoArgs,
+    passed: Vec<TcpListener>,
     shutdown: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
@@ -43,7 +45,7 @@ pub(super) async fn demo(
         // A scratch image has no folder for temporary files. The demo then runs without the database.
         config.state.directory = Some(state.path().to_owned());
     }
-    let Some(exporter) = Exporter::start(&config, &args.web, &shutdown).await? else {
+    let Some(exporter) = Exporter::start(&config, &args.web, passed, &shutdown).await? else {
         return Ok(());
     };
     let first = vendor.edit(|world| world.first().at(0).map(|one| one.id().to_owned()));

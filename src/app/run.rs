@@ -1,6 +1,6 @@
 //! Sets up the allocator, logging, the runtime and signals, and runs the selected command.
 
-use std::{io::Write, panic::PanicHookInfo};
+use std::{io::Write, net::TcpListener, panic::PanicHookInfo};
 
 use super::{
     ExitError,
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cli::{self, Cli, Command},
+    http,
     shutdown::{CancellationToken, handle_signals},
     telemetry::logs,
 };
@@ -37,6 +38,11 @@ pub fn run(
     let log = cli.serve.log;
     logs::init(log.level, log.format).map_err(|error| ExitError::RunTime(error.to_string()))?;
     std::panic::set_hook(Box::new(log_panic));
+    let mut passed = Vec::new();
+    if cli.served().is_some_and(|web| web.systemd_socket) {
+        let sockets = http::passed_sockets();
+        passed = sockets.map_err(ExitError::context("--web.systemd-socket"))?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Two threads can run a walk and a scrape concurrently. A scrape copies prepared bytes, so more
         // threads would only cost memory.
@@ -45,7 +51,7 @@ pub fn run(
         .enable_all()
         .build()
         .map_err(ExitError::context("cannot start threads"))?;
-    let result = runtime.block_on(execute(cli, environment, out));
+    let result = runtime.block_on(execute(cli, environment, passed, out));
     // A normal shutdown of the runtime would wait for a blocked read of a token file and delay the exit.
     runtime.shutdown_background();
     result.and(out.flush().map_err(ExitError::from))
@@ -54,6 +60,7 @@ pub fn run(
 async fn execute(
     cli: &Cli,
     environment: &[(String, String)],
+    passed: Vec<TcpListener>,
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let shutdown = CancellationToken::new();
@@ -63,7 +70,7 @@ async fn execute(
     tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
     match &cli.command {
-        Some(Command::Demo(args)) => demo(args, shutdown, out).await,
+        Some(Command::Demo(args)) => demo(args, passed, shutdown, out).await,
         Some(Command::Simulate {
             listen_address,
             api,
@@ -79,7 +86,7 @@ async fn execute(
             let checked = shutdown.run_until_cancelled(check).await;
             checked.unwrap_or_else(|| Err(ExitError::RunTime("interrupted".to_owned())))
         }
-        None => serve(args, environment, shutdown).await,
+        None => serve(args, environment, passed, shutdown).await,
     }
 }
 

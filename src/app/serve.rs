@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     panic::AssertUnwindSafe,
     process,
     sync::{Arc, OnceLock},
@@ -38,10 +38,12 @@ use crate::{
 /// Pause before rendering starts again after a panic.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Loads the configuration and serves until `shutdown`. Notifies systemd if `NOTIFY_SOCKET` is set.
+/// Loads the configuration and serves until `shutdown`. Notifies systemd if `NOTIFY_SOCKET` is set. `passed` has the
+/// listening sockets from systemd.
 pub(super) async fn serve(
     args: &ServeArgs,
     environment: &[(String, String)],
+    passed: Vec<TcpListener>,
     shutdown: CancellationToken,
 ) -> Result<(), ExitError> {
     let systemd = Systemd::from_environment(environment, process::id());
@@ -51,7 +53,7 @@ pub(super) async fn serve(
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let status = "STATUS=loading the stored state";
     systemd.notify(SEND_TIMEOUT, status).await;
-    let Some(exporter) = Exporter::start(&config, &args.web, &shutdown).await? else {
+    let Some(exporter) = Exporter::start(&config, &args.web, passed, &shutdown).await? else {
         return Ok(());
     };
     // A separate task sends notifications. If the runtime no longer runs tasks, systemd's watchdog expires.
@@ -94,9 +96,10 @@ impl Exporter {
     pub(super) async fn start(
         config: &Config,
         web: &WebArgs,
+        passed: Vec<TcpListener>,
         shutdown: &CancellationToken,
     ) -> Result<Option<Self>, ExitError> {
-        let mut servers = Servers::bind(web).await?;
+        let mut servers = Servers::bind(web, passed).await?;
         let mut accounts = Accounts::build(config, FIRST_WALKS_WITHIN)?;
         if config.probe.enabled {
             servers = servers.with_probe_handler(Arc::clone(&accounts.prober) as _);

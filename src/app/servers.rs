@@ -1,6 +1,9 @@
 //! The HTTP servers of the exporter: one for all paths, and one only for health checks.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use futures_util::future::join_all;
 
@@ -21,19 +24,25 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Opens the sockets of all servers.
+    /// Opens the sockets of all servers. `passed` has the sockets from systemd. If it is not empty, the exporter
+    /// opens no socket for `--web.listen-address`.
     ///
     /// # Errors
     /// Exit code 1 if an address cannot be bound. The message names the address and its flag.
-    pub(super) async fn bind(web: &WebArgs) -> Result<Self, ExitError> {
+    pub(super) async fn bind(web: &WebArgs, passed: Vec<TcpListener>) -> Result<Self, ExitError> {
         let failed = |flag| move |error| ExitError::RunTime(format!("{error}; see {flag}"));
         let settings = Settings {
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             ..Settings::default()
         };
-        let all_paths = Bound::bind(&web.listen_addresses, settings).await;
-        let all_paths = all_paths.map_err(failed("--web.listen-address"))?;
+        let all_paths = if passed.is_empty() {
+            let bound = Bound::bind(&web.listen_addresses, settings).await;
+            bound.map_err(failed("--web.listen-address"))?
+        } else {
+            let bound = Bound::from_sockets(passed, settings);
+            bound.map_err(failed("--web.systemd-socket"))?
+        };
         let mut health_checks = None;
         if !web.probe_listen_addresses.is_empty() {
             let settings = Settings::for_health_checks();

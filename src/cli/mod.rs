@@ -117,6 +117,11 @@ pub struct WebArgs {
     )]
     pub listen_addresses: Vec<ListenAddress>,
 
+    /// Take the listening sockets from systemd, which opens them for a socket unit, instead of
+    /// --web.listen-address.
+    #[arg(long = "web.systemd-socket", conflicts_with = "listen_addresses")]
+    pub systemd_socket: bool,
+
     /// Further address that answers only health and readiness checks, without TLS and authentication,
     /// such as :10061 for a kubelet; may be repeated.
     #[arg(long = "web.probe-listen-address", value_name = "ADDRESS")]
@@ -266,6 +271,19 @@ pub enum StateAction {
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
+}
+
+impl Cli {
+    /// The flags of the HTTP servers. `None` if this command line starts no exporter.
+    pub fn served(&self) -> Option<&WebArgs> {
+        let serve = &self.serve;
+        match &self.command {
+            Some(Command::Demo(demo)) => Some(&demo.web),
+            Some(_) => None,
+            None if serve.once || serve.healthcheck || serve.is_check() => None,
+            None => Some(&serve.web),
+        }
+    }
 }
 
 impl ServeArgs {

@@ -131,6 +131,25 @@ fn the_demo_and_the_simulated_api_have_flags_of_their_own() {
 }
 
 #[test]
+fn only_a_command_line_that_starts_an_exporter_needs_sockets() {
+    for words in ["", "--web.systemd-socket", "demo --web.systemd-socket"] {
+        let cli = read(words).unwrap();
+        let web = cli.served().expect(words);
+        assert_eq!(web.systemd_socket, !words.is_empty(), "{words}");
+    }
+    for words in [
+        "--once",
+        "--healthcheck",
+        "--config.check",
+        "--config.check.live",
+    ] {
+        let words = format!("--web.systemd-socket {words}");
+        assert_eq!(read(&words).unwrap().served(), None, "{words}");
+    }
+    assert_eq!(read("simulate").unwrap().served(), None);
+}
+
+#[test]
 fn wrong_usage_exits_with_2_and_names_the_error() {
     for (words, kind) in [
         ("--once.output=x", ErrorKind::MissingRequiredArgument),
@@ -147,6 +166,10 @@ fn wrong_usage_exits_with_2_and_names_the_error() {
         ("--log.level=loud", ErrorKind::InvalidValue),
         ("--web.listen-address=10059", ErrorKind::ValueValidation),
         ("--web.probe-listen-address=x", ErrorKind::ValueValidation),
+        (
+            "--web.systemd-socket --web.listen-address=:1",
+            ErrorKind::ArgumentConflict,
+        ),
         (
             "--web.telemetry-path=/-/healthy",
             ErrorKind::ValueValidation,
@@ -192,6 +215,7 @@ fn completion_and_manual_know_every_flag() {
         "config.check.live",
         "web.listen-address",
         "web.probe-listen-address",
+        "web.systemd-socket",
         "web.telemetry-path",
         "web.max-requests",
         "log.level",

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{self, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     task::Context,
     time::Duration,
@@ -12,6 +12,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream, SelectAll},
 };
+use listenfd::ListenFd;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
@@ -135,6 +136,37 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Takes the listening sockets that systemd has passed to this process (`sd_listen_fds(3)`). Never returns an empty
+/// list. The function removes the environment variables `LISTEN_FDS` and `LISTEN_PID`, so it must run before the
+/// program starts threads.
+///
+/// # Errors
+///
+/// Systemd has passed no socket to this process, or a file descriptor is no TCP socket that listens.
+pub fn passed_sockets() -> io::Result<Vec<net::TcpListener>> {
+    /// The first file descriptor that systemd passes.
+    const FIRST: usize = 3;
+    let mut passed = ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for index in 0..passed.len() {
+        let socket = passed.take_tcp_listener(index).ok().flatten();
+        let listens = |socket: &net::TcpListener| SockRef::from(socket).is_listener();
+        let socket = socket.filter(|socket| listens(socket).unwrap_or(false));
+        sockets.push(socket.ok_or_else(|| {
+            let number = FIRST + index;
+            io::Error::other(format!(
+                "file descriptor {number} from systemd is no TCP socket that listens; \
+                the socket unit needs ListenStream=[ADDRESS:]PORT and Accept=no"
+            ))
+        })?);
+    }
+    if sockets.is_empty() {
+        let message = "systemd has passed no socket to this process; a socket unit must start it";
+        return Err(io::Error::other(message));
+    }
+    Ok(sockets)
 }
 
 /// Whether this host does not have the address, or does not support its address family.

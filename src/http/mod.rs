@@ -27,6 +27,6 @@ mod server;
 mod tests;
 
 pub use limits_and_timeouts::Settings;
-pub use listen::{ListenAddress, listen};
+pub use listen::{ListenAddress, listen, passed_sockets};
 pub use router::ProbeHandler;
 pub use server::Bound;

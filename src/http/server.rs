@@ -1,6 +1,11 @@
 //! The server: accepts and limits connections, and closes them at shutdown.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{self, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -41,6 +46,23 @@ impl Bound {
         if listeners.is_empty() {
             return Err(io::Error::other("no address to listen on"));
         }
+        Self::new(listeners, settings)
+    }
+
+    /// Uses sockets that already listen, such as the sockets of [`passed_sockets`](super::passed_sockets).
+    ///
+    /// # Errors
+    ///
+    /// The operating system refuses to use a socket without blocking.
+    pub fn from_sockets(sockets: Vec<net::TcpListener>, settings: Settings) -> io::Result<Self> {
+        let listeners = sockets.into_iter().map(|socket| {
+            socket.set_nonblocking(true)?;
+            TcpListener::from_std(socket)
+        });
+        Self::new(listeners.collect::<io::Result<_>>()?, settings)
+    }
+
+    fn new(listeners: Vec<TcpListener>, settings: Settings) -> io::Result<Self> {
         let local = listeners.iter().map(TcpListener::local_addr);
         Ok(Self {
             addresses: local.collect::<io::Result<_>>()?,

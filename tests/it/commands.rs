@@ -37,6 +37,7 @@ async fn version_and_help_are_printed() {
         "--config.check.no-secrets",
         "--web.listen-address",
         "--web.probe-listen-address",
+        "--web.systemd-socket",
         "--web.telemetry-path",
         "--web.max-requests",
         "--log.level",

@@ -11,6 +11,7 @@ mod kubernetes;
 mod notify;
 mod overlay;
 mod package;
+mod socket;
 mod state;
 mod system;
 mod unit;

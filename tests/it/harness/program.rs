@@ -76,6 +76,12 @@ impl Program {
         self
     }
 
+    /// Sets the standard input, which is empty by default.
+    pub fn input(mut self, input: impl Into<Stdio>) -> Self {
+        self.command.stdin(input);
+        self
+    }
+
     /// Runs the program until it ends.
     pub async fn run(mut self) -> Ended {
         let output = timeout(TIMEOUT, self.command.output()).await;
