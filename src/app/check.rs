@@ -17,6 +17,7 @@ use super::{ExitError, error::accounts_result, serve::Accounts};
 use crate::{
     cli::{ListenAddress, ServeArgs, WebArgs},
     config::{self, Account, Config},
+    http::RoutePrefix,
     snapshot::{AccountState, EndpointView, Snapshot},
     walk::Poller,
 };
@@ -26,7 +27,6 @@ const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The 
 
 /// Time limit of a health check, including name resolution.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-const HEALTH_REQUEST: &[u8] = b"GET /-/healthy HTTP/1.0\r\nHost: localhost\r\n\r\n";
 /// Length of the start of a response, up to the end of its status code.
 const STATUS_LENGTH: usize = "HTTP/1.x 200".len();
 
@@ -135,12 +135,15 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
 /// # Errors
 /// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
-    let for_health = web.probe_listen_addresses.first();
-    // `--web.listen-address` has a default value, so there is at least one address.
-    let listen = for_health.unwrap_or(&web.listen_addresses[0]);
+    let (listen, prefix) = match web.probe_listen_addresses.first() {
+        Some(address) => (address, RoutePrefix::default()),
+        // `--web.listen-address` has a default value, so there is at least one address.
+        None => (&web.listen_addresses[0], web.route_prefix()),
+    };
+    let path = prefix.join("/-/healthy");
     let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
     let limit = HEALTH_TIMEOUT.as_secs();
-    let status = timeout(HEALTH_TIMEOUT, health_status(listen))
+    let status = timeout(HEALTH_TIMEOUT, health_status(listen, &path))
         .await
         .map_err(|_| unhealthy(format!("no response within {limit} s")))?
         .map_err(|error| unhealthy(error.to_string()))?;
@@ -152,7 +155,7 @@ pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<()
 }
 
 /// The first bytes of the response to a health request, up to the end of the status code.
-async fn health_status(listen: &ListenAddress) -> io::Result<[u8; STATUS_LENGTH]> {
+async fn health_status(listen: &ListenAddress, path: &str) -> io::Result<[u8; STATUS_LENGTH]> {
     let mut stream = match listen {
         // `:PORT` includes the loopback IP addresses. In a container, `localhost` may not resolve.
         ListenAddress::Everywhere(port) => {
@@ -162,7 +165,8 @@ async fn health_status(listen: &ListenAddress) -> io::Result<[u8; STATUS_LENGTH]
         }
         ListenAddress::Host(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
     };
-    stream.write_all(HEALTH_REQUEST).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut status = [0; STATUS_LENGTH];
     stream.read_exact(&mut status).await?;
     Ok(status)

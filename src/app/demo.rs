@@ -52,7 +52,8 @@ pub(super) async fn demo(
     writeln!(out, "The simulated API answers at {}", vendor.base_url())?;
     writeln!(out, "with {endpoints} endpoints (seed {seed}). Open:")?;
     for address in &exporter.addresses {
-        let origin = format!("http://localhost:{}", address.port());
+        let prefix = args.web.route_prefix().join("");
+        let origin = format!("http://localhost:{}{prefix}", address.port());
         let path = &args.web.telemetry_path;
         writeln!(out, "  {origin}/  status of all accounts")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;

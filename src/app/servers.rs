@@ -32,6 +32,8 @@ impl Servers {
     pub(super) async fn bind(web: &WebArgs, passed: Vec<TcpListener>) -> Result<Self, ExitError> {
         let failed = |flag| move |error| ExitError::RunTime(format!("{error}; see {flag}"));
         let settings = Settings {
+            external_url: web.external_url.clone(),
+            route_prefix: web.route_prefix(),
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             ..Settings::default()
@@ -69,10 +71,11 @@ impl Servers {
 
     /// Logs a line for each address. `accounts` is the number of accounts.
     pub(super) fn log_addresses(&self, web: &WebArgs, accounts: usize) {
+        let path = web.route_prefix().join(&web.telemetry_path);
         for address in self.local_addrs() {
             tracing::info!(
                 version = env!("CARGO_PKG_VERSION"), %address,
-                path = web.telemetry_path, accounts, "listening"
+                path, accounts, "listening"
             );
         }
         for address in self.health_checks.iter().flat_map(Bound::local_addrs) {

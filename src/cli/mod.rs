@@ -12,7 +12,10 @@ pub use clap_complete::Shell;
 use vobiz_simulator::SimulateArgs;
 
 pub use crate::http::ListenAddress;
-use crate::telemetry::logs::{Format, LEVELS, Level};
+use crate::{
+    http::{ExternalUrl, RoutePrefix, is_plain_path},
+    telemetry::logs::{Format, LEVELS, Level},
+};
 
 #[cfg(test)]
 mod tests;
@@ -127,7 +130,17 @@ pub struct WebArgs {
     #[arg(long = "web.probe-listen-address", value_name = "ADDRESS")]
     pub probe_listen_addresses: Vec<ListenAddress>,
 
-    /// Path of the metrics.
+    /// URL at which browsers reach the exporter, such as the URL of a reverse proxy. Links on the start
+    /// page begin with its path.
+    #[arg(long = "web.external-url", value_name = "URL", value_hint = ValueHint::Url)]
+    pub external_url: Option<ExternalUrl>,
+
+    /// Prefix of every path, such as /vobiz. The default is the path of --web.external-url. Write / if
+    /// the reverse proxy removes the prefix.
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    pub route_prefix: Option<RoutePrefix>,
+
+    /// Path of the metrics, below the prefix.
     #[arg(
         long = "web.telemetry-path",
         value_name = "PATH",
@@ -141,15 +154,23 @@ pub struct WebArgs {
     pub max_requests: usize,
 }
 
+impl WebArgs {
+    /// The path below which all paths are, except at the addresses for health checks.
+    pub fn route_prefix(&self) -> RoutePrefix {
+        let from_url = || self.external_url.as_ref().map(|url| url.path().clone());
+        let prefix = self.route_prefix.clone().or_else(from_url);
+        prefix.unwrap_or_default()
+    }
+}
+
 /// Parses the path of the metrics. It must begin with a slash, hold no query or escape, and not be reserved.
 fn telemetry_path(text: &str) -> Result<String, &'static str> {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\"<>\\^`{|}".contains(&byte);
     let reserved = ["/", "/-", "/healthz", "/readyz", "/probe"];
     if !text.starts_with('/') {
         Err("must begin with a slash, such as /metrics")
     } else if reserved.contains(&text) || text.starts_with("/-/") {
         Err("is reserved for another page; choose another, such as /metrics")
-    } else if !text.bytes().all(is_plain) {
+    } else if !is_plain_path(text) {
         Err("must be plain: no spaces, no query, no escapes")
     } else {
         Ok(text.to_owned())

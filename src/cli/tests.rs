@@ -175,6 +175,8 @@ fn wrong_usage_exits_with_2_and_names_the_error() {
             ErrorKind::ValueValidation,
         ),
         ("--web.max-requests=-1", ErrorKind::ValueValidation),
+        ("--web.external-url=/vobiz", ErrorKind::ValueValidation),
+        ("--web.route-prefix=/a?b", ErrorKind::ValueValidation),
         ("serve", ErrorKind::InvalidSubcommand),
         ("simulate --latency=20", ErrorKind::ValueValidation),
         ("simulate --speed=fast", ErrorKind::ValueValidation),
@@ -216,6 +218,8 @@ fn completion_and_manual_know_every_flag() {
         "web.listen-address",
         "web.probe-listen-address",
         "web.systemd-socket",
+        "web.external-url",
+        "web.route-prefix",
         "web.telemetry-path",
         "web.max-requests",
         "log.level",
@@ -292,6 +296,26 @@ fn an_invalid_address_is_refused_and_the_error_names_the_valid_forms() {
     ] {
         let said = text.parse::<ListenAddress>().expect_err(text);
         assert!(said.contains(":PORT"), "{text}: {said}");
+    }
+}
+
+#[test]
+fn the_route_prefix_is_the_path_of_the_external_url_by_default() {
+    for (words, prefix) in [
+        ("", "/"),
+        ("--web.external-url=https://example.com/a/", "/a"),
+        ("--web.route-prefix=/b", "/b"),
+        (
+            "--web.external-url=https://example.com --web.route-prefix=b/",
+            "/b",
+        ),
+        (
+            "--web.external-url=https://example.com/a --web.route-prefix=/",
+            "/",
+        ),
+    ] {
+        let web = read(words).unwrap().serve.web;
+        assert_eq!(web.route_prefix().to_string(), prefix, "{words}");
     }
 }
 

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use super::paths::{ExternalUrl, RoutePrefix};
+
 /// The settings of a server. Only the settings that name a flag have one. The defaults of the other settings
 /// fit every installation; only tests change them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `--web.telemetry-path`: the exact path of the metrics, which begins with a slash.
+    /// `--web.external-url`: the URL of the exporter for browsers. Links on pages begin with its path.
+    pub external_url: Option<ExternalUrl>,
+    /// `--web.route-prefix`: all paths are below this path.
+    pub route_prefix: RoutePrefix,
+    /// `--web.telemetry-path`: the exact path of the metrics below the prefix, which begins with a slash.
     pub telemetry_path: String,
     /// Whether the server answers only health and readiness (`--web.probe-listen-address`).
     pub health_only: bool,
@@ -35,6 +41,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            external_url: None,
+            route_prefix: RoutePrefix::default(),
             telemetry_path: "/metrics".to_owned(),
             health_only: false,
             max_requests: 40,

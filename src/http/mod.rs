@@ -8,6 +8,9 @@
 //! | `/-/healthy`, `/healthz` | 200 while the process runs, independent of the API |
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
+//! All paths are below [`Settings::route_prefix`]. If this prefix is not `/`, the paths `/` and the prefix without a
+//! slash at its end redirect to the start page.
+//!
 //! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
 //! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks.
 //!
@@ -21,6 +24,7 @@ mod limits_and_timeouts;
 mod listen;
 mod negotiation;
 mod pages;
+mod paths;
 mod router;
 mod server;
 #[cfg(test)]
@@ -28,5 +32,6 @@ mod tests;
 
 pub use limits_and_timeouts::Settings;
 pub use listen::{ListenAddress, listen, passed_sockets};
+pub use paths::{ExternalUrl, RoutePrefix, is_plain_path};
 pub use router::ProbeHandler;
 pub use server::Bound;

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::paths::Paths;
 use crate::exposition::AccountSummary;
 
 /// The content security policy of the page. It allows only the style of the page.
@@ -26,16 +27,21 @@ pub(super) fn readiness(accounts: Option<&[AccountSummary]>) -> Result<&'static 
 }
 
 /// The start page: name, version, state of every account, links. If `probes` is true, it explains `/probe`.
-pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) -> String {
+pub(super) fn start_page(paths: &Paths, probes: bool, accounts: &[AccountSummary]) -> String {
     let mut rows = String::new();
     for account in accounts {
         let (name, state) = (escape(&account.name), state(account));
         let _ = writeln!(rows, "<tr><td>{name}</td><td>{state}</td></tr>");
     }
     let version = env!("CARGO_PKG_VERSION");
-    let path = escape(path);
+    let [metrics, health, readiness] = [
+        paths.metrics_link(),
+        paths.link("/-/healthy"),
+        paths.link("/-/ready"),
+    ]
+    .map(|link| escape(&link));
     let probe = if probes {
-        probe_item(accounts)
+        probe_item(paths, accounts)
     } else {
         String::new()
     };
@@ -58,9 +64,9 @@ pub(super) fn start_page(path: &str, probes: bool, accounts: &[AccountSummary]) 
 {rows}</tbody>
 </table>
 <ul>
-<li><a href="{path}">Metrics</a></li>
-{probe}<li><a href="/-/healthy">Health</a>: the process runs</li>
-<li><a href="/-/ready">Readiness</a>: the first walk of every account has finished</li>
+<li><a href="{metrics}">Metrics</a></li>
+{probe}<li><a href="{health}">Health</a>: the process runs</li>
+<li><a href="{readiness}">Readiness</a>: the first walk of every account has finished</li>
 </ul>
 </body>
 </html>
@@ -98,18 +104,20 @@ fn rounded(age: Duration) -> String {
 }
 
 /// The `<li>` about `/probe`. If a summary has an `endpoint_id`, the `<li>` links to a probe of this endpoint.
-fn probe_item(accounts: &[AccountSummary]) -> String {
+fn probe_item(paths: &Paths, accounts: &[AccountSummary]) -> String {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut link = "Probe".to_owned();
     let known = |one: &AccountSummary| Some((one.name.clone(), one.endpoint_id.clone()?));
     if let Some((account, id)) = accounts.iter().find_map(known) {
         let (account, id) = (encode(&account), encode(&id));
-        let target = format!("/probe?account={account}&amp;endpoint_id={id}&amp;debug=true");
+        let path = escape(&paths.link("/probe"));
+        let target = format!("{path}?account={account}&amp;endpoint_id={id}&amp;debug=true");
         link = format!(r#"<a href="{target}" rel="nofollow">Probe</a>"#);
     }
+    let path = escape(&paths.probe());
     format!(
         "<li>{link}: one request to the API for one endpoint, for example \
-        <code>/probe?account=NAME&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
+        <code>{path}?account=NAME&amp;endpoint_id=ID&amp;debug=true</code></li>\n"
     )
 }
 

@@ -16,13 +16,13 @@ use hyper::{
     body::Frame,
     header::{
         ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-        CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+        CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{limits_and_timeouts::Settings, negotiation, pages};
+use super::{limits_and_timeouts::Settings, negotiation, pages, paths::Paths};
 use crate::{
     exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
@@ -72,8 +72,7 @@ impl AsRef<[u8]> for ResponseBytes {
 pub(super) struct Router {
     data: Arc<dyn DataSource>,
     instruments: Instruments,
-    telemetry_path: String,
-    health_only: bool,
+    paths: Paths,
     /// The permits of this semaphore limit the concurrent scrapes.
     scrapes: Arc<Semaphore>,
     probe_handler: Option<Arc<dyn ProbeHandler>>,
@@ -95,8 +94,12 @@ impl Router {
         Self {
             data,
             instruments,
-            telemetry_path: settings.telemetry_path.clone(),
-            health_only: settings.health_only,
+            paths: Paths::new(
+                &settings.route_prefix,
+                settings.external_url.as_ref(),
+                &settings.telemetry_path,
+                settings.health_only,
+            ),
             scrapes: Arc::new(Semaphore::new(max_scrapes)),
             probe_handler,
             probes: Arc::new(Semaphore::new(settings.max_probes)),
@@ -110,15 +113,7 @@ impl Router {
         request: Parts,
         in_progress: Weak<()>,
     ) -> Response<ResponseBody> {
-        let handler = match request.uri.path() {
-            "/-/healthy" | "/healthz" => Route::Healthy,
-            "/-/ready" | "/readyz" => Route::Ready,
-            _ if self.health_only => Route::Other,
-            path if path == self.telemetry_path => Route::Metrics,
-            "/" => Route::Index,
-            "/probe" => Route::Probe,
-            _ => Route::Other,
-        };
+        let handler = self.paths.route(request.uri.path());
         let mut permit = None;
         let mut response = match handler {
             Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
@@ -140,7 +135,7 @@ impl Router {
                 Ok(ready) => text(StatusCode::OK, ready),
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
             },
-            Route::Index => self.start_page(),
+            Route::Index => self.start_page(request.uri.path()),
         };
         let code = response.status().as_u16();
         self.instruments.http_request(handler, code);
@@ -209,12 +204,20 @@ impl Router {
         response
     }
 
-    fn start_page(&self) -> Response<EncodedBody> {
+    /// The start page, or a redirection to it from another path.
+    fn start_page(&self, path: &str) -> Response<EncodedBody> {
+        let start_page = self.paths.start_page();
+        if path != start_page {
+            let mut response = text(StatusCode::FOUND, format!("see {start_page}\n"));
+            let location = HeaderValue::try_from(start_page).expect("a route prefix is plain");
+            response.headers_mut().insert(LOCATION, location);
+            return response;
+        }
         let Some(accounts) = self.data.accounts() else {
             return starting();
         };
         let probes = self.probe_handler.is_some();
-        let page = pages::start_page(&self.telemetry_path, probes, &accounts);
+        let page = pages::start_page(&self.paths, probes, &accounts);
         let response = text(StatusCode::OK, page);
         let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
         with(response, CONTENT_SECURITY_POLICY, pages::POLICY)

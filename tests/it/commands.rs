@@ -38,6 +38,8 @@ async fn version_and_help_are_printed() {
         "--web.listen-address",
         "--web.probe-listen-address",
         "--web.systemd-socket",
+        "--web.external-url",
+        "--web.route-prefix",
         "--web.telemetry-path",
         "--web.max-requests",
         "--log.level",
@@ -86,6 +88,8 @@ async fn wrong_usage_exits_with_2_and_names_the_error() {
         (&["--web.listen-address=nowhere"], "nowhere"),
         (&["--web.telemetry-path=metrics"], "metrics"),
         (&["--web.max-requests=many"], "many"),
+        (&["--web.external-url=example.com"], "https://example.com/"),
+        (&["--web.route-prefix=/a b"], "a plain path such as /vobiz"),
         (&["completion", "tcsh"], "tcsh"),
         (&["demo", "--endpoints=-1"], "-1"),
         (&["simulate", "--latency=20"], "20ms"),
@@ -302,7 +306,7 @@ async fn it_listens_at_every_address_and_shows_metrics_at_the_chosen_path() {
         assert_eq!(get(&address, "/vobiz/metrics").await.status, 200);
         assert_eq!(get(&address, "/metrics").await.status, 404);
         let page = get(&address, "/").await.text();
-        assert!(page.contains("href=\"/vobiz/metrics\""), "{page}");
+        assert!(page.contains("href=\"./vobiz/metrics\""), "{page}");
         for path in ["/-/healthy", "/healthz", "/-/ready", "/readyz"] {
             assert_eq!(get(&address, path).await.status, 200, "{path}");
         }

@@ -11,6 +11,7 @@ async fn the_demo_serves_the_printed_links_and_ends_on_ctrl_c() {
         "--endpoints=30",
         "--seed=7",
         "--web.listen-address=127.0.0.1:0",
+        "--web.route-prefix=/demo",
     ];
     let demo = Program::new(&arguments).start();
     let links = until("the printed links", || async {
@@ -21,6 +22,7 @@ async fn the_demo_serves_the_printed_links_and_ends_on_ctrl_c() {
     })
     .await;
     assert_eq!(links.len(), 3, "{links:?}");
+    assert!(links[0].ends_with("/demo/"), "{links:?}");
     let opened = async |link: &str| {
         let (address, path) = link
             .strip_prefix("http://localhost")

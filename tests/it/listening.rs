@@ -1,6 +1,7 @@
 //! The addresses and paths at which the exporter answers.
 
 use tokio::net::TcpListener;
+use url::Url;
 use vobiz_simulator::{Options, Vendor, World};
 
 use crate::harness::{Process, Program, Scrape, ask, configuration, get, is_closed, until};
@@ -99,4 +100,132 @@ async fn an_address_for_health_checks_that_is_in_use_stops_the_start() {
         assert!(ended.err.contains(words), "{words} in {ended:?}");
     }
     assert_eq!(vendor.counts().requests, 0);
+}
+
+/// The targets of all links of the start page, which a browser shows at `url`.
+fn links(page: &str, url: &Url) -> Vec<Url> {
+    let links = page.split("href=\"").skip(1);
+    let links = links.map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"));
+    links.map(|link| url.join(&link).unwrap()).collect()
+}
+
+/// Follows the links of the start page, which a browser shows at `url`. A reverse proxy sends requests below the
+/// path `outside` to the path `inside` of the exporter.
+async fn follow_links(address: &str, url: &str, [outside, inside]: [&str; 2]) {
+    let through_proxy = async |url: &Url| {
+        let below = url.path().strip_prefix(outside);
+        let path = format!("{inside}{}", below.expect("the proxy knows the path"));
+        let query = url.query().map_or(String::new(), |text| format!("?{text}"));
+        let path = if path.is_empty() { "/" } else { &path };
+        let answer = get(address, &format!("{path}{query}")).await;
+        assert_eq!(answer.status, 200, "{url}");
+        answer.text()
+    };
+    let url = Url::parse(url).unwrap();
+    // The page links to a probe when the first walk has found an endpoint.
+    let links = until("four links", || async {
+        let links = links(&through_proxy(&url).await, &url);
+        (links.len() == 4).then_some(links)
+    })
+    .await;
+    let expected = ["\nvobiz_up{", "\nprobe_success 1\n", "healthy\n", "ready\n"];
+    for (link, expected) in links.iter().zip(expected) {
+        assert_eq!(link.origin(), url.origin());
+        let body = through_proxy(link).await;
+        assert!(body.contains(expected), "{link}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_links_of_the_start_page_work_behind_a_reverse_proxy_and_without_one() {
+    let vendor = vendor().await;
+    let external = "--web.external-url=https://example.com/monitoring/vobiz";
+    let root = "--web.route-prefix=/";
+    for (flags, urls, paths) in [
+        // No proxy, at every kind of address.
+        (
+            &[][..],
+            &[
+                "http://127.0.0.1:10059/",
+                "http://[::1]:10059/",
+                "http://exporter/",
+            ][..],
+            ["", ""],
+        ),
+        // The proxy keeps the path, and the exporter has the prefix. The page also works without the proxy.
+        (
+            &[external],
+            &[
+                "https://example.com/monitoring/vobiz/",
+                "http://[::1]:10059/monitoring/vobiz/",
+            ],
+            ["", ""],
+        ),
+        // The proxy removes the prefix. A browser shows the page with and without a slash at the end.
+        (
+            &[external, root],
+            &[
+                "https://example.com/monitoring/vobiz/",
+                "https://example.com/monitoring/vobiz",
+            ],
+            ["/monitoring/vobiz", ""],
+        ),
+        // The exporter knows nothing about the proxy.
+        (
+            &[],
+            &["https://example.com/monitoring/"],
+            ["/monitoring/", "/"],
+        ),
+        // The proxy replaces the path.
+        (
+            &[external, "--web.route-prefix=/inside"],
+            &["https://example.com/monitoring/vobiz/"],
+            ["/monitoring/vobiz", "/inside"],
+        ),
+        (
+            &["--web.route-prefix=/inside"],
+            &["http://[::1]:10059/inside/"],
+            ["", ""],
+        ),
+    ] {
+        let listen = ["--web.listen-address=[::1]:0"];
+        let arguments = [&listen[..], flags].concat();
+        let text = configuration(&vendor, "probe: {enabled: true}");
+        let process = Program::configured(&text, &arguments).start();
+        let address = process.listens(1).await.remove(0);
+        for url in urls {
+            follow_links(&address, url, paths).await;
+        }
+        process.signal("TERM").await;
+        assert_eq!(process.ended().await.code, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn the_health_check_uses_the_prefix() {
+    let vendor = vendor().await;
+    let external = "--web.external-url=https://example.com/vobiz/";
+    let health = "--web.probe-listen-address=127.0.0.1:0";
+    let process = start(&vendor, &["--web.listen-address=[::1]:0", external, health]);
+    let [address, health] = &process.listens(2).await[..] else {
+        panic!("two addresses")
+    };
+    let log = process.err();
+    assert!(log.contains("path=/vobiz/metrics"), "{log}");
+    assert_eq!(get(address, "/vobiz/-/healthy").await.status, 200);
+    assert_eq!(get(address, "/-/healthy").await.status, 404);
+
+    let listen = format!("--web.listen-address={address}");
+    let health = format!("--web.probe-listen-address={health}");
+    for (arguments, code) in [
+        (&["--healthcheck", &listen, external][..], 0),
+        (&["--healthcheck", &listen, "--web.route-prefix=vobiz"], 0),
+        (&["--healthcheck", &listen], 1),
+        // The address for health checks has no prefix, so a reverse proxy does not change the checks.
+        (&["--healthcheck", &health, external], 0),
+        (&["--healthcheck", &health], 0),
+    ] {
+        let ended = Program::new(arguments).run().await;
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {ended:?}");
+    }
 }

@@ -5,6 +5,7 @@ mod client;
 mod harness;
 mod limits;
 mod negotiation;
+mod paths;
 mod probes;
 mod responses;
 mod scrapes;

@@ -157,7 +157,7 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
     assert!(page.text().contains("<li>Probe: "), "{}", page.text());
     *with.data.accounts.lock().unwrap() = vec![account(None), account(Some("4\"2"))];
     let page = with.client().await.get("/").await;
-    let link = "href=\"/probe?account=a%20%22b%22%20%26%20S%C3%B6hne&amp;endpoint_id=4%222&amp;debug=true\"";
+    let link = "href=\"./probe?account=a%20%22b%22%20%26%20S%C3%B6hne&amp;endpoint_id=4%222&amp;debug=true\"";
     assert!(page.text().contains(link), "{}", page.text());
     let refused = with.client().await.get("/probe").await;
     assert_eq!(

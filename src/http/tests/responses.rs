@@ -69,7 +69,7 @@ async fn the_start_page_has_every_account_and_a_link_to_the_metrics() {
         text.contains("<td>main</td><td>starting: first walk under way, no good walk yet</td>")
     );
     assert!(text.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
-    assert!(text.contains("href=\"/metrics\""));
+    assert!(text.contains("href=\"./metrics\""));
     assert!(!text.contains("<script"));
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none';"));
@@ -87,7 +87,7 @@ async fn the_telemetry_path_is_configurable() {
     assert_eq!(client.get("/a\"b").await.status, 200);
     assert_eq!(client.get("/metrics").await.status, 404);
     let page = client.get("/").await;
-    assert!(page.text().contains("href=\"/a&quot;b\""));
+    assert!(page.text().contains("href=\"./a&quot;b\""));
 
     let server = Harness::start(at("/")).await;
     let response = server.client().await.get("/").await;

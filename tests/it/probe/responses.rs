@@ -167,7 +167,7 @@ async fn probing_is_off_by_default() {
     let on = Exporter::start(&configuration(&vendor, ON)).await;
     let link = until("a link to a phone", || async {
         let landing = get(on.address(), "/").await.text();
-        let (_, link) = landing.split_once("href=\"/probe?")?;
+        let (_, link) = landing.split_once("href=\"./probe?")?;
         Some(link.split_once('"')?.0.replace("&amp;", "&"))
     })
     .await;
