@@ -115,9 +115,10 @@ async fn systemd_receives_readiness_progress_and_the_end() {
         exporter.signal("TERM").await;
         assert_eq!(exporter.ended().await.code, Some(0));
         let text = manager.messages();
-        assert_eq!(text.first().unwrap(), "STATUS=reading the configuration");
+        assert_eq!(text[0], "STATUS=reading the configuration");
+        assert_eq!(text[1], "STATUS=loading the stored state");
         // The first walk may end before this message, so the text after `STATUS=` can differ.
-        assert!(text[1].starts_with("READY=1\nSTATUS="), "{text:?}");
+        assert!(text[2].starts_with("READY=1\nSTATUS="), "{text:?}");
         let last = "STOPPING=1\nSTATUS=finishing answers under way";
         assert_eq!(text.last().unwrap(), last, "{text:?}");
         let ready = text.iter().filter(|text| text.contains("READY=1"));
@@ -148,7 +149,7 @@ async fn a_vendor_that_hangs_delays_neither_readiness_nor_the_watchdog() {
         apart > Duration::from_millis(150) && apart < Duration::from_millis(400),
         "{apart:?}"
     );
-    assert_eq!(manager.messages().len(), 2, "{:?}", manager.messages());
+    assert_eq!(manager.messages().len(), 3, "{:?}", manager.messages());
 
     exporter.signal("TERM").await;
     assert_eq!(exporter.ended().await.code, Some(0));
