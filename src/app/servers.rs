@@ -36,6 +36,7 @@ impl Servers {
             route_prefix: web.route_prefix(),
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
+            allowed_hosts: web.allowed_hosts.clone(),
             ..Settings::default()
         };
         let all_paths = if passed.is_empty() {

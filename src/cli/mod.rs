@@ -2,7 +2,7 @@
 //!
 //! The documentation comments of flags and commands are their help texts.
 
-use std::path::PathBuf;
+use std::{net::Ipv6Addr, path::PathBuf};
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueHint,
@@ -149,9 +149,34 @@ pub struct WebArgs {
     )]
     pub telemetry_path: String,
 
-    /// Maximum number of concurrent scrapes; further scrapes get status 503. 0 is no limit.
+    /// Maximum number of concurrent scrapes. A further scrape waits up to a second, then gets status 503. A client that
+    /// does not read its response does not count. 0 is no limit.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
     pub max_requests: usize,
+
+    /// Host names that requests may be for, separated by commas: a guard against DNS rebinding. Ports do not count.
+    /// Other requests get status 421, except health checks. By default, every host is allowed.
+    #[arg(
+        long = "web.allowed-hosts",
+        value_name = "HOSTS",
+        value_delimiter = ',',
+        value_parser = allowed_host
+    )]
+    pub allowed_hosts: Vec<String>,
+}
+
+/// Parses a host name or an IP address without a port. An IPv6 address gets the brackets that requests have.
+fn allowed_host(text: &str) -> Result<String, &'static str> {
+    let plain = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    if plain.unwrap_or(text).parse::<Ipv6Addr>().is_ok() {
+        return Ok(format!("[{}]", plain.unwrap_or(text)));
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if !text.is_empty() && text.chars().all(is_name) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a host name or an IP address without a port, such as exporter.example")
+    }
 }
 
 impl WebArgs {

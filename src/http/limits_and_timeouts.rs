@@ -16,12 +16,18 @@ pub struct Settings {
     pub telemetry_path: String,
     /// Whether the server answers only health and readiness (`--web.probe-listen-address`).
     pub health_only: bool,
-    /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit.
+    /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit. A scrape whose client does not read
+    /// does not count.
     pub max_requests: usize,
-    /// Maximum number of open connections, at least 1. Above this limit, the server closes the oldest idle
-    /// connection. If no connection is idle, new connections wait until a connection ends or becomes idle. The
-    /// default is half of the usual limit of 1,024 file descriptors.
+    /// Maximum number of connections that are served everything, at least 1. Above this limit, the server closes the
+    /// least active connection for a new request. The default is half of the usual limit of 1,024 file descriptors.
     pub max_connections: usize,
+    /// Maximum number of further connections, at least 1, which are served health checks only. Above this limit, the
+    /// server closes the least active of them for a new connection.
+    pub max_health_connections: usize,
+    /// `--web.allowed-hosts`: the host names of requests, in lower case and without ports. Without a name, every host
+    /// is allowed.
+    pub allowed_hosts: Vec<String>,
     /// Maximum number of concurrent probes. The default is below `max_connections`, so that scrapes have free
     /// connections while probes wait for an API that hangs.
     pub max_probes: usize,
@@ -34,6 +40,9 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Maximum time in which a client reads no byte of its response.
     pub stall_timeout: Duration,
+    /// Time without a byte after which a connection is stalled, and less active than others. A client that reads its
+    /// response is rarely stalled.
+    pub stalled_after: Duration,
     /// Maximum time for the responses in progress at shutdown.
     pub drain_timeout: Duration,
 }
@@ -47,11 +56,14 @@ impl Default for Settings {
             health_only: false,
             max_requests: 40,
             max_connections: 512,
+            max_health_connections: 128,
+            allowed_hosts: Vec::new(),
             max_probes: 256,
             max_head_bytes: 16 * 1024,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(6 * 60),
             stall_timeout: Duration::from_secs(30),
+            stalled_after: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(8),
         }
     }

@@ -12,14 +12,19 @@
 //! slash at its end redirect to the start page.
 //!
 //! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
-//! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks.
+//! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks, and up to a second for a
+//! permit above the limit of concurrent scrapes.
 //!
 //! A server with [`Settings::for_health_checks`] knows only the last two rows of this table.
 //!
 //! [`Settings`] limits the numbers of connections, scrapes and probes, and the size of a request head. It also
-//! limits the time of a request head, the idle time, and the time in which a client reads nothing.
+//! limits the time of a request head, the idle time, and the time in which a client reads nothing. If all places are
+//! taken, the least active connection is closed for a new one.
 
+mod activity;
 mod connection;
+mod connections;
+mod host;
 mod limits_and_timeouts;
 mod listen;
 mod negotiation;
@@ -29,6 +34,7 @@ mod router;
 mod server;
 #[cfg(test)]
 mod tests;
+mod timeout_stream;
 
 pub use limits_and_timeouts::Settings;
 pub use listen::{ListenAddress, listen, passed_sockets};

@@ -1,9 +1,6 @@
 //! The router: finds the route of a request and builds the response.
 
-use std::{
-    convert::Infallible,
-    sync::{Arc, Weak},
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -12,25 +9,38 @@ use futures_util::{
 };
 use http_body_util::StreamBody;
 use hyper::{
-    HeaderMap, Method, Response, StatusCode,
+    HeaderMap, Method, Response, StatusCode, Version,
     body::Frame,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-        CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
+        CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+        VARY, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
-use super::{limits_and_timeouts::Settings, negotiation, pages, paths::Paths};
+use super::{
+    activity::Activity, connections::Connections, host, limits_and_timeouts::Settings, negotiation,
+    pages, paths::Paths,
+};
 use crate::{
     exposition::{DataSource, EncodedBody, Encoding},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
-    telemetry::{Instruments, labels::Route},
+    telemetry::{
+        Instruments,
+        labels::{ConnectionOutcome, Route},
+    },
 };
 
 /// The value of the header `Retry-After`. A scrape or probe above the limit gets this header and status 503.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The longest time that a scrape waits for a permit.
+const PERMIT_WAIT: Duration = Duration::from_secs(1);
 
 /// The response to a probe; the error is the text of a response with status 400.
 type ProbeResult = Result<ProbeResponse, &'static str>;
@@ -47,19 +57,39 @@ impl<R: Retrieve> ProbeHandler for Prober<R> {
     }
 }
 
-/// The semaphore permit that a scrape or probe holds while it counts as concurrent; `None` for other requests.
-type Permit = Option<OwnedSemaphorePermit>;
-
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 
 /// The body of a response, as hyper reads it.
 pub(super) type ResponseBody = StreamBody<stream::Iter<Frames>>;
 
+/// A response in progress.
+struct InProgress {
+    activity: Arc<Activity>,
+    /// The permit of a probe, which is free again at the end of its response.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl InProgress {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.begin_response();
+        Self {
+            activity: Arc::clone(activity),
+            permit: None,
+        }
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.activity.end_response();
+    }
+}
+
 /// A piece of a response in progress. hyper drops a piece after the socket has accepted its bytes, or when the
 /// connection ends. So the response stays in progress until the socket has accepted the last byte.
 struct ResponseBytes {
     bytes: Bytes,
-    _response: Arc<(Weak<()>, Permit)>,
+    _response: Arc<InProgress>,
 }
 
 impl AsRef<[u8]> for ResponseBytes {
@@ -78,6 +108,8 @@ pub(super) struct Router {
     probe_handler: Option<Arc<dyn ProbeHandler>>,
     /// The permits of this semaphore limit the concurrent probes.
     probes: Arc<Semaphore>,
+    connections: Arc<Connections>,
+    allowed_hosts: Vec<String>,
 }
 
 impl Router {
@@ -86,6 +118,7 @@ impl Router {
         data: Arc<dyn DataSource>,
         probe_handler: Option<Arc<dyn ProbeHandler>>,
         instruments: Instruments,
+        connections: Arc<Connections>,
     ) -> Self {
         let max_scrapes = match settings.max_requests {
             0 => Semaphore::MAX_PERMITS,
@@ -103,47 +136,36 @@ impl Router {
             scrapes: Arc::new(Semaphore::new(max_scrapes)),
             probe_handler,
             probes: Arc::new(Semaphore::new(settings.max_probes)),
+            connections,
+            allowed_hosts: settings.allowed_hosts.clone(),
         }
     }
 
-    /// Responds to one request. Only a probe waits for the API. The response holds `in_progress` and, for a
-    /// scrape or probe, the semaphore permit until the socket has accepted the last byte.
+    /// Responds to one request. Only a probe waits for the API. A scrape may wait up to a second for a permit. The
+    /// response is in progress, and a scrape or probe holds its semaphore permit, until the socket has accepted the
+    /// last byte.
     pub(super) async fn respond(
         &self,
         request: Parts,
-        in_progress: Weak<()>,
+        activity: &Arc<Activity>,
     ) -> Response<ResponseBody> {
+        let mut in_progress = InProgress::begin(activity);
         let handler = self.paths.route(request.uri.path());
-        let mut permit = None;
-        let mut response = match handler {
-            Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
-            _ if !matches!(request.method, Method::GET | Method::HEAD) => {
-                let response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-                with(response, ALLOW, "GET, HEAD")
-            }
-            Route::Metrics => self.exposition(&request, None, &mut permit).await,
-            Route::Probe if self.probe_handler.is_none() => {
-                let reason = "probing is off (see probe.enabled in the configuration)\n";
-                text(StatusCode::NOT_FOUND, reason)
-            }
-            Route::Probe => {
-                let probe = self.probe_handler.as_ref();
-                self.exposition(&request, probe, &mut permit).await
-            }
-            Route::Healthy => text(StatusCode::OK, "healthy\n"),
-            Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
-                Ok(ready) => text(StatusCode::OK, ready),
-                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
-            },
-            Route::Index => self.start_page(request.uri.path()),
+        // Kubelets and load balancers send the address of a container as the host.
+        let is_health = matches!(handler, Route::Healthy | Route::Ready);
+        let allowed = if is_health { &[] } else { &*self.allowed_hosts };
+        let mut response = match host::check(&request, allowed) {
+            Err(problem) => text(problem.status(), problem.text()),
+            Ok(()) => self.handle(handler, &request, &mut in_progress).await,
         };
         let code = response.status().as_u16();
         self.instruments.http_request(handler, code);
-        let length = response.body().length.into();
+        let length = response.body().length;
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(CONTENT_LENGTH, length);
-        let in_progress = Arc::new((in_progress, permit));
+        headers.insert(CONTENT_LENGTH, length.into());
+        activity.begin_answer(length);
+        let in_progress = Arc::new(in_progress);
         response.map(|body| {
             let frames = body.pieces.map(move |bytes| {
                 let piece = ResponseBytes {
@@ -156,24 +178,62 @@ impl Router {
         })
     }
 
+    async fn handle(
+        &self,
+        handler: Route,
+        request: &Parts,
+        in_progress: &mut InProgress,
+    ) -> Response<EncodedBody> {
+        match handler {
+            Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
+            _ if !matches!(request.method, Method::GET | Method::HEAD) => {
+                let response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+                with(response, ALLOW, "GET, HEAD")
+            }
+            Route::Metrics => self.exposition(request, None, in_progress).await,
+            Route::Probe if self.probe_handler.is_none() => {
+                let reason = "probing is off (see probe.enabled in the configuration)\n";
+                text(StatusCode::NOT_FOUND, reason)
+            }
+            Route::Probe => {
+                let probe = self.probe_handler.as_ref();
+                self.exposition(request, probe, in_progress).await
+            }
+            Route::Healthy => text(StatusCode::OK, "healthy\n"),
+            Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
+                Ok(ready) => text(StatusCode::OK, ready),
+                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
+            },
+            Route::Index => {
+                self.connections.take_place(&in_progress.activity);
+                self.start_page(request.uri.path())
+            }
+        }
+    }
+
     /// Responds with the exposition if `probe` is `None`, and otherwise with the result of a probe.
     async fn exposition(
         &self,
         request: &Parts,
         probe: Option<&Arc<dyn ProbeHandler>>,
-        permit: &mut Permit,
+        in_progress: &mut InProgress,
     ) -> Response<EncodedBody> {
-        let (permits, too_many) = match probe {
-            None => (
-                &self.scrapes,
-                "too many scrapes at the same time (see --web.max-requests)\n",
-            ),
-            Some(_) => (&self.probes, "too many probes at the same time\n"),
+        let activity = &in_progress.activity;
+        self.connections.take_place(activity);
+        let permit = match probe {
+            None => {
+                let permit = timeout(PERMIT_WAIT, Arc::clone(&self.scrapes).acquire_owned());
+                permit.await.ok().and_then(Result::ok)
+            }
+            Some(_) => Arc::clone(&self.probes).try_acquire_owned().ok(),
         };
-        *permit = Arc::clone(permits).try_acquire_owned().ok();
-        if permit.is_none() {
-            let response = text(StatusCode::SERVICE_UNAVAILABLE, too_many);
-            return with(response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+        match (permit, probe) {
+            (Some(permit), None) => activity.hold_permit(permit),
+            (Some(permit), Some(_)) => in_progress.permit = Some(permit),
+            (None, _) => {
+                activity.end_as(ConnectionOutcome::Refused);
+                return too_many(request, probe.is_some());
+            }
         }
         let (format, content_type) = negotiation::format(&request.headers);
         let encoding = negotiation::encoding(&request.headers);
@@ -195,6 +255,7 @@ impl Router {
                 None => return starting(),
             }
         };
+        in_progress.activity.begin_scrape();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
@@ -221,6 +282,22 @@ impl Router {
         let response = text(StatusCode::OK, page);
         let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
         with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
+    }
+}
+
+/// The response above a limit. It closes the connection, so that it waits for no further request of this client.
+fn too_many(request: &Parts, is_probe: bool) -> Response<EncodedBody> {
+    let reason = if is_probe {
+        "too many probes at the same time\n"
+    } else {
+        "too many scrapes at the same time (see --web.max-requests)\n"
+    };
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    let response = with(response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+    if request.version < Version::HTTP_2 {
+        with(response, CONNECTION, "close")
+    } else {
+        response
     }
 }
 

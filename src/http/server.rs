@@ -4,25 +4,25 @@ use std::{
     io,
     net::{self, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::{Id, JoinSet},
-    time::sleep,
+    task::JoinSet,
 };
 
 use super::{
+    activity::Activity,
     connection,
+    connections::Connections,
     limits_and_timeouts::Settings,
     listen::{ListenAddress, Listeners, listen},
     router::{ProbeHandler, Router},
 };
 use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};
 
-/// Time between two searches for an idle connection while a new connection is pending.
-const EVICT_PAUSE: Duration = Duration::from_millis(100);
+/// Maximum number of evicted connections whose tasks have not ended yet. New connections then wait.
+const ENDING: usize = 64;
 
 /// A server with listening sockets. Clients can connect, but get responses only after [`Bound::serve`] starts.
 pub struct Bound {
@@ -92,101 +92,66 @@ impl Bound {
         instruments: Instruments,
         shutdown: CancellationToken,
     ) {
-        let router = Router::new(&self.settings, data, self.probe_handler, instruments);
-        let mut connections = Connections {
+        let connections = Arc::new(Connections::new(&self.settings, instruments.clone()));
+        let table = Arc::clone(&connections);
+        let router = Router::new(&self.settings, data, self.probe_handler, instruments, table);
+        let most = self.settings.max_connections + self.settings.max_health_connections + ENDING;
+        let mut running = Running {
             router: Arc::new(router),
             settings: Arc::new(self.settings),
+            connections,
             shutdown: shutdown.clone(),
             tasks: JoinSet::new(),
-            open: Vec::new(),
         };
         let mut listeners = Listeners::new(self.listeners);
-        // An accepted connection. It waits here until fewer than `max_connections` connections are open.
-        let mut pending = None;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                () = connections.next_end(), if !connections.tasks.is_empty() => listeners.end_pause(),
-                () = sleep(EVICT_PAUSE), if pending.is_some() => {}
-                accepted = listeners.accept(), if pending.is_none() => match accepted {
-                    Some(stream) => pending = Some(stream),
-                    None => connections.evict_idle(),
+                () = running.next_end(), if !running.tasks.is_empty() => listeners.end_pause(),
+                accepted = listeners.accept(), if running.tasks.len() < most => match accepted {
+                    Some(stream) => running.start(stream),
+                    None => running.connections.evict_any(),
                 }
             }
-            match pending.take_if(|_| !connections.is_full()) {
-                Some(stream) => connections.start(stream),
-                None if pending.is_some() => connections.evict_idle(),
-                None => {}
-            }
+            // Accepted connections get time to be read before further ones can evict them.
+            tokio::task::yield_now().await;
         }
         drop(listeners);
-        connections.drain().await;
+        running.drain().await;
     }
 }
 
-/// The open connections. Dropping this value aborts all connections.
-struct Connections {
+/// The tasks of the connections. Dropping this value aborts all connections.
+struct Running {
     router: Arc<Router>,
     settings: Arc<Settings>,
+    connections: Arc<Connections>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
-    /// The connections in the order of arrival.
-    open: Vec<Open>,
 }
 
-struct Open {
-    id: Id,
-    /// Each response in progress holds a `Weak` of this `Arc`.
-    responses: Arc<()>,
-    close: CancellationToken,
-}
-
-impl Connections {
-    fn is_full(&self) -> bool {
-        self.tasks.len() >= self.settings.max_connections.max(1)
-    }
-
+impl Running {
     fn start(&mut self, stream: TcpStream) {
-        let responses = Arc::new(());
-        let close = self.shutdown.child_token();
-        let task = self.tasks.spawn(connection::serve(
-            stream,
-            Arc::clone(&self.router),
-            Arc::clone(&self.settings),
-            Arc::clone(&responses),
-            close.clone(),
-        ));
-        let id = task.id();
-        self.open.push(Open {
-            id,
-            responses,
-            close,
+        let entry = Entry {
+            activity: self.connections.add(),
+            connections: Arc::clone(&self.connections),
+        };
+        let (router, settings) = (Arc::clone(&self.router), Arc::clone(&self.settings));
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            let activity = Arc::clone(&entry.activity);
+            connection::serve(stream, router, settings, activity, shutdown).await;
         });
     }
 
     async fn next_end(&mut self) {
-        let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
+        match self.tasks.join_next().await {
+            Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::error!(%error, "a connection ended with a fault of this program");
-                error.id()
             }
             None => std::future::pending().await,
-        };
-        self.open.retain(|one| one.id != id);
-    }
-
-    /// Closes the oldest idle connection, unless an idle connection is already closing.
-    fn evict_idle(&self) {
-        let is_idle = |one: &&Open| Arc::weak_count(&one.responses) == 0;
-        let mut idle = self.open.iter().filter(is_idle);
-        let Some(oldest) = idle.next() else {
-            return;
-        };
-        let is_evicted = |one: &Open| one.close.is_cancelled();
-        if !is_evicted(oldest) && !idle.any(is_evicted) {
-            oldest.close.cancel();
         }
     }
 
@@ -201,5 +166,17 @@ impl Connections {
             );
             self.tasks.shutdown().await;
         }
+    }
+}
+
+/// An entry in the table of open connections. It is removed even if the task of the connection panics.
+struct Entry {
+    activity: Arc<Activity>,
+    connections: Arc<Connections>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.connections.remove(&self.activity);
     }
 }

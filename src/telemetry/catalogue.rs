@@ -8,9 +8,9 @@ use Kind::{Counter, Gauge, Histogram};
 use Part::{Instruments, Probe, Process, Snapshot, Walk};
 
 use super::labels::{
-    Capability, Condition, ENDPOINT_CHANGES, Field, Operation, PROBE_FAILURE_REASONS,
-    REGISTRATION_CHANGES, REGISTRATIONS, Rejection, RereadReason, Route, ThrottleCause,
-    WALK_FAILURE_REASONS, Watch,
+    Capability, Condition, ConnectionOutcome, ENDPOINT_CHANGES, Field, Operation,
+    PROBE_FAILURE_REASONS, REGISTRATION_CHANGES, REGISTRATIONS, Rejection, RereadReason, Route,
+    ThrottleCause, WALK_FAILURE_REASONS, Watch,
 };
 
 /// The description of one metric family, without its samples.
@@ -115,6 +115,7 @@ pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static s
         (_, "registration") => &REGISTRATIONS,
         (_, "watch") => Watch::LABELS,
         (_, "handler") => Route::LABELS,
+        (_, "outcome") => ConnectionOutcome::LABELS,
         (_, "capability") => Capability::LABELS,
         (_, "condition") => Condition::LABELS,
         (_, "field") => Field::LABELS,
@@ -259,6 +260,8 @@ families! {
         "Time of the last successful load of the configuration.";
     ExporterHttpRequests = Instruments Counter "vobiz_exporter_http_requests_total" ["handler", "code"],
         "Requests that the exporter's HTTP server answered.";
+    ExporterHttpConnections = Instruments Counter "vobiz_exporter_http_connections_total" ["outcome"],
+        "Connections to the exporter's HTTP server that have ended, by the reason of their end.";
 
     StateLastWrite = Instruments Gauge "vobiz_exporter_state_last_write_timestamp_seconds" [],
         "Time of the last successful write to the state database; no sample before the first, or without state.directory.";

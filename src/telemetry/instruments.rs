@@ -14,7 +14,10 @@ use prometheus::{
 
 use super::{
     catalogue::{Kind, Metric, Part, closed_values},
-    labels::{ENDPOINT_CHANGES, NO_STATUS, Operation, REGISTRATION_CHANGES, Route, ThrottleCause},
+    labels::{
+        ConnectionOutcome, ENDPOINT_CHANGES, NO_STATUS, Operation, REGISTRATION_CHANGES, Route,
+        ThrottleCause,
+    },
 };
 use crate::clock::UnixMillis;
 
@@ -78,8 +81,12 @@ impl Instruments {
             family.part == Part::Instruments && family.kind == Kind::Counter
         };
         let counters = Metric::ALL.iter().copied().filter(is_counter);
+        let counters: BTreeMap<_, _> = counters.map(counter).collect();
+        for outcome in ConnectionOutcome::LABELS {
+            counters[&Metric::ExporterHttpConnections].with_label_values(&[outcome]);
+        }
         Self {
-            counters: Arc::new(counters.map(counter).collect()),
+            counters: Arc::new(counters),
             api_request_duration: durations,
             reload_success: gauge(Metric::ExporterReloadSuccess),
             state_last_write: gauge(Metric::StateLastWrite),
@@ -117,6 +124,13 @@ impl Instruments {
     pub fn http_request(&self, handler: Route, code: u16) {
         self.counters[&Metric::ExporterHttpRequests]
             .with_label_values(&[Route::LABELS[handler as usize], &code.to_string()])
+            .inc();
+    }
+
+    /// Counts the end of a connection to the exporter's HTTP server.
+    pub fn http_connection(&self, outcome: ConnectionOutcome) {
+        self.counters[&Metric::ExporterHttpConnections]
+            .with_label_values(&[outcome.label()])
             .inc();
     }
 

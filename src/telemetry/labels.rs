@@ -174,6 +174,30 @@ closed_label! {
 }
 
 closed_label! {
+    /// Why a connection to the exporter's HTTP server ended. It is the value of the label `outcome`.
+    ConnectionOutcome {
+        /// The client closed it, or the server did so after a response or at its shutdown.
+        Closed = "closed",
+        /// No request for six minutes.
+        IdleTimeout = "idle_timeout",
+        /// The head of a request, or the TLS handshake, took longer than 10 s.
+        RequestTimeout = "request_timeout",
+        /// The client read no byte of a response for 30 s.
+        Stalled = "stalled",
+        /// The client took longer for a response than 10 s and its size at 64 KiB/s.
+        TooSlow = "too_slow",
+        /// The server closed it in favour of another connection.
+        Evicted = "evicted",
+        /// The server refused a scrape or a probe above the limit, and closed the connection.
+        Refused = "refused",
+        /// The client did not send HTTP, or too long a head.
+        BadRequest = "bad_request",
+        /// The TLS handshake failed.
+        TlsFailed = "tls_failed",
+    }
+}
+
+closed_label! {
     /// The importance of a group for alerts. It is the value of the label `watch`.
     Watch {
         /// An alert needs attention at once.

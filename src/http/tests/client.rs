@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// The time limit for every wait. A wait reaches this limit only if the server hangs.
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 /// Waits for a future. The test fails if the wait is longer than [`LONG`].
 pub(super) async fn soon<F: Future>(future: F) -> F::Output {

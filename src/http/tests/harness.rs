@@ -2,13 +2,13 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
 };
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place, yield_now};
 
-use super::client::{Client, soon};
+use super::client::{Client, LONG, soon};
 use crate::{
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
     http::{Bound, ProbeHandler, Settings},
@@ -66,19 +66,29 @@ impl Harness {
         soon(self.serving).await.unwrap();
     }
 
+    /// Waits until `number` connections have ended with this outcome.
+    pub(super) async fn ended(&self, outcome: &str, number: f64) {
+        let labels = [("outcome", outcome)];
+        while self.value("vobiz_exporter_http_connections_total", &labels) < number {
+            yield_now().await;
+        }
+    }
+
     /// The value of the response counter with the labels `handler` and `code`; 0 if the series is absent.
     pub(super) fn counted(&self, handler: &str, code: &str) -> f64 {
+        let labels = [("handler", handler), ("code", code)];
+        self.value("vobiz_exporter_http_requests_total", &labels)
+    }
+
+    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let families = self.instruments.gather();
-        let name = "vobiz_exporter_http_requests_total";
-        let Some(family) = families.iter().find(|family| family.name() == name) else {
-            return 0.0;
-        };
-        let found = family.get_metric().iter().find(|metric| {
-            let is = |name: &str, value: &str| {
-                let mut labels = metric.get_label().iter();
-                labels.any(|label| label.name() == name && label.value() == value)
-            };
-            is("handler", handler) && is("code", code)
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.map_or(&[][..], |family| family.get_metric());
+        let found = metrics.iter().find(|metric| {
+            labels.iter().all(|(name, value)| {
+                let mut found = metric.get_label().iter();
+                found.any(|label| label.name() == *name && label.value() == *value)
+            })
         });
         found.map_or(0.0, |metric| metric.get_counter().get_value())
     }
@@ -90,6 +100,8 @@ pub(super) struct FakeData {
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
     pub(super) chunks: Mutex<Vec<Bytes>>,
     pub(super) requests: Mutex<Vec<(Format, Encoding)>>,
+    /// If set, the next body is given only after the end of this channel.
+    pub(super) body_waits: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 impl FakeData {
@@ -107,6 +119,10 @@ impl FakeData {
 impl DataSource for FakeData {
     fn body(&self, format: Format, encoding: Encoding) -> Option<EncodedBody> {
         self.requests.lock().unwrap().push((format, encoding));
+        let waits = self.body_waits.lock().unwrap().take();
+        if let Some(waits) = waits {
+            let _ = block_in_place(|| waits.recv_timeout(LONG));
+        }
         let chunks = self.chunks.lock().unwrap().clone();
         Some(EncodedBody {
             length: chunks.iter().map(|chunk| chunk.len() as u64).sum(),

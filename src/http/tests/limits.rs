@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use super::{
     client::soon,
@@ -77,7 +77,7 @@ async fn invalid_http_is_refused() {
 }
 
 #[tokio::test]
-async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
+async fn a_stalled_client_is_cut_off() {
     let server = Harness::start(Settings {
         stall_timeout: SHORT,
         ..one_scrape()
@@ -87,118 +87,118 @@ async fn a_stalled_client_is_cut_off_and_its_permit_is_free_again() {
     let mut stalled = server.client().await;
     stalled.request("GET", "/metrics", "").await;
     stalled.response_head().await;
-
-    let mut next = server.client().await;
-    assert_eq!(next.head("/metrics", "").await.status, 503);
-    soon(async {
-        while next.head("/metrics", "").await.status == 503 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    soon(server.ended("stalled", 1.0)).await;
     assert!(stalled.ended().await.len() < LARGE, "it was cut");
 }
 
 #[tokio::test]
-async fn a_permit_is_held_until_the_socket_has_taken_the_last_byte() {
+async fn a_client_that_does_not_read_keeps_no_other_from_scraping() {
     let server = Harness::start(one_scrape()).await;
-    // hyper takes the whole body at once, but the socket buffers cannot hold it.
     server.data.put_large();
-    let mut slow = server.client().await;
-    slow.request("GET", "/metrics", "").await;
-    slow.response_head().await;
+    let mut stalled = server.client().await;
+    stalled.request("GET", "/metrics", "").await;
+    stalled.response_head().await;
+
     let mut next = server.client().await;
-    for _ in 0..20 {
-        assert_eq!(next.head("/metrics", "").await.status, 503);
-    }
-    assert_eq!(slow.bytes(LARGE).await.len(), LARGE);
-    soon(async { while next.head("/metrics", "").await.status == 503 {} }).await;
+    assert_eq!(next.head("/metrics", "").await.status, 200);
+    assert_eq!(stalled.bytes(LARGE).await.len(), LARGE);
 }
 
 #[tokio::test]
-async fn a_client_that_disconnects_frees_its_permit() {
-    let server = Harness::start(one_scrape()).await;
-    server.data.put_large();
-    let mut gone = server.client().await;
-    gone.request("GET", "/metrics", "").await;
-    gone.response_head().await;
-    let mut next = server.client().await;
-    assert_eq!(next.head("/metrics", "").await.status, 503);
-    drop(gone);
-    soon(async { while next.head("/metrics", "").await.status == 503 {} }).await;
-}
-
-#[tokio::test]
-async fn idle_connections_are_evicted_for_new_ones() {
-    let most = 100;
+async fn the_least_active_connection_makes_way_for_a_new_scrape() {
     let server = Harness::start(Settings {
-        max_connections: most,
-        ..one_scrape()
+        max_connections: 3,
+        ..Settings::default()
     })
     .await;
-    let mut idle = VecDeque::new();
-    for number in 0..1000 {
-        let mut client = server.client().await;
-        if number % 2 == 0 {
-            client.get("/healthz").await;
-        }
-        idle.push_back(client);
-        if idle.len() > most {
-            // The server closes the oldest idle connection.
-            assert_eq!(idle.pop_front().unwrap().ended().await, b"");
-        }
+    let mut silent = server.client().await;
+    let mut scraper = server.client().await;
+    assert_eq!(scraper.get("/metrics").await.status, 200);
+    let mut visitor = server.client().await;
+    assert_eq!(visitor.get("/healthz").await.status, 200);
+
+    let mut others = Vec::new();
+    for ends in [&mut silent, &mut visitor] {
+        let mut new = server.client().await;
+        assert_eq!(new.get("/metrics").await.status, 200);
+        assert_eq!(ends.ended().await, b"");
+        others.push(new);
     }
-    assert_eq!(server.client().await.get("/healthz").await.status, 200);
-    assert_eq!(server.client().await.get("/metrics").await.status, 200);
+    assert_eq!(scraper.get("/metrics").await.status, 200);
+    soon(server.ended("evicted", 2.0)).await;
 }
 
 #[tokio::test]
-async fn a_connection_with_a_response_in_progress_is_never_evicted() {
+async fn silent_connections_above_the_limit_close_only_each_other() {
     let server = Harness::start(Settings {
         max_connections: 2,
-        ..one_scrape()
+        max_health_connections: 4,
+        ..Settings::default()
     })
     .await;
-    server.data.put_large();
-    let mut scraper = server.client().await;
-    scraper.request("GET", "/metrics", "").await;
-    scraper.response_head().await;
-    for _ in 0..10 {
-        assert_eq!(server.client().await.get("/healthz").await.status, 200);
+    let (mut first, mut second) = (server.client().await, server.client().await);
+    for scraper in [&mut first, &mut second] {
+        assert_eq!(scraper.get("/metrics").await.status, 200);
     }
-    assert_eq!(scraper.bytes(LARGE).await.len(), LARGE);
-}
-
-#[test]
-fn scrapes_and_probes_leave_connections_for_health_checks_by_default() {
-    let settings = Settings::default();
-    assert!(settings.max_requests > 0, "0 means no limit");
-    assert!(settings.max_requests + settings.max_probes < settings.max_connections);
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(server.client().await);
+        let mut kubelet = server.client().await;
+        assert_eq!(kubelet.get("/healthz").await.status, 200);
+    }
+    for scraper in [&mut first, &mut second] {
+        assert_eq!(scraper.get("/metrics").await.status, 200);
+    }
 }
 
 #[tokio::test]
-async fn a_new_connection_waits_while_every_connection_has_a_response_in_progress() {
+async fn health_checks_are_answered_while_no_client_reads_its_metrics() {
     let server = Harness::start(Settings {
         max_connections: 2,
         ..Settings::default()
     })
     .await;
     server.data.put_large();
-    let (mut first, mut second) = (server.client().await, server.client().await);
-    for client in [&mut first, &mut second] {
-        client.request("GET", "/metrics", "").await;
-        client.response_head().await;
+    let mut scrapers = Vec::new();
+    for _ in 0..2 {
+        let mut scraper = server.client().await;
+        scraper.request("GET", "/metrics", "").await;
+        scraper.response_head().await;
+        scrapers.push(scraper);
     }
-    let mut waiting = server.client().await;
-    waiting.request("GET", "/healthz", "").await;
-    let early = tokio::time::timeout(SHORT, waiting.response()).await;
-    assert!(early.is_err());
+    for _ in 0..10 {
+        assert_eq!(server.client().await.get("/healthz").await.status, 200);
+    }
+    for scraper in &mut scrapers {
+        assert_eq!(scraper.bytes(LARGE).await.len(), LARGE);
+    }
+}
 
-    assert_eq!(first.bytes(LARGE).await.len(), LARGE);
-    assert_eq!(second.bytes(LARGE).await.len(), LARGE);
-    assert_eq!(
-        waiting.response().await.status,
-        200,
-        "one of them is idle and is evicted"
-    );
+#[test]
+fn scrapes_and_probes_leave_connections_for_other_requests_by_default() {
+    let settings = Settings::default();
+    assert!(settings.max_requests > 0, "0 means no limit");
+    assert!(settings.max_requests + settings.max_probes < settings.max_connections);
+}
+
+#[tokio::test]
+async fn the_end_of_each_connection_is_counted_with_its_reason() {
+    let server = Harness::start(Settings {
+        head_timeout: SHORT,
+        idle_timeout: SHORT,
+        ..Settings::default()
+    })
+    .await;
+    let mut noise = server.client().await;
+    noise.send("NOT HTTP\r\n\r\n").await;
+    noise.ended().await;
+    let mut silent = server.client().await;
+    silent.ended().await;
+    let mut idle = server.client().await;
+    idle.get("/healthz").await;
+    idle.ended().await;
+    drop(server.client().await);
+    for outcome in ["bad_request", "request_timeout", "idle_timeout", "closed"] {
+        soon(server.ended(outcome, 1.0)).await;
+    }
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod client;
 mod harness;
+mod hosts;
 mod limits;
 mod negotiation;
 mod paths;

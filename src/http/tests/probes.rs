@@ -84,9 +84,11 @@ async fn a_waiting_probe_delays_no_other_request_and_probes_above_the_limit_are_
         (503, Some("1"))
     );
     assert_eq!(refused.text(), "too many probes at the same time\n");
-    // The connection of the refused probe stays usable, and other paths do not count as probes.
-    assert_eq!(third.get("/metrics").await.status, 200);
-    assert_eq!(third.get("/healthz").await.status, 200);
+    assert_eq!(third.ended().await, b"");
+    // Other paths do not count as probes.
+    let mut fourth = server.client().await;
+    assert_eq!(fourth.get("/metrics").await.status, 200);
+    assert_eq!(fourth.get("/healthz").await.status, 200);
     handler.release.cancel();
     for client in &mut waiting {
         assert_eq!(client.response().await.text(), "well\n");

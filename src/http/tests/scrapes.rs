@@ -1,9 +1,9 @@
-use bytes::Bytes;
+use std::sync::mpsc;
 
-use super::{
-    client::soon,
-    harness::{Harness, LARGE},
-};
+use bytes::Bytes;
+use tokio::task::yield_now;
+
+use super::{client::soon, harness::Harness};
 use crate::{
     exposition::{Encoding, Format},
     http::Settings,
@@ -68,32 +68,39 @@ async fn pipelined_requests_are_answered_in_order() {
     assert_eq!(client.response().await.status, 404);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scrapes_above_the_limit_are_refused_and_health_checks_are_not() {
     let settings = Settings {
-        max_requests: 2,
+        max_requests: 1,
         ..Settings::default()
     };
     let server = Harness::start(settings).await;
-    server.data.put_large();
-    let (mut first, mut second) = (server.client().await, server.client().await);
-    for client in [&mut first, &mut second] {
-        client.request("GET", "/metrics", "").await;
-        client.response_head().await;
-    }
+    let (release, waits) = mpsc::channel();
+    *server.data.body_waits.lock().unwrap() = Some(waits);
+    let mut first = server.client().await;
+    first.request("GET", "/metrics", "").await;
+    soon(async {
+        while server.data.requests.lock().unwrap().is_empty() {
+            yield_now().await;
+        }
+    })
+    .await;
 
-    let mut third = server.client().await;
-    let response = third.get("/metrics").await;
+    let mut second = server.client().await;
+    let response = second.get("/metrics").await;
     assert_eq!(response.status, 503);
     assert_eq!(response.header("retry-after"), Some("1"));
+    assert_eq!(response.header("connection"), Some("close"));
     assert!(response.text().contains("too many scrapes"));
+    let mut third = server.client().await;
     assert_eq!(third.get("/-/healthy").await.status, 200);
     assert_eq!(third.get("/").await.status, 200);
     assert!((server.counted("metrics", "503") - 1.0).abs() < 0.1);
+    soon(server.ended("refused", 1.0)).await;
 
-    assert_eq!(first.bytes(LARGE).await.len(), LARGE);
-    assert_eq!(second.bytes(LARGE).await.len(), LARGE);
-    soon(async { while third.head("/metrics", "").await.status == 503 {} }).await;
+    drop(release);
+    assert_eq!(first.response().await.status, 200);
+    assert_eq!(third.get("/metrics").await.status, 200);
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use crate::http::{Settings, connection::TimeoutStream};
+use crate::{
+    http::{Settings, activity::Activity, timeout_stream::TimeoutStream},
+    telemetry::labels::ConnectionOutcome,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -13,18 +16,22 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Connection {
     server: TimeoutStream<DuplexStream>,
     client: DuplexStream,
-    responses: Arc<()>,
+    activity: Arc<Activity>,
+}
+
+fn new_activity() -> Arc<Activity> {
+    Arc::new(Activity::new(true, Settings::default().stalled_after))
 }
 
 fn connection() -> Connection {
     let (client, stream) = duplex(64);
-    let responses = Arc::new(());
+    let activity = new_activity();
     let settings = Arc::new(Settings::default());
-    let server = TimeoutStream::new(stream, Arc::clone(&responses), settings);
+    let server = TimeoutStream::new(stream, Arc::clone(&activity), settings);
     Connection {
         server,
         client,
-        responses,
+        activity,
     }
 }
 
@@ -94,19 +101,19 @@ async fn a_connection_may_be_idle_for_minutes_between_requests() {
 #[tokio::test(start_paused = true)]
 async fn no_read_timeout_during_a_response() {
     let mut connection = connection();
-    let response = Arc::downgrade(&connection.responses);
+    connection.activity.begin_response();
     let hour = 3600 * SECOND;
     let read = timeout(hour, connection.server.read_u8()).await;
     assert!(read.is_err());
     connection.server.write_all(b"response").await.unwrap();
-    drop(response);
+    connection.activity.end_response();
     assert_eq!(seconds_until_timeout(&mut connection.server).await, 360);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_times_out_after_thirty_seconds() {
     let mut connection = connection();
-    let _response = Arc::downgrade(&connection.responses);
+    connection.activity.begin_response();
     let start = Instant::now();
     let error = connection.server.write_all(&[0; 65]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -118,9 +125,9 @@ async fn every_read_byte_restarts_the_thirty_seconds() {
     let Connection {
         mut server,
         mut client,
-        responses,
+        activity,
     } = connection();
-    let _response = Arc::downgrade(&responses);
+    activity.begin_response();
     let slow = async {
         for _ in 0..20 {
             advance(29 * SECOND).await;
@@ -140,7 +147,7 @@ async fn every_read_byte_restarts_the_thirty_seconds() {
 #[tokio::test]
 async fn chunks_are_written_together_if_the_socket_can() {
     let (client, server) = duplex(64);
-    let mut server = TimeoutStream::new(server, Arc::new(()), Arc::new(Settings::default()));
+    let mut server = TimeoutStream::new(server, new_activity(), Arc::new(Settings::default()));
     let chunks = [io::IoSlice::new(b"one"), io::IoSlice::new(b"two")];
     assert_eq!(server.write_vectored(&chunks).await.unwrap(), 6);
     drop(server);
@@ -150,4 +157,28 @@ async fn chunks_are_written_together_if_the_socket_can() {
         .await
         .unwrap();
     assert_eq!(all, "onetwo");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_must_end_after_ten_seconds_and_its_size_at_64_kibibytes_a_second() {
+    let Connection {
+        mut server,
+        mut client,
+        activity,
+    } = connection();
+    activity.begin_response();
+    activity.begin_answer(20 * 64 * 1024);
+    let slow = async {
+        loop {
+            sleep(SECOND).await;
+            client.read_u8().await.unwrap();
+        }
+    };
+    let start = Instant::now();
+    tokio::select! {
+        written = server.write_all(&[0; 1000]) => assert!(written.is_err()),
+        () = slow => {}
+    }
+    assert_eq!(start.elapsed().as_secs(), 30);
+    assert_eq!(activity.outcome(), ConnectionOutcome::TooSlow);
 }

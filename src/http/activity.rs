@@ -1,0 +1,225 @@
+//! The activity of one connection: its place, its bytes of the last seconds, and its responses in progress.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use crate::{shutdown::CancellationToken, telemetry::labels::ConnectionOutcome};
+
+/// The number of seconds over which the bytes of a connection are added.
+const WINDOW: usize = 10;
+
+/// The shortest and the longest interval of a scraper. Prometheus drops samples that are older than five minutes.
+const MIN_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// The time of an answer of any size, and the lowest rate of bytes that is allowed besides.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+const ANSWER_RATE: u64 = 64 * 1024;
+
+/// The activity of one connection. The connection, its responses and the table of all connections share it.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    /// See [`Settings::stalled_after`](super::Settings::stalled_after).
+    stalled_after: Duration,
+    counts: Mutex<Counts>,
+    /// Whether the connection may be served everything, and not only health checks.
+    has_place: AtomicBool,
+    /// Ends the connection at once, in favour of another one.
+    evicted: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Counts {
+    /// The bytes of each of the last seconds, the present one first.
+    bytes: [u64; WINDOW],
+    /// The present second, counted from the opening of the connection.
+    second: u64,
+    last_byte: Instant,
+    /// The number of responses in progress.
+    responses: usize,
+    /// The permits of the scrapes among them.
+    permits: Vec<OwnedSemaphorePermit>,
+    /// The end of the time for the answers in progress. `None` while a probe waits for the API.
+    answer_end: Option<Instant>,
+    /// The start of the last scrape, and the time between the last two scrapes.
+    scrape: Option<(Instant, Option<Duration>)>,
+    outcome: Option<ConnectionOutcome>,
+}
+
+/// The order in which connections are closed when all places are taken. The least connection goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// Whether a client that scrapes again and again began a scrape within its last two intervals.
+    is_scraper: bool,
+    /// Whether the connection is not stalled.
+    moves: bool,
+    /// The bytes of the last ten seconds.
+    bytes: u64,
+    last_byte: Instant,
+}
+
+impl Activity {
+    /// The activity of a connection that opens now.
+    pub(super) fn new(has_place: bool, stalled_after: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            opened: now,
+            stalled_after,
+            counts: Mutex::new(Counts {
+                bytes: [0; WINDOW],
+                second: 0,
+                last_byte: now,
+                responses: 0,
+                permits: Vec::new(),
+                answer_end: None,
+                scrape: None,
+                outcome: None,
+            }),
+            has_place: AtomicBool::new(has_place),
+            evicted: CancellationToken::new(),
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // Each change is complete in itself, so a panic elsewhere leaves usable counts.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts bytes that were received from or sent to the client.
+    pub(super) fn moved(&self, bytes: usize) {
+        let now = Instant::now();
+        let mut counts = self.counts();
+        counts.forget_before(now.duration_since(self.opened).as_secs());
+        counts.bytes[0] += bytes as u64;
+        counts.last_byte = now;
+    }
+
+    /// Begins a response.
+    pub(super) fn begin_response(&self) {
+        self.counts().responses += 1;
+    }
+
+    /// Keeps the permit of a scrape until its response ends, or until [`Self::release_permits`].
+    pub(super) fn hold_permit(&self, permit: OwnedSemaphorePermit) {
+        self.counts().permits.push(permit);
+    }
+
+    /// Gives the permits of scrapes to other clients, because this client does not read its responses now.
+    pub(super) fn release_permits(&self) {
+        self.counts().permits.clear();
+    }
+
+    /// Begins to send the answer of a response that has begun. It must end in 10 s and the time that its `length` in
+    /// bytes takes at 64 KiB/s. Answers in progress on the same connection add their times.
+    pub(super) fn begin_answer(&self, length: u64) {
+        let time = Duration::from_secs(length / ANSWER_RATE);
+        let end = Instant::now() + ANSWER_TIME;
+        let mut counts = self.counts();
+        counts.answer_end = Some(counts.answer_end.map_or(end, |other| other.max(end)) + time);
+    }
+
+    /// Ends a response.
+    pub(super) fn end_response(&self) {
+        let mut counts = self.counts();
+        counts.responses -= 1;
+        // Connections with several responses at the same time are rare, so no permit has a response of its own.
+        let responses = counts.responses;
+        counts.permits.truncate(responses);
+        if responses == 0 {
+            counts.answer_end = None;
+        }
+    }
+
+    /// Records the start of a scrape that is answered with metrics.
+    pub(super) fn begin_scrape(&self) {
+        let now = Instant::now();
+        let mut counts = self.counts();
+        let before = counts.scrape.map(|(start, _)| now.duration_since(start));
+        let interval = before.map(|interval| interval.clamp(MIN_INTERVAL, MAX_INTERVAL));
+        counts.scrape = Some((now, interval));
+    }
+
+    /// Whether a response is in progress.
+    pub(super) fn has_response(&self) -> bool {
+        self.counts().responses > 0
+    }
+
+    /// The end of the time for the answers in progress.
+    pub(super) fn answer_end(&self) -> Option<Instant> {
+        self.counts().answer_end
+    }
+
+    /// Whether the connection may be served everything, and not only health checks.
+    pub(super) fn has_place(&self) -> bool {
+        self.has_place.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn give_place(&self) {
+        self.has_place.store(true, Ordering::Relaxed);
+    }
+
+    /// The rank of the connection in the order of evictions.
+    pub(super) fn rank(&self) -> Rank {
+        let now = Instant::now();
+        let mut counts = self.counts();
+        counts.forget_before(now.duration_since(self.opened).as_secs());
+        let is_stalled = counts.is_stalled(now, self.stalled_after);
+        // A client that does not read the metrics that it asked for is no scraper.
+        let is_scraper = counts.scrape.is_some_and(|(start, interval)| {
+            let is_read = counts.responses == 0 || !is_stalled;
+            is_read && interval.is_some_and(|interval| now.duration_since(start) <= 2 * interval)
+        });
+        Rank {
+            is_scraper,
+            moves: !is_stalled,
+            bytes: counts.bytes.iter().sum(),
+            last_byte: counts.last_byte,
+        }
+    }
+
+    /// Ends the connection at once, in favour of another one.
+    pub(super) fn evict(&self) {
+        self.end_as(ConnectionOutcome::Evicted);
+        self.evicted.cancel();
+    }
+
+    /// Waits for the eviction.
+    pub(super) async fn evicted(&self) {
+        self.evicted.cancelled().await;
+    }
+
+    /// Records why the connection ends. The first reason stays.
+    pub(super) fn end_as(&self, outcome: ConnectionOutcome) {
+        self.counts().outcome.get_or_insert(outcome);
+    }
+
+    /// Why the connection ended.
+    pub(super) fn outcome(&self) -> ConnectionOutcome {
+        self.counts().outcome.unwrap_or(ConnectionOutcome::Closed)
+    }
+}
+
+impl Counts {
+    /// Whether no byte has moved for the time `after`, and the client is the reason.
+    fn is_stalled(&self, now: Instant, after: Duration) -> bool {
+        let waits_for_server = self.responses > 0 && self.answer_end.is_none();
+        !waits_for_server && now.duration_since(self.last_byte) >= after
+    }
+
+    /// Begins the second `now`, and forgets the bytes of seconds that have left the window.
+    fn forget_before(&mut self, now: u64) {
+        let passed = usize::try_from(now - self.second).unwrap_or(WINDOW);
+        let passed = passed.min(WINDOW);
+        self.bytes.rotate_right(passed);
+        self.bytes[..passed].fill(0);
+        self.second = now;
+    }
+}
