@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod attacks;
 mod chain;
 mod commands;
 mod configuration;

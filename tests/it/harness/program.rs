@@ -140,9 +140,14 @@ impl Process {
         .await
     }
 
+    /// The process id of the program.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends a signal to the process.
     pub async fn signal(&self, name: &str) {
-        signal(self.child.id().expect("it runs"), name).await;
+        signal(self.pid(), name).await;
     }
 
     /// Waits until the process ends.
