@@ -86,7 +86,7 @@ fn report_deadline(section: &Section<'_>, deadline: Duration, interval: Duration
     let own = &section.own;
     if own.has("interval") && !own.has("deadline") {
         own.diagnostics.warn(format!(
-            "{}: the inherited deadline {deadline} is above this account's interval {interval}; \
+            "{}: the inherited deadline {deadline} is above the interval {interval} of this account; \
              {used} is used",
             own.path
         ));
@@ -338,12 +338,20 @@ pub struct State {
 /// Reads `state`. Without `state.directory`, the directory is the first one that systemd names in the variable
 /// `STATE_DIRECTORY`. Returns `None` if a value is invalid.
 pub(super) fn state(section: &Section<'_>, from_systemd: Option<&str>) -> Option<State> {
+    let directory = section.read_nullable("directory", Node::file_path);
     let first = from_systemd.and_then(|list| list.split(':').next());
-    let from_systemd = first.map(PathBuf::from).filter(|path| path.is_absolute());
+    let first = first.filter(|path| directory.is_none() && !path.is_empty());
+    let from_systemd = first.map(PathBuf::from);
+    if from_systemd
+        .as_ref()
+        .is_some_and(|path| !path.is_absolute())
+    {
+        let message = "must name a folder with its full path, such as /var/lib/vobiz-exporter";
+        let diagnostics = section.own.diagnostics;
+        diagnostics.error_in_variable("STATE_DIRECTORY", message);
+    }
     section.valid(State {
-        directory: section
-            .read_nullable("directory", Node::file_path)
-            .or(from_systemd),
+        directory: directory.or(from_systemd),
         retention: section.read("retention", duration(DAY..=36 * MONTH)),
     })
 }

@@ -138,8 +138,13 @@ pub(super) fn duration(
 ) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
     static PARSER: SpanParser = SpanParser::new();
     let (least, most) = range.clone().into_inner();
-    let (least, most) = (format_duration(least), format_duration(most));
-    let must_be = format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}");
+    let must_be = if least < DAY {
+        let (least, most) = (format_duration(least), format_duration(most));
+        format!("a duration with its unit, such as 60s or 1h30m, from {least} to {most}")
+    } else {
+        let [least, most] = [least, most].map(|limit| limit.as_secs() / DAY.as_secs());
+        format!("a duration with its unit, such as 7d or 30d, from {least}d to {most}d")
+    };
     bounded(must_be, range, |text| {
         // The parser also accepts `00:01:30`, `60,5s`, `+` and `-`. This check refuses these forms.
         let is_usual = |c: char| c.is_ascii_alphanumeric() || ". µ".contains(c);

@@ -42,7 +42,7 @@ pub fn log_condition_changes(mut reader: Reader) -> impl Future<Output = ()> {
 
 /// Logs the change from `before` to `condition`. An account that starts without a failure is not logged.
 fn log_change(account: &str, before: Condition, condition: Condition) {
-    let message = "the account's condition has changed";
+    let message = "the condition of the account has changed";
     let [to, from] = [condition, before].map(Condition::label);
     match (before, condition) {
         (Condition::Starting, Condition::Ok) => {}

@@ -60,8 +60,8 @@ async fn the_complete_example_is_valid() {
     }
     // The inherited deadline is longer than the interval of this account, so the check warns.
     let said = format!(
-        "warning: accounts[0].poll: the inherited deadline 50s is above this account's interval \
-         30s; 25s is used\n{ONE_ACCOUNT}"
+        "warning: accounts[0].poll: the inherited deadline 50s is above the interval 30s \
+         of this account; 25s is used\n{ONE_ACCOUNT}"
     );
     assert_valid(
         &ConfigCheck::new().check("a.yaml", example).run().await,

@@ -172,7 +172,7 @@ async fn the_condition_of_an_account_distinguishes_refusals_from_failures() {
     let log = exporter.terminate().await.log;
     let changes = log
         .lines()
-        .filter(|line| line.contains("condition has changed"));
+        .filter(|line| line.contains("condition of the account has changed"));
     let changes: Vec<_> = changes.collect();
     let expected = [
         ("warn", "never", "starting"),

@@ -221,5 +221,18 @@ fn the_folder_of_systemd_is_used_unless_the_configuration_names_another() {
     );
     let own = ("VOBIZ_EXPORTER__STATE__DIRECTORY", "/srv/state");
     assert_eq!(directory(&[systemd, own]).as_deref(), Some("/srv/state"));
-    assert_eq!(directory(&[("STATE_DIRECTORY", "relative")]), None);
+    assert_eq!(directory(&[("STATE_DIRECTORY", "")]), None);
+    let relative = ("STATE_DIRECTORY", "relative");
+    assert_eq!(directory(&[relative, own]).as_deref(), Some("/srv/state"));
+    assert_eq!(
+        errors_with(
+            &[
+                ("VOBIZ_AUTH_ID", "MA_1"),
+                ("VOBIZ_AUTH_TOKEN", "test-token"),
+                relative,
+            ],
+            None
+        ),
+        "environment variable STATE_DIRECTORY: must name a folder with its full path, such as /var/lib/vobiz-exporter"
+    );
 }

@@ -184,7 +184,7 @@ fn a_long_inherited_deadline_becomes_five_sixths_of_an_accounts_interval() {
     assert_eq!(
         loaded.warnings,
         [
-            "accounts[0].poll: the inherited deadline 8m is above this account's interval 5m; 4m10s is used"
+            "accounts[0].poll: the inherited deadline 8m is above the interval 5m of this account; 4m10s is used"
         ]
     );
 }

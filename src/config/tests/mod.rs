@@ -175,7 +175,7 @@ fn an_inherited_deadline_is_shortened_to_an_accounts_own_interval_with_a_warning
     assert_eq!(
         loaded.warnings,
         [
-            "accounts[0].poll: the inherited deadline 50s is above this account's interval 30s; 25s is used"
+            "accounts[0].poll: the inherited deadline 50s is above the interval 30s of this account; 25s is used"
         ]
     );
 }

@@ -16,7 +16,7 @@ fn changes(log: &Captured) -> Vec<[String; 3]> {
     let text = log.text();
     let lines = text
         .lines()
-        .filter(|line| line.contains("condition has changed\" account=main "));
+        .filter(|line| line.contains("condition of the account has changed\" account=main "));
     let field = |line: &str, name: &str| {
         let (_, value) = line.split_once(&format!(" {name}=")).unwrap();
         value.split(' ').next().unwrap().to_owned()
