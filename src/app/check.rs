@@ -19,6 +19,7 @@ use crate::{
     config::{self, Account, Config},
     http::RoutePrefix,
     snapshot::{AccountState, EndpointView, Snapshot},
+    state,
     walk::Poller,
 };
 
@@ -48,6 +49,10 @@ pub(super) async fn check(
     let loaded = load(args.config_file.as_deref(), environment)?;
     for warning in &loaded.warnings {
         writeln!(out, "warning: {warning}")?;
+    }
+    if let Some(directory) = &loaded.config.state.directory {
+        let checked = state::check_directory(directory);
+        checked.map_err(|error| ExitError::Configuration(error.to_string()))?;
     }
     let accounts = &loaded.config.accounts;
     let names: Vec<_> = accounts.iter().map(|one| one.name.as_str()).collect();

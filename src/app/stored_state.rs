@@ -9,27 +9,29 @@ use crate::{
     state::{self, Applied, Request},
 };
 
-/// The variables that name the state directory, in the order of their priority.
-const VARIABLES: [&str; 2] = ["VOBIZ_EXPORTER__STATE__DIRECTORY", "STATE_DIRECTORY"];
+/// A configuration whose account is never used. Without a file, only the environment names the state directory, and no
+/// account is needed.
+const UNUSED_ACCOUNT: &str = "accounts: [{name: unused, auth_id: unused, auth_token: unused}]";
 
 /// Executes the command `state`.
 ///
 /// # Errors
-/// Exit code 2 if no state directory is named; exit code 1 if the database is absent or cannot be used.
+/// Exit code 2 if no state directory is named, or if the database is of a newer version or of another program. Exit
+/// code 1 if the database is absent or cannot be used, or if the change is not possible.
 pub(super) fn stored_state(
     args: &StateArgs,
     environment: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
     let directory = directory(args, environment)?;
-    let failed = |error: state::Error| ExitError::RunTime(error.to_string());
     match &args.action {
         StateAction::Show { account, json } => {
-            let report = state::report(&directory, account.as_deref(), *json).map_err(failed)?;
+            let report = state::report(&directory, account.as_deref(), *json)
+                .map_err(|error| failed(&error))?;
             out.write_all(report.as_bytes())?;
         }
         StateAction::Backup { file } => {
-            state::backup(&directory, file).map_err(failed)?;
+            state::backup(&directory, file).map_err(|error| failed(&error))?;
             writeln!(out, "written: {}", file.display())?;
         }
         StateAction::Forget { account, endpoint } => {
@@ -37,7 +39,7 @@ pub(super) fn stored_state(
                 account: account.clone(),
                 endpoint_id: endpoint.clone(),
             };
-            let applied = state::request(&directory, &request).map_err(failed)?;
+            let applied = state::request(&directory, &request).map_err(|error| failed(&error))?;
             write_applied("forgotten", applied, out)?;
         }
         StateAction::Rename { old, new } => {
@@ -45,7 +47,7 @@ pub(super) fn stored_state(
                 account: old.clone(),
                 new_name: new.clone(),
             };
-            let applied = state::request(&directory, &request).map_err(failed)?;
+            let applied = state::request(&directory, &request).map_err(|error| failed(&error))?;
             write_applied("renamed", applied, out)?;
         }
     }
@@ -60,16 +62,32 @@ fn directory(args: &StateArgs, environment: &[(String, String)]) -> Result<PathB
             let loaded = config::load_without_secrets(Some(file), environment)?;
             loaded.config.state.directory
         }
-        (None, None) => VARIABLES.iter().find_map(|variable| {
-            let set = environment.iter().find(|(name, _)| name == variable);
-            let first = set?.1.split(':').next()?;
-            Some(PathBuf::from(first)).filter(|path| path.is_absolute())
-        }),
+        (None, None) => {
+            let of_state = |(name, _): &&(String, String)| {
+                name == "STATE_DIRECTORY" || name.starts_with("VOBIZ_EXPORTER__STATE__")
+            };
+            let of_state: Vec<_> = environment.iter().filter(of_state).cloned().collect();
+            let loaded = config::load_yaml(UNUSED_ACCOUNT, &of_state)?;
+            loaded.config.state.directory
+        }
     };
     configured.ok_or_else(|| {
         let message = "no state directory is set; give --state.directory, or --config.file with \
             state.directory";
         ExitError::Configuration(message.to_owned())
+    })
+}
+
+/// The error of a command, with the exit code that the exporter has for it.
+fn failed(error: &state::Error) -> ExitError {
+    let kind = if error.is_final() {
+        ExitError::Configuration
+    } else {
+        ExitError::RunTime
+    };
+    kind(match error.advice() {
+        Some(advice) => format!("{error}: {advice}"),
+        None => error.to_string(),
     })
 }
 

@@ -308,7 +308,7 @@ pub enum StateAction {
     Rename {
         /// The name so far.
         old: String,
-        /// The new name. What is stored under this name is replaced.
+        /// The new name. The database must have no state of this name; forget that name first.
         new: String,
     },
     /// Write a copy of the database, also while an exporter runs.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, named_params};
 
-use super::Error;
 use crate::{clock::UnixMillis, telemetry::labels::closed_label};
 
 /// The maximum number of events in the log.
@@ -64,7 +63,7 @@ impl<'a> Event<'a> {
     }
 
     /// Appends the event to the log.
-    pub(super) fn write(&self, change: &Transaction<'_>) -> Result<(), Error> {
+    pub(super) fn write(&self, change: &Transaction<'_>) -> rusqlite::Result<()> {
         let mut insert = change.prepare_cached(
             "INSERT INTO event (at, account, endpoint_id, kind, earlier, detail)
              VALUES (:at, :account, :endpoint_id, :kind, :earlier, :detail)",
@@ -86,7 +85,7 @@ pub(super) fn delete_old(
     change: &Transaction<'_>,
     now: UnixMillis,
     retention: Duration,
-) -> Result<(), Error> {
+) -> rusqlite::Result<()> {
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     // Events are in the order of their ids. The search ends at the first event that stays.
     let mut delete = change.prepare_cached(
@@ -108,8 +107,8 @@ pub(super) fn delete_old(
 }
 
 /// Whether the last run of the exporter has written its end. True for a new log.
-pub(super) fn ended_in_order(connection: &Connection) -> Result<bool, Error> {
+pub(super) fn ended_in_order(connection: &Connection) -> rusqlite::Result<bool> {
     let last = "SELECT coalesce(
         (SELECT kind FROM event WHERE account IS NULL ORDER BY id DESC LIMIT 1), 'stop') = 'stop'";
-    Ok(connection.query_one(last, (), |row| row.get(0))?)
+    connection.query_one(last, (), |row| row.get(0))
 }

@@ -16,7 +16,7 @@ use super::{
     events::{self, Event, EventKind},
     load::{self, Restored},
     lock, requests,
-    requests::Change,
+    requests::{Change, Made},
     save::{self, Committed},
     schema,
 };
@@ -100,7 +100,7 @@ impl StateFile {
     /// `at_start` says that no poller has a memory yet.
     pub(super) fn load(&mut self, at_start: bool) -> Result<Loaded, Error> {
         match self.open(at_start) {
-            Err(error) if schema::is_corrupt(&error) => {
+            Err(error) if error.is_corrupt() => {
                 self.set_aside()?;
                 let restored = self.open(at_start)?;
                 let damage = Some(error);
@@ -115,18 +115,9 @@ impl StateFile {
 
     fn open(&mut self, at_start: bool) -> Result<AllRestored, Error> {
         self.connection = None;
-        let now = self.settings.clock.now();
         let mut connection = schema::open(&self.settings.directory)?;
-        let change = schema::begin(&mut connection)?;
-        if !self.has_started {
-            write_start(&change, now)?;
-        }
-        if at_start {
-            requests::apply_queued(&change, &self.settings.accounts, None, now)?;
-        }
-        change.commit()?;
-        self.has_started = true;
-        let restored = read_accounts(&connection, &self.settings)?;
+        let begun = self.begin(&mut connection, at_start);
+        let restored = begun.map_err(|error| self.failed(error))?;
         self.committed = restored
             .iter()
             .map(|(name, restored)| (Arc::clone(name), Committed::from(restored)))
@@ -136,8 +127,38 @@ impl StateFile {
         Ok(restored)
     }
 
+    /// Writes the event of the start, makes the requested changes, and reads the accounts.
+    fn begin(
+        &mut self,
+        connection: &mut Connection,
+        at_start: bool,
+    ) -> rusqlite::Result<AllRestored> {
+        let now = self.settings.clock.now();
+        let change = schema::begin(connection)?;
+        if !self.has_started {
+            write_start(&change, now)?;
+        }
+        let made = if at_start {
+            requests::apply_queued(&change, &self.settings.accounts, None, now)?
+        } else {
+            Made::default()
+        };
+        change.commit()?;
+        made.log();
+        self.has_started = true;
+        read_accounts(connection, &self.settings)
+    }
+
+    /// An error of the database.
+    fn failed(&self, error: rusqlite::Error) -> Error {
+        Error::database(&schema::path(&self.settings.directory))(error)
+    }
+
     /// Reads the configured accounts from a database that cannot be written, for example in a read-only folder.
     pub(super) fn load_read_only(&mut self) -> Result<AllRestored, Error> {
+        let directory = &self.settings.directory;
+        // Without the folder, its disk may not be mounted yet, so the stored state is unknown.
+        fs::metadata(directory).map_err(|error| Error::file(directory, error))?;
         let restored = read_only(&self.settings)?;
         let accounts = restored.iter();
         self.committed = accounts
@@ -222,7 +243,7 @@ impl StateFile {
             self.unsaved.insert(Arc::clone(&state.account), state);
         }
         match self.try_to_save() {
-            Err(error) if schema::is_corrupt(&error) => {
+            Err(error) if error.is_corrupt() => {
                 self.set_aside()?;
                 self.try_to_save()?;
                 Ok(Some(error))
@@ -242,7 +263,9 @@ impl StateFile {
     pub(super) fn copy_long_log(&mut self) -> Result<(), Error> {
         let log = schema::path(&self.settings.directory).with_extension("db-wal");
         match &self.connection {
-            Some(connection) if size(&log) > LONG_LOG => schema::copy_log(connection),
+            Some(connection) if size(&log) > LONG_LOG => {
+                schema::copy_log(connection).map_err(|error| self.failed(error))
+            }
             _ => Ok(()),
         }
     }
@@ -259,8 +282,14 @@ impl StateFile {
 
     fn try_to_save(&mut self) -> Result<Option<Error>, Error> {
         let damage = self.reopen()?;
+        let saved = self.save_unsaved();
+        saved.map_err(|error| self.failed(error))?;
+        Ok(damage)
+    }
+
+    fn save_unsaved(&mut self) -> rusqlite::Result<()> {
         let Some(connection) = &mut self.connection else {
-            return Ok(damage);
+            return Ok(());
         };
         let now = self.settings.clock.now();
         let change = schema::begin(connection)?;
@@ -299,44 +328,13 @@ impl StateFile {
             // The state is saved, so an error here is none of this transaction.
             let _ = schema::empty_log(connection);
         }
-        Ok(damage)
+        Ok(())
     }
 
     /// Makes the requested changes in the database. Returns the changes for the poller of `account`.
     pub(super) fn changes(&mut self, account: &Arc<str>) -> Result<Vec<Change>, Error> {
-        if let Some(connection) = &mut self.connection
-            && !requests::queued(connection)?.is_empty()
-        {
-            let now = self.settings.clock.now();
-            let change = schema::begin(connection)?;
-            let accounts = &self.settings.accounts;
-            let changes = requests::apply_queued(&change, accounts, Some(account), now)?;
-            // A renamed account replaces the rows of its new name, which this process has saved.
-            let mut continued = Vec::new();
-            for (name, change_of_account) in &changes {
-                if let Change::Continue(older) = change_of_account {
-                    let committed = self.committed.get(name).filter(|one| one.has_walk());
-                    let new = match committed {
-                        Some(committed) => {
-                            let new = committed.continuing(older);
-                            save::replace(&change, name, &new)?;
-                            new
-                        }
-                        None => Committed::from(older),
-                    };
-                    continued.push((Arc::clone(name), new));
-                }
-            }
-            change.commit()?;
-            let _ = schema::empty_log(connection);
-            for (name, change_of_account) in &changes {
-                if let Change::Forget(None) = change_of_account {
-                    self.committed.remove(name);
-                }
-            }
-            self.committed.extend(continued);
-            self.changes.extend(changes);
-        }
+        let made = self.make_queued_changes(account);
+        made.map_err(|error| self.failed(error))?;
         let is_theirs = |(name, _): &mut (Arc<str>, Change)| name == account;
         let taken = self.changes.extract_if(.., is_theirs);
         let taken: Vec<_> = taken.map(|(_, change)| change).collect();
@@ -345,6 +343,35 @@ impl StateFile {
             self.unsaved.remove(account);
         }
         Ok(taken)
+    }
+
+    fn make_queued_changes(&mut self, account: &Arc<str>) -> rusqlite::Result<()> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        if requests::queued(connection)?.is_empty() {
+            return Ok(());
+        }
+        let now = self.settings.clock.now();
+        let change = schema::begin(connection)?;
+        let made = requests::apply_queued(&change, &self.settings.accounts, Some(account), now)?;
+        change.commit()?;
+        let _ = schema::empty_log(connection);
+        made.log();
+        for (name, change_of_account) in &made.changes {
+            match change_of_account {
+                Change::Forget(None) => {
+                    self.committed.remove(name);
+                }
+                Change::Forget(Some(_)) => {}
+                Change::Continue(older) => {
+                    self.committed
+                        .insert(Arc::clone(name), Committed::from(older));
+                }
+            }
+        }
+        self.changes.extend(made.changes);
+        Ok(())
     }
 
     /// Keeps changes that `changes` has returned, because the poller of `account` no longer waits for them.
@@ -356,12 +383,13 @@ impl StateFile {
 
     /// Writes the event of an orderly end, and closes the database.
     pub(super) fn stop(&mut self) -> Result<(), Error> {
-        if let Some(connection) = &mut self.connection {
+        let event = exporter_event(self.settings.clock.now(), EventKind::Stop);
+        let written = self.connection.as_mut().map_or(Ok(()), |connection| {
             let change = schema::begin(connection)?;
-            let event = exporter_event(self.settings.clock.now(), EventKind::Stop);
             event.write(&change)?;
-            change.commit()?;
-        }
+            change.commit()
+        });
+        written.map_err(|error| self.failed(error))?;
         self.connection = None;
         self.lock = None;
         Ok(())
@@ -385,7 +413,7 @@ fn exporter_event(at: UnixMillis, kind: EventKind) -> Event<'static> {
 }
 
 /// Writes that the exporter started, and whether its last run had ended in good order.
-fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> Result<(), Error> {
+fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> rusqlite::Result<()> {
     let is_crash = !events::ended_in_order(change)?;
     let version = env!("CARGO_PKG_VERSION");
     let detail = if is_crash {
@@ -401,7 +429,7 @@ fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> Result<()
     .write(change)
 }
 
-fn read_accounts(connection: &Connection, settings: &Settings) -> Result<AllRestored, Error> {
+fn read_accounts(connection: &Connection, settings: &Settings) -> rusqlite::Result<AllRestored> {
     let now = settings.clock.now();
     let mut all = HashMap::new();
     for name in &settings.accounts {
@@ -415,14 +443,15 @@ fn read_accounts(connection: &Connection, settings: &Settings) -> Result<AllRest
 /// Reads the configured accounts and changes nothing on the disk.
 pub(super) fn read_only(settings: &Settings) -> Result<AllRestored, Error> {
     match schema::open_to_read(&settings.directory)? {
-        Some(connection) => read_accounts(&connection, settings),
+        Some(connection) => read_accounts(&connection, settings)
+            .map_err(Error::database(&schema::path(&settings.directory))),
         None => Ok(HashMap::new()),
     }
 }
 
 /// Whether the same connection can succeed later.
 fn is_passing(error: &Error) -> bool {
-    let Error::Database(error) = error else {
+    let Error::Database { error, .. } = error else {
         return false;
     };
     let code = error.sqlite_error_code();

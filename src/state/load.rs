@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::Error;
 use crate::{
     clock::UnixMillis,
     snapshot::{History, Snapshot, StoredEndpoint, StoredSnapshot},
@@ -40,7 +39,7 @@ pub(super) fn load(
     connection: &Connection,
     name: &str,
     now: UnixMillis,
-) -> Result<Option<Restored>, Error> {
+) -> rusqlite::Result<Option<Restored>> {
     let Some(account) = account(connection, name, now)? else {
         return Ok(None);
     };
@@ -65,7 +64,7 @@ fn account(
     connection: &Connection,
     name: &str,
     now: UnixMillis,
-) -> Result<Option<AccountRow>, Error> {
+) -> rusqlite::Result<Option<AccountRow>> {
     let select = "SELECT last_success, walk_started, walk_millis, failure, refusals
         FROM account WHERE name = ?";
     let read = |row: &Row<'_>| {
@@ -80,11 +79,10 @@ fn account(
             refusals: row.get(4)?,
         })
     };
-    let row = connection.query_one(select, [name], read);
-    Ok(row.optional()?)
+    connection.query_one(select, [name], read).optional()
 }
 
-fn add_row(row: &Row<'_>, snapshot: &mut StoredSnapshot, now: UnixMillis) -> Result<(), Error> {
+fn add_row(row: &Row<'_>, snapshot: &mut StoredSnapshot, now: UnixMillis) -> rusqlite::Result<()> {
     let text = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
     let optional = |at| {
         row.get_ref(at)?

@@ -18,7 +18,21 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), Error> {
         .recursive(true)
         .mode(0o700)
         .create(directory);
-    created.map_err(|error| Error::file(directory, error))
+    created.or_else(|error| {
+        check_directory(directory)?;
+        Err(Error::file(directory, error))
+    })
+}
+
+/// Refuses a state directory that exists and is something else. Changes nothing on the disk.
+///
+/// # Errors
+/// [`Error::NotADirectory`].
+pub fn check_directory(directory: &Path) -> Result<(), Error> {
+    match fs::metadata(directory) {
+        Ok(found) if !found.is_dir() => Err(Error::NotADirectory(directory.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 /// Locks the directory until the returned file is dropped or the process ends, however it ends. `None` if another

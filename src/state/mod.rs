@@ -24,6 +24,7 @@ mod store;
 pub use error::Error;
 pub use events::EventKind;
 pub use load::Restored;
+pub use lock::check_directory;
 pub use report::{backup, report};
 pub use requests::{Applied, Change, Request, request};
 pub use store::{AccountStore, Store, read_once};

@@ -5,14 +5,22 @@ use std::{
     fs::{self, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
-use super::{Error, requests, schema};
+use super::{Error, error, requests, requests::Request, schema};
 use crate::clock::UnixMillis;
+
+/// What the database has.
+#[derive(Debug, Serialize)]
+struct Report {
+    accounts: Vec<Account>,
+    /// The changes that the exporter has not made yet.
+    queued: Vec<Request>,
+}
 
 /// The stored state of one account.
 #[derive(Debug, Serialize)]
@@ -41,7 +49,7 @@ struct Endpoint {
     first_seen: Option<String>,
     /// The last walk that read the endpoint as registered.
     last_registered: Option<String>,
-    /// `true` if the endpoint was registered and is not.
+    /// `true` if the list has the endpoint, which was registered and is not.
     lost: bool,
     removed_at: Option<String>,
 }
@@ -52,29 +60,26 @@ struct Endpoint {
 /// There is no database in `directory`, it cannot be read, or it does not have the account.
 pub fn report(directory: &Path, account: Option<&str>, json: bool) -> Result<String, Error> {
     let connection = open(directory)?;
-    let mut accounts = accounts(&connection)?;
+    let path = schema::path(directory);
+    let mut report = read(&connection, account).map_err(Error::database(&path))?;
     if let Some(name) = account {
-        accounts.retain(|one| one.name == name);
-        if accounts.is_empty() {
-            let message = format!("the database has no account {name}");
-            return Err(Error::file(
-                &schema::path(directory),
-                io::Error::other(message),
-            ));
+        if report.accounts.is_empty() {
+            let reason = format!("the database has no account {name}");
+            return Err(Error::Refused { path, reason });
         }
-    }
-    for account in &mut accounts {
-        account.endpoints = endpoints(&connection, account)?;
+        report.queued.retain(|request| request.account() == name);
     }
     if json {
-        return Ok(serde_json::to_string_pretty(&accounts).unwrap_or_default() + "\n");
+        return Ok(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n");
     }
     let mut text = String::new();
-    for account in &accounts {
+    if report.accounts.is_empty() {
+        text += "no accounts\n";
+    }
+    for account in &report.accounts {
         write_account(account, &mut text);
     }
-    // A database of the first schema has no requests.
-    for (_, request) in requests::queued(&connection).unwrap_or_default() {
+    for request in &report.queued {
         let _ = writeln!(text, "queued for the exporter: {request}");
     }
     Ok(text)
@@ -82,18 +87,26 @@ pub fn report(directory: &Path, account: Option<&str>, json: bool) -> Result<Str
 
 fn open(directory: &Path) -> Result<Connection, Error> {
     let connection = schema::open_to_read(directory)?;
-    connection.ok_or_else(|| {
-        Error::file(
-            &schema::path(directory),
-            io::Error::other("there is no state database"),
-        )
-    })
+    connection.ok_or_else(|| Error::Absent(schema::path(directory)))
 }
 
-fn accounts(connection: &Connection) -> Result<Vec<Account>, Error> {
-    let select = "SELECT name, last_success, failure FROM account ORDER BY name";
+/// Reads everything about `account`, or about all accounts.
+fn read(connection: &Connection, account: Option<&str>) -> rusqlite::Result<Report> {
+    let mut accounts = accounts(connection, account)?;
+    for account in &mut accounts {
+        account.endpoints = endpoints(connection, account)?;
+    }
+    // A database of the first schema has no requests.
+    let queued = requests::queued(connection).unwrap_or_default();
+    let queued = queued.into_iter().map(|(_, request)| request).collect();
+    Ok(Report { accounts, queued })
+}
+
+fn accounts(connection: &Connection, name: Option<&str>) -> rusqlite::Result<Vec<Account>> {
+    let select = "SELECT name, last_success, failure FROM account
+        WHERE name = ?1 OR ?1 IS NULL ORDER BY name";
     let mut select = connection.prepare(select)?;
-    let rows = select.query_map((), |row| {
+    let rows = select.query_map([name], |row| {
         Ok(Account {
             name: row.get(0)?,
             last_success: time(row, 1)?,
@@ -101,14 +114,14 @@ fn accounts(connection: &Connection) -> Result<Vec<Account>, Error> {
             endpoints: Vec::new(),
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    rows.collect()
 }
 
-fn endpoints(connection: &Connection, account: &Account) -> Result<Vec<Endpoint>, Error> {
+fn endpoints(connection: &Connection, account: &Account) -> rusqlite::Result<Vec<Endpoint>> {
     let mut select = connection.prepare(
         "SELECT endpoint_id, username, alias, sub_account, application, user_agent, last_known,
             since, first_seen, removed_at, last_registered,
-            last_known IS 0 AND last_registered IS NOT NULL
+            removed_at IS NULL AND last_known IS 0 AND last_registered IS NOT NULL
          FROM endpoint WHERE account = ? ORDER BY endpoint_id",
     )?;
     let rows = select.query_map([&account.name], |row| {
@@ -134,7 +147,7 @@ fn endpoints(connection: &Connection, account: &Account) -> Result<Vec<Endpoint>
             lost: row.get(11)?,
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    rows.collect()
 }
 
 fn time(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
@@ -147,10 +160,13 @@ fn write_account(account: &Account, text: &mut String) {
     let last_success = account.last_success.clone().unwrap_or_else(never);
     let failure = account.failure.as_deref().unwrap_or("none");
     let (name, endpoints) = (&account.name, &account.endpoints);
+    let removed = endpoints.iter().filter(|one| one.removed_at.is_some());
+    let removed = removed.count();
+    let listed = endpoints.len() - removed;
     let _ = writeln!(
         text,
-        "account {name}: {} endpoints, last good walk {last_success}, failure {failure}",
-        endpoints.len()
+        "account {name}: {listed} endpoints, {removed} removed, last good walk {last_success}, \
+         failure {failure}"
     );
     for one in endpoints {
         let state = match (&one.removed_at, one.registered) {
@@ -182,9 +198,14 @@ pub fn backup(directory: &Path, target: &Path) -> Result<(), Error> {
         .create_new(true)
         .mode(0o600)
         .open(target);
-    created.map_err(|error| Error::file(target, error))?;
-    let name = PathBuf::from(target);
-    let name = name.to_str().ok_or_else(|| {
+    created.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Refused {
+            path: target.to_owned(),
+            reason: "the file already exists: choose a new name".to_owned(),
+        },
+        _ => Error::file(target, error),
+    })?;
+    let name = target.to_str().ok_or_else(|| {
         Error::file(
             target,
             io::Error::other("the name of the file is not UTF-8"),
@@ -193,7 +214,10 @@ pub fn backup(directory: &Path, target: &Path) -> Result<(), Error> {
     if let Err(error) = connection.execute("VACUUM INTO ?", [name]) {
         // An incomplete copy would be in the way of the next attempt.
         let _ = fs::remove_file(target);
-        return Err(error.into());
+        let is_damaged = error::is_damage(&error);
+        let source = schema::path(directory);
+        let path = if is_damaged { &source } else { target };
+        return Err(Error::database(path)(error));
     }
     Ok(())
 }

@@ -3,13 +3,19 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use rusqlite::{Connection, Transaction, named_params};
+use rusqlite::{Connection, Transaction, named_params, params_from_iter};
+use serde::Serialize;
 
 use super::{Error, load, load::Restored, lock, schema};
 use crate::clock::UnixMillis;
 
+/// The values of the column `action`.
+const FORGET: &str = "forget";
+const RENAME: &str = "rename";
+
 /// A change of the stored state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
 pub enum Request {
     /// Deletes what is stored about an account or about one of its endpoints, with its events.
     Forget {
@@ -18,13 +24,22 @@ pub enum Request {
         /// The endpoint; `None` for the whole account.
         endpoint_id: Option<String>,
     },
-    /// Gives an account's state to another name. Deletes the state that the other name has.
+    /// Gives an account's state to another name, which has no state.
     Rename {
         /// The present name.
         account: String,
         /// The new name.
         new_name: String,
     },
+}
+
+impl Request {
+    /// The name of the account that the request changes.
+    pub(super) fn account(&self) -> &str {
+        match self {
+            Self::Forget { account, .. } | Self::Rename { account, .. } => account,
+        }
+    }
 }
 
 impl fmt::Display for Request {
@@ -62,38 +77,117 @@ pub enum Change {
 /// Makes the change in the database of `directory`, or asks the running exporter for it.
 ///
 /// # Errors
-/// There is no database, or it cannot be opened or written.
+/// There is no database, it cannot be opened or written, or the change is not possible with its content.
 pub fn request(directory: &Path, request: &Request) -> Result<Applied, Error> {
     // Without a database, there is nothing to change, and none is created.
-    let found = std::fs::metadata(schema::path(directory));
-    found.map_err(|error| Error::file(&schema::path(directory), error))?;
+    let path = schema::path(directory);
+    if schema::found(directory)?.is_none() {
+        return Err(Error::Absent(path));
+    }
     let lock = lock::lock(directory)?;
     let mut connection = schema::open(directory)?;
-    let change = schema::begin(&mut connection)?;
-    let applied = if lock.is_some() {
+    let applied = request_in(&mut connection, request, lock.is_some());
+    let applied = applied.map_err(Error::database(&path))?;
+    applied.map_err(|reason| Error::Refused { path, reason })
+}
+
+/// Makes the change, or puts it into the queue. The inner error is the reason why the change is not possible.
+fn request_in(
+    connection: &mut Connection,
+    request: &Request,
+    is_alone: bool,
+) -> rusqlite::Result<Result<Applied, String>> {
+    let change = schema::begin(connection)?;
+    if let Some(reason) = obstacle(&change, request)? {
+        return Ok(Err(reason));
+    }
+    delete_replaced(&change, request)?;
+    let applied = if is_alone {
         Applied::Now(apply(&change, request)?)
     } else {
         queue(&change, request)?;
         Applied::Later
     };
     change.commit()?;
-    Ok(applied)
+    Ok(Ok(applied))
 }
 
-fn queue(change: &Transaction<'_>, request: &Request) -> Result<(), Error> {
-    let (action, account, endpoint_id, new_name) = match request {
-        Request::Forget {
-            account,
-            endpoint_id,
-        } => ("forget", account, endpoint_id.as_ref(), None),
-        Request::Rename { account, new_name } => ("rename", account, None, Some(new_name)),
+/// The reason why the content of the database does not allow the change.
+fn obstacle(connection: &Connection, request: &Request) -> rusqlite::Result<Option<String>> {
+    let exists = |select: &str, values: &[&str]| {
+        let mut select = connection.prepare(select)?;
+        select.exists(params_from_iter(values))
     };
+    let account = request.account();
+    if !exists("SELECT 1 FROM account WHERE name = ?", &[account])? {
+        return Ok(Some(format!("the database has no account {account}")));
+    }
+    let reason = match request {
+        Request::Forget {
+            endpoint_id: None, ..
+        } => None,
+        Request::Forget {
+            endpoint_id: Some(id),
+            ..
+        } => {
+            // The event log can have an endpoint longer than the list.
+            let known = "SELECT 1 FROM endpoint WHERE account = ?1 AND endpoint_id = ?2 UNION ALL
+                SELECT 1 FROM event WHERE account = ?1 AND endpoint_id = ?2";
+            let is_known = exists(known, &[account, id])?;
+            (!is_known).then(|| format!("the account {account} has no endpoint {id}"))
+        }
+        Request::Rename { new_name, .. } if new_name.is_empty() => {
+            Some("the new name is empty".to_owned())
+        }
+        Request::Rename { new_name, .. } if new_name == account => {
+            Some(format!("the account has the name {account} already"))
+        }
+        Request::Rename { new_name, .. } => {
+            // An account without a walk has no history that a rename could delete.
+            let walked = "SELECT 1 FROM account WHERE name = ? AND last_success IS NOT NULL";
+            exists(walked, &[new_name])?.then(|| {
+                format!(
+                    "the database already has the account {new_name}: stop an exporter that polls \
+                     it, and forget {new_name} first"
+                )
+            })
+        }
+    };
+    Ok(reason)
+}
+
+/// Deletes the queued requests that a newer request replaces. To forget an account replaces all of its requests.
+fn delete_replaced(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<()> {
+    let (action, endpoint_id, _) = columns(request);
+    change.execute(
+        "DELETE FROM request WHERE account = :account
+         AND (:is_whole_account OR (action = :action AND endpoint_id IS :endpoint_id))",
+        named_params! {
+            ":account": request.account(),
+            ":is_whole_account": action == FORGET && endpoint_id.is_none(),
+            ":action": action,
+            ":endpoint_id": endpoint_id,
+        },
+    )?;
+    Ok(())
+}
+
+/// The values of a queued request: action, endpoint and new name.
+fn columns(request: &Request) -> (&'static str, Option<&String>, Option<&String>) {
+    match request {
+        Request::Forget { endpoint_id, .. } => (FORGET, endpoint_id.as_ref(), None),
+        Request::Rename { new_name, .. } => (RENAME, None, Some(new_name)),
+    }
+}
+
+fn queue(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<()> {
+    let (action, endpoint_id, new_name) = columns(request);
     change.execute(
         "INSERT INTO request (action, account, endpoint_id, new_name)
          VALUES (:action, :account, :endpoint_id, :new_name)",
         named_params! {
             ":action": action,
-            ":account": account,
+            ":account": request.account(),
             ":endpoint_id": endpoint_id,
             ":new_name": new_name,
         },
@@ -102,12 +196,12 @@ fn queue(change: &Transaction<'_>, request: &Request) -> Result<(), Error> {
 }
 
 /// The queued requests with their ids, in the order of their arrival.
-pub(super) fn queued(connection: &Connection) -> Result<Vec<(i64, Request)>, Error> {
+pub(super) fn queued(connection: &Connection) -> rusqlite::Result<Vec<(i64, Request)>> {
     let mut select = connection.prepare_cached(
         "SELECT id, account, endpoint_id, new_name, action FROM request ORDER BY id",
     )?;
     let rows = select.query_map((), |row| {
-        let (account, is_rename) = (row.get(1)?, row.get_ref(4)?.as_str()? == "rename");
+        let (account, is_rename) = (row.get(1)?, row.get_ref(4)?.as_str()? == RENAME);
         let request = if is_rename {
             let new_name = row.get(3)?;
             Request::Rename { account, new_name }
@@ -120,10 +214,42 @@ pub(super) fn queued(connection: &Connection) -> Result<Vec<(i64, Request)>, Err
         };
         Ok((row.get(0)?, request))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    rows.collect()
 }
 
-/// Makes the queued changes. Returns the changes for the pollers of the `polled` accounts, each with its account.
+/// What became of queued requests.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// The changes for pollers, each with its account.
+    pub(super) changes: Vec<(Arc<str>, Change)>,
+    /// The requests that are no longer queued, each with its number of endpoints, or the reason why it was dropped.
+    ended: Vec<(Request, Result<usize, String>)>,
+}
+
+impl Made {
+    /// Logs what became of each request, after the transaction.
+    pub(super) fn log(&self) {
+        for (request, result) in &self.ended {
+            let account = request.account();
+            match result {
+                Ok(endpoints) => tracing::info!(
+                    account,
+                    %request,
+                    endpoints,
+                    "a requested change of the stored state is made"
+                ),
+                Err(reason) => tracing::warn!(
+                    account,
+                    %request,
+                    reason,
+                    "a requested change of the stored state is dropped"
+                ),
+            }
+        }
+    }
+}
+
+/// Makes the queued changes that are possible for the `polled` accounts.
 ///
 /// A polled account keeps its name until the exporter starts without it, so its rename stays in the queue. The poller
 /// `asking` makes only changes of its own account and of accounts that are not polled, because a change that waits
@@ -133,41 +259,39 @@ pub(super) fn apply_queued(
     polled: &[Arc<str>],
     asking: Option<&Arc<str>>,
     now: UnixMillis,
-) -> Result<Vec<(Arc<str>, Change)>, Error> {
-    let mut changes = Vec::new();
+) -> rusqlite::Result<Made> {
+    let mut made = Made::default();
     let polled = |name: &str| polled.iter().find(|one| ***one == *name).cloned();
     for (id, request) in queued(change)? {
         let target = match &request {
+            Request::Rename { account, .. } if polled(account).is_some() => continue,
             Request::Rename { new_name, .. } => new_name,
             Request::Forget { account, .. } => account,
         };
-        let is_of_another = |asking: &Arc<str>| polled(target).is_some_and(|one| one != *asking);
-        if asking.is_some_and(is_of_another) {
+        let poller = polled(target);
+        if asking.is_some() && poller.is_some() && poller.as_ref() != asking {
             continue;
         }
-        match &request {
-            Request::Rename { account, .. } if polled(account).is_some() => continue,
-            Request::Rename { account, new_name } => {
-                let older = polled(new_name).zip(load::load(change, account, now)?);
-                let older = older.map(|(name, old)| (name, Change::Continue(old)));
-                changes.extend(older);
-            }
-            Request::Forget {
-                account,
-                endpoint_id,
-            } => {
-                let forget = Change::Forget(endpoint_id.clone());
-                changes.extend(polled(account).map(|name| (name, forget)));
-            }
-        }
-        apply(change, &request)?;
+        let result = if let Some(reason) = obstacle(change, &request)? {
+            Err(reason)
+        } else {
+            let change_of_account = match &request {
+                Request::Rename { account, .. } => {
+                    load::load(change, account, now)?.map(Change::Continue)
+                }
+                Request::Forget { endpoint_id, .. } => Some(Change::Forget(endpoint_id.clone())),
+            };
+            made.changes.extend(poller.zip(change_of_account));
+            Ok(apply(change, &request)?)
+        };
         change.execute("DELETE FROM request WHERE id = ?", [id])?;
+        made.ended.push((request, result));
     }
-    Ok(changes)
+    Ok(made)
 }
 
-/// Makes a change in the database. Returns the number of endpoints that it concerned.
-fn apply(change: &Transaction<'_>, request: &Request) -> Result<usize, Error> {
+/// Makes a change that has no [`obstacle`]. Returns the number of endpoints that it concerned.
+fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize> {
     match request {
         Request::Forget {
             account,
@@ -175,7 +299,7 @@ fn apply(change: &Transaction<'_>, request: &Request) -> Result<usize, Error> {
         } => {
             change.execute("DELETE FROM account WHERE name = ?", [account])?;
             change.execute("DELETE FROM event WHERE account = ?", [account])?;
-            Ok(change.execute("DELETE FROM endpoint WHERE account = ?", [account])?)
+            change.execute("DELETE FROM endpoint WHERE account = ?", [account])
         }
         Request::Forget {
             account,
@@ -183,24 +307,17 @@ fn apply(change: &Transaction<'_>, request: &Request) -> Result<usize, Error> {
         } => {
             let one = "WHERE account = ? AND endpoint_id = ?";
             change.execute(&format!("DELETE FROM event {one}"), [account, id])?;
-            Ok(change.execute(&format!("DELETE FROM endpoint {one}"), [account, id])?)
+            change.execute(&format!("DELETE FROM endpoint {one}"), [account, id])
         }
-        Request::Rename { account, new_name } if account == new_name => Ok(0),
         Request::Rename { account, new_name } => {
-            let known = "SELECT 1 FROM account WHERE name = ?";
-            if !change.prepare(known)?.exists([account])? {
-                return Ok(0);
-            }
-            change.execute("DELETE FROM endpoint WHERE account = ?", [new_name])?;
-            let names = [new_name, account];
             let rename = |table, column| {
                 let rename =
                     format!("UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?");
-                change.execute(&rename, names)
+                change.execute(&rename, [new_name, account])
             };
             rename("account", "name")?;
             rename("event", "account")?;
-            Ok(rename("endpoint", "account")?)
+            rename("endpoint", "account")
         }
     }
 }

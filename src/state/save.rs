@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::{Transaction, named_params, params};
 
 use super::{
-    Error,
     events::{Event, EventKind},
     load::{AccountRow, Restored},
 };
@@ -59,14 +58,6 @@ impl Committed {
         self.names
     }
 
-    /// This state, whose histories continue those of an `older` state of the account.
-    pub(super) fn continuing(&self, older: &Restored) -> Self {
-        Self {
-            snapshot: Arc::new(self.snapshot.continuing(&older.snapshot)),
-            ..self.clone()
-        }
-    }
-
     fn endpoint(&self, number: u32) -> Option<StoredEndpoint<'_>> {
         let (details, names) = (&self.details, self.names);
         self.snapshot.stored_endpoint(number, details, names)
@@ -84,7 +75,7 @@ pub(super) fn save(
     committed: Option<&Committed>,
     state: &AccountState,
     now: UnixMillis,
-) -> Result<Committed, Error> {
+) -> rusqlite::Result<Committed> {
     let name = &*state.account;
     let row = account_row(committed, state);
     if committed.is_none_or(|before| before.row != row) {
@@ -132,7 +123,11 @@ pub(super) fn save(
 }
 
 /// Replaces all that is stored about the account `name`, without events.
-pub(super) fn replace(change: &Transaction<'_>, name: &str, new: &Committed) -> Result<(), Error> {
+pub(super) fn replace(
+    change: &Transaction<'_>,
+    name: &str,
+    new: &Committed,
+) -> rusqlite::Result<()> {
     let writer = Writer {
         change,
         account: name,
@@ -161,7 +156,7 @@ fn account_row(committed: Option<&Committed>, state: &AccountState) -> AccountRo
     row
 }
 
-fn write_account(change: &Transaction<'_>, name: &str, row: &AccountRow) -> Result<(), Error> {
+fn write_account(change: &Transaction<'_>, name: &str, row: &AccountRow) -> rusqlite::Result<()> {
     // Before the first published walk of this process, the times of an earlier walk stay.
     let mut put = change.prepare_cached(
         "INSERT INTO account (name, last_success, walk_started, walk_millis, failure, refusals)
@@ -190,7 +185,7 @@ fn write_failure_event(
     before: Option<&'static str>,
     after: Option<&'static str>,
     now: UnixMillis,
-) -> Result<(), Error> {
+) -> rusqlite::Result<()> {
     let kind = match (before, after) {
         (None, Some(_)) => EventKind::Blind,
         (Some(_), None) => EventKind::Seeing,
@@ -211,7 +206,7 @@ struct Writer<'c> {
 
 impl Writer<'_> {
     /// Writes the row of a listed endpoint.
-    fn put(&self, endpoint: &StoredEndpoint<'_>) -> Result<(), Error> {
+    fn put(&self, endpoint: &StoredEndpoint<'_>) -> rusqlite::Result<()> {
         // The API drops the user agent of a lost endpoint, so the last known one stays. Parameters have numbers,
         // because the search for named ones takes a fifth of the time of a first write.
         let mut put = self.change.prepare_cached(
@@ -246,7 +241,7 @@ impl Writer<'_> {
     }
 
     /// Writes the row of a removed endpoint. Its names stay, if they are stored.
-    fn put_removed(&self, id: &str, removed: &RemovedEndpoint) -> Result<(), Error> {
+    fn put_removed(&self, id: &str, removed: &RemovedEndpoint) -> rusqlite::Result<()> {
         let mut put = self.change.prepare_cached(
             "INSERT INTO endpoint VALUES (:account, :endpoint_id, '', '', '', NULL, NULL, NULL,
                 :last_known, :since, :last_registered, :first_seen, NULL, :removed_at)
@@ -267,7 +262,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn delete(&self, id: &str) -> Result<(), Error> {
+    fn delete(&self, id: &str) -> rusqlite::Result<()> {
         let delete = "DELETE FROM endpoint WHERE account = ? AND endpoint_id = ?";
         self.change
             .prepare_cached(delete)?
@@ -277,7 +272,7 @@ impl Writer<'_> {
 
     /// Writes the endpoints that are new in `after` or differ from `before`, marks those that `after` lacks as
     /// removed, and writes events about all of them.
-    fn write_differences(&self, before: &Committed, after: &Committed) -> Result<(), Error> {
+    fn write_differences(&self, before: &Committed, after: &Committed) -> rusqlite::Result<()> {
         let has_same_details = Arc::ptr_eq(&before.details, &after.details);
         let known = after.snapshot.differences_from(&before.snapshot);
         let known = known.filter(|_| has_same_details && before.names == after.names);
@@ -311,7 +306,7 @@ impl Writer<'_> {
         new: StoredEndpoint<'_>,
         before: &Committed,
         after: &Committed,
-    ) -> Result<(), Error> {
+    ) -> rusqlite::Result<()> {
         let stays = |old: &StoredEndpoint<'_>| is_same(old, &new);
         if old.as_ref().is_some_and(stays) {
             return Ok(());
@@ -331,7 +326,7 @@ impl Writer<'_> {
         past: Option<History>,
         new: &StoredEndpoint<'_>,
         walk_started: UnixMillis,
-    ) -> Result<(), Error> {
+    ) -> rusqlite::Result<()> {
         let event = |kind| Event {
             endpoint_id: Some(new.id),
             ..Event::of_account(walk_started, self.account, kind)
@@ -371,7 +366,7 @@ impl Writer<'_> {
     }
 
     /// Deletes the removed endpoints that are no longer remembered.
-    fn delete_forgotten(&self, old: &Snapshot, new: &Snapshot) -> Result<(), Error> {
+    fn delete_forgotten(&self, old: &Snapshot, new: &Snapshot) -> rusqlite::Result<()> {
         if new.shares_removed_endpoints(old) {
             return Ok(());
         }
@@ -383,7 +378,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn write_removal(&self, id: &str, new: &Snapshot) -> Result<(), Error> {
+    fn write_removal(&self, id: &str, new: &Snapshot) -> rusqlite::Result<()> {
         let removed = new.removed_endpoint(id);
         let at = removed.map_or(new.walk.ended_at, |removed| removed.removed_at);
         let event = Event {

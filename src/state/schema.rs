@@ -9,12 +9,16 @@ use std::{
 };
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::Error;
 
 /// The name of the database in the state directory.
 const FILE: &str = "state.db";
+
+/// The maximum time for which a statement waits for the lock of another program. An exporter that cannot write at the
+/// start also tries to read, and both together take less than the two seconds that a start waits.
+const LOCKED_LIMIT: Duration = Duration::from_millis(800);
 
 /// `SQLite` keeps this number in the file's header. It tells this database from those of other programs.
 const APPLICATION_ID: i64 = 0x566F_627A;
@@ -81,6 +85,19 @@ pub(super) fn path(directory: &Path) -> PathBuf {
     directory.join(FILE)
 }
 
+/// The size of the database in `directory`, in bytes. `None` if there is no file.
+pub(super) fn found(directory: &Path) -> Result<Option<u64>, Error> {
+    let path = path(directory);
+    match fs::metadata(&path) {
+        Ok(file) => Ok(Some(file.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(Error::NotADirectory(directory.to_owned()))
+        }
+        Err(error) => Err(Error::file(&path, error)),
+    }
+}
+
 /// Opens the database in `directory` for reading and writing, creates it if it is absent, and migrates it.
 pub(super) fn open(directory: &Path) -> Result<Connection, Error> {
     let path = path(directory);
@@ -98,18 +115,29 @@ pub(super) fn open(directory: &Path) -> Result<Connection, Error> {
         .open(&path);
     created.map_err(|error| Error::file(&path, error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(&path, flags)?;
-    connection.busy_timeout(Duration::from_secs(1))?;
+    let mut connection = connect(&path, flags).map_err(Error::database(&path))?;
     // The statements below would change the database of another program.
     check_version(&connection, &path)?;
-    // A scratch image has no folder for temporary files.
-    connection.pragma_update(None, "temp_store", "MEMORY")?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mode = configure(&connection).map_err(Error::database(&path))?;
     if mode != "wal" {
         let message = format!("the file system supports no write-ahead log (mode {mode})");
         return Err(Error::file(&path, io::Error::other(message)));
     }
+    migrate(&mut connection, &path)?;
+    Ok(connection)
+}
+
+fn connect(name: impl AsRef<Path>, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(name, flags)?;
+    connection.busy_timeout(LOCKED_LIMIT)?;
+    Ok(connection)
+}
+
+/// Sets how the database is written. Returns the journal mode.
+fn configure(connection: &Connection) -> rusqlite::Result<String> {
+    // A scratch image has no folder for temporary files.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     // The default of 2 MB is no faster.
     connection.pragma_update(None, "cache_size", -1000)?;
     // A forgotten endpoint must leave no bytes in the file.
@@ -119,8 +147,7 @@ pub(super) fn open(directory: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
     // A checkpoint waits for the disk, so none is part of a transaction. See `copy_log`.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    migrate(&mut connection, &path)?;
-    Ok(connection)
+    Ok(mode)
 }
 
 /// Opens the database in `directory` for reading only. `None` if there is no file.
@@ -129,22 +156,21 @@ pub(super) fn open(directory: &Path) -> Result<Connection, Error> {
 /// an index of it, which is not possible on a disk that is full or read-only.
 pub(super) fn open_to_read(directory: &Path) -> Result<Option<Connection>, Error> {
     let path = path(directory);
-    match fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::file(&path, error)),
-        Ok(file) if file.len() == 0 && has_log(&path) => return Err(Error::Emptied(path)),
-        Ok(file) if file.len() == 0 => return Ok(None),
-        Ok(_) => {}
+    match found(directory)? {
+        Some(0) if has_log(&path) => return Err(Error::Emptied(path)),
+        None | Some(0) => return Ok(None),
+        Some(_) => {}
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = if has_log(&path) {
-        Connection::open_with_flags(&path, flags)?
+    let connected = if has_log(&path) {
+        connect(&path, flags)
     } else {
         let name = path.to_str().unwrap_or_default();
         let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         let uri = format!("file:{name}?immutable=1");
-        Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?
+        connect(uri, flags | OpenFlags::SQLITE_OPEN_URI)
     };
+    let connection = connected.map_err(Error::database(&path))?;
     check_version(&connection, &path)?;
     Ok(Some(connection))
 }
@@ -154,33 +180,13 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(path.with_extension("db-wal")).is_ok_and(|log| log.len() > 0)
 }
 
-/// Whether the content of the file is damaged, or is no database at all.
-pub(super) fn is_corrupt(error: &Error) -> bool {
-    use rusqlite::Error::{
-        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
-    };
-    match error {
-        Error::Emptied(_)
-        | Error::Database(
-            FromSqlConversionFailure(..)
-            | IntegralValueOutOfRange(..)
-            | InvalidColumnType(..)
-            | Utf8Error(..),
-        ) => true,
-        Error::Database(error) => matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-        ),
-        _ => false,
-    }
-}
-
 /// The schema version of the file; 0 for a new file.
 fn check_version(connection: &Connection, path: &Path) -> Result<usize, Error> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let tables = "SELECT count(*) FROM sqlite_schema";
-    let tables: i64 = connection.query_one(tables, (), |row| row.get(0))?;
-    let (version, application) = (number("user_version")?, number("application_id")?);
+    let number = |query| connection.query_one(query, (), |row| row.get::<_, i64>(0));
+    let read = |query| number(query).map_err(Error::database(path));
+    let tables = read("SELECT count(*) FROM sqlite_schema")?;
+    let version = read("PRAGMA user_version")?;
+    let application = read("PRAGMA application_id")?;
     if tables > 0 && application != APPLICATION_ID {
         return Err(Error::Foreign(path.to_owned()));
     }
@@ -198,28 +204,29 @@ fn check_version(connection: &Connection, path: &Path) -> Result<usize, Error> {
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let version = check_version(connection, path)?;
     for (version, script) in (1_i64..).zip(MIGRATIONS).skip(version) {
-        let change = begin(connection)?;
-        change.execute_batch(script)?;
-        change.pragma_update(None, "application_id", APPLICATION_ID)?;
-        change.pragma_update(None, "user_version", version)?;
-        change.commit()?;
+        let mut run = || {
+            let change = begin(connection)?;
+            change.execute_batch(script)?;
+            change.pragma_update(None, "application_id", APPLICATION_ID)?;
+            change.pragma_update(None, "user_version", version)?;
+            change.commit()
+        };
+        run().map_err(Error::database(path))?;
     }
     Ok(())
 }
 
 /// Copies the write-ahead log into the file, so that the log can be written from its start again.
-pub(super) fn copy_log(connection: &Connection) -> Result<(), Error> {
-    connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))?;
-    Ok(())
+pub(super) fn copy_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_one("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(()))
 }
 
 /// Brings the file up to date and empties the write-ahead log, so that neither has bytes of deleted values.
-pub(super) fn empty_log(connection: &Connection) -> Result<(), Error> {
-    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
-    Ok(())
+pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_one("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
 }
 
 /// Begins a transaction that writes.
-pub(super) fn begin(connection: &mut Connection) -> Result<Transaction<'_>, Error> {
-    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }

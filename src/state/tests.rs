@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::{
-    Change, Request,
+    Applied, Change, Request,
     file::{AllRestored, Settings, StateFile},
-    request, schema,
+    report, request, requests, schema,
 };
 use crate::{
     clock::{Clock, UnixMillis},
@@ -16,6 +16,7 @@ use crate::{
         AccountState, Endpoint, History, LastSuccess, Retention, Row, RowKey, Shown, Snapshot,
         SnapshotBuilder, WalkFacts,
     },
+    telemetry::logs::{Captured, Format, Level},
 };
 
 const MAIN: &str = "main";
@@ -66,6 +67,14 @@ fn published(snapshot: &Arc<Snapshot>) -> Arc<AccountState> {
     })
 }
 
+/// What `action` returns, and what it logs.
+fn logged<T>(action: impl FnOnce() -> T) -> (T, String) {
+    let log = Captured::default();
+    let dispatch = log.dispatch(Level::INFO, Format::Logfmt);
+    let returned = tracing::dispatcher::with_default(&dispatch, action);
+    (returned, log.text())
+}
+
 /// A process that uses the state directory.
 struct Process(StateFile);
 
@@ -87,8 +96,10 @@ impl Process {
         assert!(self.0.save([published(snapshot)]).unwrap().is_none());
     }
 
-    fn changes(&mut self) -> Vec<Change> {
-        self.0.changes(&MAIN.into()).unwrap()
+    /// The changes for the poller, and the log. Every test captures the log, because the first thread that logs a
+    /// message decides whether another one can capture it.
+    fn changes(&mut self) -> (Vec<Change>, String) {
+        logged(|| self.0.changes(&MAIN.into()).unwrap())
     }
 }
 
@@ -281,15 +292,11 @@ fn a_change_asked_for_beside_a_running_process_is_made_at_its_next_walk() {
     let lost = walk(2, &[("a", Some(false)), ("b", Some(false))], Some(&first));
     process.save(&first);
     process.save(&lost);
-    let forget = Request::Forget {
-        account: MAIN.to_owned(),
-        endpoint_id: Some("a".to_owned()),
-    };
-    request(folder.path(), &forget).unwrap();
-    let [Change::Forget(Some(id))] = &process.changes()[..] else {
+    request(folder.path(), &forget(MAIN, Some("a"))).unwrap();
+    let [Change::Forget(Some(id))] = &process.changes().0[..] else {
         panic!("one change");
     };
-    assert!(process.changes().is_empty(), "it is made once");
+    assert!(process.changes().0.is_empty(), "it is made once");
     let forgotten = lost.forgetting(Some(id), minute(3));
     let next = walk(
         4,
@@ -309,21 +316,43 @@ fn a_change_asked_for_beside_a_running_process_is_made_at_its_next_walk() {
     assert_eq!(ids, ["b"], "its events are deleted, too");
 }
 
-#[test]
-fn a_renamed_account_continues_the_losses_of_its_old_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut process, _) = Process::start(folder.path(), minute(0));
+/// Stores a loss of the endpoint `a` under the account name `old`, which no process polls.
+fn store_loss_of_old_account(directory: &Path) {
+    let (mut process, _) = Process::start(directory, minute(0));
     let all = [("a", Some(true)), ("b", Some(true)), ("c", Some(true))];
     let first = walk(1, &all, None);
-    let lost = walk(2, &[("a", Some(false)), all[1], all[2]], Some(&first));
     process.save(&first);
-    process.save(&lost);
+    process.save(&walk(
+        2,
+        &[("a", Some(false)), all[1], all[2]],
+        Some(&first),
+    ));
     drop(process);
-    let connection = Connection::open(schema::path(folder.path())).unwrap();
+    let connection = Connection::open(schema::path(directory)).unwrap();
     connection
         .execute_batch("UPDATE account SET name = 'old'; UPDATE endpoint SET account = 'old';")
         .unwrap();
-    // The exporter runs under the new name, and has seen another loss, before somebody renames the account.
+}
+
+fn rename(account: &str, new_name: &str) -> Request {
+    Request::Rename {
+        account: account.to_owned(),
+        new_name: new_name.to_owned(),
+    }
+}
+
+fn forget(account: &str, endpoint_id: Option<&str>) -> Request {
+    Request::Forget {
+        account: account.to_owned(),
+        endpoint_id: endpoint_id.map(str::to_owned),
+    }
+}
+
+#[test]
+fn a_renamed_account_continues_the_losses_of_its_old_name() {
+    let folder = tempfile::tempdir().unwrap();
+    store_loss_of_old_account(folder.path());
+    // The exporter runs under the new name, and has seen another loss, but could not save it yet.
     let (mut process, restored) = Process::start(folder.path(), minute(3));
     assert!(restored.is_empty());
     let new = walk(
@@ -331,21 +360,21 @@ fn a_renamed_account_continues_the_losses_of_its_old_name() {
         &[("a", Some(false)), ("b", Some(true)), ("c", Some(false))],
         None,
     );
-    process.save(&new);
     let later = walk(
         5,
         &[("a", Some(false)), ("b", Some(false)), ("c", Some(false))],
         Some(&new),
     );
-    process.save(&later);
-    let rename = Request::Rename {
-        account: "old".to_owned(),
-        new_name: MAIN.to_owned(),
-    };
-    request(folder.path(), &rename).unwrap();
-    let [Change::Continue(older)] = &process.changes()[..] else {
+    request(folder.path(), &rename("old", MAIN)).unwrap();
+    let (changes, log) = process.changes();
+    let [Change::Continue(older)] = &changes[..] else {
         panic!("one change");
     };
+    assert!(
+        log.contains("level=info") && log.contains("account=old request=\"rename old main\""),
+        "{log}"
+    );
+    assert!(log.contains("endpoints=3"), "{log}");
     let continued = Arc::new(later.continuing(&older.snapshot));
     let expected = [("a", Some(2)), ("b", Some(5)), ("c", Some(4))];
     let check = |snapshot: &Snapshot| {
@@ -360,6 +389,72 @@ fn a_renamed_account_continues_the_losses_of_its_old_name() {
     drop(process);
     let (_, restored) = Process::start(folder.path(), minute(6));
     check(&restored[MAIN].snapshot);
+}
+
+#[test]
+fn a_queued_rename_is_dropped_with_a_warning_if_its_new_name_has_a_history_by_now() {
+    for is_at_start in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        store_loss_of_old_account(folder.path());
+        let (mut process, _) = Process::start(folder.path(), minute(3));
+        request(folder.path(), &rename("old", MAIN)).unwrap();
+        process.save(&walk(4, &[("b", Some(true))], None));
+        let mut log = String::new();
+        if !is_at_start {
+            let (changes, lines) = process.changes();
+            assert!(changes.is_empty());
+            log = lines;
+        }
+        drop(process);
+        let ((_, restored), lines) = logged(|| Process::start(folder.path(), minute(5)));
+        log += &lines;
+        let lines: Vec<_> = log.lines().collect();
+        let [line] = lines[..] else {
+            panic!("one line: {log}");
+        };
+        for words in [
+            "level=warn",
+            "is dropped",
+            "account=old",
+            "the database already has the account main",
+        ] {
+            assert!(line.contains(words), "{words}: {line}");
+        }
+        let [listed, _] = histories(&restored[MAIN].snapshot);
+        let ids: Vec<_> = listed.iter().map(|one| one.0.as_str()).collect();
+        assert_eq!(ids, ["b"], "the newer history stays");
+        let shown = report(folder.path(), Some("old"), false).unwrap();
+        assert!(shown.contains("lost "), "so does the older one: {shown}");
+        assert!(!shown.contains("queued"), "{shown}");
+    }
+}
+
+#[test]
+fn a_newer_request_replaces_an_older_one_about_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    process.save(&walk(1, &[("a", Some(true)), ("b", Some(true))], None));
+    let queued_after = |newer: &Request| {
+        assert_eq!(request(folder.path(), newer).unwrap(), Applied::Later);
+        let connection = Connection::open(schema::path(folder.path())).unwrap();
+        let queued = requests::queued(&connection).unwrap().into_iter();
+        queued.map(|(_, one)| one).collect::<Vec<_>>()
+    };
+    let (a, b) = (forget(MAIN, Some("a")), forget(MAIN, Some("b")));
+    let [first, second] = ["first", "second"].map(|name| rename(MAIN, name));
+    queued_after(&first);
+    assert_eq!(queued_after(&second), [rename(MAIN, "second")]);
+    queued_after(&a);
+    queued_after(&b);
+    assert_eq!(queued_after(&a), [second, b, a]);
+    // To forget the account also cancels its rename.
+    let all = forget(MAIN, None);
+    assert_eq!(queued_after(&all), [all]);
+    drop(process);
+    // The same applies to a command that finds no exporter.
+    request(folder.path(), &forget(MAIN, None)).unwrap();
+    let (_, log) = logged(|| Process::start(folder.path(), minute(2)));
+    assert_eq!(log, "", "no request is left");
 }
 
 #[test]
