@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -52,6 +52,7 @@ struct Shared {
     has_work: Condvar,
     instruments: Instruments,
     clock: Clock,
+    directory: PathBuf,
     /// Whether the last attempt to save has failed. Only the first of successive failures is logged.
     has_failed: AtomicBool,
 }
@@ -78,9 +79,26 @@ enum Progress {
     /// Another process holds the lock.
     Waiting,
     Locked,
-    Loaded(AllRestored, Option<Error>),
+    Loaded(Start),
     /// The error is [final](Error::is_final).
     Failed(Error),
+}
+
+/// What the thread has loaded, and the error that it met.
+#[derive(Default)]
+struct Start {
+    restored: AllRestored,
+    trouble: Option<Trouble>,
+}
+
+/// An error of a load that does not keep the exporter from serving.
+enum Trouble {
+    /// The file was damaged and set aside.
+    Damaged(Error),
+    /// Nothing could be read.
+    Unreadable(Error),
+    /// The state was read, but the database cannot be written.
+    Unwritable(Error),
 }
 
 impl Store {
@@ -102,6 +120,7 @@ impl Store {
             has_work: Condvar::new(),
             instruments,
             clock,
+            directory: directory.clone(),
             has_failed: AtomicBool::new(false),
         });
         let settings = Settings {
@@ -115,7 +134,7 @@ impl Store {
         let run = move || run(StateFile::new(settings), &for_thread, &report);
         let started = thread::Builder::new().name("state".to_owned()).spawn(run);
         started.map_err(|error| Error::file(&directory, error))?;
-        let restored = shared.wait_until_loaded(&directory, progress).await?;
+        let restored = shared.wait_until_loaded(progress).await?;
         Ok((Self(shared), restored))
     }
 
@@ -154,7 +173,7 @@ impl AccountStore {
             Ok(_) => shared.instruments.count_state_failures(1, 0),
             Err(_) => {
                 shared.instruments.count_state_failures(1, 0);
-                shared.save_failed("the disk does not answer");
+                shared.save_failed(&Error::NoAnswer(shared.directory.clone()));
             }
         }
     }
@@ -193,7 +212,7 @@ pub async fn read_once(
     clock: Clock,
 ) -> Result<AllRestored, String> {
     let settings = Settings {
-        directory,
+        directory: directory.clone(),
         retention: Duration::MAX,
         accounts,
         clock,
@@ -202,7 +221,7 @@ pub async fn read_once(
     match timeout(DISK_LIMIT, read).await {
         Ok(Ok(restored)) => restored.map_err(|error| error.to_string()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the disk does not answer".to_owned()),
+        Err(_) => Err(Error::NoAnswer(directory).to_string()),
     }
 }
 
@@ -210,7 +229,6 @@ impl Shared {
     /// Waits for the thread to load the state. Returns an empty state if the disk does not answer.
     async fn wait_until_loaded(
         &self,
-        directory: &Path,
         mut progress: mpsc::Receiver<Progress>,
     ) -> Result<AllRestored, Error> {
         let mut is_locked_out = false;
@@ -219,7 +237,7 @@ impl Shared {
             match timeout_at(end, progress.recv()).await {
                 Ok(Some(Progress::Waiting)) => {
                     tracing::warn!(
-                        directory = %directory.display(),
+                        directory = %self.directory.display(),
                         "another exporter uses the state directory: waiting for its end"
                     );
                     is_locked_out = true;
@@ -230,23 +248,14 @@ impl Shared {
                         end = Instant::now() + DISK_LIMIT;
                     }
                 }
-                Ok(Some(Progress::Loaded(restored, error))) => {
-                    if let Some(error) = error {
-                        self.load_failed(&error.to_string());
-                    }
-                    let endpoints = restored.values().map(|one| one.snapshot.len());
-                    tracing::info!(
-                        directory = %directory.display(),
-                        accounts = restored.len(),
-                        endpoints = endpoints.sum::<usize>(),
-                        "the stored state is loaded"
-                    );
-                    return Ok(restored);
+                Ok(Some(Progress::Loaded(start))) => {
+                    self.loaded(&start);
+                    return Ok(start.restored);
                 }
                 Ok(Some(Progress::Failed(error))) => return Err(error),
-                Err(_) if is_locked_out => return Err(Error::Locked(directory.to_owned())),
+                Err(_) if is_locked_out => return Err(Error::Locked(self.directory.clone())),
                 Ok(None) | Err(_) => {
-                    self.load_failed("the disk does not answer");
+                    self.load_failed(&Error::NoAnswer(self.directory.clone()));
                     return Ok(AllRestored::new());
                 }
             }
@@ -296,27 +305,63 @@ impl Shared {
         std::mem::take(&mut queue)
     }
 
-    fn load_failed(&self, error: &str) {
+    /// Logs and counts the outcome of a load.
+    fn loaded(&self, start: &Start) {
+        let accounts = start.restored.len();
+        let endpoints = start.restored.values().map(|one| one.snapshot.len());
+        let endpoints: usize = endpoints.sum();
+        match &start.trouble {
+            None => tracing::info!(
+                directory = %self.directory.display(),
+                accounts,
+                endpoints,
+                "the stored state is loaded"
+            ),
+            Some(Trouble::Unwritable(error)) => {
+                self.instruments.count_state_failures(1, 0);
+                self.has_failed.store(true, Ordering::Relaxed);
+                tracing::warn!(
+                    %error,
+                    accounts,
+                    endpoints,
+                    "the stored state is read, but cannot be written yet: a restart would forget what \
+                     happens now"
+                );
+            }
+            Some(Trouble::Unreadable(error)) => self.load_failed(error),
+            Some(Trouble::Damaged(error)) => {
+                self.instruments.count_state_failures(0, 1);
+                tracing::error!(
+                    %error,
+                    "the state database is damaged: it was renamed to state.db.corrupt, and losses \
+                     before this start are unknown"
+                );
+            }
+        }
+    }
+
+    fn load_failed(&self, error: &Error) {
         self.instruments.count_state_failures(0, 1);
         tracing::error!(
-            error,
+            %error,
             "the stored state could not be loaded: losses before this start may be unknown"
         );
     }
 
     /// A damaged file was set aside after the start.
-    fn damaged(&self, error: &str) {
+    fn damaged(&self, error: &Error) {
         self.instruments.count_state_failures(0, 1);
         tracing::error!(
-            error,
-            "the state database is damaged: it was renamed to state.db.corrupt and is written anew"
+            %error,
+            "the state database is damaged: it was renamed to state.db.corrupt, and is written anew \
+             without its events"
         );
     }
 
-    fn save_failed(&self, error: &str) {
+    fn save_failed(&self, error: &Error) {
         if !self.has_failed.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                error,
+                %error,
                 "the state cannot be saved: a restart would forget what happens now"
             );
         }
@@ -337,17 +382,16 @@ fn run(mut file: StateFile, shared: &Shared, report: &mpsc::Sender<Progress>) {
             let failed = report.try_send(Progress::Failed(error));
             if let Err(TrySendError::Closed(Progress::Failed(error))) = failed {
                 // The exporter already serves without the state.
-                shared.save_failed(&error.to_string());
+                shared.save_failed(&error);
             }
             shared.close();
             return;
         }
-        Ok((restored, error)) => {
-            let loaded = Progress::Loaded(restored, error);
-            if let Err(TrySendError::Closed(Progress::Loaded(restored, _))) =
-                report.try_send(loaded)
-            {
-                file.loaded_late(restored);
+        Ok(loaded) => {
+            let loaded = report.try_send(Progress::Loaded(loaded));
+            if let Err(TrySendError::Closed(Progress::Loaded(late))) = loaded {
+                shared.loaded(&late);
+                file.loaded_late(late.restored);
             }
         }
     }
@@ -388,21 +432,21 @@ fn save(file: &mut StateFile, states: BTreeMap<Arc<str>, Arc<AccountState>>, sha
     match file.save(states.into_values()) {
         Ok(damage) => {
             if let Some(error) = damage {
-                shared.damaged(&error.to_string());
+                shared.damaged(&error);
             }
             let took_ms = started.elapsed().as_secs_f64() * 1000.0;
             tracing::debug!(accounts, took_ms, "state saved");
             shared.saved(file.bytes());
         }
-        Err(error) => shared.save_failed(&error.to_string()),
+        Err(error) => shared.save_failed(&error),
     }
 }
 
-/// Locks the directory and loads the state. Returns the restored state, and the error that made it incomplete.
-fn start(
-    file: &mut StateFile,
-    report: &mpsc::Sender<Progress>,
-) -> Result<(AllRestored, Option<Error>), Error> {
+/// Locks the directory and loads the state.
+///
+/// # Errors
+/// The error is [final](Error::is_final).
+fn start(file: &mut StateFile, report: &mpsc::Sender<Progress>) -> Result<Start, Error> {
     let mut is_waiting = false;
     let locked = loop {
         match file.lock() {
@@ -417,12 +461,21 @@ fn start(
     };
     let _ = report.try_send(Progress::Locked);
     match locked.and_then(|()| file.load(true)) {
-        Ok(Loaded { restored, damage }) => Ok((restored, damage)),
+        Ok(Loaded { restored, damage }) => Ok(Start {
+            restored,
+            trouble: damage.map(Trouble::Damaged),
+        }),
         Err(error) if error.is_final() => Err(error),
         Err(error) => match file.load_read_only() {
-            Ok(restored) => Ok((restored, Some(error))),
+            Ok(restored) => Ok(Start {
+                restored,
+                trouble: Some(Trouble::Unwritable(error)),
+            }),
             Err(other) if other.is_final() => Err(other),
-            Err(_) => Ok((AllRestored::new(), Some(error))),
+            Err(_) => Ok(Start {
+                trouble: Some(Trouble::Unreadable(error)),
+                ..Start::default()
+            }),
         },
     }
 }

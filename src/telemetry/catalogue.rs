@@ -266,7 +266,7 @@ families! {
     StateLastWrite = Instruments Gauge "vobiz_exporter_state_last_write_timestamp_seconds" [],
         "Time of the last successful write to the state database; no sample before the first, or without state.directory.";
     StateWriteFailures = Instruments Counter "vobiz_exporter_state_write_failures_total" [],
-        "States of an account that were not saved in time, because the disk failed or took longer than 2 s; no sample without state.directory.";
+        "States of an account that were not saved in time, and starts that could only read the state, because the disk failed or took longer than 2 s; no sample without state.directory.";
     StateLoadFailures = Instruments Counter "vobiz_exporter_state_load_failures_total" [],
         "State databases that could not be loaded: damaged and set aside, unreadable, or no answer within 2 s; no sample without state.directory.";
     StateBytes = Instruments Gauge "vobiz_exporter_state_bytes" [],

@@ -182,7 +182,8 @@ async fn the_image_keeps_a_loss_in_a_volume_and_runs_read_only_without_one() {
     let failures = scrape.value("vobiz_exporter_state_write_failures_total", &[]);
     assert!(failures > Some(0.0), "{failures:?}");
     let log = third.err.text();
-    assert_eq!(log.matches("the state cannot be saved").count(), 1, "{log}");
+    let message = "the stored state is read, but cannot be written yet";
+    assert_eq!(log.matches(message).count(), 1, "{log}");
     done(&mut engine.podman(&["stop", "third"])).await;
     let code = engine.inspect("third", "{{.State.ExitCode}}").await;
     assert_eq!(code, "0", "{}", third.err.text());

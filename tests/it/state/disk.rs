@@ -13,13 +13,13 @@ use fuser::Errno;
 use tokio::time::Instant;
 
 use super::{
-    LAST_WRITE, LOAD_FAILURES, NOT_LOADED, NOT_SAVED, SAVED_AGAIN, Scraping, Stage, WRITE_FAILURES,
-    counts, failures,
+    DAMAGED, LAST_WRITE, LOAD_FAILURES, LOADED, NOT_LOADED, NOT_SAVED, NOT_WRITABLE, SAVED_AGAIN,
+    Scraping, Stage, WRITE_FAILURES, counts, failures,
     faults::{overwrite, pause},
     fuse::{Condition, Mounted},
     is_up, lines,
 };
-use crate::harness::{Scrape, until};
+use crate::harness::{Program, Scrape, until};
 
 const NO_ANSWER: &str = "the disk does not answer";
 
@@ -142,11 +142,14 @@ async fn is_read_at_the_start(stage: &Stage, is_killed: bool, trouble: Trouble<'
     let scrape = is_up(&exporter).await;
     let scraping = Scraping::of(&exporter);
     stage.shows(&scrape, &[(0, lost)]);
-    assert_eq!(scrape.value(LOAD_FAILURES, &[]), Some(1.0));
-    let line = exporter.log_line(NOT_LOADED).await;
-    assert!(line.contains(trouble.message), "{line}");
+    assert_eq!(scrape.value(LOAD_FAILURES, &[]), Some(0.0), "it was read");
+    let line = exporter.log_line(NOT_WRITABLE).await;
+    let directory = stage.directory.to_str().unwrap();
+    for words in ["level=warn", directory, trouble.message] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
     let next = stage.lose(&exporter, 1).await;
-    exporter.log_line(NOT_SAVED).await;
+    counts(&exporter, WRITE_FAILURES, 2.0).await;
     let losses = [(0, lost), (1, next)];
     stage.shows(&exporter.scrape().await, &losses);
 
@@ -154,7 +157,10 @@ async fn is_read_at_the_start(stage: &Stage, is_killed: bool, trouble: Trouble<'
     exporter.log_line(SAVED_AGAIN).await;
     scraping.finish().await;
     assert!(!stage.file("state.db.corrupt").exists());
-    stage.kill(exporter).await;
+    exporter.signal("KILL").await;
+    let log = exporter.ended().await.log;
+    let counted = [NOT_WRITABLE, LOADED, NOT_LOADED, NOT_SAVED].map(|words| lines(&log, words));
+    assert_eq!(counted, [1, 0, 0, 0], "{log}");
     stage.restarted_with(&losses).await;
 }
 
@@ -206,12 +212,12 @@ async fn a_file_that_is_damaged_while_the_disk_fails_is_written_anew() {
     disk.remount("ro");
     let exporter = stage.started().await;
     let scraping = Scraping::of(&exporter);
-    exporter.log_line(NOT_SAVED).await;
+    exporter.log_line(NOT_WRITABLE).await;
     pause(&exporter).await;
     disk.remount("rw");
     overwrite(&stage.file("state.db"), 0, 100);
     exporter.signal("CONT").await;
-    exporter.log_line("the state database is damaged").await;
+    exporter.log_line(DAMAGED).await;
     exporter.log_line(SAVED_AGAIN).await;
     scraping.finish().await;
     assert!(stage.file("state.db.corrupt").exists());
@@ -279,6 +285,37 @@ async fn an_exporter_that_starts_on_a_disk_without_an_answer_continues_the_histo
     scraping.finish().await;
     stage.kill(exporter).await;
     stage.restarted_with(&losses).await;
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn a_command_on_a_full_disk_says_which_file_it_cannot_write_and_what_to_do() {
+    let (disk, stage) = stage(Tmpfs::at).await;
+    stage.run_with_loss().await;
+    disk.fill();
+    let copy = stage.file("copy");
+    let [directory, target] = [&stage.directory, &copy].map(|path| path.to_str().unwrap());
+    let database = stage.file("state.db");
+    for (words, file) in [
+        (&["forget", "main"][..], database.to_str().unwrap()),
+        (&["backup", target], target),
+    ] {
+        let arguments = [&["state", "--state.directory", directory], words].concat();
+        let ended = Program::new(&arguments).run().await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.err.contains(&format!("{file}: ")), "{ended:?}");
+        let advice = [
+            "free some space on the disk",
+            "check the disk, which may be full",
+        ];
+        assert!(
+            advice.iter().any(|words| ended.err.contains(words)),
+            "{ended:?}"
+        );
+    }
+    assert!(!copy.exists(), "no incomplete copy is left");
+    disk.free();
+    stage.started().await;
 }
 
 #[tokio::test]

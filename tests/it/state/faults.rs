@@ -9,8 +9,8 @@ use std::{
 use futures_util::future::join_all;
 
 use super::{
-    ENDPOINTS, LAST_WRITE, LOAD_FAILURES, NOT_LOADED, NOT_SAVED, SAVED_AGAIN, Scraping, Stage,
-    WRITE_FAILURES, counts, failures, is_up, lines, query, saves_after,
+    DAMAGED, ENDPOINTS, LAST_WRITE, LOAD_FAILURES, LOADED, NOT_LOADED, NOT_SAVED, SAVED_AGAIN,
+    Scraping, Stage, WRITE_FAILURES, counts, failures, is_up, lines, query, saves_after,
 };
 use crate::harness::{Exporter, Scrape, until};
 
@@ -51,11 +51,12 @@ async fn a_damaged_file_is_set_aside(is_killed: bool, damage: Damage<'_>) {
     let exporter = stage.start().await;
     let scrape = is_up(&exporter).await;
     assert_eq!(failures(&scrape), (1.0, 0.0));
-    let line = exporter.log_line(NOT_LOADED).await;
-    assert!(
-        line.contains("level=error") && line.contains("losses before this start may be unknown"),
-        "{line}"
-    );
+    let line = exporter.log_line(DAMAGED).await;
+    let consequence =
+        "it was renamed to state.db.corrupt, and losses before this start are unknown";
+    for words in ["level=error", consequence, file.to_str().unwrap()] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
     assert!(
         fs::read(stage.file("state.db.corrupt")).unwrap() == damaged,
         "it is kept"
@@ -67,11 +68,8 @@ async fn a_damaged_file_is_set_aside(is_killed: bool, damage: Damage<'_>) {
     let lost = stage.lose(&exporter, 1).await;
     scraping.finish().await;
     let log = exporter.terminate().await.log;
-    assert_eq!(
-        (lines(&log, NOT_LOADED), lines(&log, NOT_SAVED)),
-        (1, 0),
-        "{log}"
-    );
+    let counted = [DAMAGED, NOT_LOADED, LOADED, NOT_SAVED].map(|words| lines(&log, words));
+    assert_eq!(counted, [1, 0, 0, 0], "{log}");
     let events = "SELECT group_concat(kind, ' ') FROM (SELECT kind FROM event ORDER BY id)";
     let events: String = query(&stage.database(), events);
     assert_eq!(events, "start lost stop");
@@ -139,12 +137,11 @@ async fn a_damage_is_found_while_running(offset: u64) {
     let next = stage.lose(&exporter, 1).await;
     let scrape = exporter.scrape().await;
     assert_eq!(failures(&scrape), (1.0, 0.0));
-    let line = exporter.log_line("the state database is damaged").await;
-    assert!(line.contains("level=error"), "{line}");
-    assert!(
-        line.contains("renamed to state.db.corrupt and is written anew"),
-        "{line}"
-    );
+    let line = exporter.log_line(DAMAGED).await;
+    let consequence = "it was renamed to state.db.corrupt, and is written anew without its events";
+    for words in ["level=error", consequence, file.to_str().unwrap()] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
     assert!(stage.file("state.db.corrupt").exists());
     let losses = [(0, lost), (1, next)];
     stage.shows(&scrape, &losses);
@@ -218,10 +215,11 @@ async fn a_directory_that_is_unusable_at_the_start_is_used_as_soon_as_possible()
     is_up(&exporter).await;
     let scraping = Scraping::of(&exporter);
     let line = exporter.log_line(NOT_LOADED).await;
-    assert!(
-        line.contains(&stage.directory.display().to_string()),
-        "{line}"
+    let reason = format!(
+        "{}: state.directory is not a directory",
+        stage.directory.display()
     );
+    assert!(line.contains(&reason), "{line}");
     let lost = stage.lose(&exporter, 0).await;
     let scrape = counts(&exporter, WRITE_FAILURES, 2.0).await;
     assert_eq!(scrape.value(LAST_WRITE, &[]), None, "nothing was saved");
@@ -232,8 +230,8 @@ async fn a_directory_that_is_unusable_at_the_start_is_used_as_soon_as_possible()
     let saved = saves_after(&exporter, None).await;
     scraping.finish().await;
     let log = exporter.terminate().await.log;
-    let counted = [NOT_LOADED, NOT_SAVED, SAVED_AGAIN].map(|words| lines(&log, words));
-    assert_eq!(counted, [1, 1, 1], "{log}");
+    let counted = [NOT_LOADED, LOADED, NOT_SAVED, SAVED_AGAIN].map(|words| lines(&log, words));
+    assert_eq!(counted, [1, 0, 1, 1], "{log}");
     stage.shows(&saved, &[(0, lost)]);
     stage.restarted_with(&[(0, lost)]).await;
 }

@@ -38,6 +38,9 @@ const WRITE_FAILURES: &str = "vobiz_exporter_state_write_failures_total";
 const LAST_WRITE: &str = "vobiz_exporter_state_last_write_timestamp_seconds";
 
 const NOT_LOADED: &str = "the stored state could not be loaded";
+const NOT_WRITABLE: &str = "the stored state is read, but cannot be written yet";
+const DAMAGED: &str = "the state database is damaged";
+const LOADED: &str = "the stored state is loaded";
 const NOT_SAVED: &str = "the state cannot be saved";
 const SAVED_AGAIN: &str = "the state is saved again";
 

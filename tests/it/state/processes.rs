@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    LOAD_FAILURES, NOT_LOADED, NOT_SAVED, SAVED_AGAIN, Scraping, Stage, WRITE_FAILURES, counts,
-    failures, is_up, lines, query,
+    LOAD_FAILURES, LOADED, NOT_LOADED, NOT_SAVED, NOT_WRITABLE, SAVED_AGAIN, Scraping, Stage,
+    WRITE_FAILURES, counts, failures, is_up, lines, query,
 };
 use crate::harness::{Exporter, Program, Scrape, once, until_within};
 
@@ -172,17 +172,23 @@ async fn an_exporter_that_starts_during_a_write_lock_knows_the_times_of_the_loss
     let other = write_lock(&stage);
     let exporter = stage.start().await;
     stage.shows(&is_up(&exporter).await, &[(0, lost)]);
-    exporter.log_line(NOT_LOADED).await;
-    exporter.log_line(NOT_SAVED).await;
+    let line = exporter.log_line(NOT_WRITABLE).await;
+    let reason = format!("{}: database is locked", stage.file("state.db").display());
+    assert!(
+        line.contains("level=warn") && line.contains(&reason),
+        "{line}"
+    );
     let next = stage.lose(&exporter, 1).await;
     drop(other);
     exporter.log_line(SAVED_AGAIN).await;
     let losses = [(0, lost), (1, next)];
     let scrape = exporter.scrape().await;
     stage.shows(&scrape, &losses);
-    assert_eq!(scrape.value(LOAD_FAILURES, &[]), Some(1.0));
+    assert_eq!(scrape.value(LOAD_FAILURES, &[]), Some(0.0), "it was read");
+    assert!(scrape.value(WRITE_FAILURES, &[]) >= Some(1.0));
     let log = exporter.terminate().await.log;
-    assert_eq!(lines(&log, NOT_SAVED), 1, "{log}");
+    let counted = [NOT_WRITABLE, LOADED, NOT_SAVED].map(|words| lines(&log, words));
+    assert_eq!(counted, [1, 0, 0], "{log}");
     let starts: i64 = query(
         &stage.database(),
         "SELECT count(*) FROM event WHERE kind = 'start'",
@@ -207,7 +213,9 @@ async fn an_exclusive_lock_of_another_program_at_the_start_delays_no_scrape() {
     let scraping = Scraping::of(&exporter);
     stage.shows(&scrape, &[]);
     assert_eq!(scrape.value(LOAD_FAILURES, &[]), Some(1.0));
-    exporter.log_line(NOT_LOADED).await;
+    let line = exporter.log_line(NOT_LOADED).await;
+    let reason = format!("{}: database is locked", stage.file("state.db").display());
+    assert!(line.contains(&reason), "{line}");
     let next = stage.lose(&exporter, 1).await;
     drop(other);
     let is_known = |scrape: &Scrape| stage.lost_at(scrape, 0).is_some();
