@@ -304,7 +304,7 @@ pub enum StateAction {
         /// The endpoint's id; the whole account if none is given.
         endpoint: Option<String>,
     },
-    /// Give the state of an account to another name, before or after the change of the configuration.
+    /// Give the state of an account to another name, before the exporter polls the new name.
     Rename {
         /// The name so far.
         old: String,
