@@ -24,3 +24,4 @@ pub mod snapshot;
 pub mod state;
 pub mod telemetry;
 pub mod walk;
+pub mod web_config;

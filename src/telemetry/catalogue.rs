@@ -258,6 +258,10 @@ families! {
         "Always 1; the version, the source revision and the compiler of this program.";
     ExporterReloadSuccess = Instruments Gauge "vobiz_exporter_config_last_reload_success_timestamp_seconds" [],
         "Time of the last successful load of the configuration.";
+    WebConfigReloadSuccessful = Instruments Gauge "vobiz_exporter_web_config_last_reload_successful" [],
+        "Whether the files of the web configuration are valid (1) or the settings of earlier files are in force (0); no sample without --web.config.file.";
+    WebConfigReloadSuccess = Instruments Gauge "vobiz_exporter_web_config_last_reload_success_timestamp_seconds" [],
+        "Time of the last successful load of the web configuration; no sample without --web.config.file.";
     ExporterHttpRequests = Instruments Counter "vobiz_exporter_http_requests_total" ["handler", "code"],
         "Requests that the exporter's HTTP server answered.";
     ExporterHttpConnections = Instruments Counter "vobiz_exporter_http_connections_total" ["outcome"],

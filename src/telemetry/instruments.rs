@@ -41,6 +41,8 @@ pub struct Instruments {
     counters: Arc<BTreeMap<Metric, CounterVec>>,
     api_request_duration: HistogramVec,
     reload_success: GaugeVec,
+    web_reload_successful: GaugeVec,
+    web_reload_success: GaugeVec,
     state_last_write: GaugeVec,
     state_bytes: GaugeVec,
 }
@@ -89,6 +91,8 @@ impl Instruments {
             counters: Arc::new(counters),
             api_request_duration: durations,
             reload_success: gauge(Metric::ExporterReloadSuccess),
+            web_reload_successful: gauge(Metric::WebConfigReloadSuccessful),
+            web_reload_success: gauge(Metric::WebConfigReloadSuccess),
             state_last_write: gauge(Metric::StateLastWrite),
             state_bytes: gauge(Metric::StateBytes),
             registry,
@@ -140,6 +144,21 @@ impl Instruments {
         self.reload_success
             .with_label_values(none)
             .set(at.as_seconds());
+    }
+
+    /// Records the time at which the web configuration was loaded.
+    pub fn web_config_loaded(&self, at: UnixMillis) {
+        let none: &[&str] = &[];
+        self.web_reload_successful.with_label_values(none).set(1.0);
+        self.web_reload_success
+            .with_label_values(none)
+            .set(at.as_seconds());
+    }
+
+    /// Records that the web configuration is invalid, so that earlier settings stay in force.
+    pub fn web_config_failed(&self) {
+        let none: &[&str] = &[];
+        self.web_reload_successful.with_label_values(none).set(0.0);
     }
 
     /// Adds failed writes and failed loads of the state database. The first call creates both series.
