@@ -25,6 +25,8 @@ amtool=${AMTOOL:-amtool}
 readonly PROMETHEUS_3=$PWD/target/prometheus3
 prometheus3=${PROMETHEUS3:-$PROMETHEUS_3/usr/bin/prometheus}
 promtool3=${PROMTOOL3:-$PROMETHEUS_3/usr/bin/promtool}
+readonly BLACKBOX=$PWD/target/blackbox
+blackbox=${BLACKBOX_EXPORTER:-$BLACKBOX/usr/bin/prometheus-blackbox-exporter}
 python=${OPENMETRICS_PYTHON:-$VENV/bin/python}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -200,12 +202,41 @@ want_prometheus() {
     esac
 }
 
-# Unpacks a Prometheus 3 into target/ without installing it, because Debian 12 has Prometheus 2. The
-# packages come from Debian 14, from the mirror that this system uses. Separate package lists ensure
-# that apt-get takes no other package from Debian 14.
-readonly PROMETHEUS_3_RELEASE=forky
+# Some tests need programs that are newer than those of Debian 12. They come from Debian 14, from the
+# mirror that this system uses. They are unpacked into target/, not installed.
+readonly LATER_RELEASE=forky
+
+# unpack FOLDER PACKAGE...: unpacks packages of the later release into the folder. Separate package
+# lists ensure that apt-get takes no other package from this release.
+unpack() {
+    local root=$1 package folder mirror release options
+    shift
+    has apt-get || die "missing, and there is no apt-get to fetch it with: $* of Debian $LATER_RELEASE"
+    say "unpacking $* into ${root#"$PWD/"}"
+    release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(SITE)' 'Created-By: Packages' |
+        awk -v release="$release" '$1 == release { print $2; exit }')
+    [ -n "$mirror" ] || die "apt-get knows no mirror of $release to fetch $* from"
+    folder=$root/apt
+    rm -rf "$root"
+    mkdir -p "$folder/lists/partial" "$folder/archives/partial"
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $LATER_RELEASE main" \
+        >"$folder/sources.list"
+    options="-qq -o Dir::Etc::SourceList=$folder/sources.list -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::State::Lists=$folder/lists -o Dir::Cache=$folder -o APT::Sandbox::User=
+        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
+    # shellcheck disable=SC2086 # the shell must split the text into options
+    (cd "$folder" && apt-get $options update && apt-get $options download "$@") >&2 ||
+        die "apt-get could not fetch $* of Debian $LATER_RELEASE (is there a network?)"
+    for package in "$folder"/*.deb; do
+        dpkg-deb --extract "$package" "$root"
+    done
+    rm -rf "$folder"
+}
+
+# Unpacks a Prometheus 3 into target/, because Debian 12 has Prometheus 2.
 prometheus_3() {
-    local program package folder mirror release options
+    local program
     for program in "$prometheus3" "$promtool3"; do
         case $program in
         "$PROMETHEUS_3"/*) ;;
@@ -213,28 +244,18 @@ prometheus_3() {
         esac
     done
     ! { has "$prometheus3" && has "$promtool3"; } || return 0
-    has apt-get || die "missing: Prometheus 3; name one by PROMETHEUS3 and its promtool by PROMTOOL3"
-    say "unpacking Prometheus 3 into target/prometheus3"
-    release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-    mirror=$(apt-get indextargets --format '$(RELEASE) $(SITE)' 'Created-By: Packages' |
-        awk -v release="$release" '$1 == release { print $2; exit }')
-    [ -n "$mirror" ] || die "apt-get knows no mirror of $release; name a Prometheus 3 by PROMETHEUS3 and PROMTOOL3"
-    folder=$PROMETHEUS_3/apt
-    rm -rf "$PROMETHEUS_3"
-    mkdir -p "$folder/lists/partial" "$folder/archives/partial"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $PROMETHEUS_3_RELEASE main" \
-        >"$folder/sources.list"
-    options="-qq -o Dir::Etc::SourceList=$folder/sources.list -o Dir::Etc::SourceParts=/dev/null
-        -o Dir::State::Lists=$folder/lists -o Dir::Cache=$folder -o APT::Sandbox::User=
-        -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"
-    # shellcheck disable=SC2086 # the shell must split the text into options
-    (cd "$folder" && apt-get $options update && apt-get $options download prometheus promtool) >&2 ||
-        die "apt-get could not fetch Prometheus 3 (is there a network?)"
-    for package in "$folder"/*.deb; do
-        dpkg-deb --extract "$package" "$PROMETHEUS_3"
-    done
-    rm -rf "$folder"
-    "$promtool3" --version >&2 || die "the Prometheus 3 of $PROMETHEUS_3_RELEASE does not run here"
+    unpack "$PROMETHEUS_3" prometheus promtool
+    "$promtool3" --version >&2 || die "the Prometheus 3 of $LATER_RELEASE does not run here"
+}
+
+# Unpacks a blackbox_exporter into target/. The tests of the web configuration compare the exporter
+# with it. The version of Debian 12 is older than parts of the format.
+blackbox_exporter() {
+    ! has "$blackbox" || return 0
+    [ "$blackbox" = "$BLACKBOX/usr/bin/prometheus-blackbox-exporter" ] ||
+        die "BLACKBOX_EXPORTER: $blackbox is no command"
+    unpack "$BLACKBOX" prometheus-blackbox-exporter
+    "$blackbox" --version >&2 || die "the blackbox_exporter of $LATER_RELEASE does not run here"
 }
 
 # Adds the missing packages of the programs that the chain from the simulated vendor to a
@@ -270,6 +291,7 @@ test_tools() {
     want npm npm
     install_packages
     prometheus_3
+    blackbox_exporter
     python_parser
     python_tools
     node_packages

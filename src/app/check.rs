@@ -1,26 +1,19 @@
 //! Checks the configuration, the access of every account to the API, and the health of a running exporter.
 
-use std::{
-    io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{io::Write, path::Path, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{ExitError, error::accounts_result, serve::Accounts};
 use crate::{
-    cli::{ListenAddress, ServeArgs, WebArgs},
+    cli::{ServeArgs, WebArgs},
     config::{self, Account, Config},
-    http::RoutePrefix,
+    http::{RoutePrefix, StatusCode, health_status},
     snapshot::{AccountState, EndpointView, Snapshot},
     state,
     walk::Poller,
+    web_config::WebConfig,
 };
 
 const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The API reportedly does not \
@@ -28,9 +21,6 @@ const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The 
 
 /// Time limit of a health check, including name resolution.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Length of the start of a response, up to the end of its status code.
-const STATUS_LENGTH: usize = "HTTP/1.x 200".len();
-
 /// Loads the configuration and prints a summary. With `--config.check.no-secrets`, the check reads no
 /// token files. With `--config.check.live`, the check also reads the endpoint list of every account.
 ///
@@ -64,6 +54,19 @@ pub(super) async fn check(
     }
     if args.config_check_live {
         check_live(&loaded.config, out).await?;
+    }
+    Ok(())
+}
+
+/// Checks a web configuration file and the files that it names. Prints `FILE: ok`, then the warnings.
+///
+/// # Errors
+/// Exit code 2 if a file cannot be read or a value is invalid.
+pub(super) fn check_web_config(file: &Path, out: &mut dyn Write) -> Result<(), ExitError> {
+    let (_, warnings) = WebConfig::load(file)?;
+    writeln!(out, "{}: ok", file.display())?;
+    for warning in warnings {
+        writeln!(out, "warning: {warning}")?;
     }
     Ok(())
 }
@@ -138,41 +141,29 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
 /// Container images without a shell need this command.
 ///
 /// # Errors
-/// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.
+/// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy. Exit code 2 if the web
+/// configuration is invalid.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
-    let (listen, prefix) = match web.probe_listen_addresses.first() {
-        Some(address) => (address, RoutePrefix::default()),
+    let mut with_tls = false;
+    let (listen, prefix) = if let Some(address) = web.probe_listen_addresses.first() {
+        (address, RoutePrefix::default())
+    } else {
+        if let Some(file) = &web.config_file {
+            with_tls = WebConfig::load(file)?.0.current().tls().is_some();
+        }
         // `--web.listen-address` has a default value, so there is at least one address.
-        None => (&web.listen_addresses[0], web.route_prefix()),
+        (&web.listen_addresses[0], web.route_prefix())
     };
     let path = prefix.join("/-/healthy");
     let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
     let limit = HEALTH_TIMEOUT.as_secs();
-    let status = timeout(HEALTH_TIMEOUT, health_status(listen, &path))
+    let status = timeout(HEALTH_TIMEOUT, health_status(listen, &path, with_tls))
         .await
         .map_err(|_| unhealthy(format!("no response within {limit} s")))?
         .map_err(|error| unhealthy(error.to_string()))?;
-    if status.starts_with(b"HTTP/1.") && status.ends_with(b" 200") {
+    // Only hashes of the passwords are known here. An exporter that asks for a password is healthy.
+    if status == StatusCode::OK || status == StatusCode::UNAUTHORIZED {
         return Ok(writeln!(out, "healthy")?);
     }
-    let status = String::from_utf8_lossy(&status);
-    Err(unhealthy(format!("the response starts with {status:?}")))
-}
-
-/// The first bytes of the response to a health request, up to the end of the status code.
-async fn health_status(listen: &ListenAddress, path: &str) -> io::Result<[u8; STATUS_LENGTH]> {
-    let mut stream = match listen {
-        // `:PORT` includes the loopback IP addresses. In a container, `localhost` may not resolve.
-        ListenAddress::Everywhere(port) => {
-            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-            let loopback = loopback.map(|address: IpAddr| SocketAddr::from((address, *port)));
-            TcpStream::connect(&loopback[..]).await?
-        }
-        ListenAddress::Host(host, port) => TcpStream::connect((host.as_str(), *port)).await?,
-    };
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut status = [0; STATUS_LENGTH];
-    stream.read_exact(&mut status).await?;
-    Ok(status)
+    Err(unhealthy(format!("status {status}")))
 }

@@ -53,7 +53,8 @@ pub(super) async fn demo(
     writeln!(out, "with {endpoints} endpoints (seed {seed}). Open:")?;
     for address in &exporter.addresses {
         let prefix = args.web.route_prefix().join("");
-        let origin = format!("http://localhost:{}{prefix}", address.port());
+        let scheme = exporter.scheme();
+        let origin = format!("{scheme}://localhost:{}{prefix}", address.port());
         let path = &args.web.telemetry_path;
         writeln!(out, "  {origin}/  status of all accounts")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, io};
 
-use crate::config;
+use crate::{config, web_config};
 
 /// An error with an exit code.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,12 @@ impl ExitError {
 impl From<config::Errors> for ExitError {
     fn from(errors: config::Errors) -> Self {
         Self::Configuration(errors.to_string())
+    }
+}
+
+impl From<web_config::Error> for ExitError {
+    fn from(error: web_config::Error) -> Self {
+        Self::Configuration(error.to_string())
     }
 }
 

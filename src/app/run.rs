@@ -4,7 +4,7 @@ use std::{io::Write, net::TcpListener, panic::PanicHookInfo};
 
 use super::{
     ExitError,
-    check::{check, healthcheck},
+    check::{check, check_web_config, healthcheck},
     demo::{demo, simulate},
     once::once,
     serve::serve,
@@ -80,6 +80,10 @@ async fn execute(
         Some(Command::Completion { shell }) => Ok(out.write_all(&cli::completion(*shell))?),
         Some(Command::Man { command }) => Ok(out.write_all(&cli::manual(command.as_deref()))?),
         None if args.healthcheck => healthcheck(&args.web, out).await,
+        None if args.web_config_check => {
+            let file = args.web.config_file.as_deref();
+            check_web_config(file.expect("the parser requires the file"), out)
+        }
         None if args.once => once(args, environment, shutdown, out).await,
         None if args.is_check() => {
             let check = check(args, environment, out);

@@ -33,6 +33,7 @@ use crate::{
     state::{AccountStore, Restored, Store},
     telemetry::Instruments,
     walk::{FIRST_WALKS_WITHIN, Poller, PollerDeps, log_condition_changes, stagger},
+    web_config::WebConfig,
 };
 
 /// Pause before rendering starts again after a panic.
@@ -77,6 +78,18 @@ pub(super) fn load_config(
     Ok(loaded.config)
 }
 
+/// Loads the web configuration and logs its warnings; `None` without `--web.config.file`.
+fn load_web_config(web: &WebArgs) -> Result<Option<WebConfig>, ExitError> {
+    let Some(file) = &web.config_file else {
+        return Ok(None);
+    };
+    let (config, warnings) = WebConfig::load(file)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some(config))
+}
+
 /// An exporter that serves its stored state and whose pollers have not started.
 pub(super) struct Exporter {
     pub(super) addresses: Vec<SocketAddr>,
@@ -84,6 +97,7 @@ pub(super) struct Exporter {
     exposition: Arc<Exposition>,
     store: Option<Store>,
     server: JoinHandle<()>,
+    web_config: Option<WebConfig>,
 }
 
 impl Exporter {
@@ -92,14 +106,19 @@ impl Exporter {
     ///
     /// # Errors
     /// Exit code 1 if an address cannot be bound, or if another exporter uses the state directory. Exit code 2 if
-    /// an account has no usable HTTP client, or if the stored state is not for this version.
+    /// an account has no usable HTTP client, if the web configuration is invalid, or if the stored state is not for
+    /// this version.
     pub(super) async fn start(
         config: &Config,
         web: &WebArgs,
         passed: Vec<TcpListener>,
         shutdown: &CancellationToken,
     ) -> Result<Option<Self>, ExitError> {
+        let web_config = load_web_config(web)?;
         let mut servers = Servers::bind(web, passed).await?;
+        if let Some(web_config) = &web_config {
+            servers = servers.with_web_config(web_config.clone());
+        }
         let mut accounts = Accounts::build(config, FIRST_WALKS_WITHIN)?;
         if config.probe.enabled {
             servers = servers.with_probe_handler(Arc::clone(&accounts.prober) as _);
@@ -139,7 +158,15 @@ impl Exporter {
             accounts,
             store,
             server,
+            web_config,
         }))
+    }
+
+    /// The scheme of the URLs of this exporter.
+    pub(super) fn scheme(&self) -> &'static str {
+        let web_config = self.web_config.as_ref();
+        let has_tls = web_config.is_some_and(|config| config.current().tls().is_some());
+        if has_tls { "https" } else { "http" }
     }
 
     /// Polls, renders and serves until `shutdown`, then finishes the responses in progress.
@@ -150,6 +177,10 @@ impl Exporter {
             let account = Arc::clone(&reader.borrow().account);
             tasks.spawn(log_condition_changes(reader.clone()));
             tasks.spawn(log_poller_panic(account, poller.run(shutdown.clone())));
+        }
+        if let Some(web_config) = self.web_config {
+            let instruments = self.accounts.instruments.clone();
+            tasks.spawn(async move { web_config.watch(instruments).await });
         }
         let (exposition, until) = (self.exposition, shutdown.clone());
         tasks.spawn(async move {

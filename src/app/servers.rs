@@ -14,6 +14,7 @@ use crate::{
     http::{Bound, ProbeHandler, Settings},
     shutdown::CancellationToken,
     telemetry::Instruments,
+    web_config::WebConfig,
 };
 
 /// The servers with their open sockets.
@@ -62,6 +63,13 @@ impl Servers {
     #[must_use]
     pub(super) fn with_probe_handler(mut self, handler: Arc<dyn ProbeHandler>) -> Self {
         self.all_paths = self.all_paths.with_probe_handler(handler);
+        self
+    }
+
+    /// Serves with TLS, passwords, headers and a rate limit, except at the addresses only for health checks.
+    #[must_use]
+    pub(super) fn with_web_config(mut self, web_config: WebConfig) -> Self {
+        self.all_paths = self.all_paths.with_web_config(web_config);
         self
     }
 

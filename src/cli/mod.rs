@@ -90,6 +90,15 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub web: WebArgs,
 
+    /// Check the file of --web.config.file and the files that it names, and exit: 0 if they are
+    /// valid, 2 if not.
+    #[arg(
+        long = "web.config.check",
+        requires = "web_config_file",
+        conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live"]
+    )]
+    pub web_config_check: bool,
+
     /// Log level and format, also of the commands.
     #[command(flatten)]
     pub log: LogArgs,
@@ -105,7 +114,7 @@ pub struct ServeArgs {
 
     /// Ask the exporter that serves at --web.probe-listen-address, else at --web.listen-address (the
     /// first, if there are several), whether it is healthy, and exit: 0 if it is, 1 if not.
-    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live"])]
+    #[arg(long = "healthcheck", conflicts_with_all = ["once", "config_check", "config_check_no_secrets", "config_check_live", "web_config_check"])]
     pub healthcheck: bool,
 }
 
@@ -148,6 +157,16 @@ pub struct WebArgs {
         value_parser = telemetry_path
     )]
     pub telemetry_path: String,
+
+    /// Web configuration file: TLS, passwords, headers and a rate limit, in the format of
+    /// Prometheus' exporter-toolkit. Without it, the port serves plain HTTP to every client.
+    #[arg(
+        id = "web_config_file",
+        long = "web.config.file",
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath
+    )]
+    pub config_file: Option<PathBuf>,
 
     /// Maximum number of concurrent scrapes. A further scrape waits up to a second, then gets status 503. A client that
     /// does not read its response does not count. 0 is no limit.

@@ -31,6 +31,7 @@ fn without_flags_it_serves_on_10059() {
     assert!(cli.serve.web.probe_listen_addresses.is_empty());
     assert_eq!(cli.serve.web.telemetry_path, "/metrics");
     assert_eq!(cli.serve.web.max_requests, 40);
+    assert_eq!(cli.serve.web.config_file, None);
     assert_eq!(
         cli.serve.log,
         LogArgs {
@@ -79,6 +80,9 @@ fn every_task_has_its_flag_or_command() {
     let both = read("--config.check --config.check.no-secrets").unwrap();
     assert!(both.serve.config_check_no_secrets);
     assert!(read("--healthcheck").unwrap().serve.healthcheck);
+    let web = read("--web.config.file=w.yml --web.config.check").unwrap();
+    assert!(web.serve.web_config_check);
+    assert_eq!(web.serve.web.config_file, Some(PathBuf::from("w.yml")));
     let once = read("--once").unwrap().serve;
     assert_eq!((once.once, once.once_output), (true, None));
     let once = read("--once --once.output=/x/vobiz.prom").unwrap().serve;
@@ -161,6 +165,15 @@ fn wrong_usage_exits_with_2_and_names_the_error() {
         ),
         ("--once demo", ErrorKind::ArgumentConflict),
         ("--once --healthcheck", ErrorKind::ArgumentConflict),
+        ("--web.config.check", ErrorKind::MissingRequiredArgument),
+        (
+            "--web.config.check --web.config.file=w --once",
+            ErrorKind::ArgumentConflict,
+        ),
+        (
+            "--web.config.check --web.config.file=w --healthcheck",
+            ErrorKind::ArgumentConflict,
+        ),
         ("--config.check --healthcheck", ErrorKind::ArgumentConflict),
         ("--config.fle=x", ErrorKind::UnknownArgument),
         ("--log.level=loud", ErrorKind::InvalidValue),
@@ -222,6 +235,8 @@ fn completion_and_manual_know_every_flag() {
         "web.route-prefix",
         "web.telemetry-path",
         "web.max-requests",
+        "web.config.file",
+        "web.config.check",
         "log.level",
         "log.format",
         "once",

@@ -147,9 +147,14 @@ impl Activity {
         counts.scrape = Some((now, interval));
     }
 
+    /// The number of responses in progress. With HTTP/1, at most one.
+    pub(super) fn responses(&self) -> usize {
+        self.counts().responses
+    }
+
     /// Whether a response is in progress.
     pub(super) fn has_response(&self) -> bool {
-        self.counts().responses > 0
+        self.responses() > 0
     }
 
     /// The end of the time for the answers in progress.

@@ -1,15 +1,32 @@
-//! Serves one connection: reads its requests, and ends it after a timeout or in favour of another connection.
+//! Serves one connection: makes its TLS handshake, reads its requests, and ends it after a timeout or in favour of
+//! another connection.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
-use futures_util::FutureExt;
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use futures_util::{FutureExt, future::BoxFuture};
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsAcceptor;
 
 use super::{
-    activity::Activity, limits_and_timeouts::Settings, router::Router,
+    activity::Activity,
+    limits_and_timeouts::Settings,
+    router::{ResponseBody, Router},
     timeout_stream::TimeoutStream,
 };
 use crate::{shutdown::CancellationToken, telemetry::labels::ConnectionOutcome};
@@ -17,10 +34,17 @@ use crate::{shutdown::CancellationToken, telemetry::labels::ConnectionOutcome};
 /// Maximum number of bytes that the kernel holds before it sends them to a client.
 const UNSENT_BYTES: u32 = 128 * 1024;
 
+/// Maximum number of bytes of a response that wait in this process, besides the last piece.
+const WAITING_BYTES: usize = 64 * 1024;
+
+/// Maximum number of requests at the same time on one connection with HTTP/2.
+const MAX_STREAMS: u32 = 8;
+
 /// Serves one connection until the client or the server ends it. After `shutdown`, the server finishes a response in
 /// progress and drops an incomplete request. After an eviction, the server drops both.
 pub(super) async fn serve(
     stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
     router: Arc<Router>,
     settings: Arc<Settings>,
     activity: Arc<Activity>,
@@ -31,36 +55,112 @@ pub(super) async fn serve(
     let _ = stream.set_nodelay(true);
     // Without this option, the kernel takes megabytes at once, and a slow client looks like one that reads nothing.
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
-    let service = service_fn(|request: Request<Incoming>| {
-        // The server ignores the body of a request, so the body is dropped unread.
-        let (request, _) = request.into_parts();
-        let response = router.respond(request, &activity);
-        async { Ok::<_, Infallible>(response.await) }
-    });
+    let service = Answering {
+        router,
+        activity: Arc::clone(&activity),
+    };
+    let max_head_bytes = settings.max_head_bytes;
+    let stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
+    let Some(tls) = tls else {
+        return serve_http1(stream, service, max_head_bytes, shutdown).await;
+    };
+    let handshake = tokio::select! {
+        biased;
+        done = TlsAcceptor::from(tls).accept(stream) => done,
+        () = activity.evicted() => return,
+        () = shutdown.cancelled() => return,
+    };
+    let Ok(mut stream) = handshake else {
+        // After a timeout, the stream has recorded another outcome.
+        return activity.end_as(ConnectionOutcome::TlsFailed);
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        stream.get_mut().0.expect_http2();
+        serve_http2(stream, service, max_head_bytes, shutdown).await;
+    } else {
+        serve_http1(stream, service, max_head_bytes, shutdown).await;
+    }
+}
+
+async fn serve_http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    service: Answering,
+    max_head_bytes: usize,
+    shutdown: CancellationToken,
+) {
+    let activity = Arc::clone(&service.activity);
     let mut protocol = http1::Builder::new();
     protocol
         // Without this setting, hyper copies all pieces into one buffer before it writes them.
         .writev(true)
         .half_close(true)
-        .max_header_size(settings.max_head_bytes)
+        // Without compression, the bytes that wait for the client belong to this response alone.
+        .max_buf_size(WAITING_BYTES)
+        .max_header_size(max_head_bytes)
         .header_read_timeout(None);
-    let stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+    let connection = protocol.serve_connection(TokioIo::new(stream), service);
+    let close = http1::Connection::graceful_shutdown;
+    run(connection, close, &activity, &shutdown).await;
+}
 
+async fn serve_http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    service: Answering,
+    max_head_bytes: usize,
+    shutdown: CancellationToken,
+) {
+    let activity = Arc::clone(&service.activity);
+    let mut protocol = http2::Builder::new(TokioExecutor::new());
+    protocol
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(WAITING_BYTES)
+        .max_header_list_size(u32::try_from(max_head_bytes).unwrap_or(u32::MAX));
+    let connection = protocol.serve_connection(TokioIo::new(stream), service);
+    let close = http2::Connection::graceful_shutdown;
+    run(connection, close, &activity, &shutdown).await;
+}
+
+/// Runs a connection to its end. `close` ends it after the responses in progress.
+async fn run<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    close: impl FnOnce(Pin<&mut C>),
+    activity: &Activity,
+    shutdown: &CancellationToken,
+) {
+    let mut connection = pin!(connection);
     // `select!` polls the connection first. So a request that arrives before the end gets its response.
     tokio::select! {
         biased;
-        ended = connection.as_mut() => return record_error(ended, &activity),
+        ended = connection.as_mut() => return record_error(ended, activity),
         () = activity.evicted() => {}
         () = shutdown.cancelled() => {}
     }
-    connection.as_mut().graceful_shutdown();
+    close(connection.as_mut());
     if connection.as_mut().now_or_never().is_some() || !activity.has_response() {
         return;
     }
     tokio::select! {
         _ = connection => {}
         () = activity.evicted() => {}
+    }
+}
+
+/// Answers the requests of one connection.
+struct Answering {
+    router: Arc<Router>,
+    activity: Arc<Activity>,
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // The server ignores the body of a request, so the body is dropped unread.
+        let (request, _) = request.into_parts();
+        let (router, activity) = (Arc::clone(&self.router), Arc::clone(&self.activity));
+        async move { Ok(router.respond(request, &activity).await) }.boxed()
     }
 }
 

@@ -91,6 +91,23 @@ impl Connections {
         table.with_place.push(this);
     }
 
+    /// Evicts connections with several responses, until all connections together have at most as many responses as
+    /// places. Each response without compression takes memory, even if its client does not read.
+    pub(super) fn limit_responses(&self) {
+        let mut table = self.table();
+        let connections = &mut table.with_place;
+        let mut responses: usize = connections.iter().map(|one| one.responses()).sum();
+        while responses > self.max_places {
+            let several = connections.iter().enumerate();
+            let several = several.filter(|(_, one)| one.responses() > 1);
+            let least = several.min_by_key(|(_, one)| one.rank());
+            let Some((position, _)) = least else { return };
+            let evicted = connections.swap_remove(position);
+            responses -= evicted.responses();
+            evicted.evict();
+        }
+    }
+
     /// Evicts the least active connection, because the process has no free file descriptor.
     pub(super) fn evict_any(&self) {
         let mut table = self.table();

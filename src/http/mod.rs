@@ -11,7 +11,7 @@
 //! All paths are below [`Settings::route_prefix`]. If this prefix is not `/`, the paths `/` and the prefix without a
 //! slash at its end redirect to the start page.
 //!
-//! Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
+//! A web configuration can add TLS, passwords, headers and a rate limit. Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
 //! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks, and up to a second for a
 //! permit above the limit of concurrent scrapes.
 //!
@@ -21,10 +21,11 @@
 //! limits the time of a request head, the idle time, and the time in which a client reads nothing. If all places are
 //! taken, the least active connection is closed for a new one.
 
+mod access;
 mod activity;
 mod connection;
 mod connections;
-mod host;
+mod health_client;
 mod limits_and_timeouts;
 mod listen;
 mod negotiation;
@@ -36,6 +37,8 @@ mod server;
 mod tests;
 mod timeout_stream;
 
+pub use health_client::health_status;
+pub use hyper::StatusCode;
 pub use limits_and_timeouts::Settings;
 pub use listen::{ListenAddress, listen, passed_sockets};
 pub use paths::{ExternalUrl, RoutePrefix, is_plain_path};

@@ -14,7 +14,7 @@ use hyper::{
     header::{
         ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
         CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-        VARY, X_CONTENT_TYPE_OPTIONS,
+        VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
@@ -24,8 +24,12 @@ use tokio::{
 };
 
 use super::{
-    activity::Activity, connections::Connections, host, limits_and_timeouts::Settings, negotiation,
-    pages, paths::Paths,
+    access::{Access, Refusal},
+    activity::Activity,
+    connections::Connections,
+    limits_and_timeouts::Settings,
+    negotiation, pages,
+    paths::Paths,
 };
 use crate::{
     exposition::{DataSource, EncodedBody, Encoding},
@@ -109,12 +113,13 @@ pub(super) struct Router {
     /// The permits of this semaphore limit the concurrent probes.
     probes: Arc<Semaphore>,
     connections: Arc<Connections>,
-    allowed_hosts: Vec<String>,
+    access: Access,
 }
 
 impl Router {
     pub(super) fn new(
         settings: &Settings,
+        access: Access,
         data: Arc<dyn DataSource>,
         probe_handler: Option<Arc<dyn ProbeHandler>>,
         instruments: Instruments,
@@ -137,7 +142,7 @@ impl Router {
             probe_handler,
             probes: Arc::new(Semaphore::new(settings.max_probes)),
             connections,
-            allowed_hosts: settings.allowed_hosts.clone(),
+            access,
         }
     }
 
@@ -151,11 +156,9 @@ impl Router {
     ) -> Response<ResponseBody> {
         let mut in_progress = InProgress::begin(activity);
         let handler = self.paths.route(request.uri.path());
-        // Kubelets and load balancers send the address of a container as the host.
         let is_health = matches!(handler, Route::Healthy | Route::Ready);
-        let allowed = if is_health { &[] } else { &*self.allowed_hosts };
-        let mut response = match host::check(&request, allowed) {
-            Err(problem) => text(problem.status(), problem.text()),
+        let mut response = match self.access.check(&request, is_health).await {
+            Err(refusal) => refused(refusal),
             Ok(()) => self.handle(handler, &request, &mut in_progress).await,
         };
         let code = response.status().as_u16();
@@ -164,6 +167,7 @@ impl Router {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CONTENT_LENGTH, length.into());
+        self.access.add_headers(headers);
         activity.begin_answer(length);
         let in_progress = Arc::new(in_progress);
         response.map(|body| {
@@ -255,6 +259,11 @@ impl Router {
                 None => return starting(),
             }
         };
+        if request.version >= Version::HTTP_2 {
+            self.connections.limit_responses();
+            // A client can stop the response by flow control, which the stream of the connection cannot see.
+            in_progress.activity.release_permits();
+        }
         in_progress.activity.begin_scrape();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -282,6 +291,16 @@ impl Router {
         let response = text(StatusCode::OK, page);
         let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
         with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
+    }
+}
+
+/// The response to a request that is not answered.
+fn refused(refusal: Refusal) -> Response<EncodedBody> {
+    let response = text(refusal.status(), refusal.text());
+    match refusal {
+        Refusal::Unauthorized => with(response, WWW_AUTHENTICATE, "Basic"),
+        Refusal::RateLimit => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
+        Refusal::InvalidHost | Refusal::HostNotAllowed => response,
     }
 }
 

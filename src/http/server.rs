@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    access::Access,
     activity::Activity,
     connection,
     connections::Connections,
@@ -19,7 +20,10 @@ use super::{
     listen::{ListenAddress, Listeners, listen},
     router::{ProbeHandler, Router},
 };
-use crate::{exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments};
+use crate::{
+    exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments,
+    web_config::WebConfig,
+};
 
 /// Maximum number of evicted connections whose tasks have not ended yet. New connections then wait.
 const ENDING: usize = 64;
@@ -30,6 +34,7 @@ pub struct Bound {
     addresses: Vec<SocketAddr>,
     settings: Settings,
     probe_handler: Option<Arc<dyn ProbeHandler>>,
+    web_config: Option<WebConfig>,
 }
 
 impl Bound {
@@ -69,6 +74,7 @@ impl Bound {
             listeners,
             settings,
             probe_handler: None,
+            web_config: None,
         })
     }
 
@@ -84,6 +90,13 @@ impl Bound {
         self
     }
 
+    /// Serves with TLS, passwords, headers and a rate limit, as far as `web_config` has them.
+    #[must_use]
+    pub fn with_web_config(mut self, web_config: WebConfig) -> Self {
+        self.web_config = Some(web_config);
+        self
+    }
+
     /// Serves until `shutdown`. Then the server closes the listeners and idle connections, and finishes
     /// responses in progress within [`Settings::drain_timeout`].
     pub async fn serve(
@@ -94,11 +107,17 @@ impl Bound {
     ) {
         let connections = Arc::new(Connections::new(&self.settings, instruments.clone()));
         let table = Arc::clone(&connections);
-        let router = Router::new(&self.settings, data, self.probe_handler, instruments, table);
+        let access = Access {
+            allowed_hosts: self.settings.allowed_hosts.clone(),
+            web_config: self.web_config.clone(),
+        };
+        let handler = self.probe_handler;
+        let router = Router::new(&self.settings, access, data, handler, instruments, table);
         let most = self.settings.max_connections + self.settings.max_health_connections + ENDING;
         let mut running = Running {
             router: Arc::new(router),
             settings: Arc::new(self.settings),
+            web_config: self.web_config,
             connections,
             shutdown: shutdown.clone(),
             tasks: JoinSet::new(),
@@ -126,6 +145,7 @@ impl Bound {
 struct Running {
     router: Arc<Router>,
     settings: Arc<Settings>,
+    web_config: Option<WebConfig>,
     connections: Arc<Connections>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
@@ -138,10 +158,12 @@ impl Running {
             connections: Arc::clone(&self.connections),
         };
         let (router, settings) = (Arc::clone(&self.router), Arc::clone(&self.settings));
+        // Each connection uses the settings of its start, so a new certificate affects no open connection.
+        let tls = self.web_config.as_ref().and_then(|web| web.current().tls());
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
             let activity = Arc::clone(&entry.activity);
-            connection::serve(stream, router, settings, activity, shutdown).await;
+            connection::serve(stream, tls, router, settings, activity, shutdown).await;
         });
     }
 

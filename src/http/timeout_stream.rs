@@ -27,6 +27,8 @@ pub(super) struct TimeoutStream<T> {
     stream: T,
     activity: Arc<Activity>,
     settings: Arc<Settings>,
+    /// Whether received bytes outside a response begin a request head. With HTTP/2, they may belong to no request.
+    has_heads: bool,
     /// The time of the first byte of an incomplete request head. A new connection begins with a head.
     head_since: Option<Instant>,
     /// The time since which the socket accepts no bytes, because the client does not read its response.
@@ -44,12 +46,18 @@ impl<T> TimeoutStream<T> {
         Self {
             stream,
             activity,
+            has_heads: true,
             head_since: Some(now),
             blocked_since: None,
             idle_since: now,
             timer: Box::pin(sleep(settings.head_timeout)),
             settings,
         }
+    }
+
+    /// Applies the timeout of request heads only to the first bytes of the connection, as HTTP/2 needs it.
+    pub(super) fn expect_http2(&mut self) {
+        self.has_heads = false;
     }
 
     /// The end of the present state of the connection, and its outcome after that. `None` while a probe waits for the
@@ -112,7 +120,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
             let bytes = buffer.filled().len() - before;
             if bytes > 0 {
                 self.activity.moved(bytes);
-                self.head_since.get_or_insert_with(Instant::now);
+                if self.has_heads {
+                    self.head_since.get_or_insert_with(Instant::now);
+                }
             }
             return Poll::Ready(read);
         }

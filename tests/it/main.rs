@@ -34,3 +34,4 @@ mod single_run;
 mod state;
 mod states;
 mod tls;
+mod web_config;

@@ -1,9 +1,9 @@
 //! Tests over real sockets, and unit tests of content negotiation and timeouts.
 
+mod access;
 mod addresses;
 mod client;
 mod harness;
-mod hosts;
 mod limits;
 mod negotiation;
 mod paths;

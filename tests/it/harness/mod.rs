@@ -17,7 +17,7 @@ pub use program::{Ended, Process, Program, Written, signal};
 pub use prometheus::{Prometheus, Sample};
 pub use recording_proxy::RecordingProxy;
 pub use scrape::{Scrape, label};
-pub use tool::{Generation, judge, promtool_accepts, python, tool};
+pub use tool::{Generation, blackbox_exporter, judge, promtool_accepts, python, tool};
 
 use std::{collections::BTreeMap, fmt::Write as _, future::Future, time::Duration};
 

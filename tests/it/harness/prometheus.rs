@@ -43,6 +43,16 @@ impl Prometheus {
         Self::start(Generation::Two, folder, configuration, arguments).await
     }
 
+    /// Starts a Prometheus of this generation with this configuration. `folder` already has all files that the
+    /// configuration names.
+    pub async fn of(
+        generation: Generation,
+        folder: tempfile::TempDir,
+        configuration: &str,
+    ) -> Self {
+        Self::start(generation, folder, configuration, &[]).await
+    }
+
     async fn start(
         generation: Generation,
         folder: tempfile::TempDir,

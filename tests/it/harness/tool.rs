@@ -57,6 +57,16 @@ impl Generation {
     }
 }
 
+/// The path of `blackbox_exporter`, an exporter that uses Prometheus' exporter-toolkit.
+pub fn blackbox_exporter() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/blackbox/usr/bin");
+    let named = env::var_os("BLACKBOX_EXPORTER").map(PathBuf::from);
+    existing(
+        named.unwrap_or_else(|| folder.join("prometheus-blackbox-exporter")),
+        "run `make setup`, or name a blackbox_exporter by BLACKBOX_EXPORTER",
+    )
+}
+
 /// The path of a program of Prometheus 3, which `make setup` unpacks. `variable` can give another path.
 fn unpacked(variable: &str, name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/prometheus3/usr/bin");
