@@ -8,6 +8,7 @@ export PROMETHEUS ?= prometheus
 export PROMTOOL ?= promtool
 export PROMETHEUS3 ?= $(CURDIR)/target/prometheus3/usr/bin/prometheus
 export PROMTOOL3 ?= $(CURDIR)/target/prometheus3/usr/bin/promtool
+export BLACKBOX_EXPORTER ?= $(CURDIR)/target/blackbox/usr/bin/prometheus-blackbox-exporter
 export ALERTMANAGER ?= prometheus-alertmanager
 export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
@@ -46,7 +47,7 @@ test-container: ## Test the image, the unit and the package in containers, and b
 	$(CARGO) test --locked --test it -- --ignored deploy:: state::disk::
 
 # The good clients measure times, so the machine must be idle, and the build optimized.
-attack: ## Attack an exporter with 10,000 endpoints, as in docs/security.md; takes three minutes
+attack: ## Attack an exporter with 10,000 endpoints, as in docs/security.md; takes four minutes
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture attacks::stories
 
 check: ## Check formatting, imports, words and sizes, run clippy and rustdoc; warnings are errors

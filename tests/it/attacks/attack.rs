@@ -21,6 +21,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
+
 /// Maximum number of connections that one attack opens.
 const MAX_OPENED: usize = 99_000;
 
@@ -48,9 +50,10 @@ pub struct Attack {
     pub client: fn(Arc<Target>) -> BoxFuture<'static, io::Result<()>>,
 }
 
-/// The address of the attacked server, and the number of connections so far.
+/// The attacked server, and the number of connections so far.
 pub struct Target {
     address: SocketAddr,
+    access: Access,
     /// Number of started connections, including failed ones.
     started: AtomicUsize,
     opened: AtomicUsize,
@@ -65,10 +68,11 @@ pub struct Running {
 
 impl Attack {
     /// Starts the attack. It runs until [`Running::stop`].
-    pub fn start(self, address: SocketAddr) -> Running {
+    pub fn start(self, address: SocketAddr, access: Access) -> Running {
         allow_descriptors();
         let target = Arc::new(Target {
             address,
+            access,
             started: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
         });
@@ -103,6 +107,11 @@ impl Attack {
 }
 
 impl Target {
+    /// How good clients reach the server.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// A number that differs between connections.
     pub fn number(&self) -> usize {
         self.started.load(Ordering::Relaxed)
@@ -130,6 +139,13 @@ impl Running {
         self.thread.join().expect("the attack does not panic");
         self.target.opened.load(Ordering::Relaxed)
     }
+}
+
+/// Makes the type of [`Attack::client`] from a future.
+pub fn boxed(
+    client: impl Future<Output = io::Result<()>> + Send + 'static,
+) -> BoxFuture<'static, io::Result<()>> {
+    Box::pin(client)
 }
 
 /// Raises the limit of file descriptors of this process, because the default of 1,024 is too low for 2,000 clients.

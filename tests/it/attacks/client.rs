@@ -4,19 +4,18 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::oneshot,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
+use super::access::{Access, Connection, exchange};
+
 /// Time limit for a response. It is the default scrape timeout of Prometheus.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: exporter\r\nUser-Agent: Prometheus/3.5.0\r\nAccept-Encoding: gzip\r\n\
-                      X-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n";
-
-const HEALTH: &str = "GET /-/healthy HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n";
+/// The headers of a scrape.
+const PROMETHEUS: &str = "User-Agent: Prometheus/3.5.0\r\nAccept-Encoding: gzip\r\n\
+                          X-Prometheus-Scrape-Timeout-Seconds: 10\r\n";
 
 /// The times of one kind of request.
 #[derive(Debug, Default, Clone)]
@@ -74,6 +73,7 @@ impl Measured {
 /// sends `ready`. A scrape fails if its text has fewer than `text_bytes` bytes.
 pub fn measure(
     address: SocketAddr,
+    access: &Access,
     text_bytes: usize,
     duration: Duration,
     ready: oneshot::Sender<()>,
@@ -82,25 +82,29 @@ pub fn measure(
         .enable_all()
         .build();
     runtime.expect("a runtime").block_on(async {
-        let mut kept = TcpStream::connect(address).await.ok();
-        scrape(kept.as_mut().expect("it listens"), text_bytes)
-            .await
-            .expect("a scrape without an attack succeeds");
+        let first = access.connect(address).await;
+        let mut first = first.expect("it accepts a connection without an attack");
+        let scraped = scrape(&mut first, access, text_bytes).await;
+        scraped.expect("a scrape without an attack succeeds");
+        let mut kept = Some(first);
         let _ = ready.send(());
         let end = Instant::now() + duration;
-        let on_new = async || scrape(&mut TcpStream::connect(address).await?, text_bytes).await;
+        let on_new = async || {
+            let mut connection = access.connect(address).await?;
+            scrape(&mut connection, access, text_bytes).await
+        };
         let on_kept = async || {
-            if kept.is_none() {
-                kept = Some(TcpStream::connect(address).await?);
-            }
-            let mut stream = kept.take().expect("it was just opened");
-            scrape(&mut stream, text_bytes).await?;
-            kept = Some(stream);
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => access.connect(address).await?,
+            };
+            scrape(&mut connection, access, text_bytes).await?;
+            kept = Some(connection);
             Ok(())
         };
         let health = async || {
-            let response = request(&mut TcpStream::connect(address).await?, HEALTH).await?;
-            if response == b"healthy\n" {
+            let body = access.get(address, "/-/healthy").await?;
+            if body == b"healthy\n" {
                 return Ok(());
             }
             Err(io::Error::other("a wrong text"))
@@ -141,44 +145,17 @@ async fn repeat(
 }
 
 /// Scrapes, and checks that the response is complete.
-async fn scrape(stream: &mut TcpStream, text_bytes: usize) -> io::Result<()> {
-    let body = request(stream, SCRAPE).await?;
+async fn scrape(
+    connection: &mut Box<dyn Connection>,
+    access: &Access,
+    text_bytes: usize,
+) -> io::Result<()> {
+    let body = exchange(connection, &access.request("/metrics", PROMETHEUS)).await?;
     // A gzip stream ends with the length of the text in four bytes.
     let length = body.last_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-    if body.starts_with(&[0x1f, 0x8b]) && length.is_some_and(|length| length as usize >= text_bytes)
-    {
+    let is_complete = length.is_some_and(|length| length as usize >= text_bytes);
+    if body.starts_with(&[0x1f, 0x8b]) && is_complete {
         return Ok(());
     }
     Err(io::Error::other("the response is incomplete"))
-}
-
-/// Sends a request and reads the body of the response. A status other than 200 is an error.
-async fn request(stream: &mut TcpStream, request: &str) -> io::Result<Vec<u8>> {
-    stream.set_nodelay(true)?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut received = Vec::with_capacity(4096);
-    let head = loop {
-        let end = received.windows(4).position(|four| four == b"\r\n\r\n");
-        if let Some(end) = end {
-            break received.drain(..end + 4).collect::<Vec<_>>();
-        }
-        if stream.read_buf(&mut received).await? == 0 {
-            return Err(io::Error::other("the server closed the connection"));
-        }
-    };
-    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
-    let (status, headers) = head.split_once("\r\n").unwrap_or_default();
-    if !status.starts_with("http/1.1 200 ") {
-        return Err(io::Error::other(status.to_owned()));
-    }
-    let length = headers
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length
-        .and_then(|length| length.parse().ok())
-        .ok_or_else(|| io::Error::other("the response has no length"))?;
-    let begun = received.len();
-    received.resize(length, 0);
-    stream.read_exact(&mut received[begun..]).await?;
-    Ok(received)
 }

@@ -1,6 +1,6 @@
 //! Malformed requests, and requests in which two servers can see different lengths (request smuggling).
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::stage::Stage;
+use super::{access::Access, stage::Stage};
 
 /// A malformed request. Some forms are followed by a complete second request, which is part of the first request for
 /// another server.
@@ -146,7 +146,7 @@ impl Form {
 }
 
 /// Sends bytes on a new connection, closes the sending direction, and returns everything that the server sends.
-async fn responses(address: &str, request: &[u8]) -> String {
+async fn responses(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may reset the connection before it has read a long request.
     let _ = stream.write_all(request).await;
@@ -159,7 +159,7 @@ async fn responses(address: &str, request: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_malformed_request_is_refused_and_hides_no_second_request() {
-    let stage = Stage::start(45).await;
+    let stage = Stage::start(45, Access::Plain).await;
     let mut wrong = Vec::new();
     for form in FORMS {
         let received = responses(stage.address(), &form.bytes()).await;

@@ -50,8 +50,9 @@ pub struct Limits {
 /// Runs all `attacks` in turn, each for `duration`.
 pub async fn run(stage: &Stage, endpoints: usize, attacks: Vec<Attack>, duration: Duration) -> Run {
     let text_bytes = stage.text_bytes(endpoints).await * 9 / 10;
-    let before = phase(stage, None, text_bytes, duration, usize::MAX).await;
+    let mut before = phase(stage, None, text_bytes, duration, usize::MAX).await;
     let baseline = stage.fewest_descriptors().await + API_CONNECTIONS;
+    before.descriptors = stage.descriptors_after(baseline).await;
     let mut phases = Vec::new();
     for attack in attacks {
         phases.push(phase(stage, Some(attack), text_bytes, duration, baseline).await);
@@ -71,11 +72,13 @@ async fn phase(
     duration: Duration,
     baseline: usize,
 ) -> Phase {
-    let address = stage.socket_address();
+    let address = stage.address();
+    let access = stage.access().clone();
     let (ready, is_ready) = oneshot::channel();
-    let mut measuring = spawn_blocking(move || measure(address, text_bytes, duration, ready));
+    let mut measuring =
+        spawn_blocking(move || measure(address, &access, text_bytes, duration, ready));
     is_ready.await.expect("a scrape without an attack succeeds");
-    let running = attack.map(|attack| attack.start(address));
+    let running = attack.map(|attack| attack.start(address, stage.access().clone()));
     let mut memory = stage.memory();
     let measured = loop {
         tokio::select! {

@@ -1,7 +1,9 @@
 //! Attacks on the listener, each beside good clients that must notice nothing.
 
+mod access;
 mod attack;
 mod client;
+mod encrypted;
 mod forms;
 mod judge;
 mod sockets;

@@ -2,7 +2,6 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
@@ -11,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    attack::{Attack, Target},
+    attack::{Attack, Target, boxed},
     forms::FORMS,
 };
 
@@ -81,12 +80,6 @@ pub fn attacks(size: Size) -> Vec<Attack> {
             boxed(send_malformed(target))
         }),
     ]
-}
-
-fn boxed(
-    client: impl Future<Output = io::Result<()>> + Send + 'static,
-) -> BoxFuture<'static, io::Result<()>> {
-    Box::pin(client)
 }
 
 async fn scrape_without_reading(target: Arc<Target>) -> io::Result<()> {

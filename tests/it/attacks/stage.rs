@@ -2,22 +2,25 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures_util::FutureExt;
 use procfs::process;
 use vobiz_simulator::{Options, TEST_ACCOUNT, Vendor, World};
 
-use crate::harness::{Process, Program, get, until};
+use super::access::Access;
+use crate::harness::{Process, Program, until};
 
 /// The exporter, its vendor, and its address.
 pub struct Stage {
     exporter: Process,
     _vendor: Vendor,
-    address: String,
+    address: SocketAddr,
+    access: Access,
 }
 
 impl Stage {
     /// Starts an exporter for an account with `endpoints` endpoints, and waits until it shows them. The process may
     /// open 1,024 file descriptors, which is the usual limit.
-    pub async fn start(endpoints: usize) -> Self {
+    pub async fn start(endpoints: usize, access: Access) -> Self {
         let vendor = Vendor::start(World::still(endpoints, 7), Options::default());
         let vendor = vendor.await.expect("loopback has a free port");
         let (base_url, auth_id, token) =
@@ -27,37 +30,43 @@ impl Stage {
              api: {{base_url: \"{base_url}\", requests_per_second: 0}}\n\
              accounts: [{{name: main, auth_id: {auth_id}, auth_token: {token}}}]\n"
         );
-        let listen = "--web.listen-address=127.0.0.1:0";
-        let exporter = Program::configured(&configuration, &[listen])
+        let mut arguments = vec!["--web.listen-address=127.0.0.1:0".to_owned()];
+        if let Access::Encrypted(credentials) = &access {
+            let file = credentials.web_config();
+            arguments.push(format!("--web.config.file={}", file.display()));
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let exporter = Program::configured(&configuration, &arguments)
             .after("ulimit -n 1024")
             .start();
         let address = exporter.listens(1).await.remove(0);
-        until("the first walk", || async {
-            let response = get(&address, "/-/ready").await;
-            (response.status == 200).then_some(())
+        let address = address.parse().expect("an IP address and a port");
+        until("the first walk", || {
+            access.get(address, "/-/ready").map(Result::ok)
         })
         .await;
         Self {
             exporter,
             _vendor: vendor,
             address,
+            access,
         }
     }
 
-    /// The address as `HOST:PORT`.
-    pub fn address(&self) -> &str {
-        &self.address
+    /// The address of the exporter.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// The address of the socket.
-    pub fn socket_address(&self) -> SocketAddr {
-        self.address.parse().expect("an IP address and a port")
+    /// How good clients reach the exporter.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The length of the exposition, in bytes without compression. Waits until it has all `endpoints`.
     pub async fn text_bytes(&self, endpoints: usize) -> usize {
         until("all endpoints", || async {
-            let body = get(&self.address, "/metrics").await.body;
+            let body = self.access.get(self.address, "/metrics").await.ok()?;
             let text = String::from_utf8_lossy(&body);
             let shown = text.matches("\nvobiz_endpoint_registered{").count();
             (shown == endpoints).then_some(text.len())
