@@ -196,6 +196,10 @@ impl Watcher<'_> {
             let message = "a running exporter cannot turn TLS on or off; restart it";
             return self.fail(Error::new(file, "tls_server_config", message));
         }
+        if current.has_users() && !loaded.settings.has_users() {
+            let message = "a running exporter cannot turn passwords off; restart it";
+            return self.fail(Error::new(file, "basic_auth_users", message));
+        }
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

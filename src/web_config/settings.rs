@@ -104,6 +104,11 @@ impl Settings {
         self.tls.clone()
     }
 
+    /// Whether each request needs the name and password of a user.
+    pub(super) fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// The headers that every response must have.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
