@@ -1,6 +1,10 @@
 //! Checks the configuration, the access of every account to the API, and the health of a running exporter.
 
-use std::{io::Write, path::Path, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::time::timeout;
@@ -141,15 +145,19 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
 /// Container images without a shell need this command.
 ///
 /// # Errors
-/// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy. Exit code 2 if the web
-/// configuration is invalid.
+/// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
-    let mut with_tls = false;
+    let mut schemes = &[false][..];
     let (listen, prefix) = if let Some(address) = web.probe_listen_addresses.first() {
         (address, RoutePrefix::default())
     } else {
         if let Some(file) = &web.config_file {
-            with_tls = WebConfig::load(file)?.0.current().tls().is_some();
+            schemes = match WebConfig::load(file) {
+                Ok((config, _)) if config.current().tls().is_some() => &[true],
+                Ok(_) => &[false],
+                // A running exporter keeps its settings when the file becomes invalid.
+                Err(_) => &[true, false],
+            };
         }
         // `--web.listen-address` has a default value, so there is at least one address.
         (&web.listen_addresses[0], web.route_prefix())
@@ -157,7 +165,17 @@ pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<()
     let path = prefix.join("/-/healthy");
     let unhealthy = |why| ExitError::RunTime(format!("not healthy at {listen}: {why}"));
     let limit = HEALTH_TIMEOUT.as_secs();
-    let status = timeout(HEALTH_TIMEOUT, health_status(listen, &path, with_tls))
+    let first_status = async {
+        let mut last = Err(io::ErrorKind::Other.into());
+        for with_tls in schemes {
+            last = health_status(listen, &path, *with_tls).await;
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
+    };
+    let status = timeout(HEALTH_TIMEOUT, first_status)
         .await
         .map_err(|_| unhealthy(format!("no response within {limit} s")))?
         .map_err(|error| unhealthy(error.to_string()))?;

@@ -187,8 +187,8 @@ pub struct WebArgs {
 /// Parses a host name or an IP address without a port. An IPv6 address gets the brackets that requests have.
 fn allowed_host(text: &str) -> Result<String, &'static str> {
     let plain = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-    if plain.unwrap_or(text).parse::<Ipv6Addr>().is_ok() {
-        return Ok(format!("[{}]", plain.unwrap_or(text)));
+    if let Ok(address) = plain.unwrap_or(text).parse::<Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
     }
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if !text.is_empty() && text.chars().all(is_name) {

@@ -19,6 +19,10 @@ const WINDOW: usize = 10;
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
+/// A scraper that reads no byte of its response for this time goes before other scrapers. It is longer than most pauses
+/// of a distant network.
+const SCRAPER_STALLED_AFTER: Duration = Duration::from_secs(1);
+
 /// The time of an answer of any size, and the lowest rate of bytes that is allowed besides.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const ANSWER_RATE: u64 = 64 * 1024;
@@ -47,8 +51,10 @@ struct Counts {
     responses: usize,
     /// The permits of the scrapes among them.
     permits: Vec<OwnedSemaphorePermit>,
-    /// The end of the time for the answers in progress. `None` while a probe waits for the API.
-    answer_end: Option<Instant>,
+    /// The end of the time for each answer in progress, with its number. A response that waits for the API has none.
+    answer_ends: Vec<(u64, Instant)>,
+    /// The number of answers so far.
+    answers: u64,
     /// The start of the last scrape, and the time between the last two scrapes.
     scrape: Option<(Instant, Option<Duration>)>,
     outcome: Option<ConnectionOutcome>,
@@ -79,7 +85,8 @@ impl Activity {
                 last_byte: now,
                 responses: 0,
                 permits: Vec::new(),
-                answer_end: None,
+                answer_ends: Vec::new(),
+                answers: 0,
                 scrape: None,
                 outcome: None,
             }),
@@ -118,24 +125,26 @@ impl Activity {
     }
 
     /// Begins to send the answer of a response that has begun. It must end in 10 s and the time that its `length` in
-    /// bytes takes at 64 KiB/s. Answers in progress on the same connection add their times.
-    pub(super) fn begin_answer(&self, length: u64) {
-        let time = Duration::from_secs(length / ANSWER_RATE);
-        let end = Instant::now() + ANSWER_TIME;
+    /// bytes takes at 64 KiB/s. Returns the number of the answer.
+    pub(super) fn begin_answer(&self, length: u64) -> u64 {
+        let end = Instant::now() + ANSWER_TIME + Duration::from_secs(length / ANSWER_RATE);
         let mut counts = self.counts();
-        counts.answer_end = Some(counts.answer_end.map_or(end, |other| other.max(end)) + time);
+        counts.answers += 1;
+        let number = counts.answers;
+        counts.answer_ends.push((number, end));
+        number
     }
 
-    /// Ends a response.
-    pub(super) fn end_response(&self) {
+    /// Ends a response, with the number of its answer if that had begun.
+    pub(super) fn end_response(&self, answer: Option<u64>) {
         let mut counts = self.counts();
         counts.responses -= 1;
+        counts
+            .answer_ends
+            .retain(|(number, _)| Some(*number) != answer);
         // Connections with several responses at the same time are rare, so no permit has a response of its own.
         let responses = counts.responses;
         counts.permits.truncate(responses);
-        if responses == 0 {
-            counts.answer_end = None;
-        }
     }
 
     /// Records the start of a scrape that is answered with metrics.
@@ -157,9 +166,10 @@ impl Activity {
         self.responses() > 0
     }
 
-    /// The end of the time for the answers in progress.
+    /// The first end of the time for an answer in progress.
     pub(super) fn answer_end(&self) -> Option<Instant> {
-        self.counts().answer_end
+        let counts = self.counts();
+        counts.answer_ends.iter().map(|(_, end)| *end).min()
     }
 
     /// Whether the connection may be served everything, and not only health checks.
@@ -179,7 +189,7 @@ impl Activity {
         let is_stalled = counts.is_stalled(now, self.stalled_after);
         // A client that does not read the metrics that it asked for is no scraper.
         let is_scraper = counts.scrape.is_some_and(|(start, interval)| {
-            let is_read = counts.responses == 0 || !is_stalled;
+            let is_read = counts.responses == 0 || !counts.is_stalled(now, SCRAPER_STALLED_AFTER);
             is_read && interval.is_some_and(|interval| now.duration_since(start) <= 2 * interval)
         });
         Rank {
@@ -215,7 +225,7 @@ impl Activity {
 impl Counts {
     /// Whether no byte has moved for the time `after`, and the client is the reason.
     fn is_stalled(&self, now: Instant, after: Duration) -> bool {
-        let waits_for_server = self.responses > 0 && self.answer_end.is_none();
+        let waits_for_server = self.responses > self.answer_ends.len();
         !waits_for_server && now.duration_since(self.last_byte) >= after
     }
 

@@ -60,10 +60,11 @@ pub(super) async fn serve(
         activity: Arc::clone(&activity),
     };
     let max_head_bytes = settings.max_head_bytes;
-    let stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
+    let mut stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
     let Some(tls) = tls else {
         return serve_http1(stream, service, max_head_bytes, shutdown).await;
     };
+    stream.begin_handshake();
     let handshake = tokio::select! {
         biased;
         done = TlsAcceptor::from(tls).accept(stream) => done,
@@ -74,8 +75,9 @@ pub(super) async fn serve(
         // After a timeout, the stream has recorded another outcome.
         return activity.end_as(ConnectionOutcome::TlsFailed);
     };
-    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        stream.get_mut().0.expect_http2();
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    stream.get_mut().0.end_handshake(is_http2);
+    if is_http2 {
         serve_http2(stream, service, max_head_bytes, shutdown).await;
     } else {
         serve_http1(stream, service, max_head_bytes, shutdown).await;

@@ -75,7 +75,8 @@ impl Settings {
     pub fn for_health_checks() -> Self {
         Self {
             health_only: true,
-            max_connections: 64,
+            max_connections: 48,
+            max_health_connections: 16,
             ..Self::default()
         }
     }

@@ -7,7 +7,7 @@ use futures_util::{
     future::{BoxFuture, FutureExt},
     stream,
 };
-use http_body_util::StreamBody;
+use http_body_util::{Either, Empty, StreamBody};
 use hyper::{
     HeaderMap, Method, Response, StatusCode, Version,
     body::Frame,
@@ -64,11 +64,13 @@ impl<R: Retrieve> ProbeHandler for Prober<R> {
 type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
 
 /// The body of a response, as hyper reads it.
-pub(super) type ResponseBody = StreamBody<stream::Iter<Frames>>;
+pub(super) type ResponseBody = Either<StreamBody<stream::Iter<Frames>>, Empty<Bytes>>;
 
 /// A response in progress.
 struct InProgress {
     activity: Arc<Activity>,
+    /// The number of the answer, once it is sent.
+    answer: Option<u64>,
     /// The permit of a probe, which is free again at the end of its response.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -78,6 +80,7 @@ impl InProgress {
         activity.begin_response();
         Self {
             activity: Arc::clone(activity),
+            answer: None,
             permit: None,
         }
     }
@@ -85,7 +88,7 @@ impl InProgress {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.activity.end_response();
+        self.activity.end_response(self.answer);
     }
 }
 
@@ -158,7 +161,12 @@ impl Router {
         let handler = self.paths.route(request.uri.path());
         let is_health = matches!(handler, Route::Healthy | Route::Ready);
         let mut response = match self.access.check(&request, is_health).await {
-            Err(refusal) => refused(refusal),
+            Err(refusal) => {
+                if refusal == Refusal::InvalidHost {
+                    activity.end_as(ConnectionOutcome::BadRequest);
+                }
+                refused(refusal)
+            }
             Ok(()) => self.handle(handler, &request, &mut in_progress).await,
         };
         let code = response.status().as_u16();
@@ -168,7 +176,11 @@ impl Router {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CONTENT_LENGTH, length.into());
         self.access.add_headers(headers);
-        activity.begin_answer(length);
+        in_progress.answer = Some(activity.begin_answer(length));
+        if request.method == Method::HEAD && request.version >= Version::HTTP_2 {
+            // hyper drops the body of a response to HEAD only for HTTP/1.
+            return response.map(|_| Either::Right(Empty::new()));
+        }
         let in_progress = Arc::new(in_progress);
         response.map(|body| {
             let frames = body.pieces.map(move |bytes| {
@@ -178,7 +190,7 @@ impl Router {
                 };
                 Ok(Frame::data(Bytes::from_owner(piece)))
             });
-            StreamBody::new(stream::iter(Box::new(frames) as Frames))
+            Either::Left(StreamBody::new(stream::iter(Box::new(frames) as Frames)))
         })
     }
 
@@ -263,6 +275,7 @@ impl Router {
             self.connections.limit_responses();
             // A client can stop the response by flow control, which the stream of the connection cannot see.
             in_progress.activity.release_permits();
+            in_progress.permit = None;
         }
         in_progress.activity.begin_scrape();
         let headers = response.headers_mut();
@@ -300,7 +313,8 @@ fn refused(refusal: Refusal) -> Response<EncodedBody> {
     match refusal {
         Refusal::Unauthorized => with(response, WWW_AUTHENTICATE, "Basic"),
         Refusal::RateLimit => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
-        Refusal::InvalidHost | Refusal::HostNotAllowed => response,
+        Refusal::InvalidHost => with(response, CONNECTION, "close"),
+        Refusal::HostNotAllowed => response,
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct TimeoutStream<T> {
     settings: Arc<Settings>,
     /// Whether received bytes outside a response begin a request head. With HTTP/2, they may belong to no request.
     has_heads: bool,
+    /// During a TLS handshake, a write does not end the time of the head.
+    in_handshake: bool,
     /// The time of the first byte of an incomplete request head. A new connection begins with a head.
     head_since: Option<Instant>,
     /// The time since which the socket accepts no bytes, because the client does not read its response.
@@ -47,6 +49,7 @@ impl<T> TimeoutStream<T> {
             stream,
             activity,
             has_heads: true,
+            in_handshake: false,
             head_since: Some(now),
             blocked_since: None,
             idle_since: now,
@@ -55,9 +58,16 @@ impl<T> TimeoutStream<T> {
         }
     }
 
-    /// Applies the timeout of request heads only to the first bytes of the connection, as HTTP/2 needs it.
-    pub(super) fn expect_http2(&mut self) {
-        self.has_heads = false;
+    /// Begins a TLS handshake. It has the time of a request head.
+    pub(super) fn begin_handshake(&mut self) {
+        self.in_handshake = true;
+    }
+
+    /// Ends the TLS handshake. With HTTP/2, received bytes need not begin a request head.
+    pub(super) fn end_handshake(&mut self, is_http2: bool) {
+        self.in_handshake = false;
+        self.head_since = Some(Instant::now());
+        self.has_heads = !is_http2;
     }
 
     /// The end of the present state of the connection, and its outcome after that. `None` while a probe waits for the
@@ -165,7 +175,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
             self.activity.moved(bytes);
         }
         // The head has ended, and the idle time begins at the last byte of the response.
-        self.head_since = None;
+        if !self.in_handshake {
+            self.head_since = None;
+        }
         self.idle_since = Instant::now();
         Poll::Ready(written)
     }

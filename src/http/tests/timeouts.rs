@@ -106,7 +106,7 @@ async fn no_read_timeout_during_a_response() {
     let read = timeout(hour, connection.server.read_u8()).await;
     assert!(read.is_err());
     connection.server.write_all(b"response").await.unwrap();
-    connection.activity.end_response();
+    connection.activity.end_response(None);
     assert_eq!(seconds_until_timeout(&mut connection.server).await, 360);
 }
 

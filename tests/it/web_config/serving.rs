@@ -485,6 +485,18 @@ async fn prometheus_scrapes_with_a_certificate_and_a_password() {
 }
 
 #[tokio::test]
+async fn a_head_request_over_http2_is_answered_without_a_body() {
+    let both = Both::new().await;
+    let server = both.exporter(&case("web_config_noAuth.good")).await;
+    for path in ["/metrics", "/", "/-/healthy"] {
+        let arguments = ["--head", "--http2"];
+        let (version, head) = server.head(&both.folder, &arguments, path).await;
+        assert_eq!(version, "2", "{head}");
+        assert!(head.contains("content-length: "), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn the_health_check_uses_the_web_configuration() {
     let both = Both::new().await;
     let program = Path::new(env!("CARGO_BIN_EXE_vobiz-exporter"));
