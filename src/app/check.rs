@@ -148,10 +148,12 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
 /// Exit code 1 if the exporter is not reachable, does not respond in time, or is not healthy.
 pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<(), ExitError> {
     let mut schemes = &[false][..];
+    let mut may_have_users = false;
     let (listen, prefix) = if let Some(address) = web.probe_listen_addresses.first() {
         (address, RoutePrefix::default())
     } else {
         if let Some(file) = &web.config_file {
+            may_have_users = true;
             schemes = match WebConfig::load(file) {
                 Ok((config, _)) if config.current().tls().is_some() => &[true],
                 Ok(_) => &[false],
@@ -180,7 +182,7 @@ pub(super) async fn healthcheck(web: &WebArgs, out: &mut dyn Write) -> Result<()
         .map_err(|_| unhealthy(format!("no response within {limit} s")))?
         .map_err(|error| unhealthy(error.to_string()))?;
     // Only hashes of the passwords are known here. An exporter that asks for a password is healthy.
-    if status == StatusCode::OK || status == StatusCode::UNAUTHORIZED {
+    if status == StatusCode::OK || may_have_users && status == StatusCode::UNAUTHORIZED {
         return Ok(writeln!(out, "healthy")?);
     }
     Err(unhealthy(format!("status {status}")))

@@ -53,10 +53,7 @@ async fn a_server_with_another_response_or_none_is_not_healthy() {
     let proxy = RecordingProxy::to(&vendor.address().to_string()).await;
     let ended = healthcheck(proxy.address()).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(
-        ended.err.contains("the response starts with \"HTTP/1.0 4"),
-        "{ended:?}"
-    );
+    assert!(ended.err.contains("status 4"), "{ended:?}");
     assert!(
         proxy.recorded().contains("get /-/healthy http/1.0"),
         "{}",
