@@ -25,8 +25,10 @@ setup: ## Install the missing programs that the tests need
 build: ## Build the release binary: target/release/vobiz-exporter
 	$(CARGO) build --release --locked
 
+# The attacks compare times of one run, so no other test runs beside them.
 test: setup ## Run the tests for every change; first install missing programs
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked -- --skip attacks::stories
+	$(CARGO) test --locked --test it -- attacks::stories
 
 # These tests check the complete chain from the simulated vendor to a notification, then the
 # dashboards over a simulated day and with 10,000 endpoints, that wrong rules fail their cases, and
