@@ -51,6 +51,8 @@ struct Counts {
     responses: usize,
     /// The permits of the scrapes among them.
     permits: Vec<OwnedSemaphorePermit>,
+    /// Whether bytes for the client wait, because it does not read now.
+    is_blocked: bool,
     /// The end of the time for each answer in progress, with its number. A response that waits for the API has none.
     answer_ends: Vec<(u64, Instant)>,
     /// The number of answers so far.
@@ -85,6 +87,7 @@ impl Activity {
                 last_byte: now,
                 responses: 0,
                 permits: Vec::new(),
+                is_blocked: false,
                 answer_ends: Vec::new(),
                 answers: 0,
                 scrape: None,
@@ -119,9 +122,17 @@ impl Activity {
         self.counts().permits.push(permit);
     }
 
-    /// Gives the permits of scrapes to other clients, because this client does not read its responses now.
+    /// Gives the permits of scrapes to other clients.
     pub(super) fn release_permits(&self) {
         self.counts().permits.clear();
+    }
+
+    /// Records whether the client does not read now. Its scrapes then hold no permits.
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.counts().is_blocked = is_blocked;
+        if is_blocked {
+            self.release_permits();
+        }
     }
 
     /// Begins to send the answer of a response that has begun. It must end in 10 s and the time that its `length` in
@@ -164,6 +175,12 @@ impl Activity {
     /// Whether a response is in progress.
     pub(super) fn has_response(&self) -> bool {
         self.responses() > 0
+    }
+
+    /// Whether the client has not received all bytes of its responses. With TLS, bytes can wait after the last response.
+    pub(super) fn is_sending(&self) -> bool {
+        let counts = self.counts();
+        counts.responses > 0 || counts.is_blocked
     }
 
     /// The first end of the time for an answer in progress.

@@ -138,7 +138,7 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
         () = shutdown.cancelled() => {}
     }
     close(connection.as_mut());
-    if connection.as_mut().now_or_never().is_some() || !activity.has_response() {
+    if connection.as_mut().now_or_never().is_some() || !activity.is_sending() {
         return;
     }
     tokio::select! {

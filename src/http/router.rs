@@ -92,8 +92,8 @@ impl Drop for InProgress {
     }
 }
 
-/// A piece of a response in progress. hyper drops a piece after the socket has accepted its bytes, or when the
-/// connection ends. So the response stays in progress until the socket has accepted the last byte.
+/// A piece of a response in progress. hyper drops a piece after the stream has accepted its bytes, or when the
+/// connection ends. So the response stays in progress until the stream has accepted the last byte.
 struct ResponseBytes {
     bytes: Bytes,
     _response: Arc<InProgress>,
@@ -150,8 +150,8 @@ impl Router {
     }
 
     /// Responds to one request. Only a probe waits for the API. A scrape may wait up to a second for a permit. The
-    /// response is in progress, and a scrape or probe holds its semaphore permit, until the socket has accepted the
-    /// last byte.
+    /// response is in progress, and a probe holds its permit, until the stream has accepted the last byte. A scrape holds
+    /// its permit only while its client reads, and with HTTP/2 only until its response begins.
     pub(super) async fn respond(
         &self,
         request: Parts,
@@ -161,12 +161,11 @@ impl Router {
         let handler = self.paths.route(request.uri.path());
         let is_health = matches!(handler, Route::Healthy | Route::Ready);
         let mut response = match self.access.check(&request, is_health).await {
-            Err(refusal) => {
-                if refusal == Refusal::InvalidHost {
-                    activity.end_as(ConnectionOutcome::BadRequest);
-                }
-                refused(refusal)
+            Err(Refusal::InvalidHost) => {
+                let response = refused(Refusal::InvalidHost);
+                closing(response, &request, activity, ConnectionOutcome::BadRequest)
             }
+            Err(refusal) => refused(refusal),
             Ok(()) => self.handle(handler, &request, &mut in_progress).await,
         };
         let code = response.status().as_u16();
@@ -247,8 +246,8 @@ impl Router {
             (Some(permit), None) => activity.hold_permit(permit),
             (Some(permit), Some(_)) => in_progress.permit = Some(permit),
             (None, _) => {
-                activity.end_as(ConnectionOutcome::Refused);
-                return too_many(request, probe.is_some());
+                let response = too_many(probe.is_some());
+                return closing(response, request, activity, ConnectionOutcome::Refused);
             }
         }
         let (format, content_type) = negotiation::format(&request.headers);
@@ -313,25 +312,34 @@ fn refused(refusal: Refusal) -> Response<EncodedBody> {
     match refusal {
         Refusal::Unauthorized => with(response, WWW_AUTHENTICATE, "Basic"),
         Refusal::RateLimit => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
-        Refusal::InvalidHost => with(response, CONNECTION, "close"),
-        Refusal::HostNotAllowed => response,
+        Refusal::InvalidHost | Refusal::HostNotAllowed => response,
     }
 }
 
-/// The response above a limit. It closes the connection, so that it waits for no further request of this client.
-fn too_many(request: &Parts, is_probe: bool) -> Response<EncodedBody> {
+/// The response above the limit of concurrent scrapes or probes.
+fn too_many(is_probe: bool) -> Response<EncodedBody> {
     let reason = if is_probe {
         "too many probes at the same time\n"
     } else {
         "too many scrapes at the same time (see --web.max-requests)\n"
     };
     let response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
-    let response = with(response, RETRY_AFTER, RETRY_AFTER_SECONDS);
-    if request.version < Version::HTTP_2 {
-        with(response, CONNECTION, "close")
-    } else {
-        response
+    with(response, RETRY_AFTER, RETRY_AFTER_SECONDS)
+}
+
+/// The response, after which the connection ends with the outcome. A connection with HTTP/2 stays open for its other
+/// requests.
+fn closing(
+    response: Response<EncodedBody>,
+    request: &Parts,
+    activity: &Activity,
+    outcome: ConnectionOutcome,
+) -> Response<EncodedBody> {
+    if request.version >= Version::HTTP_2 {
+        return response;
     }
+    activity.end_as(outcome);
+    with(response, CONNECTION, "close")
 }
 
 /// The response before the stored state is loaded.

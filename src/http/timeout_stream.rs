@@ -144,12 +144,14 @@ impl<T: AsyncWrite + Unpin> TimeoutStream<T> {
     /// Records the result of a write or of a flush.
     fn after_write<V>(&mut self, cx: &mut Context<'_>, written: Poll<V>) -> Poll<io::Result<V>> {
         if let Poll::Ready(value) = written {
-            self.blocked_since = None;
+            if self.blocked_since.take().is_some() {
+                self.activity.set_blocked(false);
+            }
             return Poll::Ready(Ok(value));
         }
         if self.blocked_since.is_none() {
             self.blocked_since = Some(Instant::now());
-            self.activity.release_permits();
+            self.activity.set_blocked(true);
         }
         self.poll_deadline(cx).map(Err)
     }
