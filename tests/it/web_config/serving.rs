@@ -455,32 +455,72 @@ async fn clients_without_a_handshake_do_not_stop_other_clients() {
 }
 
 #[tokio::test]
-async fn prometheus_scrapes_with_a_certificate_and_a_password() {
+async fn prometheus_scrapes_with_a_certificate_and_a_password_also_while_the_server_renews_its_own()
+{
     let both = Both::new().await;
     let text = format!(
         "{}basic_auth_users:\n  prometheus: '@hash@'\n",
         case("tls_config_noAuth.requireandverifyclientcert.good")
     );
     let server = both.exporter(&text).await;
+    let user = format!("prometheus:{PASSWORD}");
+    let access = [
+        "--cert",
+        "client.crt",
+        "--key",
+        "client.key",
+        "--user",
+        &user,
+    ];
+    // curl trusts the file `server.crt`, so it is answered only with the present certificate.
+    let answers = || async {
+        let status = server.status(&both.folder, &access, "/metrics").await;
+        (status == 200).then_some(())
+    };
+    until("the exporter answers", answers).await;
+    let renewed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let first = std::fs::read_to_string(both.folder.path("server.crt")).unwrap();
+    let mut servers = Vec::new();
     for generation in Generation::ALL {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["server.crt", "client.crt", "client.key"] {
+        for name in ["client.crt", "client.key"] {
             std::fs::copy(both.folder.path(name), folder.path().join(name)).unwrap();
         }
+        let trusted = format!("{first}{}", renewed.cert.pem());
+        std::fs::write(folder.path().join("servers.crt"), trusted).unwrap();
         let port = &server.port;
         let scrape = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: vobiz\n    scheme: https\n    \
-             tls_config: {{ca_file: server.crt, cert_file: client.crt, key_file: client.key, \
+             tls_config: {{ca_file: servers.crt, cert_file: client.crt, key_file: client.key, \
              server_name: localhost}}\n    \
              basic_auth: {{username: prometheus, password: {PASSWORD}}}\n    \
              static_configs: [{{targets: [\"127.0.0.1:{port}\"]}}]\n"
         );
         let prometheus = Prometheus::of(generation, folder, &scrape).await;
-        until("a scrape succeeds", || async {
-            let up = prometheus.query("up == 1").await;
-            (up.len() == 1).then_some(())
+        prometheus.until_is("up", 1.0).await;
+        servers.push(prometheus);
+    }
+
+    // Between the two writes, the key is not that of the certificate.
+    both.folder.write("server.crt", &renewed.cert.pem());
+    let is_refused = "vobiz_exporter_web_config_last_reload_successful == 0";
+    for prometheus in &servers {
+        until("the mismatch is seen", || async {
+            (!prometheus.query(is_refused).await.is_empty()).then_some(())
         })
         .await;
+    }
+    both.folder
+        .write("server.key", &renewed.signing_key.serialize_pem());
+    until("the new certificate is served", answers).await;
+    for prometheus in &servers {
+        let is_reloaded =
+            "changes(vobiz_exporter_web_config_last_reload_success_timestamp_seconds[10m]) == 1";
+        until("the reload is scraped", || async {
+            (!prometheus.query(is_reloaded).await.is_empty()).then_some(())
+        })
+        .await;
+        prometheus.until_is("min_over_time(up[10m])", 1.0).await;
     }
 }
 
