@@ -112,6 +112,11 @@ impl Activity {
         counts.last_byte = now;
     }
 
+    /// Whether a byte has moved since the opening.
+    pub(super) fn has_moved(&self) -> bool {
+        self.counts().last_byte > self.opened
+    }
+
     /// Begins a response.
     pub(super) fn begin_response(&self) {
         self.counts().responses += 1;

@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     pin::{Pin, pin},
     sync::Arc,
 };
@@ -72,8 +73,12 @@ pub(super) async fn serve(
         () = shutdown.cancelled() => return,
     };
     let Ok(mut stream) = handshake else {
-        // After a timeout, the stream has recorded another outcome.
-        return activity.end_as(ConnectionOutcome::TlsFailed);
+        // Load balancers open and close connections to check the port. After a timeout, the stream has recorded another
+        // outcome.
+        if activity.has_moved() {
+            activity.end_as(ConnectionOutcome::TlsFailed);
+        }
+        return;
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     stream.get_mut().0.end_handshake(is_http2);
@@ -169,7 +174,10 @@ impl Service<Request<Incoming>> for Answering {
 /// Records that the client sent invalid HTTP. Other errors of a connection (reset, timeout) affect only its client,
 /// and the stream has recorded a timeout.
 fn record_error(ended: hyper::Result<()>, activity: &Activity) {
-    if ended.is_err_and(|error| error.is_parse()) {
+    let Err(error) = ended else { return };
+    let http2 = error.source().and_then(|source| source.downcast_ref());
+    // This library finds the errors that a client makes in HTTP/2.
+    if error.is_parse() || http2.is_some_and(h2::Error::is_library) {
         activity.end_as(ConnectionOutcome::BadRequest);
     }
 }
