@@ -1,13 +1,21 @@
 //! Shutdown on signals.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    time::Instant,
+};
 use vobiz_simulator::{Effect, Fault, Options, Vendor, World};
 
-use crate::harness::{
-    self, Process, Program, Scrape, SlowReader, accounts_config, auth_id, configuration, get,
-    is_closed, until,
+use crate::{
+    attacks::{Access, Credentials, Stage},
+    harness::{
+        self, Process, Program, Scrape, SlowReader, accounts_config, auth_id, configuration, get,
+        is_closed, until,
+    },
 };
 
 /// The maximum duration of a shutdown.
@@ -84,6 +92,59 @@ async fn a_scrape_in_progress_is_completed_and_no_new_one_is_accepted() {
     assert!(answer.text().contains("vobiz_up{account=\"main\"} 1\n"));
     let ended = process.ended().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// Clients over TLS that have received all but the last `left` bytes of a response, with each `left` of a range. TLS and
+/// the kernel keep the last bytes after the exporter has handed over the whole response.
+#[tokio::test]
+async fn responses_over_tls_are_completed_also_after_their_last_piece() {
+    /// The receive buffer of a client, in bytes. With a small one, the unread bytes stay in the exporter.
+    const RECEIVE_BUFFER: u32 = 4096;
+    let credentials = Arc::new(Credentials::generate(true));
+    let stage = Stage::start(1_000, Access::Encrypted(credentials)).await;
+    stage.text_bytes(1_000).await;
+    let reading = (1..=40_usize).map(async |part| {
+        let left = part * 8 * 1024;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
+        let stream = socket.connect(stage.address()).await.unwrap();
+        let mut stream = stage.access().secure(stream).await.unwrap();
+        let request = stage.access().request("/metrics", "Connection: close\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut received = vec![0; 4096];
+        stream.read_exact(&mut received).await.unwrap();
+        let whole = whole_length(&received);
+        received.resize(whole - left, 0);
+        stream.read_exact(&mut received[4096..]).await.unwrap();
+        (stream, left)
+    });
+    let clients = join_all(reading).await;
+    stage.terminate().await;
+    let address = stage.address().to_string();
+    until("the port is closed", || async {
+        is_closed(&address).await.then_some(())
+    })
+    .await;
+    for (mut stream, left) in clients {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest.len(), left);
+    }
+}
+
+/// The length of a response in bytes, from its first bytes.
+fn whole_length(begun: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(begun);
+    let (head, _) = text.split_once("\r\n\r\n").expect("the whole head");
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    head.len()
+        + 4
+        + length
+            .expect("a length")
+            .parse::<usize>()
+            .expect("a number")
 }
 
 #[tokio::test]

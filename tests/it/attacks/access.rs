@@ -57,7 +57,11 @@ pub struct Credentials {
 impl Access {
     /// Opens a connection.
     pub async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Connection>> {
-        let stream = TcpStream::connect(address).await?;
+        self.secure(TcpStream::connect(address).await?).await
+    }
+
+    /// Sets up TLS on a new connection, if the exporter uses TLS.
+    pub async fn secure(&self, stream: TcpStream) -> io::Result<Box<dyn Connection>> {
         stream.set_nodelay(true)?;
         match self {
             Self::Plain => Ok(Box::new(stream)),

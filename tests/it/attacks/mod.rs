@@ -9,3 +9,6 @@ mod judge;
 mod sockets;
 mod stage;
 mod stories;
+
+pub use access::{Access, Credentials};
+pub use stage::Stage;

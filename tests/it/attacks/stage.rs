@@ -74,6 +74,25 @@ impl Stage {
         .await
     }
 
+    /// Waits until the exporter has counted a connection that ended with this outcome.
+    pub async fn has_ended(&self, outcome: &str) {
+        let name = format!("vobiz_exporter_http_connections_total{{outcome=\"{outcome}\"}} ");
+        until(outcome, || async {
+            let body = self.access.get(self.address, "/metrics").await.ok()?;
+            let text = String::from_utf8_lossy(&body);
+            let line = text.lines().find_map(|line| line.strip_prefix(&name))?;
+            line.parse()
+                .is_ok_and(|number: f64| number > 0.0)
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// Sends SIGTERM to the exporter.
+    pub async fn terminate(&self) {
+        self.exporter.signal("TERM").await;
+    }
+
     /// The resident memory of the process (`VmRSS`), in KiB.
     pub fn memory(&self) -> u64 {
         let status = self.process().status().expect("the process runs");
