@@ -3,6 +3,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::oneshot,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -20,7 +21,7 @@ const PROMETHEUS: &str = "User-Agent: Prometheus/3.5.0\r\nAccept-Encoding: gzip\
 /// The times of one kind of request.
 #[derive(Debug, Default, Clone)]
 pub struct Series {
-    /// The durations of the successful requests, from the connection to the last byte, in ascending order.
+    /// The durations of the successful requests, from their turn to the last byte, in ascending order.
     pub durations: Vec<Duration>,
     /// The reasons of the failed requests.
     pub failures: Vec<String>,
@@ -38,6 +39,18 @@ pub struct Measured {
 }
 
 impl Series {
+    fn new(results: Vec<Result<Duration, String>>) -> Self {
+        let mut series = Self::default();
+        for result in results {
+            match result {
+                Ok(duration) => series.durations.push(duration),
+                Err(reason) => series.failures.push(reason),
+            }
+        }
+        series.durations.sort();
+        series
+    }
+
     /// The duration that this share of the successful requests does not exceed.
     pub fn quantile(&self, share: f64) -> Duration {
         let count = self.durations.len();
@@ -111,7 +124,7 @@ pub fn measure(
         };
         let (scrapes, kept, health) = tokio::join!(
             repeat(Duration::from_millis(50), end, on_new),
-            repeat(Duration::from_millis(250), end, on_kept),
+            repeat_in_turn(Duration::from_millis(250), end, on_kept),
             repeat(Duration::from_millis(20), end, health),
         );
         Measured {
@@ -122,26 +135,52 @@ pub fn measure(
     })
 }
 
-/// Sends a request in each `period` until `end`.
+/// Sends a request in each `period` until `end`, also if earlier requests still wait. So a wait is in the time of every
+/// request that it delays.
 async fn repeat(
+    period: Duration,
+    end: Instant,
+    request: impl AsyncFn() -> io::Result<()>,
+) -> Series {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut results = Vec::new();
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            turn = ticks.tick(), if Instant::now() < end => running.push(timed(turn, request())),
+            Some(result) = running.next() => results.push(result),
+            else => return Series::new(results),
+        }
+    }
+}
+
+/// Like [`repeat`] for requests on one connection. A request waits for the previous one, and this wait is in its time.
+async fn repeat_in_turn(
     period: Duration,
     end: Instant,
     mut request: impl AsyncFnMut() -> io::Result<()>,
 ) -> Series {
     let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut series = Series::default();
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut results = Vec::new();
     while Instant::now() < end {
-        ticks.tick().await;
-        let begin = Instant::now();
-        match timeout(TIMEOUT, request()).await {
-            Ok(Ok(())) => series.durations.push(begin.elapsed()),
-            Ok(Err(error)) => series.failures.push(error.to_string()),
-            Err(_) => series.failures.push("no response in time".to_owned()),
-        }
+        let turn = ticks.tick().await;
+        results.push(timed(turn, request()).await);
     }
-    series.durations.sort();
-    series
+    Series::new(results)
+}
+
+/// The time from `turn` to the end of the request, or the reason of its failure.
+async fn timed(
+    turn: Instant,
+    request: impl Future<Output = io::Result<()>>,
+) -> Result<Duration, String> {
+    match timeout(TIMEOUT, request).await {
+        Ok(Ok(())) => Ok(turn.elapsed()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no response in time".to_owned()),
+    }
 }
 
 /// Scrapes, and checks that the response is complete.

@@ -20,7 +20,8 @@ const MEMORY: u64 = 128 * 1024;
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Runs small attacks. The machine may be slow or busy, so the times are only compared with those of the quiet phases.
-async fn small(access: Access, attacks: Vec<Attack>) {
+/// Returns the exporter of the attacks.
+async fn small(access: Access, attacks: Vec<Attack>) -> Stage {
     let _turn = TURN.lock().await;
     let endpoints = 1_000;
     let stage = Stage::start(endpoints, access).await;
@@ -32,17 +33,24 @@ async fn small(access: Access, attacks: Vec<Attack>) {
     };
     let faults = run.faults(&limits);
     assert!(faults.is_empty(), "{faults:#?}\n{}", run.table(&limits));
+    stage
 }
 
 #[tokio::test]
 async fn scrapes_and_health_checks_succeed_during_each_attack() {
-    small(Access::Plain, sockets::attacks(Size::Small)).await;
+    let stage = small(Access::Plain, sockets::attacks(Size::Small)).await;
+    for outcome in ["evicted", "bad_request"] {
+        stage.has_ended(outcome).await;
+    }
 }
 
 #[tokio::test]
 async fn scrapes_over_tls_with_a_password_succeed_during_each_attack() {
     let credentials = Arc::new(Credentials::generate(true));
-    small(Access::Encrypted(credentials), encrypted::attacks()).await;
+    let stage = small(Access::Encrypted(credentials), encrypted::attacks()).await;
+    for outcome in ["evicted", "bad_request", "tls_failed"] {
+        stage.has_ended(outcome).await;
+    }
 }
 
 #[tokio::test]
