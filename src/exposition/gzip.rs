@@ -29,8 +29,9 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// A deflate block that is final and empty.
 const FINAL_BLOCK: [u8; 2] = [3, 0];
 
-/// For a client that does not accept gzip, the member is inflated in portions of this size.
-const IDENTITY_PORTION: usize = 32 * 1024;
+/// For a client that does not accept gzip, the member is inflated in portions of this size. If the client does not
+/// read, the server keeps 16 portions of its response.
+const IDENTITY_PORTION: usize = 4 * 1024;
 
 /// Consecutive sample lines of one family. [`GzipWriter`] can join chunks. A clone copies no sample lines.
 #[derive(Debug, Clone)]

@@ -33,9 +33,9 @@ use super::{
 use crate::{shutdown::CancellationToken, telemetry::labels::ConnectionOutcome};
 
 /// Maximum number of bytes that the kernel holds before it sends them to a client.
-const UNSENT_BYTES: u32 = 128 * 1024;
+const UNSENT_BYTES: u32 = 16 * 1024;
 
-/// Maximum number of bytes of a response that wait in this process, besides the last piece.
+/// Maximum number of bytes of a response over HTTP/2 that wait in this process, besides the last piece.
 const WAITING_BYTES: usize = 64 * 1024;
 
 /// Maximum number of requests at the same time on one connection with HTTP/2.
@@ -101,8 +101,6 @@ async fn serve_http1(
         // Without this setting, hyper copies all pieces into one buffer before it writes them.
         .writev(true)
         .half_close(true)
-        // Without compression, the bytes that wait for the client belong to this response alone.
-        .max_buf_size(WAITING_BYTES)
         .max_header_size(max_head_bytes)
         .header_read_timeout(None);
     let connection = protocol.serve_connection(TokioIo::new(stream), service);

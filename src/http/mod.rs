@@ -11,9 +11,9 @@
 //! All paths are below [`Settings::route_prefix`]. If this prefix is not `/`, the paths `/` and the prefix without a
 //! slash at its end redirect to the start page.
 //!
-//! A web configuration can add TLS, passwords, headers and a rate limit. Only `GET` and `HEAD` are allowed. Every path except `/probe` ignores the query string. Only a probe waits
-//! for the API. A scrape may wait briefly while another thread encodes metrics or joins chunks, and up to a second for a
-//! permit above the limit of concurrent scrapes.
+//! A web configuration can add TLS, passwords, headers and a rate limit. Only `GET` and `HEAD` are allowed. Every path
+//! except `/probe` ignores the query string. Only a probe waits for the API. A scrape may wait briefly while another
+//! thread encodes metrics or joins chunks, and up to a second for a permit above the limit of concurrent scrapes.
 //!
 //! A server with [`Settings::for_health_checks`] knows only the last two rows of this table.
 //!

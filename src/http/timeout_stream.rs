@@ -15,6 +15,9 @@ use tokio::{
 use super::{activity::Activity, limits_and_timeouts::Settings};
 use crate::telemetry::labels::ConnectionOutcome;
 
+/// Maximum number of bytes of one read. hyper grows the buffer of a connection while reads fill it, up to 400 KB.
+const READ_BYTES: usize = 8 * 1024;
+
 /// Maximum number of bytes that are read and discarded at the end of a connection.
 const DISCARDED_BYTES: usize = 64 * 1024;
 
@@ -125,9 +128,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            let bytes = buffer.filled().len() - before;
+        let limit = buffer.remaining().min(READ_BYTES);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(limit));
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut part) {
+            let bytes = part.filled().len();
+            buffer.advance(bytes);
             if bytes > 0 {
                 self.activity.moved(bytes);
                 if self.has_heads {
