@@ -245,6 +245,17 @@ fn shown_path(path: &str) -> String {
     )
 }
 
+/// The name of a file for a message: `path`, unless the `written` path may be a hash or the text of a private key.
+pub(super) fn shown_file(written: &str, path: &Path) -> String {
+    let is_odd = |c: char| c == '$' || c.is_control();
+    let is_long = |part: &str| part.len() > LONGEST_QUOTED;
+    if written.contains("-----") || written.contains(is_odd) || written.split('/').any(is_long) {
+        "the file that is named here".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
 /// A key or a name for a message. A long text, or a text with a `$`, may be a hash or a password.
 pub(super) fn shown(name: &str) -> String {
     if name.len() > LONGEST_QUOTED || name.contains(|c: char| c == '$' || c.is_control()) {

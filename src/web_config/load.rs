@@ -12,7 +12,7 @@ use std::{
 use ring::digest::{self, SHA256, SHA256_OUTPUT_LEN};
 
 use super::{
-    document::{Error, TlsSection, Warnings, parse, text},
+    document::{Error, TlsSection, Warnings, parse, shown_file, text},
     passwords::PasswordChecks,
     settings::Settings,
     tls::{Pem, Pems},
@@ -137,7 +137,7 @@ impl Reader {
         let mut pem = |key: &str, inline: &Option<String>, path: &Option<String>| {
             let key = format!("tls_server_config.{key}");
             let inline = text(inline.as_ref());
-            let Some(path) = text(path.as_ref()) else {
+            let Some(written) = text(path.as_ref()) else {
                 return Ok(inline.map(|inline| Pem {
                     key,
                     file: file.to_owned(),
@@ -148,13 +148,10 @@ impl Reader {
                 warnings.add(file, &key, format!("is ignored, because {key}_file is set"));
             }
             let key = format!("{key}_file");
-            let path = file.parent().unwrap_or(Path::new("")).join(path);
+            let path = file.parent().unwrap_or(Path::new("")).join(written);
             let bytes = self.read(&path).map_err(|error| {
-                Error::new(
-                    file,
-                    &key,
-                    format!("{} cannot be read: {error}", path.display()),
-                )
+                let shown = shown_file(written, &path);
+                Error::new(file, &key, format!("{shown} cannot be read: {error}"))
             })?;
             Ok(Some(Pem {
                 key,

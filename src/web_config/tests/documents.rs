@@ -144,6 +144,26 @@ fn no_error_quotes_a_hash_or_a_password() {
 }
 
 #[test]
+fn a_key_or_a_hash_in_the_place_of_a_file_is_not_shown() {
+    let folder = Folder::new();
+    let key = self_signed().1;
+    let line = key.lines().nth(1).unwrap();
+    let place = "web.yml: tls_server_config.key_file: the file that is named here cannot be read: ";
+    for text in [&key.replace('\n', "\n    "), line, &hash()] {
+        let text =
+            format!("tls_server_config:\n  cert_file: server.crt\n  key_file: |-\n    {text}\n");
+        let error = folder.error(&text);
+        assert!(error.starts_with(place), "{error}");
+    }
+    let folded = format!(
+        "cert_file: server.crt\n  key_file: {}",
+        key.trim_end().replace('\n', "\n    ")
+    );
+    let error = folder.error(&format!("tls_server_config:\n  {folded}\n"));
+    assert!(error.starts_with(place), "{error}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_named_with_its_key() {
     let folder = Folder::new();
     let missing = WebConfig::load(&folder.path("missing.yml"))
