@@ -3,7 +3,7 @@
 # Installs only missing programs. If the script has no permission to install programs, it prints
 # the names of the missing programs and fails.
 #
-# usage: scripts/setup.sh test|demo|images|perf|container|package|ci
+# usage: scripts/setup.sh test|demo|images|perf|fuzz|container|package|ci
 #
 # The script works on Debian 12 and similar systems. On another system, the script prints the names
 # of the missing programs, and you install them.
@@ -314,6 +314,13 @@ perf)
     want nginx nginx-light
     install_packages
     ;;
+fuzz)
+    # libfuzzer-sys compiles libFuzzer, which is C++.
+    want cc gcc libc6-dev
+    want c++ g++
+    want patch patch
+    install_packages
+    ;;
 container)
     want strip binutils
     want buildah buildah
@@ -341,5 +348,5 @@ package)
     install_packages
     cargo_deb
     ;;
-*) die "usage: scripts/setup.sh test|demo|images|perf|container|package|ci" ;;
+*) die "usage: scripts/setup.sh test|demo|images|perf|fuzz|container|package|ci" ;;
 esac

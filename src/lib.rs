@@ -23,5 +23,7 @@ pub mod shutdown;
 pub mod snapshot;
 pub mod state;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 pub mod web_config;

@@ -161,7 +161,7 @@ impl From<serde_json::Error> for Rejection {
 }
 
 /// Reads the body of a list response. The request asked for `limit` rows. The error does not quote the body.
-pub(super) fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
+pub fn read_page(body: &str, limit: u32) -> Result<Page, (ErrorKind, String)> {
     let malformed = |message: &str| (ErrorKind::Malformed, message.to_owned());
     // `serde` would also accept an array, and take the envelope's fields from the array's elements.
     if body.trim_start().starts_with('[') {
@@ -248,7 +248,7 @@ impl<'de> Visitor<'de> for RowReader {
 }
 
 /// Reads one element of `objects`, or the record of one endpoint.
-pub(super) fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
+pub fn read_endpoint(raw: &str) -> Result<Endpoint, Rejection> {
     if !raw.trim_start().starts_with('{') {
         return Err(Rejection::NotAnObject);
     }

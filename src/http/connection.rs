@@ -89,7 +89,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn serve_http1(
+pub(super) async fn serve_http1(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     service: Answering,
     max_head_bytes: usize,
@@ -108,7 +108,7 @@ async fn serve_http1(
     run(connection, close, &activity, &shutdown).await;
 }
 
-async fn serve_http2(
+pub(super) async fn serve_http2(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     service: Answering,
     max_head_bytes: usize,
@@ -151,9 +151,9 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
 }
 
 /// Answers the requests of one connection.
-struct Answering {
-    router: Arc<Router>,
-    activity: Arc<Activity>,
+pub(super) struct Answering {
+    pub(super) router: Arc<Router>,
+    pub(super) activity: Arc<Activity>,
 }
 
 impl Service<Request<Incoming>> for Answering {

@@ -26,6 +26,8 @@ mod activity;
 mod connection;
 mod connections;
 mod health_client;
+#[cfg(any(test, fuzzing))]
+mod in_memory;
 mod limits_and_timeouts;
 mod listen;
 mod negotiation;
@@ -39,6 +41,8 @@ mod timeout_stream;
 
 pub use health_client::health_status;
 pub use hyper::StatusCode;
+#[cfg(any(test, fuzzing))]
+pub use in_memory::InMemoryServer;
 pub use limits_and_timeouts::Settings;
 pub use listen::{ListenAddress, listen, passed_sockets};
 pub use paths::{ExternalUrl, RoutePrefix, is_plain_path};
