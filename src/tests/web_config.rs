@@ -67,6 +67,8 @@ pub fn check_web_config(bytes: &[u8]) {
         assert_eq!(loaded, load(), "the same file loads the same");
     }
     let messages = match &loaded {
+        // Clients see the headers, so a secret in the place of a header is not hidden.
+        Ok((_, warnings)) if input.contains("headers") => warnings.clone(),
         Ok((shown, warnings)) => [std::slice::from_ref(shown), &warnings[..]].concat(),
         Err(error) => {
             let text = error.to_string();

@@ -163,22 +163,29 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Document, Error> {
     })
 }
 
-/// The key and the message of an error of the YAML library.
-fn describe(path: &str, error: &YamlError) -> (String, String) {
-    let section = match path {
+/// The path of a key in the form of messages. In the path of the library, the optional document has the name `?`.
+fn section_of(path: &str) -> &str {
+    match path {
         "." | "?" => "",
         path => path.strip_prefix("?.").unwrap_or(path),
-    };
+    }
+}
+
+/// The key and the message of an error of the YAML library.
+fn describe(path: &str, error: &YamlError) -> (String, String) {
+    let section = section_of(path);
     match error {
         YamlError::SerdeUnknownField {
             field, expected, ..
         } => {
             let known = expected.join(", ");
             let message = format!("has the unknown key {}; known are {known}", shown(field));
-            // The path ends in the unknown key, which may itself contain dots.
-            let section = section.strip_suffix(field.as_str()).unwrap_or(section);
-            let section = section.trim_end_matches('.');
-            (section.to_owned(), message)
+            // The path ends in the unknown key, which may itself contain dots, or begin like a path.
+            let section = path.strip_suffix(field.as_str()).unwrap_or_default();
+            (
+                section_of(section.trim_end_matches('.')).to_owned(),
+                message,
+            )
         }
         YamlError::DuplicateMappingKey { key, .. } => {
             let key = shown(key.as_deref().unwrap_or_default());

@@ -125,6 +125,7 @@ fn no_error_quotes_a_hash_or_a_password() {
             format!("basic_auth_users:\n  ann: !{hash}\n"),
             format!("basic_auth_users:\n  ann: \"{hash}\\q\"\n"),
             format!("{hash}: ann\n"),
+            format!("?.{hash}: ann\n"),
             format!("rate_limit:\n  {hash}: ann\n"),
             format!("http_server_config:\n  headers:\n    {hash}: [ann]\n"),
             format!("http_server_config:\n  headers:\n    {hash}: ann\n"),
