@@ -14,7 +14,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow test-container attack check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
+.PHONY: help setup build test test-slow test-container attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,14 @@ test-container: ## Test the image, the unit and the package in containers, and b
 # The good clients measure times, so the machine must be idle, and the build optimized.
 attack: ## Attack an exporter with 10,000 endpoints, as in docs/security.md; takes four minutes
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture attacks::stories
+
+fuzz: ## Run each fuzz target for FUZZ_SECONDS, 600 by default
+	@scripts/setup.sh fuzz
+	scripts/fuzz.sh run
+
+fuzz-planted: ## Check that each fuzz target finds a planted bug
+	@scripts/setup.sh fuzz
+	scripts/fuzz.sh planted
 
 check: ## Check formatting, imports, words and sizes, run clippy and rustdoc; warnings are errors
 	$(CARGO) fmt --all --check
