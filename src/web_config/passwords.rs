@@ -121,7 +121,9 @@ impl PasswordChecks {
         let Some(hash) = known.or_else(|| self.substitute(users, &name)) else {
             return false;
         };
-        let digest = self.digest(&[&name, hash.as_bytes(), &password]);
+        // A name can become known or unknown while its hash stays the same, because an unknown name has a substitute.
+        let parts = [&name, hash.as_bytes(), &password, &[u8::from(is_known)]];
+        let digest = self.digest(&parts);
         if let Some(result) = self.cached(&digest) {
             return result;
         }

@@ -8,7 +8,10 @@ use http::HeaderValue;
 use tokio::time::timeout;
 
 use super::*;
-use crate::web_config::Settings;
+use crate::web_config::{
+    Settings,
+    passwords::{PasswordChecks, Users},
+};
 
 fn basic(credentials: &str) -> HeaderValue {
     HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials))).unwrap()
@@ -87,6 +90,22 @@ async fn many_wrong_passwords_do_not_displace_a_correct_one() {
     let permit = settings.checks.permits.acquire().await;
     assert!(authenticates(&settings, "ann:correct horse").await);
     drop(permit);
+}
+
+#[tokio::test]
+async fn a_renamed_user_is_known_by_the_new_name_alone() {
+    let checks = Arc::new(PasswordChecks::new().unwrap());
+    let hash = hash();
+    let accepts = async |user: &str, name: &str| {
+        let users = Users::from([(user.to_owned(), hash.clone())]);
+        let header = basic(&format!("{name}:correct horse"));
+        checks.authenticates(&users, Some(&header)).await
+    };
+    assert!(accepts("ann", "ann").await);
+    assert!(!accepts("ann", "bob").await);
+    assert!(accepts("bob", "bob").await);
+    assert!(!accepts("bob", "ann").await);
+    assert!(accepts("ann", "ann").await);
 }
 
 #[tokio::test]
