@@ -6,7 +6,6 @@ mod request;
 mod response;
 mod route;
 mod secrets;
-
 mod web_config;
 
 pub use config::check_configuration;
