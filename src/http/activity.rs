@@ -23,6 +23,12 @@ const MAX_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// of a distant network.
 const SCRAPER_STALLED_AFTER: Duration = Duration::from_secs(1);
 
+/// A connection is new for this time. It is long enough for a TLS handshake and a scrape over a distant network.
+const NEW_FOR: Duration = Duration::from_secs(1);
+
+/// A new client that reads no byte of its response for this time goes before other new clients.
+const NEW_STALLED_AFTER: Duration = Duration::from_millis(100);
+
 /// The time of an answer of any size, and the lowest rate of bytes that is allowed besides.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const ANSWER_RATE: u64 = 64 * 1024;
@@ -31,8 +37,6 @@ const ANSWER_RATE: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Activity {
     opened: Instant,
-    /// See [`Settings::stalled_after`](super::Settings::stalled_after).
-    stalled_after: Duration,
     counts: Mutex<Counts>,
     /// Whether the connection may be served everything, and not only health checks.
     has_place: AtomicBool,
@@ -57,30 +61,31 @@ struct Counts {
     answer_ends: Vec<(u64, Instant)>,
     /// The number of answers so far.
     answers: u64,
-    /// The start of the last scrape, and the time between the last two scrapes.
+    /// The start of the last scrape whose response has ended, and the time between the last two of them.
     scrape: Option<(Instant, Option<Duration>)>,
     outcome: Option<ConnectionOutcome>,
 }
 
-/// The order in which connections are closed when all places are taken. The least connection goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What decides which connection is closed when all places are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rank {
     /// Whether a client that scrapes again and again began a scrape within its last two intervals.
-    is_scraper: bool,
-    /// Whether the connection is not stalled.
-    moves: bool,
+    pub(super) is_scraper: bool,
+    /// Whether the connection is new. It has moved few bytes because it had no time.
+    pub(super) is_new: bool,
+    /// Whether the connection is new and its client reads.
+    pub(super) is_new_reader: bool,
     /// The bytes of the last ten seconds.
-    bytes: u64,
-    last_byte: Instant,
+    pub(super) bytes: u64,
+    pub(super) last_byte: Instant,
 }
 
 impl Activity {
     /// The activity of a connection that opens now.
-    pub(super) fn new(has_place: bool, stalled_after: Duration) -> Self {
+    pub(super) fn new(has_place: bool) -> Self {
         let now = Instant::now();
         Self {
             opened: now,
-            stalled_after,
             counts: Mutex::new(Counts {
                 bytes: [0; WINDOW],
                 second: 0,
@@ -163,13 +168,14 @@ impl Activity {
         counts.permits.truncate(responses);
     }
 
-    /// Records the start of a scrape that is answered with metrics.
-    pub(super) fn begin_scrape(&self) {
-        let now = Instant::now();
+    /// Records a scrape that began at `start` and whose response has ended.
+    pub(super) fn end_scrape(&self, start: Instant) {
         let mut counts = self.counts();
-        let before = counts.scrape.map(|(start, _)| now.duration_since(start));
+        let before = counts
+            .scrape
+            .map(|(before, _)| start.duration_since(before));
         let interval = before.map(|interval| interval.clamp(MIN_INTERVAL, MAX_INTERVAL));
-        counts.scrape = Some((now, interval));
+        counts.scrape = Some((start, interval));
     }
 
     /// The number of responses in progress. With HTTP/1, at most one.
@@ -206,17 +212,20 @@ impl Activity {
     /// The rank of the connection in the order of evictions.
     pub(super) fn rank(&self) -> Rank {
         let now = Instant::now();
+        let age = now.duration_since(self.opened);
         let mut counts = self.counts();
-        counts.forget_before(now.duration_since(self.opened).as_secs());
-        let is_stalled = counts.is_stalled(now, self.stalled_after);
+        counts.forget_before(age.as_secs());
         // A client that does not read the metrics that it asked for is no scraper.
         let is_scraper = counts.scrape.is_some_and(|(start, interval)| {
             let is_read = counts.responses == 0 || !counts.is_stalled(now, SCRAPER_STALLED_AFTER);
             is_read && interval.is_some_and(|interval| now.duration_since(start) <= 2 * interval)
         });
+        let is_new = age < NEW_FOR;
+        let is_read = !counts.is_blocked || !counts.is_stalled(now, NEW_STALLED_AFTER);
         Rank {
             is_scraper,
-            moves: !is_stalled,
+            is_new,
+            is_new_reader: is_new && is_read,
             bytes: counts.bytes.iter().sum(),
             last_byte: counts.last_byte,
         }

@@ -20,7 +20,6 @@ const LOG_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct Connections {
     max_places: usize,
     max_without_place: usize,
-    stalled_after: Duration,
     table: Mutex<Table>,
     instruments: Instruments,
 }
@@ -45,7 +44,6 @@ impl Connections {
         Self {
             max_places: settings.max_connections.max(1),
             max_without_place: settings.max_health_connections.max(1),
-            stalled_after: settings.stalled_after,
             table: Mutex::default(),
             instruments,
         }
@@ -60,7 +58,7 @@ impl Connections {
     pub(super) fn add(&self) -> Arc<Activity> {
         let mut table = self.table();
         let has_place = table.with_place.len() < self.max_places;
-        let activity = Arc::new(Activity::new(has_place, self.stalled_after));
+        let activity = Arc::new(Activity::new(has_place));
         if has_place {
             table.with_place.push(Arc::clone(&activity));
         } else {
@@ -100,7 +98,7 @@ impl Connections {
         while responses > self.max_places {
             let several = connections.iter().enumerate();
             let several = several.filter(|(_, one)| one.responses() > 1);
-            let least = several.min_by_key(|(_, one)| one.rank());
+            let least = several.min_by_key(|(_, one)| one.rank().bytes);
             let Some((position, _)) = least else { return };
             let evicted = connections.swap_remove(position);
             responses -= evicted.responses();
@@ -149,11 +147,21 @@ impl Connections {
     }
 }
 
-/// Removes the least active connection, and ends it.
+/// Removes the least active connection, and ends it. Scrapers go last, and new connections before them. Among equals, the
+/// connection with the fewest bytes goes first.
+///
+/// If most connections are scrapers, they are probably none. They are then ranked like the others, so that they do not
+/// keep new clients out.
 fn evict_least_active(connections: &mut Vec<Arc<Activity>>) {
-    let ranked = connections.iter().enumerate();
-    let least = ranked.min_by_key(|(_, one)| one.rank());
-    if let Some(position) = least.map(|(position, _)| position) {
+    let ranks: Vec<_> = connections.iter().map(|one| one.rank()).collect();
+    let scrapers = ranks.iter().filter(|rank| rank.is_scraper).count();
+    let protects_scrapers = 2 * scrapers <= ranks.len();
+    let least = ranks.iter().enumerate().min_by_key(|(_, rank)| {
+        let is_scraper = protects_scrapers && rank.is_scraper;
+        let is_new = (rank.is_new, rank.is_new_reader);
+        (is_scraper, is_new, rank.bytes, rank.last_byte)
+    });
+    if let Some((position, _)) = least {
         connections.swap_remove(position).evict();
     }
 }

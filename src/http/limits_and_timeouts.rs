@@ -40,9 +40,6 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Maximum time in which a client reads no byte of its response.
     pub stall_timeout: Duration,
-    /// Time without a byte after which a connection is stalled, and less active than others. A client that reads its
-    /// response is rarely stalled.
-    pub stalled_after: Duration,
     /// Maximum time for the responses in progress at shutdown.
     pub drain_timeout: Duration,
 }
@@ -63,7 +60,6 @@ impl Default for Settings {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(6 * 60),
             stall_timeout: Duration::from_secs(30),
-            stalled_after: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(8),
         }
     }

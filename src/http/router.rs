@@ -20,7 +20,7 @@ use hyper::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -73,6 +73,8 @@ struct InProgress {
     answer: Option<u64>,
     /// The permit of a probe, which is free again at the end of its response.
     permit: Option<OwnedSemaphorePermit>,
+    /// The start of a scrape that is answered with metrics.
+    scrape: Option<Instant>,
 }
 
 impl InProgress {
@@ -82,12 +84,16 @@ impl InProgress {
             activity: Arc::clone(activity),
             answer: None,
             permit: None,
+            scrape: None,
         }
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
+        if let Some(start) = self.scrape {
+            self.activity.end_scrape(start);
+        }
         self.activity.end_response(self.answer);
     }
 }
@@ -276,7 +282,10 @@ impl Router {
             in_progress.activity.release_permits();
             in_progress.permit = None;
         }
-        in_progress.activity.begin_scrape();
+        // The head of the metrics proves nothing about the interest of a client in them.
+        if request.method == Method::GET {
+            in_progress.scrape = Some(Instant::now());
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));

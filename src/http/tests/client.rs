@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::timeout,
 };
@@ -17,7 +17,7 @@ pub(super) async fn soon<F: Future>(future: F) -> F::Output {
 }
 
 #[derive(Debug)]
-pub(super) struct Client(BufReader<TcpStream>);
+pub(super) struct Client<S = TcpStream>(BufReader<S>);
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Response {
@@ -45,6 +45,13 @@ impl Client {
         Self(BufReader::new(
             soon(TcpStream::connect(address)).await.unwrap(),
         ))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// A client on a connection without sockets.
+    pub(super) fn over(stream: S) -> Self {
+        Self(BufReader::new(stream))
     }
 
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {

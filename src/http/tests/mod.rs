@@ -3,6 +3,7 @@
 mod access;
 mod addresses;
 mod client;
+mod evictions;
 mod harness;
 mod limits;
 mod negotiation;

@@ -20,7 +20,7 @@ struct Connection {
 }
 
 fn new_activity() -> Arc<Activity> {
-    Arc::new(Activity::new(true, Settings::default().stalled_after))
+    Arc::new(Activity::new(true))
 }
 
 fn connection() -> Connection {

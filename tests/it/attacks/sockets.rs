@@ -63,6 +63,9 @@ pub fn attacks(size: Size) -> Vec<Attack> {
         attack("one request per connection", 600, 250, |target| {
             boxed(request_once(target))
         }),
+        attack("busy connections", 700, 10, |target| {
+            boxed(request_often(target))
+        }),
         attack("idle connections", size.pick(700, 2000), 100, |target| {
             boxed(stay_idle(target))
         }),
@@ -149,6 +152,18 @@ async fn request_once(target: Arc<Target>) -> io::Result<()> {
     stream.write_all(HEALTH).await?;
     while stream.read(&mut [0; 1024]).await? > 0 {}
     Ok(())
+}
+
+/// Requests the start page twice a second. So the connection moves bytes as long as it lives.
+async fn request_often(target: Arc<Target>) -> io::Result<()> {
+    let mut stream = target.connect().await?;
+    loop {
+        stream.write_all(PAGE).await?;
+        if stream.read(&mut [0; 8192]).await? == 0 {
+            return Ok(());
+        }
+        sleep(2 * STEP).await;
+    }
 }
 
 async fn stay_idle(target: Arc<Target>) -> io::Result<()> {
