@@ -42,6 +42,8 @@ pub(super) struct Activity {
     has_place: AtomicBool,
     /// Ends the connection at once, in favour of another one.
     evicted: CancellationToken,
+    /// Ends the connection after its responses in progress.
+    closed: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,8 @@ struct Counts {
     /// The present second, counted from the opening of the connection.
     second: u64,
     last_byte: Instant,
+    /// The start or the end of the last response, or the opening.
+    idle_since: Instant,
     /// The number of responses in progress.
     responses: usize,
     /// The permits of the scrapes among them.
@@ -90,6 +94,7 @@ impl Activity {
                 bytes: [0; WINDOW],
                 second: 0,
                 last_byte: now,
+                idle_since: now,
                 responses: 0,
                 permits: Vec::new(),
                 is_blocked: false,
@@ -100,6 +105,7 @@ impl Activity {
             }),
             has_place: AtomicBool::new(has_place),
             evicted: CancellationToken::new(),
+            closed: CancellationToken::new(),
         }
     }
 
@@ -124,7 +130,9 @@ impl Activity {
 
     /// Begins a response.
     pub(super) fn begin_response(&self) {
-        self.counts().responses += 1;
+        let mut counts = self.counts();
+        counts.responses += 1;
+        counts.idle_since = Instant::now();
     }
 
     /// Keeps the permit of a scrape until its response ends, or until [`Self::release_permits`].
@@ -160,6 +168,7 @@ impl Activity {
     pub(super) fn end_response(&self, answer: Option<u64>) {
         let mut counts = self.counts();
         counts.responses -= 1;
+        counts.idle_since = Instant::now();
         counts
             .answer_ends
             .retain(|(number, _)| Some(*number) != answer);
@@ -186,6 +195,12 @@ impl Activity {
     /// Whether a response is in progress.
     pub(super) fn has_response(&self) -> bool {
         self.responses() > 0
+    }
+
+    /// The time since which the client has had no response in progress. Other bytes, such as pings of HTTP/2, change
+    /// nothing.
+    pub(super) fn idle_since(&self) -> Instant {
+        self.counts().idle_since
     }
 
     /// Whether the client has not received all bytes of its responses. With TLS, bytes can wait after the last response.
@@ -240,6 +255,16 @@ impl Activity {
     /// Waits for the eviction.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
+    }
+
+    /// Ends the connection after its responses in progress.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Waits for [`Self::close`].
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
     }
 
     /// Records why the connection ends. The first reason stays.

@@ -138,6 +138,7 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
         biased;
         ended = connection.as_mut() => return record_error(ended, activity),
         () = activity.evicted() => {}
+        () = activity.closed() => {}
         () = shutdown.cancelled() => {}
     }
     close(connection.as_mut());

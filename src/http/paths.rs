@@ -139,6 +139,14 @@ impl Paths {
         self.prefix.join("/")
     }
 
+    /// The path of the start page for browsers. A reverse proxy may change it to the path of the start page.
+    pub(super) fn location(&self) -> String {
+        match self.link_base.as_str() {
+            "." => self.start_page(),
+            base => format!("{base}/"),
+        }
+    }
+
     /// The link to a path below the prefix, for the start page. `path` begins with a slash.
     pub(super) fn link(&self, path: &str) -> String {
         format!("{}{path}", self.link_base)

@@ -297,10 +297,10 @@ impl Router {
 
     /// The start page, or a redirection to it from another path.
     fn start_page(&self, path: &str) -> Response<EncodedBody> {
-        let start_page = self.paths.start_page();
-        if path != start_page {
-            let mut response = text(StatusCode::FOUND, format!("see {start_page}\n"));
-            let location = HeaderValue::try_from(start_page).expect("a route prefix is plain");
+        if path != self.paths.start_page() {
+            let location = self.paths.location();
+            let mut response = text(StatusCode::FOUND, format!("see {location}\n"));
+            let location = HeaderValue::try_from(location).expect("a path of a flag is plain");
             response.headers_mut().insert(LOCATION, location);
             return response;
         }
@@ -336,18 +336,19 @@ fn too_many(is_probe: bool) -> Response<EncodedBody> {
     with(response, RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
-/// The response, after which the connection ends with the outcome. A connection with HTTP/2 stays open for its other
-/// requests.
+/// The response, after which the connection ends with the outcome. A connection with HTTP/2 first ends its other
+/// responses.
 fn closing(
     response: Response<EncodedBody>,
     request: &Parts,
     activity: &Activity,
     outcome: ConnectionOutcome,
 ) -> Response<EncodedBody> {
+    activity.end_as(outcome);
     if request.version >= Version::HTTP_2 {
+        activity.close();
         return response;
     }
-    activity.end_as(outcome);
     with(response, CONNECTION, "close")
 }
 

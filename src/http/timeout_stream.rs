@@ -38,8 +38,6 @@ pub(super) struct TimeoutStream<T> {
     head_since: Option<Instant>,
     /// The time since which the socket accepts no bytes, because the client does not read its response.
     blocked_since: Option<Instant>,
-    /// The time of the last write, or of the opening.
-    idle_since: Instant,
     /// It may end before the deadline, but never after it.
     timer: Pin<Box<Sleep>>,
 }
@@ -55,7 +53,6 @@ impl<T> TimeoutStream<T> {
             in_handshake: false,
             head_since: Some(now),
             blocked_since: None,
-            idle_since: now,
             timer: Box::pin(sleep(settings.head_timeout)),
             settings,
         }
@@ -73,8 +70,8 @@ impl<T> TimeoutStream<T> {
         self.has_heads = !is_http2;
     }
 
-    /// The end of the present state of the connection, and its outcome after that. `None` while a probe waits for the
-    /// API.
+    /// The end of the present state of the connection, and its outcome after that. `None` while a request waits for the
+    /// server: for the API, for the check of a password, or for a permit.
     fn deadline(&self) -> Option<(Instant, ConnectionOutcome)> {
         let Settings {
             head_timeout,
@@ -95,7 +92,7 @@ impl<T> TimeoutStream<T> {
             (since + head_timeout, ConnectionOutcome::RequestTimeout)
         } else {
             (
-                self.idle_since + idle_timeout,
+                self.activity.idle_since() + idle_timeout,
                 ConnectionOutcome::IdleTimeout,
             )
         })
@@ -181,11 +178,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
         if let Ok(bytes) = written {
             self.activity.moved(bytes);
         }
-        // The head has ended, and the idle time begins at the last byte of the response.
+        // The head has ended.
         if !self.in_handshake {
             self.head_since = None;
         }
-        self.idle_since = Instant::now();
         Poll::Ready(written)
     }
 

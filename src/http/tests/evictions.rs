@@ -3,34 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, FutureExt};
 use tokio::{
     io::{DuplexStream, duplex},
     time::advance,
 };
 
-use super::{client::Client, harness::FakeData};
-use crate::{
-    http::{InMemoryServer, ProbeHandler, Settings},
-    probe::{ProbeRequest, ProbeResponse},
+use super::{
+    client::Client,
+    harness::{FakeData, NoProbes},
 };
+use crate::http::{InMemoryServer, Settings};
 
 /// The length of the metrics in bytes. It is much larger than the start page and a pipe.
 const METRICS: usize = 200_000;
 
 /// The number of connections that are served everything.
 const PLACES: usize = 4;
-
-struct NoProbes;
-
-impl ProbeHandler for NoProbes {
-    fn probe(
-        self: Arc<Self>,
-        _: ProbeRequest,
-    ) -> BoxFuture<'static, Result<ProbeResponse, &'static str>> {
-        async { Err("no probes") }.boxed()
-    }
-}
 
 /// A server with four places.
 struct Server(Arc<InMemoryServer>);

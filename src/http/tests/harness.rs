@@ -6,12 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::task::{JoinHandle, block_in_place, yield_now};
 
 use super::client::{Client, LONG, soon};
 use crate::{
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
     http::{Bound, ProbeHandler, Settings},
+    probe::{ProbeRequest, ProbeResponse},
     shutdown::CancellationToken,
     telemetry::Instruments,
 };
@@ -91,6 +93,18 @@ impl Harness {
             })
         });
         found.map_or(0.0, |metric| metric.get_counter().get_value())
+    }
+}
+
+/// A handler that refuses each probe.
+pub(super) struct NoProbes;
+
+impl ProbeHandler for NoProbes {
+    fn probe(
+        self: Arc<Self>,
+        _: ProbeRequest,
+    ) -> BoxFuture<'static, Result<ProbeResponse, &'static str>> {
+        async { Err("no probes") }.boxed()
     }
 }
 

@@ -5,6 +5,7 @@ mod addresses;
 mod client;
 mod evictions;
 mod harness;
+mod http2;
 mod limits;
 mod negotiation;
 mod paths;

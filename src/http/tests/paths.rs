@@ -64,6 +64,15 @@ async fn the_root_and_the_prefix_without_a_slash_redirect_to_the_start_page() {
     }
     assert_eq!(client.get("/vobiz/").await.status, 200);
 
+    // A reverse proxy replaces the path of the external URL by the prefix.
+    let server = Harness::start(Settings {
+        external_url: Some("https://example.com/monitoring".parse().unwrap()),
+        ..below("/vobiz")
+    })
+    .await;
+    let response = server.client().await.get("/vobiz").await;
+    assert_eq!(response.header("location"), Some("/monitoring/"));
+
     // Without a prefix, no path redirects.
     let server = Harness::start(below("/")).await;
     let response = server.client().await.get("/").await;

@@ -78,12 +78,14 @@ async fn a_connection_may_be_idle_for_minutes_between_requests() {
     let Connection {
         mut server,
         mut client,
-        ..
+        activity,
     } = connection();
     for _ in 0..3 {
         client.write_all(b"head").await.unwrap();
         server.read_exact(&mut [0; 4]).await.unwrap();
+        activity.begin_response();
         server.write_all(b"response").await.unwrap();
+        activity.end_response(None);
         // After the response, the connection is idle.
         let read = timeout(5 * 60 * SECOND, server.read_u8()).await;
         assert!(read.is_err(), "no timeout yet");
