@@ -6,7 +6,10 @@ use hyper::{
     http::{request::Parts, uri::Authority},
 };
 
-use crate::web_config::WebConfig;
+use crate::{
+    telemetry::labels::ConnectionOutcome,
+    web_config::{Authentication, WebConfig},
+};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(super) enum Refusal {
     RateLimit,
     /// Not the name and the password of a user of the web configuration.
     Unauthorized,
+    /// Too many requests wait for the check of their passwords.
+    Busy,
 }
 
 impl Refusal {
@@ -28,6 +33,16 @@ impl Refusal {
             Self::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
             Self::RateLimit => StatusCode::TOO_MANY_REQUESTS,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// How the connection ends after the response; `None` if it stays open.
+    pub(super) fn outcome(self) -> Option<ConnectionOutcome> {
+        match self {
+            Self::InvalidHost => Some(ConnectionOutcome::BadRequest),
+            Self::Busy => Some(ConnectionOutcome::Refused),
+            Self::HostNotAllowed | Self::RateLimit | Self::Unauthorized => None,
         }
     }
 
@@ -37,6 +52,7 @@ impl Refusal {
             Self::HostNotAllowed => "this host is not allowed (see --web.allowed-hosts)\n",
             Self::RateLimit => "too many requests (see rate_limit in --web.config.file)\n",
             Self::Unauthorized => "a name and a password are required\n",
+            Self::Busy => "too many passwords are checked at the same time\n",
         }
     }
 }
@@ -60,10 +76,10 @@ impl Access {
             return Err(Refusal::RateLimit);
         }
         let authorization = request.headers.get(AUTHORIZATION);
-        if web_config.current().authenticates(authorization).await {
-            Ok(())
-        } else {
-            Err(Refusal::Unauthorized)
+        match web_config.current().authenticate(authorization).await {
+            Authentication::Accepted => Ok(()),
+            Authentication::Refused => Err(Refusal::Unauthorized),
+            Authentication::Busy => Err(Refusal::Busy),
         }
     }
 

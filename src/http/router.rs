@@ -167,11 +167,13 @@ impl Router {
         let handler = self.paths.route(request.uri.path());
         let is_health = matches!(handler, Route::Healthy | Route::Ready);
         let mut response = match self.access.check(&request, is_health).await {
-            Err(Refusal::InvalidHost) => {
-                let response = refused(Refusal::InvalidHost);
-                closing(response, &request, activity, ConnectionOutcome::BadRequest)
+            Err(refusal) => {
+                let response = refused(refusal);
+                match refusal.outcome() {
+                    Some(outcome) => closing(response, &request, activity, outcome),
+                    None => response,
+                }
             }
-            Err(refusal) => refused(refusal),
             Ok(()) => self.handle(handler, &request, &mut in_progress).await,
         };
         let code = response.status().as_u16();
@@ -320,7 +322,7 @@ fn refused(refusal: Refusal) -> Response<EncodedBody> {
     let response = text(refusal.status(), refusal.text());
     match refusal {
         Refusal::Unauthorized => with(response, WWW_AUTHENTICATE, "Basic"),
-        Refusal::RateLimit => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
+        Refusal::RateLimit | Refusal::Busy => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
         Refusal::InvalidHost | Refusal::HostNotAllowed => response,
     }
 }

@@ -14,6 +14,7 @@ mod settings;
 mod tls;
 
 pub use document::Error;
+pub use passwords::Authentication;
 pub use reload::WebConfig;
 pub use settings::Settings;
 

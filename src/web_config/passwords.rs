@@ -17,6 +17,9 @@ use super::document::{Error, Warnings, shown};
 
 /// The maximum number of cached results of each kind. Failures do not displace successes.
 const MAX_CACHED: usize = 100;
+/// The maximum number of requests that wait for a comparison. At cost 10, the last of them waits for two seconds, which is
+/// less than a scrape timeout.
+const MAX_WAITING: usize = 32;
 /// The costs that bcrypt permits.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 /// Above this cost, a check takes longer than about a second.
@@ -59,12 +62,36 @@ pub(super) fn users(
 
 type Digest = [u8; SHA256_OUTPUT_LEN];
 
+/// The result for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// The request has the name and the password of a user, or no user is configured.
+    Accepted,
+    /// The request has no valid name and password.
+    Refused,
+    /// Too many other requests wait for a comparison.
+    Busy,
+}
+
+impl From<bool> for Authentication {
+    fn from(is_accepted: bool) -> Self {
+        if is_accepted {
+            Self::Accepted
+        } else {
+            Self::Refused
+        }
+    }
+}
+
 /// Compares passwords with hashes, and remembers the results. One comparison takes about 70 ms at cost 10.
 ///
 /// At most one comparison runs at a time, so clients with wrong passwords occupy at most one core.
 pub(super) struct PasswordChecks {
     /// A random key for digests in memory, so that the cache holds no password.
     key: hmac::Key,
+    /// The permits limit the requests that wait.
+    waiting: Semaphore,
+    /// The only permit belongs to the running comparison.
     pub(super) permits: Arc<Semaphore>,
     results: Mutex<Results>,
 }
@@ -102,24 +129,25 @@ impl PasswordChecks {
     pub(super) fn new() -> Option<Self> {
         Some(Self {
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()?,
+            waiting: Semaphore::new(MAX_WAITING),
             permits: Arc::new(Semaphore::new(1)),
             results: Mutex::default(),
         })
     }
 
     /// Whether the header `Authorization` has the name and the password of one of the `users`.
-    pub(super) async fn authenticates(
+    pub(super) async fn authenticate(
         self: &Arc<Self>,
         users: &Users,
         authorization: Option<&HeaderValue>,
-    ) -> bool {
+    ) -> Authentication {
         let Some((name, password)) = authorization.and_then(credentials) else {
-            return false;
+            return Authentication::Refused;
         };
         let known = str::from_utf8(&name).ok().and_then(|name| users.get(name));
         let is_known = known.is_some();
         let Some(hash) = known.or_else(|| self.substitute(users, &name)) else {
-            return false;
+            return Authentication::Refused;
         };
         // A name can become known or unknown while its hash stays the same, because an unknown name has a substitute.
         let parts = [&name, hash.as_bytes(), &password, &[u8::from(is_known)]];
@@ -127,6 +155,9 @@ impl PasswordChecks {
         if let Some(result) = self.cached(&digest) {
             return result;
         }
+        let Ok(_waiting) = self.waiting.try_acquire() else {
+            return Authentication::Busy;
+        };
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
         // Another request with the same password may have been checked during the wait.
@@ -146,12 +177,12 @@ impl PasswordChecks {
             drop(permit);
             is_accepted
         });
-        check.await.unwrap_or(false)
+        Authentication::from(check.await.unwrap_or(false))
     }
 
-    fn cached(&self, digest: &Digest) -> Option<bool> {
+    fn cached(&self, digest: &Digest) -> Option<Authentication> {
         let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        results.get(digest)
+        results.get(digest).map(Authentication::from)
     }
 
     /// The hash that replaces the hash of an unknown name, so that the duration does not show whether a user

@@ -7,7 +7,7 @@ use rustls::ServerConfig;
 
 use super::{
     document::{Document, Error, Warnings, flag, shown},
-    passwords::{self, PasswordChecks, Users},
+    passwords::{self, Authentication, PasswordChecks, Users},
     rate_limit::RateLimit,
     tls::{self, Pems},
 };
@@ -119,15 +119,18 @@ impl Settings {
         self.rate_limit
     }
 
-    /// True without users, or if the header `Authorization` has the name and password of a user.
+    /// Checks whether the header `Authorization` has the name and password of a user.
     ///
     /// The first check of a password takes the time of bcrypt, on a thread for blocking work. Further requests
     /// with this password get the result from memory.
-    pub async fn authenticates(self: &Arc<Self>, authorization: Option<&HeaderValue>) -> bool {
+    pub async fn authenticate(
+        self: &Arc<Self>,
+        authorization: Option<&HeaderValue>,
+    ) -> Authentication {
         if self.users.is_empty() {
-            return true;
+            return Authentication::Accepted;
         }
-        self.checks.authenticates(&self.users, authorization).await
+        self.checks.authenticate(&self.users, authorization).await
     }
 }
 

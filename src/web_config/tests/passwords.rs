@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use http::HeaderValue;
 use tokio::time::timeout;
 
 use super::*;
 use crate::web_config::{
-    Settings,
+    Authentication, Settings,
     passwords::{PasswordChecks, Users},
 };
 
@@ -18,7 +18,8 @@ fn basic(credentials: &str) -> HeaderValue {
 }
 
 async fn authenticates(settings: &Arc<Settings>, credentials: &str) -> bool {
-    settings.authenticates(Some(&basic(credentials))).await
+    let result = settings.authenticate(Some(&basic(credentials))).await;
+    result == Authentication::Accepted
 }
 
 fn with_users() -> Arc<Settings> {
@@ -32,7 +33,7 @@ fn with_users() -> Arc<Settings> {
 async fn without_users_every_request_is_accepted() {
     let folder = Folder::new();
     let settings = folder.load("basic_auth_users: {}\n").unwrap().0.current();
-    assert!(settings.authenticates(None).await);
+    assert_eq!(settings.authenticate(None).await, Authentication::Accepted);
     assert!(authenticates(&settings, "x:y").await);
 }
 
@@ -64,7 +65,7 @@ async fn only_the_name_and_password_of_a_user_are_accepted() {
 async fn a_header_of_another_form_is_refused() {
     let settings = with_users();
     let valid = STANDARD.encode("ann:correct horse");
-    assert!(!settings.authenticates(None).await);
+    assert_eq!(settings.authenticate(None).await, Authentication::Refused);
     for header in [
         format!("Bearer {valid}"),
         valid.clone(),
@@ -73,10 +74,12 @@ async fn a_header_of_another_form_is_refused() {
         format!("Basic  {valid}"),
     ] {
         let header = HeaderValue::try_from(&header).unwrap();
-        assert!(!settings.authenticates(Some(&header)).await, "{header:?}");
+        let result = settings.authenticate(Some(&header)).await;
+        assert_eq!(result, Authentication::Refused, "{header:?}");
     }
     let lower = HeaderValue::try_from(format!("basic {valid}")).unwrap();
-    assert!(settings.authenticates(Some(&lower)).await);
+    let result = settings.authenticate(Some(&lower)).await;
+    assert_eq!(result, Authentication::Accepted);
 }
 
 #[tokio::test]
@@ -99,7 +102,7 @@ async fn a_renamed_user_is_known_by_the_new_name_alone() {
     let accepts = async |user: &str, name: &str| {
         let users = Users::from([(user.to_owned(), hash.clone())]);
         let header = basic(&format!("{name}:correct horse"));
-        checks.authenticates(&users, Some(&header)).await
+        checks.authenticate(&users, Some(&header)).await == Authentication::Accepted
     };
     assert!(accepts("ann", "ann").await);
     assert!(!accepts("ann", "bob").await);
@@ -124,6 +127,34 @@ async fn requests_at_once_are_all_answered() {
     });
     let answers = futures_util::future::join_all(requests).await;
     assert_eq!(answers.iter().filter(|accepted| **accepted).count(), 10);
+}
+
+#[tokio::test]
+async fn only_a_limited_number_of_requests_waits() {
+    let settings = with_users();
+    assert!(authenticates(&settings, "ann:correct horse").await);
+    let permit = settings.checks.permits.acquire().await;
+    let mut waiting: FuturesUnordered<_> = (0..100)
+        .map(|number| {
+            let settings = Arc::clone(&settings);
+            async move {
+                let wrong = basic(&format!("ann:{number}"));
+                settings.authenticate(Some(&wrong)).await
+            }
+        })
+        .collect();
+    let mut busy = 0;
+    while let Some(Some(result)) = waiting.next().now_or_never() {
+        assert_eq!(result, Authentication::Busy);
+        busy += 1;
+    }
+    assert_eq!(busy, 100 - 32);
+    // A known password does not wait.
+    assert!(authenticates(&settings, "ann:correct horse").await);
+    drop(permit);
+    while let Some(result) = waiting.next().await {
+        assert_eq!(result, Authentication::Refused);
+    }
 }
 
 #[tokio::test(start_paused = true)]
