@@ -521,6 +521,16 @@ async fn prometheus_scrapes_with_a_certificate_and_a_password_also_while_the_ser
         })
         .await;
         prometheus.until_is("min_over_time(up[10m])", 1.0).await;
+
+        // The kept connection has the old certificate. A changed scrape job needs a new connection, and now trusts the
+        // new certificate alone.
+        let folder = prometheus.folder();
+        std::fs::write(folder.join("servers.crt"), renewed.cert.pem()).unwrap();
+        let job = std::fs::read_to_string(folder.join("prometheus.yml")).unwrap();
+        let job = job.replace("job_name: vobiz", "job_name: renewed");
+        std::fs::write(folder.join("prometheus.yml"), job).unwrap();
+        prometheus.reload().await;
+        prometheus.until_is("up{job=\"renewed\"}", 1.0).await;
     }
 }
 
