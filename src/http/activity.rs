@@ -26,7 +26,7 @@ const SCRAPER_STALLED_AFTER: Duration = Duration::from_secs(1);
 /// A connection is new for this time. It is long enough for a TLS handshake and a scrape over a distant network.
 const NEW_FOR: Duration = Duration::from_secs(1);
 
-/// A new client that reads no byte of its response for this time goes before other new clients.
+/// A new client that reads no byte of its response for this time counts as one without a response.
 const NEW_STALLED_AFTER: Duration = Duration::from_millis(100);
 
 /// The time of an answer of any size, and the lowest rate of bytes that is allowed besides.
@@ -77,8 +77,8 @@ pub(super) struct Rank {
     pub(super) is_scraper: bool,
     /// Whether the connection is new. It has moved few bytes because it had no time.
     pub(super) is_new: bool,
-    /// Whether the connection is new and its client reads.
-    pub(super) is_new_reader: bool,
+    /// Whether the connection is new, has a response in progress, and its client reads.
+    pub(super) is_served: bool,
     /// The bytes of the last ten seconds.
     pub(super) bytes: u64,
     pub(super) last_byte: Instant,
@@ -240,7 +240,7 @@ impl Activity {
         Rank {
             is_scraper,
             is_new,
-            is_new_reader: is_new && is_read,
+            is_served: is_new && counts.responses > 0 && is_read,
             bytes: counts.bytes.iter().sum(),
             last_byte: counts.last_byte,
         }

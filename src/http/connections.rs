@@ -147,8 +147,8 @@ impl Connections {
     }
 }
 
-/// Removes the least active connection, and ends it. Scrapers go last, and new connections before them. Among equals, the
-/// connection with the fewest bytes goes first.
+/// Removes the least active connection, and ends it. Scrapers go last, new connections with a response before them, and
+/// other new connections before those. Among equals, the connection with the fewest bytes goes first.
 ///
 /// If most connections are scrapers, they are probably none. They are then ranked like the others, so that they do not
 /// keep new clients out.
@@ -158,7 +158,7 @@ fn evict_least_active(connections: &mut Vec<Arc<Activity>>) {
     let protects_scrapers = 2 * scrapers <= ranks.len();
     let least = ranks.iter().enumerate().min_by_key(|(_, rank)| {
         let is_scraper = protects_scrapers && rank.is_scraper;
-        let is_new = (rank.is_new, rank.is_new_reader);
+        let is_new = (rank.is_new, rank.is_served);
         (is_scraper, is_new, rank.bytes, rank.last_byte)
     });
     if let Some((position, _)) = least {
