@@ -241,22 +241,11 @@ impl Router {
         probe: Option<&Arc<dyn ProbeHandler>>,
         in_progress: &mut InProgress,
     ) -> Response<EncodedBody> {
-        let activity = &in_progress.activity;
-        self.connections.take_place(activity);
-        let permit = match probe {
-            None => {
-                let permit = timeout(PERMIT_WAIT, Arc::clone(&self.scrapes).acquire_owned());
-                permit.await.ok().and_then(Result::ok)
-            }
-            Some(_) => Arc::clone(&self.probes).try_acquire_owned().ok(),
-        };
-        match (permit, probe) {
-            (Some(permit), None) => activity.hold_permit(permit),
-            (Some(permit), Some(_)) => in_progress.permit = Some(permit),
-            (None, _) => {
-                let response = too_many(probe.is_some());
-                return closing(response, request, activity, ConnectionOutcome::Refused);
-            }
+        self.connections.take_place(&in_progress.activity);
+        if !self.take_permit(probe.is_some(), in_progress).await {
+            let response = too_many(probe.is_some());
+            let outcome = ConnectionOutcome::Refused;
+            return closing(response, request, &in_progress.activity, outcome);
         }
         let (format, content_type) = negotiation::format(&request.headers);
         let encoding = negotiation::encoding(&request.headers);
@@ -295,6 +284,20 @@ impl Router {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response
+    }
+
+    /// Takes a permit for a scrape or a probe. A scrape waits for it. Returns whether there was a permit.
+    async fn take_permit(&self, is_probe: bool, in_progress: &mut InProgress) -> bool {
+        if is_probe {
+            in_progress.permit = Arc::clone(&self.probes).try_acquire_owned().ok();
+            return in_progress.permit.is_some();
+        }
+        let permit = timeout(PERMIT_WAIT, Arc::clone(&self.scrapes).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else {
+            return false;
+        };
+        in_progress.activity.hold_permit(permit);
+        true
     }
 
     /// The start page, or a redirection to it from another path.
