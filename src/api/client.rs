@@ -126,15 +126,15 @@ impl Transports {
         })
     }
 
+    /// Drops the HTTP clients that no account of `accounts` uses.
+    pub fn retain(&mut self, accounts: &[Account]) {
+        let used: Vec<_> = accounts.iter().map(|one| settings(&one.api)).collect();
+        self.made.retain(|(settings, _)| used.contains(settings));
+    }
+
     /// The HTTP clients for the settings `api`. Accounts with equal `Settings` share the clients.
     pub(super) fn http(&mut self, api: &Api) -> Result<Http, ClientError> {
-        let is_local = is_loopback(&api.base_url);
-        let settings = (
-            is_local,
-            api.proxy_url.clone().filter(|_| !is_local),
-            api.ca_file.clone(),
-            api.connect_timeout,
-        );
+        let settings = settings(api);
         if let Some((_, http)) = self.made.iter().find(|(known, _)| *known == settings) {
             return Ok(http.clone());
         }
@@ -155,6 +155,16 @@ impl Transports {
         self.made.push((settings, http.clone()));
         Ok(http)
     }
+}
+
+fn settings(api: &Api) -> Settings {
+    let is_local = is_loopback(&api.base_url);
+    (
+        is_local,
+        api.proxy_url.clone().filter(|_| !is_local),
+        api.ca_file.clone(),
+        api.connect_timeout,
+    )
 }
 
 /// A builder with all settings of an HTTP client except the settings of its connection pool.

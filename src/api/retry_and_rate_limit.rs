@@ -6,10 +6,10 @@
 //! No single crate has all these properties.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,8 +36,8 @@ pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// Gives permits for requests, one at a time.
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// The minimum time between the starts of two requests; zero without a rate limit.
-    gap: Duration,
+    /// The minimum time between the starts of two requests, in nanoseconds; zero without a rate limit.
+    gap: AtomicU64,
     /// The earliest start of the next request. [`RateLimiter::acquire`] holds the lock until it gives the permit.
     next: Mutex<Instant>,
     /// The API wants no request before this time.
@@ -106,9 +106,8 @@ impl RateLimiter {
     }
 
     pub(super) fn sharing(rate: Option<f64>, in_flight: InFlight) -> Self {
-        let gap = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         Self {
-            gap,
+            gap: AtomicU64::new(gap_nanos(rate)),
             next: Mutex::new(Instant::now()),
             paused_until: watch::Sender::new(Instant::now()),
             walks: watch::Sender::new(0),
@@ -118,7 +117,12 @@ impl RateLimiter {
 
     /// The minimum time between the starts of two requests; zero without a rate limit.
     pub fn gap(&self) -> Duration {
-        self.gap
+        Duration::from_nanos(self.gap.load(Ordering::Relaxed))
+    }
+
+    /// Allows `rate` requests per second from the next request on (`None`: unlimited). A pause stays in force.
+    pub fn set_rate(&self, rate: Option<f64>) {
+        self.gap.store(gap_nanos(rate), Ordering::Relaxed);
     }
 
     /// Waits for the permit for one request. Fails as soon as the pauses of the API would delay this request by
@@ -145,7 +149,7 @@ impl RateLimiter {
             }
             // The gap begins now. If it began at the planned start, a late timer would make the time between
             // two requests shorter than the gap.
-            *next = Instant::now() + self.gap;
+            *next = Instant::now() + self.gap();
             return Ok(Permit {
                 _in_flight: [Some(permit), None],
                 waited,
@@ -194,7 +198,7 @@ impl RateLimiter {
         if self.pause().is_some() || *self.walks.borrow() > 0 {
             return None;
         }
-        *next = Instant::now() + self.gap;
+        *next = Instant::now() + self.gap();
         Some(Permit {
             _in_flight: [Some(permit), Some(spare)],
             waited: Duration::ZERO,
@@ -237,13 +241,30 @@ impl RateLimiters {
         }
     }
 
-    /// The limiter of this account.
+    /// Drops the limiters of accounts that are not in `accounts`.
+    pub fn retain(&mut self, accounts: &[Account]) {
+        let keys = accounts.iter();
+        let keys: HashSet<_> = keys
+            .map(|account| (&account.api.base_url, &account.auth_id))
+            .collect();
+        (self.limiters).retain(|(base_url, auth_id), _| keys.contains(&(base_url, auth_id)));
+    }
+
+    /// The limiter of this account, with the rate of this account.
     pub fn limiter(&mut self, account: &Account) -> Arc<RateLimiter> {
         let api = &account.api;
         let key = (api.base_url.clone(), account.auth_id.clone());
         let new = || RateLimiter::sharing(api.requests_per_second, self.in_flight.clone());
-        Arc::clone(self.limiters.entry(key).or_insert_with(|| Arc::new(new())))
+        let limiter = self.limiters.entry(key).or_insert_with(|| Arc::new(new()));
+        limiter.set_rate(api.requests_per_second);
+        Arc::clone(limiter)
     }
+}
+
+/// The minimum time between the starts of two requests, in nanoseconds.
+fn gap_nanos(rate: Option<f64>) -> u64 {
+    let gap = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+    u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX)
 }
 
 async fn in_flight(of: &Arc<Semaphore>) -> OwnedSemaphorePermit {

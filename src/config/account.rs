@@ -10,7 +10,7 @@ use super::{
     error::Diagnostics,
     groups::{Group, Patterns, groups},
     known_keys::{Node, Section},
-    settings::{self, Api, DetailMode, Details, Metrics, Poll, Probe, State},
+    settings::{self, Api, DetailMode, Details, Metrics, Optional, Poll, Probe, State},
     token::{self, ApiToken},
     values::{Names, is_header_word, unique_name, whole},
 };
@@ -30,7 +30,7 @@ pub struct Config {
 }
 
 /// One Vobiz account. Its own settings override the global settings.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Account {
     /// `accounts[].name`: the `account` label of every series.
     pub name: String,
@@ -53,6 +53,53 @@ pub struct Account {
     pub groups: Vec<Group>,
     /// `accounts[].applications`: names of applications by id, for rows of the list that have only the id.
     pub applications: BTreeMap<String, String>,
+}
+
+/// What a running account must do to use changed settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Show the endpoints of its snapshot in another way.
+    Show,
+    /// Walk at once, also if a walk with the earlier settings is in progress.
+    Walk,
+}
+
+impl Account {
+    /// The effect of these settings on an account that runs with the settings `earlier`; `None` if they are equal.
+    /// Both have the same name.
+    pub fn effect_after(&self, earlier: &Self) -> Option<Effect> {
+        let Self {
+            name: _,
+            auth_id,
+            token,
+            filter,
+            poll,
+            api,
+            details,
+            metrics,
+            groups,
+            applications,
+        } = self;
+        // Without this metric, a walk stores no addresses of devices.
+        let has_contact = |account: &Self| account.metrics.groups.contains(&Optional::Contact);
+        let has_same_requests = (auth_id, token, filter, api)
+            == (
+                &earlier.auth_id,
+                &earlier.token,
+                &earlier.filter,
+                &earlier.api,
+            );
+        let has_same_schedule = (poll, details) == (&earlier.poll, &earlier.details);
+        if !(has_same_requests && has_same_schedule) || has_contact(self) != has_contact(earlier) {
+            Some(Effect::Walk)
+        } else if (metrics, groups, applications)
+            != (&earlier.metrics, &earlier.groups, &earlier.applications)
+        {
+            Some(Effect::Show)
+        } else {
+            None
+        }
+    }
 }
 
 impl Config {

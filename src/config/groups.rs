@@ -34,7 +34,7 @@ const TOO_LARGE: &str = "takes the expressions of all groups above 10 MB of memo
 const MAX_LENGTH: usize = 16 << 10;
 
 /// A group of endpoints, defined by the operator.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
     /// The `group` label.
     pub name: String,
@@ -46,7 +46,7 @@ pub struct Group {
 }
 
 /// Each expression must match the whole field. At least one field has an expression; `None` matches every text.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GroupMatch {
     /// The expression for the alias of the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,6 +146,12 @@ impl Pattern {
     /// Whether the expression matches the whole of `text`.
     pub(super) fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
     }
 }
 

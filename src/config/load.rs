@@ -2,6 +2,8 @@
 
 use std::{io, path::Path};
 
+use ring::digest::{self, SHA256, SHA256_OUTPUT_LEN};
+
 use config::{ConfigError, Map, Value, ValueKind, builder::DefaultState};
 
 use super::{
@@ -33,6 +35,15 @@ pub struct Loaded {
 /// together. No error holds a secret.
 pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors> {
     load_file(file, variables, false)
+}
+
+/// The SHA-256 digest of a configuration file.
+pub type FileDigest = [u8; SHA256_OUTPUT_LEN];
+
+/// The digest of the configuration `file`; `None` if it cannot be read.
+pub fn file_digest(file: &Path) -> Option<FileDigest> {
+    let content = read_configuration(file).ok()?;
+    digest::digest(&SHA256, &content).as_ref().try_into().ok()
 }
 
 /// Loads the configuration like [`load()`], but reads no token files. Tokens from files are then empty text.

@@ -1,4 +1,4 @@
-//! The configuration. The program reads and validates it once, at start.
+//! The configuration. The program reads and validates it at its start and at each reload.
 //!
 //! It has three layers: the embedded `default.yaml`, the operator's file, and the environment. The `config`
 //! crate merges the layers. This module checks keys before the merge and values after the merge. An error about
@@ -18,13 +18,13 @@ mod token;
 mod values;
 mod yaml_toml;
 
-pub use account::{Account, Config};
+pub use account::{Account, Config, Effect};
 pub use error::{ConfigError, Errors};
 pub use groups::{Group, GroupMatch, Pattern, Watch, first_match};
-pub use load::{Loaded, load, load_without_secrets, load_yaml};
+pub use load::{FileDigest, Loaded, file_digest, load, load_without_secrets, load_yaml};
 pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, State};
 pub use token::{ApiToken, TokenFile, TokenFileError};
-pub use values::is_loopback;
+pub use values::{is_loopback, parse_duration};
 
 /// The embedded default file. It lists every key with its meaning, default and unit.
 pub const DEFAULT_YAML: &str = include_str!("default.yaml");

@@ -36,6 +36,19 @@ pub enum ApiToken {
     },
 }
 
+/// Two tokens from the same file are equal, because the poller reads the file again anyway.
+impl PartialEq for ApiToken {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inline(one), Self::Inline(other)) => {
+                one.expose_secret() == other.expose_secret()
+            }
+            (Self::File { path: one, .. }, Self::File { path: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
 impl Serialize for ApiToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let entry = match self {

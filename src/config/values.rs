@@ -136,7 +136,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) fn duration(
     range: RangeInclusive<Duration>,
 ) -> impl FnOnce(&Node<'_>) -> Option<Duration> {
-    static PARSER: SpanParser = SpanParser::new();
     let (least, most) = range.clone().into_inner();
     let must_be = if least < DAY {
         let (least, most) = (format_duration(least), format_duration(most));
@@ -145,23 +144,27 @@ pub(super) fn duration(
         let [least, most] = [least, most].map(|limit| limit.as_secs() / DAY.as_secs());
         format!("a duration with its unit, such as 7d or 30d, from {least}d to {most}d")
     };
-    bounded(must_be, range, |text| {
-        // The parser also accepts `00:01:30`, `60,5s`, `+` and `-`. This check refuses these forms.
-        let is_usual = |c: char| c.is_ascii_alphanumeric() || ". µ".contains(c);
-        let text = Some(text).filter(|text| text.chars().all(is_usual))?;
-        // The parser refuses days, because a day of the calendar may have 23 or 25 hours. Here, it has 24.
-        let (days, rest) = match text.split_once('d') {
-            Some((days, rest)) if days.bytes().all(|byte| byte.is_ascii_digit()) => {
-                (days.parse().ok()?, rest)
-            }
-            _ => (0, text),
-        };
-        let days = DAY.checked_mul(days)?;
-        match rest.trim_start() {
-            "" => Some(days).filter(|days| !days.is_zero()),
-            rest => days.checked_add(PARSER.parse_unsigned_duration(rest).ok()?),
+    bounded(must_be, range, parse_duration)
+}
+
+/// A duration with its units, such as `1h30m` or `7d`. Other forms give `None`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    static PARSER: SpanParser = SpanParser::new();
+    // The parser also accepts `00:01:30`, `60,5s`, `+` and `-`. This check refuses these forms.
+    let is_usual = |c: char| c.is_ascii_alphanumeric() || ". µ".contains(c);
+    let text = Some(text).filter(|text| text.chars().all(is_usual))?;
+    // The parser refuses days, because a day of the calendar may have 23 or 25 hours. Here, it has 24.
+    let (days, rest) = match text.split_once('d') {
+        Some((days, rest)) if days.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (days.parse().ok()?, rest)
         }
-    })
+        _ => (0, text),
+    };
+    let days = DAY.checked_mul(days)?;
+    match rest.trim_start() {
+        "" => Some(days).filter(|days| !days.is_zero()),
+        rest => days.checked_add(PARSER.parse_unsigned_duration(rest).ok()?),
+    }
 }
 
 /// Returns a converter of sizes with their unit, in `range`.

@@ -330,3 +330,23 @@ impl EndpointList {
         self.sort();
     }
 }
+
+impl Snapshot {
+    /// A copy whose endpoints have the groups that `group_of` finds.
+    #[must_use]
+    pub fn with_groups(&self, group_of: GroupOf<'_>) -> Self {
+        let mut list = self.list.clone();
+        for record in &mut list.records {
+            record.group = stored_group(group_of(&record.view(&list.texts)));
+        }
+        Self {
+            // Groups are not stored, so nothing differs for the state database.
+            differences: Some(Differences {
+                from: self.version,
+                changed: Vec::new(),
+                gone: Vec::new(),
+            }),
+            ..Self::changed(list, Arc::clone(&self.removed), self.walk.clone())
+        }
+    }
+}

@@ -33,6 +33,8 @@ use crate::{
 const GATHER: Duration = Duration::from_secs(5);
 /// The maximum number of detail requests of one account in flight.
 const MAX_IN_FLIGHT: usize = 8;
+/// A timer of Tokio can fire this much late.
+const TIMER_TICK: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// After a delay, such as a walk, the fetcher sends the delayed requests at twice the usual rate. A delay
 /// that is longer than `MADE_UP` counts as `MADE_UP`, so that it does not cause too many requests.
@@ -164,10 +166,11 @@ impl<S: Source> DetailFetcher<S> {
             let first = self.arrived.first();
             let publish = first.map(|(_, detail)| sleep_until(detail.retrieved + GATHER));
             let limiter = Arc::clone(&self.deps.limiter);
-            let permit = self.next_start(walk).map(|start| async move {
+            // A permit delays the next permit by the gap. So the wait for it ends one gap before the walk.
+            let latest = walk.checked_sub(limiter.gap() + TIMER_TICK);
+            let latest = latest.unwrap_or_else(Instant::now);
+            let permit = self.next_start(latest).map(|start| async move {
                 sleep_until(start).await;
-                // A permit delays the next permit by the gap. So this wait ends one gap before the walk.
-                let latest = walk.checked_sub(limiter.gap()).unwrap_or(walk);
                 timeout_at(latest, limiter.acquire_when_idle()).await.ok()
             });
             tokio::select! {
@@ -184,17 +187,16 @@ impl<S: Source> DetailFetcher<S> {
         std::mem::take(&mut self.arrived)
     }
 
-    /// The start of the next request. `None` if the queue has no endpoint, if the next walk starts too soon, or
-    /// if too many requests are in flight.
-    fn next_start(&self, walk: Instant) -> Option<Instant> {
+    /// The start of the next request. `None` if the queue has no endpoint, if the request would start at `latest` or
+    /// later, or if too many requests are in flight.
+    fn next_start(&self, latest: Instant) -> Option<Instant> {
         // If the computed start is in the past, the request starts now. So `start` is never in the past.
         let start = self.queue.next()?.max(self.budget.next());
         let start = start.max(self.not_before).max(Instant::now());
-        let is_in_time = start + self.deps.limiter.gap() < walk;
         // After a failure, one request at a time shows whether the API works again.
         let is_failing = self.retry.failures() > 0;
         let most = if is_failing { 1 } else { MAX_IN_FLIGHT };
-        (is_in_time && self.in_flight.len() < most).then_some(start)
+        (start < latest && self.in_flight.len() < most).then_some(start)
     }
 
     fn send(&mut self, permit: Permit) {

@@ -17,7 +17,7 @@ mod schedule;
 
 pub use condition::log_condition_changes;
 pub use fetch::{PollerDeps, Reason, Source, WalkError};
-pub use poller::Poller;
+pub use poller::{NewSettings, Poller, SettingsSender};
 pub use schedule::{FIRST_WALKS_WITHIN, stagger};
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The poller of one account. It waits, walks and publishes in a loop.
 
-use std::{
-    collections::HashSet, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration,
-};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     completeness::{self, CompleteList, Shortfalls},
@@ -16,8 +17,8 @@ use super::{
     schedule::Schedule,
 };
 use crate::{
-    api::RowKey,
-    config::{self, Account, Optional, TokenFile},
+    api::{RateLimiter, RowKey},
+    config::{self, Account, Effect, Optional, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
         self, AccountState, EndpointView, LastSuccess, Publisher, Reader, Retention, Shown,
@@ -33,12 +34,27 @@ const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 /// If no walk is published for this many effective intervals, the account is stale.
 const STALE_AFTER: u32 = 3;
 
+/// The settings that a running poller takes over.
+#[derive(Debug)]
+pub struct NewSettings<S> {
+    /// The account, under the same name.
+    pub account: Account,
+    /// The source with the credentials and the API settings of `account`.
+    pub source: Arc<S>,
+    /// The rate limiter of `account`.
+    pub limiter: Arc<RateLimiter>,
+}
+
+/// Sends new settings to a running poller. Settings that it has not taken over yet are replaced.
+pub type SettingsSender<S> = watch::Sender<Option<Arc<NewSettings<S>>>>;
+
 /// Walks the list of one account repeatedly.
 #[derive(Debug)]
 pub struct Poller<S> {
     account: Account,
     source: Arc<S>,
     deps: PollerDeps,
+    new_settings: watch::Receiver<Option<Arc<NewSettings<S>>>>,
     publisher: Publisher,
     schedule: Schedule,
     details: DetailFetcher<S>,
@@ -84,6 +100,7 @@ impl<S: Source> Poller<S> {
             failure: None,
         });
         let poller = Self {
+            new_settings: watch::Sender::new(None).subscribe(),
             publisher,
             schedule,
             details: DetailFetcher::new(&account, Arc::clone(&source), deps.clone()),
@@ -120,26 +137,26 @@ impl<S: Source> Poller<S> {
         }
         if let Some(ended_at) = account.last_success {
             self.schedule.fit(account.walk_took);
-            state.poll_interval = self.schedule.effective_interval();
-            state.max_age = self.schedule.effective_max_age();
-            let (age, now) = (self.deps.clock.now().since(ended_at), Instant::now());
-            let after = |limit: Duration| Some(now + limit.saturating_sub(age));
-            state.stale_at = after(state.poll_interval * STALE_AFTER);
-            state.withdraw_at = after(state.max_age);
+            let age = self.deps.clock.now().since(ended_at);
             state.last_success = Some(LastSuccess::new(ended_at, age));
+            self.set_limits(&mut state);
             self.restored = Some(snapshot);
         }
         self.publisher.publish(state);
     }
 
+    /// A way to change the settings while the poller runs.
+    pub fn settings_sender(&mut self) -> SettingsSender<S> {
+        let sender = watch::Sender::new(None);
+        self.new_settings = sender.subscribe();
+        sender
+    }
+
     /// Walks repeatedly until `shutdown` is cancelled.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        // The first walk has no jitter, because `first_in` already differs between the accounts.
-        let mut chance = 0.0;
         let forever = async {
             loop {
-                self.wait(self.schedule.next_start(chance)).await;
-                chance = fastrand::f64();
+                self.wait(fastrand::f64()).await;
                 // `walk` itself logs, counts and publishes a failure, so its result is not needed here.
                 let _ = self.walk().await;
             }
@@ -147,21 +164,89 @@ impl<S: Source> Poller<S> {
         shutdown.run_until_cancelled(forever).await;
     }
 
-    /// Waits until `start`. If the API refused the credentials, a new token in the token file ends the wait.
-    async fn wait(&mut self, start: Instant) {
-        while self.schedule.is_backing_off() && Instant::now() + TOKEN_INTERVAL < start {
-            self.retrieve_until(Instant::now() + TOKEN_INTERVAL).await;
+    /// Waits until the next walk is due. `chance` is the random part of its jitter. New settings can change the time
+    /// of the walk. If the API refused the credentials, a new token in the token file ends the wait.
+    async fn wait(&mut self, chance: f64) {
+        loop {
+            let (start, now) = (self.schedule.next_start(chance), Instant::now());
+            let watches_token = self.schedule.is_backing_off() && now + TOKEN_INTERVAL < start;
+            let end = if watches_token {
+                now + TOKEN_INTERVAL
+            } else {
+                start
+            };
+            self.retrieve_until(end).await;
+            self.take_new_settings().await;
+            if Instant::now() < end {
+                // New settings have ended the wait, and can have changed the start.
+                continue;
+            }
+            if !watches_token {
+                return;
+            }
             if let Ok(Some(token)) = self.token.reload().await {
                 tracing::info!(account = %self.account.name, "the token has changed: trying it");
                 self.source.set_token(token);
                 return;
             }
         }
-        self.retrieve_until(start).await;
     }
 
-    /// Retrieves details until `end`, and publishes them.
+    /// Takes over new settings, if there are any, and shows them. After the effect [`Effect::Walk`], a walk is due.
+    async fn take_new_settings(&mut self) -> Option<Effect> {
+        let new = {
+            let new = self.new_settings.borrow_and_update();
+            new.clone().filter(|_| new.has_changed())?
+        };
+        let effect = new.account.effect_after(&self.account)?;
+        tracing::info!(account = %new.account.name, "the account uses its new settings");
+        let mut state = (*self.publisher.current()).clone();
+        let has_new_groups = new.account.groups != self.account.groups;
+        self.account = new.account.clone();
+        state.shown = Arc::new(shown(&self.account));
+        if effect == Effect::Walk {
+            self.source = Arc::clone(&new.source);
+            self.deps.limiter = Arc::clone(&new.limiter);
+            self.restart(&mut state);
+        }
+        if let Some(snapshot) = state.snapshot.as_mut().filter(|_| has_new_groups) {
+            let group_of = |one: &EndpointView<'_>| group_of(&self.account, one);
+            *snapshot = Arc::new(snapshot.with_groups(&group_of));
+        }
+        let state = Arc::new(state);
+        self.save(&state).await;
+        self.publisher.publish(state);
+        Some(effect)
+    }
+
+    /// Begins again with the settings of the account, and keeps what the walks so far have found.
+    fn restart(&mut self, state: &mut AccountState) {
+        let (account, now) = (&self.account, Instant::now());
+        self.token = TokenFile::new(&account.token);
+        let poll = &account.poll;
+        self.schedule.restart(poll.interval, poll.max_age, now);
+        self.warned_interval = poll.interval;
+        self.confirmation = Confirmation::new(poll);
+        self.details = DetailFetcher::new(account, Arc::clone(&self.source), self.deps.clone());
+        state.confirming = false;
+        state.details_pending = self.details.pending();
+        self.set_limits(state);
+    }
+
+    /// Sets the limits of the age of the last published walk by the schedule.
+    fn set_limits(&self, state: &mut AccountState) {
+        let now = Instant::now();
+        state.poll_interval = self.schedule.effective_interval();
+        state.max_age = self.schedule.effective_max_age();
+        let age = state.last_success.map(|last| last.age(now));
+        let after = |limit: Duration| age.map(|age| now + limit.saturating_sub(age));
+        state.stale_at = after(state.poll_interval * STALE_AFTER);
+        state.withdraw_at = after(state.max_age);
+    }
+
+    /// Retrieves details until `end` or until there are new settings, and publishes them.
     async fn retrieve_until(&mut self, end: Instant) {
+        let mut new_settings = self.new_settings.clone();
         let retrieve = async {
             loop {
                 let known = Arc::clone(&self.publisher.current().details);
@@ -169,7 +254,11 @@ impl<S: Source> Poller<S> {
                 self.publish_details();
             }
         };
-        let _: Result<Infallible, _> = timeout_at(end, retrieve).await;
+        tokio::select! {
+            // Without a sender, this branch fails at once and is ignored.
+            Ok(()) = new_settings.changed() => {}
+            _ = timeout_at(end, retrieve) => {}
+        }
         // Without this call, the next walk would lack the newest details, and they would be retrieved again.
         self.publish_details();
         if std::mem::take(&mut self.has_unsaved_details) {
@@ -232,8 +321,9 @@ impl<S: Source> Poller<S> {
         let limiter = Arc::clone(&self.deps.limiter);
         let _walking = limiter.begin_walk();
         let fetcher = PageFetcher::new(Arc::clone(&self.source), &self.deps, &self.account);
-        // The future is boxed, so that a poller needs no memory for it between two walks.
-        let result = Box::pin(completeness::read(&fetcher, &self.duplicates)).await;
+        let Some(result) = self.read(&fetcher).await else {
+            return Ok(());
+        };
         let (pages, requests) = fetcher.work();
         let mut list = result.map_err(|failure| (failure, pages))?;
         let took = started.elapsed();
@@ -275,6 +365,27 @@ impl<S: Source> Poller<S> {
         Ok(())
     }
 
+    /// Reads the list. `None` after new settings that need another walk.
+    async fn read(&mut self, fetcher: &PageFetcher<S>) -> Option<Result<CompleteList, WalkError>> {
+        let duplicates = std::mem::take(&mut self.duplicates);
+        // The future is boxed, so that a poller needs no memory for it between two walks.
+        let mut reading = Box::pin(completeness::read(fetcher, &duplicates));
+        let mut new_settings = self.new_settings.clone();
+        let result = loop {
+            tokio::select! {
+                result = &mut reading => break Some(result),
+                Ok(()) = new_settings.changed() => {
+                    if self.take_new_settings().await == Some(Effect::Walk) {
+                        break None;
+                    }
+                }
+            }
+        };
+        drop(reading);
+        self.duplicates = duplicates;
+        result
+    }
+
     async fn reload_token(&mut self) {
         match self.token.reload().await {
             Ok(None) => {}
@@ -293,14 +404,7 @@ impl<S: Source> Poller<S> {
         let before = self.publisher.current();
         let restored = self.restored.clone();
         let previous = before.snapshot.as_deref().or(restored.as_deref());
-        let groups = &self.account.groups;
-        let group_of = |one: &EndpointView<'_>| {
-            let application = one.application.unwrap_or("");
-            config::first_match(
-                groups,
-                [one.alias, one.username, application, one.sub_account],
-            )
-        };
+        let group_of = |one: &EndpointView<'_>| group_of(&self.account, one);
         let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
         let snapshot = Arc::new(snapshot);
         let interval = self.schedule.effective_interval();
@@ -427,6 +531,14 @@ impl<S: Source> Poller<S> {
         self.deps.instruments.endpoint_changes(0, removed, 0);
         Some(Arc::new(rest))
     }
+}
+
+/// The index of the group of an endpoint.
+fn group_of(account: &Account, endpoint: &EndpointView<'_>) -> Option<u16> {
+    let application = endpoint.application.unwrap_or("");
+    let (alias, username) = (endpoint.alias, endpoint.username);
+    let fields = [alias, username, application, endpoint.sub_account];
+    config::first_match(&account.groups, fields)
 }
 
 /// The settings of the account that decide which values are exported.

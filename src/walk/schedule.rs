@@ -29,6 +29,8 @@ pub(super) struct Schedule {
     effective: Duration,
     /// During a walk, this is the tick of the walk. Between two walks, it is the tick of the next walk.
     tick: Instant,
+    /// Whether the tick has a jitter. The first tick has none, because the first ticks of all accounts already differ.
+    has_jitter: bool,
     not_before: Option<Instant>,
     /// The planned start of the walk that must confirm the last walk. [`Schedule::begins`] sets it to `None`.
     confirm_at: Option<Instant>,
@@ -46,11 +48,23 @@ impl Schedule {
             max_age,
             effective: interval,
             tick: first,
+            has_jitter: false,
             not_before: None,
             confirm_at: None,
             took: Duration::ZERO,
             refusals: 0,
         }
+    }
+
+    /// Begins again with other settings, at the tick `now`. A pause that the vendor asks for stays in force.
+    pub(super) fn restart(&mut self, interval: Duration, max_age: Duration, now: Instant) {
+        self.interval = interval;
+        self.max_age = max_age;
+        self.fit(self.took);
+        self.tick = now;
+        self.has_jitter = false;
+        self.confirm_at = None;
+        self.refusals = 0;
     }
 
     /// Sets the effective interval after a successful walk, or one of an earlier process. The walk took `took`.
@@ -77,6 +91,11 @@ impl Schedule {
         let tenth = self.interval / 10;
         let slack = self.effective.saturating_sub(self.took + tenth);
         let jitter = tenth.min(slack).mul_f64(chance.clamp(0.0, 1.0));
+        let jitter = if self.has_jitter {
+            jitter
+        } else {
+            Duration::ZERO
+        };
         let start = self.confirm_at.unwrap_or(self.tick + jitter);
         start.max(self.not_before.unwrap_or(start))
     }
@@ -142,6 +161,7 @@ impl Schedule {
 
     /// Advances to the next tick that is not in the past.
     fn advance(&mut self, now: Instant) {
+        self.has_jitter = true;
         self.tick += self.effective;
         while self.tick < now {
             self.tick += self.effective;

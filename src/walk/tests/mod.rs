@@ -11,4 +11,5 @@ mod missed;
 mod observe;
 mod odd;
 mod proof;
+mod settings;
 mod walks;
