@@ -1,7 +1,7 @@
 //! The state database of one process, over all faults of its disk.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use super::{
     Error,
     events::{self, Event, EventKind},
     load::{self, Restored},
-    lock, requests,
+    lock, polled, requests,
     requests::{Change, Made},
     save::{self, Committed},
     schema,
@@ -34,7 +34,7 @@ pub(super) struct Settings {
     pub(super) directory: PathBuf,
     /// The time for which events are kept.
     pub(super) retention: Duration,
-    /// The configured accounts.
+    /// The accounts that the exporter polls.
     pub(super) accounts: Vec<Arc<str>>,
     pub(super) clock: Clock,
 }
@@ -143,10 +143,11 @@ impl StateFile {
         } else {
             Made::default()
         };
+        polled::note(&change, &self.settings.accounts, now)?;
         change.commit()?;
         made.log();
         self.has_started = true;
-        read_accounts(connection, &self.settings)
+        read_accounts(connection, &self.settings.accounts, self.settings.clock)
     }
 
     /// An error of the database.
@@ -313,6 +314,7 @@ impl StateFile {
             saved.push((Arc::clone(name), new));
         }
         events::delete_old(&change, now, self.settings.retention)?;
+        polled::delete_old(&change, now, self.settings.retention)?;
         change.commit()?;
         self.has_started = true;
         self.committed.extend(self.gone.drain());
@@ -322,7 +324,10 @@ impl StateFile {
             let had_names = before.is_none_or(Committed::has_names);
             names_are_gone |= had_names && !new.has_names();
             self.unsaved.remove(&name);
-            self.committed.insert(name, new);
+            // An account can be removed before its last state is saved.
+            if self.settings.accounts.contains(&name) {
+                self.committed.insert(name, new);
+            }
         }
         if names_are_gone {
             // The state is saved, so an error here is none of this transaction.
@@ -372,6 +377,60 @@ impl StateFile {
         }
         self.changes.extend(made.changes);
         Ok(())
+    }
+
+    /// Uses other settings from now on. Returns the state of the added accounts. If it cannot be read now, it becomes a
+    /// change for the pollers later.
+    pub(super) fn reconfigure(
+        &mut self,
+        accounts: Vec<Arc<str>>,
+        retention: Duration,
+    ) -> AllRestored {
+        self.settings.retention = retention;
+        let before = std::mem::replace(&mut self.settings.accounts, accounts);
+        let accounts: HashSet<_> = self.settings.accounts.iter().cloned().collect();
+        self.committed.retain(|name, _| accounts.contains(name));
+        self.changes.retain(|(name, _)| accounts.contains(name));
+        let added: Vec<_> = accounts
+            .into_iter()
+            .filter(|name| !before.contains(name))
+            .collect();
+        match self.load_added(&added) {
+            Ok(restored) => restored,
+            Err(error) => {
+                tracing::debug!(%error, "the state of added accounts cannot be read yet");
+                // The next save then reads all accounts again.
+                (self.connection, self.identity) = (None, None);
+                AllRestored::new()
+            }
+        }
+    }
+
+    fn load_added(&mut self, added: &[Arc<str>]) -> Result<AllRestored, Error> {
+        self.reopen()?;
+        for name in added {
+            let made = self.make_queued_changes(name);
+            made.map_err(|error| self.failed(error))?;
+        }
+        // What these changes are about is read below.
+        self.changes.retain(|(name, _)| !added.contains(name));
+        let read = self.read_added(added);
+        let restored = read.map_err(|error| self.failed(error))?;
+        let committed = restored.iter();
+        self.committed.extend(
+            committed.map(|(name, restored)| (Arc::clone(name), Committed::from(restored))),
+        );
+        Ok(restored)
+    }
+
+    fn read_added(&mut self, added: &[Arc<str>]) -> rusqlite::Result<AllRestored> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(AllRestored::new());
+        };
+        let change = schema::begin(connection)?;
+        polled::note(&change, &self.settings.accounts, self.settings.clock.now())?;
+        change.commit()?;
+        read_accounts(connection, added, self.settings.clock)
     }
 
     /// Keeps changes that `changes` has returned, because the poller of `account` no longer waits for them.
@@ -429,10 +488,14 @@ fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> rusqlite:
     .write(change)
 }
 
-fn read_accounts(connection: &Connection, settings: &Settings) -> rusqlite::Result<AllRestored> {
-    let now = settings.clock.now();
+fn read_accounts(
+    connection: &Connection,
+    accounts: &[Arc<str>],
+    clock: Clock,
+) -> rusqlite::Result<AllRestored> {
+    let now = clock.now();
     let mut all = HashMap::new();
-    for name in &settings.accounts {
+    for name in accounts {
         if let Some(restored) = load::load(connection, name, now)? {
             all.insert(Arc::clone(name), restored);
         }
@@ -443,7 +506,7 @@ fn read_accounts(connection: &Connection, settings: &Settings) -> rusqlite::Resu
 /// Reads the configured accounts and changes nothing on the disk.
 pub(super) fn read_only(settings: &Settings) -> Result<AllRestored, Error> {
     match schema::open_to_read(&settings.directory)? {
-        Some(connection) => read_accounts(&connection, settings)
+        Some(connection) => read_accounts(&connection, &settings.accounts, settings.clock)
             .map_err(Error::database(&schema::path(&settings.directory))),
         None => Ok(HashMap::new()),
     }

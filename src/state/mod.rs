@@ -15,6 +15,7 @@ mod events;
 mod file;
 mod load;
 mod lock;
+mod polled;
 mod report;
 mod requests;
 mod save;

@@ -25,7 +25,7 @@ const APPLICATION_ID: i64 = 0x566F_627A;
 
 /// One script for each schema version. The script at index N changes a database from version N to version N + 1.
 /// A released script never changes. All times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "CREATE TABLE account (
         name TEXT PRIMARY KEY,
         -- The end, the start and the duration of the last published walk.
@@ -78,6 +78,8 @@ const MIGRATIONS: [&str; 2] = [
         endpoint_id TEXT,
         new_name TEXT
     ) STRICT;",
+    // The time at which an exporter first ran without the account. No value: the exporter polls the account.
+    "ALTER TABLE account ADD COLUMN unpolled_since INTEGER;",
 ];
 
 /// The path of the database in `directory`.

@@ -66,9 +66,18 @@ struct Queue {
     waiting: Vec<(Arc<str>, oneshot::Sender<bool>)>,
     /// The pollers that ask for their changes.
     asking: Vec<(Arc<str>, oneshot::Sender<Vec<Change>>)>,
+    reconfigurations: Vec<Reconfiguration>,
     stop: Option<oneshot::Sender<()>>,
     /// Whether the thread has ended. Nothing is then put into the queue.
     is_closed: bool,
+}
+
+/// Other settings, and the way to answer with the state of the added accounts.
+#[derive(Debug)]
+struct Reconfiguration {
+    accounts: Vec<Arc<str>>,
+    retention: Duration,
+    reply: oneshot::Sender<AllRestored>,
 }
 
 /// The number of steps of a start. The queue of [`Progress`] can hold all of them.
@@ -142,6 +151,25 @@ impl Store {
     pub fn account(&self, account: Arc<str>) -> AccountStore {
         let store = self.clone();
         AccountStore { store, account }
+    }
+
+    /// Polls `accounts` from now on, and keeps events for the time `retention`. Returns the state of the added accounts.
+    /// If the disk does not answer within two seconds, their pollers get the state later.
+    pub async fn reconfigure(&self, accounts: Vec<Arc<str>>, retention: Duration) -> AllRestored {
+        let (reply, mut restored) = oneshot::channel();
+        let reconfiguration = Reconfiguration {
+            accounts,
+            retention,
+            reply,
+        };
+        self.0
+            .ask(|queue| queue.reconfigurations.push(reconfiguration));
+        if let Ok(answer) = timeout(DISK_LIMIT, &mut restored).await {
+            return answer.unwrap_or_default();
+        }
+        // From now on, the thread keeps the answer for the pollers. It may have arrived at this moment.
+        restored.close();
+        restored.try_recv().unwrap_or_default()
     }
 
     /// Closes the database in good order, unless the disk does not answer.
@@ -290,7 +318,10 @@ impl Shared {
     /// Waits for work. With `unsaved` states, the next attempt to save them is work, too.
     fn next(&self, unsaved: bool) -> Queue {
         let is_idle = |queue: &mut Queue| {
-            queue.waiting.is_empty() && queue.asking.is_empty() && queue.stop.is_none()
+            queue.waiting.is_empty()
+                && queue.asking.is_empty()
+                && queue.reconfigurations.is_empty()
+                && queue.stop.is_none()
         };
         let queue = self.queue();
         let mut queue = if unsaved {
@@ -409,6 +440,17 @@ fn run(mut file: StateFile, shared: &Shared, report: &mpsc::Sender<Progress>) {
         }
         if !work.states.is_empty() || file.has_unsaved() {
             save(&mut file, work.states, shared);
+        }
+        for Reconfiguration {
+            accounts,
+            retention,
+            reply,
+        } in work.reconfigurations
+        {
+            let restored = file.reconfigure(accounts, retention);
+            if let Err(late) = reply.send(restored) {
+                file.loaded_late(late);
+            }
         }
         for (account, publication) in work.waiting {
             let _ = publication.send(!file.is_unsaved(&account));

@@ -1,5 +1,7 @@
 //! Saves walks in a real database and loads them again.
 
+mod accounts;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
@@ -20,6 +22,9 @@ use crate::{
 };
 
 const MAIN: &str = "main";
+
+/// The time for which the tests keep events and the state of removed accounts.
+const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// The wall time, in minutes after the first walk.
 fn minute(minute: i64) -> UnixMillis {
@@ -80,10 +85,15 @@ struct Process(StateFile);
 
 impl Process {
     fn start(directory: &Path, now: UnixMillis) -> (Self, AllRestored) {
+        Self::polling(&[MAIN], directory, now)
+    }
+
+    /// A process that polls `accounts`.
+    fn polling(accounts: &[&str], directory: &Path, now: UnixMillis) -> (Self, AllRestored) {
         let mut file = StateFile::new(Settings {
             directory: directory.to_owned(),
-            retention: Duration::from_secs(90 * 24 * 3600),
-            accounts: vec![MAIN.into()],
+            retention: RETENTION,
+            accounts: names(accounts),
             clock: Clock::anchored(now),
         });
         assert!(file.lock().unwrap(), "no other process");
@@ -101,6 +111,10 @@ impl Process {
     fn changes(&mut self) -> (Vec<Change>, String) {
         logged(|| self.0.changes(&MAIN.into()).unwrap())
     }
+}
+
+fn names(accounts: &[&str]) -> Vec<Arc<str>> {
+    accounts.iter().map(|name| Arc::from(*name)).collect()
 }
 
 /// Ids, registrations and histories of endpoints.
