@@ -13,9 +13,9 @@ import pathlib
 import re
 import sys
 
-# The exporter had 12,500 lines before the state database, and 16,000 before the listener was protected against
-# clients and had TLS. Each larger part raises the first two limits.
-LIMITS = {"lines": 20_000, "files": 105, "file": 600, "function": 60}
+# The exporter had 12,500 lines before the state database, 16,000 before the listener was protected against clients and
+# had TLS, and 20,000 before it could reload its configuration. Each larger part raises the first two limits.
+LIMITS = {"lines": 21_800, "files": 108, "file": 600, "function": 60}
 TEST_MODULE = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?mod \w+( \{|;)$")
 FUNCTION = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |extern \"C\" )*fn (\w+)")
 

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::time::timeout;
 
-use super::{ExitError, error::accounts_result, serve::Accounts};
+use super::{ExitError, accounts::Accounts, error::accounts_result};
 use crate::{
     cli::{ServeArgs, WebArgs},
     config::{self, Account, Config},
@@ -81,7 +81,8 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
     let mut pollers = accounts.pollers;
     let mut walks: FuturesOrdered<_> = pollers.iter_mut().map(Poller::walk).collect();
     let mut failed = 0;
-    for (account, reader) in config.accounts.iter().zip(&accounts.readers) {
+    for handle in &accounts.handles {
+        let (account, reader) = (&handle.settings, &handle.reader);
         let walked = walks.next().await.expect("every account has a walk");
         let state = reader.borrow().clone();
         let lines = match (walked, &state.snapshot) {

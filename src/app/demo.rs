@@ -45,7 +45,8 @@ pub(super) async fn demo(
         // A scratch image has no folder for temporary files. The demo then runs without the database.
         config.state.directory = Some(state.path().to_owned());
     }
-    let Some(exporter) = Exporter::start(&config, &args.web, passed, &shutdown).await? else {
+    let account = config.accounts[0].name.clone();
+    let Some(exporter) = Exporter::start(config, &args.web, passed, None, &shutdown).await? else {
         return Ok(());
     };
     let first = vendor.edit(|world| world.first().at(0).map(|one| one.id().to_owned()));
@@ -59,10 +60,7 @@ pub(super) async fn demo(
         writeln!(out, "  {origin}/  status of all accounts")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;
         if let Some(id) = &first {
-            let query = format!(
-                "account={}&endpoint_id={id}&debug=true",
-                config.accounts[0].name
-            );
+            let query = format!("account={account}&endpoint_id={id}&debug=true");
             writeln!(out, "  {origin}/probe?{query}  probe of one endpoint")?;
         }
     }

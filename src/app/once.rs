@@ -10,11 +10,7 @@ use std::{
 
 use futures_util::future::join_all;
 
-use super::{
-    ExitError,
-    error::accounts_result,
-    serve::{Accounts, load_config},
-};
+use super::{ExitError, accounts::Accounts, error::accounts_result, serve::load_config};
 use crate::{
     cli::ServeArgs,
     clock::Clock,
@@ -62,13 +58,13 @@ pub(super) async fn once(
     shutdown.run_until_cancelled(walks).await;
     // If no process reads the output, a write below blocks. After `cancel()`, one SIGTERM ends the process.
     shutdown.cancel();
-    let states = accounts.readers.iter();
+    let states = accounts.handles.iter().map(|one| &one.reader);
     let states: Vec<_> = states.map(|reader| reader.borrow().clone()).collect();
     let count = |up| states.iter().filter(|state| state.up == up).count();
     let (total, failed, unfinished) = (states.len(), count(Some(false)), count(None));
     let interrupted =
         format!("interrupted: {unfinished} of {total} accounts were not walked to the end");
-    let exposition = single_run(&states, &accounts.instruments);
+    let exposition = single_run(&states, &accounts.shared.instruments);
     match output {
         Some(file) if unfinished > 0 => {
             let not_written = format!("; {} was not written", file.display());

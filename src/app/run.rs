@@ -1,6 +1,8 @@
 //! Sets up the allocator, logging, the runtime and signals, and runs the selected command.
 
-use std::{io::Write, net::TcpListener, panic::PanicHookInfo};
+use std::{io::Write, net::TcpListener, panic::PanicHookInfo, sync::Arc};
+
+use tokio::sync::Notify;
 
 use super::{
     ExitError,
@@ -66,7 +68,8 @@ async fn execute(
     let shutdown = CancellationToken::new();
     // Signal handlers are installed first, so that an early SIGHUP does not end the process. A separate task
     // handles signals, so that a second SIGTERM ends the process even while this task blocks.
-    let signals = handle_signals(shutdown.clone());
+    let hang_ups = Arc::new(Notify::new());
+    let signals = handle_signals(shutdown.clone(), Arc::clone(&hang_ups));
     tokio::spawn(signals.map_err(ExitError::context("cannot handle signals"))?);
     let args = &cli.serve;
     match &cli.command {
@@ -90,7 +93,7 @@ async fn execute(
             let checked = shutdown.run_until_cancelled(check).await;
             checked.unwrap_or_else(|| Err(ExitError::RunTime("interrupted".to_owned())))
         }
-        None => serve(args, environment, passed, shutdown).await,
+        None => serve(args, environment, passed, hang_ups, shutdown).await,
     }
 }
 

@@ -11,7 +11,7 @@ use super::ExitError;
 use crate::{
     cli::WebArgs,
     exposition::DataSource,
-    http::{Bound, ProbeHandler, Settings},
+    http::{Bound, Lifecycle, ProbeHandlers, Settings},
     shutdown::CancellationToken,
     telemetry::Instruments,
     web_config::WebConfig,
@@ -38,6 +38,7 @@ impl Servers {
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             allowed_hosts: web.allowed_hosts.clone(),
+            enable_lifecycle: web.enable_lifecycle,
             ..Settings::default()
         };
         let all_paths = if passed.is_empty() {
@@ -59,10 +60,17 @@ impl Servers {
         })
     }
 
-    /// Enables `/probe`.
+    /// Serves `/probe`, and with `lifecycle` also `/-/reload` and `/-/config`.
     #[must_use]
-    pub(super) fn with_probe_handler(mut self, handler: Arc<dyn ProbeHandler>) -> Self {
-        self.all_paths = self.all_paths.with_probe_handler(handler);
+    pub(super) fn with_handlers(
+        mut self,
+        probes: ProbeHandlers,
+        lifecycle: Option<Arc<dyn Lifecycle>>,
+    ) -> Self {
+        self.all_paths = self.all_paths.with_probe_handlers(probes);
+        if let Some(lifecycle) = lifecycle {
+            self.all_paths = self.all_paths.with_lifecycle(lifecycle);
+        }
         self
     }
 

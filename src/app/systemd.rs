@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
-use crate::{shutdown::CancellationToken, snapshot::Reader};
+use crate::{exposition::Exposition, shutdown::CancellationToken};
 
 /// Time between two checks for a change of the status text.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,14 +60,19 @@ impl Systemd {
 
     /// Sends `READY=1`, then watchdog notifications without end. Sends changes of the status only until
     /// `shutdown`. Without a socket, the method returns at once.
-    pub(super) async fn notify_loop(self, accounts: Vec<Reader>, shutdown: CancellationToken) {
+    pub(super) async fn notify_loop(
+        self,
+        exposition: Arc<Exposition>,
+        shutdown: CancellationToken,
+    ) {
         if self.socket.is_none() {
             return;
         }
         let current = || {
-            let outcomes = accounts.iter().map(|account| {
-                let state = account.borrow();
-                Some(state.up? && !state.is_withdrawn(Instant::now()))
+            let accounts = exposition.accounts().into_iter();
+            let outcomes = accounts.map(|account| {
+                let is_up = account.failure.is_none() && !account.is_withdrawn;
+                account.has_walked.then_some(is_up)
             });
             status(&outcomes.collect::<Vec<_>>())
         };
@@ -91,6 +96,18 @@ impl Systemd {
                 sent = now;
             }
         }
+    }
+
+    /// Sends that the exporter reloads its configuration.
+    pub(super) async fn notify_reloading(&self) {
+        let reloading = "RELOADING=1\nSTATUS=reloading the configuration";
+        self.notify(SEND_TIMEOUT, reloading).await;
+    }
+
+    /// Sends that the exporter is ready again after a reload. The next change of the accounts replaces `status`.
+    pub(super) async fn notify_ready(&self, status: &str) {
+        self.notify(SEND_TIMEOUT, &format!("READY=1\nSTATUS={status}"))
+            .await;
     }
 
     /// Waits for `shutdown`, then sends `STOPPING=1`.

@@ -2,7 +2,7 @@
 //!
 //! The documentation comments of flags and commands are their help texts.
 
-use std::{net::Ipv6Addr, path::PathBuf};
+use std::{net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{
     Args, CommandFactory, Parser, Subcommand, ValueHint,
@@ -13,12 +13,17 @@ use vobiz_simulator::SimulateArgs;
 
 pub use crate::http::ListenAddress;
 use crate::{
+    config,
     http::{ExternalUrl, RoutePrefix, is_plain_path},
     telemetry::logs::{Format, LEVELS, Level},
 };
 
 #[cfg(test)]
 mod tests;
+
+/// The possible values of `--config.auto-reload-interval`.
+const RELOAD_INTERVALS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
 /// The text that `--version` prints after the program name: version, revision and compiler.
 const VERSION: &str = concat!(
@@ -73,6 +78,19 @@ pub struct ServeArgs {
     /// file: environment variables are enough.
     #[arg(long = "config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config_file: Option<PathBuf>,
+
+    /// Reload the configuration when the content of its file changes.
+    #[arg(long = "config.enable-auto-reload", requires = "config_file")]
+    pub enable_auto_reload: bool,
+
+    /// Time between two checks of the file with --config.enable-auto-reload.
+    #[arg(
+        long = "config.auto-reload-interval",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = reload_interval
+    )]
+    pub auto_reload_interval: Duration,
 
     /// Check the configuration, print every error at once, and exit.
     #[arg(long = "config.check", conflicts_with = "once")]
@@ -168,6 +186,11 @@ pub struct WebArgs {
     )]
     pub config_file: Option<PathBuf>,
 
+    /// Allow every client of the port to reload the configuration with POST /-/reload. Without it, a
+    /// client on this host may, and a client with a password or certificate of --web.config.file.
+    #[arg(long = "web.enable-lifecycle")]
+    pub enable_lifecycle: bool,
+
     /// Maximum number of concurrent scrapes. A further scrape waits up to a second, then gets status 503. A client that
     /// does not read its response does not count. 0 is no limit.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40)]
@@ -219,6 +242,13 @@ fn telemetry_path(text: &str) -> Result<String, &'static str> {
     } else {
         Ok(text.to_owned())
     }
+}
+
+/// Parses the time between two checks of the configuration file.
+fn reload_interval(text: &str) -> Result<Duration, &'static str> {
+    let interval =
+        config::parse_duration(text).filter(|interval| RELOAD_INTERVALS.contains(interval));
+    interval.ok_or("must be a duration with its unit from 1s to 1d, such as 30s")
 }
 
 /// Log level and format.

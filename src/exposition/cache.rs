@@ -3,11 +3,17 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
@@ -32,7 +38,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// The rendered exposition, and the sources from which it is rendered.
 #[derive(Debug)]
 pub struct Exposition {
-    readers: Vec<Reader>,
+    /// The reader of each account with the key of the account, in the configured order.
+    readers: watch::Sender<Vec<(Key, Reader)>>,
+    next_key: AtomicUsize,
     instruments: Instruments,
     /// A thread holds this lock while it reads and replaces `published`. Without this lock, a thread could undo
     /// the publication of another thread. No thread holds this lock while it renders an account.
@@ -45,43 +53,84 @@ impl Exposition {
     /// Renders the current state of each reader, in the order of `readers`. [`Self::run`] renders later states.
     pub fn new(readers: Vec<Reader>, instruments: Instruments) -> Arc<Self> {
         let now = Instant::now();
-        let joined = Joined::of_states(
-            readers.iter().map(|reader| Arc::clone(&reader.borrow())),
-            now,
-        );
+        let readers: Vec<_> = (0..).zip(readers).collect();
+        let states = readers
+            .iter()
+            .map(|(_, reader)| Arc::clone(&reader.borrow()));
+        let joined = Joined::of_states(states, now);
         let published = Published::new(Arc::new(joined), &instruments, now);
         Arc::new(Self {
-            readers,
+            next_key: AtomicUsize::new(readers.len()),
+            readers: watch::Sender::new(readers),
             instruments,
             publishing: Mutex::new(()),
             published: watch::Sender::new(Arc::new(published)),
         })
     }
 
-    /// Renders changed states until all publishers are dropped. The future can be dropped at any time; the last
-    /// exposition stays published.
+    /// Replaces the accounts. Publishes at once without the samples of removed accounts, and with those of the present
+    /// states of added accounts. A reader that the exposition already has keeps its rendering. Blocks the thread.
+    pub fn set_accounts(&self, readers: Vec<Reader>) {
+        let _lock = self.lock();
+        let (joined, now) = (self.joined(), Instant::now());
+        let known = self.readers.borrow().clone();
+        let mut writer = FamilyWriter::default();
+        let (mut accounts, mut keyed) = (Vec::new(), Vec::new());
+        for reader in readers {
+            let same = known.iter().find(|(_, one)| one.same_channel(&reader));
+            let account = same.and_then(|(key, _)| joined.account(*key));
+            let account = account.cloned().unwrap_or_else(|| Account {
+                key: self.next_key.fetch_add(1, Ordering::Relaxed),
+                is_awaited: false,
+                rendered: Arc::new(RenderedAccount::new(&reader.borrow(), None, &mut writer)),
+            });
+            keyed.push((account.key, reader));
+            accounts.push(account);
+        }
+        self.publish(Arc::new(Joined::new(accounts, now)), now);
+        self.readers.send_replace(keyed);
+    }
+
+    /// Publishes the present values of the exporter's own metrics. Blocks the thread.
+    pub fn refresh(&self) {
+        let _lock = self.lock();
+        self.publish(self.joined(), Instant::now());
+    }
+
+    /// Renders changed states without end. The future can be dropped at any time; the last exposition stays published.
     ///
     /// One publication shows all states that changed before its rendering began. A blocking thread renders the
     /// accounts, so that scrapes are not delayed. The thread renders one account at a time, to limit memory.
     pub async fn run(self: Arc<Self>) {
-        let readers = self.readers.iter().cloned().enumerate();
-        let changes = readers.map(|(account, reader)| {
-            let next = move |mut reader: Reader| async move {
-                reader.changed().await.ok()?;
-                let state = Arc::clone(&reader.borrow_and_update());
-                Some(((account, state), reader))
-            };
-            stream::unfold(reader, next).boxed()
-        });
-        let mut batches = stream::select_all(changes).ready_chunks(self.readers.len().max(1));
-        while let Some(batch) = batches.next().await {
-            let exposition = Arc::clone(&self);
-            let update = move || exposition.update(batch, RenderedAccount::new);
-            match tokio::task::spawn_blocking(update).await {
-                Ok(took) => tokio::time::sleep((took * PAUSE_FACTOR).min(MAX_PAUSE)).await,
-                // The accounts of this batch keep their last renderings until their states change again.
-                Err(error) => tracing::error!(%error, "publishing the accounts has failed"),
+        let mut readers = self.readers.subscribe();
+        readers.mark_changed();
+        let mut next_key = 0;
+        let mut changes = SelectAll::new();
+        loop {
+            tokio::select! {
+                // `self` has the sender, so this branch never fails.
+                Ok(()) = readers.changed() => {
+                    // Keys rise, so added accounts have higher keys than all before.
+                    let all = readers.borrow_and_update().clone();
+                    let added: Vec<_> = all.into_iter().filter(|(key, _)| *key >= next_key).collect();
+                    for (key, reader) in added {
+                        next_key = next_key.max(key + 1);
+                        changes.push(states(key, reader));
+                    }
+                }
+                Some(batch) = next_batch(&mut changes) => self.render(batch).await,
             }
+        }
+    }
+
+    /// Renders and publishes the new states of `batch`, and pauses.
+    async fn render(self: &Arc<Self>, batch: Vec<(Key, Arc<AccountState>)>) {
+        let exposition = Arc::clone(self);
+        let update = move || exposition.update(batch, RenderedAccount::new);
+        match tokio::task::spawn_blocking(update).await {
+            Ok(took) => tokio::time::sleep((took * PAUSE_FACTOR).min(MAX_PAUSE)).await,
+            // The accounts of this batch keep their last renderings until their states change again.
+            Err(error) => tracing::error!(%error, "publishing the accounts has failed"),
         }
     }
 
@@ -89,18 +138,21 @@ impl Exposition {
     /// the publication, which excludes the rendering. This duration grows with the number of accounts.
     pub(super) fn update(
         &self,
-        batch: Vec<(usize, Arc<AccountState>)>,
+        batch: Vec<(Key, Arc<AccountState>)>,
         render: impl Fn(&AccountState, Option<&RenderedAccount>, &mut FamilyWriter) -> RenderedAccount,
     ) -> Duration {
         let joined = self.joined();
         let mut writer = FamilyWriter::default();
         let mut rendered = Vec::with_capacity(batch.len());
-        for (account, state) in batch {
-            let last = &joined.accounts[account];
-            let new = || render(&state, Some(last), &mut writer);
+        for (key, state) in batch {
+            // A removed account has no rendering.
+            let Some(last) = joined.account(key) else {
+                continue;
+            };
+            let new = || render(&state, Some(&last.rendered), &mut writer);
             // After a panic, the account keeps its last rendering. The other accounts are still published.
             if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
-                rendered.push((account, Arc::new(new)));
+                rendered.push((key, Arc::new(new)));
             } else {
                 writer = FamilyWriter::default();
                 tracing::error!(account = %state.account, "rendering the account has failed");
@@ -109,8 +161,11 @@ impl Exposition {
         drop((writer, joined));
         let _lock = self.lock();
         let mut accounts = self.joined().accounts.clone();
-        for (account, new) in rendered {
-            accounts[account] = new;
+        for (key, new) in rendered {
+            // The account may have been removed meanwhile.
+            if let Some(account) = accounts.iter_mut().find(|one| one.key == key) {
+                account.rendered = new;
+            }
         }
         let started = Instant::now();
         self.publish(Arc::new(Joined::new(accounts, started)), started);
@@ -186,7 +241,10 @@ impl Exposition {
     /// The summary of every account, in the configured order.
     pub fn accounts(&self) -> Vec<AccountSummary> {
         let (joined, now) = (self.joined(), Instant::now());
-        joined.accounts.iter().map(|one| one.summary(now)).collect()
+        let accounts = joined.accounts.iter();
+        accounts
+            .map(|one| one.rendered.summary(one.is_awaited, now))
+            .collect()
     }
 }
 
@@ -225,7 +283,7 @@ impl Published {
 #[derive(Debug)]
 struct Joined {
     /// The accounts in the configured order.
-    accounts: Vec<Arc<RenderedAccount>>,
+    accounts: Vec<Account>,
     /// The joined chunk of each family. Families without samples are absent.
     families: BTreeMap<Metric, Chunk>,
     /// The next time at which an account shows other chunks although it has no new state.
@@ -235,15 +293,25 @@ struct Joined {
 impl Joined {
     fn of_states(states: impl Iterator<Item = Arc<AccountState>>, now: Instant) -> Self {
         let mut writer = FamilyWriter::default();
-        let accounts = states.map(|state| RenderedAccount::new(&state, None, &mut writer));
-        Self::new(accounts.map(Arc::new).collect(), now)
+        let accounts = (0..).zip(states).map(|(key, state)| Account {
+            key,
+            is_awaited: true,
+            rendered: Arc::new(RenderedAccount::new(&state, None, &mut writer)),
+        });
+        Self::new(accounts.collect(), now)
     }
 
-    fn new(accounts: Vec<Arc<RenderedAccount>>, now: Instant) -> Self {
+    fn account(&self, key: Key) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.key == key)
+    }
+
+    fn new(accounts: Vec<Account>, now: Instant) -> Self {
         let mut gzip = GzipWriter::default();
         let mut families = BTreeMap::new();
         for &metric in Metric::ALL {
-            let chunks = accounts.iter().filter_map(|one| one.chunk(metric, now));
+            let chunks = accounts
+                .iter()
+                .filter_map(|one| one.rendered.chunk(metric, now));
             let joined = match &chunks.collect::<Vec<_>>()[..] {
                 [] => continue,
                 [only] => Chunk::clone(only),
@@ -256,13 +324,27 @@ impl Joined {
             };
             families.insert(metric, joined);
         }
-        let changes = accounts.iter().map(|one| one.state.next_change(now));
+        let changes = accounts
+            .iter()
+            .map(|one| one.rendered.state.next_change(now));
         Self {
             next_change: changes.flatten().min(),
             families,
             accounts,
         }
     }
+}
+
+/// A number that no other account of the exposition has. An account that is removed and added again has another key.
+type Key = usize;
+
+/// One account in an exposition.
+#[derive(Debug, Clone)]
+struct Account {
+    key: Key,
+    /// Whether readiness waits for the first walk. It waits only for accounts that the exporter has from its start.
+    is_awaited: bool,
+    rendered: Arc<RenderedAccount>,
 }
 
 /// One account: its state, and the chunks of its families.
@@ -362,8 +444,9 @@ impl RenderedAccount {
         parts.into_iter().find_map(|part| part.chunks.get(&metric))
     }
 
-    fn summary(&self, now: Instant) -> AccountSummary {
+    fn summary(&self, is_awaited: bool, now: Instant) -> AccountSummary {
         AccountSummary {
+            is_awaited: is_awaited && self.state.up.is_none(),
             name: self.state.account.to_string(),
             condition: self.state.condition(now),
             has_walked: self.state.up.is_some(),
@@ -374,6 +457,24 @@ impl RenderedAccount {
             endpoint_id: self.endpoint_id.clone(),
         }
     }
+}
+
+type States = BoxStream<'static, (Key, Arc<AccountState>)>;
+
+/// The new states of one account, until its publisher is dropped.
+fn states(key: Key, reader: Reader) -> States {
+    let next = move |mut reader: Reader| async move {
+        reader.changed().await.ok()?;
+        let state = Arc::clone(&reader.borrow_and_update());
+        Some(((key, state), reader))
+    };
+    stream::unfold(reader, next).boxed()
+}
+
+/// The next new states: all that are ready. `None` without an account.
+async fn next_batch(changes: &mut SelectAll<States>) -> Option<Vec<(Key, Arc<AccountState>)>> {
+    let accounts = changes.len().max(1);
+    changes.ready_chunks(accounts).next().await
 }
 
 /// The chunks of `vobiz_account_condition` for the account with this name, in the order of [`Condition::ALL`].
@@ -393,8 +494,10 @@ pub struct AccountSummary {
     pub name: String,
     /// The condition of the account at the time of the summary.
     pub condition: Condition,
-    /// Whether the first walk since the start has finished. It may have failed.
+    /// Whether the first walk since the start or since the addition of the account has finished. It may have failed.
     pub has_walked: bool,
+    /// Whether `/-/ready` waits for the first walk. It does not wait for an account that a reload has added.
+    pub is_awaited: bool,
     /// The `reason` label of the last walk if it failed. `None` after a success, and until the first walk ends.
     pub failure: Option<&'static str>,
     /// Whether the snapshot is withdrawn.

@@ -6,6 +6,7 @@ use hyper::{
     http::{request::Parts, uri::Authority},
 };
 
+use super::lifecycle::Peer;
 use crate::{
     telemetry::labels::ConnectionOutcome,
     web_config::{Authentication, WebConfig},
@@ -81,6 +82,12 @@ impl Access {
             Authentication::Refused => Err(Refusal::Unauthorized),
             Authentication::Busy => Err(Refusal::Busy),
         }
+    }
+
+    /// Whether the client has proven who it is, by a password or a certificate. [`Self::check`] has accepted the request.
+    pub(super) fn is_authenticated(&self, peer: Peer) -> bool {
+        let web_config = self.web_config.as_ref();
+        peer.has_certificate || web_config.is_some_and(|config| config.current().has_users())
     }
 
     /// Sets the headers of the web configuration in a response.

@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     activity::Activity,
+    lifecycle::Peer,
     limits_and_timeouts::Settings,
     router::{ResponseBody, Router},
     timeout_stream::TimeoutStream,
@@ -49,6 +50,7 @@ pub(super) async fn serve(
     router: Arc<Router>,
     settings: Arc<Settings>,
     activity: Arc<Activity>,
+    peer: Peer,
     shutdown: CancellationToken,
 ) {
     // Without this option, the kernel can hold the end of a response until the client acknowledges earlier
@@ -59,6 +61,7 @@ pub(super) async fn serve(
     let service = Answering {
         router,
         activity: Arc::clone(&activity),
+        peer,
     };
     let max_head_bytes = settings.max_head_bytes;
     let mut stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);
@@ -155,6 +158,7 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
 pub(super) struct Answering {
     pub(super) router: Arc<Router>,
     pub(super) activity: Arc<Activity>,
+    pub(super) peer: Peer,
 }
 
 impl Service<Request<Incoming>> for Answering {
@@ -166,7 +170,8 @@ impl Service<Request<Incoming>> for Answering {
         // The server ignores the body of a request, so the body is dropped unread.
         let (request, _) = request.into_parts();
         let (router, activity) = (Arc::clone(&self.router), Arc::clone(&self.activity));
-        async move { Ok(router.respond(request, &activity).await) }.boxed()
+        let peer = self.peer;
+        async move { Ok(router.respond(request, &activity, peer).await) }.boxed()
     }
 }
 

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+};
 
 use super::{
     access::Access,
     connection::{Answering, serve_http1, serve_http2},
     connections::Connections,
+    lifecycle::Peer,
     limits_and_timeouts::Settings,
-    router::{ProbeHandler, Router},
+    router::{Handlers, ProbeHandler, Router},
     timeout_stream::TimeoutStream,
 };
 use crate::{
@@ -38,8 +42,12 @@ impl InMemoryServer {
             allowed_hosts: settings.allowed_hosts.clone(),
             web_config,
         };
-        let (handler, table) = (Some(probe_handler), Arc::clone(&connections));
-        let router = Router::new(&settings, access, data, handler, instruments, table);
+        let handlers = Handlers {
+            probe: watch::Sender::new(Some(probe_handler)).subscribe(),
+            lifecycle: None,
+        };
+        let table = Arc::clone(&connections);
+        let router = Router::new(&settings, access, data, handlers, instruments, table);
         Self {
             router: Arc::new(router),
             settings: Arc::new(settings),
@@ -54,6 +62,7 @@ impl InMemoryServer {
         let service = Answering {
             router: Arc::clone(&self.router),
             activity: Arc::clone(&activity),
+            peer: Peer::default(),
         };
         let settings = Arc::clone(&self.settings);
         let mut stream = TimeoutStream::new(stream, Arc::clone(&activity), settings);

@@ -16,6 +16,8 @@ pub struct Settings {
     pub telemetry_path: String,
     /// Whether the server answers only health and readiness (`--web.probe-listen-address`).
     pub health_only: bool,
+    /// `--web.enable-lifecycle`: whether every client may reload the configuration.
+    pub enable_lifecycle: bool,
     /// `--web.max-requests`: maximum number of concurrent scrapes; 0 means no limit. A scrape whose client does not read
     /// does not count.
     pub max_requests: usize,
@@ -51,6 +53,7 @@ impl Default for Settings {
             route_prefix: RoutePrefix::default(),
             telemetry_path: "/metrics".to_owned(),
             health_only: false,
+            enable_lifecycle: false,
             max_requests: 40,
             max_connections: 512,
             max_health_connections: 128,

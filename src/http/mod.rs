@@ -6,12 +6,15 @@
 //! | `/` | a start page: name, version, the condition of every account, links |
 //! | `/probe` | the result of one request to the API; 400 for a wrong parameter or timeout header, 503 above the limit of concurrent probes, 404 if probes are disabled |
 //! | `/-/healthy`, `/healthz` | 200 while the process runs, independent of the API |
+//! | `/-/reload` (`POST`) | 200 after a reload of the configuration, 500 if the new configuration is refused; 403 for clients that may not reload |
+//! | `/-/config` | the configuration in force without secrets; 403 for clients that may not see it |
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
 //! All paths are below [`Settings::route_prefix`]. If this prefix is not `/`, the paths `/` and the prefix without a
 //! slash at its end redirect to the start page.
 //!
-//! A web configuration can add TLS, passwords, headers and a rate limit. Only `GET` and `HEAD` are allowed. Every path
+//! A web configuration can add TLS, passwords, headers and a rate limit. Only `GET` and `HEAD` are allowed, except for
+//! `/-/reload`. Every path
 //! except `/probe` ignores the query string. Only a probe waits for the API. A scrape may wait briefly while another
 //! thread encodes metrics or joins chunks, and up to a second for a permit above the limit of concurrent scrapes.
 //!
@@ -28,6 +31,7 @@ mod connections;
 mod health_client;
 #[cfg(any(test, fuzzing))]
 mod in_memory;
+mod lifecycle;
 mod limits_and_timeouts;
 mod listen;
 mod negotiation;
@@ -43,8 +47,9 @@ pub use health_client::health_status;
 pub use hyper::StatusCode;
 #[cfg(any(test, fuzzing))]
 pub use in_memory::InMemoryServer;
+pub use lifecycle::Lifecycle;
 pub use limits_and_timeouts::Settings;
 pub use listen::{ListenAddress, listen, passed_sockets};
 pub use paths::{ExternalUrl, RoutePrefix, is_plain_path};
-pub use router::ProbeHandler;
+pub use router::{ProbeHandler, ProbeHandlers};
 pub use server::Bound;

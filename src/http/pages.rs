@@ -21,8 +21,8 @@ const STYLE: &str = "body{font-family:system-ui,sans-serif;line-height:1.5;max-w
 /// The text of `/-/ready`. An error means that at least one account has not finished its first walk.
 pub(super) fn readiness(accounts: Option<&[AccountSummary]>) -> Result<&'static str, &'static str> {
     let accounts = accounts.ok_or(STARTING)?;
-    let ready = accounts.iter().all(|one| one.has_walked);
-    let ready = ready.then_some("ready\n");
+    let is_waiting = accounts.iter().any(|one| one.is_awaited);
+    let ready = (!is_waiting).then_some("ready\n");
     ready.ok_or("not ready: the first walk of some account has not finished\n")
 }
 

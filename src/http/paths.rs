@@ -127,6 +127,8 @@ impl Paths {
             _ if self.health_only => Route::Other,
             Some(below) if below == self.telemetry_path => Route::Metrics,
             Some("/probe") => Route::Probe,
+            Some("/-/reload") => Route::Reload,
+            Some("/-/config") => Route::Config,
             Some("/") => Route::Index,
             Some("") if has_prefix => Route::Index,
             None if path == "/" => Route::Index,

@@ -19,7 +19,7 @@ use hyper::{
     http::request::Parts,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout},
 };
 
@@ -27,6 +27,7 @@ use super::{
     access::{Access, Refusal},
     activity::Activity,
     connections::Connections,
+    lifecycle::{self, Lifecycle, Peer},
     limits_and_timeouts::Settings,
     negotiation, pages,
     paths::Paths,
@@ -58,6 +59,24 @@ pub trait ProbeHandler: Send + Sync + 'static {
 impl<R: Retrieve> ProbeHandler for Prober<R> {
     fn probe(self: Arc<Self>, asked: ProbeRequest) -> BoxFuture<'static, ProbeResult> {
         async move { Prober::probe(&self, &asked).await }.boxed()
+    }
+}
+
+/// The present handler of `/probe`; `None` while probes are disabled.
+pub type ProbeHandlers = watch::Receiver<Option<Arc<dyn ProbeHandler>>>;
+
+/// The handlers of the paths that not every server has.
+pub(super) struct Handlers {
+    pub(super) probe: ProbeHandlers,
+    pub(super) lifecycle: Option<Arc<dyn Lifecycle>>,
+}
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Self {
+            probe: watch::Sender::new(None).subscribe(),
+            lifecycle: None,
+        }
     }
 }
 
@@ -118,11 +137,12 @@ pub(super) struct Router {
     paths: Paths,
     /// The permits of this semaphore limit the concurrent scrapes.
     scrapes: Arc<Semaphore>,
-    probe_handler: Option<Arc<dyn ProbeHandler>>,
+    handlers: Handlers,
     /// The permits of this semaphore limit the concurrent probes.
     probes: Arc<Semaphore>,
     connections: Arc<Connections>,
     access: Access,
+    enable_lifecycle: bool,
 }
 
 impl Router {
@@ -130,7 +150,7 @@ impl Router {
         settings: &Settings,
         access: Access,
         data: Arc<dyn DataSource>,
-        probe_handler: Option<Arc<dyn ProbeHandler>>,
+        handlers: Handlers,
         instruments: Instruments,
         connections: Arc<Connections>,
     ) -> Self {
@@ -148,10 +168,11 @@ impl Router {
                 settings.health_only,
             ),
             scrapes: Arc::new(Semaphore::new(max_scrapes)),
-            probe_handler,
+            handlers,
             probes: Arc::new(Semaphore::new(settings.max_probes)),
             connections,
             access,
+            enable_lifecycle: settings.enable_lifecycle,
         }
     }
 
@@ -162,6 +183,7 @@ impl Router {
         &self,
         request: Parts,
         activity: &Arc<Activity>,
+        peer: Peer,
     ) -> Response<ResponseBody> {
         let mut in_progress = InProgress::begin(activity);
         let handler = self.paths.route(request.uri.path());
@@ -174,7 +196,7 @@ impl Router {
                     None => response,
                 }
             }
-            Ok(()) => self.handle(handler, &request, &mut in_progress).await,
+            Ok(()) => self.handle(handler, &request, peer, &mut in_progress).await,
         };
         let code = response.status().as_u16();
         self.instruments.http_request(handler, code);
@@ -205,23 +227,25 @@ impl Router {
         &self,
         handler: Route,
         request: &Parts,
+        peer: Peer,
         in_progress: &mut InProgress,
     ) -> Response<EncodedBody> {
+        let probe = self.handlers.probe.borrow().clone();
         match handler {
             Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
+            Route::Reload | Route::Config => {
+                self.connections.take_place(&in_progress.activity);
+                self.lifecycle(handler, request, peer).await
+            }
             _ if !matches!(request.method, Method::GET | Method::HEAD) => {
-                let response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-                with(response, ALLOW, "GET, HEAD")
+                method_not_allowed("GET, HEAD")
             }
             Route::Metrics => self.exposition(request, None, in_progress).await,
-            Route::Probe if self.probe_handler.is_none() => {
+            Route::Probe if probe.is_none() => {
                 let reason = "probing is off (see probe.enabled in the configuration)\n";
                 text(StatusCode::NOT_FOUND, reason)
             }
-            Route::Probe => {
-                let probe = self.probe_handler.as_ref();
-                self.exposition(request, probe, in_progress).await
-            }
+            Route::Probe => self.exposition(request, probe.as_ref(), in_progress).await,
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
             Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
                 Ok(ready) => text(StatusCode::OK, ready),
@@ -229,8 +253,43 @@ impl Router {
             },
             Route::Index => {
                 self.connections.take_place(&in_progress.activity);
-                self.start_page(request.uri.path())
+                self.start_page(request.uri.path(), probe.is_some())
             }
+        }
+    }
+
+    /// Reloads the configuration, or responds with it.
+    async fn lifecycle(&self, route: Route, request: &Parts, peer: Peer) -> Response<EncodedBody> {
+        let Some(lifecycle) = &self.handlers.lifecycle else {
+            return text(
+                StatusCode::NOT_FOUND,
+                "this exporter has no configuration to reload\n",
+            );
+        };
+        let is_known = self.access.is_authenticated(peer) || lifecycle::is_local(request, peer);
+        let forbidden = |reason| text(StatusCode::FORBIDDEN, reason);
+        if route == Route::Config {
+            if !matches!(request.method, Method::GET | Method::HEAD) {
+                return method_not_allowed("GET, HEAD");
+            }
+            if !is_known {
+                return forbidden(lifecycle::MAY_NOT_READ);
+            }
+            let response = text(StatusCode::OK, lifecycle.configuration());
+            return with(response, CONTENT_TYPE, "application/json");
+        }
+        if request.method != Method::POST {
+            return method_not_allowed("POST");
+        }
+        if lifecycle::is_foreign(request) {
+            return forbidden(lifecycle::FOREIGN_ORIGIN);
+        }
+        if !(is_known || self.enable_lifecycle) {
+            return forbidden(lifecycle::MAY_NOT_RELOAD);
+        }
+        match Arc::clone(lifecycle).reload().await {
+            Ok(outcome) => text(StatusCode::OK, outcome),
+            Err(reasons) => text(StatusCode::INTERNAL_SERVER_ERROR, reasons),
         }
     }
 
@@ -301,7 +360,7 @@ impl Router {
     }
 
     /// The start page, or a redirection to it from another path.
-    fn start_page(&self, path: &str) -> Response<EncodedBody> {
+    fn start_page(&self, path: &str, has_probes: bool) -> Response<EncodedBody> {
         if path != self.paths.start_page() {
             let location = self.paths.location();
             let mut response = text(StatusCode::FOUND, format!("see {location}\n"));
@@ -312,8 +371,7 @@ impl Router {
         let Some(accounts) = self.data.accounts() else {
             return starting();
         };
-        let probes = self.probe_handler.is_some();
-        let page = pages::start_page(&self.paths, probes, &accounts);
+        let page = pages::start_page(&self.paths, has_probes, &accounts);
         let response = text(StatusCode::OK, page);
         let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
         with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
@@ -328,6 +386,12 @@ fn refused(refusal: Refusal) -> Response<EncodedBody> {
         Refusal::RateLimit | Refusal::Busy => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
         Refusal::InvalidHost | Refusal::HostNotAllowed => response,
     }
+}
+
+/// The response to another method than `allowed`.
+fn method_not_allowed(allowed: &'static str) -> Response<EncodedBody> {
+    let response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed}\n"));
+    with(response, ALLOW, allowed)
 }
 
 /// The response above the limit of concurrent scrapes or probes.

@@ -16,9 +16,10 @@ use super::{
     activity::Activity,
     connection,
     connections::Connections,
+    lifecycle::{Lifecycle, Peer},
     limits_and_timeouts::Settings,
     listen::{ListenAddress, Listeners, listen},
-    router::{ProbeHandler, Router},
+    router::{Handlers, ProbeHandlers, Router},
 };
 use crate::{
     exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments,
@@ -33,7 +34,7 @@ pub struct Bound {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     settings: Settings,
-    probe_handler: Option<Arc<dyn ProbeHandler>>,
+    handlers: Handlers,
     web_config: Option<WebConfig>,
 }
 
@@ -73,7 +74,7 @@ impl Bound {
             addresses: local.collect::<io::Result<_>>()?,
             listeners,
             settings,
-            probe_handler: None,
+            handlers: Handlers::default(),
             web_config: None,
         })
     }
@@ -83,10 +84,17 @@ impl Bound {
         &self.addresses
     }
 
-    /// Enables `/probe`.
+    /// Serves `/probe` with the present handler, while there is one.
     #[must_use]
-    pub fn with_probe_handler(mut self, handler: Arc<dyn ProbeHandler>) -> Self {
-        self.probe_handler = Some(handler);
+    pub fn with_probe_handlers(mut self, handlers: ProbeHandlers) -> Self {
+        self.handlers.probe = handlers;
+        self
+    }
+
+    /// Serves `/-/reload` and `/-/config`.
+    #[must_use]
+    pub fn with_lifecycle(mut self, lifecycle: Arc<dyn Lifecycle>) -> Self {
+        self.handlers.lifecycle = Some(lifecycle);
         self
     }
 
@@ -111,8 +119,8 @@ impl Bound {
             allowed_hosts: self.settings.allowed_hosts.clone(),
             web_config: self.web_config.clone(),
         };
-        let handler = self.probe_handler;
-        let router = Router::new(&self.settings, access, data, handler, instruments, table);
+        let handlers = self.handlers;
+        let router = Router::new(&self.settings, access, data, handlers, instruments, table);
         let most = self.settings.max_connections + self.settings.max_health_connections + ENDING;
         let mut running = Running {
             router: Arc::new(router),
@@ -159,11 +167,18 @@ impl Running {
         };
         let (router, settings) = (Arc::clone(&self.router), Arc::clone(&self.settings));
         // Each connection uses the settings of its start, so a new certificate affects no open connection.
-        let tls = self.web_config.as_ref().and_then(|web| web.current().tls());
+        let web_config = self.web_config.as_ref().map(WebConfig::current);
+        let web_config = web_config.as_ref();
+        let tls = web_config.and_then(|current| current.tls());
+        let address = stream.peer_addr();
+        let peer = Peer {
+            is_local: address.is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            has_certificate: web_config.is_some_and(|current| current.requires_certificate()),
+        };
         let shutdown = self.shutdown.clone();
         self.tasks.spawn(async move {
             let activity = Arc::clone(&entry.activity);
-            connection::serve(stream, tls, router, settings, activity, shutdown).await;
+            connection::serve(stream, tls, router, settings, activity, peer, shutdown).await;
         });
     }
 

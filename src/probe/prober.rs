@@ -1,7 +1,7 @@
 //! Runs a probe: reads its parameters, retrieves the record of the endpoint and builds the response.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -105,6 +105,22 @@ impl<R: Retrieve> Prober<R> {
         }
     }
 
+    /// A prober without accounts that replaces `earlier`. It keeps the limits of the requests in flight and of the rates,
+    /// so that a replacement allows no further requests.
+    pub fn after(earlier: &Self, config: &Config) -> Self {
+        let keys = config.accounts.iter();
+        let keys: HashSet<_> = keys.map(key).collect();
+        let shares = earlier.shares.iter();
+        let shares = shares.filter(|(key, _)| keys.contains(key));
+        Self {
+            permits: Arc::clone(&earlier.permits),
+            shares: shares
+                .map(|(key, share)| (key.clone(), Arc::clone(share)))
+                .collect(),
+            ..Self::new(config)
+        }
+    }
+
     /// Adds an account. `limiter` is the rate limiter that the walks of the account also use.
     pub fn add(
         &mut self,
@@ -120,9 +136,9 @@ impl<R: Retrieve> Prober<R> {
         // Rounds `rate` down. The configuration allows at most 100 for `probe.requests_per_second`.
         let per_second = (1..=100_u8).rev().find(|count| f64::from(*count) <= rate);
         let in_flight = per_second.map_or(0, usize::from).max(MAX_IN_FLIGHT);
-        let key = (account.api.base_url.to_string(), account.auth_id.clone());
-        let share = self.shares.entry(key);
+        let share = self.shares.entry(key(account));
         let share = share.or_insert_with(|| Arc::new(RateLimiter::new(Some(rate), in_flight)));
+        share.set_rate(Some(rate));
         self.accounts.push(Arc::new(AccountProber {
             name: account.name.clone(),
             metrics: account.metrics.clone(),
@@ -217,6 +233,11 @@ impl<R: Retrieve> Prober<R> {
         requests.insert(key, Arc::downgrade(&request));
         request
     }
+}
+
+/// The base URL and the auth id, for which the API counts requests.
+fn key(account: &Account) -> (String, String) {
+    (account.api.base_url.to_string(), account.auth_id.clone())
 }
 
 /// Sends the requests for the probes of one account.

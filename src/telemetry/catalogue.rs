@@ -256,6 +256,8 @@ families! {
         "Failed reads of the token file before a walk; the previous token stays in use.";
     ExporterBuildInfo = Instruments Gauge "vobiz_exporter_build_info" ["version", "revision", "rustversion"],
         "Always 1; the version, the source revision and the compiler of this program.";
+    ExporterReloadSuccessful = Instruments Gauge "vobiz_exporter_config_last_reload_successful" [],
+        "Whether the last load of the configuration succeeded (1) or was refused and the earlier configuration is in force (0).";
     ExporterReloadSuccess = Instruments Gauge "vobiz_exporter_config_last_reload_success_timestamp_seconds" [],
         "Time of the last successful load of the configuration.";
     WebConfigReloadSuccessful = Instruments Gauge "vobiz_exporter_web_config_last_reload_successful" [],

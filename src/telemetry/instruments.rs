@@ -3,10 +3,14 @@
 //!
 //! Gauges about a walk or a snapshot are not here: `exposition` renders them from the account's state.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use prometheus::{
-    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry,
+    Counter, CounterVec, GaugeVec, HistogramOpts, HistogramVec, Opts, Registry, core::Collector,
     proto::MetricFamily, register_counter_vec_with_registry as register_counter,
     register_gauge_vec_with_registry as register_gauge,
     register_histogram_vec_with_registry as register_histogram,
@@ -40,6 +44,7 @@ pub struct Instruments {
     /// Every counter of the catalogue except `process_*` counters.
     counters: Arc<BTreeMap<Metric, CounterVec>>,
     api_request_duration: HistogramVec,
+    reload_successful: GaugeVec,
     reload_success: GaugeVec,
     web_reload_successful: GaugeVec,
     web_reload_success: GaugeVec,
@@ -52,6 +57,9 @@ pub struct Instruments {
 pub struct AccountInstruments {
     account: Arc<str>,
     all: Instruments,
+    /// Whether the account is removed. A request in flight, such as a probe, may count after the removal, and must not
+    /// create a series again. So each count holds the lock.
+    is_removed: Arc<RwLock<bool>>,
 }
 
 impl Default for Instruments {
@@ -90,6 +98,7 @@ impl Instruments {
         Self {
             counters: Arc::new(counters),
             api_request_duration: durations,
+            reload_successful: gauge(Metric::ExporterReloadSuccessful),
             reload_success: gauge(Metric::ExporterReloadSuccess),
             web_reload_successful: gauge(Metric::WebConfigReloadSuccessful),
             web_reload_success: gauge(Metric::WebConfigReloadSuccess),
@@ -121,6 +130,22 @@ impl Instruments {
         AccountInstruments {
             account: name.into(),
             all: self.clone(),
+            is_removed: Arc::default(),
+        }
+    }
+
+    /// Removes every series of a removed account. Later counts of the account have no effect.
+    pub fn remove(&self, account: &AccountInstruments) {
+        let is_removed = account.is_removed.write();
+        *is_removed.unwrap_or_else(PoisonError::into_inner) = true;
+        for (metric, counter) in &*self.counters {
+            for values in account.series(*metric, counter) {
+                let _ = counter.remove_label_values(&as_str(&values));
+            }
+        }
+        let durations = &self.api_request_duration;
+        for values in account.series(Metric::ApiRequestDuration, durations) {
+            let _ = durations.remove_label_values(&as_str(&values));
         }
     }
 
@@ -141,9 +166,16 @@ impl Instruments {
     /// Records the time at which the configuration was loaded.
     pub fn config_loaded(&self, at: UnixMillis) {
         let none: &[&str] = &[];
+        self.reload_successful.with_label_values(none).set(1.0);
         self.reload_success
             .with_label_values(none)
             .set(at.as_seconds());
+    }
+
+    /// Records that a new configuration was refused, so that the earlier one stays in force.
+    pub fn config_failed(&self) {
+        let none: &[&str] = &[];
+        self.reload_successful.with_label_values(none).set(0.0);
     }
 
     /// Records the time at which the web configuration was loaded.
@@ -199,10 +231,47 @@ fn description(metric: Metric) -> (Opts, &'static [&'static str]) {
     (Opts::new(family.name, family.help), family.labels)
 }
 
+fn as_str(values: &[String]) -> Vec<&str> {
+    values.iter().map(String::as_str).collect()
+}
+
 impl AccountInstruments {
-    /// The counter `metric` of this account. `labels` are the values of the labels after `account`.
-    fn counter(&self, metric: Metric, labels: &[&str]) -> Counter {
-        self.all.counters[&metric].with_label_values(&[&[&*self.account], labels].concat())
+    /// Runs `record` with the counter `metric` of this account, unless the account is removed. `labels` are the values
+    /// of the labels after `account`.
+    fn with_counter(&self, metric: Metric, labels: &[&str], record: impl FnOnce(Counter)) {
+        self.unless_removed(|| {
+            let values = [&[&*self.account], labels].concat();
+            record(self.all.counters[&metric].with_label_values(&values));
+        });
+    }
+
+    fn unless_removed(&self, record: impl FnOnce()) {
+        let is_removed = self.is_removed.read();
+        if !*is_removed.unwrap_or_else(PoisonError::into_inner) {
+            record();
+        }
+    }
+
+    /// The label values of every series of this account, in the order of the catalogue.
+    fn series(&self, metric: Metric, vector: &impl Collector) -> Vec<Vec<String>> {
+        let labels = metric.family().labels;
+        let mut series = Vec::new();
+        for family in vector.collect() {
+            for sample in family.get_metric() {
+                let value = |label: &&str| {
+                    let mut pairs = sample.get_label().iter();
+                    let pair = pairs.find(|pair| pair.name() == *label)?;
+                    Some(pair.value().to_owned())
+                };
+                let values: Vec<_> = labels.iter().filter_map(value).collect();
+                if labels.first() == Some(&"account")
+                    && values.first().is_some_and(|one| **one == *self.account)
+                {
+                    series.push(values);
+                }
+            }
+        }
+        series
     }
 
     /// Adds `number` to the counter `metric`. `labels` are the values of the labels after `account`.
@@ -211,7 +280,7 @@ impl AccountInstruments {
         reason = "counters are floats for Prometheus, too"
     )]
     pub fn count(&self, metric: Metric, labels: &[&'static str], number: u64) {
-        self.counter(metric, labels).inc_by(number as f64);
+        self.with_counter(metric, labels, |counter| counter.inc_by(number as f64));
     }
 
     /// Adds the numbers of endpoints that lost and gained their registration between two snapshots.
@@ -231,18 +300,22 @@ impl AccountInstruments {
     /// Records the duration and the status of a request attempt. Without a status, `code` is `NO_STATUS`.
     pub fn request(&self, operation: Operation, status: Option<u16>, took: Duration) {
         let code = status.map_or_else(|| NO_STATUS.to_owned(), |status| status.to_string());
-        self.counter(Metric::ApiRequests, &[operation.label(), &code])
-            .inc();
-        self.all
-            .api_request_duration
-            .with_label_values(&[&*self.account, operation.label()])
-            .observe(took.as_secs_f64());
+        let labels = [operation.label(), &code];
+        self.with_counter(Metric::ApiRequests, &labels, |counter| counter.inc());
+        self.unless_removed(|| {
+            self.all
+                .api_request_duration
+                .with_label_values(&[&*self.account, operation.label()])
+                .observe(took.as_secs_f64());
+        });
     }
 
     /// Adds the time that a request waited because of `cause`.
     pub fn throttled(&self, cause: ThrottleCause, waited: Duration) {
-        self.counter(Metric::ApiThrottle, &[cause.label()])
-            .inc_by(waited.as_secs_f64());
+        let waited = waited.as_secs_f64();
+        self.with_counter(Metric::ApiThrottle, &[cause.label()], |counter| {
+            counter.inc_by(waited);
+        });
     }
 }
 

@@ -168,6 +168,10 @@ closed_label! {
         Healthy = "healthy",
         /// `/-/ready` and `/readyz`.
         Ready = "ready",
+        /// `/-/reload`.
+        Reload = "reload",
+        /// `/-/config`.
+        Config = "config",
         /// Any other path.
         Other = "other",
     }

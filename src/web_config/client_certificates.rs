@@ -72,6 +72,11 @@ impl AuthType {
     }
 }
 
+/// Whether every client must have a certificate of a configured authority.
+pub(super) fn are_verified(file: &Path, section: &TlsSection) -> Result<bool, Error> {
+    Ok(AuthType::new(file, section)? == AuthType::RequireAndVerify)
+}
+
 /// The verifier of client certificates; `None` if the server requests none. `authorities` are the certificates
 /// of `client_ca` or `client_ca_file`.
 ///

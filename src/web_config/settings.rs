@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, header};
 use rustls::ServerConfig;
 
 use super::{
+    client_certificates,
     document::{Document, Error, Warnings, flag, shown},
     passwords::{self, Authentication, PasswordChecks, Users},
     rate_limit::RateLimit,
@@ -42,6 +43,7 @@ const HEADERS: [(&str, HeaderName, &[&str]); 5] = [
 /// The settings of one version of the web configuration. `Debug` shows no secret.
 pub struct Settings {
     tls: Option<Arc<ServerConfig>>,
+    requires_certificate: bool,
     headers: Headers,
     users: Users,
     pub(super) checks: Arc<PasswordChecks>,
@@ -79,10 +81,12 @@ impl Settings {
         let limit = limit.map(|section| RateLimit::new(file, section, warnings));
         let rate_limit = limit.transpose()?.flatten();
         let users = users.transpose()?.unwrap_or_default();
+        let mut requires_certificate = false;
         let tls = match &document.tls_server_config {
             None => None,
             Some(section) => {
                 let tls = tls::server_config(file, section, pems, http2, warnings)?;
+                requires_certificate = client_certificates::are_verified(file, section)?;
                 if tls.is_none() {
                     let message = "has no certificate, so the server uses no TLS";
                     warnings.add(file, "tls_server_config", message);
@@ -91,6 +95,7 @@ impl Settings {
             }
         };
         Ok(Self {
+            requires_certificate: requires_certificate && tls.is_some(),
             tls,
             headers: headers.unwrap_or_default(),
             users,
@@ -104,8 +109,13 @@ impl Settings {
         self.tls.clone()
     }
 
+    /// Whether every client needs a certificate of a configured authority.
+    pub fn requires_certificate(&self) -> bool {
+        self.requires_certificate
+    }
+
     /// Whether each request needs the name and password of a user.
-    pub(super) fn has_users(&self) -> bool {
+    pub fn has_users(&self) -> bool {
         !self.users.is_empty()
     }
 

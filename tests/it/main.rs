@@ -26,6 +26,7 @@ mod pagination;
 mod probe;
 mod process_environment;
 mod prometheus;
+mod reload;
 mod rules;
 mod runbooks;
 mod secrets;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, advance, timeout};
+use tokio::time::{Instant, advance};
 
 use super::{
     fixtures::*,
@@ -20,7 +20,7 @@ use crate::{
     exposition::{
         AccountSummary, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
     },
-    snapshot::{AccountState, Endpoint},
+    snapshot::{AccountState, Endpoint, channel},
     telemetry::{
         Condition,
         catalogue::{Metric, Part},
@@ -111,8 +111,8 @@ async fn a_good_walk_ends_a_withdrawal() {
     advance(MAX_AGE).await;
     assert!(!shows_snapshot(&scrape(&exposition), "main"));
     publishers[0].publish(good("main", snapshot(phones(4), None, facts(300))));
-    drop(publishers);
-    run.await.unwrap();
+    rendered().await;
+    run.abort();
     let samples = scrape(&exposition);
     assert_eq!(of(&samples, "main", "vobiz_data_withdrawn"), Some("0"));
     let registered = [("registration", "registered")];
@@ -159,8 +159,8 @@ async fn the_condition_changes_by_the_clock_while_no_walk_ends() {
     advance(Duration::from_millis(1)).await;
     assert_eq!(at_this_moment(), is("withdrawn", true));
     publishers[0].publish(good("main", snapshot(phones(45), None, facts(300))));
-    drop(publishers);
-    run.await.unwrap();
+    rendered().await;
+    run.abort();
     assert_eq!(at_this_moment(), is("ok", false));
 }
 
@@ -238,13 +238,10 @@ async fn the_summary_of_an_account_follows_its_first_walk() {
     }
     assert_eq!(has_finished(), [true, false], "b is still walking");
     publishers[1].publish(failed(&fresh("b"), "auth"));
-    drop(publishers);
-    run.await.unwrap();
-    assert_eq!(
-        has_finished(),
-        [true, true],
-        "a failed walk has finished, too"
-    );
+    while has_finished() != [true, true] {
+        rendered().await;
+    }
+    run.abort();
     assert_eq!(of(&scrape(&exposition), "b", "vobiz_up"), Some("0"));
 }
 
@@ -292,8 +289,7 @@ async fn a_large_family_of_one_account_is_not_copied_by_a_new_state() {
     let before = places(&exposition);
     assert!(before.len() >= 4, "{before:?}");
     publishers[0].publish(failed(&state, "timeout"));
-    drop(publishers);
-    exposition.clone().run().await;
+    render(&exposition).await;
     assert_eq!(of(&scrape(&exposition), "main", "vobiz_up"), Some("0"));
     assert_eq!(places(&exposition), before);
 }
@@ -341,12 +337,25 @@ async fn a_scrape_during_publishing_never_mixes_two_walks() {
     }
     enough.store(true, Ordering::Relaxed);
     let last = writer.await.unwrap();
-    run.await.unwrap();
-    assert_eq!(
-        exported(&scrape(&exposition)),
-        last,
-        "the last walk is published"
-    );
+    // The last walk is published.
+    while exported(&scrape(&exposition)) < last {
+        tokio::task::yield_now().await;
+    }
+    run.abort();
+}
+
+/// Waits until the new states are rendered, unless rendering pauses. The paused clock does not advance while a thread
+/// renders.
+async fn rendered() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// Renders the new states.
+async fn render(exposition: &Arc<Exposition>) {
+    tokio::select! {
+        () = exposition.clone().run() => {}
+        () = rendered() => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -370,10 +379,7 @@ async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
     counted.count(Metric::Walks, &[], 1);
     let mut publisher = publisher;
     publisher.publish(failed(&fresh("main"), "auth"));
-    drop(publisher);
-    timeout(Duration::from_secs(60), exposition.clone().run())
-        .await
-        .unwrap();
+    render(&exposition).await;
     assert_eq!(walks(), "2", "and after every walk");
 }
 
@@ -421,4 +427,46 @@ async fn the_example_of_a_summary_is_an_endpoint_whose_id_needs_no_escaping() {
     let accounts = exposition.accounts().into_iter();
     let examples: Vec<_> = accounts.map(|account| account.endpoint_id).collect();
     assert_eq!(examples, [None, None, Some("12".into())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_accounts_are_published_at_once_and_the_same_ones_keep_their_renderings() {
+    let state = good("a", snapshot(phones(3), None, facts(0)));
+    let instruments = crate::telemetry::Instruments::new();
+    let [a, b] = ["a", "b"].map(|name| instruments.account(name));
+    let (_a, reader) = channel(state);
+    let (publisher, removed) = channel(good("b", snapshot(phones(3), None, facts(0))));
+    let exposition = Exposition::new(vec![reader.clone(), removed], instruments.clone());
+    let run = tokio::spawn(exposition.clone().run());
+    rendered().await;
+    a.count(Metric::Walks, &[], 1);
+    b.count(Metric::Walks, &[], 1);
+
+    // `b` is removed, `c` is added, and the order changes.
+    drop(publisher);
+    instruments.remove(&b);
+    b.count(Metric::Walks, &[], 1);
+    instruments.account("c");
+    let (mut publisher, added) = channel(fresh("c"));
+    exposition.set_accounts(vec![added, reader.clone()]);
+    let samples = scrape(&exposition);
+    let of_b = |sample: &&Sample| sample.labels.get("account").is_some_and(|name| name == "b");
+    assert_eq!(samples.iter().find(of_b), None);
+    assert_eq!(of(&samples, "a", "vobiz_walks_total"), Some("1"));
+    assert!(shows_snapshot(&samples, "a"));
+    assert_eq!(conditions(&samples, "c"), ["starting"]);
+    let summary = exposition.accounts().into_iter();
+    let summary: Vec<_> = summary.map(|one| (one.name, one.is_awaited)).collect();
+    assert_eq!(summary, [("c".to_owned(), false), ("a".to_owned(), false)]);
+
+    publisher.publish(good("c", snapshot(phones(2), None, facts(0))));
+    rendered().await;
+    assert!(shows_snapshot(&scrape(&exposition), "c"));
+    run.abort();
+
+    // The same name with another reader is another account, which shows nothing of the earlier one.
+    let (_c, again) = channel(fresh("c"));
+    exposition.set_accounts(vec![again, reader]);
+    let samples = scrape(&exposition);
+    assert!(!shows_snapshot(&samples, "c") && shows_snapshot(&samples, "a"));
 }

@@ -7,12 +7,15 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
-use tokio::task::{JoinHandle, block_in_place, yield_now};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, block_in_place, yield_now},
+};
 
 use super::client::{Client, LONG, soon};
 use crate::{
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
-    http::{Bound, ProbeHandler, Settings},
+    http::{Bound, Lifecycle, ProbeHandler, Settings},
     probe::{ProbeRequest, ProbeResponse},
     shutdown::CancellationToken,
     telemetry::Instruments,
@@ -40,11 +43,25 @@ impl Harness {
         settings: Settings,
         handler: Option<Arc<dyn ProbeHandler>>,
     ) -> Self {
-        let loopback = "127.0.0.1:0".parse().unwrap();
-        let mut bound = Bound::bind(&[loopback], settings).await.unwrap();
+        let mut bound = Self::bind(settings).await;
         if let Some(handler) = handler {
-            bound = bound.with_probe_handler(handler);
+            let handlers = watch::Sender::new(Some(handler)).subscribe();
+            bound = bound.with_probe_handlers(handlers);
         }
+        Self::serve(bound)
+    }
+
+    /// Starts a server, which also serves `/-/reload` and `/-/config`.
+    pub(super) async fn with_lifecycle(settings: Settings, lifecycle: Arc<dyn Lifecycle>) -> Self {
+        Self::serve(Self::bind(settings).await.with_lifecycle(lifecycle))
+    }
+
+    async fn bind(settings: Settings) -> Bound {
+        let loopback = "127.0.0.1:0".parse().unwrap();
+        Bound::bind(&[loopback], settings).await.unwrap()
+    }
+
+    fn serve(bound: Bound) -> Self {
         let address = bound.local_addrs()[0];
         let data = Arc::new(FakeData::default());
         let (instruments, shutdown) = (Instruments::new(), CancellationToken::new());

@@ -6,6 +6,7 @@ mod client;
 mod evictions;
 mod harness;
 mod http2;
+mod lifecycle;
 mod limits;
 mod negotiation;
 mod paths;

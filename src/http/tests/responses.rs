@@ -16,10 +16,14 @@ async fn health_is_always_200_and_readiness_follows_the_first_walks() {
             "{path}"
         );
     }
-    let walking = AccountSummary::default();
+    let walking = AccountSummary {
+        is_awaited: true,
+        ..AccountSummary::default()
+    };
     // A first walk that waits for confirmation has finished, although the account has no counts.
     let walked = AccountSummary {
         has_walked: true,
+        is_awaited: false,
         ..walking.clone()
     };
     let failed = AccountSummary {

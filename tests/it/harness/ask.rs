@@ -96,7 +96,10 @@ pub async fn is_closed(address: &str) -> bool {
 
 async fn send(stream: &mut TcpStream, method: &str, path: &str, headers: &[(&str, &str)]) {
     // With HTTP/1.0, the response is not chunked, and the server closes the connection after it.
-    let mut request = format!("{method} {path} HTTP/1.0\r\nHost: exporter\r\n");
+    let mut request = format!("{method} {path} HTTP/1.0\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        request += "Host: exporter\r\n";
+    }
     for (name, value) in headers {
         write!(request, "{name}: {value}\r\n").expect("a string takes every write");
     }

@@ -1,0 +1,254 @@
+//! Reloads the configuration of a running exporter: after SIGHUP, after `POST /-/reload`, and after a change of the file.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, Notify, watch},
+    task::{JoinHandle, spawn_blocking},
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{
+    running::{Changes, RunningAccounts},
+    systemd::Systemd,
+};
+use crate::{
+    config::{self, Config, ConfigError, Errors, FileDigest, Loaded},
+    http::Lifecycle,
+    shutdown::CancellationToken,
+};
+
+/// The longest wait for a read of the configuration and its files. A read from a network share may never end.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A changed file must stay unchanged for this time, because several writes may make one change.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// The sources of the configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// `--config.file`.
+    pub(super) file: Option<PathBuf>,
+    /// The environment of the process at its start.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+/// Reloads the configuration.
+pub(super) struct Reloader {
+    source: Source,
+    accounts: Arc<Mutex<RunningAccounts>>,
+    reader: Mutex<SourceReader>,
+    config: watch::Receiver<Arc<Config>>,
+    systemd: Systemd,
+    shutdown: CancellationToken,
+}
+
+impl Reloader {
+    pub(super) async fn new(
+        source: Source,
+        accounts: Arc<Mutex<RunningAccounts>>,
+        systemd: Systemd,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let config = accounts.lock().await.config();
+        let reader = SourceReader {
+            digest: source.digest(),
+            hanging: None,
+        };
+        Self {
+            source,
+            accounts,
+            reader: Mutex::new(reader),
+            config,
+            systemd,
+            shutdown,
+        }
+    }
+
+    /// Reloads the configuration after each SIGHUP, which `hang_ups` announces.
+    pub(super) async fn after_signals(self: Arc<Self>, hang_ups: Arc<Notify>) {
+        loop {
+            hang_ups.notified().await;
+            let _ = Arc::clone(&self).reload().await;
+        }
+    }
+
+    /// Reloads the configuration after each change of its file, which is read every `period`.
+    pub(super) async fn after_changes(self: Arc<Self>, period: Duration) {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let changed = self.changed_digest().await;
+            if changed.is_none() {
+                continue;
+            }
+            sleep(QUIET).await;
+            if self.changed_digest().await == changed {
+                let _ = Arc::clone(&self).reload().await;
+            }
+        }
+    }
+
+    /// The digest of the file, if it is not the one of the last reload.
+    async fn changed_digest(&self) -> Option<Option<FileDigest>> {
+        let source = self.source.clone();
+        let read = spawn_blocking(move || source.digest());
+        let digest = timeout(READ_TIMEOUT, read).await.ok()?.ok()?;
+        (self.reader.lock().await.digest != digest).then_some(digest)
+    }
+
+    /// Reads the configuration and uses it. One reload runs at a time.
+    async fn reload_now(&self) -> Result<Changes, Errors> {
+        let mut reader = self.reader.lock().await;
+        let loaded = reader.read(&self.source).await?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        #[cfg(debug_assertions)]
+        failpoint();
+        let mut accounts = self.accounts.lock().await;
+        let applied = accounts.apply(loaded.config).await;
+        applied.map_err(|error| self.source.error(error.to_string()))
+    }
+
+    /// Reloads, and reports the outcome to systemd, to the log and to the metrics.
+    async fn reload_and_report(&self) -> Result<String, String> {
+        self.systemd.notify_reloading().await;
+        let outcome = self.reload_now().await;
+        let status = if outcome.is_ok() {
+            "configuration reloaded"
+        } else {
+            "the new configuration was refused, see the log"
+        };
+        self.systemd.notify_ready(status).await;
+        match outcome {
+            Ok(changes) => {
+                let Changes {
+                    added,
+                    changed,
+                    removed,
+                    ref needs_restart,
+                } = changes;
+                tracing::info!(added, changed, removed, "configuration reloaded");
+                let tasks = Handle::current().metrics().num_alive_tasks();
+                tracing::debug!(tasks, "tasks after the reload");
+                for key in needs_restart {
+                    tracing::warn!(key, "a changed key needs a restart of the exporter");
+                }
+                Ok(changes.to_string())
+            }
+            Err(errors) => {
+                self.accounts.lock().await.refuse().await;
+                for error in &errors.0 {
+                    tracing::error!(%error, "the new configuration is refused; the earlier one stays");
+                }
+                Err(format!(
+                    "the new configuration is refused; the earlier one stays:\n{errors}\n"
+                ))
+            }
+        }
+    }
+}
+
+/// Leaks a task, so that a test can show that it finds leaks.
+#[cfg(debug_assertions)]
+fn failpoint() {
+    if std::env::var_os("FAILPOINT_TASK_LEAK").is_some() {
+        tokio::spawn(std::future::pending::<()>());
+    }
+}
+
+impl Lifecycle for Reloader {
+    fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>> {
+        // A task of its own finishes the reload even if the client of a request closes its connection.
+        let task = tokio::spawn(async move {
+            let reload = self.reload_and_report();
+            let outcome = self.shutdown.run_until_cancelled(reload).await;
+            outcome.unwrap_or_else(|| Err("the exporter stops\n".to_owned()))
+        });
+        let panicked =
+            |_| Err("a fault of this program ended the reload; see its log\n".to_owned());
+        async move { task.await.unwrap_or_else(panicked) }.boxed()
+    }
+
+    fn configuration(&self) -> String {
+        self.config.borrow().redacted() + "\n"
+    }
+}
+
+/// A lifecycle that begins when the stored state is loaded.
+impl Lifecycle for OnceLock<Arc<Reloader>> {
+    fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>> {
+        match self.get() {
+            Some(reloader) => Arc::clone(reloader).reload(),
+            None => async { Err("the exporter is starting\n".to_owned()) }.boxed(),
+        }
+    }
+
+    fn configuration(&self) -> String {
+        self.get()
+            .map_or_else(|| "{}\n".to_owned(), |one| one.configuration())
+    }
+}
+
+impl Source {
+    fn digest(&self) -> Option<FileDigest> {
+        self.file.as_deref().and_then(config::file_digest)
+    }
+
+    /// An error of the whole configuration.
+    fn error(&self, message: String) -> Errors {
+        let file = self.file.as_ref();
+        Errors(vec![ConfigError {
+            place: file.map_or_else(String::new, |file| file.display().to_string()),
+            path: String::new(),
+            message,
+        }])
+    }
+}
+
+type Read = (Option<FileDigest>, Result<Loaded, Errors>);
+
+/// Reads the configuration on a thread for blocking work.
+struct SourceReader {
+    /// The digest of the file at the last read; `None` if there is no file or if it could not be read.
+    digest: Option<FileDigest>,
+    /// The running or timed-out read. It occupies a thread and cannot be cancelled, so at most one read runs.
+    hanging: Option<JoinHandle<Read>>,
+}
+
+impl SourceReader {
+    async fn read(&mut self, source: &Source) -> Result<Loaded, Errors> {
+        let hangs = || source.error("cannot be read: the system does not answer".to_owned());
+        if self
+            .hanging
+            .as_ref()
+            .is_some_and(|read| !read.is_finished())
+        {
+            return Err(hangs());
+        }
+        let owned = source.clone();
+        let read = spawn_blocking(move || {
+            let digest = owned.digest();
+            let loaded = config::load(owned.file.as_deref(), &owned.environment);
+            (digest, loaded)
+        });
+        // The task is stored before the wait, because it continues if the wait is cancelled.
+        let read = self.hanging.insert(read);
+        let Ok(read) = timeout(READ_TIMEOUT, read).await else {
+            return Err(hangs());
+        };
+        self.hanging = None;
+        let aborted = |_| source.error("cannot be read: the read was aborted".to_owned());
+        let (digest, loaded) = read.map_err(aborted)?;
+        self.digest = digest;
+        loaded
+    }
+}

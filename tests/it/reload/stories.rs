@@ -1,0 +1,286 @@
+//! What an operator changes, and what the metrics then show.
+
+use std::{fs, os::unix::fs::symlink, os::unix::net::UnixDatagram, time::Duration};
+
+use vobiz_simulator::Fault;
+
+use super::{Reloadable, is_successful};
+use crate::harness::{accounts_config, auth_id, listed, until, vendor};
+
+const HOURLY: &str = "poll: {interval: 1h, max_age: 3h}";
+
+#[tokio::test]
+async fn accounts_are_added_changed_and_removed_without_disturbing_the_others() {
+    let vendor = vendor([
+        ("same", 30),
+        ("changed", 30),
+        ("removed", 30),
+        ("added", 30),
+    ])
+    .await;
+    let before = [("same", HOURLY), ("changed", HOURLY), ("removed", HOURLY)];
+    let exporter = Reloadable::start(&accounts_config(&vendor, "", before), &[]).await;
+    let all_up = |names: &'static [&str]| {
+        move |scrape: &crate::harness::Scrape| names.iter().all(|name| scrape.up(name) == Some(1.0))
+    };
+    let first = exporter
+        .until("all walks", all_up(&["same", "changed", "removed"]))
+        .await;
+    let grouped = format!("{HOURLY}, groups: [{{name: all, match: {{alias: '.*'}}, watch: page}}]");
+    let after = [
+        ("added", HOURLY),
+        ("changed", grouped.as_str()),
+        ("same", HOURLY),
+    ];
+    let text = exporter.change(&accounts_config(&vendor, "", after)).await;
+    assert_eq!(
+        text,
+        "configuration reloaded: 1 accounts added, 1 changed, 1 removed\n"
+    );
+    // The removed account is gone in the first scrape after the response.
+    let scrape = exporter.scrape().await;
+    assert!(
+        !scrape.text.contains("account=\"removed\""),
+        "{}",
+        scrape.text
+    );
+    assert_eq!(exporter.ask("GET", "/-/ready").await.0, 200);
+    let group = [
+        "account=\"changed\"",
+        "group=\"all\"",
+        "registration=\"registered\"",
+    ];
+    let scrape = exporter
+        .until("the added account and the group", |scrape| {
+            scrape.up("added") == Some(1.0)
+                && scrape.value("vobiz_group_endpoints", &group).is_some()
+        })
+        .await;
+    assert_eq!(
+        scrape.endpoints("added"),
+        listed(&vendor, &auth_id("added"))
+    );
+    assert_eq!(scrape.snapshot("same"), first.snapshot("same"));
+    for name in ["same", "changed", "added"] {
+        assert_eq!(scrape.only("vobiz_walks_total", name), Some(1.0), "{name}");
+    }
+    let last = |scrape: &crate::harness::Scrape, name| {
+        scrape.only("vobiz_walk_last_success_timestamp_seconds", name)
+    };
+    assert_eq!(
+        last(&scrape, "changed"),
+        last(&first, "changed"),
+        "groups need no walk"
+    );
+}
+
+#[tokio::test]
+async fn sighup_reloads_and_new_credentials_are_used_at_once() {
+    let vendor = vendor([("a", 3)]).await;
+    let wrong = accounts_config(&vendor, "", [("a", HOURLY)]).replace("token-of-a", "wrong");
+    let exporter = Reloadable::start(&wrong, &[]).await;
+    exporter
+        .until("a refusal", |scrape| scrape.up("a") == Some(0.0))
+        .await;
+    exporter.write(accounts_config(&vendor, "", [("a", HOURLY)]));
+    exporter.process.signal("HUP").await;
+    let scrape = exporter
+        .until("a walk", |scrape| scrape.up("a") == Some(1.0))
+        .await;
+    assert_eq!(scrape.only("vobiz_walks_total", "a"), Some(2.0));
+    assert_eq!(
+        scrape.value(
+            "vobiz_walk_failures_total",
+            &["account=\"a\"", "reason=\"auth\""]
+        ),
+        Some(1.0),
+        "the counters stay"
+    );
+}
+
+#[tokio::test]
+async fn the_response_names_the_keys_that_need_a_restart() {
+    let vendor = vendor([("a", 3)]).await;
+    let exporter = Reloadable::start(&accounts_config(&vendor, "", [("a", HOURLY)]), &[]).await;
+    exporter
+        .until("a walk", |scrape| scrape.up("a") == Some(1.0))
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("state");
+    let changed = format!(
+        "state: {{directory: '{}', retention: 7d}}\n{}",
+        directory.display(),
+        accounts_config(&vendor, "max_concurrent_requests: 3", [("a", HOURLY)])
+    );
+    for _ in 0..2 {
+        let text = exporter.change(&changed).await;
+        for key in ["state.directory", "api.max_concurrent_requests"] {
+            assert!(
+                text.contains(&format!("{key} has changed: restart the exporter")),
+                "{text}"
+            );
+        }
+    }
+    let (_, config) = exporter.ask("GET", "/-/config").await;
+    assert!(config.contains("\"directory\": null"), "{config}");
+    assert!(config.contains("\"retention\": \"168h\""), "{config}");
+    assert!(
+        config.contains("<redacted>") && !config.contains("token-of-a"),
+        "{config}"
+    );
+    assert!(!directory.exists());
+}
+
+#[tokio::test]
+async fn a_link_that_is_replaced_as_by_kubernetes_reloads_by_itself() {
+    let vendor = vendor([("a", 3), ("b", 3)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_owned();
+    // A ConfigMap is a link to a file below `..data`, which is a link to the folder of the present version.
+    let put = |version: &str, content: &str| {
+        fs::create_dir(root.join(version)).unwrap();
+        fs::write(root.join(version).join("exporter.yaml"), content).unwrap();
+        symlink(version, root.join("..new")).unwrap();
+        fs::rename(root.join("..new"), root.join("..data")).unwrap();
+    };
+    put("..1", &accounts_config(&vendor, "", [("a", HOURLY)]));
+    symlink("..data/exporter.yaml", root.join("exporter.yaml")).unwrap();
+    let arguments = [
+        "--config.enable-auto-reload",
+        "--config.auto-reload-interval=1s",
+    ];
+    let file = root.join("exporter.yaml");
+    let exporter = Reloadable::in_folder(folder, &file, &arguments, &[]).await;
+    exporter
+        .until("a walk", |scrape| scrape.up("a") == Some(1.0))
+        .await;
+    put(
+        "..2",
+        &accounts_config(&vendor, "", [("a", HOURLY), ("b", HOURLY)]),
+    );
+    exporter
+        .until("a walk of b", |scrape| scrape.up("b") == Some(1.0))
+        .await;
+    put("..3", "accounts: nonsense\n");
+    let scrape = exporter
+        .until("a refusal", |scrape| is_successful(scrape) == Some(0.0))
+        .await;
+    assert_eq!(scrape.up("b"), Some(1.0));
+    // A bad file is reported once, and not at each check.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let refusals = exporter.process.err().matches("is refused").count();
+    assert_eq!(refusals, 1, "{}", exporter.process.err());
+    put("..4", &accounts_config(&vendor, "", [("b", HOURLY)]));
+    let scrape = exporter
+        .until("a success", |scrape| is_successful(scrape) == Some(1.0))
+        .await;
+    assert_eq!((scrape.up("a"), scrape.up("b")), (None, Some(1.0)));
+    assert_eq!(scrape.only("vobiz_walks_total", "b"), Some(1.0));
+}
+
+#[tokio::test]
+async fn systemd_learns_of_a_reload_and_of_its_end() {
+    let vendor = vendor([("a", 3)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let file = folder.path().join("live.yaml");
+    fs::write(&file, accounts_config(&vendor, "", [("a", HOURLY)])).unwrap();
+    let variables = [("NOTIFY_SOCKET", socket.to_str().unwrap())];
+    let exporter = Reloadable::in_folder(folder, &file, &[], &variables).await;
+    let received = std::cell::RefCell::new(String::new());
+    let says = async |words: &str| {
+        until(words, || async {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = manager.recv(&mut buffer) {
+                received
+                    .borrow_mut()
+                    .push_str(&String::from_utf8_lossy(&buffer[..length]));
+                received.borrow_mut().push('\n');
+            }
+            let mut received = received.borrow_mut();
+            let end = received.find(words)? + words.len();
+            received.replace_range(..end, "");
+            Some(())
+        })
+        .await;
+    };
+    says("STATUS=1 account, all up").await;
+    exporter.process.signal("HUP").await;
+    says("RELOADING=1").await;
+    says("READY=1\nSTATUS=configuration reloaded").await;
+    exporter.write("nonsense");
+    exporter.process.signal("HUP").await;
+    says("RELOADING=1").await;
+    says("READY=1\nSTATUS=the new configuration was refused").await;
+    exporter.write(accounts_config(&vendor, "", [("a", HOURLY), ("b", HOURLY)]));
+    exporter.process.signal("HUP").await;
+    says("STATUS=2 accounts: 1 up, 1 down").await;
+}
+
+#[tokio::test]
+async fn a_loss_is_remembered_while_its_account_is_removed() {
+    let vendor = vendor([("a", 30), ("b", 3)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let state = format!(
+        "state: {{directory: '{}'}}\n",
+        folder.path().join("state").display()
+    );
+    let config = |accounts: &[(&'static str, &'static str)]| {
+        state.clone() + &accounts_config(&vendor, "", accounts.iter().copied())
+    };
+    let exporter = Reloadable::start(&config(&[("a", "")]), &[]).await;
+    exporter
+        .until("a walk", |scrape| scrape.up("a") == Some(1.0))
+        .await;
+    let id = vendor.edit(|world| {
+        let now = world.now();
+        let account = world.account_mut(&auth_id("a")).unwrap();
+        let registered = account.endpoints().find(|one| one.registered());
+        let id = registered.unwrap().id().to_owned();
+        account.edit(&id, |one| one.set_registered(false, now));
+        id
+    });
+    let label = format!("endpoint_id=\"{id}\"");
+    let lost = |scrape: &crate::harness::Scrape| {
+        scrape.value(
+            "vobiz_endpoint_registration_lost_timestamp_seconds",
+            &[&label],
+        )
+    };
+    let scrape = exporter
+        .until("the loss", |scrape| lost(scrape).is_some())
+        .await;
+    let at = lost(&scrape);
+    exporter.change(&config(&[("b", "")])).await;
+    exporter
+        .until("b", |scrape| scrape.up("b") == Some(1.0))
+        .await;
+    exporter.change(&config(&[("a", ""), ("b", "")])).await;
+    let scrape = exporter
+        .until("a again", |scrape| scrape.up("a") == Some(1.0))
+        .await;
+    assert_eq!(lost(&scrape), at);
+}
+
+#[tokio::test]
+async fn a_hanging_vendor_delays_no_reload() {
+    let vendor = vendor([("a", 3)]).await;
+    vendor.plan(Fault::new(vobiz_simulator::Effect::Hang).for_account(auth_id("a")));
+    let exporter = Reloadable::start(&accounts_config(&vendor, "", [("a", "")]), &[]).await;
+    until("a request", || async {
+        (!vendor.requests().is_empty()).then_some(())
+    })
+    .await;
+    let begun = tokio::time::Instant::now();
+    exporter
+        .change(&accounts_config(&vendor, "", [("b", "")]))
+        .await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(exporter.scrape().await.up("a"), None);
+}
