@@ -122,12 +122,7 @@ impl Reloader {
     async fn reload_and_report(&self) -> Result<String, String> {
         self.systemd.notify_reloading().await;
         let outcome = self.reload_now().await;
-        let status = if outcome.is_ok() {
-            "configuration reloaded"
-        } else {
-            "the new configuration was refused, see the log"
-        };
-        self.systemd.notify_ready(status).await;
+        self.systemd.notify_reloaded(outcome.is_err()).await;
         match outcome {
             Ok(changes) => {
                 let Changes {

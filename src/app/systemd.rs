@@ -36,6 +36,8 @@ pub(super) struct Systemd {
     socket: Option<SocketAddr>,
     /// Systemd ends a process that sends no `WATCHDOG=1` for this long.
     watchdog: Option<Duration>,
+    /// Whether the last reload of the configuration was refused. The status shows it.
+    is_refused: Arc<AtomicBool>,
     /// Whether the last notification failed. Only the first of successive failures is logged.
     has_failed: Arc<AtomicBool>,
 }
@@ -54,6 +56,7 @@ impl Systemd {
         Self {
             socket: value("NOTIFY_SOCKET").and_then(socket_address),
             watchdog: watchdog.map(Duration::from_micros),
+            is_refused: Arc::default(),
             has_failed: Arc::default(),
         }
     }
@@ -74,7 +77,11 @@ impl Systemd {
                 let is_up = account.failure.is_none() && !account.is_withdrawn;
                 account.has_walked.then_some(is_up)
             });
-            status(&outcomes.collect::<Vec<_>>())
+            let mut status = status(&outcomes.collect::<Vec<_>>());
+            if self.is_refused.load(Ordering::Relaxed) {
+                status += "; the last reload of the configuration was refused";
+            }
+            status
         };
         let mut sent = current();
         let ready = format!("READY=1\nSTATUS={sent}");
@@ -100,14 +107,13 @@ impl Systemd {
 
     /// Sends that the exporter reloads its configuration.
     pub(super) async fn notify_reloading(&self) {
-        let reloading = "RELOADING=1\nSTATUS=reloading the configuration";
-        self.notify(SEND_TIMEOUT, reloading).await;
+        self.notify(SEND_TIMEOUT, "RELOADING=1").await;
     }
 
-    /// Sends that the exporter is ready again after a reload. The next change of the accounts replaces `status`.
-    pub(super) async fn notify_ready(&self, status: &str) {
-        self.notify(SEND_TIMEOUT, &format!("READY=1\nSTATUS={status}"))
-            .await;
+    /// Sends that the exporter is ready again after a reload. The status shows within a second whether it was refused.
+    pub(super) async fn notify_reloaded(&self, is_refused: bool) {
+        self.is_refused.store(is_refused, Ordering::Relaxed);
+        self.notify(SEND_TIMEOUT, "READY=1").await;
     }
 
     /// Waits for `shutdown`, then sends `STOPPING=1`.

@@ -330,7 +330,7 @@ pub(super) fn probe(section: &Section<'_>) -> Option<Probe> {
 pub struct State {
     /// The folder of the database. Without it, the exporter keeps its memory only while it runs.
     pub directory: Option<PathBuf>,
-    /// The time for which the event log keeps an event.
+    /// The time for which the event log keeps an event, and the database the state of a removed account.
     #[serde(serialize_with = "write_duration")]
     pub retention: Duration,
 }

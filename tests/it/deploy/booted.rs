@@ -6,6 +6,36 @@ use super::{
     system::{Programs, System},
     text,
 };
+use crate::harness::until;
+
+/// Changes the configuration of the running service, first with an error.
+async fn reload(system: &System) {
+    let pid = system.shows("MainPID").await;
+    let refused = "1 account, all up; the last reload of the configuration was refused";
+    for (more, status, timestamps) in [
+        ("colour: blue\n", refused, false),
+        (
+            "metrics: {groups: [timestamps]}\n",
+            "1 account, all up",
+            true,
+        ),
+        ("", "1 account, all up", false),
+    ] {
+        system.configure(more);
+        system.does("systemctl reload vobiz-exporter").await;
+        system.until_it_shows("StatusText", status).await;
+        system.until_it_shows("ActiveState", "active").await;
+        until("the series of the configuration", || async {
+            let metrics = system
+                .does("curl --silent http://127.0.0.1:10059/metrics")
+                .await;
+            let has_timestamps = metrics.contains("\nvobiz_endpoint_created_timestamp_seconds{");
+            (has_timestamps == timestamps).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(system.shows("MainPID").await, pid, "the process goes on");
+}
 
 #[tokio::test]
 #[ignore = "needs root and containers: make test-container"]
@@ -25,6 +55,7 @@ async fn under_a_real_systemd_the_unit_is_ready_watched_sandboxed_and_stopped() 
         .until_it_shows("StatusText", "1 account, all up")
         .await;
     system.does("/opt/vobiz-exporter --healthcheck").await;
+    reload(&system).await;
 
     let pid = system.shows("MainPID").await;
     let status = system.does(&format!("cat /proc/{pid}/status")).await;

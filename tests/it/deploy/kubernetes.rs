@@ -17,7 +17,7 @@ use crate::harness::{Ended, Program, configuration, get, judge, until};
 pub const VERSIONS: [&str; 2] = ["1.25", "1.37"];
 
 /// The YAML that `kubectl apply --kustomize` would send.
-async fn built() -> String {
+pub async fn built() -> String {
     let built = run("kubectl", &[&"kustomize", &shipped("deploy/kubernetes")]).await;
     assert_eq!((built.code, built.err.as_str()), (Some(0), ""), "{built:?}");
     built.out
@@ -168,9 +168,9 @@ async fn the_base_is_plain_and_its_parts_find_one_another() {
     let configuration = of_kind(&all, "ConfigMap")["metadata"]["name"]
         .as_str()
         .unwrap();
-    assert!(
-        configuration.starts_with("vobiz-exporter-"),
-        "another content is another name"
+    assert_eq!(
+        configuration, "vobiz-exporter",
+        "another content needs no new pod"
     );
     let volumes = &pod["spec"]["volumes"];
     assert_eq!(volumes[0]["configMap"]["name"], configuration);
@@ -230,6 +230,7 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     assert_eq!(cli.command, None);
     let serve = cli.serve;
     assert!(!serve.once && !serve.healthcheck && !serve.is_check());
+    assert!(serve.enable_auto_reload);
     assert_eq!(
         serve.config_file.unwrap().to_str(),
         Some("/etc/vobiz-exporter/exporter.yaml")
@@ -254,6 +255,8 @@ async fn the_program_takes_the_flags_and_answers_the_probes_of_the_manifests() {
     assert!(shipped.contains("auth_token_file: /run/secrets/vobiz/token "));
     let mounts = &container["volumeMounts"];
     assert_eq!(mounts[0]["mountPath"], "/etc/vobiz-exporter");
+    // With a subPath, a running pod would not see a change.
+    assert_eq!(mounts[0]["subPath"], Value::Null);
     assert_eq!(mounts[1]["mountPath"], "/run/secrets/vobiz");
     // The volume is mounted at the folder in which the image keeps the state database.
     let directory = mounts[2]["mountPath"].as_str().unwrap();

@@ -2,6 +2,7 @@
 
 mod booted;
 mod compose;
+mod config_map;
 mod container;
 mod derived;
 mod dockerfile;

@@ -209,13 +209,15 @@ async fn systemd_learns_of_a_reload_and_of_its_end() {
     says("STATUS=1 account, all up").await;
     exporter.process.signal("HUP").await;
     says("RELOADING=1").await;
-    says("READY=1\nSTATUS=configuration reloaded").await;
+    says("READY=1").await;
     exporter.write("nonsense");
     exporter.process.signal("HUP").await;
     says("RELOADING=1").await;
-    says("READY=1\nSTATUS=the new configuration was refused").await;
+    says("READY=1").await;
+    says("STATUS=1 account, all up; the last reload of the configuration was refused").await;
     exporter.write(accounts_config(&vendor, "", [("a", HOURLY), ("b", HOURLY)]));
     exporter.process.signal("HUP").await;
+    says("READY=1").await;
     says("STATUS=2 accounts: 1 up, 1 down").await;
 }
 
