@@ -1,4 +1,4 @@
-//! The image uses a ConfigMap that changes while it runs. `make test-container` runs this test as root.
+//! The image uses a `ConfigMap` that changes while it runs. `make test-container` runs this test as root.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::harness::{Scrape, configuration, get, until};
 
-/// Replaces the content of a mounted ConfigMap, as the kubelet does: the file is a link into `..data`, which is a link to
+/// Replaces the content of a mounted `ConfigMap`, as the kubelet does: the file is a link into `..data`, which is a link to
 /// the folder of the present version.
 fn put(root: &Path, version: &str, content: &str) {
     fs::create_dir(root.join(version)).unwrap();

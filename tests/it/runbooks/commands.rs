@@ -12,13 +12,14 @@ use super::{
 
 /// An entry has a part of a command, the account for which the test runs the command, and a regular
 /// expression for the output. The first entry whose part the command contains applies.
-const SHOWN: [(&str, &str, &str); 14] = [
+const SHOWN: [(&str, &str, &str); 15] = [
     (
         "http://EXPORTER:10059/ ",
         "branch",
         r"^<tr><td>branch</td><td>(never|refused): last walk failed \(auth\), no good walk yet</td></tr>\n$",
     ),
     ("EXPORTER:10059/-/healthy", "", "HTTP/1.1 200 OK"),
+    ("EXPORTER:10059/-/reload", "", "configuration reloaded"),
     (
         "journalctl -u vobiz-exporter --since -1h | grep 'account=ACCOUNT'",
         "branch",

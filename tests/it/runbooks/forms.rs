@@ -6,13 +6,14 @@ use std::path::Path;
 use super::page::commands;
 use crate::harness::judge;
 
-const FORMS: [&str; 8] = [
+const FORMS: [&str; 9] = [
     "chronyc tracking || timedatectl timesync-status",
     "git -C /etc/vobiz-exporter log -3 -p",
     "kubectl describe pod -l app.kubernetes.io/name=vobiz-exporter | grep -A5 'Last State'",
     "kubectl exec deploy/vobiz-exporter -- /usr/bin/vobiz-exporter ...",
     "kubectl get deploy,endpoints,servicemonitor -A | grep vobiz",
     "docker exec CONTAINER /usr/bin/vobiz-exporter ...",
+    "systemctl reload vobiz-exporter",
     "systemctl restart vobiz-exporter",
     "systemctl status vobiz-exporter; journalctl -u vobiz-exporter -n 50",
 ];
