@@ -50,15 +50,17 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
+    /// `digest` is the digest of the configuration file at the start.
     pub(super) async fn new(
         source: Source,
+        digest: Option<FileDigest>,
         accounts: Arc<Mutex<RunningAccounts>>,
         systemd: Systemd,
         shutdown: CancellationToken,
     ) -> Self {
         let config = accounts.lock().await.config();
         let reader = SourceReader {
-            digest: source.digest(),
+            digest,
             hanging: None,
         };
         Self {
@@ -194,7 +196,8 @@ impl Lifecycle for OnceLock<Arc<Reloader>> {
 }
 
 impl Source {
-    fn digest(&self) -> Option<FileDigest> {
+    /// The digest of the file; `None` if there is none, or if it cannot be read.
+    pub(super) fn digest(&self) -> Option<FileDigest> {
         self.file.as_deref().and_then(config::file_digest)
     }
 

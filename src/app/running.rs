@@ -70,7 +70,7 @@ impl fmt::Display for Changes {
         } = self;
         writeln!(
             f,
-            "configuration reloaded: {added} accounts added, {changed} changed, {removed} removed"
+            "configuration reloaded; accounts: {added} added, {changed} changed, {removed} removed"
         )?;
         for key in needs_restart {
             writeln!(f, "{key} has changed: restart the exporter to use it")?;

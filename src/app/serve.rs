@@ -56,6 +56,8 @@ pub(super) async fn serve(
         file: args.config_file.clone(),
         environment: environment.to_vec(),
     };
+    // A later change differs from this digest, so it is not missed while the state is loaded.
+    let digest = source.digest();
     let config = load_config(args, environment)?;
     tracing::debug!(configuration = %config.redacted(), "configuration loaded");
     let status = "STATUS=loading the stored state";
@@ -71,7 +73,7 @@ pub(super) async fn serve(
     let notifications = systemd.clone().notify_loop(exposition, shutdown.clone());
     let notifications = tokio::spawn(notifications);
     let accounts = Arc::clone(&exporter.accounts);
-    let reloader = Reloader::new(source, accounts, systemd.clone(), shutdown.clone()).await;
+    let reloader = Reloader::new(source, digest, accounts, systemd.clone(), shutdown.clone()).await;
     let reloader = Arc::new(reloader);
     let _ = lifecycle.set(Arc::clone(&reloader));
     let mut reloads = JoinSet::new();

@@ -35,7 +35,7 @@ async fn accounts_are_added_changed_and_removed_without_disturbing_the_others() 
     let text = exporter.change(&accounts_config(&vendor, "", after)).await;
     assert_eq!(
         text,
-        "configuration reloaded: 1 accounts added, 1 changed, 1 removed\n"
+        "configuration reloaded; accounts: 1 added, 1 changed, 1 removed\n"
     );
     // The removed account is gone in the first scrape after the response.
     let scrape = exporter.scrape().await;
@@ -285,4 +285,25 @@ async fn a_hanging_vendor_delays_no_reload() {
         begun.elapsed()
     );
     assert_eq!(exporter.scrape().await.up("a"), None);
+}
+
+#[tokio::test]
+async fn probes_are_turned_on_and_off() {
+    let vendor = vendor([("a", 3)]).await;
+    let id = listed(&vendor, &auth_id("a")).into_keys().next().unwrap();
+    let path = format!("/probe?account=a&endpoint_id={id}");
+    let off = accounts_config(&vendor, "", [("a", HOURLY)]);
+    let on = format!("probe: {{enabled: true}}\n{off}");
+    let exporter = Reloadable::start(&off, &[]).await;
+    for (configuration, status) in [(&on, 200), (&off, 404), (&on, 200)] {
+        exporter.change(configuration).await;
+        let answer = exporter.ask("GET", &path).await;
+        assert_eq!(answer.0, status, "{}", answer.1);
+    }
+    // A probe of a removed account, and one of an added account.
+    let renamed = on.replace("'a'", "'b'");
+    exporter.change(&renamed).await;
+    assert_eq!(exporter.ask("GET", &path).await.0, 400);
+    let path = path.replace("account=a", "account=b");
+    assert_eq!(exporter.ask("GET", &path).await.0, 200);
 }
