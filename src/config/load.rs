@@ -40,9 +40,13 @@ pub fn load(file: Option<&Path>, variables: &Variables) -> Result<Loaded, Errors
 /// The SHA-256 digest of a configuration file.
 pub type FileDigest = [u8; SHA256_OUTPUT_LEN];
 
-/// The digest of the configuration `file`; `None` if it cannot be read.
+/// The digest of the configuration `file`. `None` if it cannot be read, or if it is an inherited file descriptor, which
+/// can be read only once.
 pub fn file_digest(file: &Path) -> Option<FileDigest> {
-    let content = read_configuration(file).ok()?;
+    if is_descriptor(file) {
+        return None;
+    }
+    let content = read_regular(file, MAX_CONFIGURATION).ok()?;
     digest::digest(&SHA256, &content).as_ref().try_into().ok()
 }
 
@@ -168,12 +172,15 @@ fn read_text(path: &Path, diagnostics: &Diagnostics) -> Option<String> {
 /// Reads the configuration at `path`. `path` names a regular file or an inherited file descriptor. A shell
 /// passes such a descriptor for `<(...)`.
 fn read_configuration(path: &Path) -> io::Result<Vec<u8>> {
-    let is_descriptor = path == Path::new("/dev/stdin")
-        || path.starts_with("/dev/fd")
-        || path.starts_with("/proc/self/fd");
-    if is_descriptor {
+    if is_descriptor(path) {
         read_bounded(path, MAX_CONFIGURATION)
     } else {
         read_regular(path, MAX_CONFIGURATION)
     }
+}
+
+fn is_descriptor(path: &Path) -> bool {
+    path == Path::new("/dev/stdin")
+        || path.starts_with("/dev/fd")
+        || path.starts_with("/proc/self/fd")
 }

@@ -1,11 +1,16 @@
 //! What an operator changes, and what the metrics then show.
 
-use std::{fs, os::unix::fs::symlink, os::unix::net::UnixDatagram, time::Duration};
+use std::{
+    fs,
+    os::unix::{fs::symlink, net::UnixDatagram},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use vobiz_simulator::Fault;
 
 use super::{Reloadable, is_successful};
-use crate::harness::{accounts_config, auth_id, listed, until, vendor};
+use crate::harness::{Program, Scrape, accounts_config, auth_id, get, listed, until, vendor};
 
 const HOURLY: &str = "poll: {interval: 1h, max_age: 3h}";
 
@@ -21,7 +26,7 @@ async fn accounts_are_added_changed_and_removed_without_disturbing_the_others() 
     let before = [("same", HOURLY), ("changed", HOURLY), ("removed", HOURLY)];
     let exporter = Reloadable::start(&accounts_config(&vendor, "", before), &[]).await;
     let all_up = |names: &'static [&str]| {
-        move |scrape: &crate::harness::Scrape| names.iter().all(|name| scrape.up(name) == Some(1.0))
+        move |scrape: &Scrape| names.iter().all(|name| scrape.up(name) == Some(1.0))
     };
     let first = exporter
         .until("all walks", all_up(&["same", "changed", "removed"]))
@@ -64,9 +69,8 @@ async fn accounts_are_added_changed_and_removed_without_disturbing_the_others() 
     for name in ["same", "changed", "added"] {
         assert_eq!(scrape.only("vobiz_walks_total", name), Some(1.0), "{name}");
     }
-    let last = |scrape: &crate::harness::Scrape, name| {
-        scrape.only("vobiz_walk_last_success_timestamp_seconds", name)
-    };
+    let last =
+        |scrape: &Scrape, name| scrape.only("vobiz_walk_last_success_timestamp_seconds", name);
     assert_eq!(
         last(&scrape, "changed"),
         last(&first, "changed"),
@@ -245,7 +249,7 @@ async fn a_loss_is_remembered_while_its_account_is_removed() {
         id
     });
     let label = format!("endpoint_id=\"{id}\"");
-    let lost = |scrape: &crate::harness::Scrape| {
+    let lost = |scrape: &Scrape| {
         scrape.value(
             "vobiz_endpoint_registration_lost_timestamp_seconds",
             &[&label],
@@ -306,4 +310,33 @@ async fn probes_are_turned_on_and_off() {
     assert_eq!(exporter.ask("GET", &path).await.0, 400);
     let path = path.replace("account=a", "account=b");
     assert_eq!(exporter.ask("GET", &path).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_configuration_from_standard_input_stays_because_it_cannot_be_read_again() {
+    let vendor = vendor([("a", 3)]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("live.yaml");
+    fs::write(&file, accounts_config(&vendor, "", [("a", HOURLY)])).unwrap();
+    let arguments = [
+        "--config.file=/dev/stdin",
+        "--config.enable-auto-reload",
+        "--config.auto-reload-interval=1s",
+        "--web.listen-address=127.0.0.1:0",
+    ];
+    let mut writer = Command::new("cat");
+    writer.arg(&file).stdout(Stdio::piped());
+    let mut writer = writer.spawn().unwrap();
+    let input = writer.stdout.take().unwrap();
+    let process = Program::new(&arguments).input(input).start();
+    let address = process.listens(1).await.remove(0);
+    writer.wait().unwrap();
+    process.signal("HUP").await;
+    process.says("the new configuration is refused").await;
+    let scraped = || async {
+        let answer = get(&address, "/metrics").await;
+        let scrape = (answer.status == 200).then(|| Scrape::read(&answer.text()))?;
+        (scrape.up("a") == Some(1.0) && is_successful(&scrape) == Some(0.0)).then_some(())
+    };
+    until("a walk with the first configuration", scraped).await;
 }
