@@ -155,6 +155,21 @@ fn check(scrape: &Scrape, accounts: &Accounts, expected: &mut HashMap<(usize, us
     }
 }
 
+/// Checks that the vendor has received no request besides those of the expected walks.
+fn check_requests(vendor: &Vendor, expected: &HashMap<(usize, usize), Expected>) {
+    // The list of an account is one page, so the vendor has received one request for each walk.
+    let mut walks: BTreeMap<usize, u32> = BTreeMap::new();
+    for ((number, _), expected) in expected {
+        *walks.entry(*number).or_default() += expected.walks;
+    }
+    let requests = vendor.requests();
+    for (number, walks) in walks {
+        let auth_id = Some(auth_id(&name(number)));
+        let asked = requests.iter().filter(|one| one.account == auth_id);
+        assert!(asked.count() <= walks as usize, "{number}: {walks} walks");
+    }
+}
+
 /// Reloads `reloads` times. Returns how many tasks there are more than at the start, besides those of accounts.
 async fn campaign(reloads: usize, variables: &[(&str, &str)]) -> isize {
     let names: Vec<_> = (0..ACCOUNTS).map(name).collect();
@@ -239,17 +254,7 @@ async fn campaign(reloads: usize, variables: &[(&str, &str)]) -> isize {
             "{name}: {groups}"
         );
     }
-    // The list of an account is one page, so the vendor has received one request for each walk.
-    let mut walks: BTreeMap<usize, u32> = BTreeMap::new();
-    for ((number, _), expected) in &expected {
-        *walks.entry(*number).or_default() += expected.walks;
-    }
-    let requests = vendor.requests();
-    for (number, walks) in walks {
-        let auth_id = Some(auth_id(&name(number)));
-        let asked = requests.iter().filter(|one| one.account == auth_id);
-        assert!(asked.count() <= walks as usize, "{number}: {walks} walks");
-    }
+    check_requests(&vendor, &expected);
     let last_descriptors = descriptors(exporter.process.pid());
     assert!(
         last_descriptors <= first_descriptors + CONNECTIONS,
