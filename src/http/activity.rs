@@ -285,12 +285,27 @@ impl Counts {
         !waits_for_server && now.duration_since(self.last_byte) >= after
     }
 
-    /// Begins the second `now`, and forgets the bytes of seconds that have left the window.
+    /// Begins the second `now`, and forgets the bytes of seconds that have left the window. Another thread may have begun
+    /// a later second since the caller has read the clock.
     fn forget_before(&mut self, now: u64) {
-        let passed = usize::try_from(now - self.second).unwrap_or(WINDOW);
+        let passed = usize::try_from(now.saturating_sub(self.second)).unwrap_or(WINDOW);
         let passed = passed.min(WINDOW);
         self.bytes.rotate_right(passed);
         self.bytes[..passed].fill(0);
-        self.second = now;
+        self.second = now.max(self.second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_has_read_the_clock_earlier_forgets_no_bytes() {
+        let activity = Activity::new(true);
+        activity.counts().forget_before(2);
+        activity.moved(5);
+        activity.counts().forget_before(1);
+        assert_eq!(activity.rank().bytes, 5);
     }
 }

@@ -98,7 +98,10 @@ impl Connections {
         while responses > self.max_places {
             let several = connections.iter().enumerate();
             let several = several.filter(|(_, one)| one.responses() > 1);
-            let least = several.min_by_key(|(_, one)| one.rank().bytes);
+            let least = several.min_by_key(|(_, one)| {
+                let rank = one.rank();
+                (rank.is_scraper, rank.bytes)
+            });
             let Some((position, _)) = least else { return };
             let evicted = connections.swap_remove(position);
             responses -= evicted.responses();

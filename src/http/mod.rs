@@ -18,7 +18,7 @@
 //! except `/probe` ignores the query string. Only a probe waits for the API. A scrape may wait briefly while another
 //! thread encodes metrics or joins chunks, and up to a second for a permit above the limit of concurrent scrapes.
 //!
-//! A server with [`Settings::for_health_checks`] knows only the last two rows of this table.
+//! A server with [`Settings::for_health_checks`] knows only `/-/healthy` and `/-/ready`, and their other names.
 //!
 //! [`Settings`] limits the numbers of connections, scrapes and probes, and the size of a request head. It also
 //! limits the time of a request head, the idle time, and the time in which a client reads nothing. If all places are

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -11,7 +12,7 @@ use bcrypt::HashParts;
 use http::HeaderValue;
 use indexmap::IndexSet;
 use ring::{digest::SHA256_OUTPUT_LEN, hmac, rand::SystemRandom};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::document::{Error, Warnings, shown};
 
@@ -20,6 +21,8 @@ const MAX_CACHED: usize = 100;
 /// The maximum number of requests that wait for a comparison. At cost 10, the last of them waits for two seconds, which is
 /// less than a scrape timeout.
 const MAX_WAITING: usize = 32;
+/// The maximum time for which a request waits until it is one of these.
+const MAX_QUEUED: Duration = Duration::from_secs(5);
 /// The costs that bcrypt permits.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 /// Above this cost, a check takes longer than about a second.
@@ -155,7 +158,8 @@ impl PasswordChecks {
         if let Some(result) = self.cached(&digest) {
             return result;
         }
-        let Ok(_waiting) = self.waiting.try_acquire() else {
+        // The semaphore serves requests in the order of their arrival, so new wrong passwords overtake no request.
+        let Ok(_waiting) = timeout(MAX_QUEUED, self.waiting.acquire()).await else {
             return Authentication::Busy;
         };
         let permit = Arc::clone(&self.permits).acquire_owned().await;
