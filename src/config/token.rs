@@ -31,7 +31,7 @@ pub enum ApiToken {
     File {
         /// The path in `auth_token_file`.
         path: PathBuf,
-        /// The token that the file contained when the exporter started, without surrounding white space.
+        /// The token that the file contained when the configuration was loaded, without surrounding white space.
         initial: SecretString,
     },
 }

@@ -251,9 +251,9 @@ impl Made {
 
 /// Makes the queued changes that are possible for the `polled` accounts.
 ///
-/// A polled account keeps its name until the exporter starts without it, so its rename stays in the queue. The poller
-/// `asking` makes only changes of its own account and of accounts that are not polled, because a change that waits
-/// for another poller would delay the saves of that account.
+/// A polled account keeps its name until the exporter polls no account of this name, so its rename stays in the queue.
+/// The poller `asking` makes only changes of its own account and of accounts that are not polled, because a change that
+/// waits for another poller would delay the saves of that account.
 pub(super) fn apply_queued(
     change: &Transaction<'_>,
     polled: &[Arc<str>],
