@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, Notify, watch},
+    sync::{Mutex, Notify, Semaphore, watch},
     task::{JoinHandle, spawn_blocking},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
@@ -30,6 +30,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A changed file must stay unchanged for this time, because several writes may make one change.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// The maximum number of requests that wait for a reload.
+const MAX_REQUESTS: usize = 8;
+
 /// The sources of the configuration.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
@@ -45,6 +48,8 @@ pub(super) struct Reloader {
     accounts: Arc<Mutex<RunningAccounts>>,
     reader: Mutex<SourceReader>,
     config: watch::Receiver<Arc<Config>>,
+    /// The permits of requests for a reload. A request keeps its permit after its client has gone.
+    requests: Arc<Semaphore>,
     systemd: Systemd,
     shutdown: CancellationToken,
 }
@@ -68,6 +73,7 @@ impl Reloader {
             accounts,
             reader: Mutex::new(reader),
             config,
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             systemd,
             shutdown,
         }
@@ -77,7 +83,7 @@ impl Reloader {
     pub(super) async fn after_signals(self: Arc<Self>, hang_ups: Arc<Notify>) {
         loop {
             hang_ups.notified().await;
-            let _ = Arc::clone(&self).reload().await;
+            let _ = self.reload_and_report().await;
         }
     }
 
@@ -93,22 +99,21 @@ impl Reloader {
             }
             sleep(QUIET).await;
             if self.changed_digest().await == changed {
-                let _ = Arc::clone(&self).reload().await;
+                let _ = self.reload_and_report().await;
             }
         }
     }
 
-    /// The digest of the file, if it is not the one of the last reload.
+    /// The digest of the file, if it is not the one of the last reload. Waits as long as the system reads the file, so that
+    /// at most one read runs.
     async fn changed_digest(&self) -> Option<Option<FileDigest>> {
         let source = self.source.clone();
-        let read = spawn_blocking(move || source.digest());
-        let digest = timeout(READ_TIMEOUT, read).await.ok()?.ok()?;
+        let digest = spawn_blocking(move || source.digest()).await.ok()?;
         (self.reader.lock().await.digest != digest).then_some(digest)
     }
 
-    /// Reads the configuration and uses it. One reload runs at a time.
-    async fn reload_now(&self) -> Result<Changes, Errors> {
-        let mut reader = self.reader.lock().await;
+    /// Reads the configuration and uses it.
+    async fn reload_now(&self, reader: &mut SourceReader) -> Result<Changes, Errors> {
         let loaded = reader.read(&self.source).await?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -120,10 +125,11 @@ impl Reloader {
         applied.map_err(|error| self.source.error(error.to_string()))
     }
 
-    /// Reloads, and reports the outcome to systemd, to the log and to the metrics.
+    /// Reloads, and reports the outcome to systemd, to the log and to the metrics. One reload runs at a time.
     async fn reload_and_report(&self) -> Result<String, String> {
+        let mut reader = self.reader.lock().await;
         self.systemd.notify_reloading().await;
-        let outcome = self.reload_now().await;
+        let outcome = self.reload_now(&mut reader).await;
         self.systemd.notify_reloaded(outcome.is_err()).await;
         match outcome {
             Ok(changes) => {
@@ -164,8 +170,12 @@ fn failpoint() {
 
 impl Lifecycle for Reloader {
     fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<String, String>> {
+        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+            return async { Err("too many reloads wait already\n".to_owned()) }.boxed();
+        };
         // A task of its own finishes the reload even if the client of a request closes its connection.
         let task = tokio::spawn(async move {
+            let _permit = permit;
             let reload = self.reload_and_report();
             let outcome = self.shutdown.run_until_cancelled(reload).await;
             outcome.unwrap_or_else(|| Err("the exporter stops\n".to_owned()))

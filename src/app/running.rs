@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::Client,
-    config::{Account, Config},
+    config::{Account, Config, Effect},
     exposition::Exposition,
     http::{ProbeHandler, ProbeHandlers},
     probe::Prober,
@@ -183,14 +183,17 @@ impl RunningAccounts {
 type NewClients = HashMap<String, (Arc<Client>, AccountInstruments)>;
 
 impl RunningAccounts {
-    /// Makes the clients of the added and the changed accounts.
+    /// Makes the clients of the added accounts, and of those that must walk. The others keep theirs, which have the newest
+    /// token of a token file.
     fn clients(&mut self, accounts: &[Account]) -> Result<NewClients, ExitError> {
         let (mut clients, mut added) = (NewClients::new(), Vec::new());
         for account in accounts {
             let name = &account.name;
             let mut running = self.accounts.iter().map(|one| &one.handle);
             let instruments = match running.find(|handle| handle.settings.name == *name) {
-                Some(handle) if account.effect_after(&handle.settings).is_none() => continue,
+                Some(handle) if account.effect_after(&handle.settings) != Some(Effect::Walk) => {
+                    continue;
+                }
                 Some(handle) => handle.instruments.clone(),
                 None => {
                     added.push(self.shared.instruments.account(name));
@@ -227,18 +230,22 @@ impl RunningAccounts {
         for RunningAccount { handle, .. } in &mut self.accounts {
             let mut accounts = accounts.iter();
             let account = accounts.find(|one| one.name == handle.settings.name);
-            let client = clients.remove(&handle.settings.name);
-            if let (Some(account), Some((client, _))) = (account, client) {
-                handle.settings = account.clone();
+            let changed_account =
+                account.filter(|account| account.effect_after(&handle.settings).is_some());
+            let Some(account) = changed_account else {
+                continue;
+            };
+            if let Some((client, _)) = clients.remove(&account.name) {
                 handle.limiter = self.shared.limiter(account);
-                handle.client = Arc::clone(&client);
-                handle.new_settings.send_replace(Some(Arc::new(NewSettings {
-                    account: account.clone(),
-                    source: client,
-                    limiter: Arc::clone(&handle.limiter),
-                })));
-                changed += 1;
+                handle.client = client;
             }
+            handle.settings = account.clone();
+            handle.new_settings.send_replace(Some(Arc::new(NewSettings {
+                account: account.clone(),
+                source: Arc::clone(&handle.client),
+                limiter: Arc::clone(&handle.limiter),
+            })));
+            changed += 1;
         }
         changed
     }

@@ -296,6 +296,7 @@ impl StateFile {
         let change = schema::begin(connection)?;
         if !self.has_started {
             write_start(&change, now)?;
+            polled::note(&change, &self.settings.accounts, now)?;
         }
         // What the present file has of an account is a change for its poller.
         self.gone
@@ -379,13 +380,14 @@ impl StateFile {
         Ok(())
     }
 
+    /// Whether the exporter polls the account.
+    pub(super) fn polls(&self, account: &Arc<str>) -> bool {
+        self.settings.accounts.contains(account)
+    }
+
     /// Uses other settings from now on. Returns the state of the added accounts. If it cannot be read now, it becomes a
     /// change for the pollers later.
-    pub(super) fn reconfigure(
-        &mut self,
-        accounts: Vec<Arc<str>>,
-        retention: Duration,
-    ) -> AllRestored {
+    pub(super) fn reconfigure(&mut self, accounts: Vec<Arc<str>>, retention: Duration) -> Loaded {
         self.settings.retention = retention;
         let before = std::mem::replace(&mut self.settings.accounts, accounts);
         let accounts: HashSet<_> = self.settings.accounts.iter().cloned().collect();
@@ -396,18 +398,18 @@ impl StateFile {
             .filter(|name| !before.contains(name))
             .collect();
         match self.load_added(&added) {
-            Ok(restored) => restored,
+            Ok(loaded) => loaded,
             Err(error) => {
                 tracing::debug!(%error, "the state of added accounts cannot be read yet");
                 // The next save then reads all accounts again.
                 (self.connection, self.identity) = (None, None);
-                AllRestored::new()
+                Loaded::default()
             }
         }
     }
 
-    fn load_added(&mut self, added: &[Arc<str>]) -> Result<AllRestored, Error> {
-        self.reopen()?;
+    fn load_added(&mut self, added: &[Arc<str>]) -> Result<Loaded, Error> {
+        let damage = self.reopen()?;
         for name in added {
             let made = self.make_queued_changes(name);
             made.map_err(|error| self.failed(error))?;
@@ -420,7 +422,7 @@ impl StateFile {
         self.committed.extend(
             committed.map(|(name, restored)| (Arc::clone(name), Committed::from(restored))),
         );
-        Ok(restored)
+        Ok(Loaded { restored, damage })
     }
 
     fn read_added(&mut self, added: &[Arc<str>]) -> rusqlite::Result<AllRestored> {

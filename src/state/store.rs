@@ -438,20 +438,7 @@ fn run(mut file: StateFile, shared: &Shared, report: &mpsc::Sender<Progress>) {
                 Err(error) => tracing::debug!(%error, "requested changes cannot be read"),
             }
         }
-        if !work.states.is_empty() || file.has_unsaved() {
-            save(&mut file, work.states, shared);
-        }
-        for Reconfiguration {
-            accounts,
-            retention,
-            reply,
-        } in work.reconfigurations
-        {
-            let restored = file.reconfigure(accounts, retention);
-            if let Err(late) = reply.send(restored) {
-                file.loaded_late(late);
-            }
-        }
+        save_and_reconfigure(&mut file, work.states, work.reconfigurations, shared);
         for (account, publication) in work.waiting {
             let _ = publication.send(!file.is_unsaved(&account));
         }
@@ -465,6 +452,40 @@ fn run(mut file: StateFile, shared: &Shared, report: &mpsc::Sender<Progress>) {
             let _ = stopped.send(());
             return;
         }
+    }
+}
+
+/// Saves the states, and uses other settings. The states of added accounts wait until their stored state is read. Those of
+/// removed accounts come before.
+fn save_and_reconfigure(
+    file: &mut StateFile,
+    states: BTreeMap<Arc<str>, Arc<AccountState>>,
+    reconfigurations: Vec<Reconfiguration>,
+    shared: &Shared,
+) {
+    let polls = |account: &Arc<str>| reconfigurations.is_empty() || file.polls(account);
+    let states = states.into_iter();
+    let (now, later): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        states.partition(|(account, _)| polls(account));
+    if !now.is_empty() || file.has_unsaved() {
+        save(file, now, shared);
+    }
+    for Reconfiguration {
+        accounts,
+        retention,
+        reply,
+    } in reconfigurations
+    {
+        let Loaded { restored, damage } = file.reconfigure(accounts, retention);
+        if let Some(error) = damage {
+            shared.damaged(&error);
+        }
+        if let Err(late) = reply.send(restored) {
+            file.loaded_late(late);
+        }
+    }
+    if !later.is_empty() {
+        save(file, later, shared);
     }
 }
 

@@ -92,6 +92,27 @@ impl<S: Source> DetailFetcher<S> {
         }
     }
 
+    /// Continues the work of a fetcher with other settings. The next published walk fills the queue; until then, no request
+    /// starts. The requests in flight are given up.
+    pub(super) fn continue_after(&mut self, earlier: Self) {
+        self.average_gap = earlier.average_gap;
+        self.not_before = earlier.not_before;
+        self.retry = earlier.retry;
+        self.arrived = earlier.arrived;
+        if self.budget.gap == earlier.budget.gap {
+            self.budget = earlier.budget;
+        }
+        self.queue = DetailQueue {
+            mode: self.queue.mode,
+            max_age: self.queue.max_age,
+            snapshot: None,
+            ..earlier.queue
+        };
+        for history in self.queue.histories.values_mut() {
+            history.is_in_flight = false;
+        }
+    }
+
     /// Fills the queue from `snapshot`, which replaces the snapshot `before`. Walks start every `interval`.
     /// Returns the wanted `details` that are not too old and still belong to their row (see [`Detail::is_of`]).
     pub(super) fn walk_succeeded(

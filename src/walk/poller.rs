@@ -198,7 +198,12 @@ impl<S: Source> Poller<S> {
             let new = self.new_settings.borrow_and_update();
             new.clone().filter(|_| new.has_changed())?
         };
-        let effect = new.account.effect_after(&self.account)?;
+        let mut effect = new.account.effect_after(&self.account);
+        // Settings may have changed twice, back to those before. Their source is another one.
+        if !Arc::ptr_eq(&new.source, &self.source) {
+            effect = Some(Effect::Walk);
+        }
+        let effect = effect?;
         tracing::info!(account = %new.account.name, "the account uses its new settings");
         let mut state = (*self.publisher.current()).clone();
         let has_new_groups = new.account.groups != self.account.groups;
@@ -227,7 +232,9 @@ impl<S: Source> Poller<S> {
         self.schedule.restart(poll.interval, poll.max_age, now);
         self.warned_interval = poll.interval;
         self.confirmation = Confirmation::new(poll);
-        self.details = DetailFetcher::new(account, Arc::clone(&self.source), self.deps.clone());
+        let details = DetailFetcher::new(account, Arc::clone(&self.source), self.deps.clone());
+        let earlier = std::mem::replace(&mut self.details, details);
+        self.details.continue_after(earlier);
         state.confirming = false;
         state.details_pending = self.details.pending();
         self.set_limits(state);

@@ -7,7 +7,7 @@ const DAY: i64 = 24 * 60;
 
 impl Process {
     fn poll(&mut self, accounts: &[&str]) -> AllRestored {
-        self.0.reconfigure(names(accounts), RETENTION)
+        self.0.reconfigure(names(accounts), RETENTION).restored
     }
 
     /// Saves an empty list of the account `OTHER`.

@@ -11,7 +11,7 @@ use super::list::{List, START, account, count, fault};
 use crate::{
     api::{ErrorKind, RateLimiter},
     clock::Clock,
-    config::{self, Account, ApiToken, Optional},
+    config::{self, Account, ApiToken, DetailMode, Optional},
     shutdown::CancellationToken,
     snapshot::{AccountState, Reader},
     telemetry::Instruments,
@@ -32,16 +32,21 @@ struct Running {
 
 impl Running {
     fn start(list: &Arc<List>) -> Self {
+        Self::polling(account(), list)
+    }
+
+    fn polling(account: Account, list: &Arc<List>) -> Self {
         let (instruments, limiter) = (Instruments::new(), Arc::new(RateLimiter::new(None, 32)));
         let deps = PollerDeps {
             clock: Clock::anchored(START),
             instruments: instruments.account("main"),
             limiter: Arc::clone(&limiter),
         };
-        let (mut poller, reader) = Poller::new(account(), Arc::clone(list), deps, Duration::ZERO);
+        let (mut poller, reader) =
+            Poller::new(account.clone(), Arc::clone(list), deps, Duration::ZERO);
         let sender = poller.settings_sender();
         Self {
-            account: account(),
+            account,
             list: Arc::clone(list),
             limiter,
             instruments,
@@ -299,4 +304,22 @@ async fn an_account_without_a_first_walk_takes_new_settings() {
         .change(|account| account.filter = [("alias__contains".to_owned(), "1".to_owned())].into());
     let state = running.at(7).await;
     assert_eq!(Running::groups(&state)["g1"], 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn details_that_took_an_hour_outlast_new_settings() {
+    let list = List::of(3_000);
+    let mut wanting = account();
+    wanting.details.mode = DetailMode::Always;
+    let mut running = Running::polling(wanting, &list);
+    let before = running.at(3_600).await;
+    assert!(before.details.len() > 2_500, "{}", before.details.len());
+    running.change(|account| account.api.retries = 1);
+    let state = running.at(3_630).await;
+    assert_ne!(state.last_success, before.last_success);
+    assert!(
+        state.details.len() >= before.details.len(),
+        "{}",
+        state.details.len()
+    );
 }
