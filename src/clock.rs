@@ -36,6 +36,13 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The point in time that is earlier by the duration `by`.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// The time from `earlier` to this point; zero if `earlier` is after this point.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::Client,
-    config::{Account, Config, Effect},
+    config::{self, Account, Config, Effect},
     exposition::Exposition,
     http::{ProbeHandler, ProbeHandlers},
     probe::Prober,
@@ -89,7 +89,7 @@ impl Probes {
             prober: Arc::new(prober),
             handler: watch::Sender::new(None),
         };
-        probes.enable(config.probe.enabled);
+        probes.enable(&config.probe);
         probes
     }
 
@@ -98,9 +98,16 @@ impl Probes {
         self.handler.subscribe()
     }
 
-    fn enable(&self, enabled: bool) {
-        let handler = enabled.then(|| Arc::clone(&self.prober) as Arc<dyn ProbeHandler>);
-        self.handler.send_replace(handler);
+    /// Serves the present prober, if probes are on. Logs that they are now on.
+    fn enable(&self, settings: &config::Probe) {
+        let prober = || Arc::clone(&self.prober) as Arc<dyn ProbeHandler>;
+        let before = self.handler.send_replace(settings.enabled.then(prober));
+        if settings.enabled && before.is_none() {
+            tracing::info!(
+                requests_per_second = settings.requests_per_second,
+                "probes are on: every client of this port can spend API requests of every account"
+            );
+        }
     }
 }
 
@@ -284,7 +291,7 @@ impl RunningAccounts {
             account.handle.add_to(&mut prober);
         }
         self.probes.prober = Arc::new(prober);
-        self.probes.enable(config.probe.enabled);
+        self.probes.enable(&config.probe);
         let readers = self
             .accounts
             .iter()

@@ -1,7 +1,5 @@
 //! The event log: what happened to endpoints, accounts and the exporter, for a limited time.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, Transaction, named_params};
 
 use crate::{clock::UnixMillis, telemetry::labels::closed_label};
@@ -80,13 +78,8 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Deletes the oldest events: those before `now - retention`, and those above the maximum number.
-pub(super) fn delete_old(
-    change: &Transaction<'_>,
-    now: UnixMillis,
-    retention: Duration,
-) -> rusqlite::Result<()> {
-    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+/// Deletes the oldest events: those before `oldest`, and those above the maximum number.
+pub(super) fn delete_old(change: &Transaction<'_>, oldest: UnixMillis) -> rusqlite::Result<()> {
     // Events are in the order of their ids. The search ends at the first event that stays.
     let mut delete = change.prepare_cached(
         "DELETE FROM event WHERE id < min(
@@ -100,7 +93,7 @@ pub(super) fn delete_old(
     )?;
     delete.execute(named_params! {
         ":at_once": DELETED_AT_ONCE,
-        ":oldest": now.0.saturating_sub(retention),
+        ":oldest": oldest.0,
         ":most": MAX_EVENTS,
     })?;
     Ok(())

@@ -314,8 +314,9 @@ impl StateFile {
             let new = save::save(&change, committed, state, now)?;
             saved.push((Arc::clone(name), new));
         }
-        events::delete_old(&change, now, self.settings.retention)?;
-        polled::delete_old(&change, now, self.settings.retention)?;
+        let oldest = now.minus(self.settings.retention);
+        events::delete_old(&change, oldest)?;
+        polled::delete_old(&change, oldest)?;
         change.commit()?;
         self.has_started = true;
         self.committed.extend(self.gone.drain());

@@ -1,9 +1,10 @@
 //! Which accounts the exporter polls, and the end of the state of all others.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rusqlite::{Transaction, named_params};
 
+use super::requests;
 use crate::clock::UnixMillis;
 
 /// Notes that the exporter polls `accounts` from now on, and no other account.
@@ -25,24 +26,12 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Deletes all that is stored about accounts that the exporter has not polled for the time `retention`.
-pub(super) fn delete_old(
-    change: &Transaction<'_>,
-    now: UnixMillis,
-    retention: Duration,
-) -> rusqlite::Result<()> {
-    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    let oldest = now.0.saturating_sub(retention);
+/// Deletes all that is stored about accounts that the exporter has not polled since `oldest`.
+pub(super) fn delete_old(change: &Transaction<'_>, oldest: UnixMillis) -> rusqlite::Result<()> {
     let mut select = change.prepare_cached("SELECT name FROM account WHERE unpolled_since < ?")?;
-    let names = select.query_map([oldest], |row| row.get::<_, String>(0))?;
+    let names = select.query_map([oldest.0], |row| row.get::<_, String>(0))?;
     for name in names.collect::<rusqlite::Result<Vec<_>>>()? {
-        for delete in [
-            "DELETE FROM account WHERE name = ?",
-            "DELETE FROM event WHERE account = ?",
-            "DELETE FROM endpoint WHERE account = ?",
-        ] {
-            change.execute(delete, [&name])?;
-        }
+        requests::delete_account(change, &name)?;
         tracing::info!(
             account = name,
             "the state of an account that is no longer polled is deleted after state.retention"

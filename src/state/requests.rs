@@ -290,17 +290,20 @@ pub(super) fn apply_queued(
     Ok(made)
 }
 
+/// Deletes all that is stored about an account. Returns the number of its endpoints.
+pub(super) fn delete_account(change: &Transaction<'_>, account: &str) -> rusqlite::Result<usize> {
+    change.execute("DELETE FROM account WHERE name = ?", [account])?;
+    change.execute("DELETE FROM event WHERE account = ?", [account])?;
+    change.execute("DELETE FROM endpoint WHERE account = ?", [account])
+}
+
 /// Makes a change that has no [`obstacle`]. Returns the number of endpoints that it concerned.
 fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize> {
     match request {
         Request::Forget {
             account,
             endpoint_id: None,
-        } => {
-            change.execute("DELETE FROM account WHERE name = ?", [account])?;
-            change.execute("DELETE FROM event WHERE account = ?", [account])?;
-            change.execute("DELETE FROM endpoint WHERE account = ?", [account])
-        }
+        } => delete_account(change, account),
         Request::Forget {
             account,
             endpoint_id: Some(id),
