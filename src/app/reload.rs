@@ -10,8 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use tokio::{
     runtime::Handle,
     sync::{Mutex, Notify, Semaphore, watch},
-    task::{JoinHandle, spawn_blocking},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -19,6 +18,7 @@ use super::{
     systemd::Systemd,
 };
 use crate::{
+    blocking::Reads,
     config::{self, Config, ConfigError, Errors, FileDigest, Loaded},
     http::Lifecycle,
     shutdown::CancellationToken,
@@ -46,7 +46,7 @@ pub(super) struct Source {
 pub(super) struct Reloader {
     source: Source,
     accounts: Arc<Mutex<RunningAccounts>>,
-    reader: Mutex<SourceReader>,
+    last: Mutex<LastRead>,
     config: watch::Receiver<Arc<Config>>,
     /// The permits of requests for a reload. A request keeps its permit after its client has gone.
     requests: Arc<Semaphore>,
@@ -64,14 +64,15 @@ impl Reloader {
         shutdown: CancellationToken,
     ) -> Self {
         let config = accounts.lock().await.config();
-        let reader = SourceReader {
+        let last = LastRead {
             digest,
-            hanging: None,
+            is_refused: false,
+            reads: Reads::default(),
         };
         Self {
             source,
             accounts,
-            reader: Mutex::new(reader),
+            last: Mutex::new(last),
             config,
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             systemd,
@@ -87,34 +88,43 @@ impl Reloader {
         }
     }
 
-    /// Reloads the configuration after each change of its file, which is read every `period`.
+    /// Reloads the configuration after each change of its file, which is read every `period`. A refused configuration is
+    /// tried again, because a file that it names may have changed. It is logged only once.
     pub(super) async fn after_changes(self: Arc<Self>, period: Duration) {
+        let mut reads = Reads::default();
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let changed = self.changed_digest().await;
-            if changed.is_none() {
-                continue;
+            let digest = self.digest(&mut reads).await;
+            let is_changed = self.last.lock().await.digest != digest;
+            if is_changed {
+                sleep(QUIET).await;
             }
-            sleep(QUIET).await;
-            if self.changed_digest().await == changed {
+            let is_due = if is_changed {
+                self.digest(&mut reads).await == digest
+            } else {
+                let mut last = self.last.lock().await;
+                last.is_refused && last.read(&self.source).await.is_ok()
+            };
+            if is_due {
                 let _ = self.reload_and_report().await;
             }
         }
     }
 
-    /// The digest of the file, if it is not the one of the last reload. Waits as long as the system reads the file, so that
-    /// at most one read runs.
-    async fn changed_digest(&self) -> Option<Option<FileDigest>> {
+    async fn digest(&self, reads: &mut Reads<Option<FileDigest>>) -> Option<FileDigest> {
         let source = self.source.clone();
-        let digest = spawn_blocking(move || source.digest()).await.ok()?;
-        (self.reader.lock().await.digest != digest).then_some(digest)
+        // The reload then reports a file that cannot be read.
+        reads
+            .run(READ_TIMEOUT, move || source.digest())
+            .await
+            .ok()?
     }
 
     /// Reads the configuration and uses it.
-    async fn reload_now(&self, reader: &mut SourceReader) -> Result<Changes, Errors> {
-        let loaded = reader.read(&self.source).await?;
+    async fn reload_now(&self, last: &mut LastRead) -> Result<Changes, Errors> {
+        let loaded = last.read(&self.source).await?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -127,22 +137,17 @@ impl Reloader {
 
     /// Reloads, and reports the outcome to systemd, to the log and to the metrics. One reload runs at a time.
     async fn reload_and_report(&self) -> Result<String, String> {
-        let mut reader = self.reader.lock().await;
+        let mut last = self.last.lock().await;
         self.systemd.notify_reloading().await;
-        let outcome = self.reload_now(&mut reader).await;
+        let outcome = self.reload_now(&mut last).await;
         self.systemd.notify_reloaded(outcome.is_err()).await;
         match outcome {
             Ok(changes) => {
-                let Changes {
-                    added,
-                    changed,
-                    removed,
-                    ref needs_restart,
-                } = changes;
+                let (added, changed, removed) = (changes.added, changes.changed, changes.removed);
                 tracing::info!(added, changed, removed, "configuration reloaded");
                 let tasks = Handle::current().metrics().num_alive_tasks();
                 tracing::debug!(tasks, "tasks after the reload");
-                for key in needs_restart {
+                for key in &changes.needs_restart {
                     tracing::warn!(key, "a changed key needs a restart of the exporter");
                 }
                 Ok(changes.to_string())
@@ -224,39 +229,34 @@ impl Source {
 
 type Read = (Option<FileDigest>, Result<Loaded, Errors>);
 
-/// Reads the configuration on a thread for blocking work.
-struct SourceReader {
-    /// The digest of the file at the last read; `None` if there is no file or if it could not be read.
+/// What the last reload has read.
+struct LastRead {
+    /// The digest of the file; `None` if there is no file or if it could not be read.
     digest: Option<FileDigest>,
-    /// The running or timed-out read. It occupies a thread and cannot be cancelled, so at most one read runs.
-    hanging: Option<JoinHandle<Read>>,
+    /// Whether the configuration was refused.
+    is_refused: bool,
+    reads: Reads<Read>,
 }
 
-impl SourceReader {
+impl LastRead {
+    /// Reads the configuration and the files that it names.
     async fn read(&mut self, source: &Source) -> Result<Loaded, Errors> {
-        let hangs = || source.error("cannot be read: the system does not answer".to_owned());
-        if self
-            .hanging
-            .as_ref()
-            .is_some_and(|read| !read.is_finished())
-        {
-            return Err(hangs());
-        }
         let owned = source.clone();
-        let read = spawn_blocking(move || {
+        let read = move || {
             let digest = owned.digest();
             let loaded = config::load(owned.file.as_deref(), &owned.environment);
             (digest, loaded)
-        });
-        // The task is stored before the wait, because it continues if the wait is cancelled.
-        let read = self.hanging.insert(read);
-        let Ok(read) = timeout(READ_TIMEOUT, read).await else {
-            return Err(hangs());
         };
-        self.hanging = None;
-        let aborted = |_| source.error("cannot be read: the read was aborted".to_owned());
-        let (digest, loaded) = read.map_err(aborted)?;
+        let (digest, loaded) = self
+            .reads
+            .run(READ_TIMEOUT, read)
+            .await
+            .unwrap_or_else(|error| {
+                let message = format!("cannot be read: {error}");
+                (None, Err(source.error(message)))
+            });
         self.digest = digest;
+        self.is_refused = loaded.is_err();
         loaded
     }
 }

@@ -7,13 +7,13 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, Serializer};
-use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     error::{UNNAMED_FILE, shown_file},
     known_keys::Node,
     values::{is_header_word, read_regular},
 };
+use crate::blocking::Reads;
 
 /// The maximum size of a token file, in bytes. A token must fit into a header.
 const MAX_TOKEN: u64 = 16 << 10;
@@ -159,8 +159,7 @@ pub struct TokenFile {
     token: SecretString,
     /// Reads the file, and blocks the thread. Tests replace this function.
     read: fn(&Path) -> Read,
-    /// The running or timed-out read. It occupies a thread and cannot be cancelled, so at most one read runs.
-    hanging: Option<JoinHandle<Read>>,
+    reads: Reads<Read>,
 }
 
 impl TokenFile {
@@ -174,7 +173,7 @@ impl TokenFile {
             path,
             token: token.clone(),
             read: read_token_file,
-            hanging: None,
+            reads: Reads::default(),
         }
     }
 
@@ -195,23 +194,10 @@ impl TokenFile {
     }
 
     async fn read_file(&mut self, path: PathBuf) -> Read {
-        let hangs = || TokenFileError::new(&path, "cannot be read: the system does not answer");
-        // While a read hangs, no new read starts. A token that arrives late may be old, and is not used.
-        if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
-            return Err(hangs());
-        }
         let (read, of) = (self.read, path.clone());
-        let task = tokio::task::spawn_blocking(move || read(&of));
-        // The task is stored before the wait, because the task continues if the wait is cancelled.
-        let task = self.hanging.insert(task);
-        match timeout(READ_TIMEOUT, task).await {
-            Ok(read) => {
-                self.hanging = None;
-                let aborted = "cannot be read: the read was aborted";
-                read.map_err(|_| TokenFileError::new(&path, aborted))?
-            }
-            Err(_) => Err(hangs()),
-        }
+        let result = self.reads.run(READ_TIMEOUT, move || read(&of)).await;
+        let failed = |error| TokenFileError::new(&path, format!("cannot be read: {error}"));
+        result.map_err(failed)?
     }
 }
 
@@ -268,7 +254,7 @@ mod tests {
 
         fs::remove_file(&path).unwrap();
         fs::write(&path, "new").unwrap();
-        while token.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
+        while token.reads.is_running() {
             tokio::task::yield_now().await;
         }
         let new = token.reload().await.unwrap();

@@ -9,8 +9,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::{JoinHandle, spawn_blocking},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -21,6 +20,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
+    blocking::Reads,
     clock::{Clock, UnixMillis},
     telemetry::Instruments,
 };
@@ -98,7 +98,7 @@ impl WebConfig {
             digest: self.0.digest,
             stamps: Stamps::default(),
             last_error: None,
-            hanging: None,
+            reads: Reads::default(),
             load,
         };
         let mut ticks = interval(PERIOD);
@@ -125,8 +125,7 @@ struct Watcher<'w> {
     stamps: Stamps,
     /// The last logged error; `None` after a success.
     last_error: Option<Error>,
-    /// The running or timed-out read. It occupies a thread and cannot be cancelled, so at most one read runs.
-    hanging: Option<JoinHandle<Outcome>>,
+    reads: Reads<Outcome>,
     load: Load,
 }
 
@@ -157,30 +156,14 @@ impl Watcher<'_> {
 
     /// Reads the files, unless their metadata equals `stamps`. Waits for at most three seconds.
     async fn read(&mut self, stamps: Stamps) -> Outcome {
-        let hangs = || {
-            let message = "cannot be read: the system does not answer";
-            Some(Err(Error::new(&self.shared.file, "", message)))
-        };
-        // While a read hangs, no new read starts. Settings that arrive late may be old, and are not used.
-        if self.hanging.as_ref().is_some_and(|one| !one.is_finished()) {
-            return hangs();
-        }
         let (load, file) = (self.load, self.shared.file.clone());
         let checks = Arc::clone(&self.shared.checks);
-        let task = spawn_blocking(move || {
-            let is_current = stamps.are_current();
-            (!is_current).then(|| load(&file, checks))
-        });
-        // The task is stored before the wait, because the task continues if the wait is cancelled.
-        let task = self.hanging.insert(task);
-        match timeout(READ_TIMEOUT, task).await {
-            Ok(read) => {
-                self.hanging = None;
-                let aborted = "cannot be read: the read was aborted";
-                read.unwrap_or_else(|_| Some(Err(Error::new(&self.shared.file, "", aborted))))
-            }
-            Err(_) => hangs(),
-        }
+        let read = move || (!stamps.are_current()).then(|| load(&file, checks));
+        let outcome = self.reads.run(READ_TIMEOUT, read).await;
+        outcome.unwrap_or_else(|error| {
+            let message = format!("cannot be read: {error}");
+            Some(Err(Error::new(&self.shared.file, "", message)))
+        })
     }
 
     /// Makes the settings those in force, if a running exporter can take them over.
@@ -269,7 +252,7 @@ mod tests {
             digest: config.0.digest,
             stamps: Stamps::default(),
             last_error: None,
-            hanging: None,
+            reads: Reads::default(),
             load: read_pipe,
         };
         // Tokio's paused clock does not advance while a thread reads the file, so the test advances the clock.
@@ -295,11 +278,7 @@ mod tests {
         );
         assert_eq!(READS.load(Ordering::Relaxed), 1);
 
-        while watcher
-            .hanging
-            .as_ref()
-            .is_some_and(|one| !one.is_finished())
-        {
+        while watcher.reads.is_running() {
             tokio::task::yield_now().await;
         }
         fs::remove_file(&pipe).unwrap();

@@ -69,6 +69,8 @@ async fn accounts_are_added_changed_and_removed_without_disturbing_the_others() 
     for name in ["same", "changed", "added"] {
         assert_eq!(scrape.only("vobiz_walks_total", name), Some(1.0), "{name}");
     }
+    let page = ["account=\"changed\"", "group=\"all\"", "watch=\"page\""];
+    assert_eq!(scrape.count("vobiz_endpoint_info", &page), 30);
     let last =
         |scrape: &Scrape, name| scrape.only("vobiz_walk_last_success_timestamp_seconds", name);
     assert_eq!(
@@ -180,6 +182,31 @@ async fn a_link_that_is_replaced_as_by_kubernetes_reloads_by_itself() {
         .await;
     assert_eq!((scrape.up("a"), scrape.up("b")), (None, Some(1.0)));
     assert_eq!(scrape.only("vobiz_walks_total", "b"), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_token_file_that_arrives_after_the_configuration_is_waited_for() {
+    let vendor = vendor([("a", 3), ("b", 3)]).await;
+    let arguments = [
+        "--config.enable-auto-reload",
+        "--config.auto-reload-interval=1s",
+    ];
+    let only_a = accounts_config(&vendor, "", [("a", HOURLY)]);
+    let exporter = Reloadable::start(&only_a, &arguments).await;
+    exporter
+        .until("a walk", |scrape| scrape.up("a") == Some(1.0))
+        .await;
+    let both = accounts_config(&vendor, "", [("a", HOURLY), ("b", HOURLY)]);
+    exporter.write(both.replace("auth_token: 'token-of-b'", "auth_token_file: later"));
+    exporter
+        .until("a refusal", |scrape| is_successful(scrape) == Some(0.0))
+        .await;
+    fs::write(exporter.file.with_file_name("later"), "token-of-b\n").unwrap();
+    let scrape = exporter
+        .until("a walk of b", |scrape| scrape.up("b") == Some(1.0))
+        .await;
+    assert_eq!(is_successful(&scrape), Some(1.0));
+    assert_eq!(scrape.only("vobiz_walks_total", "a"), Some(1.0));
 }
 
 #[tokio::test]
