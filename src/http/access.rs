@@ -23,7 +23,7 @@ pub(super) enum Refusal {
     RateLimit,
     /// Not the name and the password of a user of the web configuration.
     Unauthorized,
-    /// Too many requests wait for the check of their passwords.
+    /// Too many requests from this address wait for the check of their passwords.
     Busy,
 }
 
@@ -53,7 +53,7 @@ impl Refusal {
             Self::HostNotAllowed => "this host is not allowed (see --web.allowed-hosts)\n",
             Self::RateLimit => "too many requests (see rate_limit in --web.config.file)\n",
             Self::Unauthorized => "a name and a password are required\n",
-            Self::Busy => "too many passwords are checked at the same time\n",
+            Self::Busy => "too many passwords from this address are checked at the same time\n",
         }
     }
 }
@@ -67,7 +67,12 @@ pub(super) struct Access {
 impl Access {
     /// Checks a request. Health checks may name any host, because kubelets and load balancers send the address of a
     /// container. They do not count for the rate limit, but need a password like every request.
-    pub(super) async fn check(&self, request: &Parts, is_health: bool) -> Result<(), Refusal> {
+    pub(super) async fn check(
+        &self,
+        request: &Parts,
+        is_health: bool,
+        peer: Peer,
+    ) -> Result<(), Refusal> {
         let allowed = if is_health { &[] } else { &*self.allowed_hosts };
         check_host(request, allowed)?;
         let Some(web_config) = &self.web_config else {
@@ -77,7 +82,8 @@ impl Access {
             return Err(Refusal::RateLimit);
         }
         let authorization = request.headers.get(AUTHORIZATION);
-        match web_config.current().authenticate(authorization).await {
+        let current = web_config.current();
+        match current.authenticate(authorization, peer.address).await {
             Authentication::Accepted => Ok(()),
             Authentication::Refused => Err(Refusal::Unauthorized),
             Authentication::Busy => Err(Refusal::Busy),

@@ -22,8 +22,8 @@ pub trait Lifecycle: Send + Sync + 'static {
 /// The client of a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Peer {
-    /// Whether the client runs on this host.
-    pub(super) is_local: bool,
+    /// The address of the client; `None` without a socket.
+    pub(super) address: Option<IpAddr>,
     /// Whether the TLS handshake needed a certificate of the client that a configured authority has signed.
     pub(super) has_certificate: bool,
 }
@@ -47,8 +47,10 @@ pub(super) fn is_local(request: &Parts, peer: Peer) -> bool {
         let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
         host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
     };
+    let address = peer.address.map(|address| address.to_canonical());
     // A request of HTTP/1.0 may have no host. No browser sends such a request.
-    peer.is_local && authority(request).as_ref().is_none_or(is_local_name)
+    address.is_some_and(|address| address.is_loopback())
+        && authority(request).as_ref().is_none_or(is_local_name)
 }
 
 /// Whether a page of another site has sent the request. Only browsers send the header `Origin`.

@@ -188,7 +188,7 @@ impl Router {
         let mut in_progress = InProgress::begin(activity);
         let handler = self.paths.route(request.uri.path());
         let is_health = matches!(handler, Route::Healthy | Route::Ready);
-        let mut response = match self.access.check(&request, is_health).await {
+        let mut response = match self.access.check(&request, is_health, peer).await {
             Err(refusal) => {
                 let response = refused(refusal);
                 match refusal.outcome() {

@@ -170,9 +170,8 @@ impl Running {
         let web_config = self.web_config.as_ref().map(WebConfig::current);
         let web_config = web_config.as_ref();
         let tls = web_config.and_then(|current| current.tls());
-        let address = stream.peer_addr();
         let peer = Peer {
-            is_local: address.is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            address: stream.peer_addr().ok().map(|address| address.ip()),
             has_certificate: web_config.is_some_and(|current| current.requires_certificate()),
         };
         let shutdown = self.shutdown.clone();

@@ -1,9 +1,10 @@
 //! Checks the names and passwords of requests against bcrypt hashes (`basic_auth_users`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
@@ -18,11 +19,8 @@ use super::document::{Error, Warnings, shown};
 
 /// The maximum number of cached results of each kind. Failures do not displace successes.
 const MAX_CACHED: usize = 100;
-/// The maximum number of requests that wait for a comparison. At cost 10, the last of them waits for two seconds, which is
-/// less than a scrape timeout.
-const MAX_WAITING: usize = 32;
-/// The maximum time for which a request waits until it is one of these.
-const MAX_QUEUED: Duration = Duration::from_secs(5);
+/// The maximum time for which a request waits for the other requests from its address. It is less than a scrape timeout.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The costs that bcrypt permits.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=31;
 /// Above this cost, a check takes longer than about a second.
@@ -72,7 +70,7 @@ pub enum Authentication {
     Accepted,
     /// The request has no valid name and password.
     Refused,
-    /// Too many other requests wait for a comparison.
+    /// Too many other requests from the same address wait for a comparison.
     Busy,
 }
 
@@ -88,12 +86,14 @@ impl From<bool> for Authentication {
 
 /// Compares passwords with hashes, and remembers the results. One comparison takes about 70 ms at cost 10.
 ///
-/// At most one comparison runs at a time, so clients with wrong passwords occupy at most one core.
+/// At most one comparison runs at a time, so clients with wrong passwords occupy at most one core. At most one request
+/// from each address waits for it, and the other requests wait for that one. So a client waits for as many comparisons as
+/// there are addresses, however many requests another address sends.
 pub(super) struct PasswordChecks {
     /// A random key for digests in memory, so that the cache holds no password.
     key: hmac::Key,
-    /// The permits limit the requests that wait.
-    waiting: Semaphore,
+    /// The turn of each address from which requests wait.
+    turns: Mutex<HashMap<Address, Weak<Semaphore>>>,
     /// The only permit belongs to the running comparison.
     pub(super) permits: Arc<Semaphore>,
     results: Mutex<Results>,
@@ -132,17 +132,18 @@ impl PasswordChecks {
     pub(super) fn new() -> Option<Self> {
         Some(Self {
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()?,
-            waiting: Semaphore::new(MAX_WAITING),
+            turns: Mutex::default(),
             permits: Arc::new(Semaphore::new(1)),
             results: Mutex::default(),
         })
     }
 
-    /// Whether the header `Authorization` has the name and the password of one of the `users`.
+    /// Whether the header `Authorization` of a request from `client` has the name and the password of one of the `users`.
     pub(super) async fn authenticate(
         self: &Arc<Self>,
         users: &Users,
         authorization: Option<&HeaderValue>,
+        client: Option<IpAddr>,
     ) -> Authentication {
         let Some((name, password)) = authorization.and_then(credentials) else {
             return Authentication::Refused;
@@ -158,8 +159,8 @@ impl PasswordChecks {
         if let Some(result) = self.cached(&digest) {
             return result;
         }
-        // The semaphore serves requests in the order of their arrival, so new wrong passwords overtake no request.
-        let Ok(_waiting) = timeout(MAX_QUEUED, self.waiting.acquire()).await else {
+        let turn = self.turn(client);
+        let Ok(_turn) = timeout(MAX_WAIT, turn.acquire()).await else {
             return Authentication::Busy;
         };
         let permit = Arc::clone(&self.permits).acquire_owned().await;
@@ -184,6 +185,18 @@ impl PasswordChecks {
         Authentication::from(check.await.unwrap_or(false))
     }
 
+    /// The turn of the address of a client. Requests take it in the order of their arrival.
+    fn turn(&self, client: Option<IpAddr>) -> Arc<Semaphore> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = turns.entry(client.map(network)).or_default();
+        turn.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Semaphore::new(1));
+            *turn = Arc::downgrade(&new);
+            new
+        })
+    }
+
     fn cached(&self, digest: &Digest) -> Option<Authentication> {
         let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         results.get(digest).map(Authentication::from)
@@ -206,6 +219,19 @@ impl PasswordChecks {
         let mut digest = Digest::default();
         digest.copy_from_slice(context.sign().as_ref());
         digest
+    }
+}
+
+/// The address of a client; `None` if it is unknown. A client of IPv6 has 64 bits of addresses of its own, so only the
+/// others count.
+type Address = Option<IpAddr>;
+
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        v4 => v4,
     }
 }
 

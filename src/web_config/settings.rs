@@ -1,6 +1,6 @@
 //! The settings of one version of the web configuration.
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::Path, sync::Arc};
 
 use http::{HeaderName, HeaderValue, header};
 use rustls::ServerConfig;
@@ -129,18 +129,22 @@ impl Settings {
         self.rate_limit
     }
 
-    /// Checks whether the header `Authorization` has the name and password of a user.
+    /// Checks whether the header `Authorization` of a request from `client` has the name and password of a user.
     ///
     /// The first check of a password takes the time of bcrypt, on a thread for blocking work. Further requests
     /// with this password get the result from memory.
     pub async fn authenticate(
         self: &Arc<Self>,
         authorization: Option<&HeaderValue>,
+        client: Option<IpAddr>,
     ) -> Authentication {
         if self.users.is_empty() {
             return Authentication::Accepted;
         }
-        self.checks.authenticate(&self.users, authorization).await
+        let checks = &self.checks;
+        checks
+            .authenticate(&self.users, authorization, client)
+            .await
     }
 }
 

@@ -1,6 +1,11 @@
 //! Names and passwords of requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -18,7 +23,7 @@ fn basic(credentials: &str) -> HeaderValue {
 }
 
 async fn authenticates(settings: &Arc<Settings>, credentials: &str) -> bool {
-    let result = settings.authenticate(Some(&basic(credentials))).await;
+    let result = settings.authenticate(Some(&basic(credentials)), None).await;
     result == Authentication::Accepted
 }
 
@@ -33,7 +38,10 @@ fn with_users() -> Arc<Settings> {
 async fn without_users_every_request_is_accepted() {
     let folder = Folder::new();
     let settings = folder.load("basic_auth_users: {}\n").unwrap().0.current();
-    assert_eq!(settings.authenticate(None).await, Authentication::Accepted);
+    assert_eq!(
+        settings.authenticate(None, None).await,
+        Authentication::Accepted
+    );
     assert!(authenticates(&settings, "x:y").await);
 }
 
@@ -65,7 +73,10 @@ async fn only_the_name_and_password_of_a_user_are_accepted() {
 async fn a_header_of_another_form_is_refused() {
     let settings = with_users();
     let valid = STANDARD.encode("ann:correct horse");
-    assert_eq!(settings.authenticate(None).await, Authentication::Refused);
+    assert_eq!(
+        settings.authenticate(None, None).await,
+        Authentication::Refused
+    );
     for header in [
         format!("Bearer {valid}"),
         valid.clone(),
@@ -74,11 +85,11 @@ async fn a_header_of_another_form_is_refused() {
         format!("Basic  {valid}"),
     ] {
         let header = HeaderValue::try_from(&header).unwrap();
-        let result = settings.authenticate(Some(&header)).await;
+        let result = settings.authenticate(Some(&header), None).await;
         assert_eq!(result, Authentication::Refused, "{header:?}");
     }
     let lower = HeaderValue::try_from(format!("basic {valid}")).unwrap();
-    let result = settings.authenticate(Some(&lower)).await;
+    let result = settings.authenticate(Some(&lower), None).await;
     assert_eq!(result, Authentication::Accepted);
 }
 
@@ -102,7 +113,7 @@ async fn a_renamed_user_is_known_by_the_new_name_alone() {
     let accepts = async |user: &str, name: &str| {
         let users = Users::from([(user.to_owned(), hash.clone())]);
         let header = basic(&format!("{name}:correct horse"));
-        checks.authenticate(&users, Some(&header)).await == Authentication::Accepted
+        checks.authenticate(&users, Some(&header), None).await == Authentication::Accepted
     };
     assert!(accepts("ann", "ann").await);
     assert!(!accepts("ann", "bob").await);
@@ -139,12 +150,12 @@ async fn a_request_waits_for_its_turn_for_a_limited_time() {
             let settings = Arc::clone(&settings);
             async move {
                 let wrong = basic(&format!("ann:{number}"));
-                settings.authenticate(Some(&wrong)).await
+                settings.authenticate(Some(&wrong), None).await
             }
         })
         .collect();
     assert!(waiting.next().now_or_never().is_none());
-    for _ in 0..100 - 32 {
+    for _ in 0..100 - 1 {
         assert_eq!(waiting.next().await, Some(Authentication::Busy));
     }
     assert!(waiting.next().now_or_never().is_none());
@@ -154,6 +165,43 @@ async fn a_request_waits_for_its_turn_for_a_limited_time() {
     while let Some(result) = waiting.next().await {
         assert_eq!(result, Authentication::Refused);
     }
+}
+
+#[tokio::test]
+async fn wrong_passwords_from_one_address_delay_no_other_address() {
+    let settings = with_users();
+    let permit = settings.checks.permits.acquire().await;
+    let stranger: Ipv6Addr = "2001:db8::1".parse().unwrap();
+    let mut wrong: FuturesUnordered<_> = (0..1_000_u16)
+        .map(|number| {
+            // The same client can use all these addresses.
+            let client = Ipv6Addr::from_bits(stranger.to_bits() + u128::from(number));
+            let settings = Arc::clone(&settings);
+            async move {
+                let wrong = basic(&format!("ann:{number}"));
+                settings
+                    .authenticate(Some(&wrong), Some(client.into()))
+                    .await
+            }
+        })
+        .collect();
+    assert!(wrong.next().now_or_never().is_none(), "all wait");
+    let right = basic("ann:correct horse");
+    let prometheus = Some(IpAddr::from([192, 0, 2, 1]));
+    let right = settings.authenticate(Some(&right), prometheus);
+    drop(permit);
+    // At most one wrong password is compared before the right one.
+    let mut right = pin!(right);
+    let mut compared = 0;
+    let accepted = loop {
+        tokio::select! {
+            biased;
+            accepted = &mut right => break accepted,
+            Some(_) = wrong.next() => compared += 1,
+        }
+    };
+    assert_eq!(accepted, Authentication::Accepted);
+    assert!(compared <= 2, "{compared}");
 }
 
 #[tokio::test(start_paused = true)]
