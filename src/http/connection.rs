@@ -6,6 +6,7 @@ use std::{
     error::Error,
     pin::{Pin, pin},
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -21,6 +22,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -41,6 +43,9 @@ const WAITING_BYTES: usize = 64 * 1024;
 
 /// Maximum number of requests at the same time on one connection with HTTP/2.
 const MAX_STREAMS: u32 = 8;
+
+/// The time between two checks whether a connection that is to end still sends a response.
+const CLOSING_CHECK: Duration = Duration::from_millis(100);
 
 /// Serves one connection until the client or the server ends it. After `shutdown`, the server finishes a response in
 /// progress and drops an incomplete request. After an eviction, the server drops both.
@@ -145,12 +150,16 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
         () = shutdown.cancelled() => {}
     }
     close(connection.as_mut());
-    if connection.as_mut().now_or_never().is_some() || !activity.is_sending() {
+    if connection.as_mut().now_or_never().is_some() {
         return;
     }
-    tokio::select! {
-        _ = connection => {}
-        () = activity.evicted() => {}
+    // A client could keep its connection open by HTTP/2: the library waits until the client has acknowledged the end.
+    while activity.is_sending() {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = activity.evicted() => return,
+            () = sleep(CLOSING_CHECK) => {}
+        }
     }
 }
 
