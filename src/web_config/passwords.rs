@@ -231,7 +231,7 @@ fn network(client: IpAddr) -> IpAddr {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
         }
-        v4 => v4,
+        IpAddr::V4(address) => address.into(),
     }
 }
 

@@ -187,24 +187,12 @@ async fn other_settings_cause_a_walk_at_once_and_keep_counters_and_histories() {
     );
     let walks = count(&running.instruments, "vobiz_walks_total", "main");
     assert_eq!(walks, running.requests().len() as u64);
-    let first = before
-        .snapshot
-        .as_ref()
-        .unwrap()
-        .endpoint("1")
-        .unwrap()
-        .history;
-    let last = state
-        .snapshot
-        .as_ref()
-        .unwrap()
-        .endpoint("1")
-        .unwrap()
-        .history;
-    assert_eq!(
-        (first.since, first.first_seen),
-        (last.since, last.first_seen)
-    );
+    let times = |state: &AccountState| {
+        let snapshot = state.snapshot.as_ref().unwrap();
+        let history = snapshot.endpoint("1").unwrap().history;
+        (history.since, history.first_seen)
+    };
+    assert_eq!(times(&before), times(&state));
 }
 
 #[tokio::test(start_paused = true)]

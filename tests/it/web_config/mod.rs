@@ -4,6 +4,7 @@
 //! The files in `files/` have the names of the cases of the exporter-toolkit. In a file, `@NAME@` is replaced by the
 //! content of the file `NAME`, and `@hash@` by a bcrypt hash of the password.
 
+mod lifecycle;
 mod serving;
 mod verdicts;
 

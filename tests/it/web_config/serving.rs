@@ -14,7 +14,7 @@ use crate::harness::{
 };
 
 /// A running exporter. Dropping this struct kills the process.
-struct Server {
+pub(super) struct Server {
     _process: Child,
     log: Written,
     /// `http` or `https`.
@@ -104,7 +104,7 @@ impl Server {
     }
 
     /// The status of a response; 0 if the server refused the connection.
-    async fn status(&self, folder: &Folder, arguments: &[&str], path: &str) -> u16 {
+    pub(super) async fn status(&self, folder: &Folder, arguments: &[&str], path: &str) -> u16 {
         let (reply, _) = self.curl(folder, arguments, path).await;
         reply.0.map_or(0, |(status, ..)| status)
     }
@@ -119,13 +119,13 @@ impl Server {
 }
 
 /// Both exporters and the files that they need.
-struct Both {
-    folder: Folder,
+pub(super) struct Both {
+    pub(super) folder: Folder,
     _vendor: Vendor,
 }
 
 impl Both {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (folder, vendor) = (Folder::new(), vendor([("main", 3)]).await);
         folder.write("blackbox.yml", "modules: {}\n");
         folder.write(
@@ -139,7 +139,7 @@ impl Both {
     }
 
     /// Starts this exporter with the web configuration `text`.
-    async fn exporter(&self, text: &str) -> Server {
+    pub(super) async fn exporter(&self, text: &str) -> Server {
         let program = Path::new(env!("CARGO_BIN_EXE_vobiz-exporter"));
         self.start(program, "exporter.yaml", text).await
     }
@@ -569,46 +569,4 @@ async fn the_health_check_uses_the_web_configuration() {
         let names_the_flag = error.contains("--web.probe-listen-address");
         assert_eq!(names_the_flag, code == 1, "{name}: {error}");
     }
-}
-
-#[tokio::test]
-async fn a_password_or_a_verified_certificate_allows_a_reload() {
-    let both = Both::new().await;
-    let user = format!("prometheus:{PASSWORD}");
-    let certificate = ["--cert", "client.crt", "--key", "client.key"];
-    let cases: [(&str, &[&str], u16); 3] = [
-        ("web_config_users_noTLS.good", &["--user", &user], 200),
-        (
-            "tls_config_noAuth.requireandverifyclientcert.good",
-            &certificate,
-            200,
-        ),
-        // The server accepts a certificate of any issuer, so it proves nothing.
-        (
-            "tls_config_noAuth.requireanyclientcert.good",
-            &certificate,
-            403,
-        ),
-    ];
-    for (name, known, expected) in cases {
-        let server = both.exporter(&case(name)).await;
-        // Without the host name of this host, only a known client may reload.
-        let foreign = ["--header", "Host: exporter.example"];
-        let reload = [&foreign[..], &["--request", "POST"], known].concat();
-        let status = server.status(&both.folder, &reload, "/-/reload").await;
-        assert_eq!(status, expected, "{name}");
-        let read = [&foreign[..], known].concat();
-        let status = server.status(&both.folder, &read, "/-/config").await;
-        assert_eq!(status, expected, "{name}");
-        let page = ["--header", "Origin: https://other.example"];
-        let status = server
-            .status(&both.folder, &[&reload[..], &page].concat(), "/-/reload")
-            .await;
-        assert_eq!(status, 403, "{name}");
-    }
-    let server = both.exporter(&case("web_config_users_noTLS.good")).await;
-    let status = server
-        .status(&both.folder, &["--request", "POST"], "/-/reload")
-        .await;
-    assert_eq!(status, 401, "with passwords, this host needs one, too");
 }
