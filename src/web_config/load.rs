@@ -92,6 +92,13 @@ pub(super) fn load(file: &Path, checks: Arc<PasswordChecks>) -> Result<Loaded, E
         && document.http_server_config.is_none()
         && document.basic_auth_users.is_none()
         && document.rate_limit.is_none();
+    if is_blank {
+        warnings.add(
+            file,
+            "",
+            "is empty, so the server uses no TLS and asks for no password",
+        );
+    }
     Ok(Loaded {
         settings,
         warnings: warnings.0,

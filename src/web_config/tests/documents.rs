@@ -17,12 +17,13 @@ fn a_blank_file_configures_nothing() {
         "{}",
         "tls_server_config:\nrate_limit:\n",
     ] {
-        let (config, _) = folder.load(text).expect(text);
+        let (config, warnings) = folder.load(text).expect(text);
         let settings = config.current();
         assert!(
             settings.tls().is_none() && settings.headers().is_empty(),
             "{text}"
         );
+        assert_eq!(warnings.len(), 1, "{text}: {warnings:?}");
         assert!(config.allows_request(), "{text}");
     }
 }
