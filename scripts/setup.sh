@@ -282,6 +282,8 @@ test_tools() {
     # The commands of the runbooks use curl, and the tests use it to send alerts to Alertmanager.
     want curl curl
     want jq jq
+    # Tests of times of duty compare time zones with those of the system.
+    [ -e /usr/share/zoneinfo/Europe/Berlin ] || packages+=(tzdata)
     want strip binutils
     package_tools
     want systemd-analyze systemd

@@ -17,6 +17,7 @@ pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod duty;
 pub mod exposition;
 pub mod http;
 pub mod probe;

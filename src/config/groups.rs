@@ -3,7 +3,10 @@
 //! All expressions together have one memory limit. The `regex` crate does not give the size of a compiled
 //! expression, and cannot anchor a parsed expression. Its engine, the crate `regex_automata`, can do both.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
 
 use config::ValueKind;
 use regex_automata::{
@@ -14,12 +17,14 @@ use regex_syntax::{
     Error,
     hir::{Hir, Look},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{
+    duty::duty,
     known_keys::Node,
     values::{Names, unique_name},
 };
+use crate::duty::Duty;
 pub use crate::telemetry::labels::Watch;
 
 /// The maximum number of groups of an account. A snapshot stores a group as a number of two bytes.
@@ -32,20 +37,32 @@ const TOO_LARGE: &str = "takes the expressions of all groups above 10 MB of memo
     classes, such as [A-Za-z] instead of \\w, or fewer repetitions";
 /// The maximum length of an expression, in bytes. Parsing one byte may use a few thousand bytes of memory.
 const MAX_LENGTH: usize = 16 << 10;
+/// The maximum number of words in `endpoint_ids` and in `usernames`.
+const MAX_WORDS: usize = 100_000;
 
 /// A group of endpoints, defined by the operator.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
     /// The `group` label.
     pub name: String,
-    /// Expressions for the fields of an endpoint. Every expression that is given must match.
+    /// The endpoints of the group.
     #[serde(rename = "match")]
     pub matches: GroupMatch,
+    /// Endpoints that are not in the group, although `matches` matches them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<GroupMatch>,
     /// The importance of the group for alerts.
     pub watch: Watch,
+    /// The number of endpoints that must be registered while the group is on duty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_registered: Option<Minimum>,
+    /// When the endpoints of the group are expected to be registered.
+    #[serde(flatten)]
+    pub duty: Duty,
 }
 
-/// Each expression must match the whole field. At least one field has an expression; `None` matches every text.
+/// Conditions on the fields of an endpoint. At least one field has a condition, and all conditions must hold. An
+/// expression must match the whole field. `None` matches every text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GroupMatch {
     /// The expression for the alias of the endpoint.
@@ -60,6 +77,55 @@ pub struct GroupMatch {
     /// The expression for the sub-account, which is "" for the main account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_account: Option<Pattern>,
+    /// The ids of the endpoints. Each of them is expected to exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_ids: Option<BTreeSet<String>>,
+    /// The usernames of the endpoints. Each of them is expected to exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usernames: Option<BTreeSet<String>>,
+}
+
+/// The fields of an endpoint that decide about its group.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupFields<'a> {
+    /// The endpoint id.
+    pub id: &'a str,
+    /// The alias.
+    pub alias: &'a str,
+    /// The username.
+    pub username: &'a str,
+    /// The id of the application, or "".
+    pub application_id: &'a str,
+    /// The sub-account, or "" for the main account.
+    pub sub_account: &'a str,
+}
+
+/// `min_registered`: the least number of registered endpoints of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Minimum {
+    /// A number of endpoints.
+    Endpoints(u64),
+    /// A percentage of the expected endpoints, from 1 to 100.
+    Percent(u8),
+}
+
+impl Minimum {
+    /// The least number of registered endpoints of a group with `expected` endpoints, rounded up.
+    pub fn of(self, expected: u64) -> u64 {
+        match self {
+            Self::Endpoints(number) => number,
+            Self::Percent(percent) => (expected * u64::from(percent)).div_ceil(100),
+        }
+    }
+}
+
+impl Serialize for Minimum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Endpoints(number) => serializer.serialize_u64(*number),
+            Self::Percent(percent) => serializer.collect_str(&format_args!("{percent}%")),
+        }
+    }
 }
 
 /// The valid groups of `account`, in the configured order.
@@ -74,25 +140,44 @@ pub(super) fn groups<'t>(account: &Node<'t>, patterns: &mut Patterns) -> Vec<Gro
         let needs = "needs a `name`: it is the value of the `group` label";
         let hint = "one `match` can hold several expressions, and `a|b` matches either";
         let name = unique_name(node, needs, &mut names, hint);
-        let matches = matches(&node.child("match"), patterns);
+        let hint = "`alias: \".*\"` matches every endpoint";
+        let matches = conditions(&node.child("match"), hint, patterns);
+        let hint = "without the key, no endpoint is excluded";
+        let exclude = node.has("exclude").then(|| node.child("exclude"));
+        let exclude = exclude.map(|node| conditions(&node, hint, patterns));
         let watch = node.get("watch").map_or(Some(DEFAULT_WATCH), |value| {
             value.find(value.text()?, Watch::LABELS, &Watch::ALL)
         });
+        let min_registered = node.get("min_registered");
+        let min_registered = min_registered.map(|node| minimum(&node));
+        let duty = duty(node);
         Some(Group {
             name: name?,
             matches: matches?,
+            exclude: valid(exclude)?,
             watch: watch?,
+            min_registered: valid(min_registered)?,
+            duty: duty?,
         })
     };
     nodes.iter().filter_map(read).collect()
 }
 
-fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
+/// The value of an optional key, of which `Some(None)` is invalid.
+#[expect(
+    clippy::option_option,
+    reason = "an absent key is valid, an invalid value is not"
+)]
+fn valid<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    value.map_or(Some(None), |value| value.map(Some))
+}
+
+fn conditions(node: &Node<'_>, hint: &str, patterns: &mut Patterns) -> Option<GroupMatch> {
     if node.entries().is_empty() {
-        return node.reject(
-            "must hold at least one of alias, username, application_id, sub_account; \
-             `alias: \".*\"` matches every endpoint",
-        );
+        return node.reject(format!(
+            "must hold at least one of alias, username, application_id, sub_account, endpoint_ids, \
+             usernames; {hint}"
+        ));
     }
     let errors = node.diagnostics.error_count();
     let mut expression = |key| pattern(&node.get(key)?, patterns);
@@ -101,8 +186,37 @@ fn matches(node: &Node<'_>, patterns: &mut Patterns) -> Option<GroupMatch> {
         username: expression("username"),
         application_id: expression("application_id"),
         sub_account: expression("sub_account"),
+        endpoint_ids: words(node, "endpoint_ids"),
+        usernames: words(node, "usernames"),
     };
     (node.diagnostics.error_count() == errors).then_some(matches)
+}
+
+fn words(node: &Node<'_>, key: &str) -> Option<BTreeSet<String>> {
+    let node = node.get(key)?;
+    let words = node.words();
+    if words.len() > MAX_WORDS {
+        return node.reject(format!("has more than {MAX_WORDS} items"));
+    }
+    let words: BTreeSet<_> = words.into_iter().map(|(_, word)| word.to_owned()).collect();
+    if words.is_empty() {
+        return node.reject("has no items; add one, or remove the key");
+    }
+    Some(words)
+}
+
+fn minimum(node: &Node<'_>) -> Option<Minimum> {
+    let must_be = "a whole number from 1, or a percentage from 1% to 100%";
+    node.convert(must_be, |text| {
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent = percent.parse().ok()?;
+            return (1..=100)
+                .contains(&percent)
+                .then_some(Minimum::Percent(percent));
+        }
+        let number = text.parse().ok()?;
+        (number > 0).then_some(Minimum::Endpoints(number))
+    })
 }
 
 fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
@@ -115,22 +229,33 @@ fn pattern(node: &Node<'_>, patterns: &mut Patterns) -> Option<Pattern> {
     compiled.unwrap_or_else(|error| node.reject(error))
 }
 
-/// The index of the first group whose expressions all match the fields of an endpoint.
-///
-/// `fields` holds the alias, the username, the id of the application and the sub-account.
-pub fn first_match(groups: &[Group], fields: [&str; 4]) -> Option<u16> {
-    let first = groups.iter().position(|Group { matches, .. }| {
-        let GroupMatch {
-            alias,
-            username,
-            application_id,
-            sub_account,
-        } = matches;
-        let patterns = [alias, username, application_id, sub_account];
-        let mut pairs = patterns.into_iter().zip(fields);
-        pairs.all(|(pattern, field)| pattern.as_ref().is_none_or(|one| one.is_match(field)))
-    });
-    u16::try_from(first?).ok()
+/// The index of the first group to which an endpoint with these `fields` belongs.
+pub fn first_match(groups: &[Group], fields: &GroupFields<'_>) -> Option<u16> {
+    let is_member = |group: &Group| {
+        let exclude = group.exclude.as_ref();
+        group.matches.holds(fields) && !exclude.is_some_and(|exclude| exclude.holds(fields))
+    };
+    u16::try_from(groups.iter().position(is_member)?).ok()
+}
+
+impl GroupMatch {
+    /// Whether every condition holds for an endpoint with these `fields`.
+    fn holds(&self, fields: &GroupFields<'_>) -> bool {
+        let matches = |pattern: &Option<Pattern>, field| {
+            pattern
+                .as_ref()
+                .is_none_or(|pattern| pattern.is_match(field))
+        };
+        let lists = |words: &Option<BTreeSet<String>>, field: &str| {
+            words.as_ref().is_none_or(|words| words.contains(field))
+        };
+        lists(&self.endpoint_ids, fields.id)
+            && lists(&self.usernames, fields.username)
+            && matches(&self.alias, fields.alias)
+            && matches(&self.username, fields.username)
+            && matches(&self.application_id, fields.application_id)
+            && matches(&self.sub_account, fields.sub_account)
+    }
 }
 
 /// A regular expression that must match a whole text.

@@ -68,9 +68,18 @@ macro_rules! api {
 
 const MATCH: Shape = table! {
     "alias": Scalar, "username": Scalar, "application_id": Scalar, "sub_account": Scalar,
+    "endpoint_ids": Words, "usernames": Words,
+};
+const TIMES: Shape = table! {
+    "start_time": Scalar, "end_time": Scalar,
+};
+const INTERVAL: Shape = table! {
+    "times": List(&TIMES), "weekdays": List(&Scalar), "days_of_month": List(&Scalar),
+    "months": List(&Scalar), "years": List(&Scalar), "location": Scalar,
 };
 const GROUP: Shape = table! {
-    "name": Scalar, "match": MATCH, "watch": Scalar,
+    "name": Scalar, "match": MATCH, "exclude": MATCH, "watch": Scalar, "min_registered": Scalar,
+    "duty": List(&INTERVAL), "off_duty": List(&INTERVAL),
 };
 
 /// The filter parameters of the API's list operation.

@@ -8,6 +8,7 @@
 
 mod account;
 mod ca_file;
+mod duty;
 mod environment;
 mod error;
 mod groups;
@@ -20,7 +21,7 @@ mod yaml_toml;
 
 pub use account::{Account, Config, Effect};
 pub use error::{ConfigError, Errors};
-pub use groups::{Group, GroupMatch, Pattern, Watch, first_match};
+pub use groups::{Group, GroupFields, GroupMatch, Minimum, Pattern, Watch, first_match};
 pub use load::{FileDigest, Loaded, file_digest, load, load_without_secrets, load_yaml};
 pub use settings::{Api, DetailMode, Details, Metrics, Optional, Poll, Probe, State};
 pub use token::{ApiToken, TokenFile, TokenFileError};

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{RateLimiter, RowKey},
-    config::{self, Account, Effect, Optional, TokenFile},
+    config::{self, Account, Effect, GroupFields, Optional, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
         self, AccountState, EndpointView, LastSuccess, Publisher, Reader, Retention, Shown,
@@ -542,10 +542,14 @@ impl<S: Source> Poller<S> {
 
 /// The index of the group of an endpoint.
 fn group_of(account: &Account, endpoint: &EndpointView<'_>) -> Option<u16> {
-    let application = endpoint.application.unwrap_or("");
-    let (alias, username) = (endpoint.alias, endpoint.username);
-    let fields = [alias, username, application, endpoint.sub_account];
-    config::first_match(&account.groups, fields)
+    let fields = GroupFields {
+        id: endpoint.id,
+        alias: endpoint.alias,
+        username: endpoint.username,
+        application_id: endpoint.application.unwrap_or(""),
+        sub_account: endpoint.sub_account,
+    };
+    config::first_match(&account.groups, &fields)
 }
 
 /// The settings of the account that decide which values are exported.

@@ -15,6 +15,7 @@ mod demo;
 mod deploy;
 mod details;
 mod documents;
+mod duty;
 mod faults;
 mod fleet;
 mod formats;
