@@ -12,8 +12,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use tokio::{runtime, time::Instant};
 use vobiz_exporter::{
     api::{Application, Endpoint, Row, RowKey},
-    clock::UnixMillis,
+    clock::{Clock, UnixMillis},
     exposition::{AccountSummary, Encoding, Exposition, Format},
+    judgement::Judgements,
     snapshot::{
         AccountState, LastSuccess, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder,
         WalkFacts, channel,
@@ -81,6 +82,7 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
             .map(|snapshot| LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
         snapshot,
         details: Arc::default(),
+        judgements: Judgements::default(),
         details_pending: 0,
         confirming: false,
         clock_offset: Some(0.25),
@@ -113,9 +115,11 @@ fn render(criterion: &mut Criterion) {
         let (_publisher, reader) = channel(state("main", Some(snapshot), timestamps));
         group.throughput(Throughput::Elements(endpoints));
         group.bench_function(endpoints.to_string(), |bencher| {
-            bencher.iter(|| Exposition::new(vec![reader.clone()], Instruments::new()));
+            bencher.iter(|| {
+                Exposition::new(vec![reader.clone()], Instruments::new(), Clock::system())
+            });
         });
-        let exposition = Exposition::new(vec![reader.clone()], Instruments::new());
+        let exposition = Exposition::new(vec![reader.clone()], Instruments::new(), Clock::system());
         for encoding in [Encoding::Gzip, Encoding::Identity] {
             let body = exposition.body(Format::Text, encoding);
             let (length, pieces) = (body.length, body.pieces.count());
@@ -144,7 +148,7 @@ fn publish(criterion: &mut Criterion) {
                     let (publisher, reader) = channel(state("one", None, false));
                     publishers.push(publisher);
                     readers.push(reader);
-                    let exposition = Exposition::new(readers, instruments);
+                    let exposition = Exposition::new(readers, instruments, Clock::system());
                     let mut new = state("one", with.map(Arc::clone), false);
                     new.up = Some(with.is_some());
                     new.failure = with.is_none().then_some("network");
@@ -177,7 +181,7 @@ fn publish(criterion: &mut Criterion) {
 fn scrape(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scrape");
     let (_publishers, readers, instruments) = fleet(1, &snapshot(10_000));
-    let exposition = Exposition::new(readers, instruments);
+    let exposition = Exposition::new(readers, instruments, Clock::system());
     for encoding in [Encoding::Gzip, Encoding::Identity] {
         group.bench_function(format!("10000, {encoding:?}"), |bencher| {
             bencher.iter(|| {
@@ -187,7 +191,7 @@ fn scrape(criterion: &mut Criterion) {
         });
     }
     let (_publishers, readers, instruments) = fleet(300, &snapshot(45));
-    let exposition = Exposition::new(readers, instruments);
+    let exposition = Exposition::new(readers, instruments, Clock::system());
     group.bench_function("300x45, Gzip", |bencher| {
         bencher.iter(|| {
             let body = exposition.body(Format::Text, Encoding::Gzip);

@@ -20,6 +20,7 @@ pub mod config;
 pub mod duty;
 pub mod exposition;
 pub mod http;
+pub mod judgement;
 pub mod probe;
 pub mod shutdown;
 pub mod snapshot;

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use super::{ExitError, accounts::Accounts, error::accounts_result};
 use crate::{
     cli::{ServeArgs, WebArgs},
-    config::{self, Account, Config},
+    clock::UnixMillis,
+    config::{self, Account, Config, Watch},
     http::{RoutePrefix, StatusCode, health_status},
     snapshot::{AccountState, EndpointView, Snapshot},
     state,
@@ -23,8 +24,12 @@ use crate::{
 const NONE_REGISTERED: &str = "none registered: are these WebRTC endpoints? The API reportedly does not \
     show registrations over WebSocket; give such endpoints a group with `watch: ignore`";
 
+/// The maximum number of missing members that a report names.
+const SHOWN_NAMES: usize = 20;
+
 /// Time limit of a health check, including name resolution.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Loads the configuration and prints a summary. With `--config.check.no-secrets`, the check reads no
 /// token files. With `--config.check.live`, the check also reads the endpoint list of every account.
 ///
@@ -86,7 +91,12 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
         let walked = walks.next().await.expect("every account has a walk");
         let state = reader.borrow().clone();
         let lines = match (walked, &state.snapshot) {
-            (Ok(()), Some(snapshot)) => report(account, &state, snapshot),
+            (Ok(()), Some(snapshot)) => {
+                let now = accounts.shared.clock.now();
+                let mut lines = report(&state, snapshot);
+                lines.extend(report_groups(account, snapshot, now));
+                lines
+            }
             (walked, _) => {
                 failed += 1;
                 let error = walked.err().map(|error| error.to_string());
@@ -102,10 +112,9 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
 }
 
 /// The report about one account: the content of its endpoint list, and conditions that need attention.
-fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
+fn report(state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
     let (all, walk) = (snapshot.len(), &snapshot.walk);
-    let tallies = snapshot.counts(account.groups.len());
-    let registered = tallies.all.registered;
+    let registered = snapshot.counts(&[]).all.registered;
     let mut lines = vec![
         "credentials accepted".to_owned(),
         format!("endpoints: {all}, {registered} registered"),
@@ -132,14 +141,54 @@ fn report(account: &Account, state: &AccountState, snapshot: &Snapshot) -> Vec<S
             "the clocks of the API and of this host are {offset:.0} s apart"
         ));
     }
-    for (group, counts) in account.groups.iter().zip(&tallies.groups) {
-        let (name, watch, matched) = (&group.name, group.watch.label(), counts.total());
-        lines.push(format!("group {name} (watch {watch}): {matched} matched"));
-    }
     if all > 0 && registered == 0 {
         lines.push(NONE_REGISTERED.to_owned());
     }
     lines
+}
+
+/// The report about the groups of an account at the time `now`: their endpoints, and what is missing.
+fn report_groups(account: &Account, snapshot: &Snapshot, now: UnixMillis) -> Vec<String> {
+    let (mut lines, mut paging) = (Vec::new(), 0);
+    let groups = &account.groups;
+    let counts = snapshot.counts(groups).groups;
+    let missing = snapshot.missing_members(groups);
+    for ((group, counts), missing) in groups.iter().zip(counts).zip(missing) {
+        let (name, watch, is_on) = (&group.name, group.watch.label(), group.duty.is_on(now));
+        let (matched, registered) = (counts.endpoints.total(), counts.endpoints.registered);
+        let off = if is_on { "" } else { ", off duty" };
+        lines.push(format!(
+            "group {name} (watch {watch}{off}): {matched} matched, {registered} registered"
+        ));
+        if let Some(minimum) = counts.min_registered.filter(|least| registered < *least) {
+            lines.push(format!(
+                "group {name}: below its minimum of {minimum} registered"
+            ));
+        }
+        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
+            let (number, names) = (missing.len(), shortened(&missing));
+            lines.push(format!(
+                "group {name}: {number} listed members do not exist: {names}"
+            ));
+        }
+        if group.watch == Watch::Page && is_on {
+            paging += counts.endpoints.unregistered;
+        }
+    }
+    if groups.iter().any(|group| group.watch == Watch::Page) {
+        lines.push(format!("{paging} endpoints would page in 5 minutes"));
+    }
+    lines
+}
+
+/// The first names, and the number of the others.
+fn shortened(names: &[&str]) -> String {
+    let shown = names.len().min(SHOWN_NAMES);
+    let text = names[..shown].join(", ");
+    match names.len() - shown {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 /// Requests `/-/healthy` at the first address for health checks, or without one at the first listen address.

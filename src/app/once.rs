@@ -64,7 +64,8 @@ pub(super) async fn once(
     let (total, failed, unfinished) = (states.len(), count(Some(false)), count(None));
     let interrupted =
         format!("interrupted: {unfinished} of {total} accounts were not walked to the end");
-    let exposition = single_run(&states, &accounts.shared.instruments);
+    let shared = &accounts.shared;
+    let exposition = single_run(&states, &shared.instruments, &shared.clock);
     match output {
         Some(file) if unfinished > 0 => {
             let not_written = format!("; {} was not written", file.display());

@@ -147,13 +147,11 @@ impl Exporter {
         }
         servers.log_addresses(web, config.accounts.len());
         let addresses = servers.local_addrs().to_vec();
-        let (data, instruments) = (
-            Arc::new(OnceLock::new()),
-            accounts.shared.instruments.clone(),
-        );
+        let data = Arc::new(OnceLock::new());
+        let (instruments, clock) = (accounts.shared.instruments.clone(), accounts.shared.clock);
         let exposition = |accounts: &Accounts| {
             let (readers, instruments) = (accounts.readers(), instruments.clone());
-            Arc::clone(data.get_or_init(|| Exposition::new(readers, instruments)))
+            Arc::clone(data.get_or_init(|| Exposition::new(readers, instruments, clock)))
         };
         if config.state.directory.is_none() {
             // There is nothing to load, so no scrape is refused.

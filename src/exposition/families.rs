@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::lines::{FamilyWriter, Value, push_label};
 use crate::{
+    clock::UnixMillis,
+    judgement::Present,
     snapshot::{
-        AccountState, Capability, Counts, EndpointView, Field, Rejection, Shown, Snapshot,
-        SnapshotCounts, WalkFacts,
+        AccountState, Capability, Counts, EndpointView, Field, GroupCounts, Rejection, Shown,
+        Snapshot, SnapshotCounts, WalkFacts,
     },
     telemetry::{
         Instruments,
@@ -33,13 +35,12 @@ pub(super) fn write_endpoints(
     write(Metric::EndpointInfo, &|row, sample| {
         let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
         // An endpoint that matches no configured group has the `watch` label `notice`.
-        let (group, watch) =
-            group.map_or(("", Watch::Notice.label()), |(name, watch)| (name, watch));
+        let group = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));
         let labels = [
             ("alias", row.alias),
             ("sub_account", row.sub_account),
-            ("group", group),
-            ("watch", watch),
+            ("group", group.0),
+            ("watch", group.1.label()),
         ];
         sample(&labels, Some(Value::ONE));
     });
@@ -167,13 +168,27 @@ pub(super) fn write_counts(
         let label = Some(("application_id", *id));
         write(Metric::ApplicationEndpoints, label, *counts);
     }
-    for (name, counts) in group_counts(shown, counts) {
-        write(Metric::GroupEndpoints, Some(("group", name)), counts);
+    let groups = || shown.groups.iter().zip(&counts.groups);
+    for (group, counts) in groups() {
+        let label = Some(("group", &*group.name));
+        write(Metric::GroupEndpoints, label, counts.endpoints);
     }
+    let label = Some(("group", ""));
+    write(Metric::GroupEndpoints, label, counts.without_group);
     for (name, counts) in &counts.sub_accounts {
         let label = Some(("sub_account", *name));
         write(Metric::SubAccountEndpoints, label, *counts);
     }
+    let mut write_groups = |metric, number: fn(&GroupCounts) -> Option<u64>| {
+        for (group, counts) in groups() {
+            if let Some(number) = number(counts) {
+                let labels = [account, ("group", &*group.name)];
+                writer.sample(metric, &labels, Value::Integer(number));
+            }
+        }
+    };
+    write_groups(Metric::GroupMinRegistered, |group| group.min_registered);
+    write_groups(Metric::GroupMissingMembers, |group| group.missing_members);
     for id in counts.applications.keys().filter(|id| !id.is_empty()) {
         let name = snapshot.application_names().get(*id);
         let name = name.or_else(|| shown.applications.get(*id));
@@ -186,18 +201,44 @@ pub(super) fn write_counts(
     }
 }
 
-/// The counts of each group name, in the configured order. Groups with the same name share one series.
-/// The name "" is for endpoints without a group.
-fn group_counts<'a>(shown: &'a Shown, counts: &SnapshotCounts<'_>) -> Vec<(&'a str, Counts)> {
-    let names = shown.groups.iter().map(|(name, _)| name.as_str());
-    let mut merged: Vec<(&str, Counts)> = Vec::new();
-    for (name, counts) in names.chain([""]).zip(&counts.groups) {
-        match merged.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum += *counts,
-            None => merged.push((name, *counts)),
-        }
+/// Writes the judgements about endpoints and groups at `present`. Returns the time until which they hold, unless the
+/// account has a new state or a change of duty.
+pub(super) fn write_judgements(
+    state: &AccountState,
+    present: &Present<'_>,
+    writer: &mut FamilyWriter,
+) -> Option<UnixMillis> {
+    let account = ("account", &*state.account);
+    let judged = state.judgements.shown(present);
+    for (endpoint, since) in judged.missed {
+        let labels = [
+            account,
+            ("endpoint_id", &endpoint.id),
+            ("username", &endpoint.username),
+            ("group", &endpoint.group),
+            ("watch", endpoint.watch.label()),
+        ];
+        let has_username = state.shown.username && !endpoint.username.is_empty();
+        let labels = (labels.into_iter()).filter(|(name, _)| has_username || *name != "username");
+        let name = Metric::EndpointMissed.family().name;
+        writer.line(
+            Metric::EndpointMissed,
+            name,
+            '{',
+            labels,
+            Value::time(since),
+        );
     }
-    merged
+    for (below, watch, since) in judged.below_minimum {
+        let labels = [account, ("group", &below.group), ("watch", watch.label())];
+        writer.sample(Metric::GroupBelowMinimum, &labels, Value::time(since));
+    }
+    for group in &state.shown.groups {
+        let labels = [account, ("group", &*group.name)];
+        let is_on = Value::flag(group.duty.is_on(present.now));
+        writer.sample(Metric::GroupOnDuty, &labels, is_on);
+    }
+    judged.until
 }
 
 /// Writes one sample for each condition. Only the sample of the condition `present` has the value 1.
@@ -212,12 +253,8 @@ pub(super) fn write_condition(account: &str, present: Condition, writer: &mut Fa
 /// Writes the families about the account's walks. Scrapes also show them while the snapshot is withdrawn.
 /// [`write_condition`] writes the condition, which can change between two states.
 ///
-/// `snapshot_samples` is the number of samples that show the snapshot. It is `None` for a withdrawn snapshot.
-pub(super) fn write_walks(
-    state: &AccountState,
-    snapshot_samples: Option<u64>,
-    writer: &mut FamilyWriter,
-) {
+/// `is_withdrawn` is whether these samples are shown while the snapshot is withdrawn.
+pub(super) fn write_walks(state: &AccountState, is_withdrawn: bool, writer: &mut FamilyWriter) {
     let mut write = |metric, value: Option<Value>| {
         if let Some(value) = value {
             writer.sample(metric, &[("account", &state.account)], value);
@@ -227,9 +264,9 @@ pub(super) fn write_walks(
     let flag = |yes| Some(Value::flag(yes));
     let seconds = |duration: Duration| Some(Value::Float(duration.as_secs_f64()));
     // A snapshot can reach the maximum age while a walk runs or waits to be confirmed. `vobiz_up` is then 0.
-    let up = state.up.map(|up| up && snapshot_samples.is_some());
+    let up = state.up.map(|up| up && !is_withdrawn);
     write(Metric::Up, up.map(Value::flag));
-    write(Metric::DataWithdrawn, flag(snapshot_samples.is_none()));
+    write(Metric::DataWithdrawn, flag(is_withdrawn));
     write(
         Metric::WalkLastSuccess,
         state.last_success.map(|one| Value::time(one.at)),
@@ -252,10 +289,6 @@ pub(super) fn write_walks(
     if let Some(snapshot) = &state.snapshot {
         write_odd_rows(&state.account, &snapshot.walk, writer);
     }
-    let conditions = Condition::ALL.len() as u64;
-    let series = snapshot_samples.unwrap_or(0) + writer.families.samples + conditions + 1;
-    let labels = [("account", &*state.account)];
-    writer.sample(Metric::ExporterSeries, &labels, Value::Integer(series));
 }
 
 /// Writes the numbers of rejected rows, rejected values and assumed values of `walk`.

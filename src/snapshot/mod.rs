@@ -5,6 +5,7 @@
 //! lost, and which endpoints a walk adds, retains and removes. [`Details`] are not part of a snapshot.
 
 mod condition;
+mod counts;
 mod history;
 mod merge;
 mod packed_records;
@@ -14,11 +15,12 @@ mod snapshot;
 mod state;
 mod stored;
 
+pub use counts::{Counts, GroupCounts, SnapshotCounts};
 pub use history::History;
 pub use merge::{Changes, SnapshotBuilder, Transition};
 pub use packed_records::{EndpointView, StoredEndpoint};
 pub use retention::{RemovedEndpoint, Retention};
-pub use snapshot::{Counts, EndpointList, Snapshot, SnapshotCounts, WalkFacts};
+pub use snapshot::{EndpointList, Snapshot, WalkFacts};
 pub use state::{AccountState, Detail, Details, LastSuccess, Publisher, Reader, Shown, channel};
 pub use stored::StoredSnapshot;
 

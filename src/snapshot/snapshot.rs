@@ -1,8 +1,7 @@
-//! The snapshot: every endpoint of one account, sorted by id, and the counts of endpoints.
+//! The snapshot: every endpoint of one account, sorted by id.
 
 use std::{
     collections::BTreeMap,
-    ops::AddAssign,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -212,73 +211,5 @@ impl Snapshot {
     pub fn differences_from(&self, earlier: &Self) -> Option<&Differences> {
         let known = self.differences.as_ref();
         known.filter(|known| known.from == earlier.version)
-    }
-
-    /// Counts the endpoints. `groups` is the number of configured groups.
-    pub fn counts(&self, groups: usize) -> SnapshotCounts<'_> {
-        let none = BTreeMap::from([("", Counts::default())]);
-        let mut counts = SnapshotCounts {
-            all: Counts::default(),
-            applications: none.clone(),
-            sub_accounts: none,
-            groups: vec![Counts::default(); groups + 1],
-        };
-        for endpoint in self.endpoints() {
-            let one = Counts::one(endpoint.registered);
-            let application = endpoint.application.unwrap_or("");
-            let group = endpoint.group.map_or(groups, usize::from);
-            counts.all += one;
-            *counts.applications.entry(application).or_default() += one;
-            *counts.sub_accounts.entry(endpoint.sub_account).or_default() += one;
-            counts.groups[group.min(groups)] += one;
-        }
-        counts
-    }
-}
-
-/// All counts of a snapshot.
-#[derive(Debug)]
-pub struct SnapshotCounts<'a> {
-    /// Endpoints of the whole account.
-    pub all: Counts,
-    /// Endpoints by application id. The key "" is always present, for endpoints without an application id.
-    pub applications: BTreeMap<&'a str, Counts>,
-    /// Endpoints by sub-account. The key "" is always present, for the main account.
-    pub sub_accounts: BTreeMap<&'a str, Counts>,
-    /// Endpoints by index of the configured group. The last entry is for endpoints without a group.
-    pub groups: Vec<Counts>,
-}
-
-/// Numbers of endpoints by registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Endpoints whose `sip_registered` is true.
-    pub registered: u64,
-    /// Endpoints whose `sip_registered` is false.
-    pub unregistered: u64,
-    /// Endpoints whose `sip_registered` is neither true nor false.
-    pub unknown: u64,
-}
-
-impl Counts {
-    fn one(registered: Option<bool>) -> Self {
-        Self {
-            registered: u64::from(registered == Some(true)),
-            unregistered: u64::from(registered == Some(false)),
-            unknown: u64::from(registered.is_none()),
-        }
-    }
-
-    /// The sum of the three numbers.
-    pub fn total(&self) -> u64 {
-        self.registered + self.unregistered + self.unknown
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.registered += other.registered;
-        self.unregistered += other.unregistered;
-        self.unknown += other.unknown;
     }
 }

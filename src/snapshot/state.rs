@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{packed_records::EndpointView, snapshot::Snapshot};
-use crate::{api::Endpoint, clock::UnixMillis};
+use crate::{api::Endpoint, clock::UnixMillis, config::Group, judgement::Judgements};
 
 /// The published state of one account. The poller replaces the state after a walk and after changes of details.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,8 @@ pub struct AccountState {
     pub snapshot: Option<Arc<Snapshot>>,
     /// The details of the endpoints, by endpoint id.
     pub details: Arc<Details>,
+    /// The judgements about the endpoints and groups. They stay while the snapshot is withdrawn, and over a restart.
+    pub judgements: Judgements,
     /// The number of wanted details that are missing or too old.
     pub details_pending: u64,
     /// Whether the last finished walk succeeded; `None` until the first walk has finished.
@@ -101,8 +103,8 @@ pub struct Shown {
     pub permissions: bool,
     /// Whether `vobiz_endpoint_contact_info` is exported.
     pub contact: bool,
-    /// The name and `watch` label of each configured group. [`EndpointView::group`] is an index into this list.
-    pub groups: Vec<(String, &'static str)>,
+    /// The configured groups. [`EndpointView::group`] is an index into this list.
+    pub groups: Vec<Group>,
     /// The configured names of applications, by application id.
     pub applications: BTreeMap<String, String>,
 }

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::judgements;
 use crate::{
     clock::UnixMillis,
+    judgement::Judgements,
     snapshot::{History, Snapshot, StoredEndpoint, StoredSnapshot},
     telemetry::labels::WALK_FAILURE_REASONS,
 };
@@ -17,6 +19,8 @@ pub struct Restored {
     pub snapshot: Arc<Snapshot>,
     /// The values that concern the whole account.
     pub account: AccountRow,
+    /// The judgements after the last published walk.
+    pub judgements: Judgements,
 }
 
 /// The row of an account.
@@ -57,6 +61,7 @@ pub(super) fn load(
     Ok(Some(Restored {
         snapshot: snapshot.finish().into(),
         account,
+        judgements: judgements::load(connection, name, now)?,
     }))
 }
 

@@ -1,18 +1,20 @@
 //! What must survive a restart, in a `SQLite` database: the last success of every account, the registration history
-//! of every endpoint, and an event log.
+//! of every endpoint, the judgements, and an event log.
 //!
 //! The poller saves the state of its account before it publishes it, so a restart knows every loss that a scrape has
 //! shown. A [`Store`] hands the state to a thread of its own and waits at most two seconds. The thread writes what
 //! differs from the last committed state, for all waiting accounts in one transaction. No scrape waits for the disk.
 //!
 //! - `schema` opens the file and migrates it; `lock` keeps a second exporter away.
-//! - `load` reads the state of an account; `save` writes the differences; `events` writes the event log.
+//! - `load` reads the state of an account; `save` writes the differences; `events` writes the event log; `judgements`
+//!   does both for missed endpoints and for groups below their minimum.
 //! - `requests` applies what the command `vobiz-exporter state` asks for.
 //! - `file` joins these parts, and recovers from every error of the disk; `store` is the thread.
 
 mod error;
 mod events;
 mod file;
+mod judgements;
 mod load;
 mod lock;
 mod polled;

@@ -293,7 +293,9 @@ pub(super) fn apply_queued(
 /// Deletes all that is stored about an account. Returns the number of its endpoints.
 pub(super) fn delete_account(change: &Transaction<'_>, account: &str) -> rusqlite::Result<usize> {
     change.execute("DELETE FROM account WHERE name = ?", [account])?;
-    change.execute("DELETE FROM event WHERE account = ?", [account])?;
+    for table in ["event", "missing_endpoint", "group_below_minimum"] {
+        change.execute(&format!("DELETE FROM {table} WHERE account = ?"), [account])?;
+    }
     change.execute("DELETE FROM endpoint WHERE account = ?", [account])
 }
 
@@ -309,7 +311,9 @@ fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize>
             endpoint_id: Some(id),
         } => {
             let one = "WHERE account = ? AND endpoint_id = ?";
-            change.execute(&format!("DELETE FROM event {one}"), [account, id])?;
+            for table in ["event", "missing_endpoint"] {
+                change.execute(&format!("DELETE FROM {table} {one}"), [account, id])?;
+            }
             change.execute(&format!("DELETE FROM endpoint {one}"), [account, id])
         }
         Request::Rename { account, new_name } => {
@@ -319,7 +323,9 @@ fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize>
                 change.execute(&rename, [new_name, account])
             };
             rename("account", "name")?;
-            rename("event", "account")?;
+            for table in ["event", "missing_endpoint", "group_below_minimum"] {
+                rename(table, "account")?;
+            }
             rename("endpoint", "account")
         }
     }

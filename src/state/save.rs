@@ -6,10 +6,12 @@ use rusqlite::{Transaction, named_params, params};
 
 use super::{
     events::{Event, EventKind},
+    judgements,
     load::{AccountRow, Restored},
 };
 use crate::{
     clock::UnixMillis,
+    judgement::Judgements,
     snapshot::{
         AccountState, Details, History, RemovedEndpoint, Snapshot, StoredEndpoint, StoredSnapshot,
     },
@@ -21,6 +23,7 @@ pub(super) struct Committed {
     row: AccountRow,
     snapshot: Arc<Snapshot>,
     details: Arc<Details>,
+    judgements: Judgements,
     /// Whether usernames and aliases may be stored.
     names: bool,
 }
@@ -31,6 +34,7 @@ impl From<&Restored> for Committed {
             row: restored.account.clone(),
             snapshot: Arc::clone(&restored.snapshot),
             details: Arc::default(),
+            judgements: restored.judgements.clone(),
             names: true,
         }
     }
@@ -44,6 +48,7 @@ impl Committed {
             row,
             snapshot: Arc::new(nothing.finish()),
             details: Arc::default(),
+            judgements: Judgements::default(),
             names: false,
         }
     }
@@ -84,19 +89,23 @@ pub(super) fn save(
     let failure_before = committed.and_then(|before| before.row.failure);
     write_failure_event(change, name, failure_before, row.failure, now)?;
     let Some(snapshot) = &state.snapshot else {
-        let before = committed.cloned();
-        return Ok(before.map_or_else(
-            || Committed::without_walk(row.clone(), now),
-            |before| Committed {
-                row: row.clone(),
-                ..before
-            },
-        ));
+        let Some(before) = committed.cloned() else {
+            return Ok(Committed::without_walk(row, now));
+        };
+        let judgements = state.judgements.clone();
+        let names = before.names && state.shown.username;
+        judgements::save(change, name, Some(&before.judgements), &judgements, names)?;
+        return Ok(Committed {
+            row,
+            judgements,
+            ..before
+        });
     };
     let new = Committed {
         row,
         snapshot: Arc::clone(snapshot),
         details: Arc::clone(&state.details),
+        judgements: state.judgements.clone(),
         names: state.shown.username,
     };
     let Some(before) = committed.filter(|before| before.has_walk()) else {
@@ -108,8 +117,11 @@ pub(super) fn save(
         let delete = "UPDATE endpoint SET username = '', alias = ''
             WHERE account = ? AND (username <> '' OR alias <> '')";
         change.execute(delete, [name])?;
+        judgements::delete_names(change, name)?;
         before.names = false;
     }
+    let judgements = Some(&before.judgements);
+    judgements::save(change, name, judgements, &new.judgements, new.names)?;
     let is_same_list = Arc::ptr_eq(&before.snapshot, snapshot) && before.names == new.names;
     if !is_same_list || !Arc::ptr_eq(&before.details, &new.details) {
         let writer = Writer {
@@ -133,6 +145,7 @@ pub(super) fn replace(
         account: name,
     };
     write_account(change, name, &new.row)?;
+    judgements::save(change, name, None, &new.judgements, new.names)?;
     change.execute("DELETE FROM endpoint WHERE account = ?", [name])?;
     for endpoint in new.endpoints() {
         writer.put(&endpoint)?;

@@ -25,7 +25,7 @@ const APPLICATION_ID: i64 = 0x566F_627A;
 
 /// One script for each schema version. The script at index N changes a database from version N to version N + 1.
 /// A released script never changes. All times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "CREATE TABLE account (
         name TEXT PRIMARY KEY,
         -- The end, the start and the duration of the last published walk.
@@ -80,6 +80,25 @@ const MIGRATIONS: [&str; 3] = [
     ) STRICT;",
     // The time at which an exporter first ran without the account. No value: the exporter polls the account.
     "ALTER TABLE account ADD COLUMN unpolled_since INTEGER;",
+    "CREATE TABLE missing_endpoint (
+        account TEXT NOT NULL,
+        endpoint_id TEXT NOT NULL,
+        -- The username, the group and its importance at the loss.
+        username TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        watch TEXT NOT NULL,
+        present_group TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        -- The last walk that listed the endpoint. No value: the account's last walk.
+        last_listed INTEGER,
+        PRIMARY KEY (account, endpoint_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE group_below_minimum (
+        account TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        PRIMARY KEY (account, group_name)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The path of the database in `directory`.

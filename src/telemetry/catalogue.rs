@@ -5,7 +5,7 @@
 //! which the module [`labels`](super::labels) lists.
 
 use Kind::{Counter, Gauge, Histogram};
-use Part::{Instruments, Probe, Process, Snapshot, Walk};
+use Part::{Instruments, Judgement, Probe, Process, Snapshot, Walk};
 
 use super::labels::{
     Capability, Condition, ConnectionOutcome, ENDPOINT_CHANGES, Field, Operation,
@@ -47,6 +47,8 @@ pub enum Part {
     Snapshot,
     /// The walks of an account. The samples are rendered for each new state, and stay after a withdrawal.
     Walk,
+    /// The judgements about an account. The samples follow the wall clock, and stay after a withdrawal.
+    Judgement,
     /// The registry of counters and histograms, and of gauges about the exporter.
     Instruments,
     /// The operating system. The exporter reads the values whenever it encodes its own metrics.
@@ -89,7 +91,7 @@ impl Family {
         match self.part {
             // `--once` retrieves no details, so all details would stay pending.
             Walk if self.name == "vobiz_details_pending" => false,
-            Snapshot | Walk => true,
+            Snapshot | Walk | Judgement => true,
             Instruments => self.kind == Counter && !self.name.starts_with("vobiz_exporter_"),
             Process | Probe => false,
         }
@@ -190,6 +192,10 @@ families! {
         "Always 1; the name is application.app_name in any row, else the name in the configuration, else empty. Cached from the last scheduled walk.";
     GroupEndpoints = Snapshot Gauge "vobiz_group_endpoints" ["account", "group", "registration"],
         "Endpoints by configured group and by sip_registered in the list; the empty group counts endpoints that match no group. Cached from the last scheduled walk.";
+    GroupMinRegistered = Snapshot Gauge "vobiz_group_min_registered_endpoints" ["account", "group"],
+        "Least number of registered endpoints while the group is on duty; a percentage is of its endpoints and missing members. No sample without min_registered. Cached from the last scheduled walk.";
+    GroupMissingMembers = Snapshot Gauge "vobiz_group_missing_members" ["account", "group"],
+        "Endpoint ids and usernames in the group's lists that no endpoint has; no sample for a group without lists. Cached from the last scheduled walk.";
     SubAccountEndpoints = Snapshot Gauge "vobiz_sub_account_endpoints" ["account", "sub_account", "registration"],
         "Endpoints by sub_account and sip_registered in the list; the empty value is the main account. Cached from the last scheduled walk.";
 
@@ -199,6 +205,12 @@ families! {
         "Whether all data of the endpoint list is withdrawn (1) because the last published walk is too old.";
     AccountCondition = Walk Gauge "vobiz_account_condition" ["account", "condition"],
         "Whether this is the present condition of the account (1) or not (0); exactly one sample of an account is 1.";
+    EndpointMissed = Judgement Gauge "vobiz_endpoint_missed_timestamp_seconds" ["account", "endpoint_id", "username", "group", "watch"],
+        "Since when the endpoint is missed: its group is on duty, and it is not registered although it was or is paged. Username, group and watch are those at the loss.";
+    GroupBelowMinimum = Judgement Gauge "vobiz_group_below_minimum_timestamp_seconds" ["account", "group", "watch"],
+        "Since when the group on duty has fewer registered endpoints than min_registered, or no endpoint although it is paged.";
+    GroupOnDuty = Judgement Gauge "vobiz_group_on_duty" ["account", "group"],
+        "Whether the group is on duty now by duty and off_duty in the configuration (1) or not (0); 1 for a group without both.";
     WalkLastSuccess = Walk Gauge "vobiz_walk_last_success_timestamp_seconds" ["account"],
         "End of the last published walk; no sample before the first.";
     WalkLastDuration = Walk Gauge "vobiz_walk_last_duration_seconds" ["account"],

@@ -3,13 +3,15 @@
 //! A *poll* is a tick of the schedule. A *walk* reads the list up to three times, until a proof succeeds.
 //! Each account has a [`Poller`]. `schedule` decides when the next walk starts. `completeness` reads
 //! overlapping pages with a `PageFetcher`. `overlap` detects rows missing between two pages. `confirm` decides
-//! which walks wait for confirmation. `condition` logs changes of the account's condition. Rows may lack values, so `details` retrieves single records.
+//! which walks wait for confirmation. `condition` logs changes of the account's condition. `judge` makes the
+//! judgements about a snapshot. Rows may lack values, so `details` retrieves single records.
 
 mod completeness;
 mod condition;
 mod confirm;
 mod details;
 mod fetch;
+mod judge;
 mod log;
 mod overlap;
 mod poller;

@@ -13,12 +13,13 @@ use super::{
     confirm::Confirmation,
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
-    log,
+    judge, log,
     schedule::Schedule,
 };
 use crate::{
     api::{RateLimiter, RowKey},
     config::{self, Account, Effect, GroupFields, Optional, TokenFile},
+    judgement::Judgements,
     shutdown::CancellationToken,
     snapshot::{
         self, AccountState, EndpointView, LastSuccess, Publisher, Reader, Retention, Shown,
@@ -87,6 +88,7 @@ impl<S: Source> Poller<S> {
             shown: Arc::new(shown(&account)),
             snapshot: None,
             details: Arc::default(),
+            judgements: Judgements::default(),
             details_pending: 0,
             up: None,
             confirming: false,
@@ -129,8 +131,14 @@ impl<S: Source> Poller<S> {
     }
 
     /// Continues with the state of an earlier process, because this one has not published a walk yet.
-    fn take_over(&mut self, Restored { snapshot, account }: Restored) {
+    fn take_over(&mut self, restored: Restored) {
+        let Restored {
+            snapshot,
+            account,
+            judgements,
+        } = restored;
         let mut state = (*self.publisher.current()).clone();
+        state.judgements = judgements;
         if state.up.is_none() {
             state.failure = account.failure;
             state.refusals = account.refusals;
@@ -217,6 +225,8 @@ impl<S: Source> Poller<S> {
         if let Some(snapshot) = state.snapshot.as_mut().filter(|_| has_new_groups) {
             let group_of = |one: &EndpointView<'_>| group_of(&self.account, one);
             *snapshot = Arc::new(snapshot.with_groups(&group_of));
+            let (before, groups) = (&state.judgements, &self.account.groups);
+            state.judgements = judge::after_change(before, snapshot, groups, self.deps.clock.now());
         }
         let state = Arc::new(state);
         self.save(&state).await;
@@ -414,6 +424,9 @@ impl<S: Source> Poller<S> {
         let group_of = |one: &EndpointView<'_>| group_of(&self.account, one);
         let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
         let snapshot = Arc::new(snapshot);
+        let listed_before = previous.map_or(snapshot.walk.started_at, |one| one.walk.ended_at);
+        let (judgements, groups) = (&before.judgements, &self.account.groups);
+        let judgements = judge::after_walk(judgements, &snapshot, groups, listed_before);
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
         let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);
@@ -421,6 +434,7 @@ impl<S: Source> Poller<S> {
         let state = Arc::new(AccountState {
             last_success: Some(LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
             snapshot: Some(Arc::clone(&snapshot)),
+            judgements,
             details,
             details_pending: self.details.pending(),
             up: Some(true),
@@ -461,19 +475,24 @@ impl<S: Source> Poller<S> {
                 Change::Forget(id) => Arc::new(snapshot.forgetting(id.as_deref(), now)),
                 Change::Continue(older) => Arc::new(snapshot.continuing(&older.snapshot)),
             };
-            let state = self.publisher.current();
-            if let Some(snapshot) = &state.snapshot {
-                let state = Arc::new(AccountState {
-                    snapshot: Some(changed(snapshot)),
-                    ..(*state).clone()
-                });
-                self.save(&state).await;
-                self.publisher.publish(state);
+            let mut state = (*self.publisher.current()).clone();
+            state.judgements = match &change {
+                Change::Forget(id) => state.judgements.forgetting(id.as_deref()),
+                Change::Continue(older) => state.judgements.continuing(&older.judgements),
+            };
+            if let Some(snapshot) = &mut state.snapshot {
+                *snapshot = changed(snapshot);
+                let (before, groups) = (&state.judgements, &self.account.groups);
+                state.judgements = judge::after_change(before, snapshot, groups, now);
             } else if let Some(restored) = &mut self.restored {
                 *restored = changed(restored);
             } else if let Change::Continue(older) = change {
                 self.take_over(older);
+                continue;
             }
+            let state = Arc::new(state);
+            self.save(&state).await;
+            self.publisher.publish(state);
         }
     }
 
@@ -561,9 +580,7 @@ fn shown(account: &Account) -> Shown {
         timestamps: optional(Optional::Timestamps),
         permissions: optional(Optional::Permissions),
         contact: optional(Optional::Contact),
-        groups: (account.groups.iter())
-            .map(|group| (group.name.clone(), group.watch.label()))
-            .collect(),
+        groups: account.groups.clone(),
         applications: account.applications.clone(),
     }
 }

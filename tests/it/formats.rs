@@ -90,6 +90,7 @@ accounts:
     auth_id: {auth_id}
     auth_token: {token}
     groups:
+      - {{name: listed, match: {{usernames: [nobody]}}, watch: page, min_registered: 1}}
       - {{name: "a \"group\"\\", match: {{alias: "Reception.*"}}, watch: page}}
       - {{name: web, match: {{username: "web.*"}}, watch: ignore}}
 "#

@@ -24,7 +24,8 @@ async fn a_live_check_reports_endpoints_and_matching_groups() {
         "auth_token: test-token-not-a-secret, groups: [\
          {name: last, match: {username: \"LAST\"}}, \
          {name: all, match: {username: \".+\"}, watch: page}, \
-         {name: none, match: {alias: \"no such alias\"}}]",
+         {name: none, match: {alias: \"no such alias\"}, min_registered: 2}, \
+         {name: list, match: {usernames: [LAST, \"lost desk\"]}}]",
     );
     let text = text.replace("LAST", &last);
     let checked = Program::configured(&text, &["--config.check.live"])
@@ -37,9 +38,12 @@ async fn a_live_check_reports_endpoints_and_matching_groups() {
         "main: credentials accepted",
         "main: endpoints: 300, ",
         "main: registration details in rows: yes\n",
-        "main: group last (watch notice): 1 matched",
-        "main: group all (watch page): 299 matched",
-        "main: group none (watch notice): 0 matched",
+        "main: group last (watch notice): 1 matched, ",
+        "main: group all (watch page): 299 matched, ",
+        "main: group none (watch notice): 0 matched, 0 registered\n",
+        "main: group none: below its minimum of 2 registered\n",
+        "main: group list: 1 listed members do not exist: lost desk\n",
+        " endpoints would page in 5 minutes\n",
     ] {
         assert!(checked.out.contains(line), "{line} in {}", checked.out);
     }

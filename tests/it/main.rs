@@ -20,6 +20,7 @@ mod faults;
 mod fleet;
 mod formats;
 mod harness;
+mod judgements;
 mod listening;
 mod live_check;
 mod names;

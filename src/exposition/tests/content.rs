@@ -1,13 +1,13 @@
 //! The content of expositions with few and many accounts and endpoints.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     fixtures::*,
     parser::{checked, value},
 };
 use crate::{
-    exposition::{Encoding, Format, cache::RenderedAccount},
+    exposition::{Encoding, Format, account::RenderedAccount},
     snapshot::{AccountState, Application, Endpoint, Field, Shown},
 };
 
@@ -104,27 +104,6 @@ async fn without_usernames_no_sample_has_the_label() {
     let text = text(&exposition, Format::Text);
     assert!(!text.contains("username=\""), "{text}");
     assert!(!text.contains("phone1\""), "{text}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn groups_of_one_name_are_one_series() {
-    let state = AccountState {
-        shown: Arc::new(Shown {
-            groups: ["site", "other", "site", ""]
-                .map(|name| (name.to_owned(), "page"))
-                .to_vec(),
-            ..shown()
-        }),
-        ..good("main", snapshot(phones(3), None, facts(0)))
-    };
-    let (exposition, _publishers) = exposition([state]);
-    let samples = checked(&text(&exposition, Format::Text));
-    let names: BTreeSet<_> = samples
-        .iter()
-        .filter(|sample| sample.name == "vobiz_group_endpoints")
-        .map(|sample| sample.label("group"))
-        .collect();
-    assert_eq!(names, BTreeSet::from(["", "other", "site"]));
 }
 
 #[tokio::test(start_paused = true)]

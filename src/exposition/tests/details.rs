@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::UnixMillis,
-    exposition::{Format, cache::RenderedAccount, lines::FamilyWriter},
+    exposition::{Format, account::RenderedAccount, lines::FamilyWriter},
     snapshot::{AccountState, Detail, Details, Endpoint, Snapshot},
     telemetry::catalogue::{Metric, Part},
 };
@@ -103,7 +103,7 @@ async fn detail_families_are_exported_counted_and_withdrawn_with_the_snapshot() 
     let exported = value(&samples, "vobiz_exporter_series", &main).unwrap();
     let counted = samples.iter().filter(|sample| {
         let part = Metric::named(&sample.name).map(|metric| metric.family().part);
-        matches!(part, Some(Part::Snapshot | Part::Walk))
+        matches!(part, Some(Part::Snapshot | Part::Walk | Part::Judgement))
     });
     assert_eq!(exported, counted.count().to_string());
 

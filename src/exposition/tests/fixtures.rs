@@ -6,8 +6,10 @@ use flate2::read::GzDecoder;
 use tokio::time::Instant;
 
 use crate::{
-    clock::UnixMillis,
+    clock::{Clock, UnixMillis},
+    config::{self, Group},
     exposition::{EncodedBody, Encoding, Exposition, Format},
+    judgement::Judgements,
     snapshot::{
         AccountState, Application, Endpoint, EndpointView, LastSuccess, Publisher, Retention, Row,
         RowKey, Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
@@ -20,6 +22,13 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(300);
 /// A fixed timestamp plus `seconds`.
 pub(super) fn at(seconds: i64) -> UnixMillis {
     UnixMillis(1_732_200_000_000 + seconds * 1000)
+}
+
+/// The groups of a configuration.
+pub(super) fn groups(yaml: &str) -> Vec<Group> {
+    let account = format!("accounts: [{{name: main, auth_id: a, auth_token: t, groups: {yaml}}}]");
+    let mut config = config::load_yaml(&account, &[]).unwrap().config;
+    config.accounts.remove(0).groups
 }
 
 pub(super) fn facts(ended: i64) -> WalkFacts {
@@ -81,6 +90,7 @@ pub(super) fn fresh(account: &str) -> AccountState {
         snapshot: None,
         up: None,
         details: Arc::default(),
+        judgements: Judgements::default(),
         details_pending: 0,
         confirming: false,
         clock_offset: None,
@@ -126,7 +136,10 @@ pub(super) fn exposition(
         channel(state)
     });
     let (publishers, readers): (Vec<_>, Vec<_>) = channels.unzip();
-    (Exposition::new(readers, instruments), publishers)
+    (
+        Exposition::new(readers, instruments, Clock::system()),
+        publishers,
+    )
 }
 
 /// The bytes of a body. Fails if their number differs from `Content-Length`.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use super::{fixtures::*, parser::checked};
 use crate::{
+    clock::Clock,
     exposition::{Exposition, Format, single_run},
     snapshot::{AccountState, Application, Endpoint, Field, Shown, channel},
     telemetry::{Instruments, Metric, Operation, ThrottleCause},
@@ -77,10 +78,9 @@ fn rich() -> AccountState {
             timestamps: true,
             permissions: true,
             contact: true,
-            groups: vec![
-                ("bangalore".to_owned(), "page"),
-                ("empty".to_owned(), "ignore"),
-            ],
+            groups: groups(
+                "[{name: bangalore, match: {alias: x}, watch: page}, {name: empty, match: {alias: x}, watch: ignore}]",
+            ),
             applications: BTreeMap::from([
                 ("77".to_owned(), "Sales".to_owned()),
                 ("unused".to_owned(), "Nobody".to_owned()),
@@ -147,7 +147,7 @@ fn compare(file: &str, text: &str) {
 async fn the_exposition_of_an_account_with_all_features_is_the_golden_file() {
     let (states, instruments) = accounts();
     let (_publishers, readers): (Vec<_>, Vec<_>) = states.into_iter().map(channel).unzip();
-    let exposition = Exposition::new(readers, instruments);
+    let exposition = Exposition::new(readers, instruments, Clock::system());
     for (format, file) in [
         (Format::Text, "rich.prom"),
         (Format::OpenMetrics, "rich.om"),
@@ -162,7 +162,9 @@ async fn the_exposition_of_an_account_with_all_features_is_the_golden_file() {
 async fn a_single_run_has_metrics_of_snapshots_and_walks_only() {
     let (states, instruments) = accounts();
     let states: Vec<_> = states.into_iter().map(Arc::new).collect();
-    let pieces: Vec<_> = single_run(&states, &instruments).pieces.collect();
+    let pieces: Vec<_> = single_run(&states, &instruments, &Clock::system())
+        .pieces
+        .collect();
     let text = String::from_utf8(pieces.concat()).unwrap();
     let samples = checked(&text);
     assert!(

@@ -17,12 +17,13 @@ use super::{
     parser::{Sample, checked, value},
 };
 use crate::{
+    clock::{Clock, UnixMillis},
     exposition::{
-        AccountSummary, Encoding, Exposition, Format, cache::RenderedAccount, lines::FamilyWriter,
+        AccountSummary, Encoding, Exposition, Format, account::RenderedAccount, lines::FamilyWriter,
     },
-    snapshot::{AccountState, Endpoint, channel},
+    snapshot::{AccountState, Endpoint, Shown, channel},
     telemetry::{
-        Condition,
+        Condition, Instruments,
         catalogue::{Metric, Part},
     },
 };
@@ -104,6 +105,43 @@ async fn an_account_is_not_up_while_a_slow_walk_outlasts_its_data() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn duty_follows_the_clock_without_a_walk_and_stays_while_data_is_withdrawn() {
+    let duty = "[{times: [{start_time: '08:00', end_time: '12:00'}], location: Asia/Kolkata}]";
+    let groups = groups(&format!(
+        "[{{name: site, match: {{alias: x}}, duty: {duty}}}, {{name: other, match: {{alias: x}}}}]"
+    ));
+    let state = AccountState {
+        shown: Arc::new(Shown { groups, ..shown() }),
+        ..good("main", snapshot(phones(3), None, facts(0)))
+    };
+    let (_publisher, reader) = channel(state);
+    // 07:59:30 in India.
+    let clock = Clock::anchored(UnixMillis(1_795_573_770_000));
+    let exposition = Exposition::new(vec![reader], Instruments::new(), clock);
+    let on_duty = |group: &str| {
+        let samples = scrape(&exposition);
+        let labels = [("account", "main"), ("group", group)];
+        value(&samples, "vobiz_group_on_duty", &labels).map(str::to_owned)
+    };
+    let day = [
+        (0, "0"),
+        (29_999, "0"),
+        (1, "1"),
+        (4 * 3_600_000 - 1, "1"),
+        (1, "0"),
+    ];
+    for (passed, expected) in day.into_iter().chain([(20 * 3_600_000, "1")]) {
+        advance(Duration::from_millis(passed)).await;
+        assert_eq!(on_duty("site").as_deref(), Some(expected), "after {passed}");
+        assert_eq!(on_duty("other").as_deref(), Some("1"));
+    }
+    assert!(
+        !shows_snapshot(&scrape(&exposition), "main"),
+        "withdrawn long ago"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_good_walk_ends_a_withdrawal() {
     let old = good("main", snapshot(phones(3), None, facts(0)));
     let (exposition, mut publishers) = exposition([old]);
@@ -176,7 +214,12 @@ async fn the_condition_is_counted_in_the_series_of_the_account() {
                 .iter()
                 .filter(|sample| sample.label("account") == account)
                 .filter_map(|sample| Metric::named(&sample.name))
-                .filter(|metric| matches!(metric.family().part, Part::Snapshot | Part::Walk));
+                .filter(|metric| {
+                    matches!(
+                        metric.family().part,
+                        Part::Snapshot | Part::Walk | Part::Judgement
+                    )
+                });
             let series = of(&samples, account, "vobiz_exporter_series");
             assert_eq!(series, Some(&*shown.count().to_string()), "{account}");
         }
@@ -363,7 +406,7 @@ async fn counters_are_encoded_once_a_second_and_not_at_every_scrape() {
     let (publisher, reader) = crate::snapshot::channel(fresh("main"));
     let instruments = crate::telemetry::Instruments::new();
     let counted = instruments.account("main");
-    let exposition = Exposition::new(vec![reader], instruments);
+    let exposition = Exposition::new(vec![reader], instruments, Clock::system());
     let walks = || {
         let samples = scrape(&exposition);
         of(&samples, "main", "vobiz_walks_total")
@@ -436,7 +479,11 @@ async fn other_accounts_are_published_at_once_and_the_same_ones_keep_their_rende
     let [a, b] = ["a", "b"].map(|name| instruments.account(name));
     let (_a, reader) = channel(state);
     let (publisher, removed) = channel(good("b", snapshot(phones(3), None, facts(0))));
-    let exposition = Exposition::new(vec![reader.clone(), removed], instruments.clone());
+    let exposition = Exposition::new(
+        vec![reader.clone(), removed],
+        instruments.clone(),
+        Clock::system(),
+    );
     let run = tokio::spawn(exposition.clone().run());
     rendered().await;
     a.count(Metric::Walks, &[], 1);

@@ -88,7 +88,7 @@ impl Running {
         for endpoint in state.snapshot.as_ref().unwrap().endpoints() {
             let group = endpoint
                 .group
-                .map(|index| &state.shown.groups[usize::from(index)].0);
+                .map(|index| &state.shown.groups[usize::from(index)].name);
             *groups
                 .entry(group.cloned().unwrap_or_default())
                 .or_default() += 1;

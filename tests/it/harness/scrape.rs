@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use vobiz_exporter::telemetry::catalogue::{Metric, Part};
+
 /// All samples of an exposition: the value of each series.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
@@ -96,20 +98,16 @@ impl Scrape {
     /// All samples from an account's snapshot. A failed walk does not change them, and a withdrawal
     /// removes them.
     pub fn snapshot(&self, account: &str) -> BTreeMap<&str, f64> {
-        const FAMILIES: [&str; 4] = [
-            "vobiz_endpoint",
-            "vobiz_application",
-            "vobiz_group",
-            "vobiz_sub_account",
-        ];
+        let is_of_snapshot = |name| {
+            let metric = Metric::named(name);
+            metric.is_some_and(|metric| metric.family().part == Part::Snapshot)
+        };
         let account = format!("account=\"{account}\"");
         self.samples
             .iter()
             .filter(|(series, _)| {
                 let name = series.split('{').next().unwrap_or_default();
-                FAMILIES.iter().any(|family| name.starts_with(family))
-                    && !name.ends_with("_total")
-                    && series.contains(&account)
+                is_of_snapshot(name) && series.contains(&account)
             })
             .map(|(series, value)| (series.as_str(), *value))
             .collect()

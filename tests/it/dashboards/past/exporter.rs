@@ -53,7 +53,7 @@ impl Exporter {
             readers.push(reader);
             tasks.spawn(poller.run(CancellationToken::new()));
         }
-        let exposition = Exposition::new(readers, instruments);
+        let exposition = Exposition::new(readers, instruments, clock);
         tasks.spawn(exposition.clone().run());
         Self {
             name,

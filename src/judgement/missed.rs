@@ -1,0 +1,180 @@
+//! Endpoints that are missed: expected to be registered, and not registered.
+
+use std::sync::Arc;
+
+use super::{FORGOTTEN_AFTER, Present, Walk};
+use crate::{
+    clock::UnixMillis,
+    config::{Group, Watch},
+};
+
+/// An endpoint of a snapshot, as far as judgements depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<'a> {
+    /// The endpoint id.
+    pub id: &'a str,
+    /// The username, or "".
+    pub username: &'a str,
+    /// The index of the configured group; `None` if no group matches.
+    pub group: Option<u16>,
+    /// The last value of `sip_registered` that was true or false.
+    pub last_known: Option<bool>,
+    /// The walk that found the loss of the registration; `None` if the endpoint was never seen registered.
+    pub lost_at: Option<UnixMillis>,
+    /// The first walk that listed the endpoint.
+    pub first_seen: UnixMillis,
+    /// False for a retained endpoint, which the walk did not find.
+    pub is_listed: bool,
+}
+
+/// An endpoint that is expected to be registered and is not. While its group is on duty, it is missed.
+///
+/// The username, the group and its `watch` are those at the loss, so a rename or a move does not change the labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingEndpoint {
+    /// The endpoint id.
+    pub id: Box<str>,
+    /// The username at the loss, or "".
+    pub username: Box<str>,
+    /// The name of the group at the loss, or "".
+    pub group: Box<str>,
+    /// The importance of the group at the loss.
+    pub watch: Watch,
+    /// The name of the present group, whose times of duty apply.
+    pub present_group: Box<str>,
+    /// The walk that found the loss. For a paged endpoint that was never registered, the first walk that listed it.
+    pub since: UnixMillis,
+    /// The last time at which a walk listed the endpoint; `None` if the account's last walk did.
+    pub last_listed: Option<UnixMillis>,
+}
+
+/// The missing endpoints after a walk, sorted by id; `None` if they are the same as those `before` it.
+pub(super) fn after<'a>(
+    before: &[Arc<MissingEndpoint>],
+    walk: Walk,
+    observed: impl Iterator<Item = Observed<'a>>,
+    groups: &[Group],
+) -> Option<Vec<Arc<MissingEndpoint>>> {
+    let mut merged = Merged::default();
+    let mut before = before.iter().peekable();
+    for endpoint in observed {
+        while let Some(known) = before.next_if(|known| *known.id < *endpoint.id) {
+            merged.add(Some(known), unlisted(known, walk));
+        }
+        let known = before.next_if(|known| *known.id == *endpoint.id);
+        merged.add(known, judged(known, &endpoint, walk, groups));
+    }
+    for known in before {
+        merged.add(Some(known), unlisted(known, walk));
+    }
+    merged.is_changed.then_some(merged.missing)
+}
+
+/// Collects the missing endpoints. Equal endpoints share their memory with those before the walk.
+#[derive(Default)]
+struct Merged {
+    missing: Vec<Arc<MissingEndpoint>>,
+    is_changed: bool,
+}
+
+impl Merged {
+    fn add(&mut self, known: Option<&Arc<MissingEndpoint>>, new: Option<MissingEndpoint>) {
+        match (known, new) {
+            (None, None) => {}
+            (Some(known), Some(new)) if **known == new => self.missing.push(Arc::clone(known)),
+            (_, new) => {
+                self.is_changed = true;
+                self.missing.extend(new.map(Arc::new));
+            }
+        }
+    }
+}
+
+/// The missing endpoint after a walk that did not list it; `None` if it no longer exists.
+fn unlisted(known: &MissingEndpoint, walk: Walk) -> Option<MissingEndpoint> {
+    (!walk.is_complete).then(|| MissingEndpoint {
+        last_listed: known.last_listed.or(Some(walk.listed_before)),
+        ..known.clone()
+    })
+}
+
+/// The missing endpoint `endpoint`; `None` if it is registered, or not expected to be. `known` is the same endpoint before
+/// the walk, if it was missing.
+fn judged(
+    known: Option<&Arc<MissingEndpoint>>,
+    endpoint: &Observed<'_>,
+    walk: Walk,
+    groups: &[Group],
+) -> Option<MissingEndpoint> {
+    let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
+    let (name, watch) = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));
+    if endpoint.last_known != Some(false) || watch == Watch::Ignore {
+        return None;
+    }
+    let never_registered = (watch == Watch::Page).then_some(endpoint.first_seen);
+    let since = endpoint.lost_at.or(never_registered)?;
+    let last_listed = if endpoint.is_listed {
+        None
+    } else {
+        let before = known.and_then(|known| known.last_listed);
+        before.or(Some(walk.listed_before))
+    };
+    let present_group = name.into();
+    Some(match known {
+        Some(known) => MissingEndpoint {
+            present_group,
+            since,
+            last_listed,
+            ..MissingEndpoint::clone(known)
+        },
+        None => MissingEndpoint {
+            id: endpoint.id.into(),
+            username: endpoint.username.into(),
+            group: name.into(),
+            watch,
+            present_group,
+            since,
+            last_listed,
+        },
+    })
+}
+
+/// The endpoints of both, sorted by id. Those of `first` take precedence.
+pub(super) fn union(
+    first: &[Arc<MissingEndpoint>],
+    second: &[Arc<MissingEndpoint>],
+) -> Arc<[Arc<MissingEndpoint>]> {
+    let is_known = |id: &str| first.binary_search_by(|one| (*one.id).cmp(id)).is_ok();
+    let others = second.iter().filter(|one| !is_known(&one.id));
+    let mut all: Vec<_> = first.iter().chain(others).cloned().collect();
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    all.into()
+}
+
+/// The endpoints that are missed at present, each with the time since which it is.
+pub(super) fn shown<'a>(
+    missing: &'a [Arc<MissingEndpoint>],
+    present: &Present<'_>,
+) -> Vec<(&'a MissingEndpoint, UnixMillis)> {
+    let missed = |one: &'a Arc<MissingEndpoint>| {
+        let on_duty = present.on_duty(&one.present_group)?;
+        let end = end(one, present)?;
+        (present.now < end).then(|| (&**one, on_duty.later(one.since)))
+    };
+    missing.iter().filter_map(missed).collect()
+}
+
+/// The next time at which an endpoint is forgotten.
+pub(super) fn next_end(
+    missing: &[Arc<MissingEndpoint>],
+    present: &Present<'_>,
+) -> Option<UnixMillis> {
+    let ends = missing.iter().filter_map(|one| end(one, present));
+    ends.filter(|end| present.now < *end).min()
+}
+
+/// The time at which the endpoint is forgotten, unless a walk lists it before.
+fn end(endpoint: &MissingEndpoint, present: &Present<'_>) -> Option<UnixMillis> {
+    let last_listed = endpoint.last_listed.or(present.last_success)?;
+    Some(last_listed.plus(FORGOTTEN_AFTER))
+}

@@ -1,0 +1,161 @@
+//! The judgements that a scrape shows: missed endpoints, and groups below their minimum.
+
+use std::collections::BTreeMap;
+
+use vobiz_simulator::{Endpoint, Fault, Vendor};
+
+use crate::harness::{
+    Exporter, Scrape, accounts_config, auth_id, is_closed, label, listed, until, vendor,
+};
+
+const MISSED: &str = "vobiz_endpoint_missed_timestamp_seconds";
+const BELOW: &str = "vobiz_group_below_minimum_timestamp_seconds";
+
+/// A vendor with 45 endpoints, and the state directory of its exporter.
+struct Place {
+    vendor: Vendor,
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    async fn new() -> Self {
+        Self {
+            vendor: vendor([("main", 45)]).await,
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Starts an exporter with these groups.
+    async fn start(&self, groups: &str) -> Exporter {
+        let account = format!("groups: {groups}");
+        let configuration = accounts_config(&self.vendor, "retries: 0", [("main", &*account)])
+            + &format!(
+                "state: {{directory: \"{}\"}}\n",
+                self.directory.path().display()
+            );
+        Exporter::start(&configuration).await
+    }
+
+    /// Changes an endpoint of the vendor.
+    fn edit(&self, id: &str, change: impl FnOnce(&mut Endpoint)) {
+        let is_found = self.vendor.edit(|world| world.first_mut().edit(id, change));
+        assert!(is_found, "{id}");
+    }
+
+    fn register(&self, id: &str, registered: bool) {
+        let now = self.vendor.edit(|world| world.now());
+        self.edit(id, |endpoint| endpoint.set_registered(registered, now));
+    }
+
+    /// The id of an endpoint with this registration.
+    fn one(&self, registered: bool) -> String {
+        let mut list = listed(&self.vendor, &auth_id("main")).into_iter();
+        list.find(|(_, state)| *state == Some(registered))
+            .unwrap()
+            .0
+    }
+}
+
+/// The labels of each missed endpoint, and the time.
+fn missed(scrape: &Scrape) -> BTreeMap<String, f64> {
+    let family = scrape.family(MISSED);
+    family
+        .map(|(labels, since)| (labels.to_owned(), since))
+        .collect()
+}
+
+/// Waits until this number of endpoints is missed, after a walk.
+async fn until_missed(exporter: &Exporter, number: usize) -> BTreeMap<String, f64> {
+    let seen = |scrape: &Scrape| scrape.up("main").is_some() && missed(scrape).len() == number;
+    missed(&exporter.until("the missed endpoints", seen).await)
+}
+
+async fn kill(exporter: Exporter) {
+    exporter.signal("KILL").await;
+    let ended = || async { is_closed(exporter.address()).await.then_some(()) };
+    until("its end", ended).await;
+}
+
+#[tokio::test]
+async fn a_lost_phone_is_missed_with_the_same_labels_and_time_until_it_is_back() {
+    let place = Place::new().await;
+    let id = place.one(true);
+    let groups = format!("[{{name: site, match: {{endpoint_ids: ['{id}']}}, watch: page}}]");
+    let exporter = place.start(&groups).await;
+    until_missed(&exporter, 0).await;
+    place.register(&id, false);
+    let lost = until_missed(&exporter, 1).await;
+    let labels = lost.keys().next().unwrap();
+    assert_eq!(label(labels, "endpoint_id"), id);
+    assert_eq!(
+        (label(labels, "group"), label(labels, "watch")),
+        ("site", "page")
+    );
+
+    // Another username, and a group of another name: the series stays.
+    place.edit(&id, |endpoint| "renamed".clone_into(&mut endpoint.username));
+    kill(exporter).await;
+    let renamed = groups.replace("site", "place");
+    let exporter = place.start(&renamed).await;
+    assert_eq!(
+        missed(&exporter.scrape().await),
+        lost,
+        "before the first walk"
+    );
+    let is_renamed = |scrape: &Scrape| scrape.text.contains("username=\"renamed\"");
+    let scrape = exporter.until("the new username", is_renamed).await;
+    assert_eq!(missed(&scrape), lost);
+
+    // The vendor is away for longer than the maximum age, and the exporter is killed again.
+    place.vendor.plan(Fault::status(503));
+    let withdrawn = |scrape: &Scrape| scrape.condition("main") == "withdrawn";
+    let scrape = exporter.until("the withdrawal", withdrawn).await;
+    assert_eq!(missed(&scrape), lost);
+    assert!(scrape.snapshot("main").is_empty());
+    kill(exporter).await;
+    let exporter = place.start(&renamed).await;
+    assert_eq!(missed(&exporter.scrape().await), lost);
+    place.vendor.heal();
+    assert_eq!(until_missed(&exporter, 1).await, lost);
+
+    place.register(&id, true);
+    until_missed(&exporter, 0).await;
+    kill(exporter).await;
+    assert!(missed(&place.start(&renamed).await.scrape().await).is_empty());
+}
+
+#[tokio::test]
+async fn a_paged_phone_that_is_down_from_the_start_is_missed_and_an_empty_paged_group_is_below_its_minimum()
+ {
+    let place = Place::new().await;
+    let id = place.one(false);
+    let groups = format!(
+        "[{{name: desk, match: {{endpoint_ids: ['{id}']}}, watch: page, min_registered: 1}}, \
+          {{name: empty, match: {{alias: nobody}}, watch: page}}, \
+          {{name: rest, match: {{alias: '.*'}}, min_registered: 100%}}]"
+    );
+    let exporter = place.start(&groups).await;
+    let missed = until_missed(&exporter, 1).await;
+    assert_eq!(label(missed.keys().next().unwrap(), "endpoint_id"), id);
+    let below = |scrape: &Scrape| -> Vec<(String, String)> {
+        let family = scrape.family(BELOW).map(|(labels, _)| {
+            let text = |name| label(labels, name).to_owned();
+            (text("group"), text("watch"))
+        });
+        family.collect()
+    };
+    let group = |name: &str, watch: &str| (name.to_owned(), watch.to_owned());
+    let scrape = exporter.scrape().await;
+    let expected = [
+        group("desk", "page"),
+        group("empty", "page"),
+        group("rest", "notice"),
+    ];
+    assert_eq!(below(&scrape), expected);
+    let rest = scrape.value("vobiz_group_min_registered_endpoints", &["group=\"rest\""]);
+    assert_eq!(rest, Some(44.0), "all others");
+
+    place.register(&id, true);
+    until_missed(&exporter, 0).await;
+    assert_eq!(below(&exporter.scrape().await), expected[1..]);
+}
