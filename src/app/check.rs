@@ -15,6 +15,7 @@ use crate::{
     clock::UnixMillis,
     config::{self, Account, Config, Watch},
     http::{RoutePrefix, StatusCode, health_status},
+    judgement::{self, GroupFacts},
     snapshot::{AccountState, EndpointView, Snapshot},
     state,
     walk::Poller,
@@ -160,7 +161,13 @@ fn report_groups(account: &Account, snapshot: &Snapshot, now: UnixMillis) -> Vec
         lines.push(format!(
             "group {name} (watch {watch}{off}): {matched} matched, {registered} registered"
         ));
-        if let Some(minimum) = counts.min_registered.filter(|least| registered < *least) {
+        let facts = GroupFacts {
+            endpoints: matched,
+            registered,
+            min_registered: counts.min_registered,
+        };
+        if judgement::is_below(group, &facts) {
+            let minimum = counts.min_registered.unwrap_or(1);
             lines.push(format!(
                 "group {name}: below its minimum of {minimum} registered"
             ));

@@ -10,7 +10,7 @@ use super::{
     error::Diagnostics,
     groups::{Group, Patterns, groups},
     known_keys::{Node, Section},
-    settings::{self, Api, DetailMode, Details, Metrics, Optional, Poll, Probe, State},
+    settings::{self, Api, DetailMode, Details, Metrics, Optional, Outage, Poll, Probe, State},
     token::{self, ApiToken},
     values::{Names, is_header_word, unique_name, whole},
 };
@@ -49,6 +49,8 @@ pub struct Account {
     pub details: Details,
     /// The choice of optional metrics.
     pub metrics: Metrics,
+    /// Which losses are an outage.
+    pub outage: Outage,
     /// The groups in the configured order. Names are distinct. An endpoint is in the first group that matches.
     pub groups: Vec<Group>,
     /// `accounts[].applications`: names of applications by id, for rows of the list that have only the id.
@@ -77,6 +79,7 @@ impl Account {
             api,
             details,
             metrics,
+            outage,
             groups,
             applications,
         } = self;
@@ -92,8 +95,8 @@ impl Account {
         let has_same_schedule = (poll, details) == (&earlier.poll, &earlier.details);
         if !(has_same_requests && has_same_schedule) || has_contact(self) != has_contact(earlier) {
             Some(Effect::Walk)
-        } else if (metrics, groups, applications)
-            != (&earlier.metrics, &earlier.groups, &earlier.applications)
+        } else if (metrics, outage) != (&earlier.metrics, &earlier.outage)
+            || (groups, applications) != (&earlier.groups, &earlier.applications)
         {
             Some(Effect::Show)
         } else {
@@ -160,18 +163,25 @@ pub(super) fn warn_of_rates(config: &Config, diagnostics: &Diagnostics) {
     }
 }
 
-/// Reads the sections of `owner`, which is an account or `root`. A section with an invalid value is `None`.
-fn sections(
-    owner: &Node<'_>,
-    root: &Node<'_>,
-) -> (Option<Poll>, Option<Api>, Option<Details>, Option<Metrics>) {
+/// Reads the sections of `owner`, which is an account or `root`.
+fn sections(owner: &Node<'_>, root: &Node<'_>) -> Sections {
     let section = |key| Section::new(key, owner, root);
-    (
-        settings::poll(&section("poll")),
-        settings::api(&section("api")),
-        settings::details(&section("details")),
-        settings::metrics(&section("metrics")),
-    )
+    Sections {
+        poll: settings::poll(&section("poll")),
+        api: settings::api(&section("api")),
+        details: settings::details(&section("details")),
+        metrics: settings::metrics(&section("metrics")),
+        outage: settings::outage(&section("outage")),
+    }
+}
+
+/// The sections of an account. A section with an invalid value is `None`.
+struct Sections {
+    poll: Option<Poll>,
+    api: Option<Api>,
+    details: Option<Details>,
+    metrics: Option<Metrics>,
+    outage: Option<Outage>,
 }
 
 /// Reads the accounts, and compares the name and the rate of each account with those of earlier accounts.
@@ -190,8 +200,8 @@ impl<'t> AccountReader<'t> {
         let auth_id = auth_id(node);
         let token = token::token(node);
         let filter = filter(&node.child("filter"));
-        let (poll, api, details, metrics) = sections(node, root);
-        if let (Some(auth_id), Some(api)) = (&auth_id, &api) {
+        let sections = sections(node, root);
+        if let (Some(auth_id), Some(api)) = (&auth_id, &sections.api) {
             self.check_rate(auth_id, api, node);
         }
         let groups = groups(node, &mut self.patterns);
@@ -201,10 +211,11 @@ impl<'t> AccountReader<'t> {
             auth_id: auth_id?,
             token: token?,
             filter,
-            poll: poll?,
-            api: api?,
-            details: details?,
-            metrics: metrics?,
+            poll: sections.poll?,
+            api: sections.api?,
+            details: sections.details?,
+            metrics: sections.metrics?,
+            outage: sections.outage?,
             groups,
             applications,
         })

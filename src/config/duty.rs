@@ -31,7 +31,7 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// The maximum number of intervals of a key, and of ranges of a field. Their product limits the time of a search.
+/// The maximum number of intervals of a key, and of ranges of a field. It limits the time of a search.
 const MAX_ITEMS: usize = 50;
 
 /// The shortest month. A range of days that is empty in this month and in all longer months is an error.

@@ -62,7 +62,8 @@ pub struct Group {
 }
 
 /// Conditions on the fields of an endpoint. At least one field has a condition, and all conditions must hold. An
-/// expression must match the whole field. `None` matches every text.
+/// expression must match the whole field. `None` matches every text. Both lists are one condition: the endpoint must be in
+/// one of them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GroupMatch {
     /// The expression for the alias of the endpoint.
@@ -247,10 +248,12 @@ impl GroupMatch {
                 .is_none_or(|pattern| pattern.is_match(field))
         };
         let lists = |words: &Option<BTreeSet<String>>, field: &str| {
-            words.as_ref().is_none_or(|words| words.contains(field))
+            words.as_ref().is_some_and(|words| words.contains(field))
         };
-        lists(&self.endpoint_ids, fields.id)
-            && lists(&self.usernames, fields.username)
+        let has_lists = self.endpoint_ids.is_some() || self.usernames.is_some();
+        let is_listed =
+            lists(&self.endpoint_ids, fields.id) || lists(&self.usernames, fields.username);
+        (is_listed || !has_lists)
             && matches(&self.alias, fields.alias)
             && matches(&self.username, fields.username)
             && matches(&self.application_id, fields.application_id)

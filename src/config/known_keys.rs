@@ -51,6 +51,10 @@ const PROBE: Shape = table! {
     "enabled": Scalar, "requests_per_second": Scalar, "timeout_offset": Scalar,
 };
 
+const OUTAGE: Shape = table! {
+    "window": Nullable, "min_endpoints": Scalar, "share": Scalar,
+};
+
 const STATE: Shape = table! {
     "directory": Nullable, "retention": Scalar,
 };
@@ -96,14 +100,14 @@ const ONE_STATE: &str = "is for all accounts together; set `state` at the top le
 const ACCOUNT: Shape = table! {
     "name": Scalar, "auth_id": Scalar, "auth_token": Nullable, "auth_token_file": Nullable,
     "filter": FILTER, "poll": POLL, "api": api!(Misplaced(PROCESS_WIDE)), "details": DETAILS,
-    "metrics": METRICS, "probe": Misplaced(ALL_ACCOUNTS), "state": Misplaced(ONE_STATE),
+    "metrics": METRICS, "outage": OUTAGE, "probe": Misplaced(ALL_ACCOUNTS), "state": Misplaced(ONE_STATE),
     "groups": List(&GROUP), "applications": Names,
 };
 
 /// The shape of the whole configuration.
 pub(super) static ROOT: Shape = table! {
-    "poll": POLL, "api": api!(Scalar), "details": DETAILS, "metrics": METRICS, "probe": PROBE,
-    "state": STATE, "accounts": List(&ACCOUNT),
+    "poll": POLL, "api": api!(Scalar), "details": DETAILS, "metrics": METRICS, "outage": OUTAGE,
+    "probe": PROBE, "state": STATE, "accounts": List(&ACCOUNT),
 };
 
 impl Shape {

@@ -1,4 +1,4 @@
-//! The types and bounds of the sections `poll`, `api`, `details`, `metrics`, `probe` and `state`. This module checks all
+//! The types and bounds of the sections `poll`, `api`, `details`, `metrics`, `outage`, `probe` and `state`. This module checks all
 //! values except `api.max_concurrent_requests`. An account inherits the global values of the keys that it does
 //! not set.
 
@@ -20,6 +20,7 @@ const DEFAULT_DEADLINE: Duration = Duration::from_secs(50);
 /// The default of `max_age` is this time or five intervals, whichever is longer.
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -263,6 +264,39 @@ pub(super) fn details(section: &Section<'_>) -> Option<Details> {
         requests_per_minute: section.read("requests_per_minute", rate),
         max_age: section.read("max_age", duration(10 * SECOND..=MONTH)),
     })
+}
+
+/// `outage`: which losses are an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Outage {
+    /// The time within which endpoints are lost together; `None` for the default of the group.
+    #[serde(serialize_with = "write_optional_duration")]
+    pub window: Option<Duration>,
+    /// The least number of lost endpoints.
+    pub min_endpoints: u64,
+    /// The least share of the endpoints of the scope, 0 to 1.
+    pub share: f64,
+}
+
+/// Reads `outage`.
+pub(super) fn outage(section: &Section<'_>) -> Option<Outage> {
+    let share = number("a share from 0 to 1, such as 0.25", 0.0..=1.0);
+    section.valid(Outage {
+        window: section.read_nullable("window", duration(MINUTE..=DAY)),
+        min_endpoints: section.read("min_endpoints", whole(2..=100_000)),
+        share: section.read("share", share),
+    })
+}
+
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn write_optional_duration<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => write_duration(duration, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// `metrics`: the optional parts of the exported metrics.

@@ -19,9 +19,6 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// A search for the next change ends after this number of days. The caller searches again then.
 const SEARCHED_AHEAD: u32 = 8;
 
-/// A search for the start of a state ends this many days before the present.
-const SEARCHED_BACK: u32 = 400;
-
 /// When the endpoints of a group are on duty. Without intervals in `duty`, they are always on duty.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Duty {
@@ -130,14 +127,23 @@ impl Duty {
             && !self.off_duty.iter().any(contains)
     }
 
-    /// The start of the state that the group has at the time `at`; `None` if it is more than 400 days ago.
-    pub fn since(&self, at: UnixMillis) -> Option<UnixMillis> {
-        let is_on = self.is_limited().then(|| self.is_on(at))?;
-        let mut back = (0..SEARCHED_BACK).flat_map(|day| {
-            let to = at.minus(DAY * day);
-            self.boundaries(to.minus(DAY), to).into_iter().rev()
-        });
-        back.find(|boundary| self.is_on(boundary.minus(MILLISECOND)) != is_on)
+    /// The last change of the state before or at the time `at`, and after `not_before`.
+    pub fn last_change(&self, at: UnixMillis, not_before: UnixMillis) -> Option<UnixMillis> {
+        if !self.is_limited() {
+            return None;
+        }
+        let is_on = self.is_on(at);
+        let mut to = at;
+        while to > not_before {
+            let after = to.minus(DAY).max(not_before);
+            let mut back = self.boundaries(after, to).into_iter().rev();
+            let change = back.find(|time| self.is_on(time.minus(MILLISECOND)) != is_on);
+            if change.is_some() {
+                return change;
+            }
+            to = after;
+        }
+        None
     }
 
     /// The time until which the group has the same state as at the time `at`; at most 8 days later.
@@ -163,6 +169,8 @@ impl Duty {
         }
         boundaries.retain(|boundary| after < *boundary && *boundary <= to);
         boundaries.sort_unstable();
+        // All days off begin at the same midnights.
+        boundaries.dedup();
         boundaries
     }
 }

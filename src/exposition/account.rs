@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{
     families,
     gzip::Chunk,
+    judgements,
     lines::{Families, FamilyWriter, Value},
 };
 use crate::{
@@ -117,9 +118,11 @@ impl JudgedAccount {
     pub(super) fn new(rendered: &RenderedAccount, now: Now, writer: &mut FamilyWriter) -> Self {
         let state = &rendered.state;
         let groups = &state.shown.groups;
-        let last_success = state.last_success.map(|last| last.at);
+        // A step of the wall clock does not change the age of the last walk.
+        let last_success = state.last_success;
+        let last_success = last_success.map(|last| now.wall.minus(last.age(now.monotonic)));
         let present = Present::new(now.wall, groups, last_success);
-        let end = families::write_judgements(state, &present, writer);
+        let end = judgements::write(state, &present, writer);
         let limited = groups.iter().filter(|group| group.duty.is_limited());
         let changes = limited.map(|group| group.duty.until(now.wall)).chain(end);
         let changes = changes.map(|at| now.monotonic + at.since(now.wall));

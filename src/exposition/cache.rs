@@ -152,11 +152,14 @@ impl Exposition {
             let Some(last) = joined.account(key) else {
                 continue;
             };
-            let new = || render(&state, Some(&last.rendered), &mut writer);
-            // After a panic, the account keeps its last rendering. The other accounts are still published.
-            if let Ok(new) = catch_unwind(AssertUnwindSafe(new)) {
+            let new = || {
+                let new = render(&state, Some(&last.rendered), &mut writer);
                 let judged = JudgedAccount::new(&new, self.now(), &mut writer);
-                rendered.push((key, Arc::new(new), Arc::new(judged)));
+                (Arc::new(new), Arc::new(judged))
+            };
+            // After a panic, the account keeps its last rendering. The other accounts are still published.
+            if let Ok((new, judged)) = catch_unwind(AssertUnwindSafe(new)) {
+                rendered.push((key, new, judged));
             } else {
                 writer = FamilyWriter::default();
                 tracing::error!(account = %state.account, "rendering the account has failed");

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use super::lines::{FamilyWriter, Value, push_label};
 use crate::{
-    clock::UnixMillis,
-    judgement::Present,
     snapshot::{
         AccountState, Capability, Counts, EndpointView, Field, GroupCounts, Rejection, Shown,
         Snapshot, SnapshotCounts, WalkFacts,
@@ -199,46 +197,6 @@ pub(super) fn write_counts(
         ];
         writer.sample(Metric::ApplicationInfo, &labels, Value::ONE);
     }
-}
-
-/// Writes the judgements about endpoints and groups at `present`. Returns the time until which they hold, unless the
-/// account has a new state or a change of duty.
-pub(super) fn write_judgements(
-    state: &AccountState,
-    present: &Present<'_>,
-    writer: &mut FamilyWriter,
-) -> Option<UnixMillis> {
-    let account = ("account", &*state.account);
-    let judged = state.judgements.shown(present);
-    for (endpoint, since) in judged.missed {
-        let labels = [
-            account,
-            ("endpoint_id", &endpoint.id),
-            ("username", &endpoint.username),
-            ("group", &endpoint.group),
-            ("watch", endpoint.watch.label()),
-        ];
-        let has_username = state.shown.username && !endpoint.username.is_empty();
-        let labels = (labels.into_iter()).filter(|(name, _)| has_username || *name != "username");
-        let name = Metric::EndpointMissed.family().name;
-        writer.line(
-            Metric::EndpointMissed,
-            name,
-            '{',
-            labels,
-            Value::time(since),
-        );
-    }
-    for (below, watch, since) in judged.below_minimum {
-        let labels = [account, ("group", &below.group), ("watch", watch.label())];
-        writer.sample(Metric::GroupBelowMinimum, &labels, Value::time(since));
-    }
-    for group in &state.shown.groups {
-        let labels = [account, ("group", &*group.name)];
-        let is_on = Value::flag(group.duty.is_on(present.now));
-        writer.sample(Metric::GroupOnDuty, &labels, is_on);
-    }
-    judged.until
 }
 
 /// Writes one sample for each condition. Only the sample of the condition `present` has the value 1.

@@ -2,7 +2,8 @@
 //!
 //! A sample reaches the response in these steps:
 //!
-//! 1. `families` writes the sample lines of one account, one family after another, with a [`FamilyWriter`].
+//! 1. `families` and `judgements` write the sample lines of one account, one family after another, with a
+//!    [`FamilyWriter`].
 //!    `gzip` makes a `Chunk` of each family. `account` keeps the chunk until the family has new data.
 //! 2. `cache` joins the chunks of all accounts, so that all samples of a family are consecutive.
 //! 3. `cache` encodes the exporter's own metrics after a new state. A scrape renews them after a second, or
@@ -16,6 +17,7 @@ mod account;
 mod cache;
 mod families;
 mod gzip;
+mod judgements;
 mod lines;
 
 pub use account::AccountSummary;

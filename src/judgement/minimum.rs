@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Present;
+use super::{GroupFacts, Outage, Present, Walk};
 use crate::{
     clock::UnixMillis,
     config::{Group, Watch},
 };
-
-/// The endpoints of a group, as far as its minimum depends on them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct GroupFacts {
-    /// The number of endpoints.
-    pub endpoints: u64,
-    /// The number of endpoints whose last known registration is true.
-    pub registered: u64,
-    /// The least number of registered endpoints, if the group has one.
-    pub min_registered: Option<u64>,
-}
 
 /// A group with too few registered endpoints. It is shown while the group is on duty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +20,14 @@ pub struct BelowMinimum {
 /// The groups below their minimum after a walk, sorted by name; `None` if they are the same as those `before` it.
 pub(super) fn after(
     before: &[BelowMinimum],
-    walk_started: UnixMillis,
+    walk: Walk,
     groups: &[Group],
     facts: &[GroupFacts],
 ) -> Option<Vec<BelowMinimum>> {
+    // An incomplete walk knows neither the registered endpoints nor the number of which a percentage is taken.
+    if !walk.is_complete {
+        return None;
+    }
     let below = groups
         .iter()
         .zip(facts)
@@ -44,7 +37,7 @@ pub(super) fn after(
             let known = before.iter().find(|known| *known.group == *group.name);
             known.cloned().unwrap_or_else(|| BelowMinimum {
                 group: group.name.as_str().into(),
-                since: walk_started,
+                since: walk.started_at,
             })
         })
         .collect();
@@ -52,7 +45,8 @@ pub(super) fn after(
     (below != before).then_some(below)
 }
 
-fn is_below(group: &Group, facts: &GroupFacts) -> bool {
+/// Whether the group has too few registered endpoints for the time of its duty.
+pub fn is_below(group: &Group, facts: &GroupFacts) -> bool {
     let has_too_few = facts
         .min_registered
         .is_some_and(|least| facts.registered < least);
@@ -70,14 +64,18 @@ pub(super) fn union(first: &[BelowMinimum], second: &[BelowMinimum]) -> Arc<[Bel
     all.into()
 }
 
-/// The groups that are below their minimum at present, each with its importance and the time since which it is.
+/// The groups that are below their minimum at present and in no open outage, each with its importance and the time since which it is.
 pub(super) fn shown<'a>(
     below: &'a [BelowMinimum],
+    outages: &[&Outage],
     present: &Present<'_>,
 ) -> Vec<(&'a BelowMinimum, Watch, UnixMillis)> {
     let shown = |one: &'a BelowMinimum| {
-        let on_duty = present.on_duty(&one.group)?;
-        Some((one, on_duty.watch?, on_duty.later(one.since)))
+        if outages.iter().any(|outage| outage.concerns(&one.group)) {
+            return None;
+        }
+        let watch = present.watched(&one.group)?.watch;
+        Some((one, watch, present.on_duty_since(&one.group, one.since)?))
     };
     below.iter().filter_map(shown).collect()
 }

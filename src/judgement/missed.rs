@@ -21,6 +21,8 @@ pub struct Observed<'a> {
     pub last_known: Option<bool>,
     /// The walk that found the loss of the registration; `None` if the endpoint was never seen registered.
     pub lost_at: Option<UnixMillis>,
+    /// The last walk that read the endpoint as registered; `None` while it is, and if no walk did.
+    pub last_registered: Option<UnixMillis>,
     /// The first walk that listed the endpoint.
     pub first_seen: UnixMillis,
     /// False for a retained endpoint, which the walk did not find.
@@ -44,8 +46,25 @@ pub struct MissingEndpoint {
     pub present_group: Box<str>,
     /// The walk that found the loss. For a paged endpoint that was never registered, the first walk that listed it.
     pub since: UnixMillis,
+    /// The last walk that read it as registered; `None` if no walk did. The loss is between this walk and `since`.
+    pub last_registered: Option<UnixMillis>,
+    /// Whether the loss belongs to an outage.
+    pub part: Part,
     /// The last time at which a walk listed the endpoint; `None` if the account's last walk did.
     pub last_listed: Option<UnixMillis>,
+}
+
+/// Whether a loss belongs to an outage. It belongs to at most one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It belongs to none.
+    None,
+    /// It belongs to an open outage that is not usual.
+    Open,
+    /// It belongs to an open outage that is usual at this time.
+    Usual,
+    /// It belonged to an outage, which has ended or which the endpoint has left.
+    Past,
 }
 
 /// The missing endpoints after a walk, sorted by id; `None` if they are the same as those `before` it.
@@ -90,10 +109,14 @@ impl Merged {
     }
 }
 
-/// The missing endpoint after a walk that did not list it; `None` if it no longer exists.
+/// The missing endpoint after a walk that did not list it; `None` if it no longer exists, or is forgotten.
 fn unlisted(known: &MissingEndpoint, walk: Walk) -> Option<MissingEndpoint> {
-    (!walk.is_complete).then(|| MissingEndpoint {
-        last_listed: known.last_listed.or(Some(walk.listed_before)),
+    let last_listed = known.last_listed.unwrap_or(walk.listed_before);
+    let is_forgotten = walk.started_at >= last_listed.plus(FORGOTTEN_AFTER);
+    // An unreadable row may belong to the endpoint.
+    let is_gone = walk.is_complete && !walk.has_unreadable_rows;
+    (!is_gone && !is_forgotten).then(|| MissingEndpoint {
+        last_listed: Some(last_listed),
         ..known.clone()
     })
 }
@@ -106,25 +129,36 @@ fn judged(
     walk: Walk,
     groups: &[Group],
 ) -> Option<MissingEndpoint> {
-    let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
-    let (name, watch) = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));
-    if endpoint.last_known != Some(false) || watch == Watch::Ignore {
+    if endpoint.last_known != Some(false) {
         return None;
     }
+    if !endpoint.is_listed {
+        // After a restart, the names that decide about the group may not be stored.
+        return unlisted(known?, walk);
+    }
+    let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
+    let (name, watch) = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));
+    if watch == Watch::Ignore {
+        return None;
+    }
+    // A paged endpoint that was never registered stays missed when it is no longer paged.
     let never_registered = (watch == Watch::Page).then_some(endpoint.first_seen);
-    let since = endpoint.lost_at.or(never_registered)?;
-    let last_listed = if endpoint.is_listed {
-        None
-    } else {
-        let before = known.and_then(|known| known.last_listed);
-        before.or(Some(walk.listed_before))
-    };
+    let known_since = known.map(|known| known.since);
+    let since = endpoint.lost_at.or(known_since).or(never_registered)?;
+    let last_registered = endpoint.lost_at.and(endpoint.last_registered);
     let present_group = name.into();
     Some(match known {
         Some(known) => MissingEndpoint {
+            // Hidden usernames are not stored.
+            username: if known.username.is_empty() {
+                endpoint.username.into()
+            } else {
+                known.username.clone()
+            },
             present_group,
             since,
-            last_listed,
+            last_registered,
+            last_listed: None,
             ..MissingEndpoint::clone(known)
         },
         None => MissingEndpoint {
@@ -134,7 +168,9 @@ fn judged(
             watch,
             present_group,
             since,
-            last_listed,
+            last_registered,
+            part: Part::None,
+            last_listed: None,
         },
     })
 }
@@ -157,9 +193,18 @@ pub(super) fn shown<'a>(
     present: &Present<'_>,
 ) -> Vec<(&'a MissingEndpoint, UnixMillis)> {
     let missed = |one: &'a Arc<MissingEndpoint>| {
-        let on_duty = present.on_duty(&one.present_group)?;
+        // A usual outage may be the end of a shift, but a paged endpoint is expected all the same.
+        let is_hidden = match one.part {
+            Part::None | Part::Past => false,
+            Part::Open => true,
+            Part::Usual => one.watch != Watch::Page,
+        };
+        if is_hidden {
+            return None;
+        }
+        let since = present.on_duty_since(&one.present_group, one.since)?;
         let end = end(one, present)?;
-        (present.now < end).then(|| (&**one, on_duty.later(one.since)))
+        (present.now < end).then_some((&**one, since))
     };
     missing.iter().filter_map(missed).collect()
 }

@@ -5,13 +5,15 @@
 
 mod minimum;
 mod missed;
+mod outage;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::OnceCell, collections::HashMap, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
-pub use minimum::{BelowMinimum, GroupFacts};
-pub use missed::{MissingEndpoint, Observed};
+pub use minimum::{BelowMinimum, is_below};
+pub use missed::{MissingEndpoint, Observed, Part};
+pub use outage::{Begun, Context, Member, Outage, Outages};
 
 use crate::{
     clock::UnixMillis,
@@ -28,6 +30,8 @@ pub struct Judgements {
     pub missing: Arc<[Arc<MissingEndpoint>]>,
     /// The groups with too few registered endpoints, sorted by name.
     pub below_minimum: Arc<[BelowMinimum]>,
+    /// The outages of groups and of the account.
+    pub outages: Outages,
 }
 
 /// A walk, as far as judgements depend on it.
@@ -35,29 +39,51 @@ pub struct Judgements {
 pub struct Walk {
     /// The time of new judgements: the start of the walk.
     pub started_at: UnixMillis,
-    /// Whether the walk is known to have listed every endpoint.
+    /// Whether the walk has received a row for every endpoint.
     pub is_complete: bool,
+    /// Whether rows were unreadable, so that their endpoints are not known.
+    pub has_unreadable_rows: bool,
     /// The end of the last walk before this one that listed the endpoints.
     pub listed_before: UnixMillis,
 }
 
+/// The endpoints of a group, as far as judgements depend on them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupFacts {
+    /// The number of endpoints.
+    pub endpoints: u64,
+    /// The number of endpoints whose last known registration is true.
+    pub registered: u64,
+    /// The least number of registered endpoints, if the group has one.
+    pub min_registered: Option<u64>,
+}
+
 impl Judgements {
-    /// The judgements after a walk. `observed` has all endpoints of its snapshot, sorted by id. `facts` are those of each
-    /// of the `groups`.
+    /// The judgements after a walk. `observed` has all endpoints of its snapshot, sorted by id.
     #[must_use]
     pub fn after<'a>(
         &self,
-        walk: Walk,
+        context: &Context<'_>,
         observed: impl Iterator<Item = Observed<'a>>,
-        groups: &[Group],
-        facts: &[GroupFacts],
     ) -> Self {
+        let (walk, groups) = (context.walk, context.groups);
         let missing = missed::after(&self.missing, walk, observed, groups);
-        let below_minimum = minimum::after(&self.below_minimum, walk.started_at, groups, facts);
+        let mut missing = missing.unwrap_or_else(|| self.missing.to_vec());
+        let outages = outage::after(&self.outages, &mut missing, context);
+        let same = missing.len() == self.missing.len()
+            && missing
+                .iter()
+                .zip(&*self.missing)
+                .all(|(new, known)| Arc::ptr_eq(new, known));
+        let below = minimum::after(&self.below_minimum, walk, groups, context.facts);
         Self {
-            missing: missing.map_or_else(|| Arc::clone(&self.missing), Into::into),
-            below_minimum: below_minimum
-                .map_or_else(|| Arc::clone(&self.below_minimum), Into::into),
+            missing: if same {
+                Arc::clone(&self.missing)
+            } else {
+                missing.into()
+            },
+            below_minimum: below.map_or_else(|| Arc::clone(&self.below_minimum), Into::into),
+            outages,
         }
     }
 
@@ -65,6 +91,15 @@ impl Judgements {
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.missing, &other.missing)
             && Arc::ptr_eq(&self.below_minimum, &other.below_minimum)
+            && self.outages.is_same(&other.outages)
+    }
+
+    /// Whether the loss of an endpoint belongs to an open outage.
+    pub fn is_in_outage(&self, endpoint_id: &str) -> bool {
+        let found = self
+            .missing
+            .binary_search_by(|one| (*one.id).cmp(endpoint_id));
+        found.is_ok_and(|at| matches!(self.missing[at].part, Part::Open | Part::Usual))
     }
 
     /// The judgements without those about one endpoint, or without any.
@@ -76,7 +111,8 @@ impl Judgements {
         let others = self.missing.iter().filter(|one| *one.id != *id);
         Self {
             missing: others.cloned().collect(),
-            below_minimum: Arc::clone(&self.below_minimum),
+            outages: self.outages.without(id),
+            ..self.clone()
         }
     }
 
@@ -86,15 +122,22 @@ impl Judgements {
         Self {
             missing: missed::union(&older.missing, &self.missing),
             below_minimum: minimum::union(&older.below_minimum, &self.below_minimum),
+            outages: older.outages.clone(),
         }
     }
 
     /// The judgements that are shown at a time.
     pub fn shown<'a>(&'a self, present: &Present<'a>) -> Shown<'a> {
+        let open = self.outages.open.iter();
+        let open = open.filter(|outage| present.now < outage.end());
+        let outages: Vec<&Outage> = open.map(|outage| &**outage).collect();
+        let ends = outages.iter().map(|outage| outage.end());
+        let until = ends.chain(missed::next_end(&self.missing, present)).min();
         Shown {
             missed: missed::shown(&self.missing, present),
-            below_minimum: minimum::shown(&self.below_minimum, present),
-            until: missed::next_end(&self.missing, present),
+            below_minimum: minimum::shown(&self.below_minimum, &outages, present),
+            outages,
+            until,
         }
     }
 }
@@ -115,8 +158,8 @@ pub struct Present<'a> {
 struct PresentGroup<'a> {
     group: &'a Group,
     is_on_duty: bool,
-    /// The start of the present state. The search for it is long, and most groups need none.
-    since: OnceCell<Option<UnixMillis>>,
+    /// The start of duty, and the time before which it was not searched. A search is long if duty began long ago.
+    start: Cell<(Option<UnixMillis>, UnixMillis)>,
 }
 
 impl<'a> Present<'a> {
@@ -130,7 +173,7 @@ impl<'a> Present<'a> {
             let present = PresentGroup {
                 group,
                 is_on_duty: group.duty.is_on(now),
-                since: OnceCell::new(),
+                start: Cell::new((None, now)),
             };
             (&*group.name, present)
         };
@@ -141,37 +184,27 @@ impl<'a> Present<'a> {
         }
     }
 
-    /// The watched group with this name, if it is on duty. A group that is not configured is always on duty.
-    fn on_duty(&self, name: &str) -> Option<OnDuty> {
-        let Some(present) = self.groups.get(name) else {
-            return Some(OnDuty {
-                since: None,
-                watch: None,
-            });
-        };
-        let PresentGroup {
-            group,
-            is_on_duty,
-            since,
-        } = present;
-        let is_watched = group.watch != Watch::Ignore;
-        (*is_on_duty && is_watched).then(|| OnDuty {
-            since: *since.get_or_init(|| group.duty.since(self.now)),
-            watch: Some(group.watch),
-        })
+    /// The configured group with this name.
+    fn watched(&self, name: &str) -> Option<&'a Group> {
+        self.groups.get(name).map(|present| present.group)
     }
-}
 
-/// A watched group that is on duty.
-struct OnDuty {
-    since: Option<UnixMillis>,
-    watch: Option<Watch>,
-}
-
-impl OnDuty {
-    /// The later one of `since` and the start of duty.
-    fn later(&self, since: UnixMillis) -> UnixMillis {
-        self.since.map_or(since, |start| start.max(since))
+    /// Since when a judgement about the group holds that would hold `since` this time without times of duty: the later one
+    /// of this time and the start of duty. `None` if the group is off duty or not watched. A group that is not configured
+    /// is always on duty.
+    fn on_duty_since(&self, name: &str, since: UnixMillis) -> Option<UnixMillis> {
+        let Some(present) = self.groups.get(name) else {
+            return Some(since);
+        };
+        if !present.is_on_duty || present.group.watch == Watch::Ignore {
+            return None;
+        }
+        let (mut start, searched) = present.start.get();
+        if start.is_none() && since < searched {
+            start = present.group.duty.last_change(searched, since);
+            present.start.set((start, since));
+        }
+        Some(start.map_or(since, |start| start.max(since)))
     }
 }
 
@@ -182,6 +215,8 @@ pub struct Shown<'a> {
     pub missed: Vec<(&'a MissingEndpoint, UnixMillis)>,
     /// The groups below their minimum, with their importance.
     pub below_minimum: Vec<(&'a BelowMinimum, Watch, UnixMillis)>,
+    /// The open outages.
+    pub outages: Vec<&'a Outage>,
     /// The time at which a judgement ends without a walk or a change of duty.
     pub until: Option<UnixMillis>,
 }

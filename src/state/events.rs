@@ -24,6 +24,10 @@ closed_label! {
         Removed = "removed",
         /// An endpoint has another application.
         Application = "application",
+        /// Many endpoints of a group or of an account lost their registrations together.
+        OutageStarted = "outage_started",
+        /// Most endpoints of an outage are back or gone.
+        OutageEnded = "outage_ended",
         /// The walks of an account began to fail.
         Blind = "blind",
         /// A walk succeeded after failed walks.
@@ -42,7 +46,8 @@ pub(super) struct Event<'a> {
     pub(super) account: Option<&'a str>,
     pub(super) endpoint_id: Option<&'a str>,
     pub(super) kind: EventKind,
-    /// Of a loss: the last walk that read the endpoint as registered. Of a return: the time of the loss.
+    /// Of a loss: the last walk that read the endpoint as registered. Of a return: the time of the loss. Of an outage:
+    /// its first loss.
     pub(super) earlier: Option<UnixMillis>,
     pub(super) detail: Option<String>,
 }

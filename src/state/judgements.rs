@@ -1,14 +1,32 @@
-//! The stored judgements: missing endpoints, and groups below their minimum.
+//! The stored judgements: missing endpoints, groups below their minimum, and outages.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, Transaction, params};
 
+use super::events::{Event, EventKind};
 use crate::{
     clock::UnixMillis,
-    judgement::{BelowMinimum, Judgements, MissingEndpoint},
+    judgement::{Begun, BelowMinimum, Judgements, Member, MissingEndpoint, Outage, Outages, Part},
     telemetry::labels::Watch,
 };
+
+/// The tables, each with a column `account`.
+pub(super) const TABLES: [&str; 5] = [
+    "missing_endpoint",
+    "group_below_minimum",
+    "outage",
+    "outage_member",
+    "outage_begun",
+];
+
+/// The values of the column `part`.
+const PARTS: [(Part, &str); 4] = [
+    (Part::None, "none"),
+    (Part::Open, "open"),
+    (Part::Usual, "usual"),
+    (Part::Past, "past"),
+];
 
 /// Reads the judgements about the account `name`. `now` is the wall time.
 pub(super) fn load(
@@ -16,117 +34,341 @@ pub(super) fn load(
     name: &str,
     now: UnixMillis,
 ) -> rusqlite::Result<Judgements> {
+    // A database that cannot be migrated now, because it is only read, has none of these tables.
+    let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'missing_endpoint')";
+    if !connection.query_one(has_tables, (), |row| row.get::<_, bool>(0))? {
+        return Ok(Judgements::default());
+    }
     // The clock may have been wrong.
     let time = |millis: i64| UnixMillis(millis).min(now);
-    let endpoint = |row: &Row<'_>| {
-        let watch: String = row.get(3)?;
-        let watch = Watch::ALL.into_iter().find(|one| one.label() == watch);
-        Ok(Arc::new(MissingEndpoint {
-            id: row.get(0)?,
-            username: row.get(1)?,
-            group: row.get(2)?,
-            watch: watch.unwrap_or(Watch::Notice),
-            present_group: row.get(4)?,
-            since: time(row.get(5)?),
-            last_listed: row.get::<_, Option<i64>>(6)?.map(time),
-        }))
-    };
-    let mut select = connection.prepare(
-        "SELECT endpoint_id, username, group_name, watch, present_group, since, last_listed
+    let missing = rows(
+        connection,
+        "SELECT endpoint_id, username, group_name, watch, present_group, since, last_registered, part,
+            last_listed
          FROM missing_endpoint WHERE account = ? ORDER BY endpoint_id",
+        name,
+        |row| {
+            let (watch, part): (String, String) = (row.get(3)?, row.get(7)?);
+            let watch = Watch::ALL.into_iter().find(|one| one.label() == watch);
+            let part = PARTS.into_iter().find(|(_, text)| *text == part);
+            Ok(Arc::new(MissingEndpoint {
+                id: row.get(0)?,
+                username: row.get(1)?,
+                group: row.get(2)?,
+                watch: watch.unwrap_or(Watch::Notice),
+                present_group: row.get(4)?,
+                since: time(row.get(5)?),
+                last_registered: row.get::<_, Option<i64>>(6)?.map(time),
+                part: part.map_or(Part::None, |(part, _)| part),
+                last_listed: row.get::<_, Option<i64>>(8)?.map(time),
+            }))
+        },
     )?;
-    let missing = select.query_map([name], endpoint)?;
-    let missing = missing.collect::<rusqlite::Result<_>>()?;
-    let group = |row: &Row<'_>| {
-        Ok(BelowMinimum {
-            group: row.get(0)?,
-            since: time(row.get(1)?),
-        })
-    };
-    let mut select = connection.prepare(
+    let below_minimum = rows(
+        connection,
         "SELECT group_name, since FROM group_below_minimum WHERE account = ? ORDER BY group_name",
+        name,
+        |row| {
+            Ok(BelowMinimum {
+                group: row.get(0)?,
+                since: time(row.get(1)?),
+            })
+        },
     )?;
-    let below_minimum = select.query_map([name], group)?;
     Ok(Judgements {
-        missing,
-        below_minimum: below_minimum.collect::<rusqlite::Result<_>>()?,
+        missing: missing.into(),
+        below_minimum: below_minimum.into(),
+        outages: outages(connection, name, now)?,
     })
 }
 
-/// Writes what differs between the stored judgements `before` and those `after`. Replaces all without `before`. Without
-/// `names`, no username is stored.
-pub(super) fn save(
-    change: &Transaction<'_>,
+/// The rows of `select`, whose parameter is the name of an account.
+fn rows<T>(
+    connection: &Connection,
+    select: &str,
     name: &str,
-    before: Option<&Judgements>,
-    after: &Judgements,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut select = connection.prepare(select)?;
+    select.query_map([name], read)?.collect()
+}
+
+fn outages(connection: &Connection, name: &str, now: UnixMillis) -> rusqlite::Result<Outages> {
+    let time = |millis: i64| UnixMillis(millis).min(now);
+    let mut members = rows(
+        connection,
+        "SELECT scope, slot, endpoint_id, group_name, is_lost FROM outage_member WHERE account = ?
+         ORDER BY endpoint_id",
+        name,
+        |row| {
+            let member = Member {
+                id: row.get(2)?,
+                group: row.get(3)?,
+                is_lost: row.get(4)?,
+            };
+            Ok((stored_scope(row)?, row.get::<_, u32>(1)?, member))
+        },
+    )?;
+    let open = rows(
+        connection,
+        "SELECT scope, slot, started_at, opened_at, is_major, is_usual, is_growing FROM outage
+         WHERE account = ? ORDER BY scope, slot",
+        name,
+        |row| {
+            let (scope, slot) = (stored_scope(row)?, row.get(1)?);
+            let own = members.extract_if(.., |(of, number, _)| *of == scope && *number == slot);
+            Ok(Outage {
+                members: own.map(|(_, _, member)| member).collect(),
+                scope,
+                slot,
+                started_at: time(row.get(2)?),
+                opened_at: time(row.get(3)?),
+                is_major: row.get(4)?,
+                is_usual: row.get(5)?,
+                is_growing: row.get(6)?,
+            })
+        },
+    )?;
+    let begun = rows(
+        connection,
+        "SELECT scope, at FROM outage_begun WHERE account = ? ORDER BY at",
+        name,
+        |row| {
+            Ok(Begun {
+                scope: stored_scope(row)?,
+                at: time(row.get(1)?),
+            })
+        },
+    )?;
+    Ok(Outages::stored(open, begun))
+}
+
+/// Writes the judgements about one account.
+pub(super) struct Writer<'c> {
+    change: &'c Transaction<'c>,
+    account: &'c str,
+    /// Whether usernames may be stored.
     names: bool,
-) -> rusqlite::Result<()> {
-    if before.is_some_and(|before| before.is_same(after)) {
-        return Ok(());
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(change: &'c Transaction<'c>, account: &'c str, names: bool) -> Self {
+        Self {
+            change,
+            account,
+            names,
+        }
     }
-    if before.is_none() {
-        change.execute("DELETE FROM missing_endpoint WHERE account = ?", [name])?;
+
+    /// Writes what differs between the stored judgements `before` and those `after`, and the events about outages at the
+    /// time `now`. Replaces all without `before`.
+    pub(super) fn save(
+        &self,
+        before: Option<&Judgements>,
+        after: &Judgements,
+        now: UnixMillis,
+    ) -> rusqlite::Result<()> {
+        if before.is_some_and(|before| before.is_same(after)) {
+            return Ok(());
+        }
+        if before.is_none() {
+            for table in TABLES {
+                let delete = format!("DELETE FROM {table} WHERE account = ?");
+                self.change.execute(&delete, [self.account])?;
+            }
+        }
+        let none = Judgements::default();
+        let known = before.unwrap_or(&none);
+        self.save_missing(&known.missing, &after.missing)?;
+        if known.below_minimum != after.below_minimum {
+            self.replace_groups(&after.below_minimum)?;
+        }
+        self.save_outages(&known.outages, &after.outages)?;
+        if before.is_some() {
+            self.write_events(&known.outages, &after.outages, now)?;
+        }
+        Ok(())
     }
-    let mut known = before
-        .map_or(&[][..], |before| &before.missing)
-        .iter()
-        .peekable();
-    let delete = |one: &MissingEndpoint| {
-        let delete = "DELETE FROM missing_endpoint WHERE account = ? AND endpoint_id = ?";
-        change.prepare_cached(delete)?.execute([name, &one.id])
-    };
-    for one in &*after.missing {
-        while let Some(gone) = known.next_if(|known| known.id < one.id) {
+
+    fn save_missing(
+        &self,
+        before: &[Arc<MissingEndpoint>],
+        after: &[Arc<MissingEndpoint>],
+    ) -> rusqlite::Result<()> {
+        let delete = |one: &MissingEndpoint| {
+            let delete = "DELETE FROM missing_endpoint WHERE account = ? AND endpoint_id = ?";
+            let mut delete = self.change.prepare_cached(delete)?;
+            delete.execute([self.account, &one.id])
+        };
+        let mut known = before.iter().peekable();
+        for one in after {
+            while let Some(gone) = known.next_if(|known| known.id < one.id) {
+                delete(gone)?;
+            }
+            let known = known.next_if(|known| known.id == one.id);
+            if known.is_none_or(|known| !Arc::ptr_eq(known, one)) {
+                self.put_missing(one)?;
+            }
+        }
+        for gone in known {
             delete(gone)?;
         }
-        let known = known.next_if(|known| known.id == one.id);
-        if known.is_none_or(|known| !Arc::ptr_eq(known, one)) {
-            put(change, name, one, names)?;
-        }
+        Ok(())
     }
-    for gone in known {
-        delete(gone)?;
+
+    fn put_missing(&self, one: &MissingEndpoint) -> rusqlite::Result<()> {
+        let part = PARTS.into_iter().find(|(part, _)| *part == one.part);
+        let mut put = self.change.prepare_cached(
+            "INSERT OR REPLACE INTO missing_endpoint (account, endpoint_id, username, group_name, watch,
+                present_group, since, last_registered, part, last_listed)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        put.execute(params![
+            self.account,
+            one.id,
+            if self.names { &*one.username } else { "" },
+            one.group,
+            one.watch.label(),
+            one.present_group,
+            one.since.0,
+            one.last_registered.map(|time| time.0),
+            part.map(|(_, text)| text),
+            one.last_listed.map(|time| time.0),
+        ])?;
+        Ok(())
     }
-    let has_same_groups = |before: &Judgements| before.below_minimum == after.below_minimum;
-    if !before.is_some_and(has_same_groups) {
-        change.execute("DELETE FROM group_below_minimum WHERE account = ?", [name])?;
+
+    fn replace_groups(&self, groups: &[BelowMinimum]) -> rusqlite::Result<()> {
+        let delete = "DELETE FROM group_below_minimum WHERE account = ?";
+        self.change.execute(delete, [self.account])?;
         let insert =
             "INSERT INTO group_below_minimum (account, group_name, since) VALUES (?, ?, ?)";
-        for below in &*after.below_minimum {
-            change.execute(insert, params![name, below.group, below.since.0])?;
+        for below in groups {
+            let values = params![self.account, below.group, below.since.0];
+            self.change.execute(insert, values)?;
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Replaces each outage that has changed. Its members are written one by one only where they differ.
+    fn save_outages(&self, before: &Outages, after: &Outages) -> rusqlite::Result<()> {
+        for outage in &*before.open {
+            if after.find(outage).is_none() {
+                for table in ["outage", "outage_member"] {
+                    let delete =
+                        format!("DELETE FROM {table} WHERE account = ? AND scope = ? AND slot = ?");
+                    let values = params![self.account, scope(outage), outage.slot];
+                    self.change.execute(&delete, values)?;
+                }
+            }
+        }
+        for outage in &*after.open {
+            let known = before.find(outage);
+            if known.is_some_and(|known| Arc::ptr_eq(known, outage)) {
+                continue;
+            }
+            self.change.execute(
+                "INSERT OR REPLACE INTO outage (account, scope, slot, started_at, opened_at, is_major,
+                    is_usual, is_growing)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    self.account,
+                    scope(outage),
+                    outage.slot,
+                    outage.started_at.0,
+                    outage.opened_at.0,
+                    outage.is_major,
+                    outage.is_usual,
+                    outage.is_growing,
+                ],
+            )?;
+            self.save_members(outage, known.map_or(&[], |known| &known.members))?;
+        }
+        if before.begun != after.begun {
+            let delete = "DELETE FROM outage_begun WHERE account = ?";
+            self.change.execute(delete, [self.account])?;
+            let insert = "INSERT INTO outage_begun (account, scope, at) VALUES (?, ?, ?)";
+            for begun in &*after.begun {
+                let scope = begun.scope.as_deref().unwrap_or("");
+                let values = params![self.account, scope, begun.at.0];
+                self.change.execute(insert, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn save_members(&self, outage: &Outage, before: &[Member]) -> rusqlite::Result<()> {
+        let mut delete = self.change.prepare_cached(
+            "DELETE FROM outage_member
+             WHERE account = ? AND scope = ? AND slot = ? AND endpoint_id = ?",
+        )?;
+        let mut put = self.change.prepare_cached(
+            "INSERT OR REPLACE INTO outage_member (account, scope, slot, endpoint_id, group_name, is_lost)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        let (scope, slot) = (scope(outage), outage.slot);
+        let is_member = |id: &str| {
+            outage
+                .members
+                .binary_search_by(|one| (*one.id).cmp(id))
+                .is_ok()
+        };
+        for gone in before.iter().filter(|member| !is_member(&member.id)) {
+            delete.execute(params![self.account, scope, slot, gone.id])?;
+        }
+        for member in &*outage.members {
+            let known = before.binary_search_by(|one| one.id.cmp(&member.id));
+            if known.is_ok_and(|at| before[at] == *member) {
+                continue;
+            }
+            put.execute(params![
+                self.account,
+                scope,
+                slot,
+                member.id,
+                member.group,
+                member.is_lost,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Writes events about outages that have begun or ended.
+    fn write_events(
+        &self,
+        before: &Outages,
+        after: &Outages,
+        now: UnixMillis,
+    ) -> rusqlite::Result<()> {
+        let event = |outage: &Outage, at, kind| {
+            let detail = match &outage.scope {
+                Some(group) => format!("group {group}"),
+                None => "account".to_owned(),
+            };
+            let event = Event {
+                detail: Some(detail),
+                earlier: Some(outage.started_at),
+                ..Event::of_account(at, self.account, kind)
+            };
+            event.write(self.change)
+        };
+        for outage in before.begun_since(after) {
+            event(outage, now, EventKind::OutageEnded)?;
+        }
+        for outage in after.begun_since(before) {
+            event(outage, outage.opened_at, EventKind::OutageStarted)?;
+        }
+        Ok(())
+    }
 }
 
-fn put(
-    change: &Transaction<'_>,
-    account: &str,
-    one: &MissingEndpoint,
-    names: bool,
-) -> rusqlite::Result<()> {
-    let mut put = change.prepare_cached(
-        "INSERT OR REPLACE INTO missing_endpoint (account, endpoint_id, username, group_name, watch,
-            present_group, since, last_listed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    put.execute(params![
-        account,
-        one.id,
-        if names { &*one.username } else { "" },
-        one.group,
-        one.watch.label(),
-        one.present_group,
-        one.since.0,
-        one.last_listed.map(|time| time.0),
-    ])?;
-    Ok(())
+/// The value of the column `scope`, which is the first of `row`.
+fn stored_scope(row: &Row<'_>) -> rusqlite::Result<Option<Box<str>>> {
+    let scope: Box<str> = row.get(0)?;
+    Ok(Some(scope).filter(|scope| !scope.is_empty()))
 }
 
-/// Deletes the stored usernames of the account `name`.
-pub(super) fn delete_names(change: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
-    let delete = "UPDATE missing_endpoint SET username = '' WHERE account = ? AND username <> ''";
-    change.execute(delete, [name])?;
-    Ok(())
+/// The column `scope`.
+fn scope(outage: &Outage) -> &str {
+    outage.scope.as_deref().unwrap_or("")
 }

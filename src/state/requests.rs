@@ -1,12 +1,12 @@
 //! Changes that the command `vobiz-exporter state` asks for. A command that finds no running exporter makes the change
 //! itself. Otherwise it puts a request into the database, and the exporter makes the change at its next walk.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, iter, path::Path, sync::Arc};
 
 use rusqlite::{Connection, Transaction, named_params, params_from_iter};
 use serde::Serialize;
 
-use super::{Error, load, load::Restored, lock, schema};
+use super::{Error, judgements, load, load::Restored, lock, schema};
 use crate::clock::UnixMillis;
 
 /// The values of the column `action`.
@@ -132,7 +132,8 @@ fn obstacle(connection: &Connection, request: &Request) -> rusqlite::Result<Opti
         } => {
             // The event log can have an endpoint longer than the list.
             let known = "SELECT 1 FROM endpoint WHERE account = ?1 AND endpoint_id = ?2 UNION ALL
-                SELECT 1 FROM event WHERE account = ?1 AND endpoint_id = ?2";
+                SELECT 1 FROM event WHERE account = ?1 AND endpoint_id = ?2 UNION ALL
+                SELECT 1 FROM missing_endpoint WHERE account = ?1 AND endpoint_id = ?2";
             let is_known = exists(known, &[account, id])?;
             (!is_known).then(|| format!("the account {account} has no endpoint {id}"))
         }
@@ -293,7 +294,7 @@ pub(super) fn apply_queued(
 /// Deletes all that is stored about an account. Returns the number of its endpoints.
 pub(super) fn delete_account(change: &Transaction<'_>, account: &str) -> rusqlite::Result<usize> {
     change.execute("DELETE FROM account WHERE name = ?", [account])?;
-    for table in ["event", "missing_endpoint", "group_below_minimum"] {
+    for table in iter::once("event").chain(judgements::TABLES) {
         change.execute(&format!("DELETE FROM {table} WHERE account = ?"), [account])?;
     }
     change.execute("DELETE FROM endpoint WHERE account = ?", [account])
@@ -311,7 +312,7 @@ fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize>
             endpoint_id: Some(id),
         } => {
             let one = "WHERE account = ? AND endpoint_id = ?";
-            for table in ["event", "missing_endpoint"] {
+            for table in ["event", "missing_endpoint", "outage_member"] {
                 change.execute(&format!("DELETE FROM {table} {one}"), [account, id])?;
             }
             change.execute(&format!("DELETE FROM endpoint {one}"), [account, id])
@@ -323,7 +324,7 @@ fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize>
                 change.execute(&rename, [new_name, account])
             };
             rename("account", "name")?;
-            for table in ["event", "missing_endpoint", "group_below_minimum"] {
+            for table in iter::once("event").chain(judgements::TABLES) {
                 rename(table, "account")?;
             }
             rename("endpoint", "account")

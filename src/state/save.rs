@@ -94,7 +94,8 @@ pub(super) fn save(
         };
         let judgements = state.judgements.clone();
         let names = before.names && state.shown.username;
-        judgements::save(change, name, Some(&before.judgements), &judgements, names)?;
+        let writer = judgements::Writer::new(change, name, names);
+        writer.save(Some(&before.judgements), &judgements, now)?;
         return Ok(Committed {
             row,
             judgements,
@@ -113,15 +114,15 @@ pub(super) fn save(
         return Ok(new);
     };
     let mut before = before.clone();
+    // If usernames are hidden or shown from now on, all are written again.
+    let judgements = (before.names == new.names).then_some(&before.judgements);
+    judgements::Writer::new(change, name, new.names).save(judgements, &new.judgements, now)?;
     if before.names && !new.names {
         let delete = "UPDATE endpoint SET username = '', alias = ''
             WHERE account = ? AND (username <> '' OR alias <> '')";
         change.execute(delete, [name])?;
-        judgements::delete_names(change, name)?;
         before.names = false;
     }
-    let judgements = Some(&before.judgements);
-    judgements::save(change, name, judgements, &new.judgements, new.names)?;
     let is_same_list = Arc::ptr_eq(&before.snapshot, snapshot) && before.names == new.names;
     if !is_same_list || !Arc::ptr_eq(&before.details, &new.details) {
         let writer = Writer {
@@ -145,7 +146,8 @@ pub(super) fn replace(
         account: name,
     };
     write_account(change, name, &new.row)?;
-    judgements::save(change, name, None, &new.judgements, new.names)?;
+    let judgements = judgements::Writer::new(change, name, new.names);
+    judgements.save(None, &new.judgements, new.snapshot.walk.started_at)?;
     change.execute("DELETE FROM endpoint WHERE account = ?", [name])?;
     for endpoint in new.endpoints() {
         writer.put(&endpoint)?;

@@ -89,6 +89,10 @@ const MIGRATIONS: [&str; 4] = [
         watch TEXT NOT NULL,
         present_group TEXT NOT NULL,
         since INTEGER NOT NULL,
+        -- The last walk that read true; no value if none did.
+        last_registered INTEGER,
+        -- Whether the loss belongs to an outage: none, open, usual, past.
+        part TEXT NOT NULL,
         -- The last walk that listed the endpoint. No value: the account's last walk.
         last_listed INTEGER,
         PRIMARY KEY (account, endpoint_id)
@@ -98,7 +102,33 @@ const MIGRATIONS: [&str; 4] = [
         group_name TEXT NOT NULL,
         since INTEGER NOT NULL,
         PRIMARY KEY (account, group_name)
-    ) STRICT, WITHOUT ROWID;",
+    ) STRICT, WITHOUT ROWID;
+    -- The scope of an outage is the name of a group, or empty for the whole account.
+    CREATE TABLE outage (
+        account TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        started_at INTEGER NOT NULL,
+        opened_at INTEGER NOT NULL,
+        is_major INTEGER NOT NULL,
+        is_usual INTEGER NOT NULL,
+        is_growing INTEGER NOT NULL,
+        PRIMARY KEY (account, scope, slot)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE outage_member (
+        account TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        endpoint_id TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        is_lost INTEGER NOT NULL,
+        PRIMARY KEY (account, scope, slot, endpoint_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE outage_begun (
+        account TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;",
 ];
 
 /// The path of the database in `directory`.

@@ -8,9 +8,10 @@ use Kind::{Counter, Gauge, Histogram};
 use Part::{Instruments, Judgement, Probe, Process, Snapshot, Walk};
 
 use super::labels::{
-    Capability, Condition, ConnectionOutcome, ENDPOINT_CHANGES, Field, Operation,
-    PROBE_FAILURE_REASONS, REGISTRATION_CHANGES, REGISTRATIONS, Rejection, RereadReason, Route,
-    ThrottleCause, WALK_FAILURE_REASONS, Watch,
+    Capability, Condition, ConnectionOutcome, ENDPOINT_CHANGES, Field, OUTAGE_GRADES,
+    OUTAGE_SCOPES, OUTAGE_STATES, OUTAGE_USUAL, Operation, PROBE_FAILURE_REASONS,
+    REGISTRATION_CHANGES, REGISTRATIONS, Rejection, RereadReason, Route, ThrottleCause,
+    WALK_FAILURE_REASONS, Watch,
 };
 
 /// The description of one metric family, without its samples.
@@ -116,6 +117,10 @@ pub fn closed_values(metric: Metric, label: &str) -> Option<&'static [&'static s
     Some(match (metric, label) {
         (_, "registration") => &REGISTRATIONS,
         (_, "watch") => Watch::LABELS,
+        (_, "scope") => &OUTAGE_SCOPES,
+        (_, "grade") => &OUTAGE_GRADES,
+        (_, "usual") => &OUTAGE_USUAL,
+        (_, "state") => &OUTAGE_STATES,
         (_, "handler") => Route::LABELS,
         (_, "outcome") => ConnectionOutcome::LABELS,
         (_, "capability") => Capability::LABELS,
@@ -209,6 +214,12 @@ families! {
         "Since when the endpoint is missed: its group is on duty, and it is not registered although it was or is paged. Username, group and watch are those at the loss.";
     GroupBelowMinimum = Judgement Gauge "vobiz_group_below_minimum_timestamp_seconds" ["account", "group", "watch"],
         "Since when the group on duty has fewer registered endpoints than min_registered, or no endpoint although it is paged.";
+    OutageStart = Judgement Gauge "vobiz_outage_start_timestamp_seconds" ["account", "scope", "group", "slot", "grade", "usual"],
+        "First loss of an open outage: many endpoints of a group, or of the account, lost their registrations together.";
+    OutageEndpoints = Judgement Gauge "vobiz_outage_endpoints" ["account", "scope", "group", "slot", "grade", "usual", "state"],
+        "Endpoints of an open outage that are lost, and that are recovered: registered again or no longer listed.";
+    OutageGroupEndpoints = Judgement Gauge "vobiz_outage_group_endpoints" ["account", "slot", "group", "state"],
+        "Endpoints of an open outage of the account by group.";
     GroupOnDuty = Judgement Gauge "vobiz_group_on_duty" ["account", "group"],
         "Whether the group is on duty now by duty and off_duty in the configuration (1) or not (0); 1 for a group without both.";
     WalkLastSuccess = Walk Gauge "vobiz_walk_last_success_timestamp_seconds" ["account"],

@@ -230,6 +230,14 @@ pub static PROBE_FAILURE_REASONS: LazyLock<Vec<&str>> =
 pub(super) const NO_STATUS: &str = "error";
 /// The values of the `registration` label.
 pub const REGISTRATIONS: [&str; 3] = ["registered", "unregistered", "unknown"];
+/// The values of `scope` of an outage: one of the whole account, or one of a group.
+pub const OUTAGE_SCOPES: [&str; 2] = ["account", "group"];
+/// The values of `grade` of an outage.
+pub const OUTAGE_GRADES: [&str; 2] = ["major", "minor"];
+/// The values of `usual` of an outage.
+pub const OUTAGE_USUAL: [&str; 2] = ["false", "true"];
+/// The values of `state` of the endpoints of an outage.
+pub const OUTAGE_STATES: [&str; 2] = ["lost", "recovered"];
 /// The values of `change` in `vobiz_registration_changes_total`.
 pub(super) const REGISTRATION_CHANGES: [&str; 2] = ["lost", "gained"];
 /// The values of `change` in `vobiz_endpoint_changes_total`.

@@ -9,6 +9,7 @@ use crate::{
     api::{Endpoint, Field, Rejection},
     clock::UnixMillis,
     config::Account,
+    judgement::Judgements,
     snapshot::{Changes, EndpointView, Snapshot},
 };
 
@@ -53,8 +54,13 @@ pub(super) fn unreadable(account: &str, endpoint: &Endpoint) {
     );
 }
 
-/// Logs a published walk and up to [`MAX_LISTED`] changed registrations.
-pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Changes) {
+/// Logs a published walk and up to [`MAX_LISTED`] changed registrations. `judgements` are those after the walk.
+pub(super) fn published(
+    account: &Account,
+    snapshot: &Snapshot,
+    changes: &Changes,
+    judgements: &Judgements,
+) {
     let registered = snapshot
         .endpoints()
         .filter(|one| one.registered == Some(true))
@@ -80,7 +86,8 @@ pub(super) fn published(account: &Account, snapshot: &Snapshot, changes: &Change
     );
     for transition in changes.transitions.iter().take(MAX_LISTED) {
         if let Some(endpoint) = snapshot.endpoint(&transition.id) {
-            transitioned(account, &endpoint, transition.lost_at);
+            let is_in_outage = judgements.is_in_outage(&transition.id);
+            transitioned(account, &endpoint, transition.lost_at, is_in_outage);
         }
     }
     let not_listed = changes.transitions.len().saturating_sub(MAX_LISTED);
@@ -121,7 +128,37 @@ pub(super) fn failed(account: &Account, failure: &WalkError, pages: u64, took: D
     );
 }
 
-fn transitioned(account: &Account, endpoint: &EndpointView<'_>, lost_at: Option<UnixMillis>) {
+/// Logs the outages that have begun or ended since the judgements `before`.
+pub(super) fn outages(account: &Account, before: &Judgements, after: &Judgements) {
+    let account = &*account.name;
+    for outage in after.outages.begun_since(&before.outages) {
+        let (lost, _) = outage.counts();
+        tracing::warn!(
+            account,
+            group = outage.scope.as_deref(),
+            lost,
+            since = outage.started_at.to_rfc3339(),
+            is_major = outage.is_major,
+            is_usual = outage.is_usual,
+            "an outage has begun: many endpoints lost their registrations together"
+        );
+    }
+    for outage in before.outages.begun_since(&after.outages) {
+        tracing::info!(
+            account,
+            group = outage.scope.as_deref(),
+            since = outage.started_at.to_rfc3339(),
+            "an outage has ended"
+        );
+    }
+}
+
+fn transitioned(
+    account: &Account,
+    endpoint: &EndpointView<'_>,
+    lost_at: Option<UnixMillis>,
+    is_in_outage: bool,
+) {
     let named = account.metrics.username;
     let group = endpoint
         .group
@@ -134,6 +171,12 @@ fn transitioned(account: &Account, endpoint: &EndpointView<'_>, lost_at: Option<
         tracing::info!(
             account = %account.name, endpoint_id = %endpoint.id, alias, username, group,
             lost_since = since, "endpoint registered again"
+        );
+    } else if is_in_outage {
+        // The outage has a line of its own.
+        tracing::debug!(
+            account = %account.name, endpoint_id = %endpoint.id, alias, username, group,
+            since, "endpoint lost its registration in an outage"
         );
     } else {
         tracing::warn!(

@@ -13,12 +13,13 @@ use super::{
     confirm::Confirmation,
     details::DetailFetcher,
     fetch::{PageFetcher, PollerDeps, Source, WalkError},
-    judge, log,
+    judge::{Judge, group_of},
+    log,
     schedule::Schedule,
 };
 use crate::{
     api::{RateLimiter, RowKey},
-    config::{self, Account, Effect, GroupFields, Optional, TokenFile},
+    config::{Account, Effect, Optional, TokenFile},
     judgement::Judgements,
     shutdown::CancellationToken,
     snapshot::{
@@ -138,7 +139,8 @@ impl<S: Source> Poller<S> {
             judgements,
         } = restored;
         let mut state = (*self.publisher.current()).clone();
-        state.judgements = judgements;
+        let now = self.deps.clock.now();
+        state.judgements = self.judge().after_restart(&judgements, &snapshot, now);
         if state.up.is_none() {
             state.failure = account.failure;
             state.refusals = account.refusals;
@@ -225,8 +227,11 @@ impl<S: Source> Poller<S> {
         if let Some(snapshot) = state.snapshot.as_mut().filter(|_| has_new_groups) {
             let group_of = |one: &EndpointView<'_>| group_of(&self.account, one);
             *snapshot = Arc::new(snapshot.with_groups(&group_of));
-            let (before, groups) = (&state.judgements, &self.account.groups);
-            state.judgements = judge::after_change(before, snapshot, groups, self.deps.clock.now());
+            let now = self.deps.clock.now();
+            state.judgements = self.judge().after_change(&state.judgements, snapshot, now);
+        } else if let Some(restored) = self.restored.as_ref().filter(|_| has_new_groups) {
+            let now = self.deps.clock.now();
+            state.judgements = self.judge().after_restart(&state.judgements, restored, now);
         }
         let state = Arc::new(state);
         self.save(&state).await;
@@ -425,8 +430,8 @@ impl<S: Source> Poller<S> {
         let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
         let snapshot = Arc::new(snapshot);
         let listed_before = previous.map_or(snapshot.walk.started_at, |one| one.walk.ended_at);
-        let (judgements, groups) = (&before.judgements, &self.account.groups);
-        let judgements = judge::after_walk(judgements, &snapshot, groups, listed_before);
+        let judge = self.judge();
+        let judgements = judge.after_walk(&before.judgements, &snapshot, listed_before);
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
         let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);
@@ -448,14 +453,23 @@ impl<S: Source> Poller<S> {
             failure: None,
             ..(*before).clone()
         });
+        let earlier = before.judgements.clone();
         self.restored = None;
         drop((before, restored));
         self.save(&state).await;
         let instruments = &self.deps.instruments;
         instruments.registration_changes(changes.lost, changes.gained);
         instruments.endpoint_changes(changes.added, changes.removed, changes.application);
-        log::published(&self.account, &snapshot, &changes);
+        log::published(&self.account, &snapshot, &changes, &state.judgements);
+        log::outages(&self.account, &earlier, &state.judgements);
         self.publisher.publish(state);
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            account: &self.account,
+            interval: self.schedule.effective_interval(),
+        }
     }
 
     /// Saves a state that will be published next, so that a restart knows all that a scrape can show.
@@ -482,8 +496,8 @@ impl<S: Source> Poller<S> {
             };
             if let Some(snapshot) = &mut state.snapshot {
                 *snapshot = changed(snapshot);
-                let (before, groups) = (&state.judgements, &self.account.groups);
-                state.judgements = judge::after_change(before, snapshot, groups, now);
+                let judge = self.judge();
+                state.judgements = judge.after_change(&state.judgements, snapshot, now);
             } else if let Some(restored) = &mut self.restored {
                 *restored = changed(restored);
             } else if let Change::Continue(older) = change {
@@ -557,18 +571,6 @@ impl<S: Source> Poller<S> {
         self.deps.instruments.endpoint_changes(0, removed, 0);
         Some(Arc::new(rest))
     }
-}
-
-/// The index of the group of an endpoint.
-fn group_of(account: &Account, endpoint: &EndpointView<'_>) -> Option<u16> {
-    let fields = GroupFields {
-        id: endpoint.id,
-        alias: endpoint.alias,
-        username: endpoint.username,
-        application_id: endpoint.application.unwrap_or(""),
-        sub_account: endpoint.sub_account,
-    };
-    config::first_match(&account.groups, &fields)
 }
 
 /// The settings of the account that decide which values are exported.

@@ -79,6 +79,14 @@ impl Rich {
 
 fn configuration(vendor: &Vendor) -> String {
     let (base_url, auth_id, token) = (vendor.base_url(), TEST_ACCOUNT.auth_id, TEST_ACCOUNT.token);
+    let down = vendor.edit(|world| {
+        let mut endpoints = world.first().endpoints();
+        endpoints
+            .find(|one| !one.registered())
+            .unwrap()
+            .username
+            .clone()
+    });
     format!(
         r#"
 poll: {{interval: 5s, max_age: 14s, deadline: 4s}}
@@ -90,7 +98,7 @@ accounts:
     auth_id: {auth_id}
     auth_token: {token}
     groups:
-      - {{name: listed, match: {{usernames: [nobody]}}, watch: page, min_registered: 1}}
+      - {{name: listed, match: {{usernames: [nobody, {down}]}}, watch: page, min_registered: 1}}
       - {{name: "a \"group\"\\", match: {{alias: "Reception.*"}}, watch: page}}
       - {{name: web, match: {{username: "web.*"}}, watch: ignore}}
 "#
@@ -270,13 +278,19 @@ async fn a_scrape_shows_the_documented_metrics_and_no_others() {
     rich.vendor.edit(|world| {
         let now = world.now();
         let account = world.account_mut(TEST_ACCOUNT.auth_id).unwrap();
-        let lost = account.endpoints().find(|one| one.registered()).unwrap();
-        let lost = lost.id().to_owned();
-        account.edit(&lost, |one| one.set_registered(false, now));
+        // So many are an outage, but need no confirmation.
+        let registered = account.endpoints().filter(|one| one.registered());
+        let lost: Vec<_> = registered
+            .map(|one| one.id().to_owned())
+            .step_by(2)
+            .collect();
+        for id in lost {
+            account.edit(&id, |one| one.set_registered(false, now));
+        }
     });
     rich.exporter
-        .until("the loss", |scrape| {
-            scrape.count("vobiz_endpoint_registration_lost_timestamp_seconds", &[]) == 1
+        .until("the outage", |scrape| {
+            scrape.count("vobiz_outage_group_endpoints", &[]) > 0
         })
         .await;
     let document =

@@ -159,3 +159,67 @@ async fn a_paged_phone_that_is_down_from_the_start_is_missed_and_an_empty_paged_
     until_missed(&exporter, 0).await;
     assert_eq!(below(&exporter.scrape().await), expected[1..]);
 }
+
+/// The labels and the value of each sample of a family.
+fn samples(scrape: &Scrape, name: &str) -> BTreeMap<String, f64> {
+    let family = scrape.family(name);
+    family
+        .map(|(labels, value)| (labels.to_owned(), value))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_site_that_falls_is_one_outage_over_a_kill_until_its_phones_are_back() {
+    const OUTAGE: &str = "vobiz_outage_start_timestamp_seconds";
+    let place = Place::new().await;
+    let list = listed(&place.vendor, &auth_id("main"));
+    let registered = list.into_iter().filter(|(_, state)| *state == Some(true));
+    let site: Vec<_> = registered.map(|(id, _)| id).take(12).collect();
+    let groups = format!("[{{name: site, match: {{endpoint_ids: {site:?}}}, watch: page}}]");
+    let exporter = place.start(&groups).await;
+    until_missed(&exporter, 0).await;
+    for id in &site {
+        place.register(id, false);
+    }
+    let is_open = |scrape: &Scrape| scrape.count(OUTAGE, &[]) == 1;
+    let scrape = exporter.until("the outage", is_open).await;
+    let open = samples(&scrape, OUTAGE);
+    let labels = open.keys().next().unwrap();
+    let expected = [
+        ("scope", "group"),
+        ("group", "site"),
+        ("grade", "major"),
+        ("usual", "false"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(label(labels, name), value);
+    }
+    let lost = scrape.value("vobiz_outage_endpoints", &["state=\"lost\""]);
+    assert_eq!(lost, Some(12.0));
+    assert!(missed(&scrape).is_empty(), "not one by one");
+    exporter.log_line("an outage has begun").await;
+    kill(exporter).await;
+
+    let exporter = place.start(&groups).await;
+    let scrape = exporter.scrape().await;
+    assert_eq!(samples(&scrape, OUTAGE), open, "before the first walk");
+    for id in &site[..9] {
+        place.register(id, true);
+    }
+    let is_over = |scrape: &Scrape| scrape.count(OUTAGE, &[]) == 0;
+    let scrape = exporter.until("its end", is_over).await;
+    assert_eq!(missed(&scrape).len(), 3, "the others are missed");
+    exporter.log_line("an outage has ended").await;
+    kill(exporter).await;
+
+    let exporter = place.start(&groups).await;
+    until_missed(&exporter, 3).await;
+    assert_eq!(exporter.scrape().await.count(OUTAGE, &[]), 0);
+    let events = rusqlite::Connection::open(place.directory.path().join("state.db")).unwrap();
+    let mut select = events
+        .prepare("SELECT kind FROM event WHERE kind LIKE 'outage%'")
+        .unwrap();
+    let kinds = select.query_map((), |row| row.get(0)).unwrap();
+    let kinds: Vec<String> = kinds.map(Result::unwrap).collect();
+    assert_eq!(kinds, ["outage_started", "outage_ended"]);
+}

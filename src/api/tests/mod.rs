@@ -74,6 +74,11 @@ fn account(base_url: &str) -> Account {
             groups: std::collections::BTreeSet::new(),
             username: true,
         },
+        outage: crate::config::Outage {
+            window: None,
+            min_endpoints: 5,
+            share: 0.25,
+        },
         groups: Vec::new(),
         applications: std::collections::BTreeMap::new(),
     }

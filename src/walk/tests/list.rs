@@ -268,6 +268,11 @@ pub(super) fn account() -> Account {
             groups: [].into(),
             username: true,
         },
+        outage: crate::config::Outage {
+            window: None,
+            min_endpoints: 5,
+            share: 0.25,
+        },
         groups: Vec::new(),
         applications: [].into(),
     }

@@ -7,7 +7,7 @@ use vobiz_exporter::clock::Clock;
 use vobiz_simulator::{Effect, Endpoint, Fault, Options, START, Vendor, World};
 
 use super::{Stage, failures, is_up, loss_times, open, query};
-use crate::harness::{Ended, Exporter, Program, accounts_config, auth_id, plan};
+use crate::harness::{Ended, Exporter, Program, accounts_config, auth_id, once, plan};
 
 /// Runs an exporter that refuses the state at the start.
 async fn refused(stage: &Stage) -> Ended {
@@ -206,4 +206,29 @@ async fn a_state_of_the_first_schema_is_migrated_with_losses_removals_and_condit
         [migrated, other.database()].map(|one| query::<i64>(&one, "PRAGMA user_version"));
     assert!(version > 1);
     assert_eq!(version, newest);
+}
+
+#[tokio::test]
+async fn a_single_run_reads_a_state_of_the_first_schema_and_does_not_change_it() {
+    let stage = Stage::new().await;
+    let mut world = World::new(START, 7);
+    world.settle(plan("main", 0));
+    let vendor = Vendor::start(world, Options::default()).await.unwrap();
+    let lost = "100000000000002";
+    vendor.edit(|world| world.first_mut().push(Endpoint::new(lost)));
+    fs::create_dir(&stage.directory).unwrap();
+    let file = stage.file("state.db");
+    let first = first_schema(&file);
+    let now = Clock::system().now().0;
+    move_times(&first, now - LAST_WALK);
+    drop(first);
+    let before = fs::read(&file).unwrap();
+    let configuration = accounts_config(&vendor, "", [("main", "")])
+        + &format!("state: {{directory: '{}'}}\n", stage.directory.display());
+    let scrape = once(&configuration).await;
+    let losses = loss_times(&scrape);
+    assert_eq!(losses.keys().collect::<Vec<_>>(), [&lost]);
+    let age = Clock::system().now().as_seconds() - losses[lost];
+    assert!(age > 900.0, "{age}");
+    assert!(fs::read(&file).unwrap() == before);
 }

@@ -1,5 +1,7 @@
 //! Tests of judgements over successive walks, changes of the configuration, and times of duty.
 
+mod outages;
+
 use std::sync::Arc;
 
 use proptest::{collection::vec, prelude::*};
@@ -36,6 +38,7 @@ fn endpoint(id: &str) -> Observed<'_> {
         group: Some(1),
         last_known: Some(true),
         lost_at: None,
+        last_registered: None,
         first_seen: minute(0),
         is_listed: true,
     }
@@ -46,6 +49,7 @@ fn lost(id: &str, at: i64) -> Observed<'_> {
     Observed {
         last_known: Some(false),
         lost_at: Some(minute(at)),
+        last_registered: Some(minute(at - 1)),
         ..endpoint(id)
     }
 }
@@ -54,12 +58,46 @@ fn walk(at: i64, is_complete: bool) -> Walk {
     Walk {
         started_at: minute(at),
         is_complete,
+        has_unreadable_rows: false,
         listed_before: minute(at - 1),
     }
 }
 
+/// The context of a walk of these `groups`, whose facts are empty.
+fn context<'a>(walk: Walk, groups: &'a [Group], facts: &'a [GroupFacts]) -> Context<'a> {
+    Context {
+        walk,
+        is_walk: true,
+        groups,
+        facts,
+        settings: config::Outage {
+            window: None,
+            min_endpoints: 5,
+            share: 0.25,
+        },
+        interval: Duration::from_secs(60),
+        known_since: minute(0),
+    }
+}
+
+const NO_FACTS: [GroupFacts; 4] = [GroupFacts {
+    endpoints: 0,
+    registered: 100,
+    min_registered: None,
+}; 4];
+
 fn after(before: &Judgements, at: i64, endpoints: &[Observed<'_>], groups: &[Group]) -> Judgements {
-    before.after(walk(at, true), endpoints.iter().copied(), groups, &[])
+    after_walk(before, walk(at, true), endpoints, groups)
+}
+
+fn after_walk(
+    before: &Judgements,
+    walk: Walk,
+    endpoints: &[Observed<'_>],
+    groups: &[Group],
+) -> Judgements {
+    let facts = &NO_FACTS[..=groups.len()];
+    before.after(&context(walk, groups, facts), endpoints.iter().copied())
 }
 
 /// The id, the labels and the time of each endpoint that is missed at the minute `at`.
@@ -150,6 +188,55 @@ fn another_name_or_group_changes_no_label_and_ignore_ends_it() {
 }
 
 #[test]
+fn a_paged_endpoint_that_was_never_registered_stays_missed_when_it_is_moved() {
+    let groups = watched();
+    let never = |group| Observed {
+        group,
+        lost_at: None,
+        last_registered: None,
+        ..lost("1", 0)
+    };
+    let before = after(&Judgements::default(), 1, &[never(Some(0))], &groups);
+    let expected = missed(&before, 1, &groups);
+    assert_eq!(expected.len(), 1);
+    for group in [Some(1), None] {
+        let moved = after(&before, 2, &[never(group)], &groups);
+        assert_eq!(missed(&moved, 2, &groups), expected, "{group:?}");
+    }
+}
+
+#[test]
+fn a_walk_that_did_not_list_an_endpoint_judges_nothing_about_its_group() {
+    // After a restart without stored names, a retained endpoint matches no group.
+    let groups = watched();
+    let unlisted = |id| Observed {
+        group: None,
+        is_listed: false,
+        ..lost(id, 0)
+    };
+    let before = after(&Judgements::default(), 1, &[lost("1", 1)], &groups);
+    let endpoints = [unlisted("1"), unlisted("2")];
+    let judgements = after_walk(&before, walk(2, false), &endpoints, &groups);
+    assert_eq!(missed(&judgements, 2, &groups), missed(&before, 1, &groups));
+    let unreadable = Walk {
+        has_unreadable_rows: true,
+        ..walk(3, true)
+    };
+    let judgements = after_walk(&judgements, unreadable, &[], &groups);
+    assert_eq!(missed(&judgements, 3, &groups), missed(&before, 1, &groups));
+    let later = Walk {
+        started_at: minute(24 * 60 + 1),
+        ..unreadable
+    };
+    assert!(
+        after_walk(&judgements, later, &[], &groups)
+            .missing
+            .is_empty(),
+        "forgotten"
+    );
+}
+
+#[test]
 fn an_endpoint_that_a_walk_may_have_missed_stays_for_a_day() {
     let groups = watched();
     let first = after(
@@ -163,7 +250,7 @@ fn an_endpoint_that_a_walk_may_have_missed_stays_for_a_day() {
             is_listed: false,
             ..lost("1", 1)
         };
-        before.after(walk(at, false), [retained].into_iter(), &groups, &[])
+        after_walk(before, walk(at, false), &[retained], &groups)
     };
     let second = incomplete(&first, 2);
     let expected = missed(&first, 1, &groups);
@@ -218,8 +305,9 @@ fn a_group_is_below_its_minimum_while_too_few_are_registered_or_a_paged_one_is_e
         min_registered,
     };
     let below = |before: &Judgements, at, facts: [GroupFacts; 3]| {
+        let facts = [facts[0], facts[1], facts[2], GroupFacts::default()];
         let none = std::iter::empty();
-        before.after(walk(at, true), none, &groups, &facts)
+        before.after(&context(walk(at, true), &groups, &facts), none)
     };
     let shown = |judgements: &Judgements| -> Vec<(String, &str, UnixMillis)> {
         let present = Present::new(minute(60), &groups, None);
@@ -241,7 +329,15 @@ fn a_group_is_below_its_minimum_while_too_few_are_registered_or_a_paged_one_is_e
         ("paged".to_owned(), "page", minute(2)),
     ];
     assert_eq!(shown(&second), expected, "the ignored group causes nothing");
-    let third = below(&second, 3, [facts(0, None), facts(4, Some(4)), empty]);
+    let none = std::iter::empty();
+    let changed = [facts(0, Some(1)), facts(9, Some(4)), empty, empty];
+    let incomplete = second.after(&context(walk(3, false), &groups, &changed), none);
+    assert_eq!(
+        shown(&incomplete),
+        expected,
+        "an incomplete walk changes nothing"
+    );
+    let third = below(&incomplete, 4, [facts(0, None), facts(4, Some(4)), empty]);
     assert!(shown(&third).is_empty());
 }
 
@@ -272,17 +368,21 @@ proptest! {
                 }
             }
             let walk = walk(at, is_complete);
-            let next = judgements.after(walk, endpoints.iter().copied(), &groups, &[]);
-            let again = next.after(walk, endpoints.iter().copied(), &groups, &[]);
+            let next = after_walk(&judgements, walk, &endpoints, &groups);
+            let again = after_walk(&next, walk, &endpoints, &groups);
             prop_assert!(again.is_same(&next), "the same walk changes nothing");
             judgements = next;
             let sorted = judgements.missing.windows(2).all(|pair| pair[0].id < pair[1].id);
             prop_assert!(sorted);
             for endpoint in &endpoints {
                 let missing = judgements.missing.iter().find(|one| *one.id == *endpoint.id);
-                let is_expected = endpoint.last_known == Some(false) && endpoint.group != Some(2);
-                prop_assert_eq!(missing.is_some(), is_expected);
-                prop_assert!(missing.is_none_or(|one| Some(one.since) == endpoint.lost_at));
+                let is_lost = endpoint.last_known == Some(false);
+                if endpoint.is_listed {
+                    prop_assert_eq!(missing.is_some(), is_lost && endpoint.group != Some(2));
+                    prop_assert!(missing.is_none_or(|one| Some(one.since) == endpoint.lost_at));
+                } else {
+                    prop_assert!(missing.is_none() || is_lost);
+                }
             }
             if is_complete {
                 prop_assert!(judgements.missing.len() <= endpoints.len());
