@@ -1,6 +1,6 @@
 //! Groups with fewer registered endpoints than they need.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{GroupFacts, Outage, Present, Walk};
 use crate::{
@@ -70,8 +70,11 @@ pub(super) fn shown<'a>(
     outages: &[&Outage],
     present: &Present<'_>,
 ) -> Vec<(&'a BelowMinimum, Watch, UnixMillis)> {
+    let scopes = outages.iter().filter_map(|outage| outage.scope.as_deref());
+    let members = outages.iter().flat_map(|outage| outage.lost());
+    let concerned: HashSet<&str> = scopes.chain(members.map(|member| &*member.group)).collect();
     let shown = |one: &'a BelowMinimum| {
-        if outages.iter().any(|outage| outage.concerns(&one.group)) {
+        if concerned.contains(&*one.group) {
             return None;
         }
         let watch = present.watched(&one.group)?.watch;

@@ -1,6 +1,6 @@
 //! Endpoints that are missed: expected to be registered, and not registered.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{FORGOTTEN_AFTER, Present, Walk};
 use crate::{
@@ -121,6 +121,18 @@ fn unlisted(known: &MissingEndpoint, walk: Walk) -> Option<MissingEndpoint> {
     })
 }
 
+/// The missing endpoint after a walk that did not list it, but may have missed it.
+fn retained(known: &MissingEndpoint, walk: Walk) -> Option<MissingEndpoint> {
+    let is_complete = false;
+    unlisted(
+        known,
+        Walk {
+            is_complete,
+            ..walk
+        },
+    )
+}
+
 /// The missing endpoint `endpoint`; `None` if it is registered, or not expected to be. `known` is the same endpoint before
 /// the walk, if it was missing.
 fn judged(
@@ -133,63 +145,89 @@ fn judged(
         return None;
     }
     if !endpoint.is_listed {
-        // After a restart, the names that decide about the group may not be stored.
-        return unlisted(known?, walk);
+        // It is retained, so it may exist. After a restart, the names that decide about its group may not be stored.
+        return retained(known?, walk);
     }
     let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
     let (name, watch) = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));
     if watch == Watch::Ignore {
-        return None;
+        // It is hidden, but still belongs to its outage, which it leaves.
+        return known.map(|known| MissingEndpoint {
+            present_group: name.into(),
+            last_listed: None,
+            ..MissingEndpoint::clone(known)
+        });
     }
     // A paged endpoint that was never registered stays missed when it is no longer paged.
     let never_registered = (watch == Watch::Page).then_some(endpoint.first_seen);
     let known_since = known.map(|known| known.since);
     let since = endpoint.lost_at.or(known_since).or(never_registered)?;
     let last_registered = endpoint.lost_at.and(endpoint.last_registered);
-    let present_group = name.into();
-    Some(match known {
-        Some(known) => MissingEndpoint {
-            // Hidden usernames are not stored.
-            username: if known.username.is_empty() {
-                endpoint.username.into()
-            } else {
-                known.username.clone()
-            },
-            present_group,
-            since,
-            last_registered,
-            last_listed: None,
-            ..MissingEndpoint::clone(known)
+    let new = || MissingEndpoint {
+        id: endpoint.id.into(),
+        username: endpoint.username.into(),
+        group: name.into(),
+        watch,
+        present_group: name.into(),
+        since,
+        last_registered,
+        // A loss of an earlier walk may have belonged to an outage.
+        part: if endpoint.lost_at == Some(walk.started_at) {
+            Part::None
+        } else {
+            Part::Past
         },
-        None => MissingEndpoint {
-            id: endpoint.id.into(),
-            username: endpoint.username.into(),
-            group: name.into(),
-            watch,
-            present_group,
-            since,
-            last_registered,
-            part: Part::None,
-            last_listed: None,
+        last_listed: None,
+    };
+    let base = known.map_or_else(new, |known| MissingEndpoint::clone(known));
+    Some(MissingEndpoint {
+        // Hidden usernames are not stored.
+        username: if base.username.is_empty() {
+            endpoint.username.into()
+        } else {
+            base.username
         },
+        present_group: name.into(),
+        since,
+        last_registered,
+        last_listed: None,
+        ..base
     })
 }
 
-/// The endpoints of both, sorted by id. Those of `first` take precedence.
+/// The endpoints of both, sorted by id. Those of `first` take precedence, but the later loss decides about its outage.
 pub(super) fn union(
     first: &[Arc<MissingEndpoint>],
     second: &[Arc<MissingEndpoint>],
 ) -> Arc<[Arc<MissingEndpoint>]> {
-    let is_known = |id: &str| first.binary_search_by(|one| (*one.id).cmp(id)).is_ok();
-    let others = second.iter().filter(|one| !is_known(&one.id));
-    let mut all: Vec<_> = first.iter().chain(others).cloned().collect();
+    let find = |all: &[Arc<MissingEndpoint>], id: &str| {
+        let found = all.binary_search_by(|one| (*one.id).cmp(id));
+        found.ok().map(|at| Arc::clone(&all[at]))
+    };
+    let joined = first.iter().map(|one| {
+        let later =
+            find(second, &one.id).filter(|other| other.since > one.since && other.part != one.part);
+        later.map_or_else(
+            || Arc::clone(one),
+            |later| {
+                Arc::new(MissingEndpoint {
+                    part: later.part,
+                    ..MissingEndpoint::clone(one)
+                })
+            },
+        )
+    });
+    let others = second.iter().filter(|one| find(first, &one.id).is_none());
+    let mut all: Vec<_> = joined.chain(others.cloned()).collect();
     all.sort_by(|a, b| a.id.cmp(&b.id));
     all.into()
 }
 
-/// The endpoints that are missed at present, each with the time since which it is.
+/// The endpoints that are missed at present, each with the time since which it is. `expired` has the members of outages
+/// that the clock has ended.
 pub(super) fn shown<'a>(
     missing: &'a [Arc<MissingEndpoint>],
+    expired: &HashSet<&str>,
     present: &Present<'_>,
 ) -> Vec<(&'a MissingEndpoint, UnixMillis)> {
     let missed = |one: &'a Arc<MissingEndpoint>| {
@@ -199,7 +237,7 @@ pub(super) fn shown<'a>(
             Part::Open => true,
             Part::Usual => one.watch != Watch::Page,
         };
-        if is_hidden {
+        if is_hidden && !expired.contains(&*one.id) {
             return None;
         }
         let since = present.on_duty_since(&one.present_group, one.since)?;

@@ -3,6 +3,7 @@
 //! A judgement holds until a later walk shows its end: also while the data is withdrawn, and over restarts. Whether it is
 //! shown depends on the times of duty, too, which the clock decides. All functions here are pure.
 
+mod losses;
 mod minimum;
 mod missed;
 mod outage;
@@ -11,9 +12,10 @@ mod tests;
 
 use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
+pub use losses::Context;
 pub use minimum::{BelowMinimum, is_below};
 pub use missed::{MissingEndpoint, Observed, Part};
-pub use outage::{Begun, Context, Member, Outage, Outages};
+pub use outage::{Begun, Member, Outage, Outages};
 
 use crate::{
     clock::UnixMillis,
@@ -69,7 +71,7 @@ impl Judgements {
         let (walk, groups) = (context.walk, context.groups);
         let missing = missed::after(&self.missing, walk, observed, groups);
         let mut missing = missing.unwrap_or_else(|| self.missing.to_vec());
-        let outages = outage::after(&self.outages, &mut missing, context);
+        let outages = losses::after(&self.outages, &mut missing, context);
         let same = missing.len() == self.missing.len()
             && missing
                 .iter()
@@ -122,19 +124,21 @@ impl Judgements {
         Self {
             missing: missed::union(&older.missing, &self.missing),
             below_minimum: minimum::union(&older.below_minimum, &self.below_minimum),
-            outages: older.outages.clone(),
+            outages: older.outages.with(&self.outages),
         }
     }
 
     /// The judgements that are shown at a time.
     pub fn shown<'a>(&'a self, present: &Present<'a>) -> Shown<'a> {
-        let open = self.outages.open.iter();
-        let open = open.filter(|outage| present.now < outage.end());
-        let outages: Vec<&Outage> = open.map(|outage| &**outage).collect();
+        let open = self.outages.open.iter().map(|outage| &**outage);
+        let (outages, expired): (Vec<&Outage>, Vec<&Outage>) =
+            open.partition(|outage| present.now < outage.end());
+        let expired = expired.into_iter().flat_map(Outage::lost);
+        let expired = expired.map(|member| &*member.id).collect();
         let ends = outages.iter().map(|outage| outage.end());
         let until = ends.chain(missed::next_end(&self.missing, present)).min();
         Shown {
-            missed: missed::shown(&self.missing, present),
+            missed: missed::shown(&self.missing, &expired, present),
             below_minimum: minimum::shown(&self.below_minimum, &outages, present),
             outages,
             until,

@@ -1,6 +1,6 @@
 //! The stored judgements: missing endpoints, groups below their minimum, and outages.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{Connection, Row, Transaction, params};
 
@@ -95,7 +95,7 @@ fn rows<T>(
 
 fn outages(connection: &Connection, name: &str, now: UnixMillis) -> rusqlite::Result<Outages> {
     let time = |millis: i64| UnixMillis(millis).min(now);
-    let mut members = rows(
+    let stored = rows(
         connection,
         "SELECT scope, slot, endpoint_id, group_name, is_lost FROM outage_member WHERE account = ?
          ORDER BY endpoint_id",
@@ -106,9 +106,13 @@ fn outages(connection: &Connection, name: &str, now: UnixMillis) -> rusqlite::Re
                 group: row.get(3)?,
                 is_lost: row.get(4)?,
             };
-            Ok((stored_scope(row)?, row.get::<_, u32>(1)?, member))
+            Ok(((stored_scope(row)?, row.get::<_, u32>(1)?), member))
         },
     )?;
+    let mut members: HashMap<_, Vec<_>> = HashMap::new();
+    for (outage, member) in stored {
+        members.entry(outage).or_default().push(member);
+    }
     let open = rows(
         connection,
         "SELECT scope, slot, started_at, opened_at, is_major, is_usual, is_growing FROM outage
@@ -116,9 +120,9 @@ fn outages(connection: &Connection, name: &str, now: UnixMillis) -> rusqlite::Re
         name,
         |row| {
             let (scope, slot) = (stored_scope(row)?, row.get(1)?);
-            let own = members.extract_if(.., |(of, number, _)| *of == scope && *number == slot);
+            let members = members.remove(&(scope.clone(), slot)).unwrap_or_default();
             Ok(Outage {
-                members: own.map(|(_, _, member)| member).collect(),
+                members: members.into(),
                 scope,
                 slot,
                 started_at: time(row.get(2)?),
@@ -161,33 +165,35 @@ impl<'c> Writer<'c> {
     }
 
     /// Writes what differs between the stored judgements `before` and those `after`, and the events about outages at the
-    /// time `now`. Replaces all without `before`.
+    /// time `now`.
     pub(super) fn save(
         &self,
-        before: Option<&Judgements>,
+        before: &Judgements,
         after: &Judgements,
         now: UnixMillis,
     ) -> rusqlite::Result<()> {
-        if before.is_some_and(|before| before.is_same(after)) {
+        if before.is_same(after) {
             return Ok(());
         }
-        if before.is_none() {
-            for table in TABLES {
-                let delete = format!("DELETE FROM {table} WHERE account = ?");
-                self.change.execute(&delete, [self.account])?;
-            }
+        self.write_events(&before.outages, &after.outages, now)?;
+        self.write_differences(before, after)
+    }
+
+    /// Replaces all stored judgements, without events.
+    pub(super) fn replace(&self, after: &Judgements) -> rusqlite::Result<()> {
+        for table in TABLES {
+            let delete = format!("DELETE FROM {table} WHERE account = ?");
+            self.change.execute(&delete, [self.account])?;
         }
-        let none = Judgements::default();
-        let known = before.unwrap_or(&none);
+        self.write_differences(&Judgements::default(), after)
+    }
+
+    fn write_differences(&self, known: &Judgements, after: &Judgements) -> rusqlite::Result<()> {
         self.save_missing(&known.missing, &after.missing)?;
         if known.below_minimum != after.below_minimum {
             self.replace_groups(&after.below_minimum)?;
         }
-        self.save_outages(&known.outages, &after.outages)?;
-        if before.is_some() {
-            self.write_events(&known.outages, &after.outages, now)?;
-        }
-        Ok(())
+        self.save_outages(&known.outages, &after.outages)
     }
 
     fn save_missing(

@@ -89,18 +89,7 @@ pub(super) fn save(
     let failure_before = committed.and_then(|before| before.row.failure);
     write_failure_event(change, name, failure_before, row.failure, now)?;
     let Some(snapshot) = &state.snapshot else {
-        let Some(before) = committed.cloned() else {
-            return Ok(Committed::without_walk(row, now));
-        };
-        let judgements = state.judgements.clone();
-        let names = before.names && state.shown.username;
-        let writer = judgements::Writer::new(change, name, names);
-        writer.save(Some(&before.judgements), &judgements, now)?;
-        return Ok(Committed {
-            row,
-            judgements,
-            ..before
-        });
+        return save_without_walk(change, committed, state, row, now);
     };
     let new = Committed {
         row,
@@ -114,9 +103,12 @@ pub(super) fn save(
         return Ok(new);
     };
     let mut before = before.clone();
-    // If usernames are hidden or shown from now on, all are written again.
-    let judgements = (before.names == new.names).then_some(&before.judgements);
-    judgements::Writer::new(change, name, new.names).save(judgements, &new.judgements, now)?;
+    let judgements = judgements::Writer::new(change, name, new.names);
+    judgements.save(&before.judgements, &new.judgements, now)?;
+    if before.names != new.names {
+        // The usernames are hidden or shown from now on.
+        judgements.replace(&new.judgements)?;
+    }
     if before.names && !new.names {
         let delete = "UPDATE endpoint SET username = '', alias = ''
             WHERE account = ? AND (username <> '' OR alias <> '')";
@@ -135,6 +127,28 @@ pub(super) fn save(
     Ok(new)
 }
 
+/// Writes the judgements of an account of which this process has not published a walk.
+fn save_without_walk(
+    change: &Transaction<'_>,
+    committed: Option<&Committed>,
+    state: &AccountState,
+    row: AccountRow,
+    now: UnixMillis,
+) -> rusqlite::Result<Committed> {
+    let Some(before) = committed.cloned() else {
+        return Ok(Committed::without_walk(row, now));
+    };
+    let judgements = state.judgements.clone();
+    let names = before.names && state.shown.username;
+    let writer = judgements::Writer::new(change, &state.account, names);
+    writer.save(&before.judgements, &judgements, now)?;
+    Ok(Committed {
+        row,
+        judgements,
+        ..before
+    })
+}
+
 /// Replaces all that is stored about the account `name`, without events.
 pub(super) fn replace(
     change: &Transaction<'_>,
@@ -146,8 +160,7 @@ pub(super) fn replace(
         account: name,
     };
     write_account(change, name, &new.row)?;
-    let judgements = judgements::Writer::new(change, name, new.names);
-    judgements.save(None, &new.judgements, new.snapshot.walk.started_at)?;
+    judgements::Writer::new(change, name, new.names).replace(&new.judgements)?;
     change.execute("DELETE FROM endpoint WHERE account = ?", [name])?;
     for endpoint in new.endpoints() {
         writer.put(&endpoint)?;

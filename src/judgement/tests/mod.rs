@@ -377,8 +377,8 @@ proptest! {
             for endpoint in &endpoints {
                 let missing = judgements.missing.iter().find(|one| *one.id == *endpoint.id);
                 let is_lost = endpoint.last_known == Some(false);
-                if endpoint.is_listed {
-                    prop_assert_eq!(missing.is_some(), is_lost && endpoint.group != Some(2));
+                if endpoint.is_listed && endpoint.group != Some(2) {
+                    prop_assert_eq!(missing.is_some(), is_lost);
                     prop_assert!(missing.is_none_or(|one| Some(one.since) == endpoint.lost_at));
                 } else {
                     prop_assert!(missing.is_none() || is_lost);

@@ -52,6 +52,14 @@ impl Fleet {
         }
     }
 
+    /// A complete walk that finds no endpoint.
+    fn walk_empty(&mut self, at: i64) {
+        let facts = vec![GroupFacts::default(); self.groups.len() + 1];
+        let context = context(walk(at, true), &self.groups, &facts);
+        self.judgements = self.judgements.after(&context, std::iter::empty());
+        self.walked = at;
+    }
+
     fn walk(&mut self, at: i64) {
         let ids: Vec<_> = (0..self.endpoints.len())
             .map(|id| format!("{id:04}"))
@@ -280,9 +288,90 @@ fn an_outage_ends_after_a_day_also_without_a_walk_and_hides_the_minimum_of_its_g
     let end = 5 + 24 * 60;
     assert_eq!(shown(&fleet, end - 1), (1, Some(minute(end))));
     assert_eq!(shown(&fleet, end).0, 0);
+    assert_eq!(missed(&fleet.judgements, end, &fleet.groups).len(), 45);
     fleet.walk(end);
     assert!(fleet.outages().is_empty());
     assert_eq!(fleet.missed(), 45);
+}
+
+#[test]
+fn an_endpoint_that_returns_lost_to_the_list_is_in_no_second_outage() {
+    let mut fleet = Fleet::new(3, 45, "");
+    fleet.walks(1..=3);
+    fleet.lose(0, 45, 4);
+    fleet.walks(4..=5);
+    assert_eq!(fleet.outages(), [outage("site0", 4, 45, 0)]);
+    fleet.walk_empty(6);
+    assert!(fleet.outages().is_empty());
+    fleet.walks(7..=9);
+    assert!(fleet.outages().is_empty());
+    assert_eq!(fleet.missed(), 45);
+}
+
+#[test]
+fn a_walk_that_fails_between_two_others_prevents_no_outage() {
+    let mut fleet = Fleet::new(3, 45, "");
+    fleet.walks(1..=3);
+    fleet.lose(0, 45, 4);
+    fleet.walk(4);
+    // The API is away for a quarter of an hour.
+    let facts = vec![
+        GroupFacts {
+            endpoints: 45,
+            registered: 45,
+            min_registered: None
+        };
+        4
+    ];
+    let late = Walk {
+        listed_before: minute(4),
+        ..walk(19, true)
+    };
+    let context = context(late, &fleet.groups, &facts);
+    let ids: Vec<_> = (0..135).map(|id| format!("{id:04}")).collect();
+    let observed = fleet
+        .endpoints
+        .iter()
+        .zip(&ids)
+        .map(|((group, loss), id)| Observed {
+            group: Some(*group),
+            ..loss.map_or_else(|| endpoint(id), |(_, at)| lost(id, at))
+        });
+    let judgements = fleet.judgements.after(&context, observed);
+    assert_eq!(judgements.outages.open.len(), 1);
+}
+
+#[test]
+fn a_group_beside_the_outage_of_the_account_needs_the_criterion_of_its_own() {
+    let duty = ", duty: [{times: [{start_time: '00:00', end_time: '24:00'}], weekdays: ['monday:friday']}]";
+    let mut fleet = Fleet::new(3, 40, duty);
+    fleet.walks(1..=3);
+    fleet.lose(0, 6, 4);
+    fleet.walks(4..=23);
+    assert!(fleet.outages().is_empty(), "15 % of one site");
+    (0..3).for_each(|site| fleet.lose(site, 20, 24));
+    fleet.walks(24..=25);
+    assert_eq!(fleet.outages(), [outage("account", 24, 60, 0)]);
+}
+
+#[test]
+fn outages_of_two_states_are_joined_without_an_endpoint_in_both() {
+    let mut older = Fleet::new(3, 45, "");
+    older.walks(1..=3);
+    older.lose(0, 45, 4);
+    older.walks(4..=5);
+    let mut newer = Fleet::new(3, 45, "");
+    newer.walks(20..=22);
+    newer.lose(0, 20, 23);
+    newer.walks(23..=24);
+    let joined = newer.judgements.continuing(&older.judgements);
+    let open: Vec<_> = joined
+        .outages
+        .open
+        .iter()
+        .map(|one| (one.slot, one.members.len()))
+        .collect();
+    assert_eq!(open, [(1, 45), (2, 0)]);
 }
 
 #[test]
