@@ -29,6 +29,10 @@ const NEW_FOR: Duration = Duration::from_secs(1);
 /// A new client that reads no byte of its response for this time counts as one without a response.
 const NEW_STALLED_AFTER: Duration = Duration::from_millis(100);
 
+/// A new connection counts as served for this time, until its first answer. Its client had no time to send a request,
+/// while many others may have opened their connections in the same second, and have had their answers.
+const UNANSWERED_FOR: Duration = Duration::from_millis(100);
+
 /// The time of an answer of any size, and the lowest rate of bytes that is allowed besides.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 const ANSWER_RATE: u64 = 64 * 1024;
@@ -77,7 +81,8 @@ pub(super) struct Rank {
     pub(super) is_scraper: bool,
     /// Whether the connection is new. It has moved few bytes because it had no time.
     pub(super) is_new: bool,
-    /// Whether the connection is new, has a response in progress, and its client reads.
+    /// Whether the connection is new, and either has just opened without an answer so far, or has a response in progress
+    /// that its client reads.
     pub(super) is_served: bool,
     /// The bytes of the last ten seconds.
     pub(super) bytes: u64,
@@ -237,10 +242,11 @@ impl Activity {
         });
         let is_new = age < NEW_FOR;
         let is_read = !counts.is_blocked || !counts.is_stalled(now, NEW_STALLED_AFTER);
+        let is_unanswered = age < UNANSWERED_FOR && counts.answers == 0;
         Rank {
             is_scraper,
             is_new,
-            is_served: is_new && counts.responses > 0 && is_read,
+            is_served: is_new && (counts.responses > 0 && is_read || is_unanswered),
             bytes: counts.bytes.iter().sum(),
             last_byte: counts.last_byte,
         }

@@ -139,3 +139,33 @@ async fn heads_of_metrics_make_no_scraper() {
     assert_eq!(server.client().get("/").await.status, 200);
     assert_eq!(forger.ended().await, b"");
 }
+
+#[tokio::test(start_paused = true)]
+async fn clients_with_answers_do_not_end_a_connection_that_has_just_opened() {
+    let server = Server::start();
+    let mut answered: Vec<_> = (1..PLACES).map(|_| server.client()).collect();
+    for client in &mut answered {
+        assert_eq!(client.get("/-/healthy").await.status, 200);
+    }
+    let mut opened = server.client();
+    tokio::task::yield_now().await;
+    scrape(&mut server.client()).await;
+    assert_eq!(opened.get("/-/healthy").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_makes_way_before_those_with_answers() {
+    let server = Server::start();
+    let mut silent = server.client();
+    tokio::task::yield_now().await;
+    advance(Duration::from_millis(100)).await;
+    let mut answered: Vec<_> = (1..PLACES).map(|_| server.client()).collect();
+    for client in &mut answered {
+        assert_eq!(client.get("/-/healthy").await.status, 200);
+    }
+    scrape(&mut server.client()).await;
+    assert_eq!(silent.ended().await, b"");
+    for client in &mut answered {
+        assert_eq!(client.get("/-/healthy").await.status, 200);
+    }
+}

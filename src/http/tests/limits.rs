@@ -111,14 +111,15 @@ async fn the_least_active_connection_makes_way_for_a_new_scrape() {
         ..Settings::default()
     })
     .await;
-    let mut silent = server.client().await;
+    let mut first = server.client().await;
+    assert_eq!(first.get("/healthz").await.status, 200);
     let mut scraper = server.client().await;
     assert_eq!(scraper.get("/metrics").await.status, 200);
-    let mut visitor = server.client().await;
-    assert_eq!(visitor.get("/healthz").await.status, 200);
+    let mut second = server.client().await;
+    assert_eq!(second.get("/healthz").await.status, 200);
 
     let mut others = Vec::new();
-    for ends in [&mut silent, &mut visitor] {
+    for ends in [&mut first, &mut second] {
         let mut new = server.client().await;
         assert_eq!(new.get("/metrics").await.status, 200);
         assert_eq!(ends.ended().await, b"");
