@@ -61,6 +61,15 @@ pub struct Group {
     pub duty: Duty,
 }
 
+impl Group {
+    /// The least number of registered endpoints of the group with this number of `endpoints`, of whose listed members
+    /// `missing` do not exist. A percentage is of all of them, so it does not fall when a member is deleted.
+    pub fn least_registered(&self, endpoints: u64, missing: Option<u64>) -> Option<u64> {
+        let expected = endpoints + missing.unwrap_or(0);
+        self.min_registered.map(|minimum| minimum.of(expected))
+    }
+}
+
 /// Conditions on the fields of an endpoint. At least one field has a condition, and all conditions must hold. An
 /// expression must match the whole field. `None` matches every text. Both lists are one condition: the endpoint must be in
 /// one of them.

@@ -35,9 +35,8 @@ impl Snapshot {
         let missing = self.missing_members(groups);
         for ((group, counts), missing) in groups.iter().zip(&mut counts.groups).zip(missing) {
             counts.missing_members = missing.map(|missing| missing.len() as u64);
-            // A percentage of the expected endpoints does not fall when a member is deleted.
-            let expected = counts.endpoints.total() + counts.missing_members.unwrap_or(0);
-            counts.min_registered = group.min_registered.map(|minimum| minimum.of(expected));
+            let (endpoints, missing) = (counts.endpoints.total(), counts.missing_members);
+            counts.min_registered = group.least_registered(endpoints, missing);
         }
         counts
     }

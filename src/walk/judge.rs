@@ -138,8 +138,8 @@ fn facts(snapshot: &Snapshot, groups: &[Group]) -> Vec<GroupFacts> {
     }
     let missing = snapshot.missing_members(groups);
     for ((group, facts), missing) in groups.iter().zip(&mut facts).zip(missing) {
-        let expected = facts.endpoints + missing.map_or(0, |missing| missing.len() as u64);
-        facts.min_registered = group.min_registered.map(|minimum| minimum.of(expected));
+        let missing = missing.map(|missing| missing.len() as u64);
+        facts.min_registered = group.least_registered(facts.endpoints, missing);
     }
     facts
 }
