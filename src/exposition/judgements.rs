@@ -22,24 +22,26 @@ pub(super) fn write(
 ) -> Option<UnixMillis> {
     let account = ("account", &*state.account);
     let judged = state.judgements.shown(present);
-    for (endpoint, since) in judged.missed {
+    let mut endpoint = |metric: Metric, labels: [&str; 4], value| {
+        let has_username = state.shown.username && !labels[1].is_empty();
+        let names = ["endpoint_id", "username", "group", "watch"];
+        let labels = [account].into_iter().chain(names.into_iter().zip(labels));
+        let labels = labels.filter(|(name, _)| has_username || *name != "username");
+        writer.line(metric, metric.family().name, '{', labels, value);
+    };
+    for (missed, since) in judged.missed {
+        let (watch, since) = (missed.watch.label(), Value::time(since));
+        let labels = [&missed.id, &missed.username, &missed.group, watch];
+        endpoint(Metric::EndpointMissed, labels, since);
+    }
+    for (id, flapping, changes) in judged.flapping {
         let labels = [
-            account,
-            ("endpoint_id", &endpoint.id),
-            ("username", &endpoint.username),
-            ("group", &endpoint.group),
-            ("watch", endpoint.watch.label()),
+            id,
+            &flapping.username,
+            &flapping.group,
+            flapping.watch.label(),
         ];
-        let has_username = state.shown.username && !endpoint.username.is_empty();
-        let labels = (labels.into_iter()).filter(|(name, _)| has_username || *name != "username");
-        let name = Metric::EndpointMissed.family().name;
-        writer.line(
-            Metric::EndpointMissed,
-            name,
-            '{',
-            labels,
-            Value::time(since),
-        );
+        endpoint(Metric::EndpointFlapping, labels, Value::Integer(changes));
     }
     for (below, watch, since) in judged.below_minimum {
         let labels = [account, ("group", &below.group), ("watch", watch.label())];

@@ -19,6 +19,8 @@ pub struct Observed<'a> {
     pub group: Option<u16>,
     /// The last value of `sip_registered` that was true or false.
     pub last_known: Option<bool>,
+    /// The first walk that read the value `last_known`.
+    pub since: UnixMillis,
     /// The walk that found the loss of the registration; `None` if the endpoint was never seen registered.
     pub lost_at: Option<UnixMillis>,
     /// The last walk that read the endpoint as registered; `None` while it is, and if no walk did.
@@ -27,6 +29,14 @@ pub struct Observed<'a> {
     pub first_seen: UnixMillis,
     /// False for a retained endpoint, which the walk did not find.
     pub is_listed: bool,
+}
+
+impl Observed<'_> {
+    /// Whether this walk is the first one that read the present registration, after another one.
+    pub(super) fn has_changed(&self, walk: Walk) -> bool {
+        let is_new = self.first_seen >= walk.started_at;
+        self.is_listed && self.last_known.is_some() && self.since == walk.started_at && !is_new
+    }
 }
 
 /// An endpoint that is expected to be registered and is not. While its group is on duty, it is missed.

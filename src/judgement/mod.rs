@@ -3,6 +3,7 @@
 //! A judgement holds until a later walk shows its end: also while the data is withdrawn, and over restarts. Whether it is
 //! shown depends on the times of duty, too, which the clock decides. All functions here are pure.
 
+mod flapping;
 mod losses;
 mod minimum;
 mod missed;
@@ -12,6 +13,7 @@ mod tests;
 
 use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
+pub use flapping::{ChangingEndpoint, Flapping, ShownFlapping};
 pub use losses::Context;
 pub use minimum::{BelowMinimum, is_below};
 pub use missed::{MissingEndpoint, Observed, Part};
@@ -34,6 +36,8 @@ pub struct Judgements {
     pub below_minimum: Arc<[BelowMinimum]>,
     /// The outages of groups and of the account.
     pub outages: Outages,
+    /// The endpoints whose registration has changed within the last hour, sorted by id.
+    pub changing: Arc<[Arc<ChangingEndpoint>]>,
 }
 
 /// A walk, as far as judgements depend on it.
@@ -69,7 +73,14 @@ impl Judgements {
         observed: impl Iterator<Item = Observed<'a>>,
     ) -> Self {
         let (walk, groups) = (context.walk, context.groups);
+        let mut changed = Vec::new();
+        let observed = observed.inspect(|one| {
+            if context.is_walk && one.has_changed(walk) {
+                changed.push(*one);
+            }
+        });
         let missing = missed::after(&self.missing, walk, observed, groups);
+        let changing = flapping::after(&self.changing, walk, &changed, groups);
         let mut missing = missing.unwrap_or_else(|| self.missing.to_vec());
         let outages = losses::after(&self.outages, &mut missing, context);
         let same = missing.len() == self.missing.len()
@@ -86,13 +97,15 @@ impl Judgements {
             },
             below_minimum: below.map_or_else(|| Arc::clone(&self.below_minimum), Into::into),
             outages,
+            changing: changing.map_or_else(|| Arc::clone(&self.changing), Into::into),
         }
     }
 
-    /// Whether both are known to be the same without comparing them one by one.
+    /// Whether all are known to be the same without comparing them one by one.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.missing, &other.missing)
             && Arc::ptr_eq(&self.below_minimum, &other.below_minimum)
+            && Arc::ptr_eq(&self.changing, &other.changing)
             && self.outages.is_same(&other.outages)
     }
 
@@ -111,8 +124,10 @@ impl Judgements {
             return Self::default();
         };
         let others = self.missing.iter().filter(|one| *one.id != *id);
+        let changing = self.changing.iter().filter(|one| *one.id != *id);
         Self {
             missing: others.cloned().collect(),
+            changing: changing.cloned().collect(),
             outages: self.outages.without(id),
             ..self.clone()
         }
@@ -125,6 +140,7 @@ impl Judgements {
             missing: missed::union(&older.missing, &self.missing),
             below_minimum: minimum::union(&older.below_minimum, &self.below_minimum),
             outages: older.outages.with(&self.outages),
+            changing: flapping::union(&older.changing, &self.changing),
         }
     }
 
@@ -136,8 +152,11 @@ impl Judgements {
         let expired = expired.into_iter().flat_map(Outage::lost);
         let expired = expired.map(|member| &*member.id).collect();
         let ends = outages.iter().map(|outage| outage.end());
+        let (flapping, next_number) = flapping::shown(&self.changing, present);
+        let ends = ends.chain(next_number);
         let until = ends.chain(missed::next_end(&self.missing, present)).min();
         Shown {
+            flapping,
             missed: missed::shown(&self.missing, &expired, present),
             below_minimum: minimum::shown(&self.below_minimum, &outages, present),
             outages,
@@ -221,6 +240,8 @@ pub struct Shown<'a> {
     pub below_minimum: Vec<(&'a BelowMinimum, Watch, UnixMillis)>,
     /// The open outages.
     pub outages: Vec<&'a Outage>,
+    /// The endpoints that flap, sorted by id.
+    pub flapping: Vec<ShownFlapping<'a>>,
     /// The time at which a judgement ends without a walk or a change of duty.
     pub until: Option<UnixMillis>,
 }

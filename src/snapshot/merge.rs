@@ -122,6 +122,8 @@ pub struct Changes {
     pub removed: u64,
     /// Endpoints whose application was attached, replaced or detached.
     pub application: u64,
+    /// Those of them whose application was detached.
+    pub application_removed: u64,
     /// The changes of registrations, for the log.
     pub transitions: Vec<Transition>,
 }
@@ -265,7 +267,9 @@ impl EndpointList {
                 let now = record.view(texts);
                 let is_known = now.application_known && before.application_known;
                 let is_same = is_known && now.application == before.application;
-                changes.application += u64::from(is_known && !is_same);
+                let has_changed = is_known && !is_same;
+                changes.application += u64::from(has_changed);
+                changes.application_removed += u64::from(has_changed && now.application.is_none());
                 // An unreadable application alone does not change the group of the endpoint.
                 let has_same_names = now.names() == before.names();
                 if !(is_same && has_same_names && has_same_row(&before, &now)) {

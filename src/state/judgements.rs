@@ -1,4 +1,4 @@
-//! The stored judgements: missing endpoints, groups below their minimum, and outages.
+//! The stored judgements: missing and changing endpoints, groups below their minimum, and outages.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,17 +7,21 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::events::{Event, EventKind};
 use crate::{
     clock::UnixMillis,
-    judgement::{Begun, BelowMinimum, Judgements, Member, MissingEndpoint, Outage, Outages, Part},
+    judgement::{
+        Begun, BelowMinimum, ChangingEndpoint, Flapping, Judgements, Member, MissingEndpoint,
+        Outage, Outages, Part,
+    },
     telemetry::labels::Watch,
 };
 
 /// The tables, each with a column `account`.
-pub(super) const TABLES: [&str; 5] = [
+pub(super) const TABLES: [&str; 6] = [
     "missing_endpoint",
     "group_below_minimum",
     "outage",
     "outage_member",
     "outage_begun",
+    "changing_endpoint",
 ];
 
 /// The values of the column `part`.
@@ -34,11 +38,19 @@ pub(super) fn load(
     name: &str,
     now: UnixMillis,
 ) -> rusqlite::Result<Judgements> {
-    // A database that cannot be migrated now, because it is only read, has none of these tables.
-    let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'missing_endpoint')";
-    if !connection.query_one(has_tables, (), |row| row.get::<_, bool>(0))? {
+    // A database that cannot be migrated now, because it is only read, may lack tables.
+    let has_table = |table: &str| {
+        let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)";
+        connection.query_one(exists, [table], |row| row.get::<_, bool>(0))
+    };
+    if !has_table("missing_endpoint")? {
         return Ok(Judgements::default());
     }
+    let changing = if has_table("changing_endpoint")? {
+        changing_endpoints(connection, name, now)?
+    } else {
+        Vec::new()
+    };
     // The clock may have been wrong.
     let time = |millis: i64| UnixMillis(millis).min(now);
     let missing = rows(
@@ -79,6 +91,35 @@ pub(super) fn load(
         missing: missing.into(),
         below_minimum: below_minimum.into(),
         outages: outages(connection, name, now)?,
+        changing: changing.into(),
+    })
+}
+
+fn changing_endpoints(
+    connection: &Connection,
+    name: &str,
+    now: UnixMillis,
+) -> rusqlite::Result<Vec<Arc<ChangingEndpoint>>> {
+    let select = "SELECT endpoint_id, changes, username, group_name, watch FROM changing_endpoint
+        WHERE account = ? ORDER BY endpoint_id";
+    rows(connection, select, name, |row| {
+        let changes: String = row.get(1)?;
+        let times = changes.split(' ').filter_map(|time| time.parse().ok());
+        let watch: Option<String> = row.get(4)?;
+        let watch = watch.and_then(|text| Watch::ALL.into_iter().find(|one| one.label() == text));
+        let flapping = match watch {
+            Some(watch) => Some(Box::new(Flapping {
+                username: row.get(2)?,
+                group: row.get(3)?,
+                watch,
+            })),
+            None => None,
+        };
+        Ok(Arc::new(ChangingEndpoint {
+            id: row.get(0)?,
+            changes: times.map(|time| UnixMillis(time).min(now)).collect(),
+            flapping,
+        }))
     })
 }
 
@@ -190,6 +231,7 @@ impl<'c> Writer<'c> {
 
     fn write_differences(&self, known: &Judgements, after: &Judgements) -> rusqlite::Result<()> {
         self.save_missing(&known.missing, &after.missing)?;
+        self.save_changing(&known.changing, &after.changing)?;
         if known.below_minimum != after.below_minimum {
             self.replace_groups(&after.below_minimum)?;
         }
@@ -201,24 +243,64 @@ impl<'c> Writer<'c> {
         before: &[Arc<MissingEndpoint>],
         after: &[Arc<MissingEndpoint>],
     ) -> rusqlite::Result<()> {
-        let delete = |one: &MissingEndpoint| {
-            let delete = "DELETE FROM missing_endpoint WHERE account = ? AND endpoint_id = ?";
-            let mut delete = self.change.prepare_cached(delete)?;
-            delete.execute([self.account, &one.id])
+        let put = |one: &MissingEndpoint| self.put_missing(one);
+        self.save_endpoints("missing_endpoint", (before, after), |one| &one.id, put)
+    }
+
+    fn save_changing(
+        &self,
+        before: &[Arc<ChangingEndpoint>],
+        after: &[Arc<ChangingEndpoint>],
+    ) -> rusqlite::Result<()> {
+        let put = |one: &ChangingEndpoint| self.put_changing(one);
+        self.save_endpoints("changing_endpoint", (before, after), |one| &one.id, put)
+    }
+
+    /// Writes the endpoints that differ, and deletes those that are gone. Both lists are sorted by id.
+    fn save_endpoints<T>(
+        &self,
+        table: &str,
+        (before, after): (&[Arc<T>], &[Arc<T>]),
+        id: impl Fn(&T) -> &str,
+        put: impl Fn(&T) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let delete = format!("DELETE FROM {table} WHERE account = ? AND endpoint_id = ?");
+        let delete = |one: &T| {
+            let mut delete = self.change.prepare_cached(&delete)?;
+            delete.execute([self.account, id(one)])
         };
         let mut known = before.iter().peekable();
         for one in after {
-            while let Some(gone) = known.next_if(|known| known.id < one.id) {
+            while let Some(gone) = known.next_if(|known| id(known) < id(one)) {
                 delete(gone)?;
             }
-            let known = known.next_if(|known| known.id == one.id);
+            let known = known.next_if(|known| id(known) == id(one));
             if known.is_none_or(|known| !Arc::ptr_eq(known, one)) {
-                self.put_missing(one)?;
+                put(one)?;
             }
         }
         for gone in known {
             delete(gone)?;
         }
+        Ok(())
+    }
+
+    fn put_changing(&self, one: &ChangingEndpoint) -> rusqlite::Result<()> {
+        let changes: Vec<_> = one.changes.iter().map(|at| at.0.to_string()).collect();
+        let flapping = one.flapping.as_deref();
+        let username = flapping.map(|names| if self.names { &*names.username } else { "" });
+        let mut put = self.change.prepare_cached(
+            "INSERT OR REPLACE INTO changing_endpoint (account, endpoint_id, changes, username, group_name, watch)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        put.execute(params![
+            self.account,
+            one.id,
+            changes.join(" "),
+            username,
+            flapping.map(|names| &*names.group),
+            flapping.map(|names| names.watch.label()),
+        ])?;
         Ok(())
     }
 

@@ -25,7 +25,7 @@ const APPLICATION_ID: i64 = 0x566F_627A;
 
 /// One script for each schema version. The script at index N changes a database from version N to version N + 1.
 /// A released script never changes. All times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "CREATE TABLE account (
         name TEXT PRIMARY KEY,
         -- The end, the start and the duration of the last published walk.
@@ -129,6 +129,17 @@ const MIGRATIONS: [&str; 4] = [
         scope TEXT NOT NULL,
         at INTEGER NOT NULL
     ) STRICT;",
+    // An endpoint whose registration has changed within an hour. While it flaps, its names at the begin have values.
+    "CREATE TABLE changing_endpoint (
+        account TEXT NOT NULL,
+        endpoint_id TEXT NOT NULL,
+        -- The times of the changes, separated by spaces.
+        changes TEXT NOT NULL,
+        username TEXT,
+        group_name TEXT,
+        watch TEXT,
+        PRIMARY KEY (account, endpoint_id)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The path of the database in `directory`.

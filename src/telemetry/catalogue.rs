@@ -214,6 +214,8 @@ families! {
         "Since when the endpoint is missed: its group is on duty, and it is not registered although it was or is paged. Username, group and watch are those at the loss.";
     GroupBelowMinimum = Judgement Gauge "vobiz_group_below_minimum_timestamp_seconds" ["account", "group", "watch"],
         "Since when the group on duty has fewer registered endpoints than min_registered, or no endpoint although it is paged.";
+    EndpointFlapping = Judgement Gauge "vobiz_endpoint_flapping" ["account", "endpoint_id", "username", "group", "watch"],
+        "Changes of the registration within the last hour, while the endpoint flaps: from at least 6 changes within an hour until fewer than 3.";
     OutageStart = Judgement Gauge "vobiz_outage_start_timestamp_seconds" ["account", "scope", "group", "slot", "grade", "usual"],
         "First loss of an open outage: many endpoints of a group, or of the account, lost their registrations together.";
     OutageEndpoints = Judgement Gauge "vobiz_outage_endpoints" ["account", "scope", "group", "slot", "grade", "usual", "state"],
@@ -264,7 +266,7 @@ families! {
     RegistrationChanges = Instruments Counter "vobiz_registration_changes_total" ["account", "change"],
         "Endpoints whose sip_registered became false (lost) or true (gained) between two published walks.";
     EndpointChanges = Instruments Counter "vobiz_endpoint_changes_total" ["account", "change"],
-        "Endpoints that were added, were removed or changed their application between two published walks.";
+        "Endpoints that were added, were removed, changed their application, or lost it, between two published walks.";
     ApiRequests = Instruments Counter "vobiz_api_requests_total" ["account", "operation", "code"],
         "Request attempts to the API by status code; the code is error for an attempt without a complete response.";
     ApiRequestDuration = Instruments Histogram "vobiz_api_request_duration_seconds" ["account", "operation"],

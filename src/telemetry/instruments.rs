@@ -290,9 +290,9 @@ impl AccountInstruments {
         }
     }
 
-    /// Adds the numbers of endpoints that were added, were removed or changed their application.
-    pub fn endpoint_changes(&self, added: u64, removed: u64, application: u64) {
-        for (change, number) in ENDPOINT_CHANGES.iter().zip([added, removed, application]) {
+    /// Adds the numbers of endpoints that were added, were removed, changed their application, or lost it.
+    pub fn endpoint_changes(&self, numbers: [u64; 4]) {
+        for (change, number) in ENDPOINT_CHANGES.iter().zip(numbers) {
             self.count(Metric::EndpointChanges, &[change], number);
         }
     }
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(samples(&instruments, Metric::WalkFailures), 14);
         assert_eq!(samples(&instruments, Metric::WalkRereads), 2);
         assert_eq!(samples(&instruments, Metric::RegistrationChanges), 2);
-        assert_eq!(samples(&instruments, Metric::EndpointChanges), 3);
+        assert_eq!(samples(&instruments, Metric::EndpointChanges), 4);
         assert_eq!(samples(&instruments, Metric::ApiRetries), 2);
         assert_eq!(samples(&instruments, Metric::ApiRequestDuration), 2);
         assert_eq!(samples(&instruments, Metric::ApiThrottle), 2);

@@ -241,4 +241,5 @@ pub const OUTAGE_STATES: [&str; 2] = ["lost", "recovered"];
 /// The values of `change` in `vobiz_registration_changes_total`.
 pub(super) const REGISTRATION_CHANGES: [&str; 2] = ["lost", "gained"];
 /// The values of `change` in `vobiz_endpoint_changes_total`.
-pub(super) const ENDPOINT_CHANGES: [&str; 3] = ["added", "removed", "application"];
+pub(super) const ENDPOINT_CHANGES: [&str; 4] =
+    ["added", "removed", "application", "application_removed"];

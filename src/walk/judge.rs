@@ -120,6 +120,7 @@ fn observed<'a>(endpoint: &EndpointView<'a>) -> Observed<'a> {
         username: endpoint.username,
         group: endpoint.group,
         last_known: endpoint.history.last_known,
+        since: endpoint.history.since,
         lost_at: endpoint.history.lost_at(),
         last_registered: endpoint.history.last_registered(),
         first_seen: endpoint.history.first_seen,

@@ -459,7 +459,12 @@ impl<S: Source> Poller<S> {
         self.save(&state).await;
         let instruments = &self.deps.instruments;
         instruments.registration_changes(changes.lost, changes.gained);
-        instruments.endpoint_changes(changes.added, changes.removed, changes.application);
+        instruments.endpoint_changes([
+            changes.added,
+            changes.removed,
+            changes.application,
+            changes.application_removed,
+        ]);
         log::published(&self.account, &snapshot, &changes, &state.judgements);
         log::outages(&self.account, &earlier, &state.judgements);
         self.publisher.publish(state);
@@ -568,7 +573,7 @@ impl<S: Source> Poller<S> {
             return Some(Arc::clone(snapshot));
         };
         let removed = (snapshot.len() - rest.len()) as u64;
-        self.deps.instruments.endpoint_changes(0, removed, 0);
+        self.deps.instruments.endpoint_changes([0, removed, 0, 0]);
         Some(Arc::new(rest))
     }
 }

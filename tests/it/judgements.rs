@@ -223,3 +223,28 @@ async fn a_site_that_falls_is_one_outage_over_a_kill_until_its_phones_are_back()
     let kinds: Vec<String> = kinds.map(Result::unwrap).collect();
     assert_eq!(kinds, ["outage_started", "outage_ended"]);
 }
+
+#[tokio::test]
+async fn a_phone_that_flaps_still_does_after_a_kill() {
+    const FLAPPING: &str = "vobiz_endpoint_flapping";
+    let place = Place::new().await;
+    let id = place.one(true);
+    let exporter = place.start("[]").await;
+    until_missed(&exporter, 0).await;
+    for change in 1..=6 {
+        assert_eq!(exporter.scrape().await.count(FLAPPING, &[]), 0, "{change}");
+        place.register(&id, change % 2 == 0);
+        // Each change must be found by a walk of its own.
+        until_missed(&exporter, change % 2).await;
+    }
+    let flapping = samples(&exporter.scrape().await, FLAPPING);
+    assert_eq!(flapping.into_values().collect::<Vec<_>>(), [6.0]);
+    kill(exporter).await;
+    let exporter = place.start("[]").await;
+    let scrape = exporter.scrape().await;
+    let (labels, changes) = samples(&scrape, FLAPPING).pop_first().unwrap();
+    assert_eq!(
+        (label(&labels, "endpoint_id"), changes.to_bits()),
+        (&*id, 6f64.to_bits())
+    );
+}

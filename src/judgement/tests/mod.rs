@@ -1,5 +1,6 @@
 //! Tests of judgements over successive walks, changes of the configuration, and times of duty.
 
+mod flapping;
 mod outages;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ fn endpoint(id: &str) -> Observed<'_> {
         username: "user",
         group: Some(1),
         last_known: Some(true),
+        since: minute(0),
         lost_at: None,
         last_registered: None,
         first_seen: minute(0),
@@ -48,6 +50,7 @@ fn endpoint(id: &str) -> Observed<'_> {
 fn lost(id: &str, at: i64) -> Observed<'_> {
     Observed {
         last_known: Some(false),
+        since: minute(at),
         lost_at: Some(minute(at)),
         last_registered: Some(minute(at - 1)),
         ..endpoint(id)

@@ -218,8 +218,17 @@ fn additions_removals_and_another_application_are_counted() {
         (changes.added, changes.removed, changes.application),
         (2, 1, 1)
     );
+    assert_eq!(changes.application_removed, 0);
     assert_eq!(second.endpoint("2").unwrap().application, Some("b"));
     assert_eq!(second.endpoint("1"), None);
+    let rows = [
+        with("2", None),
+        with("3", Some("a")),
+        with("4", None),
+        with("5", Some("a")),
+    ];
+    let (_, changes) = build(2, rows, Some(&second), Retention::default());
+    assert_eq!((changes.application, changes.application_removed), (2, 1));
 }
 
 #[test]
