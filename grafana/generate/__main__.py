@@ -13,13 +13,13 @@ import fleet
 BOARDS = {"fleet": fleet, "endpoint": endpoint, "exporter": exporter}
 
 
-def in_sight(value: object) -> object:
-    """Without the SDK's wish to hide links and annotations in a menu."""
+def visible(value: object) -> object:
+    """Removes the option of the SDK that hides links and annotations in a menu."""
     if isinstance(value, dict):
         return {
-            key: in_sight(inner) for key, inner in value.items() if key != "placement" or inner != "inControlsMenu"
+            key: visible(inner) for key, inner in value.items() if key != "placement" or inner != "inControlsMenu"
         }
-    return [in_sight(inner) for inner in value] if isinstance(value, list) else value
+    return [visible(inner) for inner in value] if isinstance(value, list) else value
 
 
 def main() -> None:
@@ -32,9 +32,9 @@ def main() -> None:
             # Links name panels by their numbers.
             panel.id_val = number
             if panel.type_val == "table":
-                # The SDK writes an option that Grafana 13 does not know any more.
+                # Grafana 13 has no such option.
                 panel.options.footer = None
-        plain = in_sight(json.loads(json.dumps(built, cls=JSONEncoder)))
+        plain = visible(json.loads(json.dumps(built, cls=JSONEncoder)))
         text = json.dumps(plain, indent=2, sort_keys=True)
         (folder / f"vobiz-{name}.json").write_text(text + "\n", encoding="utf-8")
 

@@ -1,28 +1,29 @@
-"""One endpoint, and what became of it."""
+"""One endpoint: its registration, its device, its application and its alerts."""
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
 from frame import account, add, frame, group
-from panels import DATA_STATES, PRESENT, REGISTERED, SOURCE, YES, Column, Query, lines, number, rows, timeline
-from queries import ENDPOINT, age, application_label, flaps, lost, read_at, spoken, state
+from panels import FIRING, NOW, REGISTERED, SEEN, SOURCE, Column, Query, condition, lines, number, rows, timeline
+from queries import ACCOUNT, ENDPOINT, MISSED, each, firing
 
-UNSEEN = "Unknown: the endpoint is not listed now, or nothing is known"
+UNKNOWN = "The endpoint is not listed, or nothing is known"
+ITS_ALERTS = firing(', endpoint_id="$endpoint"')
 
 
 def _search() -> dashboard.TextBoxVariable:
     return (
         dashboard.TextBoxVariable("search")
         .label("Search")
-        .description("A part of the alias or username, as a regular expression, or an id: narrows the list of endpoints")
+        .description("Part of the alias or username (a regular expression), or an id. Shortens the list of endpoints")
         .default_value("")
     )
 
 
 def _choice() -> dashboard.QueryVariable:
-    """The endpoints, by alias where there is one, else by username; the value is the id."""
-    one = 'vobiz_endpoint_info{job=~"$job", account=~"$account", group=~"$group", '
-    found = f'{one}alias=~"(?i:.*$search.*)"}} or {one}username=~"(?i:.*$search.*)"}} or {one}endpoint_id="$search"}}'
+    """The endpoints by alias, or by username if the alias is empty. The value is the id."""
+    info = 'vobiz_endpoint_info{job=~"$job", account=~"$account", group=~"$group", '
+    found = f'{info}alias=~"(?i:.*$search.*)"}} or {info}username=~"(?i:.*$search.*)"}} or {info}endpoint_id="$search"}}'
     named = (
         f"label_replace(label_replace(topk(2000, max by (account, alias, endpoint_id, username) ({found})), "
         '"shown", "$1", "username", "(.+)"), "shown", "$1", "alias", "(.+)")'
@@ -31,7 +32,7 @@ def _choice() -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable("endpoint")
         .label("Endpoint")
-        .description("By alias, or by username where there is no alias; 2,000 at most, so search in larger fleets")
+        .description("By alias, or by username without an alias. At most 2,000: search in larger fleets")
         .datasource(SOURCE)
         .query({"query": values, "refId": "Values", "qryType": 3})
         .definition(values)
@@ -43,66 +44,43 @@ def _choice() -> dashboard.QueryVariable:
     )
 
 
-def _seen(metric: str, more: str = "") -> str:
-    return f"{metric}{{{ENDPOINT}{more}}}"
-
-
 def _now(board):
-    alerts = f'ALERTS{{alertstate="firing", job=~"$job", account=~"$account", endpoint_id="$endpoint"}}'
+    lost = "vobiz_endpoint_registration_lost_timestamp_seconds"
+    labels = "account, endpoint_id, username, alias, sub_account, group, watch"
+    # The range covers times at which the data is withdrawn.
+    known = f"last_over_time(vobiz_endpoint_info{{{ENDPOINT}}}[1d])"
+    present = f"max by (condition) (vobiz_account_condition{{{ACCOUNT}}} == 1 and on (account) {known})"
     add(
         board,
         "Now",
         number(
-            ("Registration", "What the vendor's list says of the endpoint now."),
-            f"max {spoken(_seen('vobiz_endpoint_registered'))}",
+            ("Registration", "What the list of the API says about the endpoint now."),
+            f"max(vobiz_endpoint_registered{{{ENDPOINT}}})",
             words=REGISTERED,
             none="unknown",
         ),
         number(
-            ("Lost since", "When the loss was first seen; only while the endpoint is not registered and once was."),
-            f"(time() - max({lost(ENDPOINT)})) * 1000",
-            unit="dateTimeAsIso",
-            none="not lost, never registered, or unknown",
-        ),
-        number(
-            ("Lost for", "For how long it has not been registered."),
-            f"max({lost(ENDPOINT)})",
-            unit="s",
-            none="not lost, never registered, or unknown",
-            decimals=0,
-        ),
-        number(
             (
-                "Flaps in 24 h",
-                "Changes of the registration within a day, sampled every minute, the last hour exactly.",
+                "Missed since",
+                "Since when the endpoint should be registered and is not. Empty while its group is off duty or"
+                " ignored, and while it is a member of an open outage.",
             ),
-            f"max({flaps(ENDPOINT, '1m')})",
-            warn=6,
-            none="unknown",
+            f"1000 * max({MISSED}{{{ENDPOINT}}})",
+            size=(6, 4),
+            unit=NOW,
+            none="not missed",
         ),
         number(
-            ("State of the data", "Whether the data of the chosen accounts can be believed."),
-            state(),
-            words=DATA_STATES,
-            legend="{{account}}",
-            none="not scraped",
+            ("Lost since", "Since when the endpoint is not registered. Empty if it was never seen registered."),
+            f"1000 * max({lost}{{{ENDPOINT}}})",
+            size=(6, 4),
+            unit=NOW,
+            none="not lost, or never registered",
         ),
-        number(
-            ("Age of the data", "How long ago the newest good walk of the chosen accounts ended."),
-            age(),
-            unit="s",
-            legend="{{account}}",
-            none="not scraped, or never read",
-            decimals=0,
-        ),
+        condition(("Condition of the account", "The condition of the account of the endpoint."), present),
         rows(
-            ("The endpoint", "Its names, owner and group, as they are now."),
-            [
-                Query(
-                    "topk(10, max by (account, endpoint_id, username, alias, sub_account, group, watch) "
-                    f"{spoken(_seen('vobiz_endpoint_info'))})"
-                )
-            ],
+            ("The endpoint", "Names, sub-account and group of the endpoint now."),
+            [Query(f"max by ({labels}) (vobiz_endpoint_info{{{ENDPOINT}}})")],
             (
                 Column("alias", "Alias"),
                 Column("username", "Username"),
@@ -112,89 +90,73 @@ def _now(board):
                 Column("watch", "Watch"),
                 Column("endpoint_id", "Id"),
             ),
-            size=(12, 5),
-            none=UNSEEN,
+            size=(14, 5),
+            none=UNKNOWN,
         ),
         rows(
-            ("Its alerts", "What fires about this endpoint now. Needs the alerting rules."),
-            [Query(f"topk(20, max by (alertname, severity, account) ({alerts}))")],
-            (Column("severity", "Severity", width=90), Column("alertname", "Alert"), Column("account", "Account")),
-            size=(12, 5),
-            none="Nothing fires, or the alerting rules are not loaded",
+            ("Its alerts", "Alerts that fire for this endpoint now. Needs the alert rules."),
+            [Query(f"max by (alertname, severity, account) ({ITS_ALERTS})")],
+            (Column("severity", "Severity"), Column("alertname", "Alert"), Column("account", "Account")),
+            size=(10, 5),
+            none="No alert fires, or the alert rules are not loaded",
         ),
     )
 
 
 def _history(board):
-    alerts = f'ALERTS{{alertstate="firing", job=~"$job", account=~"$account", endpoint_id="$endpoint"}}'
-    expires = _seen("vobiz_endpoint_registration_expiration_timestamp_seconds")
-    named = application_label(
-        f"({_seen('vobiz_endpoint_application_info')} * on (job, instance, account, application_id) "
-        'group_left (application_name) topk by (job, instance, account, application_id) '
-        '(1, vobiz_application_info{job=~"$job", account=~"$account"})'
-        f" or on (job, instance, account, endpoint_id) {_seen('vobiz_endpoint_application_info')})"
-    )
+    read = each("account", "vobiz_endpoint_registration_expiration_timestamp_seconds", ENDPOINT)
+    application = f"vobiz_endpoint_application_info{{{ENDPOINT}}}"
+    names = f"topk by (account, application_id) (1, vobiz_application_info{{{ACCOUNT}}})"
+    named = f"{application} * on (account, application_id) group_left (application_name) {names}"
     add(
         board,
         "History",
         timeline(
-            ("Registration over time", "Registered or not, as the walks found it. Gaps: nothing was known."),
-            [Query(f"max by (account) {spoken(_seen('vobiz_endpoint_registered'))}", "{{account}}")],
+            ("Registration over time", "What walks found. A gap: nothing was known."),
+            [Query(f"max by (account) (vobiz_endpoint_registered{{{ENDPOINT}}})", "{{account}}")],
             REGISTERED,
         ),
         timeline(
-            ("Alerts over time", "When alerts about this endpoint fired; at most ten. Needs the alerting rules."),
-            [Query(f"topk(10, max by (alertname) ({alerts}))", "{{alertname}}")],
-            PRESENT,
-            none="None fired, or the alerting rules are not loaded",
+            ("Alerts over time", "When alerts for this endpoint fired. Needs the alert rules."),
+            [Query(f"max by (alertname) ({ITS_ALERTS})", "{{alertname}}")],
+            FIRING,
+            none="No alert fired, or the alert rules are not loaded",
         ),
         lines(
             (
-                "Expiry against now",
-                (
-                    "Time until the registration runs out, as it was last read, and the age of that reading."
-                    " Below zero is overdue only if the reading is younger than that. Phones renew long"
-                    " before."
-                ),
+                "Time until the registration expires",
+                "By the last reading of the expiry. A device renews its registration before, so a value that falls"
+                " below zero can be an old reading.",
             ),
-            [
-                Query(f"min(max by (account) {spoken(expires)} - time())", "until it runs out"),
-                Query(f"max(time() - max by (account) {spoken(read_at(ENDPOINT))})", "age of the reading"),
-            ],
+            [Query(f"min({read}) - time()", "until the expiry")],
             unit="s",
-            none="Not known, or not registered",
+            none="Not registered, or the API shows no expiry",
             least=None,
         ),
         lines(
-            ("Changes of the registration", "How often it came or went within an hour, exactly, on a moving hour."),
-            [Query(f"max(changes({_seen('vobiz_endpoint_registered')}[1h]))", "within the hour before")],
-            bars=True,
-            none=UNSEEN,
+            ("Changes of the registration", "How often the registration changed within the hour before each point."),
+            [Query(f"max(changes(vobiz_endpoint_registered{{{ENDPOINT}}}[1h]))", "within an hour")],
+            none=UNKNOWN,
         ),
         timeline(
-            ("Applications", "Which application took its calls; at most ten."),
-            [Query(f"topk(10, max by (application) {spoken(named)})", "{{application}}")],
-            PRESENT,
-            size=(12, 6),
-            none=UNSEEN,
-        ),
-        timeline(
-            ("User agents", "What the device called itself; at most ten. It vanishes with the registration."),
+            ("Applications", "The application of the endpoint. Only an id: the API gave no name."),
             [
                 Query(
-                    f"topk(10, max by (user_agent) {spoken(_seen('vobiz_endpoint_user_agent_info'))})",
-                    "{{user_agent}}",
+                    "max by (application_id, application_name)"
+                    f" ({named} or on (account) {application})",
+                    "{{application_name}} {{application_id}}",
                 )
             ],
-            PRESENT,
+            SEEN,
             size=(12, 6),
-            none="Unknown, or not registered",
+            none=UNKNOWN,
         ),
         timeline(
-            ("Without an application", "Times at which no application was attached: calls from it stay silent."),
-            [Query(f"1 - max by (account) {spoken(_seen('vobiz_endpoint_application_assigned'))}", "{{account}}")],
-            YES,
-            none=UNSEEN,
+            ("User agents", "The SIP user agent of the device. The API shows none for an unregistered endpoint."),
+            [Query(f"max by (user_agent) (vobiz_endpoint_user_agent_info{{{ENDPOINT}}})", "{{user_agent}}")],
+            SEEN,
+            size=(12, 6),
+            none="Not registered, or nothing is known",
         ),
     )
 
@@ -203,9 +165,9 @@ def build():
     board = frame(
         "vobiz-endpoint",
         "Vobiz / Endpoint",
-        "One endpoint: whether it is registered, since when it is not, its device, its application, its alerts.",
+        "One endpoint: its registration, its device, its application and its alerts.",
         variables=[account(), group(), _search(), _choice()],
-        scope='account=~"$account|", endpoint_id=~"$endpoint|"',
+        alerts=', endpoint_id=~"$endpoint|"',
         since="now-24h",
     )
     for part in (_now, _history):

@@ -1,339 +1,247 @@
-"""The exporter itself: its walks, the vendor's API, its process."""
+"""The exporter: accounts, walks, the API and the process."""
 
-from frame import account, add, choice, frame
-from panels import ANSWERS, DATA_STATES, WELL, YES, Column, Query, heat_map, lines, number, rows, timeline
-from queries import ACCOUNT, age, state
+from frame import account, add, frame
+from panels import ANSWERS, CONDITIONS, HOLDS, NO_YES, NOW, Column, Query, lines, rows, timeline
+from queries import ACCOUNT, each, increase
 
-# This board tells replicas apart: that is what it is for.
-READ = ACCOUNT + ', instance=~"$instance"'
-OWN = 'job=~"$job", instance=~"$instance"'
-OURS = f"and on (job, instance) vobiz_exporter_build_info{{{OWN}}}"
-IDLE = "None, or nothing is known: see the state of the data"
+JOB = 'job=~"$job"'
+# Other programs have the metrics `up` and `process_*`, too.
+OURS = f"and on (job, instance) vobiz_exporter_build_info{{{JOB}}}"
+IDLE = "None, or nothing is known"
 
 
-def _instance():
-    return choice(
-        "instance",
-        "Instance",
-        "Replicas of the exporter, as Prometheus names them",
-        'label_values(vobiz_exporter_build_info{job=~"$job"}, instance)',
-        everything=".+",
+def _largest(metric: str, legend: str = "{{account}}") -> Query:
+    return Query(f"topk(12, {each('account', metric)})", legend)
+
+
+def _own(metric: str) -> str:
+    return f"max by (instance) ({metric}{{{JOB}}} {OURS})"
+
+
+def _tables():
+    own = (
+        ("process_start_time_seconds", "Started", NOW),
+        ("vobiz_exporter_config_last_reload_success_timestamp_seconds", "Configuration loaded", NOW),
+        ("vobiz_exporter_config_last_reload_successful", "Last load succeeded", NO_YES),
+        ("vobiz_exporter_state_last_write_timestamp_seconds", "State saved", NOW),
+        ("vobiz_exporter_state_bytes", "Size of the state", "bytes"),
+        ("scrape_samples_scraped", "Samples", ""),
+        ("scrape_duration_seconds", "Scrape", "s"),
+        ("process_open_fds", "Open files", ""),
+        ("process_max_fds", "Limit of files", ""),
+    )
+    by_account = (
+        ("vobiz_exporter_poll_interval_seconds", "Interval", "s"),
+        ("vobiz_exporter_max_age_seconds", "Maximum age", "s"),
+        ("vobiz_walk_last_duration_seconds", "Walk", "s"),
+        ("vobiz_walk_pages", "Pages", ""),
+        ("vobiz_walk_reported_endpoints", "Counted by the API", ""),
+        ("vobiz_walk_confirming", "Confirming", NO_YES),
+        ("vobiz_details_pending", "Details pending", ""),
+        ("vobiz_api_clock_offset_seconds", "Clock offset", "s"),
+        ("vobiz_exporter_series", "Series", ""),
     )
 
+    def column(number: int, title: str, look) -> Column:
+        field = f"Value #{chr(ord('A') + number)}"
+        return Column(field, title, words=look) if look is NO_YES else Column(field, title, look)
 
-def _seen(metric: str, more: str = "") -> str:
-    return f"{metric}{{{READ}{more}}}"
+    def scaled(query: str, look) -> Query:
+        return Query(f"1000 * {query}" if look is NOW else query)
+
+    instances = rows(
+        (
+            "Exporters",
+            "Version and state of each running exporter. One exporter for each account is supported, so two"
+            " rows are normal only while a pod is replaced.",
+        ),
+        [
+            Query("max by (instance, version, revision) (vobiz_exporter_build_info{job=~\"$job\"})"),
+            *(scaled(_own(metric), look) for metric, _, look in own),
+        ],
+        (
+            Column("instance", "Instance"),
+            Column("version", "Version"),
+            Column("revision", "Revision"),
+            *(column(number, title, look) for number, (_, title, look) in enumerate(own, start=1)),
+        ),
+        size=(24, 5),
+        none="The exporter is not scraped",
+        hide=("Value #A",),
+    )
+    accounts = rows(
+        (
+            "Accounts",
+            "Settings in effect and the last published walk of each account. The interval is longer than configured"
+            " if walks take longer. Confirming: a large change waits for a second walk.",
+        ),
+        [
+            Query(f"{each('account, condition', 'vobiz_account_condition')} == 1"),
+            *(scaled(each("account", metric), look) for metric, _, look in by_account),
+        ],
+        (
+            Column("account", "Account"),
+            Column("condition", "Condition", words=CONDITIONS),
+            *(column(number, title, look) for number, (_, title, look) in enumerate(by_account, start=1)),
+        ),
+        size=(24, 8),
+        none="The exporter is not scraped",
+        sort=("Account",),
+        hide=("Value #A",),
+    )
+    return instances, accounts
 
 
-def _worst(metric: str, how: str = "max") -> Query:
-    """A value of each account, of the dozen highest."""
-    return Query(f"topk(12, {how} by (account, instance) ({_seen(metric)}))", "{{account}} {{instance}}")
-
-
-def _grown(metric: str, by: str, more: str = "", limit: int = 15) -> Query:
-    grown = f"sum by ({by}) (increase({_seen(metric, more)}[$__rate_interval]))"
-    return Query(f"topk({limit}, {grown} > 0)", " ".join(f"{{{{{label}}}}}" for label in by.split(", ")))
-
-
-def _process(metric: str) -> Query:
-    return Query(f"topk(12, max by (instance) ({metric}{{{OWN}}} {OURS}))", "{{instance}}")
-
-
-def _strip(board):
-    remembered = f"last_over_time(vobiz_exporter_build_info{{{OWN}}}[1d])"
-    up = f"bottomk(12, min by (instance) (up{{{OWN}}} and on (job, instance) {remembered}))"
-    loaded = f"max by (instance) (vobiz_exporter_config_last_reload_success_timestamp_seconds{{{OWN}}}) * 1000"
+def _state(board):
+    not_ok = each("account, condition", "vobiz_account_condition", f'{ACCOUNT}, condition!="ok"')
+    known = f"last_over_time(vobiz_exporter_build_info{{{JOB}}}[1d])"
     add(
         board,
-        "Is it well?",
-        number(
-            ("State of the data", "Whether each account's data can be believed; the dozen worst."),
-            state(),
-            size=(6, 5),
-            words=DATA_STATES,
-            legend="{{account}}",
-            none="not scraped",
+        "State",
+        *_tables(),
+        timeline(
+            ("Conditions other than ok", "When an account was not ok, and why. At most twelve at a time."),
+            [Query(f"topk(12, {not_ok} == 1)", "{{account}} {{condition}}")],
+            HOLDS,
+            size=(12, 6),
+            none="All accounts were ok, or the exporter was not scraped",
         ),
-        number(
-            ("Age of the data", "How long ago the newest good walk of each account ended; the dozen oldest."),
-            age(),
-            size=(6, 5),
-            unit="s",
-            legend="{{account}}",
-            none="not scraped, or never read",
-            decimals=0,
-        ),
-        number(
-            ("Instances", "Whether each instance that was there within a day answers Prometheus."),
-            up,
-            size=(6, 5),
-            words=ANSWERS,
-            legend="{{instance}}",
-            none="not scraped",
-        ),
-        number(
-            ("Loaded", "When the configuration was last loaded well, by the instance that did so first."),
-            f"min({loaded})",
-            size=(6, 5),
-            unit="dateTimeFromNow",
-            none="unknown",
-        ),
-        rows(
-            ("Builds", "What each instance was built from; at most twenty."),
-            [
-                Query(
-                    "topk(20, max by (instance, version, revision, rustversion)"
-                    f" (vobiz_exporter_build_info{{{OWN}}}))"
-                )
-            ],
-            (
-                Column("instance", "Instance"),
-                Column("version", "Version"),
-                Column("revision", "Revision"),
-                Column("rustversion", "Rust"),
-            ),
-            size=(12, 5),
-            none="not scraped",
-        ),
-        rows(
-            (
-                "Settings in effect",
-                (
-                    "Interval between walks and age at which data is withdrawn, as they are: longer than"
-                    " configured where walks take longer. The fifty accounts with the longest interval."
-                ),
-            ),
-            [
-                Query(f"topk(50, max by (account) ({_seen('vobiz_exporter_poll_interval_seconds')}))"),
-                Query(f"topk(50, max by (account) ({_seen('vobiz_exporter_max_age_seconds')}))"),
-            ],
-            (
-                Column("account", "Account"),
-                Column("Value #A", "Interval", "s"),
-                Column("Value #B", "Withdrawn at", "s"),
-            ),
-            size=(12, 5),
-            sort="Interval",
+        timeline(
+            ("Scrapes", "Whether each exporter answered Prometheus."),
+            [Query(f"min by (instance) (up{{{JOB}}} and on (job, instance) {known})", "{{instance}}")],
+            ANSWERS,
+            size=(12, 6),
+            none="The exporter was not scraped",
         ),
     )
 
 
 def _walks(board):
-    short = ("missing", "retained")
+    interval = f"min(vobiz_exporter_poll_interval_seconds{{{ACCOUNT}}})"
     add(
         board,
         "Walks",
-        timeline(
-            ("Did the last walk succeed?", "By account and instance, the dozen worst."),
-            [Query(f"bottomk(12, min by (account, instance) ({_seen('vobiz_up')}))", "{{account}} {{instance}}")],
-            WELL,
-        ),
         lines(
             (
-                "Duration",
-                (
-                    "How long the last good walk took, of the dozen slowest, and the shortest interval"
-                    " between walks that is in effect."
-                ),
+                "Duration of walks",
+                "The twelve longest of the last published walks. Dashes: the shortest interval between walks.",
             ),
-            [
-                _worst("vobiz_walk_last_duration_seconds"),
-                Query(f"min({_seen('vobiz_exporter_poll_interval_seconds')})", "shortest interval"),
-            ],
+            [_largest("vobiz_walk_last_duration_seconds"), Query(interval, "shortest interval")],
             unit="s",
             dashed="B",
         ),
         lines(
-            (
-                "Pages",
-                "Pages that the last good walk received, those that were read again included; the dozen highest.",
-            ),
-            [_worst("vobiz_walk_pages")],
-        ),
-        lines(
-            ("Walks and failures", "Walks that were started, failed, or left out because one was still running."),
-            [
-                Query(f"sum(increase({_seen('vobiz_walks_total')}[$__rate_interval]))", "started"),
-                Query(f"sum(increase({_seen('vobiz_walk_failures_total')}[$__rate_interval]))", "failed"),
-                Query(f"sum(increase({_seen('vobiz_walks_skipped_total')}[$__rate_interval]))", "skipped"),
-            ],
-        ),
-        lines(
-            ("Failures by reason", "Why walks failed: see the runbook of the alert about it."),
-            [_grown("vobiz_walk_failures_total", "reason")],
-            bars=True,
-            none=IDLE,
-        ),
-        lines(
-            ("Reread, by reason", "Parts of the list that were read again because the list changed meanwhile."),
-            [_grown("vobiz_walk_rereads_total", "reason")],
+            ("Failed walks by reason", "The runbooks of the alerts explain the reasons."),
+            [Query(f"{increase('reason', 'vobiz_walk_failures_total')} > 0", "{{reason}}")],
             bars=True,
             none=IDLE,
         ),
         lines(
             (
                 "Missing and retained",
-                (
-                    "Endpoints that the vendor's count promises and the walk did not find, and those shown"
-                    " with their last values because of it; the dozen highest."
-                ),
+                "Missing: endpoints that the API counts and the walk did not find. Retained: endpoints that keep"
+                " their last values because of that.",
             ),
             [
-                Query(
-                    f"topk(12, max by (account) ({_seen(f'vobiz_walk_{what}_endpoints')}))", f"{what} {{{{account}}}}"
-                )
-                for what in short
+                _largest("vobiz_walk_missing_endpoints", "missing {{account}}"),
+                _largest("vobiz_walk_retained_endpoints", "retained {{account}}"),
             ],
         ),
-        timeline(
-            (
-                "Awaiting confirmation",
-                "Whether a walk that changed very much waits for a later walk that agrees; the dozen likeliest.",
-            ),
-            [Query(f"topk(12, max by (account) ({_seen('vobiz_walk_confirming')}))", "{{account}}")],
-            YES,
-            size=(12, 6),
-        ),
-        lines(
-            ("Listed by the vendor", "What the vendor's count says; the dozen largest accounts."),
-            [Query(f"topk(12, max by (account) ({_seen('vobiz_walk_reported_endpoints')}))", "{{account}}")],
-            size=(12, 6),
-            none="The vendor does not tell, or nothing is known",
-        ),
         lines(
             (
-                "Rejected rows and values",
-                (
-                    "Rows that gave no endpoint, by reason, and values that were dropped, by field, in the"
-                    " last good walks."
-                ),
+                "Rejected and assumed",
+                "Rows that walks dropped, by reason; values that they dropped, by field; and times without a zone,"
+                " which the exporter reads as UTC.",
             ),
             [
-                Query(f"topk(10, max by (reason) ({_seen('vobiz_walk_rejected_rows')}) > 0)", "row: {{reason}}"),
-                Query(f"topk(10, max by (field) ({_seen('vobiz_walk_rejected_values')}) > 0)", "value: {{field}}"),
+                Query(f"{each('reason', 'vobiz_walk_rejected_rows')} > 0", "row: {{reason}}"),
+                Query(f"{each('field', 'vobiz_walk_rejected_values')} > 0", "value: {{field}}"),
+                Query(f"{each('field', 'vobiz_walk_assumed_values')} > 0", "assumed: {{field}}"),
             ],
-            none="None rejected, or nothing is known",
-        ),
-        lines(
-            (
-                "Assumed values",
-                "Values that were read under an assumption, by field: a time without a zone is taken as UTC.",
-            ),
-            [Query(f"topk(10, max by (field) ({_seen('vobiz_walk_assumed_values')}) > 0)", "{{field}}")],
-            none="Nothing assumed, or nothing is known",
+            none=IDLE,
         ),
     )
+
+
+def _quantile(share: float) -> str:
+    """From a classic histogram, or from the native one into which Prometheus can convert it."""
+    name = "vobiz_api_request_duration_seconds"
+    classic = f"sum by (operation, le) (rate({name}_bucket{{{ACCOUNT}}}[$__rate_interval]))"
+    native = f"sum by (operation) (rate({name}{{{ACCOUNT}}}[$__rate_interval]))"
+    return f"histogram_quantile({share}, {classic}) or histogram_quantile({share}, {native})"
 
 
 def _api(board):
-    buckets = f"sum by (le) (increase({_seen('vobiz_api_request_duration_seconds_bucket')}[$__rate_interval]))"
-    rate = f"rate({_seen('vobiz_api_request_duration_seconds_bucket')}[$__rate_interval])"
-    offset = f"max by (account, instance) ({_seen('vobiz_api_clock_offset_seconds')})"
-    waited = f"rate({_seen('vobiz_api_throttle_seconds_total')}[$__rate_interval])"
-    waits = f"topk(12, sum by (account, instance, cause) ({waited}))"
-    codes = f"sum by (operation, code) (rate({_seen('vobiz_api_requests_total')}[$__rate_interval]))"
-    again = f"sum by (operation) (rate({_seen('vobiz_api_retries_total')}[$__rate_interval]))"
-    oldest = f"time() - min by (account) ({_seen('vobiz_endpoint_detail_timestamp_seconds')})"
+    requests = f"rate(vobiz_api_requests_total{{{ACCOUNT}}}[$__rate_interval])"
+    waited = f"rate(vobiz_api_throttle_seconds_total{{{ACCOUNT}}}[$__rate_interval])"
+    events = (
+        ("vobiz_walks_skipped_total", ACCOUNT, "walks skipped"),
+        ("vobiz_walk_rereads_total", ACCOUNT, "pages read again"),
+        ("vobiz_api_retries_total", ACCOUNT, "requests repeated"),
+        ("vobiz_detail_disagreements_total", ACCOUNT, "details dropped"),
+        ("vobiz_token_read_failures_total", ACCOUNT, "token file not read"),
+        ("vobiz_exporter_state_write_failures_total", JOB, "state not saved"),
+    )
     add(
         board,
-        "The vendor's API",
-        heat_map(("Latency", "How long requests took: brighter is more of them."), buckets),
+        "API",
         lines(
-            ("Latency, 95 in 100", "Ninety-five of a hundred requests were no slower than this, by operation."),
-            [Query(f"histogram_quantile(0.95, sum by (operation, le) ({rate}))", "{{operation}}")],
+            ("Duration of requests", "95th and 50th percentile of the duration, by operation."),
+            [Query(_quantile(0.95), "95 % {{operation}}"), Query(_quantile(0.5), "50 % {{operation}}")],
             unit="s",
         ),
         lines(
-            ("Answers by status", "Attempts a second by operation and status; error is where no answer came."),
-            [Query(f"topk(15, {codes})", "{{operation}} {{code}}")],
+            ("Requests by status", "Requests per second. error: no response, or a truncated one."),
+            [Query(f"sum by (operation, code) ({requests})", "{{operation}} {{code}}")],
             unit="reqps",
         ),
         lines(
             (
-                "Throttling by cause",
-                (
-                    "Share of the time that each account's walks spent waiting: for the exporter's own limit, or because"
-                    " the vendor asked for it; the dozen longest."
-                ),
+                "Time spent waiting",
+                "Share of the time that walks waited, for the twelve longest: for the limits of the exporter"
+                " (limiter), or because the API asked for a pause (vendor).",
             ),
-            [Query(waits, "{{account}} {{instance}} {{cause}}")],
+            [Query(f"topk(12, sum by (account, cause) ({waited}))", "{{account}} {{cause}}")],
             unit="percentunit",
         ),
         lines(
-            ("Retries", "Attempts a second that repeated a failed one."),
-            [Query(again, "{{operation}}")],
-            unit="reqps",
-        ),
-        lines(
-            ("Clock offset", "The vendor's clock minus the exporter's; the dozen furthest from zero."),
-            [Query(f"{offset} and on (account, instance) topk(12, abs({offset}))", "{{account}} {{instance}}")],
-            unit="s",
-            least=None,
-            none="The vendor tells no time, or nothing is known",
-        ),
-        lines(
-            ("Details pending", "Endpoints whose own record is wanted and not fresh; the dozen highest. Rests at 0."),
-            [_worst("vobiz_details_pending")],
-        ),
-        lines(
-            ("Age of the oldest detail", "Of the records that are in use; the dozen oldest accounts."),
-            [Query(f"topk(12, {oldest})", "{{account}}")],
-            unit="s",
-            none="No details retrieved, or nothing is known",
-        ),
-        lines(
-            ("Details that contradict", "Retrieved records that were dropped because they contradict the list."),
-            [_grown("vobiz_detail_disagreements_total", "account", limit=12)],
+            (
+                "Rare events",
+                "Skipped walks, pages read again, repeated requests, details that contradict the list, and failures"
+                " to read the token file or to save the state.",
+            ),
+            [Query(increase("", metric, matchers), title) for metric, matchers, title in events],
             bars=True,
-            none=IDLE,
-        ),
-        lines(
-            ("Token unreadable", "Times at which the token's file could not be read."),
-            [_grown("vobiz_token_read_failures_total", "account", limit=12)],
-            bars=True,
-            none=IDLE,
         ),
     )
 
 
-def _process_row(board):
-    handlers = f"sum by (handler, code) (rate(vobiz_exporter_http_requests_total{{{OWN}}}[$__rate_interval]))"
-    cpu = f"rate(process_cpu_seconds_total{{{OWN}}}[$__rate_interval])"
+def _process(board):
+    answers = f"sum by (handler, code) (rate(vobiz_exporter_http_requests_total{{{JOB}}}[$__rate_interval]))"
+    cpu = f"rate(process_cpu_seconds_total{{{JOB}}}[$__rate_interval])"
     none = "Not available on this system, or not scraped"
     add(
         board,
-        "Process and scrapes",
+        "Process",
         lines(
-            ("Series", "Series about endpoints and walks that are shown; the dozen largest accounts."),
-            [_worst("vobiz_exporter_series")],
-        ),
-        lines(
-            ("Samples per scrape", "What Prometheus took at each scrape, all accounts together."),
-            [_process("scrape_samples_scraped")],
-        ),
-        lines(
-            ("Duration of scrapes", "How long Prometheus took for it."),
-            [_process("scrape_duration_seconds")],
-            unit="s",
-        ),
-        lines(
-            ("Answered requests", "By page and status."),
-            [Query(f"topk(15, {handlers})", "{{handler}} {{code}}")],
+            ("HTTP responses", "Responses of the exporter per second, by path and status."),
+            [Query(f"{answers} > 0", "{{handler}} {{code}}")],
+            size=(8, 7),
             unit="reqps",
         ),
         lines(
-            ("CPU", "Cores in use."),
-            [Query(f"topk(12, max by (instance) ({cpu} {OURS}))", "{{instance}}")],
+            ("CPU", "Used CPU cores."),
+            [Query(f"max by (instance) ({cpu} {OURS})", "{{instance}}")],
+            size=(8, 7),
             none=none,
         ),
-        lines(("Memory", "Resident memory."), [_process("process_resident_memory_bytes")], unit="bytes", none=none),
         lines(
-            ("Open files", "Open descriptors; dashes: the lowest limit."),
-            [_process("process_open_fds"), Query(f"min(process_max_fds{{{OWN}}} {OURS})", "limit")],
-            dashed="B",
+            ("Memory", "Resident memory."),
+            [Query(_own("process_resident_memory_bytes"), "{{instance}}")],
+            size=(8, 7),
+            unit="bytes",
             none=none,
         ),
-        lines(("Threads", "Threads of the process."), [_process("process_threads")], none=none),
     )
 
 
@@ -341,10 +249,9 @@ def build():
     board = frame(
         "vobiz-exporter",
         "Vobiz / Exporter",
-        "Whether the exporter reads the accounts well: walks, the vendor's API, details, configuration, process.",
-        variables=[_instance(), account()],
-        scope='account=~"$account|", scope=~"target|account"',
+        "Whether the exporter reads the accounts well: walks, API, settings and process.",
+        variables=[account()],
     )
-    for part in (_strip, _walks, _api, _process_row):
+    for part in (_state, _walks, _api, _process):
         part(board)
     return board

@@ -1,391 +1,321 @@
-"""The whole fleet, in the order of an operator's questions."""
+"""All endpoints: open outages and missed endpoints first, then registrations, losses and single endpoints."""
 
-from queries import (
-    ACCOUNT,
-    ID,
-    age,
-    application_label,
-    endpoints,
-    flaps,
-    info,
-    last_user_agents,
-    lost,
-    named,
-    once,
-    read_at,
-    registered,
-    share_lost,
-    share_lost_by_application,
-    spoken,
-    state,
-    total,
-)
 from frame import account, add, frame, group
-from panels import DATA_STATES, ENDPOINT_COLUMNS, Column, Query, bars, lines, number, rows
+from panels import CONDITIONS, ID_COLUMN, NO_YES, NOW, Column, Query, bars, lines, rows
+from queries import ACCOUNT, GROUP, ID, LOST, MISSED, each, firing, increase, lost_by, named, no_group, one
 
-LOST = named(lost(), "group")
-NOBODY = "None lost, or nothing is known: see the state of the data"
-WITHOUT_RULES = (
-    " With the alerting rules loaded this survives restarts of the exporter; without them it counts from the"
-    " exporter's own memory."
-)
+REGISTERED = ', registration="registered"'
+NONE_LOST = "None, or nothing is known: see Accounts"
 
 
-def _lost_within(seconds: str) -> str:
-    """Zero only where something is known."""
-    return f"count({LOST} < {seconds}) or sum{endpoints()} * 0"
+def _outages() -> tuple:
+    labels = "account, scope, group, slot, grade, usual"
+    # An outage of a whole account has no group. It is shown for each choice of groups.
+    matchers = f'{ACCOUNT}, group=~"$group|"'
+
+    def all_groups(expression: str) -> str:
+        return f'label_replace({expression}, "group", "(all groups)", "scope", "account")'
+
+    endpoints = "vobiz_outage_endpoints"
+    total = f"sum by ({labels}) ({each(f'{labels}, state', endpoints, matchers)})"
+
+    def count(state: str) -> Query:
+        return Query(all_groups(each(labels, endpoints, f'{matchers}, state="{state}"')))
+
+    since = all_groups(f"1000 * {each(labels, 'vobiz_outage_start_timestamp_seconds', matchers)}")
+    outages = rows(
+        (
+            "Open outages",
+            "An outage: many endpoints of a group, or of a whole account, lost their registrations within a short"
+            " time. Its endpoints are not in the list of missed endpoints. Usual: an outage began at the same time"
+            " of the day a week before. Major: the group is paged or has duty, or half of an account is lost.",
+        ),
+        [Query(since), count("lost"), Query(all_groups(total)), count("recovered")],
+        (
+            Column("account", "Account"),
+            Column("group", "Group"),
+            Column("Value #A", "Since", NOW),
+            Column("Value #B", "Lost"),
+            Column("Value #C", "Of total"),
+            Column("Value #D", "Recovered"),
+            Column("grade", "Grade"),
+            Column("usual", "Usual"),
+        ),
+        size=(16, 6),
+        none="No open outage, or the exporter is not scraped",
+        sort=("-Since",),
+        hide=("scope", "slot"),
+    )
+    by_group = each("account, slot, group", "vobiz_outage_group_endpoints", f'{ACCOUNT}, state="lost"')
+    groups = rows(
+        ("Outages of accounts by group", "How many endpoints of each group an outage of a whole account has lost."),
+        [Query(no_group(by_group))],
+        (Column("account", "Account"), Column("group", "Group"), Column("Value #A", "Lost")),
+        size=(8, 6),
+        none="No open outage of an account",
+        sort=("-Lost",),
+        hide=("slot",),
+    )
+    return outages, groups
 
 
-def _strip(board):
+def _now(board):
+    labels = f"{ID}, username, group, watch"
+    missed = no_group(f"1000 * {each(labels, MISSED, GROUP)}")
+    alias = f"max by ({ID}, alias) (vobiz_endpoint_info{{{ACCOUNT}}} and on ({ID}) {MISSED}{{{ACCOUNT}}})"
+    listed = f"sum by (account) ({each('account, registration', 'vobiz_endpoints')})"
+    ended = each("account", "vobiz_walk_last_success_timestamp_seconds")
+    attention = f'{ACCOUNT}, condition!~"ok|starting"'
+    below = f"vobiz_group_below_minimum_timestamp_seconds{{{GROUP}}}"
+    has = f"and on (account, group) {below}"
+    registered = f"max by (account, group) (vobiz_group_endpoints{{{GROUP}{REGISTERED}}} {has})"
+    minimum = f"max by (account, group) (vobiz_group_min_registered_endpoints{{{GROUP}}} {has})"
     add(
         board,
-        "Is it known?",
-        number(
+        "Now",
+        *_outages(),
+        rows(
             (
-                "State of the data",
-                (
-                    "Whether each account's data can be believed; the dozen worst. Not scraped: Prometheus"
-                    " has no samples of it now but had some within a day. Withdrawn: no good walk within"
-                    " max_age, so nothing is shown."
-                ),
+                "Missed now",
+                "Endpoints that should be registered and are not: their group is on duty, and they are no part of an"
+                " outage. Paged endpoints are first. Group and watch are those at the loss. The list stays"
+                " while the data is withdrawn; aliases are then unknown.",
             ),
-            state(),
-            size=(6, 5),
-            words=DATA_STATES,
-            legend="{{account}}",
-            none="not scraped",
-        ),
-        number(
-            ("Age of the data", "How long ago the newest good walk of each account ended; the dozen oldest."),
-            age(),
-            size=(5, 5),
-            unit="s",
-            legend="{{account}}",
-            none="not scraped, or never read",
-            decimals=0,
-        ),
-        number(
+            [Query(missed), Query(alias)],
             (
-                "Registered now",
-                (
-                    "Endpoints that the vendor's list shows as registered, each counted once however many "
-                    "replicas of the exporter run. Accounts whose data is withdrawn or not scraped are not in it."
-                ),
+                Column("alias", "Alias"),
+                Column("username", "Username"),
+                Column("group", "Group"),
+                Column("watch", "Watch"),
+                Column("Value #A", "Since", NOW),
+                Column("account", "Account"),
+                ID_COLUMN,
             ),
-            registered(""),
-            size=(3, 5),
-            none="unknown",
-        ),
-        number(
-            (
-                "Lost in 15 minutes",
-                "Endpoints that are not registered now and were within the last quarter of an hour." + WITHOUT_RULES,
-            ),
-            _lost_within("15 * 60"),
-            size=(3, 5),
-            warn=1,
-            none="unknown",
-        ),
-        number(
-            (
-                "Lost in 1 hour",
-                "Endpoints that are not registered now and were within the last hour." + WITHOUT_RULES,
-            ),
-            _lost_within("60 * 60"),
-            size=(3, 5),
-            warn=1,
-            none="unknown",
-        ),
-        number(
-            ("Lost for longest", "For how long the endpoint has been away that is away for longest." + WITHOUT_RULES),
-            f"max({LOST})",
-            size=(4, 5),
-            unit="s",
-            none="none lost, or unknown",
-            decimals=0,
-        ),
-    )
-
-
-def _calls(board):
-    week = " offset 1w"
-    columns = (
-        Column("account", "Account"),
-        Column("group", "Group (empty: none)"),
-        Column("Value #A", "Registered now"),
-        Column("Value #B", "Listed"),
-        Column("Value #C", "A week ago"),
-        Column("Value #D", "Change since then"),
-    )
-    listed = f"topk(50, sum by (account, group) {endpoints()})"
-    now = f"{registered('account, group')} and on (account, group) {listed}"
-    add(
-        board,
-        "Can people take calls?",
-        lines(
-            (
-                "Registered now and a week ago",
-                (
-                    "Registered endpoints of the chosen accounts and groups; dashes: at the same "
-                    "hour a week earlier, where Prometheus keeps samples for so long."
-                ),
-            ),
-            [Query(registered(""), "now"), Query(registered("", week), "a week earlier")],
-            dashed="B",
+            size=(24, 9),
+            none="No endpoint is missed, or the exporter is not scraped",
+            sort=("-Watch", "-Since"),
+            hide=("Value #B",),
+            linked=True,
         ),
         rows(
             (
-                "Groups now and a week ago",
-                (
-                    "Registered endpoints of each group, beside this hour last week; the fifty largest "
-                    "groups. An empty group is that of endpoints that no group of the configuration matches."
-                ),
+                "Accounts",
+                "The condition of each account, those that need attention first. Withdrawn: the last good walk is"
+                " older than the maximum age, so endpoints and counts are not shown.",
             ),
             [
-                Query(now),
+                Query(f"{each('account, condition', 'vobiz_account_condition')} == 1"),
+                Query(each("account", "vobiz_account_condition", attention)),
+                Query(f"time() - {ended}"),
+                Query(each("account", "vobiz_endpoints", f"{ACCOUNT}{REGISTERED}")),
                 Query(listed),
-                Query(f"{registered('account, group', week)} and on (account, group) {listed}"),
-                Query(f"({now}) - on (account, group) {registered('account, group', week)}"),
             ],
-            columns,
+            (
+                Column("account", "Account"),
+                Column("condition", "Condition", words=CONDITIONS),
+                Column("Value #B", "Needs attention", words=NO_YES),
+                Column("Value #C", "Age of the data", "s"),
+                Column("Value #D", "Registered"),
+                Column("Value #E", "Listed"),
+            ),
             size=(12, 8),
-            sort="Change since then",
-            descending=False,
+            none="The exporter is not scraped",
+            sort=("-Needs attention", "-Age of the data"),
+            hide=("Value #A",),
+        ),
+        rows(
+            (
+                "Groups below their minimum",
+                "Groups on duty with fewer registered endpoints than min_registered, and paged groups without any"
+                " endpoint. A group in an open outage is not shown.",
+            ),
+            [Query(f"1000 * max by (account, group, watch) ({below})"), Query(registered), Query(minimum)],
+            (
+                Column("account", "Account"),
+                Column("group", "Group"),
+                Column("watch", "Watch"),
+                Column("Value #A", "Since", NOW),
+                Column("Value #B", "Registered"),
+                Column("Value #C", "Minimum"),
+            ),
+            size=(12, 8),
+            none="No group is below its minimum, or the exporter is not scraped",
+            sort=("-Watch", "Since"),
+        ),
+    )
+
+
+def _registrations(board):
+    registered = each("account, group", "vobiz_group_endpoints", f"{GROUP}{REGISTERED}")
+    minimum = each("account, group", "vobiz_group_min_registered_endpoints", GROUP)
+    groups = each("account, group, registration", "vobiz_group_endpoints", GROUP)
+    add(
+        board,
+        "Registrations",
+        lines(
+            ("Registered by account", "Registered endpoints of the twelve largest accounts."),
+            [Query(f"topk(12, {each('account', 'vobiz_endpoints', f'{ACCOUNT}{REGISTERED}')})", "{{account}}")],
         ),
         lines(
-            ("Lost and gained", "Registrations that were lost and gained between one walk and the next."),
+            (
+                "Registered by group",
+                "Registered endpoints of the twelve largest groups. Dashes: min_registered of groups that have it.",
+            ),
             [
-                Query(total("vobiz_registration_changes_total", "change", ', change="lost"'), "lost"),
-                Query(total("vobiz_registration_changes_total", "change", ', change="gained"'), "gained"),
+                Query(f"topk(12, {no_group(registered)})", "{{account}} {{group}}"),
+                Query(f"topk(12, {minimum})", "minimum of {{account}} {{group}}"),
             ],
-            size=(24, 6),
+            dashed="B",
+        ),
+        lines(
+            ("Missed endpoints", "Endpoints that should be registered and are not, by the watch of their group."),
+            [Query(f"count by (watch) ({each(f'{ID}, watch', MISSED, GROUP)})", "{{watch}}")],
+            none="No endpoint was missed, or the exporter was not scraped",
+        ),
+        lines(
+            ("Registrations lost and gained", "Changes of registrations between walks, for all groups."),
+            [Query(increase("change", "vobiz_registration_changes_total"), "{{change}}")],
+            bars=True,
+        ),
+        rows(
+            (
+                "Groups",
+                "All groups with their registered and listed endpoints. Missing members: ids and usernames in"
+                " the lists of the configuration that no endpoint has.",
+            ),
+            [
+                Query(no_group(registered)),
+                Query(no_group(f"sum by (account, group) ({groups})")),
+                Query(minimum),
+                Query(no_group(each("account, group", "vobiz_group_on_duty", GROUP))),
+                Query(each("account, group", "vobiz_group_missing_members", GROUP)),
+            ],
+            (
+                Column("account", "Account"),
+                Column("group", "Group"),
+                Column("Value #A", "Registered"),
+                Column("Value #B", "Listed"),
+                Column("Value #C", "Minimum"),
+                Column("Value #D", "On duty", words=NO_YES),
+                Column("Value #E", "Missing members"),
+            ),
+            size=(12, 8),
+            sort=("Account", "Group"),
+        ),
+        lines(
+            (
+                "Changes of the list",
+                "Endpoints that were added, were removed, or got another application between walks, for all groups.",
+            ),
+            [Query(increase("change", "vobiz_endpoint_changes_total"), "{{change}}")],
             bars=True,
         ),
     )
 
 
-def _worst(by: str, joined: str) -> str:
-    return f"topk(10, {share_lost(by, joined, by.removeprefix('account, '))})"
-
-
-def _blame(board):
-    groups = info("group")
-    owners = info("sub_account")
-    agents = f"({last_user_agents()}) and on ({ID}) ({groups})"
+def _losses(board):
     about = (
-        " Of the endpoints that are or were registered, the share that is lost; the ten worst. One bar alone:"
-        " it is theirs. All alike: it is the network or the vendor. With the alerting rules loaded, those are left"
-        " out who were away at this hour last week, too."
+        " Counts endpoints that were lost in the visible time and are still lost. If one value has most of them, the"
+        " cause is there. If all have some, look at the network and the vendor."
     )
+    by_group = no_group(lost_by("account, group", one("vobiz_endpoint_info", GROUP)))
+    agent = f"vobiz_endpoint_user_agent_info{{{ACCOUNT}}}[$__range]"
+    by_agent = lost_by("user_agent", f"topk by ({ID}) (1, last_over_time({agent}))")
+    application = "account, application_id"
+    counts = f"max by ({application}, registration) (vobiz_application_endpoints{{{ACCOUNT}}})"
     add(
         board,
-        "Us or them?",
+        "Where are the losses?",
         bars(
-            ("Lost by group", "By the groups of your configuration." + about),
-            Query(_worst("account, group", groups), "{{account}} {{group}}"),
-            none=NOBODY,
-        ),
-        bars(
-            ("Lost by application", "By the application that takes the calls." + about),
-            Query(f"topk(10, {share_lost_by_application(groups)})", "{{account}} {{application}}"),
-            none=NOBODY,
-        ),
-        bars(
-            ("Lost by sub-account", "By owner; without a name it is the main account." + about),
-            Query(_worst("account, sub_account", owners), "{{account}} {{sub_account}}"),
-            none=NOBODY,
+            ("Lost by group", "By the group of the configuration." + about),
+            Query(f"topk(10, {by_group})", "{{account}} {{group}}"),
+            none=NONE_LOST,
         ),
         bars(
             (
                 "Lost by user agent",
-                "By the client's last known name, remembered over the range that is shown, or an hour if that is"
-                " shorter, because it vanishes with the registration."
-                + about,
+                "By the last user agent in the visible time, because an unregistered endpoint has none." + about,
             ),
-            Query(_worst("user_agent", agents), "{{user_agent}}"),
-            none=NOBODY,
-        ),
-    )
-
-
-def _which(board):
-    newest_lost = f"bottomk(100, {named(lost())})"
-    since = f"(time() - ({newest_lost})) * 1000"
-    columns = (
-        *ENDPOINT_COLUMNS,
-        Column("Value #A", "Lost for", "s", width=110),
-        Column("Value #B", "Lost since", "dateTimeAsIso", width=170),
-        Column("Value #C", "Flaps in 24 h", width=110),
-    )
-    flapping = f"topk(20, {named(f'{flaps()} > 0')})"
-    add(
-        board,
-        "Which?",
-        rows(
-            (
-                "Lost endpoints",
-                "Endpoints that are not registered and once were, the hundred newest first, with the moment"
-                " of the loss. Flaps are changes of the registration, the last day sampled every quarter of an hour"
-                " and the last hour exactly."
-                + WITHOUT_RULES,
-            ),
-            [Query(newest_lost), Query(since), Query(named(f"{flaps()} and on ({ID}) ({newest_lost})"))],
-            columns,
-            size=(24, 10),
-            none=NOBODY,
-            sort="Lost since",
-            linked="Id",
-        ),
-        rows(
-            (
-                "Flapping endpoints",
-                (
-                    "The twenty whose registration changed most often within a day, sampled every"
-                    " quarter of an hour, the last hour exactly."
-                ),
-            ),
-            [Query(flapping)],
-            (*ENDPOINT_COLUMNS, Column("Value #A", "Changes", width=110)),
-            size=(12, 8),
-            none="None changed, or nothing is known",
-            sort="Changes",
-            linked="Id",
-        ),
-        rows(
-            ("Alerts", "What is firing for the chosen accounts; at most a hundred. Needs the alerting rules."),
-            [
-                Query(
-                    "topk(100, max by (alertname, severity, account, alias, username, endpoint_id, group, application) "
-                    '(ALERTS{alertstate="firing", job=~"$job", account=~"$account|"}))'
-                )
-            ],
-            (
-                Column("severity", "Severity", width=90),
-                Column("alertname", "Alert"),
-                Column("account", "Account"),
-                Column("alias", "Alias"),
-                Column("username", "Username"),
-                Column("group", "Group"),
-                Column("application", "Application"),
-                Column("endpoint_id", "Id"),
-            ),
-            size=(12, 8),
-            none="Nothing fires, or the alerting rules are not loaded",
-            sort="Severity",
-            descending=False,
-        ),
-    )
-
-
-def _never(board):
-    never = f"{once(f'vobiz_endpoint_registered{{{ACCOUNT}}} == 0')} unless on ({ID}) {lost()}"
-    unknown = endpoints(', registration="unknown"')
-    add(
-        board,
-        "Never seen registered",
-        rows(
-            (
-                "Never seen registered",
-                (
-                    "Endpoints that are not registered and are not known to have been: spares, or WebRTC"
-                    " clients, whose state the vendor does not tell. Not an outage. At most a hundred."
-                ),
-            ),
-            [Query(f"topk(100, {named(never)})")],
-            ENDPOINT_COLUMNS,
-            size=(16, 8),
-            none="None, or nothing is known",
-            sort="Alias",
-            descending=False,
-            linked="Id",
-        ),
-        number(
-            ("Never, in all", "How many endpoints are not known to have been registered ever."),
-            f"count({named(never, 'group')}) or sum{endpoints()} * 0",
-            size=(4, 8),
-            none="unknown",
-        ),
-        number(
-            ("State unknown", "Endpoints whose state in the vendor's list is neither true nor false."),
-            f"sum{unknown}",
-            size=(4, 8),
-            warn=1,
-            none="unknown",
-        ),
-    )
-
-
-def _rest(board):
-    late = (
-        f"{read_at()} - on (job, instance, account, endpoint_id) "
-        f"vobiz_endpoint_registration_expiration_timestamp_seconds{{{ACCOUNT}}} > 5 * 60"
-    )
-    bare = once(f"vobiz_endpoint_application_assigned{{{ACCOUNT}}} == 0")
-
-    def taken(more: str) -> str:
-        counts = spoken(f"vobiz_application_endpoints{{{ACCOUNT}{more}}}")
-        one = "job, instance, account, application_id"
-        names = f"topk by ({one}) (1, vobiz_application_info{{{ACCOUNT}}})"
-        join = f"on ({one})"
-        either = f"({counts} * {join} group_left (application_name) {names} or {join} {counts})"
-        return f"sum by (account, application) ({application_label(either)})"
-
-    top = f"topk(50, {taken('')})"
-    online = ', registration="registered"'
-    add(
-        board,
-        "Expiries and applications",
-        rows(
-            (
-                "Overdue expiries",
-                (
-                    "Endpoints that the vendor shows as registered although their registration had run out"
-                    " when it was read; the fifty latest. The device may be dead."
-                ),
-            ),
-            [Query(f"topk(50, {named(once(f'({late})'))})")],
-            (*ENDPOINT_COLUMNS, Column("Value #A", "Overdue by", "s", width=110)),
-            size=(12, 8),
-            none="None is overdue, or nothing is known",
-            sort="Overdue by",
-            linked="Id",
-        ),
-        rows(
-            ("Endpoints without an application", "Calls from these stay silent; at most fifty."),
-            [Query(f"topk(50, {named(bare)})")],
-            ENDPOINT_COLUMNS,
-            size=(12, 8),
-            none="Each has one, or nothing is known",
-            sort="Alias",
-            descending=False,
-            linked="Id",
+            Query(f"topk(10, {by_agent})", "{{user_agent}}"),
+            none=NONE_LOST,
         ),
         rows(
             (
                 "Applications",
-                (
-                    "Endpoints of each application, by its name or else its id; the fifty largest. Without a"
-                    " name: no application. This panel does not separate groups."
-                ),
+                "Endpoints by their application. Lost: in the visible time, and still lost. Without an id: endpoints"
+                " without an application.",
             ),
-            [Query(top), Query(f"{taken(online)} and on (account, application) {top}")],
+            [
+                Query(each(f"{application}, application_name", "vobiz_application_info")),
+                Query(each(application, "vobiz_application_endpoints", f"{ACCOUNT}{REGISTERED}")),
+                Query(f"sum by ({application}) ({counts})"),
+                Query(lost_by(application, one("vobiz_endpoint_application_info"))),
+            ],
             (
                 Column("account", "Account"),
-                Column("application", "Application"),
-                Column("Value #A", "Listed"),
+                Column("application_name", "Application"),
+                Column("application_id", "Application id"),
                 Column("Value #B", "Registered"),
+                Column("Value #C", "Listed"),
+                Column("Value #D", "Lost"),
             ),
             size=(12, 8),
-            sort="Listed",
+            sort=("-Lost", "-Listed"),
+            hide=("Value #A",),
         ),
-        lines(
-            ("Changes of the list", "Endpoints that were added, removed, or given another application."),
-            [
-                Query(total("vobiz_endpoint_changes_total", "change", f', change="{change}"'), change)
-                for change in ("added", "removed", "application")
-            ],
-            size=(12, 8),
-            bars=True,
+    )
+
+
+def _endpoints(board):
+    changes = f"changes(vobiz_endpoint_registered{{{ACCOUNT}}}[1h]) >= 6"
+    bare = f"(1 - vobiz_endpoint_application_assigned{{{ACCOUNT}}} > 0)"
+    labels = f"alertname, severity, {ID}, username, group"
+    names = (Column("alias", "Alias"), Column("username", "Username"), Column("group", "Group"))
+    add(
+        board,
+        "Endpoints",
+        rows(
+            (
+                "Lost endpoints",
+                "The hundred newest endpoints that are not registered and were registered before. The list includes"
+                " members of outages, and endpoints of groups that are off duty or ignored.",
+            ),
+            [Query(f"topk(100, {named(f'1000 * {LOST}')})")],
+            (*names, Column("Value #A", "Since", NOW), Column("account", "Account"), ID_COLUMN),
+            none=NONE_LOST,
+            sort=("-Since",),
+            linked=True,
+        ),
+        rows(
+            ("Flapping endpoints", "Endpoints whose registration changed at least six times within the last hour."),
+            [Query(named(f"({changes})"))],
+            (*names, Column("Value #A", "Changes in 1 h"), Column("account", "Account"), ID_COLUMN),
+            none=NONE_LOST,
+            sort=("-Changes in 1 h",),
+            linked=True,
+        ),
+        rows(
+            ("Endpoints without an application", "No application takes the calls of these endpoints. At most 100."),
+            [Query(f"topk(100, {named(bare)})")],
+            (*names, Column("account", "Account"), ID_COLUMN),
+            none=NONE_LOST,
+            sort=("Alias",),
+            linked=True,
+        ),
+        rows(
+            ("Alerts", "Alerts that fire for the chosen accounts. Needs the alert rules."),
+            [Query(f"max by ({labels}) ({firing('')})")],
+            (
+                Column("severity", "Severity"),
+                Column("alertname", "Alert"),
+                Column("account", "Account"),
+                Column("group", "Group"),
+                Column("username", "Username"),
+                ID_COLUMN,
+            ),
+            none="No alert fires, or the alert rules are not loaded",
+            sort=("Severity",),
+            linked=True,
         ),
     )
 
@@ -394,10 +324,9 @@ def build():
     board = frame(
         "vobiz-fleet",
         "Vobiz / Fleet",
-        "Which phones, softphones and voice agents are registered, which are lost, and in which group.",
+        "Open outages, missed endpoints, and registrations by account and group.",
         variables=[account(), group()],
-        scope='account=~"$account|", scope!="endpoint"',
     )
-    for part in (_strip, _calls, _blame, _which, _never, _rest):
+    for part in (_now, _registrations, _losses, _endpoints):
         part(board)
     return board

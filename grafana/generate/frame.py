@@ -1,9 +1,10 @@
-"""What stands around the panels of every dashboard: variables, links, annotations, times."""
+"""The parts that all dashboards share: variables, links, annotations and time ranges."""
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from panels import ORANGE, PINK, SOURCE, VERMILION
+from panels import PINK, SOURCE, VERMILION
+from queries import firing
 
 TAG = "vobiz"
 
@@ -55,7 +56,7 @@ def account() -> dashboard.QueryVariable:
     return choice(
         "account",
         "Account",
-        "Accounts as the exporter's configuration names them",
+        "Accounts in the configuration of the exporter",
         'label_values(vobiz_exporter_poll_interval_seconds{job=~"$job"}, account)',
     )
 
@@ -64,7 +65,7 @@ def group() -> dashboard.QueryVariable:
     return choice(
         "group",
         "Group",
-        "Groups of the exporter's configuration; all includes endpoints without one",
+        "Groups in the configuration of the exporter. All includes endpoints without a group",
         'label_values(vobiz_group_endpoints{job=~"$job", account=~"$account"}, group)',
     )
 
@@ -83,10 +84,9 @@ def _annotation(name: str, expression: str, colour: str, title: str, text: str, 
     )
 
 
-def annotations(scope: str):
-    """Alerts of this scope, the more serious ones by themselves, and starts of the exporter."""
-    firing = f'ALERTS{{alertstate="firing", job=~"$job", {scope}, severity='
-    named = "max by (alertname, account, group)"
+def annotations(alerts: str):
+    """Critical alerts and starts of the exporter."""
+    critical = firing(f', severity="critical"{alerts}')
     started = (
         'max by (job, instance) (process_start_time_seconds{job=~"$job"}'
         " and on (job, instance) vobiz_exporter_build_info) * 1000"
@@ -94,16 +94,8 @@ def annotations(scope: str):
     return [
         _annotation(
             "Critical alerts",
-            f'{named} ({firing}"critical"}})',
+            f"max by (alertname, account, group) ({critical})",
             VERMILION,
-            "{{alertname}}",
-            "{{account}} {{group}}",
-            timed=False,
-        ),
-        _annotation(
-            "Warnings",
-            f'{named} ({firing}"warning"}})',
-            ORANGE,
             "{{alertname}}",
             "{{account}} {{group}}",
             timed=False,
@@ -112,8 +104,8 @@ def annotations(scope: str):
     ]
 
 
-def frame(uid: str, title: str, description: str, *, variables, scope: str, since: str = "now-6h"):
-    """A dashboard without panels."""
+def frame(uid: str, title: str, description: str, *, variables, alerts: str = "", since: str = "now-6h"):
+    """A dashboard without panels. `alerts` has further matchers of the annotated alerts."""
     others = dashboard.DashboardLink("Vobiz").type(model.DashboardLinkType.DASHBOARDS).tags([TAG])
     others = others.as_dropdown(False).include_vars(True).keep_time(True).icon("external link")
     board = (
@@ -126,11 +118,11 @@ def frame(uid: str, title: str, description: str, *, variables, scope: str, sinc
         .time(since, "now")
         .timezone("browser")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .link(others.tooltip("The other dashboards about Vobiz, for the same accounts"))
+        .link(others.tooltip("The other dashboards for Vobiz, with the same accounts"))
     )
     for variable in [data_source(), job(), *variables]:
         board.with_variable(variable)
-    for annotation in annotations(scope):
+    for annotation in annotations(alerts):
         board.annotation(annotation)
     return board
 

@@ -1,4 +1,4 @@
-"""How panels look: one function per kind, so that all of them have what every panel must have."""
+"""The types of panels: one function for each, so that all panels of a type have the same options."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,6 @@ from grafana_foundation_sdk.builders import (
     bargauge,
     common,
     dashboard,
-    heatmap,
     prometheus,
     stat,
     statetimeline,
@@ -15,22 +14,24 @@ from grafana_foundation_sdk.builders import (
 )
 from grafana_foundation_sdk.models import common as shared
 from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models import heatmap as heat
 from grafana_foundation_sdk.models import prometheus as prom
 
-# Colours of Okabe and Ito: everybody can distinguish them. Nothing is said by red against green.
+# Colours of Okabe and Ito, for readers with colour blindness.
 BLUE, SKY, ORANGE, VERMILION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
 TEAL, PINK, YELLOW, GREY = "#009E73", "#CC79A7", "#F0E442", "#8E8E8E"
 ORDER = [BLUE, ORANGE, SKY, VERMILION, PINK, TEAL, YELLOW, GREY]
 
 SOURCE = shared.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-UNKNOWN = "Unknown: no data, see the state of the data"
+UNKNOWN = "Nothing is known: see the condition of the account"
+
+# The unit of a time in milliseconds.
+NOW = "dateTimeAsIso"
 
 
 @dataclass(frozen=True)
 class Words:
-    """What numbers mean: the number, a word, a colour."""
+    """Texts for values: the value, a text, a colour."""
 
     entries: tuple[tuple[str, str, str], ...]
 
@@ -42,25 +43,28 @@ class Words:
         return [model.ValueMap(options=options)]
 
 
-DATA_STATES = Words(
+CONDITIONS = Words(
     (
-        ("0", "not scraped", VERMILION),
-        ("1", "not read yet", PINK),
-        ("2", "withdrawn", VERMILION),
-        ("3", "old", ORANGE),
-        ("4", "fresh", BLUE),
+        ("refused", "refused", VERMILION),
+        ("never", "never read", VERMILION),
+        ("withdrawn", "withdrawn", VERMILION),
+        ("stale", "stale", ORANGE),
+        ("failing", "failing", ORANGE),
+        ("starting", "starting", PINK),
+        ("ok", "ok", BLUE),
     )
 )
 REGISTERED = Words((("0", "not registered", VERMILION), ("1", "registered", BLUE)))
-YES = Words((("0", "no", GREY), ("1", "yes", ORANGE)))
-WELL = Words((("0", "failed", VERMILION), ("1", "good", BLUE)))
-ANSWERS = Words((("0", "does not answer", VERMILION), ("1", "answers", BLUE)))
-PRESENT = Words((("1", "yes", BLUE),))
+NO_YES = Words((("0", "no", GREY), ("1", "yes", ORANGE)))
+ANSWERS = Words((("0", "no answer", VERMILION), ("1", "answers", BLUE)))
+FIRING = Words((("1", "firing", ORANGE),))
+HOLDS = Words((("1", "yes", ORANGE),))
+SEEN = Words((("1", "yes", BLUE),))
 
 
 @dataclass(frozen=True)
 class Query:
-    """An expression and how its series are called."""
+    """An expression and the legend of its series."""
 
     expression: str
     legend: str = ""
@@ -80,7 +84,7 @@ def _target(query: Query, ref: str, instant: bool, kind: prom.PromQueryFormat) -
 
 
 def _panel(panel, about, queries, size, *, unit, none, instant, kind=prom.PromQueryFormat.TIME_SERIES):
-    """What all kinds have. `about` is the title and the description, `size` is width and height."""
+    """Options of all types. `about` is the title and the description, `size` is width and height."""
     title, description = about
     width, height = size
     for index, query in enumerate(queries):
@@ -101,38 +105,36 @@ def _steps(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
     return config.steps([model.Threshold(value=value, color=colour) for value, colour in steps])
 
 
-def number(
-    about,
-    expression,
-    *,
-    size=(4, 4),
-    unit="none",
-    none=UNKNOWN,
-    words=None,
-    warn=None,
-    legend="",
-    name=False,
-    graph=False,
-    decimals=None
-):
-    """One number, or a word for it; `warn` is where orange begins, `name` shows the series' name."""
-    panel = _panel(stat.Panel(), about, [Query(expression, legend)], size, unit=unit, none=none, instant=not graph)
-    panel = (
-        panel.graph_mode(shared.BigValueGraphMode.AREA if graph else shared.BigValueGraphMode.NONE)
-        .color_mode(shared.BigValueColorMode.VALUE)
-        .text_mode(shared.BigValueTextMode.NAME if name else shared.BigValueTextMode.AUTO)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
-        .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-        .thresholds(_steps((None, BLUE), *([(warn, ORANGE)] if warn is not None else [])))
-    )
-    if decimals is not None:
-        panel.decimals(decimals)
+def number(about, expression, *, size=(4, 4), unit="none", none=UNKNOWN, words=None):
+    """One number, or a text for it."""
+    panel = _stat(about, Query(expression), size, unit, none)
     return panel.mappings(words.mappings()) if words else panel
 
 
+def condition(about, expression, *, size=(8, 4)):
+    """The name of a condition."""
+    panel = _stat(about, Query(expression, "{{condition}}"), size, "none", "not scraped")
+    for name, _, colour in CONDITIONS.entries:
+        look = model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
+        panel.override_by_name(name, [look])
+    return panel.text_mode(shared.BigValueTextMode.NAME)
+
+
+def _stat(about, query, size, unit, none):
+    panel = _panel(stat.Panel(), about, [query], size, unit=unit, none=none, instant=True)
+    return (
+        panel.graph_mode(shared.BigValueGraphMode.NONE)
+        .color_mode(shared.BigValueColorMode.VALUE)
+        .text_mode(shared.BigValueTextMode.AUTO)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
+        .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+        .thresholds(_steps((None, BLUE)))
+    )
+
+
 def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, bars=False, dashed=(), least=0.0):
-    """Lines over time. The first query is blue, the next orange and so on, in shades where it has more
-    than one series; those named in `dashed`, by their letters, are drawn with dashes."""
+    """Lines over time. Each query has its own colour, in shades if it has several series. `dashed` has the
+    letters of queries with dashed lines."""
     panel = _panel(timeseries.Panel(), about, queries, size, unit=unit, none=none, instant=False)
     panel = (
         panel.draw_style(shared.GraphDrawStyle.BARS if bars else shared.GraphDrawStyle.LINE)
@@ -153,8 +155,7 @@ def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, bars=False
     if least is not None:
         panel.min(least)
     if bars:
-        # A bar counts what happened within the rate's interval: bars closer to each other than that would show
-        # everything several times.
+        # A bar counts the events of one rate interval. If bars were closer, several bars would show one event.
         panel.interval("5m").decimals(0)
     for index, query in enumerate(queries):
         letter = chr(ord("A") + index)
@@ -166,18 +167,17 @@ def lines(about, queries, *, size=(12, 8), unit="none", none=UNKNOWN, bars=False
     return panel
 
 
-def bars(about, query, *, size=(6, 8), unit="percentunit", none=UNKNOWN, most=1.0):
+def bars(about, query, *, size=(6, 8), none=UNKNOWN):
     """A short list with a bar for each value."""
-    panel = _panel(bargauge.Panel(), about, [query], size, unit=unit, none=none, instant=True)
-    panel = (
+    panel = _panel(bargauge.Panel(), about, [query], size, unit="none", none=none, instant=True)
+    return (
         panel.orientation(shared.VizOrientation.HORIZONTAL)
         .display_mode(shared.BarGaugeDisplayMode.BASIC)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
         .min(0)
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
-        .thresholds(_steps((None, SKY), (0.25, ORANGE), (0.75, VERMILION)))
+        .thresholds(_steps((None, SKY)))
     )
-    return panel.max(most)
 
 
 def timeline(about, queries, words, *, size=(24, 5), none=UNKNOWN):
@@ -202,107 +202,65 @@ def timeline(about, queries, words, *, size=(24, 5), none=UNKNOWN):
     )
 
 
-def heat_map(about, expression, *, size=(12, 8), unit="s", none=UNKNOWN):
-    """How a histogram's observations are spread over time."""
-    panel = _panel(
-        heatmap.Panel(),
-        about,
-        [Query(expression, "{{le}}")],
-        size,
-        unit="short",
-        none=none,
-        instant=False,
-        kind=prom.PromQueryFormat.HEATMAP,
-    )
-    return (
-        panel.calculate(False)
-        .y_axis(heatmap.YAxisConfig().unit(unit))
-        .color(
-            heatmap.HeatmapColorOptions()
-            .mode(heat.HeatmapColorMode.SCHEME)
-            .scheme("Cividis")
-            .fill(GREY)
-            .scale(heat.HeatmapColorScale.EXPONENTIAL)
-            .exponent(0.5)
-            .steps(32)
-            .reverse(False)
-        )
-        .exemplars_color(PINK)
-        .cell_gap(1)
-        .show_legend()
-    )
-
-
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: the label or `Value #A`, its title, and how it is shown."""
+    """A column of a table: the label or `Value #A`, its title and its form."""
 
     field: str
     title: str
     unit: str = ""
     words: Words | None = None
-    width: int = 0
+
+    def look(self) -> list[model.DynamicConfigValue]:
+        if self.words:
+            colour = model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"})
+            return [model.DynamicConfigValue("mappings", self.words.mappings()), colour]
+        return [model.DynamicConfigValue("unit", self.unit)] if self.unit else []
 
 
-def rows(about, queries, columns, *, size=(24, 9), none=UNKNOWN, sort="", descending=True, linked=None):
-    """A table of instant answers, one row for each set of labels. `linked` names the column that leads
-    to the endpoint, whose id must be among the columns."""
+ID_COLUMN = Column("endpoint_id", "Id")
+ENDPOINT_URL = (
+    "/d/vobiz-endpoint?${datasource:queryparam}&${job:queryparam}&var-account=${__data.fields.Account}"
+    "&var-endpoint=${__data.fields.Id}&var-search=${__data.fields.Id}&${__url_time_range}"
+)
+
+
+def rows(about, queries, columns, *, size=(12, 8), none=UNKNOWN, sort=(), hide=(), linked=False):
+    """A table of instant queries. Rows of several queries with the same labels are merged. `sort` has titles of
+    columns, with `-` before the title for descending order. `hide` has further fields without a column. With
+    `linked`, the column of ids leads to the endpoint."""
     panel = _panel(
         table.Panel(), about, queries, size, unit="none", none=none, instant=True, kind=prom.PromQueryFormat.TABLE
     )
-    fields = {column.field: column for column in columns}
-    # An answer that is the only one calls its values `Value`; only several have names.
-    titles = {field: column.title for field, column in fields.items()}
-    places = {field: place for place, field in enumerate(fields)}
-    if "Value #A" in fields:
+    titles = {column.field: column.title for column in columns}
+    places = {column.field: place for place, column in enumerate(columns)}
+    # Grafana calls the value of a single query `Value`.
+    if "Value #A" in titles:
         titles["Value"], places["Value"] = titles["Value #A"], places["Value #A"]
-    hidden = ["Time", "job", "instance", "__name__"]
-    if not any(field.startswith("Value") for field in fields):
-        hidden += ["Value"]
+    hidden = {name for name in ("Time", "Value", *hide) if name not in titles}
     panel.with_transformation(model.DataTransformerConfig("merge", options={}))
     panel.with_transformation(
         model.DataTransformerConfig(
             "organize",
             options={
-                "excludeByName": {name: True for name in hidden if name not in fields},
+                "excludeByName": dict.fromkeys(sorted(hidden), True),
                 "indexByName": places,
                 "renameByName": titles,
             },
         )
     )
     for column in columns:
-        look = []
-        if column.unit:
-            look.append(model.DynamicConfigValue("unit", column.unit))
-        if column.words:
-            look.append(model.DynamicConfigValue("mappings", column.words.mappings()))
-            look.append(model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
-        if column.width:
-            look.append(model.DynamicConfigValue("custom.width", column.width))
-        if column.title == linked:
-            url = (
-                "/d/vobiz-endpoint?${datasource:queryparam}&${job:queryparam}"
-                "&var-account=${__data.fields.Account}&var-endpoint=${__data.fields.Id}&var-search=${__data.fields.Id}&${__url_time_range}"
-            )
-            look.append(model.DynamicConfigValue("links", [{"title": "Show this endpoint", "url": url}]))
+        look = column.look()
+        if linked and column is ID_COLUMN:
+            look.append(model.DynamicConfigValue("links", [{"title": "Show this endpoint", "url": ENDPOINT_URL}]))
         if look:
             panel.override_by_name(column.title, look)
-    if sort:
-        panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
+    fields = [common.TableSortByFieldState().display_name(title.lstrip("-")).desc(title[0] == "-") for title in sort]
     return (
-        panel.show_header(True)
+        panel.sort_by(fields)
+        .show_header(True)
         .filterable(True)
         .cell_options(shared.TableAutoCellOptions())
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color(GREY))
         .thresholds(_steps((None, GREY)))
     )
-
-
-ENDPOINT_COLUMNS = (
-    Column("alias", "Alias"),
-    Column("username", "Username"),
-    Column("account", "Account", width=140),
-    Column("group", "Group", width=140),
-    Column("watch", "Watch", width=90),
-    Column("endpoint_id", "Id", width=190),
-)

@@ -1,7 +1,6 @@
-"""Plots what Prometheus answered to the main panels: `python grafana/plot ANSWERS FOLDER`.
+"""Plots the responses of Prometheus to the main panels: `python grafana/plot ANSWERS FOLDER`.
 
-The answers are those of `make dashboard-images`. This is a plot for a document and imitates nothing: how
-Grafana draws the panels is for Grafana to show.
+`make dashboard-images` writes the responses. The plots are for a document and do not imitate Grafana.
 """
 
 import json
@@ -20,28 +19,29 @@ from look import GREY
 # Titles of main panels in rows, each with its share of the row's width; and the heights of the rows.
 PAGES = {
     "fleet": (
-        ([("State of the data", 3), ("Registered now", 2), ("Lost in 15 minutes", 2), ("Lost in 1 hour", 2)], 0.8),
-        ([("Registered now and a week ago", 1)], 2.4),
-        ([("Lost and gained", 1), ("Changes of the list", 1)], 2.2),
-        ([("Lost by group", 1), ("Lost by user agent", 1)], 2.4),
-        ([("Lost endpoints", 1)], 2.6),
-        ([("Flapping endpoints", 1), ("Overdue expiries", 1)], 2.6),
+        ([("Open outages", 1)], 0.6),
+        ([("Missed now", 1)], 1.6),
+        ([("Accounts", 1), ("Groups below their minimum", 1)], 0.9),
+        ([("Registered by account", 1), ("Registered by group", 1)], 2.4),
+        ([("Registrations lost and gained", 1), ("Missed endpoints", 1)], 2.2),
+        ([("Lost by group", 1), ("Lost by user agent", 1)], 2.0),
+        ([("Lost endpoints", 1), ("Flapping endpoints", 1)], 2.6),
     ),
     "endpoint": (
-        ([("Registration", 2), ("Lost since", 3), ("Lost for", 2), ("Flaps in 24 h", 2)], 0.8),
+        ([("Registration", 2), ("Missed since", 3), ("Lost since", 3), ("Condition of the account", 2)], 0.8),
+        ([("The endpoint", 1)], 0.45),
         ([("Registration over time", 1)], 1.1),
-        ([("The endpoint", 3), ("Its alerts", 2)], 0.45),
-        ([("Expiry against now", 1), ("Changes of the registration", 1)], 2.4),
+        ([("Time until the registration expires", 1), ("Changes of the registration", 1)], 2.4),
         ([("Applications", 1)], 1.2),
         ([("User agents", 1)], 1.2),
     ),
     "exporter": (
-        ([("Did the last walk succeed?", 1)], 2.0),
-        ([("Duration", 1), ("Failures by reason", 1)], 2.2),
-        ([("Latency", 1), ("Answers by status", 1)], 2.6),
-        ([("Throttling by cause", 1), ("Reread, by reason", 1)], 2.2),
-        ([("Rejected rows and values", 1), ("Missing and held", 1)], 2.2),
-        ([("Details pending", 1), ("Samples per scrape", 1)], 2.2),
+        ([("Accounts", 1)], 0.9),
+        ([("Conditions other than ok", 1)], 1.1),
+        ([("Duration of walks", 1), ("Failed walks by reason", 1)], 2.2),
+        ([("Duration of requests", 1), ("Requests by status", 1)], 2.4),
+        ([("Time spent waiting", 1), ("Rare events", 1)], 2.2),
+        ([("Rejected and assumed", 1), ("Missing and retained", 1)], 2.2),
     ),
 }
 

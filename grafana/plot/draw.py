@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta, timezone
 
-from matplotlib.colors import LogNorm
 from matplotlib.dates import DateFormatter
 
 from look import GREY, colour, columns, legend, mapped, shown, unit
@@ -84,8 +83,11 @@ def number(axis, panel, answers, about) -> None:
     series = answers[0]
     none = panel["fieldConfig"]["defaults"]["noValue"]
     words = [(legend(panel["targets"][0], labels), float(samples[-1][1])) for labels, samples in series]
+    as_name = panel["options"]["textMode"] == "name"
     for place, (name, value) in enumerate(words or [("", None)]):
         text, shade = (none, GREY) if value is None else mapped(panel, value)
+        if as_name:
+            text, name = name, ""
         x = (place + 0.5) / max(1, len(words))
         axis.text(x, 0.6, text, ha="center", va="center", fontsize=15, color=shade, transform=axis.transAxes)
         axis.text(x, 0.2, name, ha="center", va="center", fontsize=8, color=GREY, transform=axis.transAxes)
@@ -95,11 +97,11 @@ def bars(axis, panel, answers, about) -> None:
     found = [(legend(panel["targets"][0], labels), float(samples[-1][1])) for labels, samples in answers[0]]
     found.sort(key=lambda one: one[1])
     thresholds = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    most = max(value for _, value in found)
     for name, value in found:
-        shade = [step["color"] for step in thresholds if step["value"] is None or value >= step["value"]][-1]
-        axis.barh(name.strip() or "(none)", value, color=shade, height=0.65)
-        axis.text(value + 0.01, name.strip() or "(none)", shown(panel, value), va="center", fontsize=7)
-    axis.set_xlim(0, 1.12)
+        axis.barh(name, value, color=thresholds[0]["color"], height=0.65)
+        axis.text(value + most / 100, name, shown(panel, value), va="center", fontsize=7)
+    axis.set_xlim(0, 1.12 * most)
     axis.set_xticks([])
     axis.tick_params(labelsize=7.5, length=0)
     axis.spines[["top", "right", "bottom"]].set_visible(False)
@@ -148,37 +150,12 @@ def table(axis, panel, answers, about) -> None:
         axis.text(1, 1.04, f"{left} more rows", ha="right", fontsize=7, color=GREY, transform=axis.transAxes)
 
 
-def heat_map(axis, panel, answers, about) -> None:
-    bounds = {labels["le"]: [(time, float(value)) for time, value in samples] for labels, samples in answers[0]}
-    order = sorted(bounds, key=lambda bound: float(bound.replace("+Inf", "inf")))
-    times = sorted({time for samples in bounds.values() for time, _ in samples})
-    below = dict.fromkeys(times, 0.0)
-    grid = []
-    for bound in order:
-        there = dict(bounds[bound])
-        grid.append([there.get(time, 0.0) - below[time] for time in times])
-        below = {time: there.get(time, 0.0) for time in times}
-    used = [number for number, row in enumerate(grid) if any(value > 0.5 for value in row)]
-    grid, order = grid[: used[-1] + 1], order[: used[-1] + 1]
-    grid = [[value if value > 0.5 else float("nan") for value in row] for row in grid]
-    edges = [when(time) for time in times]
-    mesh = axis.pcolormesh(edges, range(len(order)), grid, cmap="cividis", shading="nearest", norm=LogNorm())
-    axis.set_yticks(range(len(order)), [f"≤ {bound} s" for bound in order])
-    over_time(axis, about)
-    bar = axis.figure.colorbar(mesh, ax=axis, pad=0.01)
-    bar.ax.yaxis.set_major_formatter("{x:g}")
-    bar.ax.yaxis.set_minor_formatter("")
-    bar.set_label("requests", fontsize=7)
-    bar.ax.tick_params(labelsize=7)
-
-
 KINDS = {
     "timeseries": lines,
     "stat": number,
     "bargauge": bars,
     "state-timeline": timeline,
     "table": table,
-    "heatmap": heat_map,
 }
 
 

@@ -1,4 +1,4 @@
-"""Words and colours, as the dashboards have them."""
+"""Texts, units and colours of the dashboards."""
 
 import re
 import sys
@@ -58,7 +58,7 @@ def shown(panel: dict, value: float) -> str:
 
 
 def mapped(panel: dict, value: float) -> tuple[str, str]:
-    """The word and the colour of a value."""
+    """The text and the colour of a value."""
     defaults = panel["fieldConfig"]["defaults"]
     for mapping in defaults.get("mappings") or []:
         found = mapping["options"].get(f"{value:g}")
@@ -70,32 +70,38 @@ def mapped(panel: dict, value: float) -> tuple[str, str]:
 
 
 def columns(panel: dict, answers: list) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of a table, sorted as it is."""
+    """Titles and rows of a table. Rows of several queries are merged by the labels that all queries have."""
     organize = next(one["options"] for one in panel["transformations"] if one["id"] == "organize")
     titles, places = organize["renameByName"], organize["indexByName"]
-    units = {
-        override["matcher"]["options"]: item["value"]
+    looks = {
+        (override["matcher"]["options"], item["id"]): item["value"]
         for override in panel["fieldConfig"]["overrides"]
         for item in override["properties"]
-        if item["id"] == "unit"
     }
+    names = [set.intersection(*(set(labels) for labels, _ in series)) for series in answers if series]
+    common = sorted(set.intersection(*names)) if names else []
     merged: dict[tuple, dict] = {}
     for target, series in zip(panel["targets"], answers):
         field = f"Value #{target['refId']}" if len(answers) > 1 else "Value"
         for labels, samples in series:
-            known = {name: value for name, value in labels.items() if name in titles}
-            row = merged.setdefault(tuple(sorted(known.items())), dict(known))
+            row = merged.setdefault(tuple(labels[name] for name in common), {})
+            row.update(labels)
             row[field] = float(samples[-1][1])
-    fields = [field for field in sorted(places, key=places.get) if any(field in row for row in merged.values())]
     rows = list(merged.values())
-    for sort in panel["options"].get("sortBy") or []:
-        field = next(name for name in fields if titles[name] == sort["displayName"])
+    for sort in reversed(panel["options"].get("sortBy") or []):
+        shown_as = [name for name, title in titles.items() if title == sort["displayName"]]
+        field = next((name for name in shown_as if any(name in row for row in rows)), "")
         rows.sort(key=lambda row: (field in row, row.get(field, "")), reverse=sort["desc"])
-    # Who reads an image has no use for ids.
+    # The ids mean nothing to the reader of an image.
+    fields = [field for field in sorted(places, key=places.get) if any(field in row for row in rows)]
     fields = [field for field in fields if field not in ("endpoint_id", "username")]
 
     def cell(row: dict, field: str) -> str:
-        value = row.get(field, "")
-        return worded(units.get(titles[field], "none"), value) if isinstance(value, float) else value
+        value, title = row.get(field, ""), titles[field]
+        for mapping in looks.get((title, "mappings"), []):
+            found = mapping["options"].get(f"{value:g}" if isinstance(value, float) else value)
+            if found:
+                return found["text"]
+        return worded(looks.get((title, "unit"), "none"), value) if isinstance(value, float) else value
 
     return [titles[field] for field in fields], [[cell(row, field) for field in fields] for row in rows]

@@ -2,16 +2,9 @@
 
 mod board;
 mod day;
-mod generated;
-mod grafana;
+mod files;
 mod images;
 mod limit;
-mod local;
-mod names;
+mod live;
 mod past;
-mod present;
-mod provisioned;
-mod real;
-mod remembered;
 mod schemas;
-mod stage;

@@ -14,7 +14,7 @@ pub use ask::{Answer, SlowReader, ask, get, is_closed};
 pub use exporter::{Exporter, Finished, run};
 pub use family::Family;
 pub use program::{Ended, Process, Program, Written, signal};
-pub use prometheus::{Prometheus, Sample};
+pub use prometheus::Prometheus;
 pub use recording_proxy::RecordingProxy;
 pub use scrape::{Scrape, label};
 pub use tool::{Generation, blackbox_exporter, judge, promtool_accepts, python, tool};

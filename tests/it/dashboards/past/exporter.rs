@@ -21,16 +21,15 @@ use vobiz_exporter::{
     walk::{Poller, PollerDeps, Source},
 };
 
-/// One replica of the exporter. Its tasks end when this struct is dropped.
+/// The tasks of the exporter. They end when this struct is dropped.
 pub struct Exporter {
-    pub name: &'static str,
     exposition: Arc<Exposition>,
     _tasks: JoinSet<()>,
 }
 
 impl Exporter {
     /// Starts the pollers of all accounts in a configuration.
-    pub fn start(name: &'static str, configuration: &str, clock: Clock) -> Self {
+    pub fn start(configuration: &str, clock: Clock) -> Self {
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         std::fs::write(file.path(), configuration).unwrap();
         let config = config::load(Some(file.path()), &[]).unwrap().config;
@@ -56,7 +55,6 @@ impl Exporter {
         let exposition = Exposition::new(readers, instruments, clock);
         tasks.spawn(exposition.clone().run());
         Self {
-            name,
             exposition,
             _tasks: tasks,
         }

@@ -46,7 +46,7 @@ impl Scrapes {
     /// each scrape.
     pub fn add(&mut self, at: UnixMillis, exporter: &Exporter) {
         let exposition = exporter.text();
-        let target = format!("job=\"vobiz-exporter\",instance=\"{}\"", exporter.name);
+        let target = "job=\"vobiz-exporter\",instance=\"vobiz-exporter:10059\"";
         let time = at.as_seconds();
         let mut text = String::with_capacity(exposition.len() * 3 / 2);
         let mut samples = 0_u32;
