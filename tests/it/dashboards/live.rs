@@ -10,9 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use vobiz_simulator::{
-    Endpoint, Fault, Options, PageFault, RetryAfter, START, Shape, Vendor, World,
-};
+use vobiz_simulator::{Endpoint, Fault, Options, START, Shape, Vendor, World};
 
 use super::{
     board::{Board, Query, View, boards, text},
@@ -127,22 +125,19 @@ impl Fleet {
         edit(&self.vendor, "main", &self.others[2], 1, |one| {
             one.application = None;
         });
-        let ignored = Fault::page(PageFault::IgnoreOffset).times(2);
-        self.vendor.plan(ignored.for_account(auth_id("main")));
-        let depot = || auth_id("depot");
-        let throttled = Fault::throttled(RetryAfter::Seconds(1)).once();
-        self.vendor.plan(throttled.for_account(depot()));
         self.vendor.edit(|world| {
-            let account = world.account_mut(&depot()).unwrap();
-            account.push(Endpoint::new("900000000000001").raw("null"));
+            let depot = world.account_mut(&auth_id("depot")).unwrap();
+            depot.push(Endpoint::new("900000000000001").raw("null"));
             let odd = r#"{"endpoint_id":"900000000000002","alias":{},"sip_registered":false}"#;
-            account.push(Endpoint::new("900000000000002").raw(odd));
+            depot.push(Endpoint::new("900000000000002").raw(odd));
         });
         let rejected = "count(vobiz_walk_rejected_rows{reason=\"not_an_object\"} == 1)";
         for server in &self.servers {
             server.until_is(rejected, 1.0).await;
         }
-        let fault = self.vendor.plan(Fault::status(503).for_account(depot()));
+        let fault = self
+            .vendor
+            .plan(Fault::status(503).for_account(auth_id("depot")));
         for server in &self.servers {
             // Between two failed walks, the condition is visible for longer than the step of the queries.
             let failed = "count(sum(vobiz_walk_failures_total{account=\"depot\"}) >= 2)";
