@@ -6,6 +6,9 @@ from queries import ACCOUNT, GROUP, ID, LOST, MISSED, each, firing, increase, lo
 
 REGISTERED = ', registration="registered"'
 NONE_LOST = "None, or nothing is known: see Accounts"
+FLAPPING = "vobiz_endpoint_flapping"
+# Labels of judgements about endpoints.
+JUDGED = f"{ID}, username, group, watch"
 
 
 def _outages() -> tuple:
@@ -59,10 +62,13 @@ def _outages() -> tuple:
     return outages, groups
 
 
+def _aliases(metric: str) -> Query:
+    """The aliases of the endpoints that have this metric. They are absent while the data is withdrawn."""
+    return Query(f"max by ({ID}, alias) (vobiz_endpoint_info{{{ACCOUNT}}} and on ({ID}) {metric}{{{ACCOUNT}}})")
+
+
 def _now(board):
-    labels = f"{ID}, username, group, watch"
-    missed = no_group(f"1000 * {each(labels, MISSED, GROUP)}")
-    alias = f"max by ({ID}, alias) (vobiz_endpoint_info{{{ACCOUNT}}} and on ({ID}) {MISSED}{{{ACCOUNT}}})"
+    missed = no_group(f"1000 * {each(JUDGED, MISSED, GROUP)}")
     listed = f"sum by (account) ({each('account, registration', 'vobiz_endpoints')})"
     ended = each("account", "vobiz_walk_last_success_timestamp_seconds")
     attention = f'{ACCOUNT}, condition!~"ok|starting"'
@@ -81,7 +87,7 @@ def _now(board):
                 " outage. Paged endpoints are first. Group and watch are those at the loss. The list stays"
                 " while the data is withdrawn; aliases are then unknown.",
             ),
-            [Query(missed), Query(alias)],
+            [Query(missed), _aliases(MISSED)],
             (
                 Column("alias", "Alias"),
                 Column("username", "Username"),
@@ -205,7 +211,8 @@ def _registrations(board):
         lines(
             (
                 "Changes of the list",
-                "Endpoints that were added, were removed, or got another application between walks, for all groups.",
+                "Endpoints that were added, were removed, or changed their application between walks, for all groups."
+                " application_removed: those of application that have none any more.",
             ),
             [Query(increase("change", "vobiz_endpoint_changes_total"), "{{change}}")],
             bars=True,
@@ -267,7 +274,6 @@ def _losses(board):
 
 
 def _endpoints(board):
-    changes = f"changes(vobiz_endpoint_registered{{{ACCOUNT}}}[1h]) >= 6"
     bare = f"(1 - vobiz_endpoint_application_assigned{{{ACCOUNT}}} > 0)"
     labels = f"alertname, severity, {ID}, username, group"
     names = (Column("alias", "Alias"), Column("username", "Username"), Column("group", "Group"))
@@ -287,11 +293,15 @@ def _endpoints(board):
             linked=True,
         ),
         rows(
-            ("Flapping endpoints", "Endpoints whose registration changed at least six times within the last hour."),
-            [Query(named(f"({changes})"))],
+            (
+                "Flapping endpoints",
+                "Endpoints whose registration changed at least six times within an hour, until fewer than three times.",
+            ),
+            [Query(no_group(each(JUDGED, FLAPPING, GROUP))), _aliases(FLAPPING)],
             (*names, Column("Value #A", "Changes in 1 h"), Column("account", "Account"), ID_COLUMN),
-            none=NONE_LOST,
+            none="No endpoint flaps, or the exporter is not scraped",
             sort=("-Changes in 1 h",),
+            hide=("watch", "Value #B"),
             linked=True,
         ),
         rows(

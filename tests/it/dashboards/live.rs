@@ -10,6 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde_json::Value;
 use vobiz_simulator::{Endpoint, Fault, Options, START, Shape, Vendor, World};
 
 use super::{
@@ -198,6 +199,7 @@ impl Fleet {
                 format!("missed {} delhi notice", delhi[0]),
                 format!("missed {} desk page", of("Reception")[0]),
                 format!("missed {} (no group) notice", self.others[0]),
+                format!("flapping {} (no group) 6", self.others[1]),
                 format!("below main delhi {} {}", delhi.len() - 1, delhi.len()),
             ]);
             rows
@@ -226,7 +228,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    async fn ask(&self, query: &Query) -> Vec<(serde_json::Value, Vec<(f64, f64)>)> {
+    async fn ask(&self, query: &Query) -> Vec<(Value, Vec<(f64, f64)>)> {
         let now = Timestamp::now().as_second();
         self.view.ask(self.server, query, now).await
     }
@@ -244,6 +246,20 @@ impl<'a> Look<'a> {
         rows.into_iter().map(row).collect()
     }
 
+    /// The rows of a table of endpoints: alias, group, and this label, or else the value.
+    async fn endpoints(&self, name: &str, title: &str, label: &str) -> Vec<String> {
+        let judged = self.ask(&self.board.query(&format!("{title} A"))).await;
+        let aliases = self.ask(&self.board.query(&format!("{title} B"))).await;
+        let row = |(one, samples): &(Value, Vec<(f64, f64)>)| {
+            let is_same = |other: &Value| other["endpoint_id"] == one["endpoint_id"];
+            let alias = aliases.iter().find(|(other, _)| is_same(other));
+            let alias = alias.map_or("", |(other, _)| text(&other["alias"]));
+            let last = (one[label].as_str()).map_or(samples[0].1.to_string(), str::to_owned);
+            format!("{name} {alias} {} {last}", text(&one["group"]))
+        };
+        judged.iter().map(row).collect()
+    }
+
     /// The rows of the important panels.
     async fn panels(&self) -> BTreeSet<String> {
         const GROUP: [&str; 2] = ["account", "group"];
@@ -255,18 +271,8 @@ impl<'a> Look<'a> {
         let mut rows = self.rows("outage", &GROUP, &outages).await;
         rows.extend(self.rows("below", &GROUP, &below).await);
         rows.extend(self.rows("account", &GROUP[..1], &["Accounts D"]).await);
-        let aliases = self.ask(&self.board.query("Missed now B")).await;
-        for (one, _) in self.ask(&self.board.query("Missed now A")).await {
-            let same = aliases
-                .iter()
-                .find(|(other, _)| other["endpoint_id"] == one["endpoint_id"]);
-            let alias = same.map_or("", |(other, _)| text(&other["alias"]));
-            rows.insert(format!(
-                "missed {alias} {} {}",
-                text(&one["group"]),
-                text(&one["watch"])
-            ));
-        }
+        rows.extend(self.endpoints("missed", "Missed now", "watch").await);
+        rows.extend(self.endpoints("flapping", "Flapping endpoints", "").await);
         rows
     }
 
