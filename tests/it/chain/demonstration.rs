@@ -4,7 +4,7 @@ use std::io::Write;
 
 use vobiz_simulator::{DEMO_ACCOUNTS, Options, Pace, Vendor, World};
 
-use super::{news::Memory, stack::Stack};
+use super::{notified::News, stack::Stack};
 use crate::harness::Exporter;
 
 /// Durations in the shipped files are divided by this number, so five minutes last 30 s.
@@ -36,13 +36,13 @@ async fn the_whole_chain_runs_until_ctrl_c() {
         stack.alertmanager.address(),
     )
     .unwrap();
-    let (mut shown, mut memory) = (0, Memory::default());
+    let (mut shown, mut news) = (0, News::default());
     let mut end = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         for message in stack.receiver.messages().split_off(shown) {
             shown += 1;
-            for news in memory.take(&message) {
-                writeln!(out, "{}: {news}", message.about()).unwrap();
+            for one in news.take(&message) {
+                writeln!(out, "{one}").unwrap();
             }
         }
         let second = std::time::Duration::from_secs(1);

@@ -1,25 +1,15 @@
 //! A message of Alertmanager in its webhook format.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
-
-type Labels = BTreeMap<String, String>;
-
-/// The shipped configuration groups alerts by these labels. An alert can lack one of the labels.
-const GROUPED_BY: [&str; 2] = ["account", "job"];
 
 /// One message for one receiver.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The receiver, which the path of the webhook names.
     pub receiver: String,
-    /// The key of the Alertmanager group: its route and its labels.
-    pub group_key: String,
     pub alerts: Vec<Alert>,
-    group_labels: Labels,
-    named: String,
-    left_out: u64,
 }
 
 /// One alert in a message.
@@ -28,7 +18,8 @@ pub struct Alert {
     pub fingerprint: String,
     /// Either `firing` or `resolved`.
     pub status: String,
-    labels: Labels,
+    pub annotations: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
 }
 
 impl Message {
@@ -37,75 +28,34 @@ impl Message {
         let alerts = body["alerts"].as_array().expect("it has alerts");
         Self {
             receiver: path.trim_matches('/').to_owned(),
-            group_key: text(&body["groupKey"]),
             alerts: alerts.iter().map(Alert::read).collect(),
-            group_labels: labels(&body["groupLabels"]),
-            named: text(&body["receiver"]),
-            left_out: body["truncatedAlerts"].as_u64().unwrap_or_default(),
         }
-    }
-
-    /// The receiver and the account, such as `pager main`. The account can be absent.
-    pub fn about(&self) -> String {
-        let account = self.group_labels.get("account");
-        let account = account.map(|account| format!(" {account}"));
-        format!("{}{}", self.receiver, account.unwrap_or_default())
-    }
-
-    /// The names of the alerts that fire.
-    pub fn firing(&self) -> impl Iterator<Item = String> {
-        let firing = self.alerts.iter().filter(|alert| alert.status == "firing");
-        firing.map(Alert::name)
-    }
-
-    /// The first fault: an alert of another group, a wrong group key or receiver, or missing alerts.
-    pub fn fault(&self) -> Option<String> {
-        for alert in &self.alerts {
-            let mut its = alert.labels.clone();
-            its.retain(|label, _| GROUPED_BY.contains(&label.as_str()));
-            if its != self.group_labels {
-                let (name, group) = (alert.name(), &self.group_labels);
-                return Some(format!("{name} of {its:?} in the group {group:?}"));
-            }
-        }
-        let mut written = String::new();
-        for (label, value) in &self.group_labels {
-            let comma = if written.is_empty() { "" } else { ", " };
-            write!(written, "{comma}{label}={value:?}").expect("a string takes every write");
-        }
-        if !self.group_key.ends_with(&format!(":{{{written}}}")) {
-            return Some(format!("the group {} has other labels", self.group_key));
-        }
-        if self.named != self.receiver || self.left_out > 0 || self.alerts.is_empty() {
-            return Some(format!("for {}: {self:?}", self.receiver));
-        }
-        None
     }
 }
 
 impl Alert {
     fn read(alert: &Value) -> Self {
         Self {
-            fingerprint: text(&alert["fingerprint"]),
-            status: text(&alert["status"]),
-            labels: labels(&alert["labels"]),
+            fingerprint: alert["fingerprint"].as_str().unwrap().to_owned(),
+            status: alert["status"].as_str().unwrap().to_owned(),
+            annotations: texts(&alert["annotations"]),
+            labels: texts(&alert["labels"]),
         }
     }
 
-    /// The name of the alert, and the alias of the endpoint if the alert has a label `alias`.
+    /// The name of the alert and what it is about: account, group, endpoint id.
     pub fn name(&self) -> String {
-        let alias = self.labels.get("alias").map(|alias| format!(" {alias}"));
-        format!("{}{}", self.labels["alertname"], alias.unwrap_or_default())
+        let labels = ["alertname", "account", "group", "endpoint_id"];
+        let values = labels
+            .into_iter()
+            .filter_map(|label| self.labels.get(label));
+        values.map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn labels(value: &Value) -> Labels {
-    let entries = value.as_object().expect("labels are an object").iter();
-    entries
-        .map(|(name, value)| (name.clone(), text(value)))
-        .collect()
+fn texts(value: &Value) -> BTreeMap<String, String> {
+    let entries = value.as_object().expect("an object").iter();
+    let text =
+        |(name, value): (&String, &Value)| (name.clone(), value.as_str().unwrap().to_owned());
+    entries.map(text).collect()
 }

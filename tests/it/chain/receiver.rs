@@ -8,23 +8,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{message::Message, post::Post};
-use crate::harness::until;
+use super::message::Message;
 
 /// The path to which the example configuration of Alertmanager sends Slack messages.
 const SLACK: &str = "/slack";
 
-/// Receives webhooks and Slack messages. All clones share the received messages.
+/// Receives webhooks. All clones share the received messages.
 #[derive(Clone)]
 pub struct Receiver {
     address: String,
-    received: Arc<Mutex<Received>>,
-}
-
-#[derive(Default)]
-struct Received {
-    messages: Vec<Message>,
-    posts: Vec<Post>,
+    messages: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Receiver {
@@ -32,18 +25,20 @@ impl Receiver {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let received = Arc::new(Mutex::new(Received::default()));
-        let shared = Arc::clone(&received);
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&messages);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let Some((path, body)) = request(stream).await else {
                     continue;
                 };
                 let body: Value = serde_json::from_slice(&body).expect("it is JSON");
-                shared.lock().unwrap().take(&path, &body);
+                if path != SLACK {
+                    shared.lock().unwrap().push(Message::read(&path, &body));
+                }
             }
         });
-        Self { address, received }
+        Self { address, messages }
     }
 
     /// The address of the receiver as `HOST:PORT`.
@@ -51,29 +46,9 @@ impl Receiver {
         &self.address
     }
 
-    /// All received webhook messages, in order.
+    /// All received messages, in order.
     pub fn messages(&self) -> Vec<Message> {
-        self.received.lock().unwrap().messages.clone()
-    }
-
-    /// Waits for the first Slack message with this title.
-    pub async fn post(&self, title: &str) -> Post {
-        until(title, || async {
-            let received = self.received.lock().unwrap();
-            let mut posts = received.posts.iter();
-            posts.find(|post| post.title == title).cloned()
-        })
-        .await
-    }
-}
-
-impl Received {
-    fn take(&mut self, path: &str, body: &Value) {
-        if path != SLACK {
-            self.messages.push(Message::read(path, body));
-            return;
-        }
-        self.posts.push(Post::read(body));
+        self.messages.lock().unwrap().clone()
     }
 }
 

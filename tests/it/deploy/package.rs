@@ -145,7 +145,7 @@ async fn the_package_installs_everything_and_keeps_what_was_changed() {
         ("usr/share/doc/vobiz-exporter/copyright", 0o644),
         ("usr/share/doc/vobiz-exporter/configuration.md", 0o644),
         (
-            "usr/share/doc/vobiz-exporter/runbooks/VobizFleetDropped.md",
+            "usr/share/doc/vobiz-exporter/runbooks/VobizOutage.md",
             0o644,
         ),
         (

@@ -1,6 +1,6 @@
 //! Runs a real Prometheus.
 
-use std::{fmt::Write, process::Stdio};
+use std::{fmt::Write, process::Stdio, time::Duration};
 
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -99,6 +99,18 @@ impl Prometheus {
     /// Makes Prometheus reload its configuration and its rules.
     pub async fn reload(&self) {
         signal(self.process.id().expect("it runs"), "HUP").await;
+    }
+
+    /// The processor time that Prometheus has used since its start, in steps of 10 ms.
+    pub fn processor_time(&self) -> Duration {
+        let id = self.process.id().expect("it runs");
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+        // The process name may contain any character, so this code splits the text after the name.
+        // `fields` begins with the third field of the file.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|one| one.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(10 * ticks)
     }
 
     /// The folder with the configuration and the data of this Prometheus.

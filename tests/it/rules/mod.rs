@@ -2,12 +2,13 @@
 
 mod alertmanager;
 mod catalogue;
-mod mutations;
+mod cost;
 mod promtool;
 mod runbooks;
 mod shipped;
 mod text;
+mod thresholds;
 
 pub use catalogue::check;
-pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, files, groups, path, read};
+pub use shipped::{ALERTMANAGER, PROMETHEUS, RULES, files, path, read};
 pub use text::{milliseconds, scaled};

@@ -20,8 +20,6 @@ pub struct Alert {
     pub expression: String,
     pub labels: Vec<(String, String)>,
     pub annotations: Vec<(String, String)>,
-    /// Whether the rule has a `for` duration.
-    pub waits: bool,
 }
 
 /// A recording rule.
@@ -34,8 +32,6 @@ pub struct Record {
 /// The rules of a rule group, in the order of the file.
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// The evaluation interval in seconds.
-    pub interval: u64,
     pub records: Vec<Record>,
     pub alerts: Vec<Alert>,
 }
@@ -100,15 +96,9 @@ fn group(yaml: &Yaml) -> Group {
             expression,
             labels: pairs(&rule["labels"]),
             annotations: pairs(&rule["annotations"]),
-            waits: !rule["for"].is_badvalue(),
         });
     }
-    let interval = yaml["interval"].as_str().unwrap();
-    Group {
-        interval: super::text::milliseconds(interval) / 1000,
-        records,
-        alerts,
-    }
+    Group { records, alerts }
 }
 
 fn pairs(yaml: &Yaml) -> Vec<(String, String)> {

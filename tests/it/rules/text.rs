@@ -1,8 +1,7 @@
 //! Changes the durations and the labels in the texts of rules and promtool cases.
 //!
-//! The shipped files write a duration in one of four forms. Three forms are a range (`[10m]`), an
-//! offset (`offset 1w`) and a setting (`interval: 1m`). The fourth form is a product of seconds
-//! (`5 * 60`). Every product with 60 or 3600 is a duration.
+//! The shipped files write a duration in one of three forms: a range (`[10m]`, `[1h:1m]`), a setting
+//! (`for: 5m`), and a product of seconds (`5 * 60`). Every product with 60 is a duration.
 
 use regex::{Captures, Regex};
 
@@ -11,13 +10,13 @@ const SPAN: &str = r"(?:[0-9]+(?:ms|[smhdw]))+";
 /// Divides every duration in rules, or in settings of Prometheus or Alertmanager, by `by`. Other
 /// numbers, such as counts and shares, stay the same.
 pub fn scaled(rules: &str, by: u64) -> String {
-    let written = format!(r"(\[|offset |interval: |group_wait: |keep_firing_for: )({SPAN})\b");
+    let written = format!(r"(\[|:|interval: |group_wait: |for: )({SPAN})\b");
     let text = Regex::new(&written)
         .unwrap()
         .replace_all(rules, |found: &Captures<'_>| {
             format!("{}{}ms", &found[1], milliseconds(&found[2]) / by)
         });
-    let products = Regex::new(r"\b([0-9]+ \* (?:60|3600))\b").unwrap();
+    let products = Regex::new(r"\b([0-9]+ \* 60)\b").unwrap();
     let text = products.replace_all(&text, |found: &Captures<'_>| {
         format!("({} / {by})", &found[1])
     });
@@ -57,12 +56,12 @@ pub fn milliseconds(span: &str) -> u64 {
 
 #[test]
 fn durations_are_scaled_in_every_form_and_other_numbers_are_not() {
-    let rules = "interval: 1m\nexpr: x[10m] offset 167h30m > 5 * 60 and y >= 10 and 0.75 * z\n\
-                 keep_firing_for: 10m";
+    let rules =
+        "interval: 1m\nexpr: x[10m] < time() - 5 * 60 and y[1h:1m] >= 10 and 0.75 * z\nfor: 10m";
     assert_eq!(
         scaled(rules, 60),
-        "interval: 1000ms\nexpr: x[10000ms] offset 10050000ms > (5 * 60 / 60) and y >= 10 and 0.75 * z\n\
-         keep_firing_for: 10000ms"
+        "interval: 1000ms\nexpr: x[10000ms] < time() - (5 * 60 / 60) and y[60000ms:1000ms] >= 10 and 0.75 * z\n\
+         for: 10000ms"
     );
 }
 

@@ -6,9 +6,8 @@ use std::path::Path;
 use super::page::commands;
 use crate::harness::judge;
 
-const FORMS: [&str; 9] = [
+const FORMS: [&str; 8] = [
     "chronyc tracking || timedatectl timesync-status",
-    "git -C /etc/vobiz-exporter log -3 -p",
     "kubectl describe pod -l app.kubernetes.io/name=vobiz-exporter | grep -A5 'Last State'",
     "kubectl exec deploy/vobiz-exporter -- /usr/bin/vobiz-exporter ...",
     "kubectl get deploy,endpoints,servicemonitor -A | grep vobiz",
