@@ -129,6 +129,11 @@ pub struct Changes {
 }
 
 impl Changes {
+    fn count_application(&mut self, has_changed: bool, has_none: bool) {
+        self.application += u64::from(has_changed);
+        self.application_removed += u64::from(has_changed && has_none);
+    }
+
     /// Gives `record` the history that follows the history `past` of its endpoint, and counts a change of the
     /// registration. Without `past`, the history begins with this walk, whose start is `now`.
     fn carry_history(
@@ -267,9 +272,7 @@ impl EndpointList {
                 let now = record.view(texts);
                 let is_known = now.application_known && before.application_known;
                 let is_same = is_known && now.application == before.application;
-                let has_changed = is_known && !is_same;
-                changes.application += u64::from(has_changed);
-                changes.application_removed += u64::from(has_changed && now.application.is_none());
+                changes.count_application(is_known && !is_same, now.application.is_none());
                 // An unreadable application alone does not change the group of the endpoint.
                 let has_same_names = now.names() == before.names();
                 if !(is_same && has_same_names && has_same_row(&before, &now)) {

@@ -46,11 +46,8 @@ pub(super) fn load(
     if !has_table("missing_endpoint")? {
         return Ok(Judgements::default());
     }
-    let changing = if has_table("changing_endpoint")? {
-        changing_endpoints(connection, name, now)?
-    } else {
-        Vec::new()
-    };
+    let is_newest = has_table("changing_endpoint")?;
+    let changing = is_newest.then(|| changing_endpoints(connection, name, now));
     // The clock may have been wrong.
     let time = |millis: i64| UnixMillis(millis).min(now);
     let missing = rows(
@@ -91,7 +88,7 @@ pub(super) fn load(
         missing: missing.into(),
         below_minimum: below_minimum.into(),
         outages: outages(connection, name, now)?,
-        changing: changing.into(),
+        changing: changing.transpose()?.unwrap_or_default().into(),
     })
 }
 
