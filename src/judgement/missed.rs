@@ -123,24 +123,15 @@ impl Merged {
 fn unlisted(known: &MissingEndpoint, walk: Walk) -> Option<MissingEndpoint> {
     let last_listed = known.last_listed.unwrap_or(walk.listed_before);
     let is_forgotten = walk.started_at >= last_listed.plus(FORGOTTEN_AFTER);
-    // An unreadable row may belong to the endpoint.
-    let is_gone = walk.is_complete && !walk.has_unreadable_rows;
+    // An unreadable row may belong to the endpoint. A row that was unreadable while the endpoint was listed does not.
+    let was_listed = known.last_listed.is_none();
+    let may_be_unreadable =
+        walk.has_unreadable_rows && (!was_listed || walk.has_more_unreadable_rows);
+    let is_gone = walk.is_complete && !may_be_unreadable;
     (!is_gone && !is_forgotten).then(|| MissingEndpoint {
         last_listed: Some(last_listed),
         ..known.clone()
     })
-}
-
-/// The missing endpoint after a walk that did not list it, but may have missed it.
-fn retained(known: &MissingEndpoint, walk: Walk) -> Option<MissingEndpoint> {
-    let is_complete = false;
-    unlisted(
-        known,
-        Walk {
-            is_complete,
-            ..walk
-        },
-    )
 }
 
 /// The missing endpoint `endpoint`; `None` if it is registered, or not expected to be. `known` is the same endpoint before
@@ -155,8 +146,8 @@ fn judged(
         return None;
     }
     if !endpoint.is_listed {
-        // It is retained, so it may exist. After a restart, the names that decide about its group may not be stored.
-        return retained(known?, walk);
+        // It is retained. After a restart, the names that decide about its group may not be stored.
+        return unlisted(known?, walk);
     }
     let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
     let (name, watch) = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));

@@ -49,6 +49,8 @@ pub struct Walk {
     pub is_complete: bool,
     /// Whether rows were unreadable, so that their endpoints are not known.
     pub has_unreadable_rows: bool,
+    /// Whether these are more rows than in the walk before.
+    pub has_more_unreadable_rows: bool,
     /// The end of the last walk before this one that listed the endpoints.
     pub listed_before: UnixMillis,
 }

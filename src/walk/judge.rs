@@ -19,21 +19,20 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The judgements after the walk of `snapshot`. `listed_before` is the end of the published walk before it.
+    /// The judgements after the walk of `snapshot`. `previous` is the snapshot of the published walk before it.
     pub(super) fn after_walk(
         self,
         before: &Judgements,
         snapshot: &Snapshot,
-        listed_before: UnixMillis,
+        previous: Option<&Snapshot>,
     ) -> Judgements {
-        let rejected = &snapshot.walk.rejected_rows;
-        let duplicates = rejected[Rejection::Duplicate as usize];
-        let unreadable = rejected.iter().sum::<u64>() - duplicates;
+        let rows = unreadable_rows(snapshot);
         let walk = Walk {
             started_at: snapshot.walk.started_at,
             is_complete: snapshot.walk.missing == 0,
-            has_unreadable_rows: unreadable > 0,
-            listed_before,
+            has_unreadable_rows: rows > 0,
+            has_more_unreadable_rows: rows > previous.map_or(0, unreadable_rows),
+            listed_before: previous.map_or(snapshot.walk.started_at, |one| one.walk.ended_at),
         };
         self.judge(before, snapshot, walk, true, |one| one.group)
     }
@@ -92,12 +91,19 @@ impl Judge<'_> {
     }
 }
 
+/// The rows of the walk of a snapshot that may belong to any endpoint.
+fn unreadable_rows(snapshot: &Snapshot) -> u64 {
+    let rejected = &snapshot.walk.rejected_rows;
+    rejected.iter().sum::<u64>() - rejected[Rejection::Duplicate as usize]
+}
+
 /// A change at the time `now`, which does not show what the list has.
 fn without_walk(snapshot: &Snapshot, now: UnixMillis) -> Walk {
     Walk {
         started_at: now,
         is_complete: false,
         has_unreadable_rows: false,
+        has_more_unreadable_rows: false,
         listed_before: snapshot.walk.ended_at,
     }
 }

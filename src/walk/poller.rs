@@ -429,9 +429,8 @@ impl<S: Source> Poller<S> {
         let group_of = |one: &EndpointView<'_>| group_of(&self.account, one);
         let (snapshot, changes) = (list.endpoints).build(previous, walk, retention, &group_of);
         let snapshot = Arc::new(snapshot);
-        let listed_before = previous.map_or(snapshot.walk.started_at, |one| one.walk.ended_at);
         let judge = self.judge();
-        let judgements = judge.after_walk(&before.judgements, &snapshot, listed_before);
+        let judgements = judge.after_walk(&before.judgements, &snapshot, previous);
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
         let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);

@@ -62,6 +62,7 @@ fn walk(at: i64, is_complete: bool) -> Walk {
         started_at: minute(at),
         is_complete,
         has_unreadable_rows: false,
+        has_more_unreadable_rows: false,
         listed_before: minute(at - 1),
     }
 }
@@ -223,6 +224,7 @@ fn a_walk_that_did_not_list_an_endpoint_judges_nothing_about_its_group() {
     assert_eq!(missed(&judgements, 2, &groups), missed(&before, 1, &groups));
     let unreadable = Walk {
         has_unreadable_rows: true,
+        has_more_unreadable_rows: true,
         ..walk(3, true)
     };
     let judgements = after_walk(&judgements, unreadable, &[], &groups);
@@ -237,6 +239,29 @@ fn a_walk_that_did_not_list_an_endpoint_judges_nothing_about_its_group() {
             .is_empty(),
         "forgotten"
     );
+}
+
+#[test]
+fn a_deleted_endpoint_is_not_missed_because_of_a_row_that_was_unreadable_before() {
+    let groups = watched();
+    let before = after(&Judgements::default(), 1, &[lost("1", 1)], &groups);
+    let unreadable = |at, has_more_unreadable_rows| Walk {
+        has_unreadable_rows: true,
+        has_more_unreadable_rows,
+        ..walk(at, true)
+    };
+    let retained = Observed {
+        is_listed: false,
+        ..lost("1", 1)
+    };
+    for row in [&[][..], &[retained]] {
+        let deleted = after_walk(&before, unreadable(2, false), row, &groups);
+        assert!(deleted.missing.is_empty());
+        // Its own row may have become unreadable, also when the next walk has the same number of such rows.
+        let hidden = after_walk(&before, unreadable(2, true), row, &groups);
+        let still = after_walk(&hidden, unreadable(3, false), row, &groups);
+        assert_eq!(missed(&still, 3, &groups), missed(&before, 1, &groups));
+    }
 }
 
 #[test]

@@ -7,152 +7,45 @@ use super::shipped::{CASES, RULES, read};
 use crate::harness::{judge, tool};
 
 /// An edit: the text in the rules, its replacement, and the file whose cases must then fail.
+#[rustfmt::skip]
 const EDITS: &[[&str; 3]] = &[
-    [
-        "absent(up{job=\"vobiz-exporter\"})\n        for: 5m",
-        "absent(up{job=\"vobiz-exporter\"})\n        for: 3m",
-        "target",
-    ],
-    [
-        "== 0\n        for: 5m\n        labels: {severity: critical}",
-        "== 0\n        for: 2m\n        labels: {severity: critical}",
-        "target",
-    ],
+    ["absent(up{job=\"vobiz-exporter\"})\n        for: 5m", "absent(up{job=\"vobiz-exporter\"})\n        for: 3m", "target"],
+    ["== 0\n        for: 5m\n        labels: {severity: critical}", "== 0\n        for: 2m\n        labels: {severity: critical}", "target"],
     [") > 3\n", ") > 4\n", "target"],
-    [
-        "changes(process_start_time_seconds[1h])",
-        "changes(process_start_time_seconds[2h])",
-        "target",
-    ],
-    [
-        "web_config_last_reload_successful[10m])) == 0\n        for: 5m",
-        "web_config_last_reload_successful[10m])) == 0\n        for: 1m",
-        "target",
-    ],
-    [
-        "state_write_failures_total[15m]",
-        "state_write_failures_total[45m]",
-        "target",
-    ],
+    ["changes(process_start_time_seconds[1h])", "changes(process_start_time_seconds[2h])", "target"],
+    ["web_config_last_reload_successful[10m])) == 0\n        for: 5m", "web_config_last_reload_successful[10m])) == 0\n        for: 1m", "target"],
+    ["state_write_failures_total[15m]", "state_write_failures_total[45m]", "target"],
     ["time() - 60 * 60", "time() - 40 * 60", "target"],
-    [
-        "{condition=\"never\"}\n        for: 5m",
-        "{condition=\"never\"}\n        for: 1m",
-        "accounts",
-    ],
+    ["{condition=\"never\"}\n        for: 5m", "{condition=\"never\"}\n        for: 1m", "accounts"],
     [") > 90", ") > 40", "accounts"],
-    [
-        "total{cause=\"vendor\"}[15m]",
-        "total{cause=\"vendor\"}[30m]",
-        "accounts",
-    ],
+    ["total{cause=\"vendor\"}[15m]", "total{cause=\"vendor\"}[30m]", "accounts"],
     ["> 30\n", "> 15\n", "accounts"],
-    [
-        "quantile_over_time(0.5,",
-        "quantile_over_time(1,",
-        "accounts",
-    ],
-    [
-        "offset_seconds[15m]))) > 30\n        for: 5m",
-        "offset_seconds[15m]))) > 30\n        for: 15m",
-        "accounts",
-    ],
+    ["quantile_over_time(0.5,", "quantile_over_time(1,", "accounts"],
+    ["offset_seconds[15m]))) > 30\n        for: 5m", "offset_seconds[15m]))) > 30\n        for: 15m", "accounts"],
     ["> 0.05\n", "> 0.7\n", "accounts"],
-    [
-        "> 0.05\n        for: 15m",
-        "> 0.05\n        for: 10m",
-        "accounts",
-    ],
-    [
-        "change=\"removed\"}[1h]))) > 5)",
-        "change=\"removed\"}[1h]))) > 4)",
-        "accounts",
-    ],
-    [
-        "change=\"removed\"}[1h]",
-        "change=\"removed\"}[2h]",
-        "accounts",
-    ],
+    ["> 0.05\n        for: 15m", "> 0.05\n        for: 10m", "accounts"],
+    ["change=\"removed\"}[1h]))) > 5)", "change=\"removed\"}[1h]))) > 4)", "accounts"],
+    ["change=\"removed\"}[1h]", "change=\"removed\"}[2h]", "accounts"],
     ["0.1 * max by", "0.05 * max by", "accounts"],
-    [
-        "change=\"application_removed\"}[1h]",
-        "change=\"application_removed\"}[2h]",
-        "accounts",
-    ],
+    ["change=\"application_removed\"}[1h]", "change=\"application_removed\"}[2h]", "accounts"],
     ["> 0\n        for: 15m", "> 0\n        for: 5m", "accounts"],
-    [
-        "below_minimum_timestamp_seconds:bridged < time() - 5 * 60",
-        "below_minimum_timestamp_seconds:bridged < time() - 3 * 60",
-        "endpoints",
-    ],
-    [
-        "{watch=\"page\"}\n          ) < time() - 5 * 60",
-        "{watch=\"page\"}\n          ) < time() - 4 * 60",
-        "endpoints",
-    ],
+    ["below_minimum_timestamp_seconds:bridged < time() - 5 * 60", "below_minimum_timestamp_seconds:bridged < time() - 3 * 60", "endpoints"],
+    ["{watch=\"page\"}\n          ) < time() - 5 * 60", "{watch=\"page\"}\n          ) < time() - 4 * 60", "endpoints"],
     ["< time() - 15 * 60", "< time() - 14 * 60", "endpoints"],
     // The parts that bridge a time without an answer.
-    [
-        "or last_over_time(account:vobiz_account_condition:bridged[90s])",
-        "or vobiz_account_condition == 1",
-        "accounts",
-    ],
-    [
-        "or last_over_time(endpoint:vobiz_endpoint_missed_timestamp_seconds:bridged[90s])",
-        "or vobiz_endpoint_missed_timestamp_seconds",
-        "endpoints",
-    ],
-    [
-        "or last_over_time(endpoint:vobiz_endpoint_missed_timestamp_seconds:bridged[90s])",
-        "or last_over_time(vobiz_endpoint_missed_timestamp_seconds[10m])",
-        "endpoints",
-    ],
-    [
-        "or last_over_time(outage:vobiz_outage_start_timestamp_seconds:bridged[90s])",
-        "or vobiz_outage_start_timestamp_seconds",
-        "endpoints",
-    ],
-    [
-        "or last_over_time(group:vobiz_group_below_minimum_timestamp_seconds:bridged[90s])",
-        "or vobiz_group_below_minimum_timestamp_seconds",
-        "endpoints",
-    ],
-    [
-        "or last_over_time(endpoint:vobiz_endpoint_flapping:bridged[90s])",
-        "or vobiz_endpoint_flapping",
-        "endpoints",
-    ],
-    [
-        "unless on (job, account) vobiz_account_condition\n",
-        "",
-        "endpoints",
-    ],
-    [
-        "last_over_time(vobiz_account_condition[10m])",
-        "last_over_time(vobiz_account_condition[4m])",
-        "endpoints",
-    ],
-    [
-        "last_over_time(vobiz_account_condition[10m])",
-        "last_over_time(vobiz_account_condition[20m])",
-        "endpoints",
-    ],
-    [
-        "registration=\"unknown\"}[10m]",
-        "registration=\"unknown\"}[30s]",
-        "accounts",
-    ],
+    ["or last_over_time(account:vobiz_account_condition:bridged[90s])", "or vobiz_account_condition == 1", "accounts"],
+    ["or last_over_time(endpoint:vobiz_endpoint_missed_timestamp_seconds:bridged[90s])", "or vobiz_endpoint_missed_timestamp_seconds", "endpoints"],
+    ["or last_over_time(endpoint:vobiz_endpoint_missed_timestamp_seconds:bridged[90s])", "or last_over_time(vobiz_endpoint_missed_timestamp_seconds[10m])", "endpoints"],
+    ["or last_over_time(outage:vobiz_outage_start_timestamp_seconds:bridged[90s])", "or vobiz_outage_start_timestamp_seconds", "endpoints"],
+    ["or last_over_time(group:vobiz_group_below_minimum_timestamp_seconds:bridged[90s])", "or vobiz_group_below_minimum_timestamp_seconds", "endpoints"],
+    ["or last_over_time(endpoint:vobiz_endpoint_flapping:bridged[90s])", "or vobiz_endpoint_flapping", "endpoints"],
+    ["unless on (job, account) vobiz_account_condition\n", "", "endpoints"],
+    ["last_over_time(vobiz_account_condition[10m])", "last_over_time(vobiz_account_condition[4m])", "endpoints"],
+    ["last_over_time(vobiz_account_condition[10m])", "last_over_time(vobiz_account_condition[20m])", "endpoints"],
+    ["registration=\"unknown\"}[10m]", "registration=\"unknown\"}[30s]", "accounts"],
     // Two aliases at a time, and an alias as a part of the identity.
-    [
-        "topk by (job, account, endpoint_id) (1, vobiz_endpoint_info)",
-        "vobiz_endpoint_info",
-        "endpoints",
-    ],
-    [
-        "alias: \"\", username: \"\"",
-        "job: vobiz-exporter",
-        "endpoints",
-    ],
+    ["topk by (job, account, endpoint_id) (1, vobiz_endpoint_info)", "vobiz_endpoint_info", "endpoints"],
+    ["alias: \"\", username: \"\"", "job: vobiz-exporter", "endpoints"],
 ];
 
 #[tokio::test]
