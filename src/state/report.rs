@@ -11,7 +11,7 @@ use std::{
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
-use super::{Error, error, requests, requests::Request, schema};
+use super::{Error, error, judgements, requests, requests::Request, schema};
 use crate::clock::UnixMillis;
 
 /// What the database has.
@@ -31,7 +31,36 @@ struct Account {
     last_success: Option<String>,
     /// The reason of the last walk if it failed.
     failure: Option<String>,
+    /// The endpoints that are expected to be registered and are not.
+    missing: Vec<Missing>,
+    groups_below_minimum: Vec<Below>,
+    outages: Vec<OpenOutage>,
     endpoints: Vec<Endpoint>,
+}
+
+/// A missing endpoint. Username, group and `watch` are those at the loss.
+#[derive(Debug, Serialize)]
+struct Missing {
+    endpoint_id: String,
+    username: String,
+    group: String,
+    watch: &'static str,
+    since: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Below {
+    group: String,
+    since: String,
+}
+
+#[derive(Debug, Serialize)]
+struct OpenOutage {
+    /// The group, or `null` for the whole account.
+    group: Option<String>,
+    since: String,
+    lost: u64,
+    recovered: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,11 +124,41 @@ fn read(connection: &Connection, account: Option<&str>) -> rusqlite::Result<Repo
     let mut accounts = accounts(connection, account)?;
     for account in &mut accounts {
         account.endpoints = endpoints(connection, account)?;
+        read_judgements(connection, account)?;
     }
     // A database of the first schema has no requests.
     let queued = requests::queued(connection).unwrap_or_default();
     let queued = queued.into_iter().map(|(_, request)| request).collect();
     Ok(Report { accounts, queued })
+}
+
+fn read_judgements(connection: &Connection, account: &mut Account) -> rusqlite::Result<()> {
+    // Every stored time is shown as it is.
+    let stored = judgements::load(connection, &account.name, UnixMillis(i64::MAX))?;
+    let missing = stored.missing.iter().map(|one| Missing {
+        endpoint_id: one.id.to_string(),
+        username: one.username.to_string(),
+        group: one.group.to_string(),
+        watch: one.watch.label(),
+        since: one.since.to_rfc3339(),
+    });
+    let below = stored.below_minimum.iter().map(|one| Below {
+        group: one.group.to_string(),
+        since: one.since.to_rfc3339(),
+    });
+    let outages = stored.outages.open.iter().map(|one| {
+        let (lost, recovered) = one.counts();
+        OpenOutage {
+            group: one.scope.as_deref().map(str::to_owned),
+            since: one.started_at.to_rfc3339(),
+            lost,
+            recovered,
+        }
+    });
+    account.missing = missing.collect();
+    account.groups_below_minimum = below.collect();
+    account.outages = outages.collect();
+    Ok(())
 }
 
 fn accounts(connection: &Connection, name: Option<&str>) -> rusqlite::Result<Vec<Account>> {
@@ -111,6 +170,9 @@ fn accounts(connection: &Connection, name: Option<&str>) -> rusqlite::Result<Vec
             name: row.get(0)?,
             last_success: time(row, 1)?,
             failure: row.get(2)?,
+            missing: Vec::new(),
+            groups_below_minimum: Vec::new(),
+            outages: Vec::new(),
             endpoints: Vec::new(),
         })
     })?;
@@ -168,6 +230,33 @@ fn write_account(account: &Account, text: &mut String) {
         "account {name}: {listed} endpoints, {removed} removed, last good walk {last_success}, \
          failure {failure}"
     );
+    for outage in &account.outages {
+        let (lost, recovered) = (outage.lost, outage.recovered);
+        let scope = outage
+            .group
+            .as_ref()
+            .map_or("the account".to_owned(), |group| format!("group {group}"));
+        let _ = writeln!(
+            text,
+            "  outage       since {:24} {scope}: {lost} lost, {recovered} recovered",
+            outage.since
+        );
+    }
+    for below in &account.groups_below_minimum {
+        let _ = writeln!(
+            text,
+            "  below min    since {:24} group {}",
+            below.since, below.group
+        );
+    }
+    for one in &account.missing {
+        let (id, username, group, watch) = (&one.endpoint_id, &one.username, &one.group, one.watch);
+        let _ = writeln!(
+            text,
+            "  missing      since {:24} {id} {username} {group} {watch}",
+            one.since
+        );
+    }
     for one in endpoints {
         let state = match (&one.removed_at, one.registered) {
             (Some(_), _) => "removed",

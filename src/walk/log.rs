@@ -102,6 +102,31 @@ pub(super) fn published(
     }
 }
 
+/// Logs the ids and usernames in the lists of groups that no endpoint has, if they differ from those of the snapshot `before`.
+pub(super) fn missing_members(account: &Account, before: Option<&Snapshot>, after: &Snapshot) {
+    let known = before.map(|before| before.missing_members(&account.groups));
+    let missing = after.missing_members(&account.groups);
+    for (at, (group, missing)) in account.groups.iter().zip(missing).enumerate() {
+        let missing = missing.unwrap_or_default();
+        let known = known.as_ref().and_then(|known| known[at].as_ref());
+        let is_known = known.map_or(missing.is_empty(), |known| *known == missing);
+        if is_known {
+            continue;
+        }
+        let mut names = missing[..missing.len().min(MAX_LISTED)].join(" ");
+        if missing.len() > MAX_LISTED {
+            names += " …";
+        }
+        tracing::warn!(
+            account = %account.name,
+            group = %group.name,
+            missing = missing.len(),
+            names,
+            "members of a group are not in the list of the API"
+        );
+    }
+}
+
 /// Logs that a walk with a large `change` waits for confirmation. The next walk starts at `confirm_at`.
 pub(super) fn unconfirmed(account: &Account, change: Change, confirm_at: Instant) {
     let confirm_in = confirm_at.saturating_duration_since(Instant::now());

@@ -431,6 +431,7 @@ impl<S: Source> Poller<S> {
         let snapshot = Arc::new(snapshot);
         let judge = self.judge();
         let judgements = judge.after_walk(&before.judgements, &snapshot, previous);
+        log::missing_members(&self.account, before.snapshot.as_deref(), &snapshot);
         let interval = self.schedule.effective_interval();
         let max_age = self.schedule.effective_max_age();
         let details = (self.details).walk_succeeded(&snapshot, previous, interval, &before.details);

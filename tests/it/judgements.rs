@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use vobiz_simulator::{Endpoint, Fault, Vendor};
 
 use crate::harness::{
-    Exporter, Scrape, accounts_config, auth_id, is_closed, label, listed, until, vendor,
+    Exporter, Program, Scrape, accounts_config, auth_id, is_closed, label, listed, until, vendor,
 };
 
 const MISSED: &str = "vobiz_endpoint_missed_timestamp_seconds";
@@ -80,9 +80,17 @@ async fn kill(exporter: Exporter) {
 async fn a_lost_phone_is_missed_with_the_same_labels_and_time_until_it_is_back() {
     let place = Place::new().await;
     let id = place.one(true);
-    let groups = format!("[{{name: site, match: {{endpoint_ids: ['{id}']}}, watch: page}}]");
+    let groups =
+        format!("[{{name: site, match: {{endpoint_ids: ['{id}', absent]}}, watch: page}}]");
     let exporter = place.start(&groups).await;
     until_missed(&exporter, 0).await;
+    let line = exporter
+        .log_line("members of a group are not in the list")
+        .await;
+    assert!(
+        line.contains("group=site") && line.contains("names=absent"),
+        "{line}"
+    );
     place.register(&id, false);
     let lost = until_missed(&exporter, 1).await;
     let labels = lost.keys().next().unwrap();
@@ -199,6 +207,14 @@ async fn a_site_that_falls_is_one_outage_over_a_kill_until_its_phones_are_back()
     assert!(missed(&scrape).is_empty(), "not one by one");
     exporter.log_line("an outage has begun").await;
     kill(exporter).await;
+    let directory = place.directory.path().display().to_string();
+    let shown = Program::new(&["state", "--state.directory", &directory, "show"])
+        .run()
+        .await;
+    assert!(
+        shown.out.contains(" group site: 12 lost, 0 recovered\n"),
+        "{shown:?}"
+    );
 
     let exporter = place.start(&groups).await;
     let scrape = exporter.scrape().await;
