@@ -24,6 +24,12 @@ closed_label! {
         Removed = "removed",
         /// An endpoint has another application.
         Application = "application",
+        /// An endpoint belongs to another group.
+        Group = "group",
+        /// A group is on duty.
+        DutyStarted = "duty_started",
+        /// A group is off duty.
+        DutyEnded = "duty_ended",
         /// Many endpoints of a group or of an account lost their registrations together.
         OutageStarted = "outage_started",
         /// Most endpoints of an outage are back or gone.

@@ -14,6 +14,7 @@
 mod error;
 mod events;
 mod file;
+mod group_events;
 mod judgements;
 mod load;
 mod lock;

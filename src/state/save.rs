@@ -6,14 +6,15 @@ use rusqlite::{Transaction, named_params, params};
 
 use super::{
     events::{Event, EventKind},
-    judgements,
+    group_events, judgements,
     load::{AccountRow, Restored},
 };
 use crate::{
     clock::UnixMillis,
     judgement::Judgements,
     snapshot::{
-        AccountState, Details, History, RemovedEndpoint, Snapshot, StoredEndpoint, StoredSnapshot,
+        AccountState, Details, History, RemovedEndpoint, Shown, Snapshot, StoredEndpoint,
+        StoredSnapshot,
     },
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Committed {
     judgements: Judgements,
     /// Whether usernames and aliases may be stored.
     names: bool,
+    /// The settings that `snapshot` was published with; `None` before the first published walk of this process.
+    shown: Option<Arc<Shown>>,
 }
 
 impl From<&Restored> for Committed {
@@ -36,6 +39,7 @@ impl From<&Restored> for Committed {
             details: Arc::default(),
             judgements: restored.judgements.clone(),
             names: true,
+            shown: None,
         }
     }
 }
@@ -50,6 +54,7 @@ impl Committed {
             details: Arc::default(),
             judgements: Judgements::default(),
             names: false,
+            shown: None,
         }
     }
 
@@ -97,6 +102,7 @@ pub(super) fn save(
         details: Arc::clone(&state.details),
         judgements: state.judgements.clone(),
         names: state.shown.username,
+        shown: Some(Arc::clone(&state.shown)),
     };
     let Some(before) = committed.filter(|before| before.has_walk()) else {
         replace(change, name, &new)?;
@@ -105,6 +111,12 @@ pub(super) fn save(
     let mut before = before.clone();
     let judgements = judgements::Writer::new(change, name, new.names);
     judgements.save(&before.judgements, &new.judgements, now)?;
+    if !Arc::ptr_eq(&before.snapshot, snapshot) {
+        let [from, to] = [&before.snapshot, snapshot].map(|one| one.walk.started_at);
+        group_events::write_duty(change, name, &state.shown, from, to)?;
+        let earlier = (&*before.snapshot, before.shown.as_ref());
+        group_events::write_moves(change, name, earlier, (&**snapshot, &state.shown))?;
+    }
     if before.names != new.names {
         // The usernames are hidden or shown from now on.
         judgements.replace(&new.judgements)?;

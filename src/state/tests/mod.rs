@@ -1,6 +1,7 @@
 //! Saves walks in a real database and loads them again.
 
 mod accounts;
+mod groups;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

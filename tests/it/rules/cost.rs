@@ -34,7 +34,7 @@ async fn the_rules_for_10_000_endpoints_of_which_1_000_are_missed() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         for ((rules, prometheus), used) in measured.iter().zip(&mut used) {
             let before = std::mem::replace(used, prometheus.processor_time());
-            let cpu = (*used - before).as_secs_f64();
+            let cpu = used.saturating_sub(before).as_secs_f64();
             let groups = prometheus.api("rules").await;
             let groups = groups["groups"].as_array().unwrap().iter();
             let time: f64 = groups
