@@ -14,7 +14,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow test-container attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
+.PHONY: help setup build test test-slow test-container week attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ test-container: ## Test the image, the unit and the package in containers, and b
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --locked --target $(HOST) --config profile.dev.debug=false
 	$(CARGO) test --locked --test it -- --ignored deploy:: state::disk::
+
+# The simulation needs an optimized build to be fast.
+week: setup ## Simulate a week of 500 phones without and with ten faults, and print all alerts; takes 12 minutes
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture week::
 
 # The good clients measure times, so the machine must be idle, and the build optimized.
 attack: ## Attack an exporter with 10,000 endpoints, as in docs/security.md; takes four minutes

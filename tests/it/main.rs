@@ -38,3 +38,4 @@ mod state;
 mod states;
 mod tls;
 mod web_config;
+mod week;

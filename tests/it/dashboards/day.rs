@@ -53,6 +53,7 @@ pub fn simulate(folder: &Path, end: Timestamp) -> String {
     let past = Past {
         data: folder.join("data"),
         step: STEP,
+        keeps: &|_| true,
         configuration: &|vendor| {
             let accounts = ACCOUNTS.map(|(name, ..)| (name, GROUPS));
             let text = configured(&accounts_config(vendor, "", accounts), STEP);

@@ -29,6 +29,7 @@ async fn no_query_takes_longer_than_two_seconds_with_ten_thousand_endpoints() {
         let past = Past {
             data,
             step: STEP,
+            keeps: &|_| true,
             configuration: &|vendor| {
                 let accounts = ACCOUNTS.map(|(name, _)| (name, GROUPS));
                 configured(&accounts_config(vendor, "", accounts), STEP)

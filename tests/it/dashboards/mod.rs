@@ -6,5 +6,5 @@ mod files;
 mod images;
 mod limit;
 mod live;
-mod past;
+pub mod past;
 mod schemas;

@@ -32,6 +32,8 @@ pub struct Past<'a> {
     pub step: Duration,
     /// Returns the configuration of the exporter.
     pub configuration: &'a dyn Fn(&Vendor) -> String,
+    /// Whether the samples of a metric with this name are written.
+    pub keeps: &'a dyn Fn(&str) -> bool,
 }
 
 /// Starts a Prometheus with the samples in `folder/data`. It scrapes nothing.
@@ -62,7 +64,7 @@ impl Past<'_> {
             };
             let vendor = Vendor::start(world, options).await.unwrap();
             let exporter = Exporter::start(&(self.configuration)(&vendor), clock);
-            let mut scrapes = Scrapes::into(&self.data);
+            let mut scrapes = Scrapes::into(&self.data, self.keeps);
             let step = i64::try_from(self.step.as_millis()).unwrap();
             while instant(clock.now()) < end {
                 happens(&vendor, instant(clock.now()));

@@ -17,8 +17,9 @@ use crate::harness::tool;
 const BLOCK: i64 = 2 * 3600 * 1000;
 
 /// Samples that are being written into a data folder.
-pub struct Scrapes {
+pub struct Scrapes<'a> {
     data: PathBuf,
+    keeps: &'a dyn Fn(&str) -> bool,
     open: Option<Open>,
     /// The process that converts the previous file to a block while the test writes the next file.
     promtool: Option<(Child, PathBuf)>,
@@ -32,10 +33,11 @@ struct Open {
     file: BufWriter<File>,
 }
 
-impl Scrapes {
-    pub fn into(data: &Path) -> Self {
+impl<'a> Scrapes<'a> {
+    pub fn into(data: &Path, keeps: &'a dyn Fn(&str) -> bool) -> Self {
         Self {
             data: data.to_owned(),
+            keeps,
             open: None,
             promtool: None,
             samples: 0,
@@ -57,6 +59,9 @@ impl Scrapes {
             }
             let (series, value) = line.rsplit_once(' ').unwrap();
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            if !(self.keeps)(name) {
+                continue;
+            }
             let (and, end) = if labels.is_empty() {
                 ("", "}")
             } else {
