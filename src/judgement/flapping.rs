@@ -44,19 +44,14 @@ impl ChangingEndpoint {
         self.changes.iter().filter(is_recent).count()
     }
 
-    /// The endpoint with a change at this walk; `None` if its group is ignored.
+    /// The endpoint with a change at this walk.
     fn with_change(
         known: Option<&Self>,
         endpoint: &Observed<'_>,
         walk: Walk,
-        groups: &[Group],
-    ) -> Option<Self> {
+        group: Option<&Group>,
+    ) -> Self {
         let now = walk.started_at;
-        let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
-        let (name, watch) = group.map_or(("", Watch::Notice), |group| (&*group.name, group.watch));
-        if watch == Watch::Ignore {
-            return None;
-        }
         let flapping = known.and_then(|known| known.flapping.clone());
         // The clock may have ended it since the change before.
         let flapping = flapping.filter(|_| known.is_some_and(|known| known.number(now) >= END));
@@ -67,47 +62,70 @@ impl ChangingEndpoint {
             (changes.len() >= BEGIN).then(|| {
                 Box::new(Flapping {
                     username: endpoint.username.into(),
-                    group: name.into(),
-                    watch,
+                    group: group.map_or("", |group| &group.name).into(),
+                    watch: group.map_or(Watch::Notice, |group| group.watch),
                 })
             })
         };
         let flapping = flapping.or_else(begins);
-        Some(Self {
+        Self {
             id: endpoint.id.into(),
             changes,
             flapping,
-        })
+        }
     }
 }
 
-/// The changing endpoints after a walk, sorted by id; `None` if they are the same as those `before` it. `changed` has the
-/// endpoints whose registration has changed with this walk, sorted by id.
+/// Whether the registration of the endpoint has changed within the window before.
+pub(super) fn is_known(before: &[Arc<ChangingEndpoint>], endpoint: &Observed<'_>) -> bool {
+    let found = before.binary_search_by(|one| (*one.id).cmp(endpoint.id));
+    found.is_ok()
+}
+
+/// The changing endpoints after a walk, sorted by id; `None` if they are the same as those `before` it. `observed` has the
+/// endpoints that are known or have changed with this walk, sorted by id. A complete walk that does not find an endpoint ends
+/// its flapping, and so does a group that is ignored.
 pub(super) fn after(
     before: &[Arc<ChangingEndpoint>],
     walk: Walk,
-    changed: &[Observed<'_>],
+    observed: &[Observed<'_>],
     groups: &[Group],
 ) -> Option<Vec<Arc<ChangingEndpoint>>> {
     let now = walk.started_at;
     // Until its next change, an endpoint keeps changes that are too old, so that it is not stored with each walk.
     let is_recent =
         |one: &ChangingEndpoint| one.changes.last().is_some_and(|at| now < at.plus(WINDOW));
-    if changed.is_empty() && before.iter().all(|one| is_recent(one)) {
-        return None;
-    }
-    let mut after = Vec::with_capacity(before.len() + changed.len());
+    let mut after = Vec::with_capacity(before.len() + observed.len());
     let mut before = before.iter().peekable();
-    for endpoint in changed {
+    let mut is_changed = false;
+    let mut keep = |known: &Arc<ChangingEndpoint>, is_found: bool, after: &mut Vec<_>| {
+        let stays = is_recent(known) && (is_found || !walk.is_complete);
+        is_changed |= !stays;
+        after.extend(stays.then(|| Arc::clone(known)));
+    };
+    let mut has_new = false;
+    for endpoint in observed {
         while let Some(known) = before.next_if(|known| *known.id < *endpoint.id) {
-            after.extend(is_recent(known).then(|| Arc::clone(known)));
+            keep(known, false, &mut after);
         }
         let known = before.next_if(|known| *known.id == *endpoint.id);
-        let known = known.map(|known| &**known);
-        after.extend(ChangingEndpoint::with_change(known, endpoint, walk, groups).map(Arc::new));
+        let group = endpoint.group.and_then(|at| groups.get(usize::from(at)));
+        if group.is_some_and(|group| group.watch == Watch::Ignore) {
+            has_new |= known.is_some();
+        } else if endpoint.has_changed(walk) {
+            has_new = true;
+            let known = known.map(|known| &**known);
+            after.push(Arc::new(ChangingEndpoint::with_change(
+                known, endpoint, walk, group,
+            )));
+        } else if let Some(known) = known {
+            keep(known, true, &mut after);
+        }
     }
-    after.extend(before.filter(|known| is_recent(known)).cloned());
-    Some(after)
+    for known in before {
+        keep(known, false, &mut after);
+    }
+    (is_changed || has_new).then_some(after)
 }
 
 /// The endpoints of both, sorted by id, with the changes of both.

@@ -75,14 +75,14 @@ impl Judgements {
         observed: impl Iterator<Item = Observed<'a>>,
     ) -> Self {
         let (walk, groups) = (context.walk, context.groups);
-        let mut changed = Vec::new();
+        let mut changing = Vec::new();
         let observed = observed.inspect(|one| {
-            if context.is_walk && one.has_changed(walk) {
-                changed.push(*one);
+            if one.has_changed(walk) || flapping::is_known(&self.changing, one) {
+                changing.push(*one);
             }
         });
         let missing = missed::after(&self.missing, walk, observed, groups);
-        let changing = flapping::after(&self.changing, walk, &changed, groups);
+        let changing = flapping::after(&self.changing, walk, &changing, groups);
         let mut missing = missing.unwrap_or_else(|| self.missing.to_vec());
         let outages = losses::after(&self.outages, &mut missing, context);
         let same = missing.len() == self.missing.len()

@@ -72,6 +72,22 @@ fn names_stay_those_of_the_begin_and_an_ignored_or_resting_group_shows_nothing()
         ..changed("1", 8)
     };
     assert!(flapping(&after(&seven, 8, &[ignored], &groups), 8, &groups).is_empty());
+    let moved = Observed {
+        group: Some(2),
+        ..endpoint("1")
+    };
+    assert!(
+        after(&seven, 8, &[moved], &groups).changing.is_empty(),
+        "moved without a change"
+    );
+    assert!(
+        after(&seven, 8, &[endpoint("2")], &groups)
+            .changing
+            .is_empty(),
+        "deleted"
+    );
+    let incomplete = after_walk(&seven, walk(8, false), &[endpoint("2")], &groups);
+    assert_eq!(incomplete.changing.len(), 1);
     let resting = super::groups(
         "[{name: paged, match: {alias: x}}, {name: noticed, match: {alias: x}, \
         off_duty: [{months: ['1:12']}]}, {name: ignored, match: {alias: x}}]",

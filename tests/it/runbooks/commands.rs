@@ -14,7 +14,7 @@ use super::{
 /// expression for the output. The first entry whose part the command contains applies.
 const SHOWN: [(&str, &str, &str); 13] = [
     ("EXPORTER:10059/-/healthy", "", "HTTP/1.1 200 OK"),
-    ("EXPORTER:10059/-/reload", "", "configuration reloaded"),
+    ("localhost:10059/-/reload", "", "configuration reloaded"),
     (
         "journalctl -u vobiz-exporter --since -1h | grep 'account=ACCOUNT'",
         "branch",

@@ -120,6 +120,7 @@ impl Stage {
         let (exporter, prometheus) = (self.address.as_str(), self.prometheus.address());
         for (from, to) in [
             ("EXPORTER:10059", exporter),
+            ("localhost:10059", exporter),
             ("PROMETHEUS:9090", prometheus),
             ("https://api.vobiz.ai/api/v1", &vendor),
             ("/run/secrets/vobiz-token", &file("token")),
