@@ -330,7 +330,10 @@ async fn a_scrape_shows_the_documented_metrics_and_no_others() {
     }
     let families = Metric::ALL.iter().map(|metric| metric.family());
     let scraped = families.filter(|family| family.part != Part::Probe);
-    let missing = scraped.map(|family| family.name);
+    // An endpoint flaps after six walks. The tests of judgements wait for them.
+    let missing = scraped
+        .map(|family| family.name)
+        .filter(|name| *name != "vobiz_endpoint_flapping");
     let missing: Vec<_> = missing.filter(|name| !shown.contains(*name)).collect();
     // `process_virtual_memory_max_bytes` is missing if virtual memory has no limit.
     assert!(
