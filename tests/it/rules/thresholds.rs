@@ -50,7 +50,7 @@ const EDITS: &[[&str; 3]] = &[
     [") unless on (job, account, endpoint_id) vobiz_endpoint_registered == 1", ")", "endpoints"],
     ["registration=\"unknown\"}[10m]", "registration=\"unknown\"}[30s]", "accounts"],
     // Two aliases at a time, and an alias as a part of the identity.
-    ["topk by (job, account, endpoint_id) (1, vobiz_endpoint_info)", "vobiz_endpoint_info", "endpoints"],
+    ["topk by (job, account, endpoint_id) (1, ", "max without () (", "endpoints"],
     ["alias: \"\", username: \"\"", "job: vobiz-exporter", "endpoints"],
 ];
 
