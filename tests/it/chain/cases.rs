@@ -111,7 +111,7 @@ async fn a_site_falls_and_a_phone_of_another_site() {
     assert!(site.annotations["description"].starts_with("33 of 33 endpoints are not registered."));
     let one = text("VobizPagedEndpointMissed main delhi d1");
     assert!(one.annotations["summary"].starts_with(&format!(
-        "{FIRST_PHONE} (delhi, main) is not registered since "
+        "{FIRST_PHONE} (delhi, main) has not been registered since "
     )));
 
     let since = "max(outage:vobiz_outage_start_timestamp_seconds:bridged)";
