@@ -154,7 +154,8 @@ impl Phone {
             let duty = self.duty.iter();
             duty.map(|duty| one.time.start.max(duty.start)..one.time.end.min(duty.end))
         });
-        let long = times.filter(move |time| time.end - time.start >= limit * MINUTE);
+        // A walk can find a return up to two minutes late.
+        let long = times.filter(move |time| time.end - time.start >= (limit - 2) * MINUTE);
         long.map(move |time| {
             let time = time.start + limit * MINUTE..time.end;
             Firing::of(alert, self.group, &self.alias, time)
