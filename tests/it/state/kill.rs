@@ -317,10 +317,11 @@ impl Story {
         self.vendor.set(|options| options.latency = Latency::None);
         self.vendor.edit(|world| {
             let account = world.first_mut();
-            account.edit_all(|one| one.raw = None);
             for endpoint in self.deleted.drain(..) {
                 account.push(endpoint);
             }
+            // Also of the deleted endpoints, which may have an odd row.
+            account.edit_all(|one| one.raw = None);
         });
         let list = listed(&self.vendor, &auth_id("main"));
         let life = self.start("0").await;
