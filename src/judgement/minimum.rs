@@ -55,11 +55,28 @@ pub fn is_below(group: &Group, facts: &GroupFacts) -> bool {
     group.watch != Watch::Ignore && (has_too_few || is_empty)
 }
 
-/// The groups of both, sorted by name. Those of `first` take precedence.
-pub(super) fn union(first: &[BelowMinimum], second: &[BelowMinimum]) -> Arc<[BelowMinimum]> {
-    let is_known = |one: &&BelowMinimum| first.iter().any(|known| known.group == one.group);
-    let others = second.iter().filter(|one| !is_known(one));
-    let mut all: Vec<_> = first.iter().chain(others).cloned().collect();
+/// The groups below their minimum by `newer` judgements that continue `older` ones. Without a walk of the newer ones, the
+/// groups of both, sorted by name; the older ones take precedence. After walks, of which the first began at `first_walk`,
+/// the older ones show only since when a group was below its minimum at this walk.
+pub(super) fn union(
+    older: &[BelowMinimum],
+    newer: &[BelowMinimum],
+    first_walk: Option<UnixMillis>,
+) -> Arc<[BelowMinimum]> {
+    let find =
+        |all: &[BelowMinimum], group: &str| all.iter().find(|one| *one.group == *group).cloned();
+    let mut all: Vec<_> = newer
+        .iter()
+        .map(|one| {
+            let continues = first_walk.is_none_or(|first| one.since <= first);
+            let known = find(older, &one.group).filter(|_| continues);
+            known.unwrap_or_else(|| one.clone())
+        })
+        .collect();
+    if first_walk.is_none() {
+        let others = older.iter().filter(|one| find(newer, &one.group).is_none());
+        all.extend(others.cloned());
+    }
     all.sort_by(|a, b| a.group.cmp(&b.group));
     all.into()
 }

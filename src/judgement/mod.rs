@@ -135,12 +135,13 @@ impl Judgements {
         }
     }
 
-    /// The judgements of both, of which `older` ones are kept for the same endpoint or group.
+    /// The judgements of both, of which `older` ones are kept for the same endpoint or group. `first_walk` is the start of
+    /// the first walk of these judgements, if there was one.
     #[must_use]
-    pub fn continuing(&self, older: &Self) -> Self {
+    pub fn continuing(&self, older: &Self, first_walk: Option<UnixMillis>) -> Self {
         Self {
             missing: missed::union(&older.missing, &self.missing),
-            below_minimum: minimum::union(&older.below_minimum, &self.below_minimum),
+            below_minimum: minimum::union(&older.below_minimum, &self.below_minimum, first_walk),
             outages: older.outages.with(&self.outages),
             changing: flapping::union(&older.changing, &self.changing),
         }

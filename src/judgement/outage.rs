@@ -15,8 +15,8 @@ pub struct Outages {
     pub open: Arc<[Arc<Outage>]>,
     /// The beginnings of the outages of the last eight days, open ones included.
     pub begun: Arc<[Begun]>,
-    /// The scopes for which the criterion held at the last walk, without an outage yet.
-    pub(super) pending: Arc<[Scope]>,
+    /// The scopes for which the criterion held at the last walk, without an outage yet. A scope is as [`Outage::scope`].
+    pub pending: Arc<[Option<Box<str>>]>,
 }
 
 impl Outages {
@@ -28,6 +28,7 @@ impl Outages {
                 .into_iter()
                 .all(|(one, other)| Arc::ptr_eq(one, other))
             && self.begun == other.begun
+            && self.pending == other.pending
     }
 
     /// The open outages that are not among those `before`.
@@ -96,11 +97,11 @@ impl Outages {
     }
 
     /// The outages that were stored.
-    pub fn stored(open: Vec<Outage>, begun: Vec<Begun>) -> Self {
+    pub fn stored(open: Vec<Outage>, begun: Vec<Begun>, pending: Vec<Option<Box<str>>>) -> Self {
         Self {
             open: open.into_iter().map(Arc::new).collect(),
             begun: begun.into(),
-            pending: Arc::default(),
+            pending: pending.into(),
         }
     }
 }

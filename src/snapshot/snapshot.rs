@@ -154,6 +154,11 @@ impl Snapshot {
         records.map(|record| record.view(&self.list.texts))
     }
 
+    /// The first walk that listed one of the endpoints; `None` without endpoints.
+    pub fn known_since(&self) -> Option<UnixMillis> {
+        self.endpoints().map(|one| one.history.first_seen).min()
+    }
+
     /// One endpoint by its id.
     pub fn endpoint(&self, id: &str) -> Option<EndpointView<'_>> {
         self.at(self.number(id)?)

@@ -15,12 +15,13 @@ use crate::{
 };
 
 /// The tables, each with a column `account`.
-pub(super) const TABLES: [&str; 6] = [
+pub(super) const TABLES: [&str; 7] = [
     "missing_endpoint",
     "group_below_minimum",
     "outage",
     "outage_member",
     "outage_begun",
+    "outage_pending",
     "changing_endpoint",
 ];
 
@@ -46,11 +47,45 @@ pub(super) fn load(
     if !has_table("missing_endpoint")? {
         return Ok(Judgements::default());
     }
-    let is_newest = has_table("changing_endpoint")?;
-    let changing = is_newest.then(|| changing_endpoints(connection, name, now));
+    let changing = if has_table("changing_endpoint")? {
+        changing(connection, name, now)?
+    } else {
+        Vec::new()
+    };
+    let pending = if has_table("outage_pending")? {
+        let pending = "SELECT scope FROM outage_pending WHERE account = ?";
+        rows(connection, pending, name, stored_scope)?
+    } else {
+        Vec::new()
+    };
     // The clock may have been wrong.
     let time = |millis: i64| UnixMillis(millis).min(now);
-    let missing = rows(
+    let below_minimum = rows(
+        connection,
+        "SELECT group_name, since FROM group_below_minimum WHERE account = ? ORDER BY group_name",
+        name,
+        |row| {
+            Ok(BelowMinimum {
+                group: row.get(0)?,
+                since: time(row.get(1)?),
+            })
+        },
+    )?;
+    Ok(Judgements {
+        missing: missing(connection, name, now)?.into(),
+        below_minimum: below_minimum.into(),
+        outages: outages(connection, name, now, pending)?,
+        changing: changing.into(),
+    })
+}
+
+fn missing(
+    connection: &Connection,
+    name: &str,
+    now: UnixMillis,
+) -> rusqlite::Result<Vec<Arc<MissingEndpoint>>> {
+    let time = |millis: i64| UnixMillis(millis).min(now);
+    rows(
         connection,
         "SELECT endpoint_id, username, group_name, watch, present_group, since, last_registered, part,
             last_listed
@@ -72,27 +107,10 @@ pub(super) fn load(
                 last_listed: row.get::<_, Option<i64>>(8)?.map(time),
             }))
         },
-    )?;
-    let below_minimum = rows(
-        connection,
-        "SELECT group_name, since FROM group_below_minimum WHERE account = ? ORDER BY group_name",
-        name,
-        |row| {
-            Ok(BelowMinimum {
-                group: row.get(0)?,
-                since: time(row.get(1)?),
-            })
-        },
-    )?;
-    Ok(Judgements {
-        missing: missing.into(),
-        below_minimum: below_minimum.into(),
-        outages: outages(connection, name, now)?,
-        changing: changing.transpose()?.unwrap_or_default().into(),
-    })
+    )
 }
 
-fn changing_endpoints(
+fn changing(
     connection: &Connection,
     name: &str,
     now: UnixMillis,
@@ -131,7 +149,12 @@ fn rows<T>(
     select.query_map([name], read)?.collect()
 }
 
-fn outages(connection: &Connection, name: &str, now: UnixMillis) -> rusqlite::Result<Outages> {
+fn outages(
+    connection: &Connection,
+    name: &str,
+    now: UnixMillis,
+    pending: Vec<Option<Box<str>>>,
+) -> rusqlite::Result<Outages> {
     let time = |millis: i64| UnixMillis(millis).min(now);
     let stored = rows(
         connection,
@@ -182,7 +205,7 @@ fn outages(connection: &Connection, name: &str, now: UnixMillis) -> rusqlite::Re
             })
         },
     )?;
-    Ok(Outages::stored(open, begun))
+    Ok(Outages::stored(open, begun, pending))
 }
 
 /// Writes the judgements about one account.
@@ -369,6 +392,10 @@ impl<'c> Writer<'c> {
             )?;
             self.save_members(outage, known.map_or(&[], |known| &known.members))?;
         }
+        self.save_begun(before, after)
+    }
+
+    fn save_begun(&self, before: &Outages, after: &Outages) -> rusqlite::Result<()> {
         if before.begun != after.begun {
             let delete = "DELETE FROM outage_begun WHERE account = ?";
             self.change.execute(delete, [self.account])?;
@@ -377,6 +404,15 @@ impl<'c> Writer<'c> {
                 let scope = begun.scope.as_deref().unwrap_or("");
                 let values = params![self.account, scope, begun.at.0];
                 self.change.execute(insert, values)?;
+            }
+        }
+        if before.pending != after.pending {
+            let delete = "DELETE FROM outage_pending WHERE account = ?";
+            self.change.execute(delete, [self.account])?;
+            let insert = "INSERT INTO outage_pending (account, scope) VALUES (?, ?)";
+            for scope in &*after.pending {
+                let scope = scope.as_deref().unwrap_or("");
+                self.change.execute(insert, [self.account, scope])?;
             }
         }
         Ok(())

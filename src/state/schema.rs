@@ -25,7 +25,7 @@ const APPLICATION_ID: i64 = 0x566F_627A;
 
 /// One script for each schema version. The script at index N changes a database from version N to version N + 1.
 /// A released script never changes. All times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "CREATE TABLE account (
         name TEXT PRIMARY KEY,
         -- The end, the start and the duration of the last published walk.
@@ -139,6 +139,12 @@ const MIGRATIONS: [&str; 5] = [
         group_name TEXT,
         watch TEXT,
         PRIMARY KEY (account, endpoint_id)
+    ) STRICT, WITHOUT ROWID;",
+    "-- The scopes of outages for which the criterion held at the last walk. It must hold at two walks.
+    CREATE TABLE outage_pending (
+        account TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        PRIMARY KEY (account, scope)
     ) STRICT, WITHOUT ROWID;",
 ];
 

@@ -73,7 +73,6 @@ impl Judge<'_> {
         group: impl Fn(&EndpointView<'_>) -> Option<u16>,
     ) -> Judgements {
         let groups = &self.account.groups;
-        let first_seen = snapshot.endpoints().map(|one| one.history.first_seen);
         let context = Context {
             walk,
             is_walk,
@@ -81,7 +80,7 @@ impl Judge<'_> {
             facts: &facts(snapshot, groups),
             settings: self.account.outage,
             interval: self.interval,
-            known_since: first_seen.min().unwrap_or(walk.started_at),
+            known_since: snapshot.known_since().unwrap_or(walk.started_at),
         };
         let observed = snapshot.endpoints().map(|endpoint| Observed {
             group: group(&endpoint),

@@ -497,7 +497,10 @@ impl<S: Source> Poller<S> {
             let mut state = (*self.publisher.current()).clone();
             state.judgements = match &change {
                 Change::Forget(id) => state.judgements.forgetting(id.as_deref()),
-                Change::Continue(older) => state.judgements.continuing(&older.judgements),
+                Change::Continue(older) => {
+                    let first_walk = state.snapshot.as_ref().and_then(|one| one.known_since());
+                    (state.judgements).continuing(&older.judgements, first_walk)
+                }
             };
             if let Some(snapshot) = &mut state.snapshot {
                 *snapshot = changed(snapshot);

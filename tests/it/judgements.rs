@@ -189,8 +189,16 @@ async fn a_site_that_falls_is_one_outage_over_a_kill_until_its_phones_are_back()
     for id in &site {
         place.register(id, false);
     }
-    let is_open = |scrape: &Scrape| scrape.count(OUTAGE, &[]) == 1;
-    let scrape = exporter.until("the outage", is_open).await;
+    // Two walks must find it. The second is the first one after a kill.
+    let is_lost = |scrape: &Scrape| {
+        let labels = ["group=\"site\"", "registration=\"unregistered\""];
+        scrape.value("vobiz_group_endpoints", &labels) == Some(12.0)
+    };
+    exporter.until("the losses", is_lost).await;
+    kill(exporter).await;
+    let exporter = place.start(&groups).await;
+    let scrape = exporter.until("the first walk", is_lost).await;
+    assert_eq!(scrape.count(OUTAGE, &[]), 1);
     let open = samples(&scrape, OUTAGE);
     let labels = open.keys().next().unwrap();
     let expected = [

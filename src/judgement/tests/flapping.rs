@@ -112,7 +112,7 @@ fn a_late_state_adds_its_changes() {
         after_changes([1, 2, 3], &groups),
         after_changes([10, 11, 12], &groups),
     );
-    let both = newer.continuing(&older);
+    let both = newer.continuing(&older, None);
     assert_eq!(both.changing[0].changes.len(), 6);
     assert!(both.forgetting(Some("1")).changing.is_empty());
 }

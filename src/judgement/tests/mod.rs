@@ -434,7 +434,7 @@ fn judgements_of_two_states_are_joined_and_the_older_ones_kept() {
         &[lost("1", 9), lost("2", 9)],
         &groups,
     );
-    let joined = newer.continuing(&older);
+    let joined = newer.continuing(&older, Some(minute(9)));
     let times: Vec<_> = missed(&joined, 10, &groups)
         .into_iter()
         .map(|(id, _, at)| (id, at))
@@ -450,4 +450,28 @@ fn judgements_of_two_states_are_joined_and_the_older_ones_kept() {
     assert_eq!(joined.forgetting(Some("2")).missing.len(), 2);
     assert!(joined.forgetting(None).missing.is_empty());
     assert!(Arc::ptr_eq(&joined.missing[0], &older.missing[0]));
+}
+
+#[test]
+fn a_late_state_gives_the_start_of_a_low_group_only_if_the_first_walk_found_it() {
+    let below = |groups: &[(&str, i64)]| {
+        let below = groups.iter().map(|(group, at)| BelowMinimum {
+            group: (*group).into(),
+            since: minute(*at),
+        });
+        Judgements {
+            below_minimum: below.collect(),
+            ..Judgements::default()
+        }
+    };
+    let older = below(&[("a", 1), ("b", 1), ("c", 1)]);
+    let newer = below(&[("a", 10), ("b", 20), ("d", 10)]);
+    let joined = newer.continuing(&older, Some(minute(10))).below_minimum;
+    // The group c is no longer low, and b was not low at minute 10.
+    assert_eq!(
+        joined,
+        below(&[("a", 1), ("b", 20), ("d", 10)]).below_minimum
+    );
+    let joined = Judgements::default().continuing(&older, None).below_minimum;
+    assert_eq!(joined, older.below_minimum, "without a walk");
 }

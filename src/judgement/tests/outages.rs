@@ -364,7 +364,7 @@ fn outages_of_two_states_are_joined_without_an_endpoint_in_both() {
     newer.walks(20..=22);
     newer.lose(0, 20, 23);
     newer.walks(23..=24);
-    let joined = newer.judgements.continuing(&older.judgements);
+    let joined = newer.judgements.continuing(&older.judgements, None);
     let open: Vec<_> = joined
         .outages
         .open

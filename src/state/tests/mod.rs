@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::{
     Applied, Change, Request,
-    file::{AllRestored, Settings, StateFile},
+    file::{AllRestored, Settings, StateFile, read_only},
     report, request, requests, schema,
 };
 use crate::{
@@ -508,4 +508,36 @@ fn old_events_and_events_above_the_maximum_are_deleted() {
         .unwrap();
     process.save(&walk(2, &[], None));
     assert_eq!(ids(), [1_000_005], "older than 90 days");
+}
+
+#[test]
+fn a_database_without_the_newest_tables_is_read_and_migrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut process, _) = Process::start(folder.path(), minute(0));
+    process.save(&walk(1, &[("a", Some(true))], None));
+    drop(process);
+    let connection = Connection::open(schema::path(folder.path())).unwrap();
+    let earlier =
+        "DROP TABLE changing_endpoint; DROP TABLE outage_pending; PRAGMA user_version = 4";
+    connection.execute_batch(earlier).unwrap();
+    let settings = Settings {
+        directory: folder.path().to_owned(),
+        retention: RETENTION,
+        accounts: names(&[MAIN]),
+        clock: Clock::anchored(minute(2)),
+    };
+    assert!(read_only(&settings).unwrap().contains_key(MAIN));
+    assert!(
+        report(folder.path(), None, false)
+            .unwrap()
+            .contains("account main")
+    );
+    let (_, restored) = Process::start(folder.path(), minute(2));
+    assert!(restored.contains_key(MAIN));
+    let version = |name: &str| connection.query_one(name, (), |row| row.get::<_, i64>(0));
+    assert_eq!(version("PRAGMA user_version").unwrap(), 6);
+    assert_eq!(
+        version("SELECT count(*) FROM changing_endpoint").unwrap(),
+        0
+    );
 }
