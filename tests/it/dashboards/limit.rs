@@ -9,10 +9,12 @@ use vobiz_simulator::World;
 
 use super::{
     board::{View, boards},
-    day::{GROUPS, configured, edit, end, zone},
+    fleet::{GROUPS, configured, edit, end, zone},
+};
+use crate::{
+    harness::{accounts_config, lively},
     past::{Past, stored},
 };
-use crate::harness::{accounts_config, lively};
 
 const ACCOUNTS: [(&str, usize); 2] = [("main", 9_000), ("branch", 1_000)];
 /// The shipped poll interval. The past has one scrape in each interval, because samples change only after a walk.
@@ -20,6 +22,7 @@ const STEP: Duration = Duration::from_secs(60);
 /// The scrape interval of the shipped data source. With the longer `STEP`, queries would return fewer points.
 const SCRAPE: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(2);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it takes minutes: make test-slow"]
 async fn no_query_takes_longer_than_two_seconds_with_ten_thousand_endpoints() {

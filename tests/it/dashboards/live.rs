@@ -15,7 +15,7 @@ use vobiz_simulator::{Endpoint, Fault, Options, START, Shape, Vendor, World};
 
 use super::{
     board::{Board, Query, View, boards, text},
-    day::{edit, id_of},
+    fleet::{edit, id_of},
 };
 use crate::harness::{Exporter, Generation, Prometheus, accounts_config, auth_id, plan, until};
 

@@ -14,7 +14,7 @@ use self::{
     alerts::{Firing, firings, uses},
     fleet::{END, Fleet, MINUTE},
 };
-use crate::dashboards::past::Past;
+use crate::past::Past;
 
 /// The configuration of the exporter, as an operator would write it.
 const CONFIGURATION: &str = include_str!("exporter.yaml");
