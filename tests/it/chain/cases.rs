@@ -108,10 +108,13 @@ async fn a_site_falls_and_a_phone_of_another_site() {
         site.annotations["summary"]
             .starts_with("Group pune of account main: many endpoints lost since ")
     );
-    assert!(site.annotations["description"].starts_with("33 of 33 endpoints are not registered."));
+    assert!(
+        site.annotations["description"]
+            .starts_with("33 of 33 endpoints were lost together and are not back.")
+    );
     let one = text("VobizPagedEndpointMissed main delhi d1");
     assert!(one.annotations["summary"].starts_with(&format!(
-        "{FIRST_PHONE} (delhi, main) has not been registered since "
+        "{FIRST_PHONE} (delhi, main) has been missed since "
     )));
 
     let since = "max(outage:vobiz_outage_start_timestamp_seconds:bridged)";
