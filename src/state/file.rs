@@ -15,7 +15,7 @@ use super::{
     Error,
     events::{self, Event, EventKind},
     load::{self, Restored},
-    lock, polled, requests,
+    lock, past_outages, polled, requests,
     requests::{Change, Made},
     save::{self, Committed},
     schema,
@@ -32,7 +32,7 @@ const LONG_LOG: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) directory: PathBuf,
-    /// The time for which events are kept.
+    /// The time for which events and past outages are kept.
     pub(super) retention: Duration,
     /// The accounts that the exporter polls.
     pub(super) accounts: Vec<Arc<str>>,
@@ -316,6 +316,7 @@ impl StateFile {
         }
         let oldest = now.minus(self.settings.retention);
         events::delete_old(&change, oldest)?;
+        past_outages::delete_old(&change, oldest)?;
         polled::delete_old(&change, oldest)?;
         change.commit()?;
         self.has_started = true;
@@ -370,7 +371,11 @@ impl StateFile {
                 Change::Forget(None) => {
                     self.committed.remove(name);
                 }
-                Change::Forget(Some(_)) => {}
+                Change::Forget(Some(id)) => {
+                    if let Some(committed) = self.committed.get_mut(name) {
+                        committed.forget(id);
+                    }
+                }
                 Change::Continue(older) => {
                     self.committed
                         .insert(Arc::clone(name), Committed::from(older));

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::events::{Event, EventKind};
+use super::{
+    events::{Event, EventKind},
+    past_outages, schema,
+};
 use crate::{
     clock::UnixMillis,
     judgement::{
@@ -39,11 +42,7 @@ pub(super) fn load(
     name: &str,
     now: UnixMillis,
 ) -> rusqlite::Result<Judgements> {
-    // A database that cannot be migrated now, because it is only read, may lack tables.
-    let has_table = |table: &str| {
-        let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)";
-        connection.query_one(exists, [table], |row| row.get::<_, bool>(0))
-    };
+    let has_table = |table: &str| schema::has_table(connection, table);
     if !has_table("missing_endpoint")? {
         return Ok(Judgements::default());
     }
@@ -225,8 +224,8 @@ impl<'c> Writer<'c> {
         }
     }
 
-    /// Writes what differs between the stored judgements `before` and those `after`, and the events about outages at the
-    /// time `now`.
+    /// Writes what differs between the stored judgements `before` and those `after`. Also writes the events about outages
+    /// at the time `now`, and the past outages.
     pub(super) fn save(
         &self,
         before: &Judgements,
@@ -236,7 +235,7 @@ impl<'c> Writer<'c> {
         if before.is_same(after) {
             return Ok(());
         }
-        self.write_events(&before.outages, &after.outages, now)?;
+        self.write_events(before, after, now)?;
         self.write_differences(before, after)
     }
 
@@ -454,11 +453,11 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    /// Writes events about outages that have begun or ended.
+    /// Writes events about outages that have begun or ended. One that has ended becomes a past outage.
     fn write_events(
         &self,
-        before: &Outages,
-        after: &Outages,
+        before: &Judgements,
+        after: &Judgements,
         now: UnixMillis,
     ) -> rusqlite::Result<()> {
         let event = |outage: &Outage, at, kind| {
@@ -473,14 +472,28 @@ impl<'c> Writer<'c> {
             };
             event.write(self.change)
         };
-        for outage in before.begun_since(after) {
+        let is_lost = |member: &Member| {
+            // The member can have registered since the outage was stored, and be lost again.
+            let since = |all| missing_since(all, &member.id);
+            let stored = since(&before.missing).filter(|_| member.is_lost);
+            let present = since(&after.missing);
+            matches!((stored, present), (Some(stored), Some(present)) if present <= stored)
+        };
+        for outage in before.outages.begun_since(&after.outages) {
             event(outage, now, EventKind::OutageEnded)?;
+            past_outages::write(self.change, self.account, outage, now, is_lost)?;
         }
-        for outage in after.begun_since(before) {
+        for outage in after.outages.begun_since(&before.outages) {
             event(outage, outage.opened_at, EventKind::OutageStarted)?;
         }
         Ok(())
     }
+}
+
+/// The time of the loss of a missing endpoint. `missing` is sorted by id.
+fn missing_since(missing: &[Arc<MissingEndpoint>], id: &str) -> Option<UnixMillis> {
+    let found = missing.binary_search_by(|one| (*one.id).cmp(id));
+    found.ok().map(|at| missing[at].since)
 }
 
 /// The value of the column `scope`, which is the first of `row`.

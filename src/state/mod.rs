@@ -7,7 +7,8 @@
 //!
 //! - `schema` opens the file and migrates it; `lock` keeps a second exporter away.
 //! - `load` reads the state of an account; `save` writes the differences; `events` writes the event log; `judgements`
-//!   does both for missed endpoints and for groups below their minimum.
+//!   does both for missed endpoints and for groups below their minimum. `past_outages` writes outages that have ended.
+//! - `past` reads past outages and events for the web pages.
 //! - `requests` applies what the command `vobiz-exporter state` asks for.
 //! - `file` joins these parts, and recovers from every error of the disk; `store` is the thread.
 
@@ -18,6 +19,8 @@ mod group_events;
 mod judgements;
 mod load;
 mod lock;
+mod past;
+mod past_outages;
 mod polled;
 mod report;
 mod requests;
@@ -29,6 +32,9 @@ pub use error::Error;
 pub use events::EventKind;
 pub use load::Restored;
 pub use lock::check_directory;
+pub use past::{
+    OutageQuery, PastEvent, PastEventKind, PastMember, PastOutage, PastReader, ScopeFilter,
+};
 pub use report::{backup, report};
 pub use requests::{Applied, Change, Request, request};
 pub use store::{AccountStore, Store, read_once};

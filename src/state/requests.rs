@@ -6,7 +6,7 @@ use std::{fmt, iter, path::Path, sync::Arc};
 use rusqlite::{Connection, Transaction, named_params, params_from_iter};
 use serde::Serialize;
 
-use super::{Error, judgements, load, load::Restored, lock, schema};
+use super::{Error, judgements, load, load::Restored, lock, past_outages, schema};
 use crate::clock::UnixMillis;
 
 /// The values of the column `action`.
@@ -130,10 +130,12 @@ fn obstacle(connection: &Connection, request: &Request) -> rusqlite::Result<Opti
             endpoint_id: Some(id),
             ..
         } => {
-            // The event log can have an endpoint longer than the list.
+            // The event log and past outages can have an endpoint longer than the list.
             let known = "SELECT 1 FROM endpoint WHERE account = ?1 AND endpoint_id = ?2 UNION ALL
                 SELECT 1 FROM event WHERE account = ?1 AND endpoint_id = ?2 UNION ALL
-                SELECT 1 FROM missing_endpoint WHERE account = ?1 AND endpoint_id = ?2";
+                SELECT 1 FROM missing_endpoint WHERE account = ?1 AND endpoint_id = ?2 UNION ALL
+                SELECT 1 FROM past_outage_member WHERE endpoint_id = ?2
+                    AND outage_id IN (SELECT id FROM past_outage WHERE account = ?1)";
             let is_known = exists(known, &[account, id])?;
             (!is_known).then(|| format!("the account {account} has no endpoint {id}"))
         }
@@ -297,6 +299,7 @@ pub(super) fn delete_account(change: &Transaction<'_>, account: &str) -> rusqlit
     for table in iter::once("event").chain(judgements::TABLES) {
         change.execute(&format!("DELETE FROM {table} WHERE account = ?"), [account])?;
     }
+    past_outages::delete_account(change, account)?;
     change.execute("DELETE FROM endpoint WHERE account = ?", [account])
 }
 
@@ -312,9 +315,15 @@ fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize>
             endpoint_id: Some(id),
         } => {
             let one = "WHERE account = ? AND endpoint_id = ?";
-            for table in ["event", "missing_endpoint", "outage_member"] {
+            for table in [
+                "event",
+                "missing_endpoint",
+                "changing_endpoint",
+                "outage_member",
+            ] {
                 change.execute(&format!("DELETE FROM {table} {one}"), [account, id])?;
             }
+            past_outages::forget(change, account, id)?;
             change.execute(&format!("DELETE FROM endpoint {one}"), [account, id])
         }
         Request::Rename { account, new_name } => {
@@ -324,7 +333,10 @@ fn apply(change: &Transaction<'_>, request: &Request) -> rusqlite::Result<usize>
                 change.execute(&rename, [new_name, account])
             };
             rename("account", "name")?;
-            for table in iter::once("event").chain(judgements::TABLES) {
+            for table in ["event", "past_outage"]
+                .into_iter()
+                .chain(judgements::TABLES)
+            {
                 rename(table, "account")?;
             }
             rename("endpoint", "account")

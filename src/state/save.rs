@@ -63,6 +63,12 @@ impl Committed {
         self.row.last_success.is_some()
     }
 
+    /// Removes an endpoint that was deleted from the stored judgements. Otherwise, an outage that ends at the next walk
+    /// would be written with it.
+    pub(super) fn forget(&mut self, endpoint_id: &str) {
+        self.judgements = self.judgements.forgetting(Some(endpoint_id));
+    }
+
     /// Whether usernames and aliases may be stored.
     pub(super) fn has_names(&self) -> bool {
         self.names

@@ -20,12 +20,15 @@ const FILE: &str = "state.db";
 /// start also tries to read, and both together take less than the two seconds that a start waits.
 const LOCKED_LIMIT: Duration = Duration::from_millis(800);
 
+/// How a database is opened that is only read.
+const TO_READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// `SQLite` keeps this number in the file's header. It tells this database from those of other programs.
 const APPLICATION_ID: i64 = 0x566F_627A;
 
 /// One script for each schema version. The script at index N changes a database from version N to version N + 1.
 /// A released script never changes. All times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "CREATE TABLE account (
         name TEXT PRIMARY KEY,
         -- The end, the start and the duration of the last published walk.
@@ -146,6 +149,31 @@ const MIGRATIONS: [&str; 6] = [
         scope TEXT NOT NULL,
         PRIMARY KEY (account, scope)
     ) STRICT, WITHOUT ROWID;",
+    "-- The outages that have ended, in the order of their ends. The scope is as in the table outage.
+    CREATE TABLE past_outage (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        account TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        opened_at INTEGER NOT NULL,
+        ended_at INTEGER NOT NULL,
+        is_major INTEGER NOT NULL,
+        is_usual INTEGER NOT NULL,
+        -- The number of members, and of those that were lost at the end.
+        endpoints INTEGER NOT NULL,
+        lost_at_end INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE past_outage_member (
+        outage_id INTEGER NOT NULL,
+        endpoint_id TEXT NOT NULL,
+        group_name TEXT NOT NULL,
+        -- Whether the endpoint was lost at the end.
+        is_lost INTEGER NOT NULL,
+        PRIMARY KEY (outage_id, endpoint_id)
+    ) STRICT, WITHOUT ROWID;
+    -- Quick ways to the last events of an endpoint, and to those of an account that concern no endpoint.
+    CREATE INDEX event_of_endpoint ON event (account, endpoint_id, id) WHERE endpoint_id IS NOT NULL;
+    CREATE INDEX event_of_account ON event (account, id) WHERE endpoint_id IS NULL;",
 ];
 
 /// The path of the database in `directory`.
@@ -229,18 +257,42 @@ pub(super) fn open_to_read(directory: &Path) -> Result<Option<Connection>, Error
         None | Some(0) => return Ok(None),
         Some(_) => {}
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connected = if has_log(&path) {
-        connect(&path, flags)
+        connect(&path, TO_READ)
     } else {
         let name = path.to_str().unwrap_or_default();
         let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         let uri = format!("file:{name}?immutable=1");
-        connect(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+        connect(uri, TO_READ | OpenFlags::SQLITE_OPEN_URI)
     };
     let connection = connected.map_err(Error::database(&path))?;
     check_version(&connection, &path)?;
     Ok(Some(connection))
+}
+
+/// Opens the database in `directory` for reading only, while this process may write it. `None` if there is no file.
+///
+/// A read without locks could see half of a change that the writing thread copies into the file. So an empty log, which
+/// the writing thread keeps open, is read with locks, too.
+pub(super) fn open_beside_writer(directory: &Path) -> Result<Option<Connection>, Error> {
+    let path = path(directory);
+    let is_written = !has_log(&path) && path.with_extension("db-wal").exists();
+    if is_written
+        && matches!(found(directory)?, Some(size) if size > 0)
+        && let Ok(connection) = connect(&path, TO_READ)
+        && check_version(&connection, &path).is_ok()
+    {
+        return Ok(Some(connection));
+    }
+    // On a disk that cannot be written, an empty log can remain of an earlier process.
+    open_to_read(directory)
+}
+
+/// Whether the database has a table with this name. A database that cannot be migrated, because it is only read, may
+/// lack tables.
+pub(super) fn has_table(connection: &Connection, table: &str) -> rusqlite::Result<bool> {
+    let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?)";
+    connection.query_one(exists, [table], |row| row.get(0))
 }
 
 /// Whether the write-ahead log of the database has content.

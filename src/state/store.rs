@@ -1,4 +1,5 @@
-//! The thread that writes the state, and the way to it. Only this thread waits for the disk without a limit.
+//! The thread that writes the state, and the way to it. Only this thread and the reads of `past` wait for the disk without
+//! a limit.
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +24,8 @@ use super::{
 };
 use crate::{clock::Clock, snapshot::AccountState, telemetry::Instruments};
 
-/// The maximum time for which a start, a publication or a walk waits for the disk.
-const DISK_LIMIT: Duration = Duration::from_secs(2);
+/// The maximum time for which a start, a publication, a walk or a page waits for the disk.
+pub(super) const DISK_LIMIT: Duration = Duration::from_secs(2);
 
 /// The maximum time for which a start waits for another exporter to release the state directory.
 const LOCK_LIMIT: Duration = Duration::from_secs(60);

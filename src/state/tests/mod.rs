@@ -2,6 +2,7 @@
 
 mod accounts;
 mod groups;
+mod past;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -517,8 +518,9 @@ fn a_database_without_the_newest_tables_is_read_and_migrated() {
     process.save(&walk(1, &[("a", Some(true))], None));
     drop(process);
     let connection = Connection::open(schema::path(folder.path())).unwrap();
-    let earlier =
-        "DROP TABLE changing_endpoint; DROP TABLE outage_pending; PRAGMA user_version = 4";
+    let earlier = "DROP TABLE changing_endpoint; DROP TABLE outage_pending; DROP TABLE past_outage;
+        DROP TABLE past_outage_member; DROP INDEX event_of_endpoint; DROP INDEX event_of_account;
+        PRAGMA user_version = 4";
     connection.execute_batch(earlier).unwrap();
     let settings = Settings {
         directory: folder.path().to_owned(),
@@ -535,7 +537,7 @@ fn a_database_without_the_newest_tables_is_read_and_migrated() {
     let (_, restored) = Process::start(folder.path(), minute(2));
     assert!(restored.contains_key(MAIN));
     let version = |name: &str| connection.query_one(name, (), |row| row.get::<_, i64>(0));
-    assert_eq!(version("PRAGMA user_version").unwrap(), 6);
+    assert_eq!(version("PRAGMA user_version").unwrap(), 7);
     assert_eq!(
         version("SELECT count(*) FROM changing_endpoint").unwrap(),
         0
