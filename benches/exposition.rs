@@ -14,7 +14,6 @@ use vobiz_exporter::{
     api::{Application, Endpoint, Row, RowKey},
     clock::{Clock, UnixMillis},
     exposition::{AccountSummary, Encoding, Exposition, Format},
-    judgement::Judgements,
     snapshot::{
         AccountState, LastSuccess, Publisher, Reader, Retention, Shown, Snapshot, SnapshotBuilder,
         WalkFacts, channel,
@@ -81,17 +80,12 @@ fn state(account: &str, snapshot: Option<Arc<Snapshot>>, timestamps: bool) -> Ac
         last_success: (snapshot.as_ref())
             .map(|snapshot| LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
         snapshot,
-        details: Arc::default(),
-        judgements: Judgements::default(),
-        details_pending: 0,
-        confirming: false,
         clock_offset: Some(0.25),
         poll_interval: Duration::from_secs(60),
         max_age: Duration::from_secs(300),
         stale_at: Some(Instant::now() + Duration::from_secs(86_400)),
         withdraw_at: Some(Instant::now() + Duration::from_secs(86_400)),
-        refusals: 0,
-        failure: None,
+        ..AccountState::default()
     }
 }
 

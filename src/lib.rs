@@ -21,6 +21,7 @@ pub mod duty;
 pub mod exposition;
 pub mod http;
 pub mod judgement;
+pub mod pages;
 pub mod probe;
 pub mod shutdown;
 pub mod snapshot;

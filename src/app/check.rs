@@ -115,7 +115,7 @@ async fn check_live(config: &Config, out: &mut dyn Write) -> Result<(), ExitErro
 /// The report about one account: the content of its endpoint list, and conditions that need attention.
 fn report(state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
     let (all, walk) = (snapshot.len(), &snapshot.walk);
-    let registered = snapshot.counts(&[]).all.registered;
+    let registered = snapshot.group_counts(&[]).all.registered;
     let mut lines = vec![
         "credentials accepted".to_owned(),
         format!("endpoints: {all}, {registered} registered"),
@@ -152,7 +152,7 @@ fn report(state: &AccountState, snapshot: &Snapshot) -> Vec<String> {
 fn report_groups(account: &Account, snapshot: &Snapshot, now: UnixMillis) -> Vec<String> {
     let (mut lines, mut paging) = (Vec::new(), 0);
     let groups = &account.groups;
-    let counts = snapshot.counts(groups).groups;
+    let counts = snapshot.group_counts(groups).groups;
     let missing = snapshot.missing_members(groups);
     for ((group, counts), missing) in groups.iter().zip(counts).zip(missing) {
         let (name, watch, is_on) = (&group.name, group.watch.label(), group.duty.is_on(now));

@@ -57,7 +57,7 @@ pub(super) async fn demo(
         let scheme = exporter.scheme();
         let origin = format!("{scheme}://localhost:{}{prefix}", address.port());
         let path = &args.web.telemetry_path;
-        writeln!(out, "  {origin}/  status of all accounts")?;
+        writeln!(out, "  {origin}/  pages: what is missed, and why")?;
         writeln!(out, "  {origin}{path}  metrics for Prometheus")?;
         if let Some(id) = &first {
             let query = format!("account={account}&endpoint_id={id}&debug=true");

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     api::Client,
-    config::{self, Account, Config, Effect},
+    config::{Account, Config, Effect},
     exposition::Exposition,
     http::{ProbeHandler, ProbeHandlers},
+    pages,
     probe::Prober,
     shutdown::CancellationToken,
     state::Store,
@@ -43,11 +44,12 @@ struct RunningAccount {
     task: JoinHandle<()>,
 }
 
-/// The handler of `/probe`.
+/// The handler of `/probe`, and the settings of the pages.
 pub(super) struct Probes {
     prober: Arc<Prober<Client>>,
     /// `None` while probes are disabled.
     handler: watch::Sender<Option<Arc<dyn ProbeHandler>>>,
+    pages: watch::Sender<pages::Settings>,
 }
 
 /// What a new configuration has changed.
@@ -88,9 +90,15 @@ impl Probes {
         let probes = Self {
             prober: Arc::new(prober),
             handler: watch::Sender::new(None),
+            pages: watch::Sender::default(),
         };
-        probes.enable(&config.probe);
+        probes.configure(config);
         probes
+    }
+
+    /// The present settings of the pages, for the server.
+    pub(super) fn pages(&self) -> watch::Receiver<pages::Settings> {
+        self.pages.subscribe()
     }
 
     /// The present handler, for the server.
@@ -99,7 +107,12 @@ impl Probes {
     }
 
     /// Serves the present prober, if probes are on. Logs that they are now on.
-    fn enable(&self, settings: &config::Probe) {
+    fn configure(&self, config: &Config) {
+        let settings = &config.probe;
+        self.pages.send_replace(pages::Settings {
+            level: config.web.pages,
+            has_probes: settings.enabled,
+        });
         let prober = || Arc::clone(&self.prober) as Arc<dyn ProbeHandler>;
         let before = self.handler.send_replace(settings.enabled.then(prober));
         if settings.enabled && before.is_none() {
@@ -291,7 +304,7 @@ impl RunningAccounts {
             account.handle.add_to(&mut prober);
         }
         self.probes.prober = Arc::new(prober);
-        self.probes.enable(&config.probe);
+        self.probes.configure(&config);
         let readers = self
             .accounts
             .iter()

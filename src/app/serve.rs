@@ -31,7 +31,7 @@ use crate::{
     exposition::Exposition,
     http::Lifecycle,
     shutdown::CancellationToken,
-    state::Store,
+    state::{PastReader, Store},
     telemetry::Instruments,
     walk::FIRST_WALKS_WITHIN,
     web_config::WebConfig,
@@ -141,7 +141,8 @@ impl Exporter {
         let mut servers = Servers::bind(web, passed).await?;
         let mut accounts = Accounts::build(&config, FIRST_WALKS_WITHIN)?;
         let probes = Probes::new(&config, &accounts);
-        servers = servers.with_handlers(probes.handlers(), lifecycle);
+        let past = config.state.directory.clone().map(PastReader::new);
+        servers = servers.with_handlers(probes.handlers(), (probes.pages(), past), lifecycle);
         if let Some(web_config) = &web_config {
             servers = servers.with_web_config(web_config.clone());
         }

@@ -11,7 +11,7 @@ use super::ExitError;
 use crate::{
     cli::WebArgs,
     exposition::DataSource,
-    http::{Bound, Lifecycle, ProbeHandlers, Settings},
+    http::{Bound, Lifecycle, PageSettings, ProbeHandlers, Settings},
     shutdown::CancellationToken,
     telemetry::Instruments,
     web_config::WebConfig,
@@ -60,14 +60,15 @@ impl Servers {
         })
     }
 
-    /// Serves `/probe`, and with `lifecycle` also `/-/reload` and `/-/config`.
+    /// Serves `/probe` and the pages, and with `lifecycle` also `/-/reload` and `/-/config`.
     #[must_use]
     pub(super) fn with_handlers(
         mut self,
         probes: ProbeHandlers,
+        pages: PageSettings,
         lifecycle: Option<Arc<dyn Lifecycle>>,
     ) -> Self {
-        self.all_paths = self.all_paths.with_probe_handlers(probes);
+        self.all_paths = self.all_paths.with_probe_handlers(probes).with_pages(pages);
         if let Some(lifecycle) = lifecycle {
             self.all_paths = self.all_paths.with_lifecycle(lifecycle);
         }

@@ -10,7 +10,9 @@ use super::{
     error::Diagnostics,
     groups::{Group, Patterns, groups},
     known_keys::{Node, Section},
-    settings::{self, Api, DetailMode, Details, Metrics, Optional, Outage, Poll, Probe, State},
+    settings::{
+        self, Api, DetailMode, Details, Metrics, Optional, Outage, Poll, Probe, State, Web,
+    },
     token::{self, ApiToken},
     values::{Names, is_header_word, unique_name, whole},
 };
@@ -24,6 +26,8 @@ pub struct Config {
     pub probe: Probe,
     /// `state`: what survives a restart.
     pub state: State,
+    /// `web`: the pages for browsers.
+    pub web: Web,
     /// `accounts`, in the order of the file. The list is not empty, and names are distinct. Accounts with
     /// equal `base_url` and `auth_id` share a rate limiter and have equal `requests_per_second`.
     pub accounts: Vec<Account>,
@@ -113,6 +117,7 @@ impl Config {
             "api": {"max_concurrent_requests": self.max_concurrent_requests},
             "probe": self.probe,
             "state": self.state,
+            "web": self.web,
             "accounts": self.accounts,
         });
         format!("{settings:#}")
@@ -127,6 +132,7 @@ pub(super) fn config(root: &Node<'_>, state_directory: Option<&str>) -> Option<C
     let process = Section::new("api", root, root);
     let max_concurrent_requests = process.read("max_concurrent_requests", whole(1..=1024));
     let probe = settings::probe(&Section::new("probe", root, root));
+    let web = settings::web(&Section::new("web", root, root));
     let state = settings::state(&Section::new("state", root, root), state_directory);
     let mut reader = AccountReader::default();
     let nodes = root.tables("accounts").into_iter();
@@ -135,6 +141,7 @@ pub(super) fn config(root: &Node<'_>, state_directory: Option<&str>) -> Option<C
         max_concurrent_requests,
         probe: probe?,
         state: state?,
+        web: web?,
         accounts: accounts.into_iter().collect::<Option<_>>()?,
     })
 }

@@ -280,6 +280,11 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// The expression as it is written in the configuration.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether the expression matches the whole of `text`.
     pub(super) fn is_match(&self, text: &str) -> bool {
         self.regex.is_match(text)

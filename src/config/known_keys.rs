@@ -55,6 +55,10 @@ const OUTAGE: Shape = table! {
     "window": Nullable, "min_endpoints": Scalar, "share": Scalar,
 };
 
+const WEB: Shape = table! {
+    "pages": Scalar,
+};
+
 const STATE: Shape = table! {
     "directory": Nullable, "retention": Scalar,
 };
@@ -96,18 +100,20 @@ const FILTER: Shape = table! {
 const PROCESS_WIDE: &str = "counts for the whole process; set it in `api` at the top level";
 const ALL_ACCOUNTS: &str = "is for all accounts together; set `probe` at the top level";
 const ONE_STATE: &str = "is for all accounts together; set `state` at the top level";
+const ONE_SERVER: &str = "is for all accounts together; set `web` at the top level";
 
 const ACCOUNT: Shape = table! {
     "name": Scalar, "auth_id": Scalar, "auth_token": Nullable, "auth_token_file": Nullable,
     "filter": FILTER, "poll": POLL, "api": api!(Misplaced(PROCESS_WIDE)), "details": DETAILS,
     "metrics": METRICS, "outage": OUTAGE, "probe": Misplaced(ALL_ACCOUNTS), "state": Misplaced(ONE_STATE),
+    "web": Misplaced(ONE_SERVER),
     "groups": List(&GROUP), "applications": Names,
 };
 
 /// The shape of the whole configuration.
 pub(super) static ROOT: Shape = table! {
     "poll": POLL, "api": api!(Scalar), "details": DETAILS, "metrics": METRICS, "outage": OUTAGE,
-    "probe": PROBE, "state": STATE, "accounts": List(&ACCOUNT),
+    "probe": PROBE, "state": STATE, "web": WEB, "accounts": List(&ACCOUNT),
 };
 
 impl Shape {

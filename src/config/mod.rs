@@ -23,7 +23,9 @@ pub use account::{Account, Config, Effect};
 pub use error::{ConfigError, Errors};
 pub use groups::{Group, GroupFields, GroupMatch, Minimum, Pattern, Watch, first_match};
 pub use load::{FileDigest, Loaded, file_digest, load, load_without_secrets, load_yaml};
-pub use settings::{Api, DetailMode, Details, Metrics, Optional, Outage, Poll, Probe, State};
+pub use settings::{
+    Api, DetailMode, Details, Metrics, Optional, Outage, PagesLevel, Poll, Probe, State, Web,
+};
 pub use token::{ApiToken, TokenFile, TokenFileError};
 pub use values::{is_loopback, parse_duration};
 

@@ -1,4 +1,4 @@
-//! The types and bounds of the sections `poll`, `api`, `details`, `metrics`, `outage`, `probe` and `state`. This module checks all
+//! The types and bounds of the sections `poll`, `api`, `details`, `metrics`, `outage`, `probe`, `web` and `state`. This module checks all
 //! values except `api.max_concurrent_requests`. An account inherits the global values of the keys that it does
 //! not set.
 
@@ -356,6 +356,36 @@ pub(super) fn probe(section: &Section<'_>) -> Option<Probe> {
         enabled: section.read("enabled", Node::flag),
         requests_per_second: section.read("requests_per_second", rate),
         timeout_offset: section.read("timeout_offset", offset),
+    })
+}
+
+closed_label! {
+    /// `web.pages`: what the pages for browsers show.
+    #[derive(Default)]
+    PagesLevel {
+        /// No page except the start page, which then has only links.
+        Off = "off",
+        /// Numbers of accounts, groups and outages, without names of endpoints.
+        Counts = "counts",
+        /// Everything that the metrics show, and the history of endpoints.
+        #[default]
+        Full = "full",
+    }
+}
+
+/// `web`: the pages for browsers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Web {
+    /// What the pages show.
+    pub pages: PagesLevel,
+}
+
+/// Reads `web`. Returns `None` if a value is invalid.
+pub(super) fn web(section: &Section<'_>) -> Option<Web> {
+    section.valid(Web {
+        pages: section.read("pages", |value| {
+            value.find(value.text()?, PagesLevel::LABELS, &PagesLevel::ALL)
+        }),
     })
 }
 

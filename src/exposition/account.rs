@@ -1,9 +1,6 @@
 //! The rendered families of one account: those of its state, and those that change with the wall clock.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
 use tokio::time::Instant;
 
@@ -15,8 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, UnixMillis},
-    judgement::Present,
-    snapshot::{AccountState, Counts, Details, Snapshot},
+    snapshot::{AccountState, Details, Snapshot, WalkHistory},
     telemetry::{Condition, catalogue::Metric},
 };
 
@@ -88,14 +84,9 @@ impl Account {
         let state = &rendered.state;
         AccountSummary {
             is_awaited: self.is_awaited && state.up.is_none(),
-            name: state.account.to_string(),
-            condition: state.condition(now),
             has_walked: state.up.is_some(),
             failure: state.failure,
             is_withdrawn: state.is_withdrawn(now),
-            counts: rendered.counts,
-            age: state.last_success.map(|one| one.age(now)),
-            endpoint_id: rendered.endpoint_id.clone(),
         }
     }
 
@@ -118,10 +109,7 @@ impl JudgedAccount {
     pub(super) fn new(rendered: &RenderedAccount, now: Now, writer: &mut FamilyWriter) -> Self {
         let state = &rendered.state;
         let groups = &state.shown.groups;
-        // A step of the wall clock does not change the age of the last walk.
-        let last_success = state.last_success;
-        let last_success = last_success.map(|last| now.wall.minus(last.age(now.monotonic)));
-        let present = Present::new(now.wall, groups, last_success);
+        let present = state.present(now.wall, now.monotonic);
         let end = judgements::write(state, &present, writer);
         let limited = groups.iter().filter(|group| group.duty.is_limited());
         let changes = limited.map(|group| group.duty.until(now.wall)).chain(end);
@@ -146,8 +134,6 @@ pub(super) struct RenderedAccount {
     /// keeps the address in use, so that no new snapshot can have the same address.
     snapshot: Weak<Snapshot>,
     details: Weak<Details>,
-    counts: Option<Counts>,
-    endpoint_id: Option<Arc<str>>,
     /// Families that do not depend on details. [`Self::new`] reuses these families for the same snapshot.
     listed: Families,
     /// Families that depend on the list and on details.
@@ -178,37 +164,31 @@ impl RenderedAccount {
         let last = last
             .filter(|last| last.snapshot.ptr_eq(&snapshot))
             .filter(|last| Arc::ptr_eq(&last.state.shown, &state.shown));
-        let (listed, counts) = if let Some(last) = last {
-            (last.listed.clone(), last.counts)
+        let listed = if let Some(last) = last {
+            last.listed.clone()
         } else {
-            let counts = source.map(|snapshot| {
+            if let Some(snapshot) = source {
                 let counts = snapshot.counts(&state.shown.groups);
-                families::write_endpoints(state, snapshot, writer);
+                families::write_endpoints(state, || snapshot.endpoints(), writer);
                 families::write_counts(state, snapshot, &counts, writer);
-                counts.all
-            });
-            (writer.finish(), counts)
+            }
+            writer.finish()
         };
         let detailed = if let Some(last) = last.filter(|last| last.details.ptr_eq(&details)) {
             last.detailed.clone()
         } else {
             if let Some(snapshot) = source {
-                families::write_endpoint_details(state, snapshot, writer);
+                let endpoints = || snapshot.endpoints_with(&state.details);
+                families::write_endpoint_details(state, endpoints, writer);
             }
             writer.finish()
         };
         families::write_walks(state, false, writer);
         let walks = writer.finish();
         families::write_walks(state, true, writer);
-        // The start page links to the probe of one endpoint. An id of letters and digits needs no escaping.
-        let is_plain = |id: &str| id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let mut ids = source.into_iter().flat_map(|one| one.endpoints());
-        let example = ids.find(|endpoint| is_plain(endpoint.id));
         Self {
             snapshot,
             details,
-            counts,
-            endpoint_id: example.map(|endpoint| endpoint.id.into()),
             listed,
             detailed,
             walks,
@@ -217,6 +197,8 @@ impl RenderedAccount {
             state: AccountState {
                 snapshot: None,
                 details: Arc::default(),
+                last_seen: Arc::default(),
+                walks: WalkHistory::default(),
                 ..state.clone()
             },
         }
@@ -256,13 +238,9 @@ fn condition_chunks(account: &str, writer: &mut FamilyWriter) -> Arc<[Chunk]> {
     Condition::ALL.into_iter().filter_map(chunk).collect()
 }
 
-/// The status of one account, for the start page and for `/-/ready`.
+/// The status of one account, for systemd and for `/-/ready`.
 #[derive(Debug, Clone, Default)]
 pub struct AccountSummary {
-    /// The configured name of the account.
-    pub name: String,
-    /// The condition of the account at the time of the summary.
-    pub condition: Condition,
     /// Whether the first walk since the start or since the addition of the account has finished. It may have failed.
     pub has_walked: bool,
     /// Whether `/-/ready` waits for the first walk. It does not wait for an account that a reload has added.
@@ -271,10 +249,4 @@ pub struct AccountSummary {
     pub failure: Option<&'static str>,
     /// Whether the snapshot is withdrawn.
     pub is_withdrawn: bool,
-    /// Counts of the endpoints in the last snapshot; `None` before the first snapshot.
-    pub counts: Option<Counts>,
-    /// Time since the end of the last published walk; `None` before the first snapshot.
-    pub age: Option<Duration>,
-    /// The id of one endpoint of the snapshot, for a link to `/probe`. It has only ASCII letters and digits.
-    pub endpoint_id: Option<Arc<str>>,
 }

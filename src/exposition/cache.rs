@@ -226,6 +226,9 @@ pub trait DataSource: Send + Sync + 'static {
 
     /// The summary of every account, in the configured order.
     fn accounts(&self) -> Option<Vec<AccountSummary>>;
+
+    /// The present state of every account, in the configured order.
+    fn states(&self) -> Option<Vec<Arc<AccountState>>>;
 }
 
 /// An exposition that begins when the stored state is loaded.
@@ -236,6 +239,10 @@ impl DataSource for OnceLock<Arc<Exposition>> {
 
     fn accounts(&self) -> Option<Vec<AccountSummary>> {
         Some(self.get()?.accounts())
+    }
+
+    fn states(&self) -> Option<Vec<Arc<AccountState>>> {
+        Some(self.get()?.states())
     }
 }
 
@@ -254,6 +261,15 @@ impl Exposition {
         let (joined, now) = (self.joined(), Instant::now());
         let accounts = joined.accounts.iter();
         accounts.map(|one| one.summary(now)).collect()
+    }
+
+    /// The present state of every account, in the configured order. Metrics show it after at most a second.
+    pub fn states(&self) -> Vec<Arc<AccountState>> {
+        let readers = self.readers.borrow();
+        let states = readers
+            .iter()
+            .map(|(_, reader)| Arc::clone(&reader.borrow()));
+        states.collect()
     }
 }
 

@@ -20,15 +20,15 @@ use crate::{
 /// labels after `endpoint_id` and `username`, and with the value. A call with `None` writes no sample.
 type Samples<'a> = &'a dyn Fn(&EndpointView<'_>, &mut dyn FnMut(&[(&str, &str)], Option<Value>));
 
-/// Writes the endpoint families that do not depend on details.
-pub(super) fn write_endpoints(
+/// Writes the endpoint families that do not depend on details. Each family iterates over `endpoints` anew.
+pub(super) fn write_endpoints<'a, I: Iterator<Item = EndpointView<'a>>>(
     state: &AccountState,
-    snapshot: &Snapshot,
+    endpoints: impl Fn() -> I,
     writer: &mut FamilyWriter,
 ) {
     let shown = &*state.shown;
     let mut write = |metric, samples: Samples<'_>| {
-        write_family(state, metric, snapshot.endpoints(), samples, writer);
+        write_family(state, metric, endpoints(), samples, writer);
     };
     write(Metric::EndpointInfo, &|row, sample| {
         let group = row.group.and_then(|at| shown.groups.get(usize::from(at)));
@@ -77,16 +77,15 @@ pub(super) fn write_endpoints(
     }
 }
 
-/// Writes the endpoint families that depend on the list and on details.
-pub(super) fn write_endpoint_details(
+/// Writes the endpoint families that depend on the list and on details. The `endpoints` have the values of their details.
+pub(super) fn write_endpoint_details<'a, I: Iterator<Item = EndpointView<'a>>>(
     state: &AccountState,
-    snapshot: &Snapshot,
+    endpoints: impl Fn() -> I,
     writer: &mut FamilyWriter,
 ) {
     let shown = &*state.shown;
     let mut write = |metric, samples: Samples<'_>| {
-        let endpoints = snapshot.endpoints_with(&state.details);
-        write_family(state, metric, endpoints, samples, writer);
+        write_family(state, metric, endpoints(), samples, writer);
     };
     write(Metric::EndpointRegistrationExpiration, &|row, sample| {
         sample(&[], row.expires_at.map(Value::time));
@@ -161,18 +160,22 @@ pub(super) fn write_counts(
             writer.line(metric, name, '{', labels, Value::Integer(number));
         }
     };
-    write(Metric::Endpoints, None, counts.all);
+    write(Metric::Endpoints, None, counts.of_groups.all);
     for (id, counts) in &counts.applications {
         let label = Some(("application_id", *id));
         write(Metric::ApplicationEndpoints, label, *counts);
     }
-    let groups = || shown.groups.iter().zip(&counts.groups);
+    let groups = || shown.groups.iter().zip(&counts.of_groups.groups);
     for (group, counts) in groups() {
         let label = Some(("group", &*group.name));
         write(Metric::GroupEndpoints, label, counts.endpoints);
     }
     let label = Some(("group", ""));
-    write(Metric::GroupEndpoints, label, counts.without_group);
+    write(
+        Metric::GroupEndpoints,
+        label,
+        counts.of_groups.without_group,
+    );
     for (name, counts) in &counts.sub_accounts {
         let label = Some(("sub_account", *name));
         write(Metric::SubAccountEndpoints, label, *counts);

@@ -15,6 +15,7 @@
 
 mod account;
 mod cache;
+mod endpoint_samples;
 mod families;
 mod gzip;
 mod judgements;
@@ -22,6 +23,7 @@ mod lines;
 
 pub use account::AccountSummary;
 pub use cache::{DataSource, Exposition, single_run};
+pub use endpoint_samples::endpoint_samples;
 pub use gzip::{EncodedBody, Encoding};
 pub use lines::{FamilyWriter, Format, Value};
 

@@ -44,7 +44,7 @@ impl InMemoryServer {
         };
         let handlers = Handlers {
             probe: watch::Sender::new(Some(probe_handler)).subscribe(),
-            lifecycle: None,
+            ..Handlers::default()
         };
         let table = Arc::clone(&connections);
         let router = Router::new(&settings, access, data, handlers, instruments, table);

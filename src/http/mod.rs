@@ -37,6 +37,7 @@ mod listen;
 mod negotiation;
 mod pages;
 mod paths;
+mod response;
 mod router;
 mod server;
 #[cfg(test)]
@@ -51,5 +52,5 @@ pub use lifecycle::Lifecycle;
 pub use limits_and_timeouts::Settings;
 pub use listen::{ListenAddress, listen, passed_sockets};
 pub use paths::{ExternalUrl, RoutePrefix, is_plain_path};
-pub use router::{ProbeHandler, ProbeHandlers};
+pub use router::{PageSettings, ProbeHandler, ProbeHandlers};
 pub use server::Bound;

@@ -2,9 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::telemetry::labels::Route;
+use crate::{pages::Page, telemetry::labels::Route};
+
+/// The folder of the style and the script of the pages.
+pub(super) const STATIC: &str = "/static/";
 
 /// The path below which all routes are, as in the flag `--web.route-prefix`. The default is `/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,7 +102,7 @@ pub(super) struct Paths {
     prefix: RoutePrefix,
     telemetry_path: String,
     health_only: bool,
-    /// The start of each link on a page. Without an external URL, links are relative to the start page. So they
+    /// The start of each link on a page. Without an external URL, links are relative. So they
     /// also work if a reverse proxy removes the start of the path.
     link_base: String,
 }
@@ -132,8 +136,23 @@ impl Paths {
             Some("/") => Route::Index,
             Some("") if has_prefix => Route::Index,
             None if path == "/" => Route::Index,
+            Some("/outages") => Route::Outages,
+            Some("/walks") => Route::Walks,
+            Some(below) if below.starts_with(STATIC) => Route::Static,
+            Some(below) if page(below).is_some() => Route::Endpoints,
             _ => Route::Other,
         }
+    }
+
+    /// Whether a path is below the prefix.
+    pub(super) fn has(&self, path: &str) -> bool {
+        path.strip_prefix(&self.prefix.0)
+            .is_some_and(|below| !below.is_empty())
+    }
+
+    /// The part of a path below the prefix.
+    pub(super) fn below<'p>(&self, path: &'p str) -> &'p str {
+        path.strip_prefix(&self.prefix.0).unwrap_or(path)
     }
 
     /// The path of the start page.
@@ -149,18 +168,38 @@ impl Paths {
         }
     }
 
-    /// The link to a path below the prefix, for the start page. `path` begins with a slash.
-    pub(super) fn link(&self, path: &str) -> String {
-        format!("{}{path}", self.link_base)
+    /// The link to the start page, without a slash at its end, from a page this many folders below it.
+    pub(super) fn root(&self, depth: usize) -> String {
+        match (self.link_base.as_str(), depth) {
+            (".", 1..) => vec![".."; depth].join("/"),
+            (base, _) => base.to_owned(),
+        }
     }
 
-    /// The link to the metrics, for the start page.
-    pub(super) fn metrics_link(&self) -> String {
-        self.link(&self.telemetry_path)
+    /// The path of the metrics below the prefix.
+    pub(super) fn telemetry_path(&self) -> &str {
+        &self.telemetry_path
     }
+}
 
-    /// The path of probes, which the start page shows as an example.
-    pub(super) fn probe(&self) -> String {
-        self.prefix.join("/probe")
+/// The page at a path below the prefix, and the number of folders between it and the start page.
+pub(super) fn page(path: &str) -> Option<(Page, usize)> {
+    match path {
+        "/" => return Some((Page::Overview, 0)),
+        "/endpoints" => return Some((Page::Endpoints, 0)),
+        "/outages" => return Some((Page::Outages, 0)),
+        "/walks" => return Some((Page::Walks, 0)),
+        _ => {}
     }
+    let (account, id) = path.strip_prefix("/endpoints/")?.split_once('/')?;
+    let decoded = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8().ok()?;
+        (!text.is_empty()).then(|| text.into_owned())
+    };
+    let is_segment = !id.contains('/');
+    let page = Page::Endpoint {
+        account: decoded(account)?,
+        id: decoded(id).filter(|_| is_segment)?,
+    };
+    Some((page, 2))
 }

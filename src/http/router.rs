@@ -12,9 +12,8 @@ use hyper::{
     HeaderMap, Method, Response, StatusCode, Version,
     body::Frame,
     header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH,
-        CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-        VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+        CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
+        RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
@@ -30,11 +29,16 @@ use super::{
     lifecycle::{self, Lifecycle, Peer},
     limits_and_timeouts::Settings,
     negotiation, pages,
-    paths::Paths,
+    paths::{Paths, STATIC, page},
+    response::{method_not_allowed, text, with},
 };
 use crate::{
+    clock::Clock,
+    config::PagesLevel,
     exposition::{DataSource, EncodedBody, Encoding},
+    pages::{Page, PageRequest, Pages},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
+    state::PastReader,
     telemetry::{
         Instruments,
         labels::{ConnectionOutcome, Route},
@@ -43,6 +47,9 @@ use crate::{
 
 /// The value of the header `Retry-After`. A scrape or probe above the limit gets this header and status 503.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// The response while probes are disabled.
+const PROBING_OFF: &str = "probing is off (see probe.enabled in the configuration)\n";
 
 /// The longest time that a scrape waits for a permit.
 const PERMIT_WAIT: Duration = Duration::from_secs(1);
@@ -69,13 +76,18 @@ pub type ProbeHandlers = watch::Receiver<Option<Arc<dyn ProbeHandler>>>;
 pub(super) struct Handlers {
     pub(super) probe: ProbeHandlers,
     pub(super) lifecycle: Option<Arc<dyn Lifecycle>>,
+    pub(super) pages: PageSettings,
 }
+
+/// The settings of the pages, and the reader of the state database, if there is one.
+pub type PageSettings = (watch::Receiver<crate::pages::Settings>, Option<PastReader>);
 
 impl Default for Handlers {
     fn default() -> Self {
         Self {
             probe: watch::Sender::new(None).subscribe(),
             lifecycle: None,
+            pages: (watch::Sender::default().subscribe(), None),
         }
     }
 }
@@ -133,6 +145,7 @@ impl AsRef<[u8]> for ResponseBytes {
 /// Responds to the requests of all connections.
 pub(super) struct Router {
     data: Arc<dyn DataSource>,
+    pages: Pages,
     instruments: Instruments,
     paths: Paths,
     /// The permits of this semaphore limit the concurrent scrapes.
@@ -158,7 +171,9 @@ impl Router {
             0 => Semaphore::MAX_PERMITS,
             limit => limit.min(Semaphore::MAX_PERMITS),
         };
+        let (page_settings, past) = handlers.pages.clone();
         Self {
+            pages: Pages::new(Arc::clone(&data), page_settings, past, Clock::system()),
             data,
             instruments,
             paths: Paths::new(
@@ -237,24 +252,85 @@ impl Router {
                 self.connections.take_place(&in_progress.activity);
                 self.lifecycle(handler, request, peer).await
             }
+            Route::Index | Route::Endpoints | Route::Outages | Route::Walks => {
+                self.connections.take_place(&in_progress.activity);
+                self.page(request, probe, in_progress).await
+            }
             _ if !matches!(request.method, Method::GET | Method::HEAD) => {
                 method_not_allowed("GET, HEAD")
             }
             Route::Metrics => self.exposition(request, None, in_progress).await,
-            Route::Probe if probe.is_none() => {
-                let reason = "probing is off (see probe.enabled in the configuration)\n";
-                text(StatusCode::NOT_FOUND, reason)
-            }
+            Route::Probe if probe.is_none() => text(StatusCode::NOT_FOUND, PROBING_OFF),
             Route::Probe => self.exposition(request, probe.as_ref(), in_progress).await,
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
             Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
                 Ok(ready) => text(StatusCode::OK, ready),
                 Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
             },
-            Route::Index => {
-                self.connections.take_place(&in_progress.activity);
-                self.start_page(request.uri.path(), probe.is_some())
+            Route::Static => {
+                let path = self.paths.below(request.uri.path());
+                pages::asset(path.strip_prefix(STATIC).unwrap_or(""))
             }
+        }
+    }
+
+    /// A page, or a redirection to the start page from another path.
+    async fn page(
+        &self,
+        request: &Parts,
+        probe: Option<Arc<dyn ProbeHandler>>,
+        in_progress: &mut InProgress,
+    ) -> Response<EncodedBody> {
+        let path = request.uri.path();
+        let found = page(self.paths.below(path)).filter(|_| self.paths.has(path));
+        if let Some(refused) = pages::refused(request, found.as_ref().map(|(page, _)| page)) {
+            return refused;
+        }
+        let Some((page, depth)) = found else {
+            let location = self.paths.location();
+            let mut response = text(StatusCode::FOUND, format!("see {location}\n"));
+            let location = HeaderValue::try_from(location).expect("a path of a flag is plain");
+            response.headers_mut().insert(LOCATION, location);
+            return response;
+        };
+        let mut answer = None;
+        if let (&Method::POST, Page::Endpoint { account, id }) = (&request.method, &page) {
+            match self.button(account, id, probe, in_progress).await {
+                Ok(text) => answer = Some(text),
+                Err(response) => return response,
+            }
+        }
+        let request = PageRequest {
+            page,
+            query: request.uri.query().unwrap_or_default().to_owned(),
+            root: self.paths.root(depth),
+            metrics_path: self.paths.telemetry_path().to_owned(),
+            answer,
+        };
+        pages::respond(&self.pages, request).await
+    }
+
+    /// Asks the API for one endpoint, as the button of its page does.
+    async fn button(
+        &self,
+        account: &str,
+        id: &str,
+        probe: Option<Arc<dyn ProbeHandler>>,
+        in_progress: &mut InProgress,
+    ) -> Result<String, Response<EncodedBody>> {
+        let is_shown = self.pages.settings().level == PagesLevel::Full;
+        let Some(handler) = probe.filter(|_| is_shown) else {
+            return Err(text(StatusCode::NOT_FOUND, PROBING_OFF));
+        };
+        if !self.take_permit(true, in_progress).await {
+            return Err(too_many(true));
+        }
+        match handler.probe(pages::button(account, id)).await {
+            Ok(ProbeResponse::DebugText(words)) => Ok(words),
+            Ok(ProbeResponse::Samples(samples)) => {
+                Ok(String::from_utf8_lossy(&samples).into_owned())
+            }
+            Err(reason) => Err(text(StatusCode::BAD_REQUEST, reason)),
         }
     }
 
@@ -358,24 +434,6 @@ impl Router {
         in_progress.activity.hold_permit(permit);
         true
     }
-
-    /// The start page, or a redirection to it from another path.
-    fn start_page(&self, path: &str, has_probes: bool) -> Response<EncodedBody> {
-        if path != self.paths.start_page() {
-            let location = self.paths.location();
-            let mut response = text(StatusCode::FOUND, format!("see {location}\n"));
-            let location = HeaderValue::try_from(location).expect("a path of a flag is plain");
-            response.headers_mut().insert(LOCATION, location);
-            return response;
-        }
-        let Some(accounts) = self.data.accounts() else {
-            return starting();
-        };
-        let page = pages::start_page(&self.paths, has_probes, &accounts);
-        let response = text(StatusCode::OK, page);
-        let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
-        with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
-    }
 }
 
 /// The response to a request that is not answered.
@@ -386,12 +444,6 @@ fn refused(refusal: Refusal) -> Response<EncodedBody> {
         Refusal::RateLimit | Refusal::Busy => with(response, RETRY_AFTER, RETRY_AFTER_SECONDS),
         Refusal::InvalidHost | Refusal::HostNotAllowed => response,
     }
-}
-
-/// The response to another method than `allowed`.
-fn method_not_allowed(allowed: &'static str) -> Response<EncodedBody> {
-    let response = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed}\n"));
-    with(response, ALLOW, allowed)
 }
 
 /// The response above the limit of concurrent scrapes or probes.
@@ -434,23 +486,4 @@ fn scrape_timeout(headers: &HeaderMap) -> Option<String> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let texts = values.iter().map(text);
     texts.reduce(|list, text| list + "," + &text)
-}
-
-/// Sets a header of the response. Replaces an earlier value.
-fn with(
-    mut response: Response<EncodedBody>,
-    name: HeaderName,
-    value: &'static str,
-) -> Response<EncodedBody> {
-    let value = HeaderValue::from_static(value);
-    response.headers_mut().insert(name, value);
-    response
-}
-
-/// A plain text response. Caches must not store it, because the content can change at any time.
-fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<EncodedBody> {
-    let mut response = Response::new(text.into().into());
-    *response.status_mut() = status;
-    let response = with(response, CONTENT_TYPE, "text/plain; charset=utf-8");
-    with(response, CACHE_CONTROL, "no-store")
 }

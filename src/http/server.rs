@@ -19,7 +19,7 @@ use super::{
     lifecycle::{Lifecycle, Peer},
     limits_and_timeouts::Settings,
     listen::{ListenAddress, Listeners, listen},
-    router::{Handlers, ProbeHandlers, Router},
+    router::{Handlers, PageSettings, ProbeHandlers, Router},
 };
 use crate::{
     exposition::DataSource, shutdown::CancellationToken, telemetry::Instruments,
@@ -95,6 +95,13 @@ impl Bound {
     #[must_use]
     pub fn with_lifecycle(mut self, lifecycle: Arc<dyn Lifecycle>) -> Self {
         self.handlers.lifecycle = Some(lifecycle);
+        self
+    }
+
+    /// Serves pages with these settings.
+    #[must_use]
+    pub fn with_pages(mut self, pages: PageSettings) -> Self {
+        self.handlers.pages = pages;
         self
     }
 

@@ -1,11 +1,11 @@
 //! Counts the endpoints of a snapshot.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::AddAssign,
 };
 
-use super::snapshot::Snapshot;
+use super::snapshot::{EndpointList, Snapshot};
 use crate::config::{Group, GroupMatch};
 
 impl Snapshot {
@@ -13,23 +13,33 @@ impl Snapshot {
     pub fn counts(&self, groups: &[Group]) -> SnapshotCounts<'_> {
         let none = BTreeMap::from([("", Counts::default())]);
         let mut counts = SnapshotCounts {
-            all: Counts::default(),
             applications: none.clone(),
             sub_accounts: none,
-            groups: vec![GroupCounts::default(); groups.len()],
-            without_group: Counts::default(),
+            of_groups: self.group_counts(groups),
         };
         for endpoint in self.endpoints() {
             let one = Counts::one(endpoint.registered);
             let application = endpoint.application.unwrap_or("");
-            counts.all += one;
             *counts.applications.entry(application).or_default() += one;
             *counts.sub_accounts.entry(endpoint.sub_account).or_default() += one;
-            let index = endpoint.group.map_or(usize::MAX, usize::from);
-            let group = counts
-                .groups
-                .get_mut(index)
-                .map(|group| &mut group.endpoints);
+        }
+        counts
+    }
+
+    /// Counts the endpoints of each group.
+    pub fn group_counts(&self, groups: &[Group]) -> CountsOfGroups {
+        let mut counts = CountsOfGroups {
+            all: Counts::default(),
+            groups: vec![GroupCounts::default(); groups.len()],
+            without_group: Counts::default(),
+        };
+        for record in &self.list.records {
+            let one = Counts::one(record.registered);
+            counts.all += one;
+            // 0 is for no group.
+            let index = usize::from(record.group).wrapping_sub(1);
+            let group = counts.groups.get_mut(index);
+            let group = group.map(|group| &mut group.endpoints);
             *group.unwrap_or(&mut counts.without_group) += one;
         }
         let missing = self.missing_members(groups);
@@ -39,6 +49,23 @@ impl Snapshot {
             counts.min_registered = group.least_registered(endpoints, missing);
         }
         counts
+    }
+
+    /// The number of endpoints of the group with this index; of the whole account without an index.
+    pub fn total_of(&self, group: Option<usize>) -> u64 {
+        let records = self.list.records.iter();
+        let is_of = |number: u16| group.is_none_or(|at| usize::from(number) == at + 1);
+        records.filter(|record| is_of(record.group)).count() as u64
+    }
+
+    /// The distinct ids of applications and the distinct sub-accounts. "" stands for endpoints without one.
+    pub fn applications_and_sub_accounts(&self) -> [BTreeSet<&str>; 2] {
+        let EndpointList { records, texts, .. } = &self.list;
+        let applications = texts.distinct(records.iter().map(|one| one.application));
+        [
+            applications,
+            texts.distinct(records.iter().map(|one| one.sub_account)),
+        ]
     }
 
     /// For each group, the ids and usernames in its lists that no endpoint has; `None` for a group without lists.
@@ -69,12 +96,19 @@ impl Snapshot {
 /// All counts of a snapshot.
 #[derive(Debug)]
 pub struct SnapshotCounts<'a> {
-    /// Endpoints of the whole account.
-    pub all: Counts,
     /// Endpoints by application id. The key "" is always present, for endpoints without an application id.
     pub applications: BTreeMap<&'a str, Counts>,
     /// Endpoints by sub-account. The key "" is always present, for the main account.
     pub sub_accounts: BTreeMap<&'a str, Counts>,
+    /// Endpoints by group.
+    pub of_groups: CountsOfGroups,
+}
+
+/// The endpoints of an account by group.
+#[derive(Debug, Clone)]
+pub struct CountsOfGroups {
+    /// Endpoints of the whole account.
+    pub all: Counts,
     /// Endpoints by index of the configured group.
     pub groups: Vec<GroupCounts>,
     /// Endpoints that match no configured group.

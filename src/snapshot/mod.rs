@@ -7,6 +7,7 @@
 mod condition;
 mod counts;
 mod history;
+mod last_seen;
 mod merge;
 mod packed_records;
 mod retention;
@@ -14,15 +15,20 @@ mod retention;
 mod snapshot;
 mod state;
 mod stored;
+mod walks;
 
-pub use counts::{Counts, GroupCounts, SnapshotCounts};
+pub use counts::{Counts, CountsOfGroups, GroupCounts, SnapshotCounts};
 pub use history::History;
 pub use merge::{Changes, SnapshotBuilder, Transition};
 pub use packed_records::{EndpointView, StoredEndpoint};
 pub use retention::{RemovedEndpoint, Retention};
 pub use snapshot::{EndpointList, Snapshot, WalkFacts};
-pub use state::{AccountState, Detail, Details, LastSuccess, Publisher, Reader, Shown, channel};
+pub use state::{
+    AccountState, Detail, Details, LastSeen, LastSeenMap, LastSuccess, Publisher, Reader, Shown,
+    channel,
+};
 pub use stored::StoredSnapshot;
+pub use walks::{PublishedWalk, WalkHistory, WalkRecord, WalkResult};
 
 /// Types of `api` that are part of the interface of this module.
 pub use crate::api::{Application, Capability, Endpoint, Field, Rejection, Row, RowKey};

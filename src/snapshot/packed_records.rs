@@ -5,7 +5,7 @@
 //! only numbers, which refer to texts. One buffer has the texts that differ between endpoints. Each repeated
 //! text is stored once. The process then needs 66 MiB for 100,000 endpoints (docs/performance.md, decision 11).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use indexmap::IndexSet;
 
@@ -140,6 +140,19 @@ impl Texts {
         u32::try_from(index + 1).unwrap_or(0)
     }
 
+    /// The distinct repeated texts with these numbers, of which 0 is "".
+    pub(super) fn distinct(&self, numbers: impl Iterator<Item = u32>) -> BTreeSet<&str> {
+        let mut used = vec![false; self.repeated.len() + 1];
+        for number in numbers {
+            if let Some(used) = used.get_mut(number as usize) {
+                *used = true;
+            }
+        }
+        let used = (0..).zip(used).filter(|(_, is_used)| *is_used);
+        used.map(|(number, _)| self.interned(number).unwrap_or(""))
+            .collect()
+    }
+
     pub(super) fn interned(&self, number: u32) -> Option<&str> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         self.repeated.get_index(index).map(|text| &**text)
@@ -156,7 +169,7 @@ pub(super) struct Record {
     received: TextRange,
     user_agent: u32,
     pub(super) application: u32,
-    sub_account: u32,
+    pub(super) sub_account: u32,
     /// Index of the configured group plus one; 0 for no group.
     pub(super) group: u16,
     /// Two bits for each capability: whether the row has its flag, and whether the flag is true.

@@ -12,8 +12,13 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{packed_records::EndpointView, snapshot::Snapshot};
-use crate::{api::Endpoint, clock::UnixMillis, config::Group, judgement::Judgements};
+use super::{packed_records::EndpointView, snapshot::Snapshot, walks::WalkHistory};
+use crate::{
+    api::Endpoint,
+    clock::UnixMillis,
+    config::Group,
+    judgement::{Judgements, Present},
+};
 
 /// The published state of one account. The poller replaces the state after a walk and after changes of details.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +31,12 @@ pub struct AccountState {
     pub snapshot: Option<Arc<Snapshot>>,
     /// The details of the endpoints, by endpoint id.
     pub details: Arc<Details>,
+    /// What the API said about unregistered endpoints while they were registered.
+    pub last_seen: Arc<LastSeenMap>,
+    /// The last walks of this process.
+    pub walks: WalkHistory,
+    /// The planned start of the next walk, without its jitter; `None` until a walk has ended.
+    pub next_walk_at: Option<Instant>,
     /// The judgements about the endpoints and groups. They stay while the snapshot is withdrawn, and over a restart.
     pub judgements: Judgements,
     /// The number of wanted details that are missing or too old.
@@ -54,6 +65,14 @@ pub struct AccountState {
 }
 
 impl AccountState {
+    /// What decides which judgements are shown, at the wall time `now` and the monotonic time `instant`.
+    pub fn present(&self, now: UnixMillis, instant: Instant) -> Present<'_> {
+        // A step of the wall clock does not change the age of the last walk.
+        let last_success = self.last_success;
+        let last_success = last_success.map(|last| now.minus(last.age(instant)));
+        Present::new(now, &self.shown.groups, last_success)
+    }
+
     /// Whether the snapshot is too old for export at `now`.
     pub fn is_withdrawn(&self, now: Instant) -> bool {
         self.withdraw_at.is_some_and(|at| now >= at)
@@ -134,6 +153,18 @@ impl Publisher {
     }
 }
 
+/// The last values of an endpoint that is not registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSeen {
+    /// The user agent of the SIP client.
+    pub user_agent: Option<Arc<str>>,
+    /// The expiry of the lost registration.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// The last values of the endpoints that are not registered, by endpoint id.
+pub type LastSeenMap = BTreeMap<Box<str>, LastSeen>;
+
 /// The values that an endpoint's own record adds to its row in the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
@@ -212,6 +243,15 @@ impl<'a> EndpointView<'a> {
 }
 
 impl Snapshot {
+    /// One endpoint by its id, with the values that its detail adds.
+    pub fn endpoint_with<'a>(&'a self, id: &str, details: &'a Details) -> Option<EndpointView<'a>> {
+        let endpoint = self.endpoint(id)?;
+        Some(match details.get(id) {
+            Some(detail) => endpoint.with(detail, self.walk.started_at),
+            None => endpoint,
+        })
+    }
+
     /// Every endpoint in the order of ids, with the values that its detail adds.
     pub fn endpoints_with<'a>(
         &'a self,

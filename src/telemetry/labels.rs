@@ -162,6 +162,14 @@ closed_label! {
         Metrics = "metrics",
         /// The start page.
         Index = "index",
+        /// `/endpoints`, and the page of each endpoint.
+        Endpoints = "endpoints",
+        /// `/outages`.
+        Outages = "outages",
+        /// `/walks`.
+        Walks = "walks",
+        /// The style and the script of the pages.
+        Static = "static",
         /// `/probe`.
         Probe = "probe",
         /// `/-/healthy` and `/healthz`.

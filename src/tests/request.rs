@@ -20,6 +20,7 @@ use crate::{
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
     http::{InMemoryServer, Settings},
     probe::{Prober, Retrieve},
+    snapshot::AccountState,
     telemetry::Instruments,
     web_config::WebConfig,
 };
@@ -162,9 +163,16 @@ impl DataSource for Data {
         })
     }
 
+    fn states(&self) -> Option<Vec<Arc<AccountState>>> {
+        let state = AccountState {
+            account: "<main>".into(),
+            ..AccountState::default()
+        };
+        Some(vec![Arc::new(state)])
+    }
+
     fn accounts(&self) -> Option<Vec<AccountSummary>> {
         Some(vec![AccountSummary {
-            name: "<main>".to_owned(),
             has_walked: true,
             ..AccountSummary::default()
         }])

@@ -95,16 +95,19 @@ pub struct WalkError {
     pub reason: Reason,
     /// A description for the log.
     pub detail: String,
+    /// The HTTP status of the response that ended the walk; `None` without one.
+    pub status: Option<u16>,
     /// The end of the pause that the vendor asks for; `None` without a pause.
     pub not_before: Option<Instant>,
 }
 
 impl WalkError {
-    /// Creates an error whose `not_before` is `None`, because the vendor asks for no pause.
+    /// Creates an error without a status and without a pause that the vendor asks for.
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),
+            status: None,
             not_before: None,
         }
     }
@@ -138,12 +141,20 @@ pub(super) struct PageFetcher<S> {
     progress: Mutex<Progress>,
 }
 
+/// The work of a walk so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    /// The number of received pages.
+    pub(super) pages: u64,
+    /// The number of sent requests, including retries.
+    pub(super) requests: u64,
+    /// The number of repeated requests.
+    pub(super) retries: u64,
+}
+
 #[derive(Debug, Default)]
 struct Progress {
-    /// The number of received pages.
-    pages: u64,
-    /// The number of sent requests, including retries.
-    requests: u64,
+    work: Work,
     /// The number of *active* pages: their request or backoff runs. Pages that wait for permits are not active.
     active: u32,
     /// The time at which `active` rose from zero; `None` while it is zero.
@@ -163,8 +174,13 @@ impl Progress {
         self.active_time + now
     }
 
+    fn retries_after(&mut self, error: Error) {
+        self.work.retries += 1;
+        self.last_error = Some(error);
+    }
+
     fn page_completed(&mut self) {
-        self.pages += 1;
+        self.work.pages += 1;
         self.last_completed = self.under_way();
         self.last_error = None;
     }
@@ -210,10 +226,9 @@ impl<S: Source> PageFetcher<S> {
         }
     }
 
-    /// The number of pages that the walk received, and the number of requests that it sent.
-    pub(super) fn work(&self) -> (u64, u64) {
-        let progress = lock(&self.progress);
-        (progress.pages, progress.requests)
+    /// The work of the walk so far.
+    pub(super) fn work(&self) -> Work {
+        lock(&self.progress).work
     }
 
     /// Reads the page at `offset`. Retries the request after a temporary error.
@@ -229,7 +244,7 @@ impl<S: Source> PageFetcher<S> {
             let permit = self.acquire(paused).await?;
             paused += permit.paused;
             let _active = Active::begin(&self.progress);
-            lock(&self.progress).requests += 1;
+            lock(&self.progress).work.requests += 1;
             // The large future is boxed after the wait for a permit. So a call that waits needs less memory.
             let response = Box::pin(self.source.page(offset, self.api.page_size));
             let error = match self.within_limits(response).await? {
@@ -246,13 +261,14 @@ impl<S: Source> PageFetcher<S> {
                 let pause = error.retry_after.and_then(|_| limiter.pause());
                 return Err(WalkError {
                     not_before: pause,
+                    status: error.status,
                     ..WalkError::new(Reason::Request(error.kind), error.to_string())
                 });
             }
             retries_left -= 1;
             let operation = Operation::ListEndpoints.label();
             (self.deps.instruments).count(Metric::ApiRetries, &[operation], 1);
-            lock(&self.progress).last_error = Some(error);
+            lock(&self.progress).retries_after(error);
             if let Retry::After(wait) = retry {
                 self.within_limits(sleep(wait)).await?;
             }
@@ -301,7 +317,10 @@ impl<S: Source> PageFetcher<S> {
         }
         if let Some(error) = &progress.last_error {
             let detail = format!("no further page was completed after: {error}");
-            return Err(WalkError::new(Reason::Request(error.kind), detail));
+            return Err(WalkError {
+                status: error.status,
+                ..WalkError::new(Reason::Request(error.kind), detail)
+            });
         }
         let detail = if under_way >= longest_walk {
             format!(

@@ -12,19 +12,20 @@ use super::{
     completeness::{self, CompleteList, Shortfalls},
     confirm::Confirmation,
     details::DetailFetcher,
-    fetch::{PageFetcher, PollerDeps, Source, WalkError},
+    fetch::{PageFetcher, PollerDeps, Source, WalkError, Work},
     judge::{Judge, group_of},
     log,
+    record::Ended,
     schedule::Schedule,
+    settings::{NewSettings, SettingsSender, shown},
 };
 use crate::{
-    api::{RateLimiter, RowKey},
-    config::{Account, Effect, Optional, TokenFile},
-    judgement::Judgements,
+    api::RowKey,
+    config::{Account, Effect, TokenFile},
     shutdown::CancellationToken,
     snapshot::{
-        self, AccountState, EndpointView, LastSuccess, Publisher, Reader, Retention, Shown,
-        Snapshot, WalkFacts,
+        self, AccountState, EndpointView, LastSuccess, Publisher, Reader, Retention, Snapshot,
+        WalkFacts, WalkRecord,
     },
     state::{AccountStore, Change, Restored},
     telemetry::Metric,
@@ -35,20 +36,6 @@ const TOKEN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// If no walk is published for this many effective intervals, the account is stale.
 const STALE_AFTER: u32 = 3;
-
-/// The settings that a running poller takes over.
-#[derive(Debug)]
-pub struct NewSettings<S> {
-    /// The account, under the same name.
-    pub account: Account,
-    /// The source with the credentials and the API settings of `account`.
-    pub source: Arc<S>,
-    /// The rate limiter of `account`.
-    pub limiter: Arc<RateLimiter>,
-}
-
-/// Sends new settings to a running poller. Settings that it has not taken over yet are replaced.
-pub type SettingsSender<S> = watch::Sender<Option<Arc<NewSettings<S>>>>;
 
 /// Walks the list of one account repeatedly.
 #[derive(Debug)]
@@ -87,20 +74,9 @@ impl<S: Source> Poller<S> {
         let (publisher, reader) = snapshot::channel(AccountState {
             account: account.name.as_str().into(),
             shown: Arc::new(shown(&account)),
-            snapshot: None,
-            details: Arc::default(),
-            judgements: Judgements::default(),
-            details_pending: 0,
-            up: None,
-            confirming: false,
-            clock_offset: None,
             poll_interval: schedule.effective_interval(),
             max_age: schedule.effective_max_age(),
-            last_success: None,
-            stale_at: None,
-            withdraw_at: None,
-            refusals: 0,
-            failure: None,
+            ..AccountState::default()
         });
         let poller = Self {
             new_settings: watch::Sender::new(None).subscribe(),
@@ -315,7 +291,7 @@ impl<S: Source> Poller<S> {
     /// # Errors
     /// The walk failed. This function has already logged, counted and published the failure.
     pub async fn walk(&mut self) -> Result<(), WalkError> {
-        let started = Instant::now();
+        let (started_at, started) = (self.deps.clock.now(), Instant::now());
         let mut schedule = self.schedule.clone();
         schedule.begins(started);
         // A panic may leave `self.schedule` partly changed. So after a panic, the copy `schedule` replaces it.
@@ -323,18 +299,24 @@ impl<S: Source> Poller<S> {
         let walk = AssertUnwindSafe(self.read_and_publish()).catch_unwind();
         let result = walk.await.unwrap_or_else(|_| {
             self.schedule = schedule;
-            Err((WalkError::panicked(), 0))
+            Err((WalkError::panicked(), Work::default()))
         });
-        if let Err((failure, pages)) = result {
-            self.walk_failed(&failure, pages, started.elapsed()).await;
+        if let Err((failure, work)) = result {
+            let took = started.elapsed();
+            let ended = Ended {
+                started_at,
+                took,
+                work,
+            };
+            self.walk_failed(&failure, ended).await;
             return Err(failure);
         }
         Ok(())
     }
 
     /// Reads the list, and publishes it unless the walk waits for confirmation. `walk` catches a panic of this
-    /// function. The error includes the number of received pages.
-    async fn read_and_publish(&mut self) -> Result<(), (WalkError, u64)> {
+    /// function. The error includes the work of the walk.
+    async fn read_and_publish(&mut self) -> Result<(), (WalkError, Work)> {
         self.reload_token().await;
         self.make_requested_changes().await;
         let (started_at, started) = (self.deps.clock.now(), Instant::now());
@@ -346,9 +328,14 @@ impl<S: Source> Poller<S> {
         let Some(result) = self.read(&fetcher).await else {
             return Ok(());
         };
-        let (pages, requests) = fetcher.work();
-        let mut list = result.map_err(|failure| (failure, pages))?;
+        let work = fetcher.work();
+        let mut list = result.map_err(|failure| (failure, work))?;
         let took = started.elapsed();
+        let ended = Ended {
+            started_at,
+            took,
+            work,
+        };
         self.duplicates = std::mem::take(&mut list.rows.twice);
         let is_constant = (self.shortfalls).is_constant(list.shortfall, list.overlapped);
         let max_age = self.schedule.effective_max_age();
@@ -369,21 +356,22 @@ impl<S: Source> Poller<S> {
         let effective = self.schedule.effective_interval();
         if effective > self.warned_interval {
             self.warned_interval = effective;
-            log::slow(&self.account, requests, took, effective);
+            log::slow(&self.account, work.requests, took, effective);
         }
         if let Some((change, confirm_at)) = unconfirmed {
             log::unconfirmed(&self.account, change, confirm_at);
-            self.publish_unconfirmed(&list).await;
+            self.publish_unconfirmed(&list, ended.unconfirmed(change))
+                .await;
             return Ok(());
         }
         let walk = WalkFacts {
-            pages,
+            pages: work.pages,
             reported: list.reported,
             missing: if is_constant { 0 } else { list.shortfall },
             rejected_rows: list.rows.rejected,
             ..WalkFacts::new(started_at, self.deps.clock.now(), took)
         };
-        self.publish(list, walk, retention).await;
+        self.publish(list, walk, retention, ended).await;
         Ok(())
     }
 
@@ -422,7 +410,13 @@ impl<S: Source> Poller<S> {
         }
     }
 
-    async fn publish(&mut self, list: CompleteList, walk: WalkFacts, retention: Retention) {
+    async fn publish(
+        &mut self,
+        list: CompleteList,
+        walk: WalkFacts,
+        retention: Retention,
+        ended: Ended,
+    ) {
         let before = self.publisher.current();
         let restored = self.restored.clone();
         let previous = before.snapshot.as_deref().or(restored.as_deref());
@@ -439,7 +433,10 @@ impl<S: Source> Poller<S> {
         let state = Arc::new(AccountState {
             last_success: Some(LastSuccess::new(snapshot.walk.ended_at, Duration::ZERO)),
             snapshot: Some(Arc::clone(&snapshot)),
+            last_seen: snapshot.last_seen(previous, &before.details, &before.last_seen),
             judgements,
+            walks: before.walks.with(ended.published(&snapshot, &changes)),
+            next_walk_at: Some(self.schedule.next_start(0.0)),
             details,
             details_pending: self.details.pending(),
             up: Some(true),
@@ -519,13 +516,15 @@ impl<S: Source> Poller<S> {
     }
 
     /// Publishes that a walk waits for confirmation. The last snapshot stays published, and its age grows.
-    async fn publish_unconfirmed(&mut self, list: &CompleteList) {
+    async fn publish_unconfirmed(&mut self, list: &CompleteList, record: WalkRecord) {
         let before = self.publisher.current();
         let snapshot = self.without_expired(&before);
         // After a restart, an account is not up while no endpoint of it is shown.
         let up = snapshot.is_some().then_some(true).or(before.up);
         let state = Arc::new(AccountState {
             snapshot,
+            walks: before.walks.with(record),
+            next_walk_at: Some(self.schedule.next_start(0.0)),
             details_pending: self.details.pending(),
             up,
             confirming: true,
@@ -540,11 +539,11 @@ impl<S: Source> Poller<S> {
     }
 
     /// Advances the schedule, and logs, counts and publishes the failure.
-    async fn walk_failed(&mut self, failure: &WalkError, pages: u64, took: Duration) {
+    async fn walk_failed(&mut self, failure: &WalkError, ended: Ended) {
         let (reason, not_before) = (failure.reason, failure.not_before);
         let skipped = self.schedule.failed(Instant::now(), reason, not_before);
         (self.deps.instruments).count(Metric::WalksSkipped, &[], skipped);
-        log::failed(&self.account, failure, pages, took);
+        log::failed(&self.account, failure, ended.work.pages, ended.took);
         let before = self.publisher.current();
         let refusals = if reason.is_refusal() {
             before.refusals.saturating_add(1)
@@ -556,6 +555,8 @@ impl<S: Source> Poller<S> {
         let interval = self.schedule.effective_interval();
         let state = Arc::new(AccountState {
             snapshot: self.without_expired(&before),
+            walks: before.walks.with(ended.failed(failure)),
+            next_walk_at: Some(self.schedule.next_start(0.0)),
             details: self.details.walk_failed(interval, &before.details),
             details_pending: self.details.pending(),
             up: Some(false),
@@ -578,19 +579,5 @@ impl<S: Source> Poller<S> {
         let removed = (snapshot.len() - rest.len()) as u64;
         self.deps.instruments.endpoint_changes([0, removed, 0, 0]);
         Some(Arc::new(rest))
-    }
-}
-
-/// The settings of the account that decide which values are exported.
-fn shown(account: &Account) -> Shown {
-    let optional = |group| account.metrics.groups.contains(&group);
-    Shown {
-        username: account.metrics.username,
-        user_agent: optional(Optional::UserAgent),
-        timestamps: optional(Optional::Timestamps),
-        permissions: optional(Optional::Permissions),
-        contact: optional(Optional::Contact),
-        groups: account.groups.clone(),
-        applications: account.applications.clone(),
     }
 }

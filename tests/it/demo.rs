@@ -33,7 +33,7 @@ async fn the_demo_serves_the_printed_links_and_ends_on_ctrl_c() {
     };
     let page = opened(&links[0]).await.text();
     assert!(
-        page.contains("<td>main</td>") && page.contains("<td>branch</td>"),
+        page.contains(">main</a>") && page.contains(">branch</a>"),
         "{page}"
     );
     until("both accounts", || async {

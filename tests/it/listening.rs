@@ -1,5 +1,7 @@
 //! The addresses and paths at which the exporter answers.
 
+use std::collections::BTreeSet;
+
 use tokio::net::TcpListener;
 use url::Url;
 use vobiz_simulator::{Options, Vendor, World};
@@ -105,12 +107,18 @@ async fn an_address_for_health_checks_that_is_in_use_stops_the_start() {
 /// The targets of all links of the start page, which a browser shows at `url`.
 fn links(page: &str, url: &Url) -> Vec<Url> {
     let links = page.split("href=\"").skip(1);
-    let links = links.map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"));
+    let links = links.map(|rest| {
+        rest.split('"')
+            .next()
+            .unwrap()
+            .replace("&amp;", "&")
+            .replace("&#38;", "&")
+    });
     links.map(|link| url.join(&link).unwrap()).collect()
 }
 
-/// Follows the links of the start page, which a browser shows at `url`. A reverse proxy sends requests below the
-/// path `outside` to the path `inside` of the exporter.
+/// Follows the links of all pages, beginning at the start page, which a browser shows at `url`. A reverse proxy sends
+/// requests below the path `outside` to the path `inside` of the exporter.
 async fn follow_links(address: &str, url: &str, [outside, inside]: [&str; 2]) {
     let through_proxy = async |url: &Url| {
         let below = url.path().strip_prefix(outside);
@@ -122,17 +130,34 @@ async fn follow_links(address: &str, url: &str, [outside, inside]: [&str; 2]) {
         answer.text()
     };
     let url = Url::parse(url).unwrap();
-    // The page links to a probe when the first walk has found an endpoint.
-    let links = until("four links", || async {
-        let links = links(&through_proxy(&url).await, &url);
-        (links.len() == 4).then_some(links)
+    let list = links(&through_proxy(&url).await, &url);
+    let list = list.iter().find(|link| link.path().ends_with("/endpoints"));
+    let list = list.expect("the start page links to the list").clone();
+    until("the first walk", || async {
+        let page = through_proxy(&list).await;
+        page.contains("endpoints/main/").then_some(())
     })
     .await;
-    let expected = ["\nvobiz_up{", "\nprobe_success 1\n", "healthy\n", "ready\n"];
-    for (link, expected) in links.iter().zip(expected) {
-        assert_eq!(link.origin(), url.origin());
-        let body = through_proxy(link).await;
-        assert!(body.contains(expected), "{link}: {body}");
+    let (mut followed, mut waiting) = (BTreeSet::new(), vec![url.clone()]);
+    while let Some(link) = waiting.pop() {
+        // Each order of the list has links to the others.
+        let is_order = link.query().is_some_and(|query| query.contains("sort="));
+        if !is_order && followed.insert(link.clone()) {
+            assert_eq!(link.origin(), url.origin());
+            let is_text = link.path().contains("/-/") || link.path().ends_with("/metrics");
+            let body = through_proxy(&link).await;
+            waiting.extend(links(&body, &link).into_iter().filter(|_| !is_text));
+        }
+    }
+    for end in [
+        "/metrics",
+        "/-/ready",
+        "/outages",
+        "/walks",
+        "/static/pages.css",
+    ] {
+        let has_end = followed.iter().any(|link| link.path().ends_with(end));
+        assert!(has_end, "{end}: {followed:?}");
     }
 }
 

@@ -65,7 +65,7 @@ fn of_very_many_errors_the_first_hundred_are_shown_and_the_others_counted() {
             ".yaml" => "FILE:99: k98: unknown key \"k98\"",
             _ => "FILE: k10085: unknown key \"k10085\"",
         };
-        let known = "(known are poll, api, details, metrics, outage, probe, state, accounts)";
+        let known = "(known are poll, api, details, metrics, outage, probe, state, web, accounts)";
         assert_eq!(lines[99], format!("{shown} {known}"));
         assert_eq!(lines[100], "FILE: and 49901 more errors");
     }

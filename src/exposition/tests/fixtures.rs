@@ -9,7 +9,6 @@ use crate::{
     clock::{Clock, UnixMillis},
     config::{self, Group},
     exposition::{EncodedBody, Encoding, Exposition, Format},
-    judgement::Judgements,
     snapshot::{
         AccountState, Application, Endpoint, EndpointView, LastSuccess, Publisher, Retention, Row,
         RowKey, Shown, Snapshot, SnapshotBuilder, WalkFacts, channel,
@@ -87,20 +86,9 @@ pub(super) fn fresh(account: &str) -> AccountState {
     AccountState {
         account: account.into(),
         shown: Arc::new(shown()),
-        snapshot: None,
-        up: None,
-        details: Arc::default(),
-        judgements: Judgements::default(),
-        details_pending: 0,
-        confirming: false,
-        clock_offset: None,
         poll_interval: Duration::from_secs(60),
         max_age: MAX_AGE,
-        last_success: None,
-        stale_at: None,
-        withdraw_at: None,
-        refusals: 0,
-        failure: None,
+        ..AccountState::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, mpsc},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,10 +15,12 @@ use tokio::{
 
 use super::client::{Client, LONG, soon};
 use crate::{
+    clock::UnixMillis,
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
     http::{Bound, Lifecycle, ProbeHandler, Settings},
     probe::{ProbeRequest, ProbeResponse},
     shutdown::CancellationToken,
+    snapshot::{AccountState, Endpoint, Retention, Row, RowKey, SnapshotBuilder, WalkFacts},
     telemetry::Instruments,
 };
 
@@ -129,10 +132,34 @@ impl ProbeHandler for NoProbes {
 #[derive(Debug, Default)]
 pub(super) struct FakeData {
     pub(super) accounts: Mutex<Vec<AccountSummary>>,
+    pub(super) states: Mutex<Vec<Arc<AccountState>>>,
     pub(super) chunks: Mutex<Vec<Bytes>>,
     pub(super) requests: Mutex<Vec<(Format, Encoding)>>,
     /// If set, the next body is given only after the end of this channel.
     pub(super) body_waits: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+/// The state of an account with one endpoint.
+pub(super) fn with_endpoint(account: &str, id: &str) -> Arc<AccountState> {
+    let mut builder = SnapshotBuilder::new(false);
+    let endpoint = Endpoint {
+        id: id.to_owned(),
+        ..Endpoint::default()
+    };
+    let row = Row {
+        key: RowKey(1),
+        content: Ok(endpoint),
+    };
+    builder.take(&row, 0);
+    let facts = WalkFacts::new(UnixMillis(0), UnixMillis(0), Duration::ZERO);
+    let (snapshot, _) = builder
+        .finish()
+        .build(None, facts, Retention::default(), &|_| None);
+    Arc::new(AccountState {
+        account: account.into(),
+        snapshot: Some(Arc::new(snapshot)),
+        ..AccountState::default()
+    })
 }
 
 impl FakeData {
@@ -159,6 +186,10 @@ impl DataSource for FakeData {
             length: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
             pieces: Box::new(chunks.into_iter()),
         })
+    }
+
+    fn states(&self) -> Option<Vec<Arc<AccountState>>> {
+        Some(self.states.lock().unwrap().clone())
     }
 
     fn accounts(&self) -> Option<Vec<AccountSummary>> {

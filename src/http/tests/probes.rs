@@ -5,10 +5,10 @@ use tokio::task::yield_now;
 
 use super::{
     client::{Client, soon},
-    harness::Harness,
+    harness::{Harness, with_endpoint},
 };
 use crate::{
-    exposition::{AccountSummary, Encoding, Format},
+    exposition::{Encoding, Format},
     http::{ProbeHandler, Settings},
     probe::{ProbeRequest, ProbeResponse},
     shutdown::CancellationToken,
@@ -144,32 +144,9 @@ async fn shutdown_waits_for_a_probe_no_longer_than_for_other_responses() {
 }
 
 #[tokio::test]
-async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
-    let handler = FakeHandler::new(Err("account is missing\n"));
-    handler.release.cancel();
-    let with = start(&handler, 1).await;
-    let account = |endpoint_id: Option<&str>| AccountSummary {
-        name: "a \"b\" & Söhne".to_owned(),
-        endpoint_id: endpoint_id.map(Into::into),
-        ..AccountSummary::default()
-    };
-    // Before the first walk, the page has no endpoint id for a link.
-    *with.data.accounts.lock().unwrap() = vec![account(None)];
-    let page = with.client().await.get("/").await;
-    assert!(page.text().contains("<li>Probe: "), "{}", page.text());
-    *with.data.accounts.lock().unwrap() = vec![account(None), account(Some("4\"2"))];
-    let page = with.client().await.get("/").await;
-    let link = "href=\"./probe?account=a%20%22b%22%20%26%20S%C3%B6hne&amp;endpoint_id=4%222&amp;debug=true\"";
-    assert!(page.text().contains(link), "{}", page.text());
-    let refused = with.client().await.get("/probe").await;
-    assert_eq!(
-        (refused.status, refused.text()),
-        (400, "account is missing\n")
-    );
-
+async fn without_probes_the_path_and_the_button_are_off() {
     let without = Harness::start(Settings::default()).await;
     let mut client = without.client().await;
-    assert!(!client.get("/").await.text().contains("/probe"));
     let response = client.get("/probe?account=main").await;
     assert_eq!(response.status, 404);
     assert!(
@@ -178,5 +155,35 @@ async fn the_start_page_links_to_a_probe_only_if_probes_are_enabled() {
         response.text()
     );
     client.request("POST", "/probe", "").await;
+    assert_eq!(client.response().await.status, 405);
+    let same = "Sec-Fetch-Site: same-origin\r\n";
+    client.request("POST", "/endpoints/main/1", same).await;
+    assert_eq!(client.response().await.status, 404);
+}
+
+#[tokio::test]
+async fn only_the_page_of_an_endpoint_can_ask_the_api_with_its_button() {
+    let answer = ProbeResponse::DebugText("the <answer>".to_owned());
+    let handler = FakeHandler::new(Ok(answer));
+    handler.release.cancel();
+    let server = start(&handler, 1).await;
+    *server.data.states.lock().unwrap() = vec![with_endpoint("main", "1")];
+    let mut client = server.client().await;
+    for (headers, status) in [
+        ("", 403),
+        ("Sec-Fetch-Site: cross-site\r\n", 403),
+        ("Sec-Fetch-Site: same-site\r\n", 403),
+        ("Origin: http://other\r\n", 403),
+        ("Sec-Fetch-Site: same-origin\r\n", 200),
+    ] {
+        client.request("POST", "/endpoints/main/1", headers).await;
+        let response = client.response().await;
+        assert_eq!(response.status, status, "{headers}");
+        let is_answered = response.text().contains("the &#60;answer&#62;");
+        assert_eq!(is_answered, status == 200, "{headers}");
+    }
+    client
+        .request("POST", "/endpoints", "Sec-Fetch-Site: same-origin\r\n")
+        .await;
     assert_eq!(client.response().await.status, 405);
 }

@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use super::{
     client::Response,
-    harness::{Harness, LARGE},
+    harness::{Harness, LARGE, with_endpoint},
 };
-use crate::{exposition::AccountSummary, http::Settings};
+use crate::{exposition::AccountSummary, http::Settings, snapshot::AccountState};
 
 #[tokio::test]
 async fn health_is_always_200_and_readiness_follows_the_first_walks() {
@@ -48,20 +50,15 @@ async fn health_is_always_200_and_readiness_follows_the_first_walks() {
 }
 
 #[tokio::test]
-async fn the_start_page_has_every_account_and_a_link_to_the_metrics() {
+async fn pages_have_a_strict_policy_and_their_style_and_script_come_from_the_server() {
     let server = Harness::start(Settings::default()).await;
-    *server.data.accounts.lock().unwrap() = vec![
-        AccountSummary {
-            name: "main".to_owned(),
-            endpoint_id: Some("42".into()),
-            ..AccountSummary::default()
-        },
-        AccountSummary {
-            name: "<script>alert('x')</script>".to_owned(),
-            ..AccountSummary::default()
-        },
-    ];
-    let page = server.client().await.get("/").await;
+    let state = AccountState {
+        account: "<script>alert('x')</script>".into(),
+        ..AccountState::default()
+    };
+    *server.data.states.lock().unwrap() = vec![Arc::new(state)];
+    let mut client = server.client().await;
+    let page = client.get("/").await;
     assert_eq!(page.status, 200);
     assert_eq!(
         page.header("content-type"),
@@ -69,15 +66,50 @@ async fn the_start_page_has_every_account_and_a_link_to_the_metrics() {
     );
     let text = page.text();
     assert!(text.contains(concat!("Version ", env!("CARGO_PKG_VERSION"))));
-    assert!(
-        text.contains("<td>main</td><td>starting: first walk under way, no good walk yet</td>")
-    );
-    assert!(text.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
+    assert!(text.contains("first walk under way"));
+    assert!(!text.contains("<script>"));
     assert!(text.contains("href=\"./metrics\""));
-    assert!(!text.contains("<script"));
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none';"));
     assert!(!policy.contains("unsafe"));
+    for (name, content_type) in [("pages.css", "text/css"), ("pages.js", "text/javascript")] {
+        assert!(text.contains(&format!("./static/{name}?v=")));
+        let asset = client.get(&format!("/static/{name}?v=1")).await;
+        assert_eq!(asset.status, 200);
+        assert!(
+            asset
+                .header("content-type")
+                .unwrap()
+                .starts_with(content_type)
+        );
+    }
+    assert_eq!(client.get("/static/other.js").await.status, 404);
+}
+
+#[tokio::test]
+async fn pages_link_to_the_start_page_from_every_depth() {
+    let server = Harness::start(Settings::default()).await;
+    let state = with_endpoint("main/1", "a b");
+    *server.data.states.lock().unwrap() = vec![state];
+    let mut client = server.client().await;
+    for (path, link) in [
+        ("/endpoints", "href=\"./endpoints/main%2F1/a%20b\""),
+        ("/endpoints/main%2F1/a%20b", "href=\"../../walks\""),
+        ("/outages", "href=\"./walks\""),
+        ("/walks", "href=\"./outages\""),
+    ] {
+        let page = client.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.text().contains(link), "{path}: {}", page.text());
+    }
+    for path in [
+        "/endpoints/main%2F1/b",
+        "/endpoints/x/a%20b",
+        "/walks?account=x",
+        "/outages?opened=1",
+    ] {
+        assert_eq!(client.get(path).await.status, 404, "{path}");
+    }
 }
 
 #[tokio::test]
@@ -91,7 +123,7 @@ async fn the_telemetry_path_is_configurable() {
     assert_eq!(client.get("/a\"b").await.status, 200);
     assert_eq!(client.get("/metrics").await.status, 404);
     let page = client.get("/").await;
-    assert!(page.text().contains("href=\"./a&quot;b\""));
+    assert!(page.text().contains("href=\"./a&#34;b\""));
 
     let server = Harness::start(at("/")).await;
     let response = server.client().await.get("/").await;

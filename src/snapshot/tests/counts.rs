@@ -69,7 +69,7 @@ fn members_that_do_not_exist_are_named_and_count_for_a_percentage() {
         [Some(vec!["desk"]), Some(vec!["77", "88"]), None, None]
     );
     let counts = snapshot.counts(&groups);
-    let facts = counts.groups.iter().map(|group| {
+    let facts = counts.of_groups.groups.iter().map(|group| {
         let GroupCounts {
             endpoints,
             missing_members,
@@ -92,5 +92,5 @@ fn members_that_do_not_exist_are_named_and_count_for_a_percentage() {
             (0, 0, None, None),
         ]
     );
-    assert_eq!(counts.without_group.total(), 0);
+    assert_eq!(counts.of_groups.without_group.total(), 0);
 }

@@ -45,7 +45,7 @@ impl Run {
 /// The number of endpoints, and the number of registered endpoints.
 fn shown(state: &AccountState) -> (usize, u64) {
     let snapshot = state.snapshot.as_ref().unwrap();
-    (snapshot.len(), snapshot.counts(&[]).all.registered)
+    (snapshot.len(), snapshot.group_counts(&[]).all.registered)
 }
 
 fn lost_at(state: &AccountState, id: &str) -> Option<UnixMillis> {

@@ -1,0 +1,174 @@
+//! All accounts at one moment, as far as pages may show them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::text::{self, Time};
+use crate::{
+    clock::{Clock, UnixMillis},
+    judgement::Present,
+    snapshot::{AccountState, Snapshot, WalkResult},
+    telemetry::Condition,
+};
+
+/// All accounts at one moment, in the configured order.
+pub(super) struct Fleet {
+    pub(super) states: Vec<Arc<AccountState>>,
+    pub(super) now: UnixMillis,
+    pub(super) instant: Instant,
+}
+
+impl Fleet {
+    pub(super) fn new(states: Vec<Arc<AccountState>>, clock: &Clock) -> Self {
+        Self {
+            states,
+            now: clock.now(),
+            instant: Instant::now(),
+        }
+    }
+
+    pub(super) fn account(&self, name: &str) -> Option<&AccountState> {
+        let mut states = self.states.iter();
+        states
+            .find(|state| *state.account == *name)
+            .map(|state| &**state)
+    }
+
+    /// The time `at` on a page.
+    pub(super) fn time(&self, at: UnixMillis) -> Time {
+        Time::new(at, self.now)
+    }
+
+    /// What decides which judgements about the account are shown.
+    pub(super) fn present<'a>(&self, state: &'a AccountState) -> Present<'a> {
+        state.present(self.now, self.instant)
+    }
+
+    /// The snapshot of the account that metrics show; `None` while it is withdrawn.
+    pub(super) fn snapshot<'a>(&self, state: &'a AccountState) -> Option<&'a Snapshot> {
+        let snapshot = state.snapshot.as_deref();
+        snapshot.filter(|_| !state.is_withdrawn(self.instant))
+    }
+
+    /// What a person should know about the walks of an account.
+    pub(super) fn condition(&self, state: &AccountState) -> AccountCondition {
+        let condition = state.condition(self.instant);
+        let last = state.last_success.map(|last| {
+            let at = self.now.minus(last.age(self.instant));
+            self.time(at)
+        });
+        let last_text = last.as_ref().map_or("never".to_owned(), |time| {
+            format!("{} ({})", time.clock, time.distance)
+        });
+        let words = match condition {
+            Condition::Ok => format!("last good walk {last_text}"),
+            Condition::Starting => "first walk under way".to_owned(),
+            Condition::Failing => {
+                format!("{}; the data of {last_text} is still shown", failure(state))
+            }
+            Condition::Stale => format!(
+                "{}; no good walk since {last_text}; the data is still shown",
+                failure(state)
+            ),
+            Condition::Withdrawn => format!(
+                "{}; no good walk since {last_text}; the data is no longer shown",
+                failure(state)
+            ),
+            Condition::Never => format!("{}; no good walk yet", failure(state)),
+            Condition::Refused => format!(
+                "{}; check auth id and token; last good walk: {last_text}",
+                failure(state)
+            ),
+        };
+        AccountCondition {
+            label: condition.label(),
+            is_ok: condition == Condition::Ok,
+            rank: condition as usize,
+            words,
+            next_walk: self.next_walk(state),
+        }
+    }
+
+    fn next_walk(&self, state: &AccountState) -> String {
+        state.next_walk_at.map_or(String::new(), |at| {
+            let left = at.saturating_duration_since(self.instant);
+            if left.is_zero() {
+                "under way".to_owned()
+            } else {
+                format!("in {}", text::duration(left))
+            }
+        })
+    }
+}
+
+/// Why the last walk failed, or that no walk has ended.
+fn failure(state: &AccountState) -> String {
+    let last = state.walks.last().map(|walk| &walk.result);
+    match (last, state.failure) {
+        (Some(WalkResult::Failed { reason, status, .. }), _) => with_status(reason, *status),
+        (_, Some(reason)) => with_status(reason, None),
+        (_, None) if state.confirming => "a large change waits for confirmation".to_owned(),
+        (_, None) => "no walk has ended in time".to_owned(),
+    }
+}
+
+/// The reason of a failed walk in words, with the HTTP status.
+pub(super) fn with_status(reason: &str, status: Option<u16>) -> String {
+    let words = text::failure(reason);
+    match status {
+        Some(status) => format!("{words} (status {status})"),
+        None => words.to_owned(),
+    }
+}
+
+/// What a person should know about the walks of an account.
+pub(super) struct AccountCondition {
+    /// The `condition` label.
+    pub(super) label: &'static str,
+    pub(super) is_ok: bool,
+    /// The worst condition has rank 0.
+    pub(super) rank: usize,
+    pub(super) words: String,
+    /// When the next walk starts, or "".
+    pub(super) next_walk: String,
+}
+
+/// The most frequent user agents of the endpoints with these ids, such as `Yealink T46 (20), Zoiper (1)`.
+pub(super) fn user_agents<'a>(state: &AccountState, ids: impl Iterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 3;
+    let mut numbers: HashMap<&str, u64> = HashMap::new();
+    for id in ids {
+        if let Some(agent) = user_agent(state, id) {
+            *numbers.entry(agent).or_default() += 1;
+        }
+    }
+    let mut numbers: Vec<_> = numbers.into_iter().collect();
+    numbers.sort_by(|(a, many), (b, more)| more.cmp(many).then(a.cmp(b)));
+    let rest = numbers.len().saturating_sub(SHOWN);
+    let shown = numbers.iter().take(SHOWN);
+    let mut texts: Vec<_> = shown
+        .map(|(agent, number)| format!("{agent} ({number})"))
+        .collect();
+    if rest > 0 {
+        texts.push(format!("{rest} more"));
+    }
+    texts.join(", ")
+}
+
+/// The last known user agent of an endpoint, if metrics may show it.
+pub(super) fn user_agent<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
+    if !state.shown.user_agent {
+        return None;
+    }
+    let endpoint = state.snapshot.as_deref().and_then(|one| one.endpoint(id));
+    let present = endpoint.and_then(|endpoint| endpoint.user_agent);
+    let last = || state.last_seen.get(id)?.user_agent.as_deref();
+    present.or_else(last)
+}
+
+/// The name of the group with this index, or "".
+pub(super) fn group_name(state: &AccountState, group: Option<u16>) -> &str {
+    let group = group.and_then(|at| state.shown.groups.get(usize::from(at)));
+    group.map_or("", |group| &group.name)
+}

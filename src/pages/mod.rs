@@ -1,0 +1,214 @@
+//! The pages for people: what is missing, since when, and why.
+//!
+//! | path | page |
+//! |---|---|
+//! | `/` | the start page: what needs attention, the worst first |
+//! | `/endpoints` | the list of endpoints, with search, filters, order and pages |
+//! | `/endpoints/{account}/{id}` | one endpoint: fields, samples, judgements, events |
+//! | `/outages` | open and past outages, and the members of one |
+//! | `/walks` | the last walks of each account |
+//!
+//! A page is rendered from the published states when it is asked for, and nothing is kept for the next one. At most two
+//! pages are rendered at a time, on threads of their own, so that pages delay no scrape. Past outages and events come from
+//! the state database.
+
+mod assets;
+mod endpoint;
+mod endpoints;
+mod fields;
+mod fleet;
+mod outages;
+mod overview;
+mod query;
+mod render;
+mod text;
+mod walks;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+pub use assets::{Asset, POLICY, asset};
+
+use crate::{
+    clock::{Clock, UnixMillis},
+    config::PagesLevel,
+    exposition::DataSource,
+    state::PastReader,
+};
+use fleet::Fleet;
+use render::{FromDatabase, render};
+
+/// The number of pages that are rendered at the same time.
+const MAX_RENDERED: usize = 2;
+/// The longest time that a page waits for the rendering of others.
+const RENDER_WAIT: Duration = Duration::from_secs(5);
+
+/// The settings of the pages, which a reload can change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `web.pages`.
+    pub level: PagesLevel,
+    /// `probe.enabled`: whether the page of an endpoint has a button that asks the API.
+    pub has_probes: bool,
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Page {
+    /// The start page.
+    Overview,
+    /// The list of endpoints.
+    Endpoints,
+    /// One endpoint.
+    Endpoint {
+        /// The name of the account.
+        account: String,
+        /// The endpoint id.
+        id: String,
+    },
+    /// The outages.
+    Outages,
+    /// The walks.
+    Walks,
+}
+
+/// A request for a page.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    /// The page.
+    pub page: Page,
+    /// The query of the URL, not decoded.
+    pub query: String,
+    /// The link from the page to the start page, without a slash at its end.
+    pub root: String,
+    /// The path of the metrics below the start page.
+    pub metrics_path: String,
+    /// The response of the API, if the request was made with the button of the page.
+    pub answer: Option<String>,
+}
+
+/// The response with a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageResponse {
+    /// A page of HTML.
+    Html(String),
+    /// No such page; the text says why.
+    NotFound(&'static str),
+    /// Too many pages are rendered, or the stored state is not loaded; the text says which.
+    Unavailable(&'static str),
+}
+
+/// What all pages show besides their content.
+struct Shell {
+    title: &'static str,
+    root: String,
+    metrics: String,
+    level: PagesLevel,
+    now: UnixMillis,
+    version: &'static str,
+    style: &'static Asset,
+    script: &'static Asset,
+}
+
+impl Shell {
+    fn new(
+        request: &PageRequest,
+        settings: Settings,
+        title: &'static str,
+        now: UnixMillis,
+    ) -> Self {
+        Self {
+            title,
+            root: request.root.clone(),
+            metrics: format!("{}{}", request.root, request.metrics_path),
+            level: settings.level,
+            now,
+            version: env!("CARGO_PKG_VERSION"),
+            style: &assets::STYLE,
+            script: &assets::SCRIPT,
+        }
+    }
+
+    fn has_endpoints(&self) -> bool {
+        self.level == PagesLevel::Full
+    }
+
+    fn is_off(&self) -> bool {
+        self.level == PagesLevel::Off
+    }
+
+    /// The time of the page.
+    fn time(&self) -> text::Time {
+        text::Time::new(self.now, self.now)
+    }
+}
+
+/// Renders the pages.
+pub struct Pages {
+    data: Arc<dyn DataSource>,
+    settings: watch::Receiver<Settings>,
+    past: Option<PastReader>,
+    clock: Clock,
+    permits: Arc<Semaphore>,
+}
+
+const OFF: &str = "this page is off (see web.pages in the configuration)\n";
+const STARTING: &str = "not ready: the stored state is not loaded yet\n";
+const BUSY: &str = "too many pages at the same time\n";
+
+impl Pages {
+    /// Pages about `data`. `past` reads the state database, if there is one.
+    pub fn new(
+        data: Arc<dyn DataSource>,
+        settings: watch::Receiver<Settings>,
+        past: Option<PastReader>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            data,
+            settings,
+            past,
+            clock,
+            permits: Arc::new(Semaphore::new(MAX_RENDERED)),
+        }
+    }
+
+    /// The present settings.
+    pub fn settings(&self) -> Settings {
+        *self.settings.borrow()
+    }
+
+    /// Renders a page. It waits up to five seconds for the rendering of other pages, and up to two for the state database.
+    pub async fn respond(&self, request: PageRequest) -> PageResponse {
+        let settings = self.settings();
+        let is_shown = match settings.level {
+            PagesLevel::Full => true,
+            PagesLevel::Counts => !matches!(request.page, Page::Endpoints | Page::Endpoint { .. }),
+            PagesLevel::Off => request.page == Page::Overview,
+        };
+        if !is_shown {
+            return PageResponse::NotFound(OFF);
+        }
+        let Some(states) = self.data.states() else {
+            return PageResponse::Unavailable(STARTING);
+        };
+        let past = FromDatabase::read(self.past.as_ref(), &request).await;
+        let permits = Arc::clone(&self.permits).acquire_owned();
+        let Ok(Ok(permit)) = timeout(RENDER_WAIT, permits).await else {
+            return PageResponse::Unavailable(BUSY);
+        };
+        let clock = self.clock;
+        let rendered = spawn_blocking(move || {
+            let _permit = permit;
+            render(&Fleet::new(states, &clock), &request, settings, past)
+        });
+        rendered
+            .await
+            .unwrap_or(PageResponse::Unavailable("the page cannot be rendered\n"))
+    }
+}

@@ -1,0 +1,282 @@
+//! Open and past outages, and the members of one outage.
+
+use askama::Template;
+
+use super::{
+    Shell,
+    fleet::Fleet,
+    overview::{OutageRow, outage_row},
+    query::{Query, link, segment},
+    text::Time,
+};
+use crate::{
+    clock::UnixMillis,
+    judgement::Outage,
+    snapshot::AccountState,
+    state::{PastMember, PastOutage},
+};
+
+/// The number of past outages, or of members of an outage, on a page.
+pub(super) const ROWS: usize = 50;
+
+/// The parameters of the page.
+const PARAMETERS: [&str; 4] = ["account", "group", "opened", "from"];
+
+/// What the query of the page asks for.
+pub(super) struct Wanted {
+    query: Query,
+}
+
+/// The outage that a query names.
+pub(super) struct Key<'a> {
+    pub(super) account: &'a str,
+    /// "" for an outage of the whole account.
+    pub(super) group: &'a str,
+    pub(super) opened_at: UnixMillis,
+}
+
+impl Wanted {
+    pub(super) fn new(query: &str) -> Self {
+        Self {
+            query: Query::read(query, &PARAMETERS),
+        }
+    }
+
+    /// The account to which the page is limited, or "".
+    pub(super) fn account(&self) -> &str {
+        self.query.get("account")
+    }
+
+    /// The named outage; `None` for the list of outages.
+    pub(super) fn outage(&self) -> Option<Key<'_>> {
+        let opened_at = UnixMillis(self.query.get("opened").parse().ok()?);
+        let (account, group) = (self.account(), self.query.get("group"));
+        Some(Key {
+            account,
+            group,
+            opened_at,
+        })
+    }
+
+    /// The first row of the page.
+    pub(super) fn first(&self) -> usize {
+        self.query.number("from")
+    }
+
+    fn link(&self, from: usize) -> String {
+        self.query.with("from", &from.to_string())
+    }
+}
+
+/// Why past outages are not shown.
+pub(super) enum Past<T> {
+    /// There is no state directory.
+    NotKept,
+    /// The database could not be read.
+    Failed(String),
+    Found(T),
+}
+
+/// The page with all outages.
+#[derive(Template)]
+#[template(path = "outages.html")]
+pub(super) struct OutageList {
+    shell: Shell,
+    open: Vec<OutageRow>,
+    more_open: usize,
+    past: Past<Vec<PastRow>>,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+struct PastRow {
+    account: String,
+    group: String,
+    link: String,
+    started: Time,
+    ended: Time,
+    took: String,
+    endpoints: u64,
+    lost_at_end: u64,
+    is_major: bool,
+    is_usual: bool,
+}
+
+impl OutageList {
+    /// The page. `past` has up to one outage more than a page has rows.
+    pub(super) fn new(
+        fleet: &Fleet,
+        shell: Shell,
+        wanted: &Wanted,
+        past: Past<Vec<PastOutage>>,
+    ) -> Self {
+        let account = wanted.account();
+        let states = fleet.states.iter();
+        let states = states.filter(|state| account.is_empty() || account == &*state.account);
+        let mut open = Vec::new();
+        for state in states {
+            let present = fleet.present(state);
+            for outage in state.judgements.shown(&present).outages {
+                open.push(outage_row(fleet, state, outage));
+            }
+        }
+        let more_open = open.len().saturating_sub(2 * ROWS);
+        open.truncate(2 * ROWS);
+        let first = wanted.first();
+        let has_more = matches!(&past, Past::Found(found) if found.len() > ROWS);
+        let past = past.map(|found| {
+            let rows = found.iter().take(ROWS);
+            rows.map(|one| past_row(fleet, one)).collect()
+        });
+        Self {
+            shell,
+            open,
+            more_open,
+            past,
+            previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
+            next: has_more.then(|| wanted.link(first + ROWS)),
+        }
+    }
+}
+
+impl<T> Past<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Past<U> {
+        match self {
+            Self::NotKept => Past::NotKept,
+            Self::Failed(error) => Past::Failed(error),
+            Self::Found(found) => Past::Found(change(found)),
+        }
+    }
+}
+
+fn past_row(fleet: &Fleet, past: &PastOutage) -> PastRow {
+    let opened = past.opened_at.0.to_string();
+    let group = past.scope.clone().unwrap_or_default();
+    let parameters = [
+        ("account", &*past.account),
+        ("group", &group),
+        ("opened", &opened),
+    ];
+    PastRow {
+        link: link("outages", &parameters),
+        account: past.account.clone(),
+        started: fleet.time(past.started_at),
+        ended: fleet.time(past.ended_at),
+        took: super::text::duration(past.ended_at.since(past.started_at)),
+        endpoints: past.endpoints,
+        lost_at_end: past.lost_at_end,
+        is_major: past.is_major,
+        is_usual: past.is_usual,
+        group,
+    }
+}
+
+/// The page of one outage.
+#[derive(Template)]
+#[template(path = "outage.html")]
+pub(super) struct OutagePage {
+    shell: Shell,
+    account: String,
+    group: String,
+    started: Time,
+    opened: Time,
+    /// `None` while the outage is open.
+    ended: Option<Time>,
+    is_major: bool,
+    is_usual: bool,
+    endpoints: u64,
+    lost: u64,
+    user_agents: String,
+    /// `None` if pages show no endpoints.
+    members: Option<Vec<MemberRow>>,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+struct MemberRow {
+    name: String,
+    link: String,
+    username: String,
+    group: String,
+    is_lost: bool,
+}
+
+impl OutagePage {
+    /// The page of an open outage.
+    pub(super) fn open(
+        fleet: &Fleet,
+        shell: Shell,
+        (state, outage): (&AccountState, &Outage),
+        (wanted, with_endpoints): (&Wanted, bool),
+    ) -> Self {
+        let row = outage_row(fleet, state, outage);
+        let first = wanted.first();
+        let members = outage.members.iter().skip(first).take(ROWS);
+        let members = members.map(|one| member(state, &one.id, &one.group, one.is_lost));
+        Self {
+            shell,
+            account: row.account,
+            group: row.group,
+            started: row.since,
+            opened: fleet.time(outage.opened_at),
+            ended: None,
+            is_major: row.is_major,
+            is_usual: row.is_usual,
+            endpoints: outage.members.len() as u64,
+            lost: row.lost,
+            user_agents: row.user_agents,
+            members: with_endpoints.then(|| members.collect()),
+            previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
+            next: (first + ROWS < outage.members.len()).then(|| wanted.link(first + ROWS)),
+        }
+    }
+
+    /// The page of a past outage, with the members from the first row of the page on.
+    pub(super) fn past(
+        fleet: &Fleet,
+        shell: Shell,
+        (past, members): (&PastOutage, &[PastMember]),
+        (wanted, with_endpoints): (&Wanted, bool),
+    ) -> Self {
+        let first = wanted.first();
+        let state = fleet.account(&past.account);
+        let members = members.iter().take(ROWS).filter_map(|one| {
+            Some(member(
+                state?,
+                &one.endpoint_id,
+                &one.group,
+                one.was_lost_at_end,
+            ))
+        });
+        let has_more = first + ROWS < usize::try_from(past.endpoints).unwrap_or(usize::MAX);
+        Self {
+            shell,
+            account: past.account.clone(),
+            group: past.scope.clone().unwrap_or_default(),
+            started: fleet.time(past.started_at),
+            opened: fleet.time(past.opened_at),
+            ended: Some(fleet.time(past.ended_at)),
+            is_major: past.is_major,
+            is_usual: past.is_usual,
+            endpoints: past.endpoints,
+            lost: past.lost_at_end,
+            user_agents: String::new(),
+            members: with_endpoints.then(|| members.collect()),
+            previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
+            next: has_more.then(|| wanted.link(first + ROWS)),
+        }
+    }
+}
+
+fn member(state: &AccountState, id: &str, group: &str, is_lost: bool) -> MemberRow {
+    let endpoint = state.snapshot.as_deref().and_then(|one| one.endpoint(id));
+    let name = endpoint.map_or(id, |endpoint| super::endpoints::name(&endpoint));
+    let username = endpoint.map_or("", |endpoint| super::endpoints::username(state, &endpoint));
+    MemberRow {
+        name: name.to_owned(),
+        link: format!("endpoints/{}/{}", segment(&state.account), segment(id)),
+        username: username.to_owned(),
+        group: group.to_owned(),
+        is_lost,
+    }
+}

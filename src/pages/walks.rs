@@ -1,0 +1,153 @@
+//! The last walks of each account.
+
+use askama::Template;
+
+use super::{
+    Shell,
+    fleet::{Fleet, with_status},
+    overview::{AccountRow, account_rows},
+    query::Query,
+    text::{Time, counted, duration},
+};
+use crate::snapshot::{PublishedWalk, WalkRecord, WalkResult};
+
+/// The number of accounts on a page.
+const ACCOUNTS: usize = 50;
+
+/// The page with all accounts, or with the walks of one account.
+#[derive(Template)]
+#[template(path = "walks.html")]
+pub(super) struct Walks {
+    shell: Shell,
+    accounts: Vec<AccountRow>,
+    previous: Option<String>,
+    next: Option<String>,
+    /// The walks of one account; `None` if several accounts are shown.
+    account: Option<AccountWalks>,
+}
+
+struct AccountWalks {
+    name: String,
+    /// The last walks, newest first.
+    recent: Vec<WalkRow>,
+    /// Failed walks before them, newest first.
+    failures: Vec<WalkRow>,
+}
+
+struct WalkRow {
+    started: Time,
+    took: String,
+    pages: u64,
+    retries: u64,
+    is_good: bool,
+    result: String,
+    /// The text of the error, or what has changed.
+    detail: String,
+}
+
+impl Walks {
+    /// The page; `None` if the query names an unknown account.
+    pub(super) fn new(fleet: &Fleet, shell: Shell, query: &str) -> Option<Self> {
+        let query = Query::read(query, &["account", "from"]);
+        let (mut accounts, ..) = account_rows(fleet);
+        let name = match (query.get("account"), &fleet.states[..]) {
+            ("", [only]) => &*only.account,
+            (name, _) => name,
+        };
+        let (mut account, mut previous, mut next) = (None, None, None);
+        if name.is_empty() {
+            let all = accounts.len();
+            let first = query.number("from").min(all.saturating_sub(1)) / ACCOUNTS * ACCOUNTS;
+            let link = |from: usize| query.with("from", &from.to_string());
+            previous = first.checked_sub(ACCOUNTS).map(link);
+            next = (first + ACCOUNTS < all).then(|| link(first + ACCOUNTS));
+            accounts = accounts.into_iter().skip(first).take(ACCOUNTS).collect();
+        } else {
+            let walks = &fleet.account(name)?.walks;
+            accounts.retain(|row| row.name == name);
+            account = Some(AccountWalks {
+                name: name.to_owned(),
+                recent: walks.recent().rev().map(|walk| row(fleet, walk)).collect(),
+                failures: walks
+                    .failures()
+                    .rev()
+                    .map(|walk| row(fleet, walk))
+                    .collect(),
+            });
+        }
+        Some(Self {
+            shell,
+            accounts,
+            previous,
+            next,
+            account,
+        })
+    }
+}
+
+fn row(fleet: &Fleet, walk: &WalkRecord) -> WalkRow {
+    let (result, detail) = result(&walk.result);
+    WalkRow {
+        started: fleet.time(walk.started_at),
+        took: if walk.duration.as_secs() < 60 {
+            format!("{:.1} s", walk.duration.as_secs_f64())
+        } else {
+            duration(walk.duration)
+        },
+        pages: walk.pages,
+        retries: walk.retries,
+        is_good: !walk.is_failure(),
+        result,
+        detail,
+    }
+}
+
+/// How a walk ended, and the text of the error or what has changed.
+fn result(result: &WalkResult) -> (String, String) {
+    match result {
+        WalkResult::Published(walk) => published(walk),
+        WalkResult::Unconfirmed {
+            endpoints_before,
+            removed,
+            registration_changed,
+        } => {
+            let detail = format!(
+                "of {}, {removed} are gone and {registration_changed} changed their registration",
+                counted(*endpoints_before, "endpoint")
+            );
+            ("waits for a second walk that agrees".to_owned(), detail)
+        }
+        WalkResult::Failed {
+            reason,
+            status,
+            detail,
+        } => {
+            let result = format!("failed ({reason}): {}", with_status(reason, *status));
+            (result, detail.to_string())
+        }
+    }
+}
+
+fn published(walk: &PublishedWalk) -> (String, String) {
+    let end = if walk.missing > 0 { ", incomplete" } else { "" };
+    let result = format!(
+        "published{end}: {} of {} registered",
+        walk.registered,
+        counted(walk.endpoints, "endpoint")
+    );
+    let numbers = [
+        (walk.missing, "not found"),
+        (walk.retained, "retained"),
+        (walk.rejected_rows, "rows unreadable"),
+        (walk.lost, "lost"),
+        (walk.gained, "registered"),
+        (walk.added, "added"),
+        (walk.removed, "removed"),
+        (walk.application, "with another application"),
+    ];
+    let numbers = numbers.into_iter().filter(|(number, _)| *number > 0);
+    let texts: Vec<_> = numbers
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    (result, texts.join(", "))
+}
