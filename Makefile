@@ -14,7 +14,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow test-container week attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards shellcheck clean
+.PHONY: help setup build test test-slow test-container week attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards page-images shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -107,6 +107,10 @@ derive: ## Write the derived files of deploy/ (Compose, Kubernetes)
 
 dashboards: setup ## Generate the dashboards of grafana/
 	target/venv/bin/python grafana/generate
+
+page-images: setup ## Write the screenshots of docs/pages.md
+	$(CARGO) test --locked --test it -- --ignored --exact \
+		pages::browser::the_screenshots_of_the_documentation_are_written
 
 shellcheck: ## Check the shell scripts
 	shellcheck scripts/*.sh .ci/run

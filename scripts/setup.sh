@@ -288,6 +288,8 @@ test_tools() {
     want systemd-analyze systemd
     want kubectl kubernetes-client
     want node nodejs
+    # The tests of the pages use a browser.
+    want "${CHROMIUM:-chromium}" chromium
     # Debian's nodejs package does not contain npm.
     want npm npm
     install_packages

@@ -29,9 +29,16 @@ pub(super) static SCRIPT: Asset = Asset {
     text: include_str!("../../templates/pages.js"),
 };
 
+/// The icon of all pages.
+static ICON: Asset = Asset {
+    name: "icon.svg",
+    content_type: "image/svg+xml",
+    text: include_str!("../../templates/icon.svg"),
+};
+
 /// The file with this name in the folder `static`.
 pub fn asset(name: &str) -> Option<&'static Asset> {
-    [&STYLE, &SCRIPT]
+    [&STYLE, &SCRIPT, &ICON]
         .into_iter()
         .find(|asset| asset.name == name)
 }

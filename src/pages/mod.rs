@@ -9,7 +9,7 @@
 //! | `/walks` | the last walks of each account |
 //!
 //! A page is rendered from the published states when it is asked for, and nothing is kept for the next one. At most two
-//! pages are rendered at a time, on threads of their own, so that pages delay no scrape. Past outages and events come from
+//! pages are rendered at a time, on threads of their own with a low priority, so that pages delay no scrape. Past outages and events come from
 //! the state database.
 
 mod assets;
@@ -22,13 +22,13 @@ mod overview;
 mod query;
 mod render;
 mod text;
+mod threads;
 mod walks;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, watch},
-    task::spawn_blocking,
     time::timeout,
 };
 
@@ -42,9 +42,8 @@ use crate::{
 };
 use fleet::Fleet;
 use render::{FromDatabase, render};
+use threads::Threads;
 
-/// The number of pages that are rendered at the same time.
-const MAX_RENDERED: usize = 2;
 /// The longest time that a page waits for the rendering of others.
 const RENDER_WAIT: Duration = Duration::from_secs(5);
 
@@ -154,11 +153,14 @@ pub struct Pages {
     settings: watch::Receiver<Settings>,
     past: Option<PastReader>,
     clock: Clock,
+    threads: Threads,
+    /// One permit for each of the threads.
     permits: Arc<Semaphore>,
 }
 
 const OFF: &str = "this page is off (see web.pages in the configuration)\n";
 const STARTING: &str = "not ready: the stored state is not loaded yet\n";
+const FAILED: &str = "the page cannot be rendered\n";
 const BUSY: &str = "too many pages at the same time\n";
 
 impl Pages {
@@ -174,7 +176,8 @@ impl Pages {
             settings,
             past,
             clock,
-            permits: Arc::new(Semaphore::new(MAX_RENDERED)),
+            threads: Threads::start(),
+            permits: Arc::new(Semaphore::new(threads::NUMBER)),
         }
     }
 
@@ -194,21 +197,19 @@ impl Pages {
         if !is_shown {
             return PageResponse::NotFound(OFF);
         }
-        let Some(states) = self.data.states() else {
-            return PageResponse::Unavailable(STARTING);
-        };
         let past = FromDatabase::read(self.past.as_ref(), &request).await;
         let permits = Arc::clone(&self.permits).acquire_owned();
         let Ok(Ok(permit)) = timeout(RENDER_WAIT, permits).await else {
             return PageResponse::Unavailable(BUSY);
         };
-        let clock = self.clock;
-        let rendered = spawn_blocking(move || {
+        let Some(states) = self.data.states() else {
+            return PageResponse::Unavailable(STARTING);
+        };
+        let fleet = Fleet::new(states, &self.clock);
+        let rendered = self.threads.run(move || {
             let _permit = permit;
-            render(&Fleet::new(states, &clock), &request, settings, past)
+            render(&fleet, &request, settings, past)
         });
-        rendered
-            .await
-            .unwrap_or(PageResponse::Unavailable("the page cannot be rendered\n"))
+        rendered.await.unwrap_or(PageResponse::Unavailable(FAILED))
     }
 }

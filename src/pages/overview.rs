@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The most rows of each table of the start page. A bad day then fits one screen.
-const MOST_MISSED: usize = 12;
+const MOST_MISSED: usize = 10;
 const MOST_OUTAGES: usize = 6;
 const MOST_ACCOUNTS: usize = 6;
 const MOST_GROUPS: usize = 8;
@@ -326,9 +326,9 @@ fn group_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<GroupRow> {
                 .iter()
                 .any(|(one, ..)| *one.group == *group.name);
             let duty = if group.duty.is_on(fleet.now) {
-                "on duty"
+                "yes"
             } else {
-                "off duty"
+                "no"
             };
             let until = group
                 .duty

@@ -156,8 +156,5 @@ fn outage(fleet: &Fleet, shell: Shell, wanted: &Wanted, past: FromDatabase) -> P
 fn html(page: &impl Template) -> PageResponse {
     let text = page.render();
     // Writing to a string cannot fail.
-    text.map_or(
-        PageResponse::Unavailable("the page cannot be rendered\n"),
-        PageResponse::Html,
-    )
+    text.map_or(PageResponse::Unavailable(super::FAILED), PageResponse::Html)
 }

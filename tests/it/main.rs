@@ -24,6 +24,7 @@ mod judgements;
 mod listening;
 mod live_check;
 mod names;
+mod pages;
 mod pagination;
 mod past;
 mod probe;

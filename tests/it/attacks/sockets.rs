@@ -66,6 +66,9 @@ pub fn attacks(size: Size) -> Vec<Attack> {
         attack("busy connections", 700, 10, |target| {
             boxed(request_often(target))
         }),
+        attack("searches for endpoints", 40, 10, |target| {
+            boxed(search(target))
+        }),
         attack("idle connections", size.pick(700, 2000), 100, |target| {
             boxed(stay_idle(target))
         }),
@@ -164,6 +167,21 @@ async fn request_often(target: Arc<Target>) -> io::Result<()> {
         }
         sleep(2 * STEP).await;
     }
+}
+
+/// Asks for the list of endpoints again and again, each time with another search and order.
+async fn search(target: Arc<Target>) -> io::Result<()> {
+    let mut stream = target.connect().await?;
+    for number in 0_u32.. {
+        let sort = ["alias", "group", "registration", "expiry"][number as usize % 4];
+        let path = format!("/endpoints?q={number}&sort={sort}&order=desc");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: exporter\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        if stream.read(&mut [0; 65_536]).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn stay_idle(target: Arc<Target>) -> io::Result<()> {

@@ -2,12 +2,13 @@
 
 use std::{
     future::Future,
-    sync::{Arc, mpsc},
+    sync::{Arc, OnceLock, mpsc},
     time::Duration,
 };
 
 use secrecy::SecretString;
 use tokio::{
+    sync::watch,
     task::{JoinSet, spawn_blocking},
     time::advance,
 };
@@ -16,6 +17,7 @@ use vobiz_exporter::{
     clock::Clock,
     config,
     exposition::{Encoding, Exposition, Format},
+    pages::{Page as WebPage, PageRequest, PageResponse, Pages},
     shutdown::CancellationToken,
     telemetry::Instruments,
     walk::{Poller, PollerDeps, Source},
@@ -24,6 +26,7 @@ use vobiz_exporter::{
 /// The tasks of the exporter. They end when this struct is dropped.
 pub struct Exporter {
     exposition: Arc<Exposition>,
+    pages: Pages,
     _tasks: JoinSet<()>,
 }
 
@@ -54,8 +57,11 @@ impl Exporter {
         }
         let exposition = Exposition::new(readers, instruments, clock);
         tasks.spawn(exposition.clone().run());
+        let data = Arc::new(OnceLock::from(Arc::clone(&exposition)));
+        let settings = watch::Sender::default().subscribe();
         Self {
             exposition,
+            pages: Pages::new(data, settings, None, clock),
             _tasks: tasks,
         }
     }
@@ -65,6 +71,29 @@ impl Exporter {
         let body = (self.exposition).body(Format::OpenMetrics, Encoding::Identity);
         let text: Vec<_> = body.pieces.flatten().collect();
         String::from_utf8(text).unwrap()
+    }
+}
+
+impl Exporter {
+    /// The page that a browser would show now.
+    pub async fn page(&self, page: WebPage, query: &str) -> String {
+        let request = PageRequest {
+            page,
+            query: query.to_owned(),
+            root: ".".to_owned(),
+            metrics_path: "/metrics".to_owned(),
+            answer: None,
+        };
+        // The threads of the pages are no blocking tasks of Tokio, so the clock would advance meanwhile.
+        let (done, wait) = mpsc::channel::<()>();
+        let thread = spawn_blocking(move || wait.recv().is_err());
+        let page = self.pages.respond(request).await;
+        drop(done);
+        assert!(thread.await.unwrap());
+        match page {
+            PageResponse::Html(html) => html,
+            other => panic!("{query}: {other:?}"),
+        }
     }
 }
 

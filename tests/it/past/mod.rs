@@ -16,7 +16,7 @@ use vobiz_simulator::{Options, Pace, Vendor, World};
 
 use vobiz_exporter::clock::{Clock, UnixMillis};
 
-use exporter::Exporter;
+pub use exporter::Exporter;
 use scrapes::Scrapes;
 
 use crate::harness::Prometheus;
@@ -51,6 +51,17 @@ pub async fn stored(folder: tempfile::TempDir, step: Duration) -> Prometheus {
 impl Past<'_> {
     /// Simulates until `end`, a multiple of the step. Returns the number of samples, and the world at the end.
     pub fn live(&self, world: World, end: Timestamp, happens: Happens<'_>) -> (u64, World) {
+        self.live_and_look(world, end, happens, async |_: &Exporter| {})
+    }
+
+    /// As [`Self::live`], and then looks at the exporter, after the last scrape.
+    pub fn live_and_look(
+        &self,
+        world: World,
+        end: Timestamp,
+        happens: Happens<'_>,
+        look: impl AsyncFnOnce(&Exporter),
+    ) -> (u64, World) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
@@ -72,6 +83,7 @@ impl Past<'_> {
                 sleep(at.since(clock.now())).await;
                 scrapes.add(at, &exporter);
             }
+            look(&exporter).await;
             (scrapes.end(), vendor.stop().await)
         })
     }

@@ -1,0 +1,5 @@
+//! The pages for people.
+
+mod browser;
+mod day;
+mod place;
