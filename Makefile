@@ -14,7 +14,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow test-container week attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards page-images shellcheck clean
+.PHONY: help setup build test test-slow test-container week pages attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards page-images shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ test: setup ## Run the tests for every change; first install missing programs
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored --test-threads=8 chain::cases
 	$(CARGO) test --locked --test it -- --ignored dashboards::limit
-	$(CARGO) test --locked --test it -- --ignored state::kill reload::campaign
+	$(CARGO) test --locked --test it -- --ignored state::kill reload::campaign pages::browser::a_person
 
 # A debug build is enough for these tests, and a release build would take minutes longer.
 test-container: HOST = $(shell rustc --print host-tuple)
@@ -50,6 +50,10 @@ test-container: ## Test the image, the unit and the package in containers, and b
 # The simulation needs an optimized build to be fast.
 week: setup ## Simulate a week of 500 phones without and with ten faults, and print all alerts; takes 12 minutes
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture week::
+
+# The times need an optimized build and an idle machine.
+pages: ## Measure the pages with 100,000 endpoints
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture pages::limit
 
 # The good clients measure times, so the machine must be idle, and the build optimized.
 attack: ## Attack an exporter with 10,000 endpoints, as in docs/security.md; takes four minutes

@@ -21,6 +21,8 @@ mod outages;
 mod overview;
 mod query;
 mod render;
+#[cfg(test)]
+mod tests;
 mod text;
 mod threads;
 mod walks;

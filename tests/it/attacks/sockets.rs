@@ -177,7 +177,7 @@ async fn search(target: Arc<Target>) -> io::Result<()> {
         let path = format!("/endpoints?q={number}&sort={sort}&order=desc");
         let head = format!("GET {path} HTTP/1.1\r\nHost: exporter\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
-        if stream.read(&mut [0; 65_536]).await? == 0 {
+        if stream.read(&mut [0; 16_384]).await? == 0 {
             break;
         }
     }

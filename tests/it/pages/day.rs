@@ -263,7 +263,7 @@ fn assert_list(seen: &Seen, world: &World) {
     for endpoint in world
         .accounts()
         .iter()
-        .flat_map(|account| account.endpoints())
+        .flat_map(vobiz_simulator::Account::endpoints)
     {
         let state = if endpoint.registered() {
             "registered"

@@ -2,4 +2,6 @@
 
 mod browser;
 mod day;
+mod levels;
+mod limit;
 mod place;
