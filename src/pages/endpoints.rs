@@ -34,6 +34,8 @@ const PARAMETERS: [&str; 11] = [
 const ROWS: usize = 50;
 /// A list of choices has at most this many values. With more, the page shows a text field instead.
 const MOST_CHOICES: usize = 200;
+/// The values of a list of choices have at most this many bytes.
+const MOST_BYTES: usize = 8_000;
 /// The value of `group`, `application` and `sub_account` for endpoints without one.
 const NONE: &str = "(none)";
 
@@ -60,7 +62,8 @@ struct Filter {
     name: &'static str,
     label: &'static str,
     value: String,
-    choices: Vec<String>,
+    /// The values, each with the text that a person sees.
+    choices: Vec<(String, String)>,
 }
 
 /// The head of a column that sorts the rows.
@@ -371,8 +374,6 @@ fn row(fleet: &Fleet, found: &Found<'_>) -> Option<Row> {
         .group
         .and_then(|at| state.shown.groups.get(usize::from(at)));
     let application = endpoint.application.unwrap_or("");
-    let named = snapshot.application_names().get(application);
-    let named = named.or_else(|| state.shown.applications.get(application));
     Some(Row {
         name: name(&endpoint).to_owned(),
         link: format!(
@@ -388,7 +389,9 @@ fn row(fleet: &Fleet, found: &Found<'_>) -> Option<Row> {
         since: fleet.time(missed_since.unwrap_or(endpoint.history.since)),
         is_missed: missed_since.is_some(),
         expiry: endpoint.expires_at.map(|at| fleet.time(at)),
-        application: named.map_or(application, |name| name).to_owned(),
+        application: application_name(state, application)
+            .unwrap_or(application)
+            .to_owned(),
         sub_account: endpoint.sub_account.to_owned(),
     })
 }
@@ -429,44 +432,57 @@ fn filters(fleet: &Fleet, query: &Query) -> Vec<Filter> {
         let states = fleet.states.iter();
         states.filter(move |state| account.is_empty() || account == &*state.account)
     };
-    let accounts = fleet.states.iter().map(|state| state.account.to_string());
-    let groups: BTreeSet<&str> = states()
-        .flat_map(|state| state.shown.groups.iter().map(|group| &*group.name))
-        .collect();
-    let (mut applications, mut sub_accounts) = (BTreeSet::new(), BTreeSet::new());
-    for snapshot in states().filter_map(|state| fleet.snapshot(state)) {
-        let [of_applications, of_sub_accounts] = snapshot.applications_and_sub_accounts();
-        applications.extend(of_applications);
-        sub_accounts.extend(of_sub_accounts);
+    let mut values = [const { BTreeSet::new() }; 3];
+    let [groups, applications, sub_accounts] = &mut values;
+    for state in states() {
+        groups.extend(state.shown.groups.iter().map(|group| &*group.name));
+        if let Some(snapshot) = fleet.snapshot(state) {
+            let [of_applications, of_sub_accounts] = snapshot.applications_and_sub_accounts();
+            applications.extend(of_applications);
+            sub_accounts.extend(of_sub_accounts);
+        }
     }
-    let named = |values: BTreeSet<&str>| -> Vec<String> {
-        let values = values.into_iter().filter(|value| !value.is_empty());
-        [NONE]
-            .into_iter()
-            .chain(values)
-            .map(str::to_owned)
-            .collect()
+    let application = |id: &str| {
+        let names = states().filter_map(|state| application_name(state, id));
+        names.map(str::to_owned).next().unwrap_or(id.to_owned())
     };
-    let fixed = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-    let all: [(_, _, Vec<String>); 6] = [
-        ("account", "Account", accounts.collect()),
-        ("group", "Group", named(groups)),
-        ("watch", "Watch", fixed(Watch::LABELS)),
-        ("registration", "Registration", fixed(&REGISTRATIONS)),
-        ("application", "Application", named(applications)),
-        ("sub_account", "Sub-account", named(sub_accounts)),
+    let accounts: Vec<_> = fleet.states.iter().map(|state| &*state.account).collect();
+    let [groups, applications, sub_accounts] = values.map(|values| {
+        let values = values.into_iter().filter(|value| !value.is_empty());
+        [NONE].into_iter().chain(values).collect::<Vec<_>>()
+    });
+    let all = [
+        ("account", "Account", accounts),
+        ("group", "Group", groups),
+        ("watch", "Watch", Watch::LABELS.to_vec()),
+        ("registration", "Registration", REGISTRATIONS.to_vec()),
+        ("application", "Application", applications),
+        ("sub_account", "Sub-account", sub_accounts),
     ];
-    all.into_iter()
-        .map(|(name, label, mut choices)| {
-            if choices.len() > MOST_CHOICES {
-                choices.clear();
-            }
-            Filter {
-                name,
-                label,
-                value: query.get(name).to_owned(),
-                choices,
-            }
-        })
-        .collect()
+    let filter = |(name, label, values): (&'static str, &'static str, Vec<&str>)| {
+        let is_short = values.iter().map(|value| value.len()).sum::<usize>() <= MOST_BYTES;
+        let is_list = is_short && values.len() <= MOST_CHOICES;
+        let text = |value: &str| match name {
+            "application" => application(value),
+            _ => value.to_owned(),
+        };
+        let choices = values.into_iter().filter(|_| is_list);
+        Filter {
+            name,
+            label,
+            value: query.get(name).to_owned(),
+            choices: choices
+                .map(|value| (value.to_owned(), text(value)))
+                .collect(),
+        }
+    };
+    all.into_iter().map(filter).collect()
+}
+
+/// The name of an application, from a row of the list or from the configuration.
+fn application_name<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
+    let snapshot = state.snapshot.as_deref();
+    let listed = snapshot.and_then(|one| one.application_names().get(id));
+    let name = listed.or_else(|| state.shown.applications.get(id));
+    name.map(String::as_str)
 }

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 /// The number of pages that are rendered at the same time.
 pub(super) const NUMBER: usize = 2;
@@ -53,12 +53,13 @@ impl Threads {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let (done, result) = oneshot::channel();
+        let (done, result) = mpsc::sync_channel(1);
         let job = move || {
             // Nobody waits for the result after the end of the connection.
             let _ = done.send(job());
         };
         self.jobs.send(Box::new(job)).ok()?;
-        result.await.ok()
+        // While a blocking task waits, Tokio does not advance a paused clock.
+        spawn_blocking(move || result.recv().ok()).await.ok()?
     }
 }

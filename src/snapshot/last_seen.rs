@@ -35,16 +35,16 @@ impl Snapshot {
                 now.insert(endpoint.id.into(), known.clone());
                 continue;
             }
-            if earlier.user_agent.is_none() && earlier.expires_at.is_none() {
+            // A value that the row still has needs no memory.
+            let lost = earlier.user_agent.filter(|_| endpoint.user_agent.is_none());
+            if lost.is_none() && earlier.expires_at.is_none() {
                 continue;
             }
-            let user_agent = earlier
-                .user_agent
-                .map(|text| Arc::clone(texts.entry(text).or_insert_with(|| text.into())));
-            let expires_at = earlier.expires_at;
+            let user_agent =
+                lost.map(|text| Arc::clone(texts.entry(text).or_insert_with(|| text.into())));
             let last = LastSeen {
                 user_agent,
-                expires_at,
+                expires_at: earlier.expires_at,
             };
             now.insert(endpoint.id.into(), last);
         }

@@ -2,6 +2,7 @@
 
 mod counts;
 mod details;
+mod last_seen;
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},

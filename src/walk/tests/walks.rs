@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::list::{Fixture, List, Total, account, endpoint, fault};
 use crate::{
     api::ErrorKind,
-    snapshot::{Snapshot, WalkFacts},
+    snapshot::{Snapshot, WalkFacts, WalkResult},
 };
 
 fn snapshot(fixture: &Fixture) -> std::sync::Arc<Snapshot> {
@@ -365,4 +365,34 @@ async fn a_different_missing_row_in_each_walk_removes_no_endpoint() {
         fixture.poller.walk().await.unwrap();
         assert_eq!(snapshot(&fixture).len(), 450, "row {hidden}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_has_the_last_walks_with_their_retries_status_and_changes() {
+    let list = List::of(45);
+    let mut account = account();
+    account.api.retries = 1;
+    let mut fixture = Fixture::new(&list, account);
+    let failed = || Some(fault(ErrorKind::ServerError));
+    list.state().faults.extend([failed(), failed()]);
+    fixture.poller.walk().await.unwrap_err();
+    list.state().faults.extend([failed(), None]);
+    fixture.poller.walk().await.unwrap();
+    list.state().rows.pop();
+    fixture.poller.walk().await.unwrap();
+    let state = fixture.reader.borrow().clone();
+    let walks: Vec<_> = state.walks.recent().collect();
+    let WalkResult::Failed { reason, status, .. } = &walks[0].result else {
+        panic!("{walks:?}")
+    };
+    assert_eq!((*reason, *status), ("server_error", Some(500)));
+    assert_eq!((walks[0].pages, walks[0].retries), (0, 1));
+    let published = |number: usize| match &walks[number].result {
+        WalkResult::Published(walk) => (walk.endpoints, walk.removed),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((published(1), walks[1].retries), ((45, 0), 1));
+    assert_eq!((published(2), walks[2].retries), ((44, 1), 0));
+    assert_eq!(state.walks.last(), Some(walks[2]));
+    assert!(state.next_walk_at.is_some());
 }
