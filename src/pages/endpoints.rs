@@ -1,6 +1,6 @@
 //! The list of endpoints: search, filters, order and pages of fifty rows. Every view is a link.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use askama::Template;
 
@@ -113,7 +113,8 @@ impl Sort {
 /// An endpoint that the filters leave. It is small, because there may be 100,000 of them.
 #[derive(Clone, Copy)]
 struct Found<'a> {
-    state: &'a AccountState,
+    /// The position of the account in the configuration.
+    account: u32,
     /// The position of the endpoint in the snapshot of the account.
     number: u32,
     missed_since: Option<UnixMillis>,
@@ -154,27 +155,21 @@ impl Endpoints {
         let query = Query::read(query, &PARAMETERS);
         let wanted = Wanted::new(&query);
         let (mut found, mut total, mut notes) = (Vec::new(), 0, Vec::new());
-        for state in fleet.states.iter().filter(|state| wanted.is_account(state)) {
+        for (account, state) in (0..).zip(&fleet.states) {
+            if !wanted.is_account(state) {
+                continue;
+            }
             let Some(snapshot) = fleet.snapshot(state) else {
                 notes.push(hidden(state));
                 continue;
             };
             total += snapshot.len();
-            wanted.collect(fleet, state, snapshot, &mut found);
+            wanted.collect(fleet, (account, state), snapshot, &mut found);
         }
         let all = found.len();
         let first = query.number("from").min(all.saturating_sub(1)) / ROWS * ROWS;
         let found = sorted(found, &query, first);
-        let link = |from: usize| {
-            query.with(
-                "from",
-                &if from == 0 {
-                    String::new()
-                } else {
-                    from.to_string()
-                },
-            )
-        };
+        let link = |from: usize| query.with("from", &from.to_string());
         Self {
             shell,
             found: all,
@@ -237,42 +232,36 @@ impl<'q> Wanted<'q> {
     fn collect<'a>(
         &self,
         fleet: &Fleet,
-        state: &'a AccountState,
+        (account, state): (u32, &'a AccountState),
         snapshot: &'a Snapshot,
         found: &mut Vec<Found<'a>>,
     ) {
         let present = fleet.present(state);
-        let shown = state.judgements.shown(&present);
-        let missed: HashMap<&str, UnixMillis> = shown
+        // The missed endpoints and those of the snapshot are sorted by id, so one pass over both finds all pairs.
+        let mut missed = state
+            .judgements
+            .shown(&present)
             .missed
-            .iter()
-            .map(|(one, since)| (&*one.id, *since))
-            .collect();
-        let groups = &state.shown.groups;
-        let group = self.query.get("group");
-        let group = match group {
-            "" => None,
-            NONE => Some(None),
-            name => Some(
-                groups
-                    .iter()
-                    .position(|one| one.name == name)
-                    .or(Some(usize::MAX)),
-            ),
-        };
+            .into_iter()
+            .peekable();
+        let group = self.group(state);
+        let watches: Vec<_> = state.shown.groups.iter().map(|group| group.watch).collect();
+        let fields =
+            ["registration", "application", "sub_account"].map(|name| self.query.get(name));
         for (number, endpoint) in (0..).zip(snapshot.endpoints_with(&state.details)) {
-            let index = endpoint.group.map(usize::from);
-            let watch = index.and_then(|at| groups.get(at));
-            let watch = watch.map_or(Watch::Notice, |group| group.watch);
-            let missed_since = missed.get(endpoint.id).copied();
+            while missed.next_if(|(one, _)| *one.id < *endpoint.id).is_some() {}
+            let missed_since = missed.next_if(|(one, _)| *one.id == *endpoint.id);
+            let missed_since = missed_since.map(|(_, since)| since);
+            let index = endpoint.group.map_or(watches.len(), usize::from);
+            let watch = watches.get(index).copied();
             let is_found = group.is_none_or(|group| group == index)
-                && self.watch.is_none_or(|wanted| wanted == watch)
+                && (self.watch).is_none_or(|wanted| wanted == watch.unwrap_or(Watch::Notice))
                 && (!self.only_missed || missed_since.is_some())
-                && self.has_fields(&endpoint)
+                && has_fields(fields, &endpoint)
                 && self.has_text(state, &endpoint);
             if is_found {
                 found.push(Found {
-                    state,
+                    account,
                     number,
                     missed_since,
                     key: self.sort.key(state, &endpoint, missed_since),
@@ -281,14 +270,20 @@ impl<'q> Wanted<'q> {
         }
     }
 
-    fn has_fields(&self, endpoint: &EndpointView<'_>) -> bool {
-        let has = |name: &str, value: &str| {
-            let wanted = self.query.get(name);
-            wanted.is_empty() || wanted == if value.is_empty() { NONE } else { value }
-        };
-        has("registration", registration(endpoint))
-            && has("application", endpoint.application.unwrap_or(""))
-            && has("sub_account", endpoint.sub_account)
+    /// The index of the group that the query names, if it names one. The number of groups is for endpoints without a group.
+    fn group(&self, state: &AccountState) -> Option<usize> {
+        let groups = &state.shown.groups;
+        match self.query.get("group") {
+            "" => None,
+            NONE => Some(groups.len()),
+            // No endpoint has the last possible index.
+            name => Some(
+                groups
+                    .iter()
+                    .position(|one| one.name == name)
+                    .unwrap_or(usize::MAX),
+            ),
+        }
     }
 
     /// Whether the id, the alias or the username contains the text of the search.
@@ -299,6 +294,17 @@ impl<'q> Wanted<'q> {
             || contains(endpoint.id)
             || (state.shown.username && contains(endpoint.username))
     }
+}
+
+/// Whether an endpoint has this registration, application and sub-account. Empty texts are no filter.
+fn has_fields(fields: [&str; 3], endpoint: &EndpointView<'_>) -> bool {
+    let [wanted_registration, application, sub_account] = fields;
+    let has = |wanted: &str, value: &str| {
+        wanted.is_empty() || wanted == if value.is_empty() { NONE } else { value }
+    };
+    has(wanted_registration, registration(endpoint))
+        && has(application, endpoint.application.unwrap_or(""))
+        && has(sub_account, endpoint.sub_account)
 }
 
 /// Whether `text` contains `part`, which is in lower case.
@@ -328,10 +334,8 @@ fn sorted<'a>(mut found: Vec<Found<'a>>, query: &Query, first: usize) -> Vec<Fou
     let compare = |a: &Found<'_>, b: &Found<'_>| {
         let order = a.key.cmp(&b.key);
         let order = if is_reversed { order.reverse() } else { order };
-        // The names of accounts and the ids make every view the same each time.
-        order
-            .then_with(|| a.state.account.cmp(&b.state.account))
-            .then(a.number.cmp(&b.number))
+        // The order of the accounts and of the ids makes every view the same each time.
+        order.then_with(|| (a.account, a.number).cmp(&(b.account, b.number)))
     };
     let end = (first + ROWS).min(found.len());
     // Only the rows of this page need an order.
@@ -366,7 +370,8 @@ pub(super) fn name<'a>(endpoint: &EndpointView<'a>) -> &'a str {
 }
 
 fn row(fleet: &Fleet, found: &Found<'_>) -> Option<Row> {
-    let (state, missed_since) = (found.state, found.missed_since);
+    let state = fleet.states.get(usize::try_from(found.account).ok()?)?;
+    let missed_since = found.missed_since;
     let snapshot = state.snapshot.as_deref()?;
     let listed = snapshot.at(found.number)?;
     let endpoint = snapshot.endpoint_with(listed.id, &state.details)?;

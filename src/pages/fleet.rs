@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::text::{self, Time};
 use crate::{
     clock::{Clock, UnixMillis},
-    judgement::Present,
+    judgement::{Member, Present},
     snapshot::{AccountState, Snapshot, WalkResult},
     telemetry::Condition,
 };
@@ -134,12 +134,18 @@ pub(super) struct AccountCondition {
     pub(super) next_walk: String,
 }
 
-/// The most frequent user agents of the endpoints with these ids, such as `Yealink T46 (20), Zoiper (1)`.
-pub(super) fn user_agents<'a>(state: &AccountState, ids: impl Iterator<Item = &'a str>) -> String {
+/// The most frequent user agents of the lost `members` of an outage, such as `Yealink T46 (20), Zoiper (1)`.
+pub(super) fn user_agents(state: &AccountState, members: &[Member]) -> String {
     const SHOWN: usize = 3;
     let mut numbers: HashMap<&str, u64> = HashMap::new();
-    for id in ids {
-        if let Some(agent) = user_agent(state, id) {
+    // Both are sorted by id, and an outage may have 100,000 members.
+    let mut last = state.last_seen.iter().peekable();
+    for member in members.iter().filter(|member| member.is_lost) {
+        while last.next_if(|(id, _)| **id < member.id).is_some() {}
+        let last = last.next_if(|(id, _)| **id == member.id);
+        let last = last.and_then(|(_, last)| last.user_agent.as_deref());
+        let last = last.filter(|_| state.shown.user_agent);
+        if let Some(agent) = last.or_else(|| user_agent(state, &member.id)) {
             *numbers.entry(agent).or_default() += 1;
         }
     }

@@ -235,8 +235,6 @@ pub(super) fn outage_row(fleet: &Fleet, state: &AccountState, outage: &Outage) -
         .filter(|_| has_total)
         .map_or(0, |one| one.total_of(group));
     let (lost, recovered) = outage.counts();
-    let lost_ids = outage.members.iter().filter(|one| one.is_lost);
-    let lost_ids = lost_ids.map(|member| &*member.id);
     let opened = outage.opened_at.0.to_string();
     let parameters = [
         ("account", &*state.account),
@@ -251,7 +249,7 @@ pub(super) fn outage_row(fleet: &Fleet, state: &AccountState, outage: &Outage) -
         total: total.max(lost),
         recovered,
         since: fleet.time(outage.started_at),
-        user_agents: user_agents(state, lost_ids),
+        user_agents: user_agents(state, &outage.members),
         is_major: outage.is_major,
         is_usual: outage.is_usual,
     }

@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 
 /// The number of pages that are rendered at the same time.
 pub(super) const NUMBER: usize = 2;
-/// The nice value of the threads. The other threads have 0 and get about ten times as much processor time.
-const NICE: i32 = 10;
+/// The nice value of the threads. The other threads have 0 and get about three times as much processor time.
+const NICE: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
