@@ -263,7 +263,7 @@ impl Exposition {
         accounts.map(|one| one.summary(now)).collect()
     }
 
-    /// The present state of every account, in the configured order. Metrics show it after at most a second.
+    /// The present state of every account, in the configured order. Metrics show it after the next rendering.
     pub fn states(&self) -> Vec<Arc<AccountState>> {
         let readers = self.readers.borrow();
         let states = readers

@@ -20,12 +20,20 @@ async fn pages(exporter: &Exporter) -> (u16, u16, String) {
     let (healthy, ..) = exporter.get("/-/healthy").await;
     let (ready, ..) = exporter.get("/-/ready").await;
     let (_, _, landing) = exporter.get("/").await;
-    let row = landing.split("<tr><td>").nth(1).expect("a row");
-    let words = row.split("<td>").nth(1).expect("the account's state");
+    let (_, rows) = landing.split_once("id=\"accounts\"").expect("the accounts");
+    let row = rows.split("<tr><td>").nth(1).expect("a row");
+    let tags = regex::Regex::new("<[^>]*>").unwrap();
+    let cells: Vec<_> = row
+        .split("</td>")
+        .map(|cell| tags.replace_all(cell, ""))
+        .collect();
+    let [_, endpoints, condition, ..] = &cells[..] else {
+        panic!("{row}")
+    };
     (
         healthy,
         ready,
-        words.split('<').next().unwrap_or_default().to_owned(),
+        format!("{}; {}", condition.trim(), endpoints.trim()),
     )
 }
 
@@ -47,7 +55,7 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let (healthy, ready, words) = pages(&exporter).await;
     assert_eq!(
         (healthy, ready, words.as_str()),
-        (200, 503, "starting: first walk under way, no good walk yet")
+        (200, 503, "starting first walk under way; ")
     );
 
     vendor.plan(Fault::status(503));
@@ -66,8 +74,8 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
         (200, 200),
         "the first walk has ended, though badly"
     );
-    assert!(words.starts_with("never: last walk failed ("), "{words}");
-    assert!(words.ends_with("), no good walk yet"), "{words}");
+    assert!(words.starts_with("never the "), "{words}");
+    assert!(words.ends_with("; no good walk yet; "), "{words}");
 
     vendor.heal();
     let good = exporter
@@ -77,12 +85,8 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     assert_eq!(withdrawn(&good, "main"), Some(0.0));
     let (.., words) = pages(&exporter).await;
     let registered = list.values().filter(|state| **state == Some(true)).count();
-    assert!(
-        words.starts_with(&format!(
-            "ok: 45 endpoints, {registered} registered, last good walk "
-        )),
-        "{words}"
-    );
+    assert!(words.starts_with("ok last good walk "), "{words}");
+    assert!(words.ends_with(&format!("; {registered} of 45")), "{words}");
     let next = exporter.until("the next walk", |scrape| {
         scrape.last_success("main") > good.last_success("main")
     });
@@ -99,9 +103,10 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     );
     let (.., words) = pages(&exporter).await;
     assert!(
-        words.starts_with("failing: last walk failed (server_error), 45 endpoints, "),
+        words.starts_with("failing the API has an internal error (status 503); the data of "),
         "{words}"
     );
+    assert!(words.ends_with(" of 45"), "{words}");
 
     let late = exporter
         .until("the withdrawal", |scrape| {
@@ -123,7 +128,9 @@ async fn an_account_goes_through_every_state_of_the_table_and_back() {
     let (healthy, ready, words) = pages(&exporter).await;
     assert_eq!((healthy, ready), (200, 200), "ready for good");
     assert!(
-        words.starts_with("withdrawn: last walk failed (server_error), last good walk "),
+        words.starts_with(
+            "withdrawn the API has an internal error (status 503); no good walk since "
+        ),
         "{words}"
     );
 
@@ -149,26 +156,30 @@ async fn the_condition_of_an_account_distinguishes_refusals_from_failures() {
         let reached = exporter.until(expected, |scrape| scrape.condition("main") == expected);
         let scrape = reached.await;
         let (.., words) = pages(&exporter).await;
-        assert!(words.starts_with(&format!("{expected}: {text}")), "{words}");
+        assert!(words.starts_with(&format!("{expected} {text}")), "{words}");
         scrape
     };
 
-    let failed = "last walk failed (payment_required), no good walk yet";
+    let failed = "the API wants a payment (status 402); no good walk yet";
     let never = reaches("never", failed).await;
     assert_eq!(never.only("vobiz_walks_total", "main"), Some(1.0));
     vendor.plan(Fault::status(403));
     vendor.cancel(unpaid);
-    reaches("refused", "last walk failed (forbidden), no good walk yet").await;
+    reaches(
+        "refused",
+        "the API refused access (status 403); check auth id and token",
+    )
+    .await;
     vendor.heal();
-    reaches("ok", "45 endpoints, ").await;
+    reaches("ok", "last good walk ").await;
     vendor.plan(Fault::status(503));
-    let failed = "last walk failed (server_error), 45 endpoints, ";
+    let failed = "the API has an internal error (status 503); ";
     let failing = reaches("failing", failed).await;
     let stale = reaches("stale", failed).await;
     assert_eq!(stale.snapshot("main"), failing.snapshot("main"));
     assert!(age(&stale) >= 15.0, "three intervals");
     vendor.heal();
-    reaches("ok", "45 endpoints, ").await;
+    reaches("ok", "last good walk ").await;
     let log = exporter.terminate().await.log;
     let changes = log
         .lines()

@@ -10,7 +10,7 @@ use crate::harness::{judge, tool};
 #[rustfmt::skip]
 const EDITS: &[[&str; 3]] = &[
     ["absent(up{job=\"vobiz-exporter\"})\n        for: 3m", "absent(up{job=\"vobiz-exporter\"})\n        for: 1m", "target"],
-    ["== 0\n          or\n          max by (job, account)", "== 0\n          and absent(up)\n          or\n          max by (job, account)", "target"],
+    ["== 0\n          or max by (job, account)", "== 0\n          and absent(up)\n          or max by (job, account)", "target"],
     ["for: 2m\n        labels: {severity: critical}", "for: 4m\n        labels: {severity: critical}", "target"],
     ["max_over_time(up{job=\"vobiz-exporter\"}[3m])", "max_over_time(up{job=\"vobiz-exporter\"}[1m])", "target"],
     ["and on (job, instance) max_over_time(up[3m]) == 0", "and on (job, instance) max_over_time(up[3m]) >= 0", "target"],
