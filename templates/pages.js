@@ -16,7 +16,8 @@ async function replace(url, id) {
   } catch {
     return false;
   }
-  if (number !== latest) return false;
+  // A later call shows a newer page.
+  if (number !== latest) return true;
   const page = new DOMParser().parseFromString(text, "text/html");
   const fresh = page.getElementById(id);
   const old = document.getElementById(id);
@@ -61,11 +62,19 @@ if (form) {
   });
 }
 
+// Says that the page shows old data, until a renewal succeeds.
+function warn(isRenewed) {
+  const line = document.querySelector(".now");
+  if (!line) return;
+  line.classList.toggle("bad", !isRenewed);
+  line.firstChild.textContent = isRenewed ? "as of " : "not renewed since ";
+}
+
 // The answer of the API to a button stays until the person leaves.
 const isRenewed = !document.getElementById("answer");
 setInterval(() => {
   const isSelecting = String(document.getSelection()) !== "";
   if (isRenewed && !document.hidden && !isSelecting) {
-    replace(location.href, form ? "results" : "main");
+    replace(location.href, form ? "results" : "main").then(warn);
   }
 }, REFRESH_MILLIS);

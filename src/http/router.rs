@@ -322,6 +322,10 @@ impl Router {
         let Some(handler) = probe.filter(|_| is_shown) else {
             return Err(text(StatusCode::NOT_FOUND, PROBING_OFF));
         };
+        if !self.pages.lists(account, id) {
+            let reason = "no account with this name lists an endpoint with this id\n";
+            return Err(text(StatusCode::NOT_FOUND, reason));
+        }
         if !self.take_permit(true, in_progress).await {
             return Err(too_many(true));
         }

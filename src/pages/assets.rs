@@ -1,5 +1,7 @@
 //! The style and the script of the pages, and the policy that allows nothing else.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
 /// The content security policy of every page: only the style and the script of this server, and requests to it.
 pub const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
     img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
@@ -46,6 +48,7 @@ pub fn asset(name: &str) -> Option<&'static Asset> {
 impl Asset {
     /// A text that differs between versions of the exporter, so that a browser loads the newest content.
     pub(super) fn version(&self) -> String {
-        format!("{}-{}", env!("CARGO_PKG_VERSION"), self.text.len())
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(self.text);
+        format!("{}-{hash:x}", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct EndpointPage {
     id: String,
     name: String,
     registration: &'static str,
+    /// Why all values are old; `None` for present ones.
+    warning: Option<String>,
     is_missed: bool,
     reasons: Vec<Reason>,
     fields: Vec<FieldRow>,
@@ -91,6 +93,9 @@ impl EndpointPage {
             id: id.to_owned(),
             name: name(&endpoint).to_owned(),
             registration: registration(&endpoint),
+            warning: state
+                .is_withdrawn(fleet.instant)
+                .then(|| fleet.condition(state).words),
             is_missed,
             reasons: reasons(fleet, state, &endpoint, &shown),
             judged: judged.map(|(_, line)| line.clone()).collect(),
@@ -216,7 +221,7 @@ fn group_reason(state: &AccountState, group: Option<&Group>) -> String {
             _ => "none: no configured group matches; watch is notice".to_owned(),
         };
     };
-    let conditions = conditions(&group.matches);
+    let conditions = conditions(&group.matches, state.shown.username);
     let position = state
         .shown
         .groups
@@ -234,7 +239,8 @@ fn group_reason(state: &AccountState, group: Option<&Group>) -> String {
     )
 }
 
-fn conditions(matches: &GroupMatch) -> Vec<String> {
+/// The conditions of a group. An expression for usernames may itself be a username.
+fn conditions(matches: &GroupMatch, with_username: bool) -> Vec<String> {
     let pattern = |field: &str, pattern: &Option<Pattern>| {
         let pattern = pattern.as_ref()?;
         Some(format!("the {field} matches {}", pattern.text()))
@@ -242,7 +248,10 @@ fn conditions(matches: &GroupMatch) -> Vec<String> {
     let has_list = matches.endpoint_ids.is_some() || matches.usernames.is_some();
     [
         pattern("alias", &matches.alias),
-        pattern("username", &matches.username),
+        pattern("username", &matches.username).map(|text| {
+            let hidden = "the username matches its expression".to_owned();
+            if with_username { text } else { hidden }
+        }),
         pattern("application id", &matches.application_id),
         pattern("sub-account", &matches.sub_account),
         has_list.then(|| "a list of the group names the endpoint".to_owned()),
@@ -253,9 +262,12 @@ fn conditions(matches: &GroupMatch) -> Vec<String> {
 }
 
 fn duty(fleet: &Fleet, group: Option<&Group>) -> String {
-    let Some(group) = group.filter(|group| group.duty.is_limited()) else {
-        return "always on duty: the group has no times of duty".to_owned();
+    let Some(group) = group else {
+        return "always on duty: the endpoint is in no group".to_owned();
     };
+    if !group.duty.is_limited() {
+        return "always on duty: the group has no times of duty".to_owned();
+    }
     let until = fleet.time(group.duty.until(fleet.now));
     let duty = if group.duty.is_on(fleet.now) {
         "on duty"

@@ -84,6 +84,8 @@ struct Row {
     registration: &'static str,
     since: Time,
     is_missed: bool,
+    /// Whether nothing is known of the time before.
+    is_first: bool,
     expiry: Option<Time>,
     application: String,
     sub_account: String,
@@ -217,7 +219,7 @@ impl<'q> Wanted<'q> {
         Self {
             sort: sort.next().map_or(Sort::Alias, |(sort, ..)| *sort),
             query,
-            text: query.get("q").to_lowercase(),
+            text: query.get("q").trim().to_lowercase(),
             watch: Watch::ALL.into_iter().find(|one| one.label() == watch),
             only_missed: query.get("missed") == "yes",
         }
@@ -393,6 +395,7 @@ fn row(fleet: &Fleet, found: &Found<'_>) -> Option<Row> {
         registration: registration(&endpoint),
         since: fleet.time(missed_since.unwrap_or(endpoint.history.since)),
         is_missed: missed_since.is_some(),
+        is_first: missed_since.is_none() && endpoint.history.since == endpoint.history.first_seen,
         expiry: endpoint.expires_at.map(|at| fleet.time(at)),
         application: application_name(state, application)
             .unwrap_or(application)
@@ -471,7 +474,11 @@ fn filters(fleet: &Fleet, query: &Query) -> Vec<Filter> {
             "application" => application(value),
             _ => value.to_owned(),
         };
-        let choices = values.into_iter().filter(|_| is_list);
+        let wanted = query.get(name);
+        // A value that no endpoint has stays visible.
+        let unknown = !wanted.is_empty() && !values.contains(&wanted);
+        let choices = values.into_iter().chain(unknown.then_some(wanted));
+        let choices = choices.filter(|_| is_list);
         Filter {
             name,
             label,

@@ -62,6 +62,9 @@ impl Fleet {
             format!("{} ({})", time.clock, time.distance)
         });
         let words = match condition {
+            Condition::Ok if state.confirming => format!(
+                "a large change waits for a second walk that agrees; the data of {last_text} is still shown"
+            ),
             Condition::Ok => format!("last good walk {last_text}"),
             Condition::Starting => "first walk under way".to_owned(),
             Condition::Failing => {
@@ -83,8 +86,13 @@ impl Fleet {
         };
         AccountCondition {
             label: condition.label(),
-            is_ok: condition == Condition::Ok,
-            rank: condition as usize,
+            is_ok: condition == Condition::Ok && !state.confirming,
+            // A large change is as bad as a failed walk.
+            rank: (condition as usize).min(if state.confirming {
+                Condition::Failing as usize
+            } else {
+                usize::MAX
+            }),
             words,
             next_walk: self.next_walk(state),
         }

@@ -188,6 +188,14 @@ impl Pages {
         *self.settings.borrow()
     }
 
+    /// Whether the list of an account has an endpoint with this id.
+    pub fn lists(&self, account: &str, id: &str) -> bool {
+        let states = self.data.states().unwrap_or_default();
+        let state = states.iter().find(|state| *state.account == *account);
+        let snapshot = state.and_then(|state| state.snapshot.as_deref());
+        snapshot.is_some_and(|snapshot| snapshot.number(id).is_some())
+    }
+
     /// Renders a page. It waits up to five seconds for the rendering of other pages, and up to two for the state database.
     pub async fn respond(&self, request: PageRequest) -> PageResponse {
         let settings = self.settings();

@@ -84,6 +84,8 @@ pub(super) struct OutageList {
     shell: Shell,
     open: Vec<OutageRow>,
     more_open: usize,
+    /// The number of accounts without current data.
+    without_data: usize,
     past: Past<Vec<PastRow>>,
     previous: Option<String>,
     next: Option<String>,
@@ -113,8 +115,9 @@ impl OutageList {
         let account = wanted.account();
         let states = fleet.states.iter();
         let states = states.filter(|state| account.is_empty() || account == &*state.account);
-        let mut open = Vec::new();
+        let (mut open, mut without_data) = (Vec::new(), 0);
         for state in states {
+            without_data += usize::from(fleet.snapshot(state).is_none());
             let present = fleet.present(state);
             for outage in state.judgements.shown(&present).outages {
                 open.push(outage_row(fleet, state, outage));
@@ -132,6 +135,7 @@ impl OutageList {
             shell,
             open,
             more_open,
+            without_data,
             past,
             previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
             next: has_more.then(|| wanted.link(first + ROWS)),

@@ -20,7 +20,7 @@ use crate::{
 const MOST_MISSED: usize = 10;
 const MOST_OUTAGES: usize = 6;
 const MOST_ACCOUNTS: usize = 6;
-const MOST_GROUPS: usize = 8;
+const MOST_GROUPS: usize = 6;
 
 /// The start page.
 #[derive(Template)]
@@ -125,7 +125,7 @@ impl Overview {
             ),
             (
                 accounts.iter().filter(|one| !one.condition.is_ok).count(),
-                "account without good walks",
+                "account that needs attention",
             ),
         ];
         let verdict = verdict(&facts, registered, endpoints);
@@ -160,8 +160,8 @@ fn verdict(facts: &[(usize, &str)], registered: u64, endpoints: u64) -> Verdict 
             "group below its minimum" if *number > 1 => {
                 format!("{number} groups below their minimum")
             }
-            "account without good walks" if *number > 1 => {
-                format!("{number} accounts without good walks")
+            "account that needs attention" if *number > 1 => {
+                format!("{number} accounts that need attention")
             }
             noun => counted(*number as u64, noun),
         })

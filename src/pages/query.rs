@@ -4,7 +4,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded;
 
 /// The longest value of a parameter that is used, in bytes. A longer one is cut.
-const LONGEST: usize = 200;
+const LONGEST: usize = 256;
+
+/// The largest value of a parameter that is a number, so that sums cannot overflow.
+const LARGEST: usize = 1_000_000_000;
 
 /// The characters of a path segment that are escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -39,7 +42,7 @@ impl Query {
         while !value.is_char_boundary(end) {
             end -= 1;
         }
-        let value = value[..end].trim();
+        let value = &value[..end];
         if !value.is_empty() {
             self.values.push((name, value.to_owned()));
         }
@@ -53,7 +56,7 @@ impl Query {
 
     /// The value of a parameter that is a number; 0 for any other value.
     pub(super) fn number(&self, name: &str) -> usize {
-        self.get(name).parse().unwrap_or(0)
+        self.get(name).parse().unwrap_or(0).min(LARGEST)
     }
 
     /// The text of a link with these parameters, of which `name` has another value: `?a=1&b=2`.
@@ -110,7 +113,7 @@ mod tests {
     #[test]
     fn long_values_are_cut_at_a_character() {
         let query = Query::read(&format!("a={}", "é".repeat(150)), &["a"]);
-        assert_eq!(query.get("a").len(), 200);
+        assert_eq!(query.get("a").len(), 256);
     }
 
     #[test]

@@ -107,6 +107,9 @@ pub(super) fn render(
         },
         Page::Outages => {
             let wanted = Wanted::new(&request.query);
+            if !wanted.account().is_empty() && fleet.account(wanted.account()).is_none() {
+                return PageResponse::NotFound(UNKNOWN_ACCOUNT);
+            }
             if wanted.outage().is_some() {
                 return outage(fleet, shell("Outage"), &wanted, past);
             }

@@ -47,7 +47,7 @@ async fn a_person_finds_what_is_missed_in_chromium() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "it takes minutes: make test-slow"]
+#[ignore = "it needs an optimized build: make pages"]
 async fn a_person_finds_the_longest_missed_of_a_hundred_thousand() {
     let place = Place::start(100_000).await;
     look(&place, None).await;
