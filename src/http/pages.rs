@@ -12,12 +12,9 @@ use super::{
 };
 use crate::{
     exposition::{AccountSummary, EncodedBody, Encoding, Format},
-    pages::{self, Page, PageRequest, PageResponse, Pages},
+    pages::{self, Page, PageRequest, PageResponse, Pages, STARTING},
     probe::ProbeRequest,
 };
-
-/// The text before the stored state is loaded.
-pub(super) const STARTING: &str = "not ready: the stored state is not loaded yet\n";
 
 /// The response to a button that a page of another site may have sent.
 const FOREIGN: &str = "only the page of the endpoint may send this request\n";
@@ -62,14 +59,19 @@ pub(super) fn refused(request: &Parts, page: Option<&Page>) -> Option<Response<E
 
 /// The response with a page.
 pub(super) async fn respond(pages: &Pages, request: PageRequest) -> Response<EncodedBody> {
+    let html = |status, html: String| {
+        let response = text(status, html);
+        let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
+        let response = with(response, REFERRER_POLICY, "same-origin");
+        with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
+    };
     match pages.respond(request).await {
-        PageResponse::Html(html) => {
-            let response = text(StatusCode::OK, html);
-            let response = with(response, CONTENT_TYPE, "text/html; charset=utf-8");
-            let response = with(response, REFERRER_POLICY, "same-origin");
-            with(response, CONTENT_SECURITY_POLICY, pages::POLICY)
+        PageResponse::Html(page) => html(StatusCode::OK, page),
+        PageResponse::NotFound(page) => html(StatusCode::NOT_FOUND, page),
+        PageResponse::Failed => {
+            let reason = "the page cannot be rendered\n";
+            text(StatusCode::INTERNAL_SERVER_ERROR, reason)
         }
-        PageResponse::NotFound(reason) => text(StatusCode::NOT_FOUND, reason),
         PageResponse::Unavailable(reason) => with(
             text(StatusCode::SERVICE_UNAVAILABLE, reason),
             RETRY_AFTER,

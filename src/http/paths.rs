@@ -136,6 +136,7 @@ impl Paths {
             Some("/") => Route::Index,
             Some("") if has_prefix => Route::Index,
             None if path == "/" => Route::Index,
+            Some("/groups") => Route::Groups,
             Some("/outages") => Route::Outages,
             Some("/walks") => Route::Walks,
             Some(below) if below.starts_with(STATIC) => Route::Static,
@@ -187,6 +188,7 @@ pub(super) fn page(path: &str) -> Option<(Page, usize)> {
     match path {
         "/" => return Some((Page::Overview, 0)),
         "/endpoints" => return Some((Page::Endpoints, 0)),
+        "/groups" => return Some((Page::Groups, 0)),
         "/outages" => return Some((Page::Outages, 0)),
         "/walks" => return Some((Page::Walks, 0)),
         _ => {}

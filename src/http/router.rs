@@ -36,7 +36,7 @@ use crate::{
     clock::Clock,
     config::PagesLevel,
     exposition::{DataSource, EncodedBody, Encoding},
-    pages::{Page, PageRequest, Pages},
+    pages::{Page, PageRequest, Pages, STARTING},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
     state::PastReader,
     telemetry::{
@@ -252,7 +252,7 @@ impl Router {
                 self.connections.take_place(&in_progress.activity);
                 self.lifecycle(handler, request, peer).await
             }
-            Route::Index | Route::Endpoints | Route::Outages | Route::Walks => {
+            Route::Index | Route::Endpoints | Route::Groups | Route::Outages | Route::Walks => {
                 self.connections.take_place(&in_progress.activity);
                 self.page(request, probe, in_progress).await
             }
@@ -479,7 +479,7 @@ fn closing(
 
 /// The response before the stored state is loaded.
 fn starting() -> Response<EncodedBody> {
-    let response = text(StatusCode::SERVICE_UNAVAILABLE, pages::STARTING);
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, STARTING);
     with(response, RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 

@@ -5,6 +5,7 @@
 //! | `/` | the start page: what needs attention, the worst first |
 //! | `/endpoints` | the list of endpoints, with search, filters, order and pages |
 //! | `/endpoints/{account}/{id}` | one endpoint: fields, samples, judgements, events |
+//! | `/groups` | all groups, the worst first |
 //! | `/outages` | open and past outages, and the members of one |
 //! | `/walks` | the last walks of each account |
 //!
@@ -13,19 +14,13 @@
 //! the state database.
 
 mod assets;
-mod endpoint;
-mod endpoints;
-mod fields;
-mod fleet;
-mod outages;
-mod overview;
 mod query;
 mod render;
 #[cfg(test)]
 mod tests;
 mod text;
 mod threads;
-mod walks;
+mod views;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,9 +37,9 @@ use crate::{
     exposition::DataSource,
     state::PastReader,
 };
-use fleet::Fleet;
-use render::{FromDatabase, render};
+use render::{FromDatabase, not_found, render};
 use threads::Threads;
+use views::Fleet;
 
 /// The longest time that a page waits for the rendering of others.
 const RENDER_WAIT: Duration = Duration::from_secs(5);
@@ -72,6 +67,8 @@ pub enum Page {
         /// The endpoint id.
         id: String,
     },
+    /// The groups.
+    Groups,
     /// The outages.
     Outages,
     /// The walks.
@@ -98,10 +95,12 @@ pub struct PageRequest {
 pub enum PageResponse {
     /// A page of HTML.
     Html(String),
-    /// No such page; the text says why.
-    NotFound(&'static str),
+    /// A page of HTML that says why there is no such page.
+    NotFound(String),
     /// Too many pages are rendered, or the stored state is not loaded; the text says which.
     Unavailable(&'static str),
+    /// The page cannot be rendered, which is a fault of this program.
+    Failed,
 }
 
 /// What all pages show besides their content.
@@ -160,9 +159,10 @@ pub struct Pages {
     permits: Arc<Semaphore>,
 }
 
-const OFF: &str = "this page is off (see web.pages in the configuration)\n";
-const STARTING: &str = "not ready: the stored state is not loaded yet\n";
-const FAILED: &str = "the page cannot be rendered\n";
+/// The text before the stored state is loaded.
+pub const STARTING: &str = "not ready: the stored state is not loaded yet\n";
+
+const OFF: &str = "this page is off (see web.pages in the configuration)";
 const BUSY: &str = "too many pages at the same time\n";
 
 impl Pages {
@@ -205,9 +205,12 @@ impl Pages {
             PagesLevel::Off => request.page == Page::Overview,
         };
         if !is_shown {
-            return PageResponse::NotFound(OFF);
+            let shell = Shell::new(&request, settings, "Not found", self.clock.now());
+            return not_found(shell, OFF);
         }
-        let past = FromDatabase::read(self.past.as_ref(), &request).await;
+        let states = self.data.states().unwrap_or_default();
+        let past = FromDatabase::read(self.past.as_ref(), &request, &states).await;
+        drop(states);
         let permits = Arc::clone(&self.permits).acquire_owned();
         let Ok(Ok(permit)) = timeout(RENDER_WAIT, permits).await else {
             return PageResponse::Unavailable(BUSY);
@@ -220,6 +223,6 @@ impl Pages {
             let _permit = permit;
             render(&fleet, &request, settings, past)
         });
-        rendered.await.unwrap_or(PageResponse::Unavailable(FAILED))
+        rendered.await.unwrap_or(PageResponse::Failed)
     }
 }

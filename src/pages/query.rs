@@ -59,6 +59,26 @@ impl Query {
         self.get(name).parse().unwrap_or(0).min(LARGEST)
     }
 
+    /// The first row of the page that the parameter `from` names, of `number` rows in all, and the links to the pages
+    /// before and after it. Each page has `rows` rows. A row behind the end gives the last page.
+    pub(super) fn pages(
+        &self,
+        number: usize,
+        rows: usize,
+    ) -> (usize, Option<String>, Option<String>) {
+        let first = self.number("from").min(number.saturating_sub(1)) / rows * rows;
+        let link = |from: usize| match from {
+            0 => self.with("from", ""),
+            from => self.with("from", &from.to_string()),
+        };
+        let previous = first.checked_sub(rows).map(link);
+        (
+            first,
+            previous,
+            (first + rows < number).then(|| link(first + rows)),
+        )
+    }
+
     /// The text of a link with these parameters, of which `name` has another value: `?a=1&b=2`.
     pub(super) fn with(&self, name: &'static str, value: &str) -> String {
         let mut changed = self.clone();

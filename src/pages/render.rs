@@ -1,23 +1,24 @@
 //! Reads what a page needs from the state database, and renders the page.
 
+use std::sync::Arc;
+
 use askama::Template;
 
 use super::{
     Page, PageRequest, PageResponse, Settings, Shell,
-    endpoint::{self, EndpointPage, Events},
-    endpoints::Endpoints,
-    fleet::Fleet,
-    outages::{self, OutageList, OutagePage, Past, Wanted},
-    overview::Overview,
-    walks::Walks,
+    views::{
+        EVENTS, EndpointPage, Endpoints, Events, Fleet, GroupList, OUTAGE_ROWS, OutageList,
+        OutagePage, Overview, Past, Walks, WantedOutages, wanted_account,
+    },
 };
-use crate::state::{
-    Error, OutageQuery, PastEvent, PastMember, PastOutage, PastReader, ScopeFilter,
+use crate::{
+    snapshot::AccountState,
+    state::{Error, OutageQuery, PastEvent, PastMember, PastOutage, PastReader, ScopeFilter},
 };
 
-const UNKNOWN_ENDPOINT: &str = "no account with this name lists an endpoint with this id\n";
-const UNKNOWN_ACCOUNT: &str = "no account has this name\n";
-const UNKNOWN_OUTAGE: &str = "no such outage is open or stored\n";
+const UNKNOWN_ENDPOINT: &str = "no account with this name lists an endpoint with this id";
+const UNKNOWN_ACCOUNT: &str = "no account has this name";
+const UNKNOWN_OUTAGE: &str = "no such outage is open or stored";
 
 /// What a page shows from the state database.
 pub(super) enum FromDatabase {
@@ -32,27 +33,52 @@ pub(super) enum FromDatabase {
 
 impl FromDatabase {
     /// Reads what the page shows.
-    pub(super) async fn read(reader: Option<&PastReader>, request: &PageRequest) -> Self {
+    pub(super) async fn read(
+        reader: Option<&PastReader>,
+        request: &PageRequest,
+        states: &[Arc<AccountState>],
+    ) -> Self {
         let Some(reader) = reader else {
             return Self::Nothing;
         };
         let found = match &request.page {
             Page::Endpoint { account, id } => {
-                let events = reader.endpoint_events(account.clone(), id.clone(), endpoint::EVENTS);
+                let events = reader.endpoint_events(account.clone(), id.clone(), EVENTS);
                 events.await.map(Self::Events)
             }
-            Page::Outages => past_outages(reader, &Wanted::new(&request.query)).await,
-            Page::Overview | Page::Endpoints | Page::Walks => return Self::Nothing,
+            Page::Outages => past_outages(reader, &WantedOutages::new(&request.query)).await,
+            Page::Walks => {
+                let account = wanted_account(&request.query, states);
+                if account.is_empty() {
+                    return Self::Nothing;
+                }
+                reader
+                    .account_events(account, EVENTS)
+                    .await
+                    .map(Self::Events)
+            }
+            Page::Overview | Page::Endpoints | Page::Groups => return Self::Nothing,
         };
         found.unwrap_or_else(|error| Self::Failed(error.to_string()))
     }
 }
 
-async fn past_outages(reader: &PastReader, wanted: &Wanted) -> Result<FromDatabase, Error> {
+impl FromDatabase {
+    /// The events, or the text of the error.
+    fn events(self) -> Option<Result<Vec<PastEvent>, String>> {
+        match self {
+            Self::Events(events) => Some(Ok(events)),
+            Self::Failed(error) => Some(Err(error)),
+            _ => None,
+        }
+    }
+}
+
+async fn past_outages(reader: &PastReader, wanted: &WantedOutages) -> Result<FromDatabase, Error> {
     let account = Some(wanted.account()).filter(|name| !name.is_empty());
     let mut query = OutageQuery {
         account: account.map(str::to_owned),
-        limit: outages::ROWS + 1,
+        limit: OUTAGE_ROWS + 1,
         offset: wanted.first(),
         ..OutageQuery::default()
     };
@@ -63,15 +89,10 @@ async fn past_outages(reader: &PastReader, wanted: &Wanted) -> Result<FromDataba
         "" => ScopeFilter::Account,
         group => ScopeFilter::Group(group.to_owned()),
     };
-    (query.limit, query.offset) = (usize::MAX, 0);
-    let found = reader.outages(query).await?.into_iter();
-    let mut found = found.filter(|outage| outage.opened_at == key.opened_at);
-    Ok(FromDatabase::Outage(match found.next() {
-        Some(found) => {
-            reader
-                .outage(found.id, outages::ROWS, wanted.first())
-                .await?
-        }
+    (query.opened_at, query.limit, query.offset) = (Some(key.opened_at), 1, 0);
+    let found = reader.outages(query).await?.pop();
+    Ok(FromDatabase::Outage(match found {
+        Some(found) => reader.outage(found.id, OUTAGE_ROWS, wanted.first()).await?,
         None => None,
     }))
 }
@@ -84,6 +105,7 @@ pub(super) fn render(
     past: FromDatabase,
 ) -> PageResponse {
     let shell = |title| Shell::new(request, settings, title, fleet.now);
+    let not_found = |reason| not_found(shell("Not found"), reason);
     match &request.page {
         Page::Overview => {
             let shell = shell("Overview");
@@ -92,26 +114,28 @@ pub(super) fn render(
         }
         Page::Endpoints => html(&Endpoints::new(fleet, shell("Endpoints"), &request.query)),
         Page::Endpoint { account, id } => {
-            let events = match past {
-                FromDatabase::Events(events) => Events::Found(events),
-                FromDatabase::Failed(error) => Events::Failed(error),
-                _ => Events::NotKept,
-            };
+            let events = Events::new(past.events(), fleet.now);
             let probe = (settings.has_probes, request.answer.clone());
             let page = EndpointPage::new(fleet, shell("Endpoint"), (account, id), events, probe);
-            page.map_or(PageResponse::NotFound(UNKNOWN_ENDPOINT), |page| html(&page))
+            page.map_or_else(|| not_found(UNKNOWN_ENDPOINT), |page| html(&page))
         }
-        Page::Walks => match Walks::new(fleet, shell("Walks"), &request.query) {
-            Some(page) => html(&page),
-            None => PageResponse::NotFound(UNKNOWN_ACCOUNT),
-        },
+        Page::Groups => {
+            let page = GroupList::new(fleet, shell("Groups"), &request.query);
+            page.map_or_else(|| not_found(UNKNOWN_ACCOUNT), |page| html(&page))
+        }
+        Page::Walks => {
+            let events = Events::new(past.events(), fleet.now);
+            let page = Walks::new(fleet, shell("Walks"), &request.query, events);
+            page.map_or_else(|| not_found(UNKNOWN_ACCOUNT), |page| html(&page))
+        }
         Page::Outages => {
-            let wanted = Wanted::new(&request.query);
+            let wanted = WantedOutages::new(&request.query);
             if !wanted.account().is_empty() && fleet.account(wanted.account()).is_none() {
-                return PageResponse::NotFound(UNKNOWN_ACCOUNT);
+                return not_found(UNKNOWN_ACCOUNT);
             }
             if wanted.outage().is_some() {
-                return outage(fleet, shell("Outage"), &wanted, past);
+                let page = outage(fleet, shell("Outage"), &wanted, past);
+                return page.unwrap_or_else(|| not_found(UNKNOWN_OUTAGE));
             }
             let past = match past {
                 FromDatabase::Outages(found) => Past::Found(found),
@@ -124,7 +148,12 @@ pub(super) fn render(
 }
 
 /// The page of the outage that the query names, open or past.
-fn outage(fleet: &Fleet, shell: Shell, wanted: &Wanted, past: FromDatabase) -> PageResponse {
+fn outage(
+    fleet: &Fleet,
+    shell: Shell,
+    wanted: &WantedOutages,
+    past: FromDatabase,
+) -> Option<PageResponse> {
     let with_endpoints = shell.has_endpoints();
     let found = wanted.outage().and_then(|key| {
         let state = fleet.account(key.account)?;
@@ -134,30 +163,36 @@ fn outage(fleet: &Fleet, shell: Shell, wanted: &Wanted, past: FromDatabase) -> P
             open.find(|one| one.opened_at == key.opened_at && is_wanted(one.scope.as_deref()))?;
         Some((state, &**outage))
     });
+    let wanted = (wanted, with_endpoints);
     if let Some(found) = found {
-        return html(&OutagePage::open(
-            fleet,
-            shell,
-            found,
-            (wanted, with_endpoints),
-        ));
+        return Some(html(&OutagePage::open(fleet, shell, found, wanted)));
     }
-    match past {
-        FromDatabase::Outage(Some((past, members))) => {
-            let past = (&past, &members[..]);
-            html(&OutagePage::past(
-                fleet,
-                shell,
-                past,
-                (wanted, with_endpoints),
-            ))
-        }
-        _ => PageResponse::NotFound(UNKNOWN_OUTAGE),
+    let FromDatabase::Outage(found) = past else {
+        return None;
+    };
+    let (past, members) = found?;
+    let page = OutagePage::past(fleet, shell, (&past, &members[..]), wanted);
+    Some(html(&page))
+}
+
+/// The page that says why there is no such page.
+#[derive(Template)]
+#[template(path = "not_found.html")]
+struct NotFound {
+    shell: Shell,
+    reason: &'static str,
+}
+
+/// The page that says why there is no such page.
+pub(super) fn not_found(shell: Shell, reason: &'static str) -> PageResponse {
+    match (NotFound { shell, reason }).render() {
+        Ok(html) => PageResponse::NotFound(html),
+        Err(_) => PageResponse::Failed,
     }
 }
 
 fn html(page: &impl Template) -> PageResponse {
     let text = page.render();
     // Writing to a string cannot fail.
-    text.map_or(PageResponse::Unavailable(super::FAILED), PageResponse::Html)
+    text.map_or(PageResponse::Failed, PageResponse::Html)
 }

@@ -44,6 +44,8 @@ pub struct OutageQuery {
     pub account: Option<String>,
     /// Where the outages were.
     pub scope: ScopeFilter,
+    /// The walk that found the outage; `None` for any.
+    pub opened_at: Option<UnixMillis>,
     /// The maximum number of outages.
     pub limit: usize,
     /// The number of newer outages that are skipped.
@@ -236,11 +238,13 @@ fn outages(connection: &Connection, query: &OutageQuery) -> rusqlite::Result<Vec
     let mut select = connection.prepare(&format!(
         "SELECT {OUTAGE} FROM past_outage
          WHERE (:account IS NULL OR account = :account) AND (:scope IS NULL OR scope = :scope)
+            AND (:opened_at IS NULL OR opened_at = :opened_at)
          ORDER BY id DESC LIMIT :limit OFFSET :offset"
     ))?;
     let values = named_params! {
         ":account": query.account,
         ":scope": scope,
+        ":opened_at": query.opened_at.map(|time| time.0),
         ":limit": rows(query.limit),
         ":offset": offset(query.offset),
     };

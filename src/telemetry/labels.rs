@@ -164,6 +164,8 @@ closed_label! {
         Index = "index",
         /// `/endpoints`, and the page of each endpoint.
         Endpoints = "endpoints",
+        /// `/groups`.
+        Groups = "groups",
         /// `/outages`.
         Outages = "outages",
         /// `/walks`.

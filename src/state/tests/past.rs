@@ -14,6 +14,7 @@ const DAY: i64 = 24 * 60;
 
 /// All past outages that a query can have.
 const ALL: OutageQuery = OutageQuery {
+    opened_at: None,
     account: None,
     scope: ScopeFilter::Any,
     limit: 100,
@@ -174,6 +175,7 @@ async fn past_outages_are_found_by_account_and_scope_with_the_newest_first() {
     let reader = reader(&folder);
     let found = async |account: Option<&str>, scope, limit, offset| {
         let query = OutageQuery {
+            opened_at: None,
             account: account.map(str::to_owned),
             scope,
             limit,

@@ -1,37 +1,14 @@
 //! Tests that the schemas of Grafana contain every key of the dashboards.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::board::boards;
-use crate::{
-    deploy::program,
-    harness::Ended,
-    rules::{path, read},
-};
+use crate::{deploy::node, harness::Ended};
 
 /// Validates the dashboards. The first run generates the schemas, which takes some seconds.
 async fn verdict(dashboards: &[Value]) -> Ended {
-    let mut node = Command::new(program("node"))
-        .args([
-            "--input-type=module",
-            "--eval",
-            &read("tests/it/dashboards/schemas.mjs"),
-        ])
-        .current_dir(path("target/npm"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut stdin = node.stdin.take().unwrap();
-    let dashboards = serde_json::to_vec(dashboards).unwrap();
-    stdin.write_all(&dashboards).await.unwrap();
-    drop(stdin);
-    node.wait_with_output().await.unwrap().into()
+    let dashboards = serde_json::to_string(dashboards).unwrap();
+    node("tests/it/dashboards/schemas.mjs", &dashboards).await
 }
 
 #[tokio::test]

@@ -48,6 +48,15 @@ pub fn program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("this story needs `{name}`: run `make setup`"))
 }
 
+/// Runs a script of the repository with Node.js in the folder of the npm packages. The script reads `input`.
+pub async fn node(script: &str, input: &str) -> Ended {
+    let (folder, node) = (shipped("target/npm"), program("node"));
+    let [folder, node] = [&folder, &node].map(|path| path.to_str().expect("paths are text"));
+    let script = crate::rules::read(script);
+    let arguments = ["-C", folder, node, "--input-type=module", "--eval", &script];
+    judge(&program("env"), &arguments, input).await
+}
+
 /// Finds a program by its name, runs it and waits for its end.
 async fn run(name: &str, arguments: &[&dyn AsRef<OsStr>]) -> Ended {
     let arguments: Vec<_> = arguments

@@ -13,13 +13,16 @@ const check = (isKept, text) => isKept || failures.push(text);
 
 const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox"] });
 const WIDE = { width: 1280, height: 800 };
+const NOWHERE = "/endpoints/main/none";
 const PHONE = { width: 390, height: 844 };
 
 // Opens a page. Violations of its content security policy, errors of its script and dialogs are failures.
 async function open(path, options = {}) {
   const context = await browser.newContext({ viewport: WIDE, ...options });
   const page = await context.newPage();
-  page.on("console", (message) => check(message.type() !== "error", `${path}: ${message.text()}`));
+  // Chromium also reports the status of the page that is not found.
+  const isNotFound = (message) => path === NOWHERE && message.text().includes("404");
+  page.on("console", (message) => check(message.type() !== "error" || isNotFound(message), `${path}: ${message.text()}`));
   page.on("pageerror", (error) => failures.push(`${path}: ${error}`));
   page.on("dialog", (dialog) => {
     failures.push(`${path} opens a dialog: ${dialog.message()}`);
@@ -119,7 +122,9 @@ const PAGES = {
   overview: "/",
   endpoints: "/endpoints?missed=yes&sort=registration",
   endpoint: `/endpoints/main/${longest.id}`,
+  groups: "/groups",
   outages: "/outages",
+  "not-found": NOWHERE,
   walks: "/walks?account=main",
 };
 // A day with faults fits one screen, and nothing is wider than a phone.

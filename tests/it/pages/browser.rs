@@ -1,16 +1,9 @@
 //! What a person can do on the pages in Debian's Chromium, with and without JavaScript.
 
-use std::process::Stdio;
-
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::place::{HOSTILE, Place};
-use crate::{
-    deploy::program,
-    harness::{Ended, tool},
-    rules::{path, read},
-};
+use crate::{deploy::node, harness::tool, rules::path};
 
 /// Runs the checks of `browser.mjs`. It also writes screenshots into the folder `images`, if there is one.
 async fn look(place: &Place, images: Option<&str>) {
@@ -22,21 +15,7 @@ async fn look(place: &Place, images: Option<&str>) {
         "hostile": {"name": HOSTILE},
         "images": images,
     });
-    let mut node = Command::new(program("node"))
-        .args(["--input-type=module", "--eval"])
-        .arg(read("tests/it/pages/browser.mjs"))
-        .current_dir(path("target/npm"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut stdin = node.stdin.take().unwrap();
-    let question = question.to_string();
-    stdin.write_all(question.as_bytes()).await.unwrap();
-    drop(stdin);
-    let ended: Ended = node.wait_with_output().await.unwrap().into();
+    let ended = node("tests/it/pages/browser.mjs", &question.to_string()).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
 }
 

@@ -1,6 +1,9 @@
 //! After a simulated day, the numbers of the pages agree with the simulator, with `/metrics` and with Prometheus.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
@@ -28,6 +31,9 @@ struct Seen {
     unregistered: String,
     flapping: String,
     outages: String,
+    outage: String,
+    missed: String,
+    groups: String,
     walks: String,
     scrape: String,
 }
@@ -103,8 +109,19 @@ async fn read(exporter: &Exporter, flapping: &str, total: usize) -> Seen {
         account: "main".to_owned(),
         id: flapping.to_owned(),
     };
+    let overview = exporter.page(Page::Overview, "").await;
+    let link = overview.split("href=\"./outages?").nth(1).unwrap();
+    let link = link.split('"').next().unwrap().replace("&#38;", "&");
+    let missed = overview.split("href=\"./endpoints/main/").nth(1).unwrap();
+    let missed = Page::Endpoint {
+        account: "main".to_owned(),
+        id: missed.split('"').next().unwrap().to_owned(),
+    };
     Seen {
-        overview: exporter.page(Page::Overview, "").await,
+        outage: exporter.page(Page::Outages, &link).await,
+        missed: exporter.page(missed, "").await,
+        groups: exporter.page(Page::Groups, "").await,
+        overview,
         lists,
         unregistered: exporter
             .page(Page::Endpoints, "registration=unregistered")
@@ -174,6 +191,15 @@ async fn every_number_agrees_with_the_simulator_and_with_prometheus() {
     let text = format!("changed {} times within the last hour", changes.unwrap());
     assert!(seen.flapping.contains(&text), "{text}: {}", seen.flapping);
 
+    // The last walk has read the present registrations.
+    let main = world.account(&auth_id("main")).unwrap();
+    let numbers = format!(
+        "published: {} of {} endpoints registered",
+        main.registered(),
+        main.len()
+    );
+    assert_eq!(rows(&seen.walks, "recent")[0][1], numbers);
+
     // The failed walks of 16:30 are no longer among the last fifty, but are kept.
     let recent = rows(&seen.walks, "recent");
     assert_eq!(recent.len(), 50);
@@ -221,10 +247,13 @@ async fn assert_accounts_and_groups(seen: &Seen, world: &World, prometheus: &Pro
         );
         assert!(row[2].starts_with("ok last good walk"), "{row:?}");
     }
-    let groups = rows(&seen.overview, "groups");
+    let groups = rows(&seen.groups, "");
     assert_eq!(groups.len(), 2 * 3, "{groups:?}");
+    assert_eq!(rows(&seen.overview, "groups"), groups);
     for row in &groups {
         let (group, rest) = row[0].split_once(' ').unwrap();
+        let has_outage = row[1].ends_with(" outage");
+        assert_eq!(has_outage, row[0].starts_with("mumbai main"), "{row:?}");
         let account = rest.split(',').next().unwrap();
         let prefix = match group {
             "mumbai" => "MUM-",
@@ -234,7 +263,8 @@ async fn assert_accounts_and_groups(seen: &Seen, world: &World, prometheus: &Pro
         let all = world.account(&auth_id(account)).unwrap().endpoints();
         let all: Vec<_> = all.filter(|one| one.alias.starts_with(prefix)).collect();
         let registered = all.iter().filter(|one| one.registered()).count();
-        assert_eq!(row[1], format!("{registered} of {}", all.len()), "{row:?}");
+        let numbers = row[1].trim_end_matches(" outage");
+        assert_eq!(numbers, format!("{registered} of {}", all.len()), "{row:?}");
         let labels = format!("{{account=\"{account}\",group=\"{group}\"}}");
         let query = format!("sum(vobiz_group_endpoints{labels})");
         assert_eq!(
@@ -323,4 +353,32 @@ async fn assert_judgements(seen: &Seen, world: &World, prometheus: &Prometheus, 
         .unwrap();
     assert!(row[1].starts_with("delhi main, notice"), "{row:?}");
     assert!(row[2].starts_with("00:3"), "{row:?}");
+
+    // The members of the outage, and since when the one missed phone is missed, to the millisecond.
+    let members = rows(&seen.outage, "");
+    let lost: BTreeSet<_> = members
+        .iter()
+        .filter(|row| row[3] == "lost")
+        .map(|row| &row[0])
+        .collect();
+    let site = world
+        .first()
+        .endpoints()
+        .filter(|one| one.alias.starts_with("MUM-"));
+    let expected: BTreeSet<_> = site
+        .filter(|one| !one.registered())
+        .map(|one| &one.alias)
+        .collect();
+    assert_eq!(lost, expected);
+    let id = delhi.id();
+    let since = format!("vobiz_endpoint_missed_timestamp_seconds{{endpoint_id=\"{id}\"}} * 1000");
+    let since =
+        Timestamp::from_millisecond(i64::try_from(value(prometheus, &since, end).await).unwrap());
+    let since = format!("datetime=\"{}\"", since.unwrap());
+    assert!(seen.overview.contains(&since), "{since}");
+    assert!(
+        seen.missed.contains(id) && seen.missed.contains("yes, since 00:3"),
+        "{}",
+        seen.missed
+    );
 }

@@ -4,10 +4,11 @@ use vobiz_simulator::{Endpoint, Vendor};
 
 use crate::harness::{Exporter, Scrape, accounts_config, ask, vendor};
 
-const PATHS: [&str; 5] = [
+const PATHS: [&str; 6] = [
     "/",
     "/endpoints?q=secret",
     "/endpoints/main/4242",
+    "/groups",
     "/outages",
     "/walks",
 ];
@@ -34,9 +35,9 @@ async fn exporter(more: &str, account: &str) -> (Vendor, Exporter) {
 async fn pages_can_show_only_numbers_or_nothing() {
     let with_groups = "groups: [{name: desk, match: {alias: 'Front.*'}, min_registered: 1}]";
     for (level, statuses, shows_account, shows_name) in [
-        ("full", [200; 5], true, true),
-        ("counts", [200, 404, 404, 200, 200], true, false),
-        ("off", [200, 404, 404, 404, 404], false, false),
+        ("full", [200; 6], true, true),
+        ("counts", [200, 404, 404, 200, 200, 200], true, false),
+        ("off", [200, 404, 404, 404, 404, 404], false, false),
     ] {
         let (_vendor, exporter) =
             exporter(&format!("web: {{pages: {level}}}\n"), with_groups).await;

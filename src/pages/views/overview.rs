@@ -1,18 +1,17 @@
 //! The start page: what needs attention, the worst first.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 
 use super::{
     Shell,
-    fleet::{AccountCondition, Fleet, user_agent, user_agents},
+    fleet::{AccountCondition, Fleet, Judged, judged, user_agent, user_agents},
+    groups::{GroupRow, group_rows},
     query::{link, segment},
     text::{Time, counted},
 };
 use crate::{
     config::Watch,
-    judgement::{MissingEndpoint, Outage, Shown},
+    judgement::{MissingEndpoint, Outage},
     snapshot::AccountState,
 };
 
@@ -25,7 +24,7 @@ const MOST_GROUPS: usize = 6;
 /// The start page.
 #[derive(Template)]
 #[template(path = "overview.html")]
-pub(super) struct Overview {
+pub(in crate::pages) struct Overview {
     shell: Shell,
     verdict: Verdict,
     accounts: Vec<AccountRow>,
@@ -46,27 +45,27 @@ struct Verdict {
     endpoints: String,
 }
 
-pub(super) struct AccountRow {
-    pub(super) name: String,
+pub(in crate::pages) struct AccountRow {
+    pub(in crate::pages) name: String,
     /// The link to the walks of the account, below the root.
-    pub(super) link: String,
-    pub(super) condition: AccountCondition,
+    pub(in crate::pages) link: String,
+    pub(in crate::pages) condition: AccountCondition,
     /// Registered endpoints of all endpoints, or "" without data.
-    pub(super) endpoints: String,
+    pub(in crate::pages) endpoints: String,
 }
 
-pub(super) struct OutageRow {
-    pub(super) account: String,
+pub(in crate::pages) struct OutageRow {
+    pub(in crate::pages) account: String,
     /// "" for an outage of the whole account.
-    pub(super) group: String,
-    pub(super) link: String,
-    pub(super) lost: u64,
-    pub(super) total: u64,
-    pub(super) recovered: u64,
-    pub(super) since: Time,
-    pub(super) user_agents: String,
-    pub(super) is_major: bool,
-    pub(super) is_usual: bool,
+    pub(in crate::pages) group: String,
+    pub(in crate::pages) link: String,
+    pub(in crate::pages) lost: u64,
+    pub(in crate::pages) total: u64,
+    pub(in crate::pages) recovered: u64,
+    pub(in crate::pages) since: Time,
+    pub(in crate::pages) user_agents: String,
+    pub(in crate::pages) is_major: bool,
+    pub(in crate::pages) is_usual: bool,
 }
 
 struct MissedRow {
@@ -81,37 +80,11 @@ struct MissedRow {
     account: String,
 }
 
-struct GroupRow {
-    account: String,
-    group: String,
-    link: String,
-    registered: u64,
-    endpoints: u64,
-    minimum: Option<u64>,
-    is_below: bool,
-    missed: u64,
-    missing_members: u64,
-    duty: String,
-    watch: Watch,
-}
-
-/// The judgements about one account.
-struct Judged<'a> {
-    state: &'a AccountState,
-    shown: Shown<'a>,
-}
-
 impl Overview {
     /// The page. `with_endpoints` is whether it may name endpoints.
-    pub(super) fn new(fleet: &Fleet, shell: Shell, with_endpoints: bool) -> Self {
-        let present: Vec<_> = (fleet.states.iter())
-            .map(|state| (&**state, fleet.present(state)))
-            .collect();
-        let judged = present.iter().map(|(state, present)| Judged {
-            state,
-            shown: state.judgements.shown(present),
-        });
-        let judged: Vec<_> = judged.collect();
+    pub(in crate::pages) fn new(fleet: &Fleet, shell: Shell, with_endpoints: bool) -> Self {
+        let present = fleet.presents();
+        let judged = judged(&present);
         let (mut accounts, registered, endpoints) = account_rows(fleet);
         let mut outages = outage_rows(fleet, &judged);
         let mut groups = group_rows(fleet, &judged);
@@ -120,7 +93,7 @@ impl Overview {
             (outages.len(), "outage"),
             (missed, "missed endpoint"),
             (
-                groups.iter().filter(|one| one.is_below).count(),
+                judged.iter().map(|one| one.shown.below_minimum.len()).sum(),
                 "group below its minimum",
             ),
             (
@@ -182,7 +155,7 @@ fn verdict(facts: &[(usize, &str)], registered: u64, endpoints: u64) -> Verdict 
 }
 
 /// The rows of all accounts, the worst first, and the numbers of registered and of all endpoints.
-pub(super) fn account_rows(fleet: &Fleet) -> (Vec<AccountRow>, u64, u64) {
+pub(in crate::pages) fn account_rows(fleet: &Fleet) -> (Vec<AccountRow>, u64, u64) {
     let (mut all_registered, mut all) = (0, 0);
     let mut rows: Vec<_> = (fleet.states.iter())
         .map(|state| {
@@ -209,7 +182,7 @@ pub(super) fn account_rows(fleet: &Fleet) -> (Vec<AccountRow>, u64, u64) {
 }
 
 /// The rows of the open outages. Those that need attention are first, then those with the most lost endpoints.
-fn outage_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<OutageRow> {
+pub(in crate::pages) fn outage_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<OutageRow> {
     let mut rows: Vec<_> = (judged.iter())
         .flat_map(|one| {
             let outages = one.shown.outages.iter();
@@ -221,7 +194,11 @@ fn outage_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<OutageRow> {
 }
 
 /// The row of an open outage.
-pub(super) fn outage_row(fleet: &Fleet, state: &AccountState, outage: &Outage) -> OutageRow {
+pub(in crate::pages) fn outage_row(
+    fleet: &Fleet,
+    state: &AccountState,
+    outage: &Outage,
+) -> OutageRow {
     let scope = outage.scope.as_deref();
     let group = state
         .shown
@@ -300,62 +277,4 @@ fn missed_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<MissedRow> {
         }
     };
     all.into_iter().map(row).collect()
-}
-
-/// The rows of the groups of all accounts: those below their minimum first, then those with the most missed endpoints.
-fn group_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<GroupRow> {
-    let mut rows = Vec::new();
-    for Judged { state, shown } in judged {
-        let Some(snapshot) = fleet.snapshot(state) else {
-            continue;
-        };
-        let groups = &state.shown.groups;
-        if groups.is_empty() {
-            continue;
-        }
-        let mut missed: BTreeMap<&str, u64> = BTreeMap::new();
-        for (one, _) in &shown.missed {
-            *missed.entry(&one.present_group).or_default() += 1;
-        }
-        let counts = snapshot.group_counts(groups);
-        for (group, counts) in groups.iter().zip(&counts.groups) {
-            let is_below = shown
-                .below_minimum
-                .iter()
-                .any(|(one, ..)| *one.group == *group.name);
-            let duty = if group.duty.is_on(fleet.now) {
-                "yes"
-            } else {
-                "no"
-            };
-            let until = group
-                .duty
-                .is_limited()
-                .then(|| fleet.time(group.duty.until(fleet.now)));
-            let parameters = [("account", &*state.account), ("group", &*group.name)];
-            rows.push(GroupRow {
-                account: state.account.to_string(),
-                group: group.name.clone(),
-                link: link("endpoints", &parameters),
-                registered: counts.endpoints.registered,
-                endpoints: counts.endpoints.total(),
-                minimum: counts.min_registered,
-                is_below,
-                missed: missed.get(&*group.name).copied().unwrap_or(0),
-                missing_members: counts.missing_members.unwrap_or(0),
-                duty: until.map_or(duty.to_owned(), |until| {
-                    format!("{duty} until {}", until.clock)
-                }),
-                watch: group.watch,
-            });
-        }
-    }
-    rows.sort_by_key(|row| {
-        (
-            !row.is_below,
-            std::cmp::Reverse(row.missed),
-            row.watch as usize,
-        )
-    });
-    rows
 }

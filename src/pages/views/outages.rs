@@ -4,8 +4,8 @@ use askama::Template;
 
 use super::{
     Shell,
-    fleet::Fleet,
-    overview::{OutageRow, outage_row},
+    fleet::{Fleet, judged},
+    overview::{OutageRow, outage_row, outage_rows},
     query::{Query, link, segment},
     text::Time,
 };
@@ -17,38 +17,41 @@ use crate::{
 };
 
 /// The number of past outages, or of members of an outage, on a page.
-pub(super) const ROWS: usize = 50;
+pub(in crate::pages) const ROWS: usize = 50;
+
+/// The most open outages on the page. With more, a link limits the page to one account.
+const MOST_OPEN: usize = 100;
 
 /// The parameters of the page.
 const PARAMETERS: [&str; 4] = ["account", "group", "opened", "from"];
 
 /// What the query of the page asks for.
-pub(super) struct Wanted {
+pub(in crate::pages) struct Wanted {
     query: Query,
 }
 
 /// The outage that a query names.
-pub(super) struct Key<'a> {
-    pub(super) account: &'a str,
+pub(in crate::pages) struct Key<'a> {
+    pub(in crate::pages) account: &'a str,
     /// "" for an outage of the whole account.
-    pub(super) group: &'a str,
-    pub(super) opened_at: UnixMillis,
+    pub(in crate::pages) group: &'a str,
+    pub(in crate::pages) opened_at: UnixMillis,
 }
 
 impl Wanted {
-    pub(super) fn new(query: &str) -> Self {
+    pub(in crate::pages) fn new(query: &str) -> Self {
         Self {
             query: Query::read(query, &PARAMETERS),
         }
     }
 
     /// The account to which the page is limited, or "".
-    pub(super) fn account(&self) -> &str {
+    pub(in crate::pages) fn account(&self) -> &str {
         self.query.get("account")
     }
 
     /// The named outage; `None` for the list of outages.
-    pub(super) fn outage(&self) -> Option<Key<'_>> {
+    pub(in crate::pages) fn outage(&self) -> Option<Key<'_>> {
         let opened_at = UnixMillis(self.query.get("opened").parse().ok()?);
         let (account, group) = (self.account(), self.query.get("group"));
         Some(Key {
@@ -59,17 +62,18 @@ impl Wanted {
     }
 
     /// The first row of the page.
-    pub(super) fn first(&self) -> usize {
-        self.query.number("from")
+    pub(in crate::pages) fn first(&self) -> usize {
+        self.query.number("from") / ROWS * ROWS
     }
 
-    fn link(&self, from: usize) -> String {
-        self.query.with("from", &from.to_string())
+    /// As [`Query::pages`].
+    fn pages(&self, number: usize) -> (usize, Option<String>, Option<String>) {
+        self.query.pages(number, ROWS)
     }
 }
 
 /// Why past outages are not shown.
-pub(super) enum Past<T> {
+pub(in crate::pages) enum Past<T> {
     /// There is no state directory.
     NotKept,
     /// The database could not be read.
@@ -80,13 +84,15 @@ pub(super) enum Past<T> {
 /// The page with all outages.
 #[derive(Template)]
 #[template(path = "outages.html")]
-pub(super) struct OutageList {
+pub(in crate::pages) struct OutageList {
     shell: Shell,
     open: Vec<OutageRow>,
     more_open: usize,
     /// The number of accounts without current data.
     without_data: usize,
     past: Past<Vec<PastRow>>,
+    /// Whether the query asks for rows behind the last one.
+    is_behind_end: bool,
     previous: Option<String>,
     next: Option<String>,
 }
@@ -106,27 +112,30 @@ struct PastRow {
 
 impl OutageList {
     /// The page. `past` has up to one outage more than a page has rows.
-    pub(super) fn new(
+    pub(in crate::pages) fn new(
         fleet: &Fleet,
         shell: Shell,
         wanted: &Wanted,
         past: Past<Vec<PastOutage>>,
     ) -> Self {
         let account = wanted.account();
-        let states = fleet.states.iter();
-        let states = states.filter(|state| account.is_empty() || account == &*state.account);
-        let (mut open, mut without_data) = (Vec::new(), 0);
-        for state in states {
-            without_data += usize::from(fleet.snapshot(state).is_none());
-            let present = fleet.present(state);
-            for outage in state.judgements.shown(&present).outages {
-                open.push(outage_row(fleet, state, outage));
-            }
-        }
-        let more_open = open.len().saturating_sub(2 * ROWS);
-        open.truncate(2 * ROWS);
+        let mut present = fleet.presents();
+        present.retain(|(state, _)| account.is_empty() || account == &*state.account);
+        let without_data = present
+            .iter()
+            .filter(|(state, _)| fleet.snapshot(state).is_none());
+        let without_data = without_data.count();
+        let mut open = outage_rows(fleet, &judged(&present));
+        let more_open = open.len().saturating_sub(MOST_OPEN);
+        open.truncate(MOST_OPEN);
         let first = wanted.first();
-        let has_more = matches!(&past, Past::Found(found) if found.len() > ROWS);
+        // The number of past outages is not known, but whether there is one more than the page shows.
+        let known = matches!(&past, Past::Found(found) if !found.is_empty());
+        let number = match &past {
+            Past::Found(found) if known => first + found.len(),
+            _ => 0,
+        };
+        let (_, previous, next) = wanted.pages(number);
         let past = past.map(|found| {
             let rows = found.iter().take(ROWS);
             rows.map(|one| past_row(fleet, one)).collect()
@@ -137,8 +146,9 @@ impl OutageList {
             more_open,
             without_data,
             past,
-            previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
-            next: has_more.then(|| wanted.link(first + ROWS)),
+            is_behind_end: !known && first > 0,
+            previous,
+            next,
         }
     }
 }
@@ -178,7 +188,7 @@ fn past_row(fleet: &Fleet, past: &PastOutage) -> PastRow {
 /// The page of one outage.
 #[derive(Template)]
 #[template(path = "outage.html")]
-pub(super) struct OutagePage {
+pub(in crate::pages) struct OutagePage {
     shell: Shell,
     account: String,
     group: String,
@@ -191,6 +201,8 @@ pub(super) struct OutagePage {
     endpoints: u64,
     lost: u64,
     user_agents: String,
+    /// The link to the unregistered endpoints of the group or the account, below the root.
+    list: String,
     /// `None` if pages show no endpoints.
     members: Option<Vec<MemberRow>>,
     previous: Option<String>,
@@ -207,18 +219,19 @@ struct MemberRow {
 
 impl OutagePage {
     /// The page of an open outage.
-    pub(super) fn open(
+    pub(in crate::pages) fn open(
         fleet: &Fleet,
         shell: Shell,
         (state, outage): (&AccountState, &Outage),
         (wanted, with_endpoints): (&Wanted, bool),
     ) -> Self {
         let row = outage_row(fleet, state, outage);
-        let first = wanted.first();
+        let (first, previous, next) = wanted.pages(outage.members.len());
         let members = outage.members.iter().skip(first).take(ROWS);
         let members = members.map(|one| member(state, &one.id, &one.group, one.is_lost));
         Self {
             shell,
+            list: unregistered(&row.account, &row.group),
             account: row.account,
             group: row.group,
             started: row.since,
@@ -230,19 +243,20 @@ impl OutagePage {
             lost: row.lost,
             user_agents: row.user_agents,
             members: with_endpoints.then(|| members.collect()),
-            previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
-            next: (first + ROWS < outage.members.len()).then(|| wanted.link(first + ROWS)),
+            previous,
+            next,
         }
     }
 
     /// The page of a past outage, with the members from the first row of the page on.
-    pub(super) fn past(
+    pub(in crate::pages) fn past(
         fleet: &Fleet,
         shell: Shell,
         (past, members): (&PastOutage, &[PastMember]),
         (wanted, with_endpoints): (&Wanted, bool),
     ) -> Self {
-        let first = wanted.first();
+        let number = usize::try_from(past.endpoints).unwrap_or(usize::MAX);
+        let (_, previous, next) = wanted.pages(number);
         let state = fleet.account(&past.account);
         let members = members.iter().take(ROWS).filter_map(|one| {
             Some(member(
@@ -252,9 +266,9 @@ impl OutagePage {
                 one.was_lost_at_end,
             ))
         });
-        let has_more = first + ROWS < usize::try_from(past.endpoints).unwrap_or(usize::MAX);
         Self {
             shell,
+            list: unregistered(&past.account, past.scope.as_deref().unwrap_or("")),
             account: past.account.clone(),
             group: past.scope.clone().unwrap_or_default(),
             started: fleet.time(past.started_at),
@@ -266,10 +280,19 @@ impl OutagePage {
             lost: past.lost_at_end,
             user_agents: String::new(),
             members: with_endpoints.then(|| members.collect()),
-            previous: (first > 0).then(|| wanted.link(first.saturating_sub(ROWS))),
-            next: has_more.then(|| wanted.link(first + ROWS)),
+            previous,
+            next,
         }
     }
+}
+
+fn unregistered(account: &str, group: &str) -> String {
+    let parameters = [
+        ("account", account),
+        ("group", group),
+        ("registration", "unregistered"),
+    ];
+    link("endpoints", &parameters)
 }
 
 fn member(state: &AccountState, id: &str, group: &str, is_lost: bool) -> MemberRow {

@@ -7,20 +7,20 @@ use tokio::time::Instant;
 use super::text::{self, Time};
 use crate::{
     clock::{Clock, UnixMillis},
-    judgement::{Member, Present},
+    judgement::{Member, Present, Shown},
     snapshot::{AccountState, Snapshot, WalkResult},
     telemetry::Condition,
 };
 
 /// All accounts at one moment, in the configured order.
-pub(super) struct Fleet {
-    pub(super) states: Vec<Arc<AccountState>>,
-    pub(super) now: UnixMillis,
-    pub(super) instant: Instant,
+pub(in crate::pages) struct Fleet {
+    pub(in crate::pages) states: Vec<Arc<AccountState>>,
+    pub(in crate::pages) now: UnixMillis,
+    pub(in crate::pages) instant: Instant,
 }
 
 impl Fleet {
-    pub(super) fn new(states: Vec<Arc<AccountState>>, clock: &Clock) -> Self {
+    pub(in crate::pages) fn new(states: Vec<Arc<AccountState>>, clock: &Clock) -> Self {
         Self {
             states,
             now: clock.now(),
@@ -28,7 +28,7 @@ impl Fleet {
         }
     }
 
-    pub(super) fn account(&self, name: &str) -> Option<&AccountState> {
+    pub(in crate::pages) fn account(&self, name: &str) -> Option<&AccountState> {
         let mut states = self.states.iter();
         states
             .find(|state| *state.account == *name)
@@ -36,23 +36,31 @@ impl Fleet {
     }
 
     /// The time `at` on a page.
-    pub(super) fn time(&self, at: UnixMillis) -> Time {
+    pub(in crate::pages) fn time(&self, at: UnixMillis) -> Time {
         Time::new(at, self.now)
     }
 
     /// What decides which judgements about the account are shown.
-    pub(super) fn present<'a>(&self, state: &'a AccountState) -> Present<'a> {
+    pub(in crate::pages) fn present<'a>(&self, state: &'a AccountState) -> Present<'a> {
         state.present(self.now, self.instant)
     }
 
+    /// Each account with what decides which judgements about it are shown.
+    pub(in crate::pages) fn presents(&self) -> Vec<(&AccountState, Present<'_>)> {
+        let states = self.states.iter();
+        states
+            .map(|state| (&**state, self.present(state)))
+            .collect()
+    }
+
     /// The snapshot of the account that metrics show; `None` while it is withdrawn.
-    pub(super) fn snapshot<'a>(&self, state: &'a AccountState) -> Option<&'a Snapshot> {
+    pub(in crate::pages) fn snapshot<'a>(&self, state: &'a AccountState) -> Option<&'a Snapshot> {
         let snapshot = state.snapshot.as_deref();
         snapshot.filter(|_| !state.is_withdrawn(self.instant))
     }
 
     /// What a person should know about the walks of an account.
-    pub(super) fn condition(&self, state: &AccountState) -> AccountCondition {
+    pub(in crate::pages) fn condition(&self, state: &AccountState) -> AccountCondition {
         let condition = state.condition(self.instant);
         let last = state.last_success.map(|last| {
             let at = self.now.minus(last.age(self.instant));
@@ -121,8 +129,25 @@ fn failure(state: &AccountState) -> String {
     }
 }
 
+/// The judgements about one account.
+pub(in crate::pages) struct Judged<'a> {
+    pub(in crate::pages) state: &'a AccountState,
+    pub(in crate::pages) shown: Shown<'a>,
+}
+
+/// The judgements about each account.
+pub(in crate::pages) fn judged<'a>(
+    present: &'a [(&'a AccountState, Present<'a>)],
+) -> Vec<Judged<'a>> {
+    let judged = |(state, present): &'a (&'a AccountState, Present<'a>)| Judged {
+        state,
+        shown: state.judgements.shown(present),
+    };
+    present.iter().map(judged).collect()
+}
+
 /// The reason of a failed walk in words, with the HTTP status.
-pub(super) fn with_status(reason: &str, status: Option<u16>) -> String {
+pub(in crate::pages) fn with_status(reason: &str, status: Option<u16>) -> String {
     let words = text::failure(reason);
     match status {
         Some(status) => format!("{words} (status {status})"),
@@ -131,19 +156,19 @@ pub(super) fn with_status(reason: &str, status: Option<u16>) -> String {
 }
 
 /// What a person should know about the walks of an account.
-pub(super) struct AccountCondition {
+pub(in crate::pages) struct AccountCondition {
     /// The `condition` label.
-    pub(super) label: &'static str,
-    pub(super) is_ok: bool,
+    pub(in crate::pages) label: &'static str,
+    pub(in crate::pages) is_ok: bool,
     /// The worst condition has rank 0.
-    pub(super) rank: usize,
-    pub(super) words: String,
+    pub(in crate::pages) rank: usize,
+    pub(in crate::pages) words: String,
     /// When the next walk starts, or "".
-    pub(super) next_walk: String,
+    pub(in crate::pages) next_walk: String,
 }
 
 /// The most frequent user agents of the lost `members` of an outage, such as `Yealink T46 (20), Zoiper (1)`.
-pub(super) fn user_agents(state: &AccountState, members: &[Member]) -> String {
+pub(in crate::pages) fn user_agents(state: &AccountState, members: &[Member]) -> String {
     const SHOWN: usize = 3;
     let mut numbers: HashMap<&str, u64> = HashMap::new();
     // Both are sorted by id, and an outage may have 100,000 members.
@@ -171,7 +196,7 @@ pub(super) fn user_agents(state: &AccountState, members: &[Member]) -> String {
 }
 
 /// The last known user agent of an endpoint, if metrics may show it.
-pub(super) fn user_agent<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
+pub(in crate::pages) fn user_agent<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
     if !state.shown.user_agent {
         return None;
     }
@@ -182,7 +207,15 @@ pub(super) fn user_agent<'a>(state: &'a AccountState, id: &str) -> Option<&'a st
 }
 
 /// The name of the group with this index, or "".
-pub(super) fn group_name(state: &AccountState, group: Option<u16>) -> &str {
+pub(in crate::pages) fn group_name(state: &AccountState, group: Option<u16>) -> &str {
     let group = group.and_then(|at| state.shown.groups.get(usize::from(at)));
     group.map_or("", |group| &group.name)
+}
+
+/// The name of an application, from a row of the list or from the configuration.
+pub(in crate::pages) fn application_name<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
+    let snapshot = state.snapshot.as_deref();
+    let listed = snapshot.and_then(|one| one.application_names().get(id));
+    let name = listed.or_else(|| state.shown.applications.get(id));
+    name.map(String::as_str)
 }

@@ -5,27 +5,24 @@ use askama::Template;
 use super::{
     Shell,
     endpoints::{name, registration},
+    events::Events,
     fields::{FieldRow, field_rows},
     fleet::Fleet,
     query::segment,
-    text::{Time, counted, duration},
+    text::{counted, duration},
 };
 use crate::{
     config::{Group, GroupMatch, Pattern, Watch},
     exposition::endpoint_samples,
     judgement::{MissingEndpoint, Part, Shown},
     snapshot::{AccountState, EndpointView},
-    state::PastEvent,
     telemetry::catalogue::Metric,
 };
-
-/// The number of events on the page.
-pub(super) const EVENTS: usize = 100;
 
 /// The page of one endpoint.
 #[derive(Template)]
 #[template(path = "endpoint.html")]
-pub(super) struct EndpointPage {
+pub(in crate::pages) struct EndpointPage {
     shell: Shell,
     account: String,
     id: String,
@@ -42,8 +39,8 @@ pub(super) struct EndpointPage {
     events: Events,
     /// The path to which the button sends its request; `None` while probes are off.
     probe: Option<String>,
-    /// The answer of the API to the button.
-    answer: Option<String>,
+    /// The answer of the API to the button: in words, and the whole text of the probe.
+    answer: Option<(String, String)>,
 }
 
 /// A fact about the endpoint, and why it holds.
@@ -52,25 +49,10 @@ struct Reason {
     text: String,
 }
 
-/// The events of the endpoint, newest first.
-pub(super) enum Events {
-    /// There is no state directory.
-    NotKept,
-    /// The database could not be read.
-    Failed(String),
-    Found(Vec<PastEvent>),
-}
-
-/// An event as a row.
-struct EventRow {
-    time: Time,
-    text: String,
-}
-
 impl EndpointPage {
     /// The page; `None` if no account with this name has the endpoint. `answer` is the answer of the API to the button,
     /// and `has_probe` is whether the page has a button.
-    pub(super) fn new(
+    pub(in crate::pages) fn new(
         fleet: &Fleet,
         shell: Shell,
         (account, id): (&str, &str),
@@ -103,37 +85,29 @@ impl EndpointPage {
             detail: detail(fleet, state, id),
             events,
             probe: has_probe.then(|| format!("endpoints/{}/{}", segment(account), segment(id))),
-            answer,
+            answer: answer.map(|text| (in_words(&text), text)),
             shell,
         })
     }
-
-    fn rows(&self, events: &[PastEvent]) -> Vec<EventRow> {
-        let row = |event: &PastEvent| EventRow {
-            time: Time::new(event.at, self.shell.now),
-            text: event_text(event, self.shell.now),
-        };
-        events.iter().map(row).collect()
-    }
 }
 
-/// What happened, in words.
-pub(super) fn event_text(event: &PastEvent, now: crate::clock::UnixMillis) -> String {
-    let earlier = event.earlier.map(|at| Time::new(at, now).clock);
-    let earlier = earlier.unwrap_or_default();
-    let detail = event.detail.as_deref().unwrap_or("");
-    match (event.kind.label(), detail) {
-        ("lost", _) if earlier.is_empty() => "lost its registration".to_owned(),
-        ("lost", _) => format!("lost its registration; last read as registered at {earlier}"),
-        ("back", _) if earlier.is_empty() => "registered".to_owned(),
-        ("back", _) => format!("registered again; it was lost at {earlier}"),
-        ("added", _) => "added to the list".to_owned(),
-        ("removed", _) => "removed from the list".to_owned(),
-        ("application", "") => "another application".to_owned(),
-        ("application", detail) => format!("application: {detail}"),
-        ("group", detail) => format!("moved from group {detail}"),
-        (kind, "") => kind.replace('_', " "),
-        (kind, detail) => format!("{}: {detail}", kind.replace('_', " ")),
+/// What the text of a probe says about the registration.
+fn in_words(text: &str) -> String {
+    let field = |name: &str| {
+        let mut values = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(name));
+        values.next().map(str::trim)
+    };
+    if let Some(failure) = field("failure, ") {
+        return format!("The API gave no answer: {failure}.");
+    }
+    let expiry = field("sip_expires ").filter(|expiry| *expiry != "absent");
+    match (field("sip_registered "), expiry) {
+        (Some("true"), Some(expiry)) => format!("The endpoint is registered until {expiry}."),
+        (Some("true"), None) => "The endpoint is registered.".to_owned(),
+        (Some("false"), _) => "The endpoint is not registered.".to_owned(),
+        _ => "The API does not say whether the endpoint is registered.".to_owned(),
     }
 }
 
@@ -189,7 +163,7 @@ fn reasons(
         let text =
             "the last walk was incomplete and did not find the endpoint; older values are shown";
         reasons.push(Reason {
-            title: "Retained",
+            title: "Not found",
             text: text.to_owned(),
         });
     }

@@ -1,23 +1,27 @@
 //! The last walks of each account.
 
+use std::sync::Arc;
+
 use askama::Template;
 
 use super::{
     Shell,
+    events::Events,
     fleet::{Fleet, with_status},
     overview::{AccountRow, account_rows},
     query::Query,
     text::{Time, counted, duration},
 };
-use crate::snapshot::{PublishedWalk, WalkRecord, WalkResult};
+use crate::snapshot::{AccountState, PublishedWalk, WalkRecord, WalkResult};
 
+const PARAMETERS: [&str; 2] = ["account", "from"];
 /// The number of accounts on a page.
 const ACCOUNTS: usize = 50;
 
 /// The page with all accounts, or with the walks of one account.
 #[derive(Template)]
 #[template(path = "walks.html")]
-pub(super) struct Walks {
+pub(in crate::pages) struct Walks {
     shell: Shell,
     accounts: Vec<AccountRow>,
     previous: Option<String>,
@@ -32,6 +36,7 @@ struct AccountWalks {
     recent: Vec<WalkRow>,
     /// Failed walks before them, newest first.
     failures: Vec<WalkRow>,
+    events: Events,
 }
 
 struct WalkRow {
@@ -47,20 +52,19 @@ struct WalkRow {
 
 impl Walks {
     /// The page; `None` if the query names an unknown account.
-    pub(super) fn new(fleet: &Fleet, shell: Shell, query: &str) -> Option<Self> {
-        let query = Query::read(query, &["account", "from"]);
+    pub(in crate::pages) fn new(
+        fleet: &Fleet,
+        shell: Shell,
+        query: &str,
+        events: Events,
+    ) -> Option<Self> {
+        let query = Query::read(query, &PARAMETERS);
         let (mut accounts, ..) = account_rows(fleet);
-        let name = match (query.get("account"), &fleet.states[..]) {
-            ("", [only]) => &*only.account,
-            (name, _) => name,
-        };
+        let name = account_of(&query, &fleet.states);
         let (mut account, mut previous, mut next) = (None, None, None);
         if name.is_empty() {
-            let all = accounts.len();
-            let first = query.number("from").min(all.saturating_sub(1)) / ACCOUNTS * ACCOUNTS;
-            let link = |from: usize| query.with("from", &from.to_string());
-            previous = first.checked_sub(ACCOUNTS).map(link);
-            next = (first + ACCOUNTS < all).then(|| link(first + ACCOUNTS));
+            let first;
+            (first, previous, next) = query.pages(accounts.len(), ACCOUNTS);
             accounts = accounts.into_iter().skip(first).take(ACCOUNTS).collect();
         } else {
             let walks = &fleet.account(name)?.walks;
@@ -73,6 +77,7 @@ impl Walks {
                     .rev()
                     .map(|walk| row(fleet, walk))
                     .collect(),
+                events,
             });
         }
         Some(Self {
@@ -82,6 +87,18 @@ impl Walks {
             next,
             account,
         })
+    }
+}
+
+/// The account of the page: the one that the query names, or the only one. "" for all.
+pub(in crate::pages) fn wanted_account(query: &str, states: &[Arc<AccountState>]) -> String {
+    account_of(&Query::read(query, &PARAMETERS), states).to_owned()
+}
+
+fn account_of<'a>(query: &'a Query, states: &'a [Arc<AccountState>]) -> &'a str {
+    match (query.get("account"), states) {
+        ("", [only]) => &only.account,
+        (name, _) => name,
     }
 }
 

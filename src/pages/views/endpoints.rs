@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::{
     Shell,
-    fleet::{Fleet, group_name},
+    fleet::{Fleet, application_name, group_name},
     query::{Query, segment},
     text::Time,
 };
@@ -42,7 +42,7 @@ const NONE: &str = "(none)";
 /// The page with the list of endpoints.
 #[derive(Template)]
 #[template(path = "endpoints.html")]
-pub(super) struct Endpoints {
+pub(in crate::pages) struct Endpoints {
     shell: Shell,
     query: Query,
     found: usize,
@@ -153,7 +153,7 @@ impl Sort {
 }
 
 impl Endpoints {
-    pub(super) fn new(fleet: &Fleet, shell: Shell, query: &str) -> Self {
+    pub(in crate::pages) fn new(fleet: &Fleet, shell: Shell, query: &str) -> Self {
         let query = Query::read(query, &PARAMETERS);
         let wanted = Wanted::new(&query);
         let (mut found, mut total, mut notes) = (Vec::new(), 0, Vec::new());
@@ -169,9 +169,8 @@ impl Endpoints {
             wanted.collect(fleet, (account, state), snapshot, &mut found);
         }
         let all = found.len();
-        let first = query.number("from").min(all.saturating_sub(1)) / ROWS * ROWS;
+        let (first, previous, next) = query.pages(all, ROWS);
         let found = sorted(found, &query, first);
-        let link = |from: usize| query.with("from", &from.to_string());
         Self {
             shell,
             found: all,
@@ -181,8 +180,8 @@ impl Endpoints {
             columns: columns(&query),
             rows: found.iter().filter_map(|one| row(fleet, one)).collect(),
             first,
-            previous: first.checked_sub(ROWS).map(link),
-            next: (first + ROWS < all).then(|| link(first + ROWS)),
+            previous,
+            next,
             query,
         }
     }
@@ -321,7 +320,7 @@ fn contains(text: &str, part: &str) -> bool {
 }
 
 /// The value of the `registration` label.
-pub(super) fn registration(endpoint: &EndpointView<'_>) -> &'static str {
+pub(in crate::pages) fn registration(endpoint: &EndpointView<'_>) -> &'static str {
     let [registered, unregistered, unknown] = REGISTRATIONS;
     match endpoint.registered {
         Some(true) => registered,
@@ -354,7 +353,7 @@ fn sorted<'a>(mut found: Vec<Found<'a>>, query: &Query, first: usize) -> Vec<Fou
 }
 
 /// The username, or "" if the account hides usernames.
-pub(super) fn username<'a>(state: &AccountState, endpoint: &EndpointView<'a>) -> &'a str {
+pub(in crate::pages) fn username<'a>(state: &AccountState, endpoint: &EndpointView<'a>) -> &'a str {
     if state.shown.username {
         endpoint.username
     } else {
@@ -363,7 +362,7 @@ pub(super) fn username<'a>(state: &AccountState, endpoint: &EndpointView<'a>) ->
 }
 
 /// The alias, or else the id.
-pub(super) fn name<'a>(endpoint: &EndpointView<'a>) -> &'a str {
+pub(in crate::pages) fn name<'a>(endpoint: &EndpointView<'a>) -> &'a str {
     if endpoint.alias.is_empty() {
         endpoint.id
     } else {
@@ -489,12 +488,4 @@ fn filters(fleet: &Fleet, query: &Query) -> Vec<Filter> {
         }
     };
     all.into_iter().map(filter).collect()
-}
-
-/// The name of an application, from a row of the list or from the configuration.
-fn application_name<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
-    let snapshot = state.snapshot.as_deref();
-    let listed = snapshot.and_then(|one| one.application_names().get(id));
-    let name = listed.or_else(|| state.shown.applications.get(id));
-    name.map(String::as_str)
 }

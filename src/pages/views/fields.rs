@@ -1,6 +1,9 @@
 //! The fields of the API that metrics show, beside the samples that they became.
 
-use super::{endpoints::username, fleet::Fleet};
+use super::{
+    endpoints::username,
+    fleet::{Fleet, application_name},
+};
 use crate::{
     clock::UnixMillis,
     snapshot::{AccountState, Capability, EndpointView},
@@ -8,17 +11,17 @@ use crate::{
 };
 
 /// A field of the API and the samples that it became.
-pub(super) struct FieldRow {
-    pub(super) field: &'static str,
-    pub(super) value: String,
-    pub(super) samples: Vec<String>,
+pub(in crate::pages) struct FieldRow {
+    pub(in crate::pages) field: &'static str,
+    pub(in crate::pages) value: String,
+    pub(in crate::pages) samples: Vec<String>,
 }
 
 /// A field, its value, and the metrics that show it.
 type Field = (&'static str, String, &'static [Metric]);
 
 /// The rows of the fields that metrics may show. `samples` are those of the endpoint.
-pub(super) fn field_rows(
+pub(in crate::pages) fn field_rows(
     fleet: &Fleet,
     state: &AccountState,
     endpoint: &EndpointView<'_>,
@@ -54,6 +57,13 @@ fn always(
         (Some(id), true) => id,
         (None, true) => "none",
     };
+    let name = endpoint
+        .application
+        .and_then(|id| application_name(state, id));
+    let application = match name {
+        Some(name) => format!("{application} ({name})"),
+        None => application.to_owned(),
+    };
     let username = (state.shown.username).then(|| {
         let username = or_dash(username(state, endpoint));
         ("username", username, &[][..])
@@ -82,7 +92,7 @@ fn always(
         ),
         (
             "application",
-            application.to_owned(),
+            application,
             &[
                 Metric::EndpointApplicationAssigned,
                 Metric::EndpointApplicationInfo,
