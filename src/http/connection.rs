@@ -27,11 +27,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    activity::Activity,
-    lifecycle::Peer,
-    limits_and_timeouts::Settings,
-    router::{ResponseBody, Router},
-    timeout_stream::TimeoutStream,
+    activity::Activity, body::ResponseBody, lifecycle::Peer, limits_and_timeouts::Settings,
+    router::Router, timeout_stream::TimeoutStream,
 };
 use crate::{shutdown::CancellationToken, telemetry::labels::ConnectionOutcome};
 

@@ -8,14 +8,14 @@
 //! | `/-/healthy`, `/healthz` | 200 while the process runs, independent of the API |
 //! | `/-/reload` (`POST`) | 200 after a reload of the configuration, 500 if the new configuration is refused; 403 for clients that may not reload |
 //! | `/-/config` | the configuration in force without secrets; 403 for clients that may not see it |
+//! | `/api/v1/...`, `/sd` | JSON and CSV for programs; errors of `/api/v1` are problem details |
 //! | `/-/ready`, `/readyz` | 503 until every account has finished its first walk, then 200 |
 //!
 //! All paths are below [`Settings::route_prefix`]. If this prefix is not `/`, the paths `/` and the prefix without a
 //! slash at its end redirect to the start page.
 //!
 //! A web configuration can add TLS, passwords, headers and a rate limit. Only `GET` and `HEAD` are allowed, except for
-//! `/-/reload`. Every path
-//! except `/probe` ignores the query string. Only a probe waits for the API. A scrape may wait briefly while another
+//! `/-/reload` and the button of a page. Only a probe waits for the API. A scrape may wait briefly while another
 //! thread encodes metrics or joins chunks, and up to a second for a permit above the limit of concurrent scrapes.
 //!
 //! A server with [`Settings::for_health_checks`] knows only `/-/healthy` and `/-/ready`, and their other names.
@@ -26,6 +26,7 @@
 
 mod access;
 mod activity;
+mod body;
 mod connection;
 mod connections;
 mod health_client;
@@ -43,6 +44,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod timeout_stream;
+mod web_api;
 
 pub use health_client::health_status;
 pub use hyper::StatusCode;

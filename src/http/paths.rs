@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::{pages::Page, telemetry::labels::Route};
+use crate::{pages::Page, telemetry::labels::Route, web_api};
 
 /// The folder of the style and the script of the pages.
 pub(super) const STATIC: &str = "/static/";
@@ -139,6 +139,8 @@ impl Paths {
             Some("/groups") => Route::Groups,
             Some("/outages") => Route::Outages,
             Some("/walks") => Route::Walks,
+            Some("/sd") => Route::ServiceDiscovery,
+            Some(below) if api(below).is_some() => Route::Api,
             Some(below) if below.starts_with(STATIC) => Route::Static,
             Some(below) if page(below).is_some() => Route::Endpoints,
             _ => Route::Other,
@@ -169,6 +171,15 @@ impl Paths {
         }
     }
 
+    /// The path of the interface for programs, for clients.
+    pub(super) fn api(&self) -> String {
+        let base = match self.link_base.as_str() {
+            "." => &self.prefix.0,
+            base => base,
+        };
+        format!("{base}{}", web_api::FOLDER)
+    }
+
     /// The link to the start page, without a slash at its end, from a page this many folders below it.
     pub(super) fn root(&self, depth: usize) -> String {
         match (self.link_base.as_str(), depth) {
@@ -181,6 +192,12 @@ impl Paths {
     pub(super) fn telemetry_path(&self) -> &str {
         &self.telemetry_path
     }
+}
+
+/// The path below the folder of the interface for programs.
+pub(super) fn api(path: &str) -> Option<&str> {
+    let below = path.strip_prefix(web_api::FOLDER)?;
+    (below.is_empty() || below.starts_with('/')).then_some(below)
 }
 
 /// The page at a path below the prefix, and the number of folders between it and the start page.

@@ -1,41 +1,38 @@
 //! The router: finds the route of a request and builds the response.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures_util::{
-    future::{BoxFuture, FutureExt},
-    stream,
-};
-use http_body_util::{Either, Empty, StreamBody};
+use futures_util::future::{BoxFuture, FutureExt};
 use hyper::{
     HeaderMap, Method, Response, StatusCode, Version,
-    body::Frame,
     header::{
-        CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION,
-        RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+        CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY,
+        WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
     },
     http::request::Parts,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::{Instant, timeout},
 };
 
 use super::{
     access::{Access, Refusal},
     activity::Activity,
+    body::{self, Body, InProgress, ResponseBody},
     connections::Connections,
     lifecycle::{self, Lifecycle, Peer},
     limits_and_timeouts::Settings,
     negotiation, pages,
-    paths::{Paths, STATIC, page},
+    paths::{Paths, STATIC, api, page},
     response::{method_not_allowed, text, with},
+    web_api,
 };
 use crate::{
     clock::Clock,
     config::PagesLevel,
     exposition::{DataSource, EncodedBody, Encoding},
+    fleet::Threads,
     pages::{Page, PageRequest, Pages, STARTING},
     probe::{ProbeRequest, ProbeResponse, Prober, Retrieve},
     state::PastReader,
@@ -43,6 +40,7 @@ use crate::{
         Instruments,
         labels::{ConnectionOutcome, Route},
     },
+    web_api::{ApiRequest, WebApi},
 };
 
 /// The value of the header `Retry-After`. A scrape or probe above the limit gets this header and status 503.
@@ -92,60 +90,11 @@ impl Default for Handlers {
     }
 }
 
-type Frames = Box<dyn Iterator<Item = Result<Frame<Bytes>, Infallible>> + Send>;
-
-/// The body of a response, as hyper reads it.
-pub(super) type ResponseBody = Either<StreamBody<stream::Iter<Frames>>, Empty<Bytes>>;
-
-/// A response in progress.
-struct InProgress {
-    activity: Arc<Activity>,
-    /// The number of the answer, once it is sent.
-    answer: Option<u64>,
-    /// The permit of a probe, which is free again at the end of its response.
-    permit: Option<OwnedSemaphorePermit>,
-    /// The start of a scrape that is answered with metrics.
-    scrape: Option<Instant>,
-}
-
-impl InProgress {
-    fn begin(activity: &Arc<Activity>) -> Self {
-        activity.begin_response();
-        Self {
-            activity: Arc::clone(activity),
-            answer: None,
-            permit: None,
-            scrape: None,
-        }
-    }
-}
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        if let Some(start) = self.scrape {
-            self.activity.end_scrape(start);
-        }
-        self.activity.end_response(self.answer);
-    }
-}
-
-/// A piece of a response in progress. hyper drops a piece after the stream has accepted its bytes, or when the
-/// connection ends. So the response stays in progress until the stream has accepted the last byte.
-struct ResponseBytes {
-    bytes: Bytes,
-    _response: Arc<InProgress>,
-}
-
-impl AsRef<[u8]> for ResponseBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 /// Responds to the requests of all connections.
 pub(super) struct Router {
     data: Arc<dyn DataSource>,
     pages: Pages,
+    api: WebApi,
     instruments: Instruments,
     paths: Paths,
     /// The permits of this semaphore limit the concurrent scrapes.
@@ -172,8 +121,11 @@ impl Router {
             limit => limit.min(Semaphore::MAX_PERMITS),
         };
         let (page_settings, past) = handlers.pages.clone();
+        let (clock, threads) = (Clock::system(), Threads::start());
+        let (source, of_api) = (Arc::clone(&data), Arc::clone(&threads));
         Self {
-            pages: Pages::new(Arc::clone(&data), page_settings, past, Clock::system()),
+            api: WebApi::new(source, past.clone(), clock, of_api),
+            pages: Pages::new(Arc::clone(&data), page_settings, past, clock, threads),
             data,
             instruments,
             paths: Paths::new(
@@ -203,39 +155,48 @@ impl Router {
         let mut in_progress = InProgress::begin(activity);
         let handler = self.paths.route(request.uri.path());
         let is_health = matches!(handler, Route::Healthy | Route::Ready);
-        let mut response = match self.access.check(&request, is_health, peer).await {
+        let response = match self.access.check(&request, is_health, peer).await {
             Err(refusal) => {
                 let response = refused(refusal);
-                match refusal.outcome() {
+                let response = match refusal.outcome() {
                     Some(outcome) => closing(response, &request, activity, outcome),
                     None => response,
-                }
+                };
+                let is_api = handler == Route::Api;
+                let response = if is_api {
+                    web_api::problem(response)
+                } else {
+                    response
+                };
+                response.map(Body::Whole)
             }
-            Ok(()) => self.handle(handler, &request, peer, &mut in_progress).await,
+            Ok(()) if handler == Route::Api => self.api(&request, &in_progress).await,
+            Ok(()) => {
+                let response = self.handle(handler, &request, peer, &mut in_progress);
+                response.await.map(Body::Whole)
+            }
         };
         let code = response.status().as_u16();
         self.instruments.http_request(handler, code);
-        let length = response.body().length;
+        let mut response = body::in_progress(response, &request, in_progress);
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(CONTENT_LENGTH, length.into());
         self.access.add_headers(headers);
-        in_progress.answer = Some(activity.begin_answer(length));
-        if request.method == Method::HEAD && request.version >= Version::HTTP_2 {
-            // hyper drops the body of a response to HEAD only for HTTP/1.
-            return response.map(|_| Either::Right(Empty::new()));
-        }
-        let in_progress = Arc::new(in_progress);
-        response.map(|body| {
-            let frames = body.pieces.map(move |bytes| {
-                let piece = ResponseBytes {
-                    bytes,
-                    _response: Arc::clone(&in_progress),
-                };
-                Ok(Frame::data(Bytes::from_owner(piece)))
-            });
-            Either::Left(StreamBody::new(stream::iter(Box::new(frames) as Frames)))
-        })
+        response
+    }
+
+    /// Responds to a program.
+    async fn api(&self, request: &Parts, in_progress: &InProgress) -> Response<Body> {
+        self.connections.take_place(&in_progress.activity);
+        let _waiting = in_progress.activity.wait_for_page();
+        let path = api(self.paths.below(request.uri.path()));
+        let asked = ApiRequest {
+            path: path.unwrap_or_default().to_owned(),
+            query: request.uri.query().unwrap_or_default().to_owned(),
+            base: self.paths.api(),
+            level: self.pages.settings().level,
+        };
+        web_api::respond(&self.api, request, asked).await
     }
 
     async fn handle(
@@ -247,7 +208,7 @@ impl Router {
     ) -> Response<EncodedBody> {
         let probe = self.handlers.probe.borrow().clone();
         match handler {
-            Route::Other => text(StatusCode::NOT_FOUND, "not found\n"),
+            Route::Other | Route::Api => text(StatusCode::NOT_FOUND, "not found\n"),
             Route::Reload | Route::Config => {
                 self.connections.take_place(&in_progress.activity);
                 self.lifecycle(handler, request, peer).await
@@ -260,7 +221,14 @@ impl Router {
                 method_not_allowed("GET, HEAD")
             }
             Route::Metrics => self.exposition(request, None, in_progress).await,
-            Route::Probe if probe.is_none() => text(StatusCode::NOT_FOUND, PROBING_OFF),
+            Route::Probe | Route::ServiceDiscovery if probe.is_none() => {
+                text(StatusCode::NOT_FOUND, PROBING_OFF)
+            }
+            Route::ServiceDiscovery => {
+                self.connections.take_place(&in_progress.activity);
+                let _waiting = in_progress.activity.wait_for_page();
+                web_api::targets(&self.api, request.uri.query().unwrap_or_default()).await
+            }
             Route::Probe => self.exposition(request, probe.as_ref(), in_progress).await,
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
             Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
@@ -307,6 +275,7 @@ impl Router {
             metrics_path: self.paths.telemetry_path().to_owned(),
             answer,
         };
+        let _waiting = in_progress.activity.wait_for_page();
         pages::respond(&self.pages, request).await
     }
 

@@ -9,9 +9,8 @@
 //! | `/outages` | open and past outages, and the members of one |
 //! | `/walks` | the last walks of each account |
 //!
-//! A page is rendered from the published states when it is asked for, and nothing is kept for the next one. At most two
-//! pages are rendered at a time, on threads of their own with a low priority, so that pages delay no scrape. Past outages and events come from
-//! the state database.
+//! A page is rendered from the published states when it is asked for, and nothing is kept for the next one. Threads with a
+//! low priority render it, so that pages delay no scrape. Past outages and events come from the state database.
 
 mod assets;
 mod query;
@@ -19,15 +18,11 @@ mod render;
 #[cfg(test)]
 mod tests;
 mod text;
-mod threads;
 mod views;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::sync::watch;
 
 pub use assets::{Asset, POLICY, asset};
 
@@ -35,14 +30,10 @@ use crate::{
     clock::{Clock, UnixMillis},
     config::PagesLevel,
     exposition::DataSource,
+    fleet::{Fleet, Threads},
     state::PastReader,
 };
 use render::{FromDatabase, not_found, render};
-use threads::Threads;
-use views::Fleet;
-
-/// The longest time that a page waits for the rendering of others.
-const RENDER_WAIT: Duration = Duration::from_secs(5);
 
 /// The settings of the pages, which a reload can change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -154,9 +145,7 @@ pub struct Pages {
     settings: watch::Receiver<Settings>,
     past: Option<PastReader>,
     clock: Clock,
-    threads: Threads,
-    /// One permit for each of the threads.
-    permits: Arc<Semaphore>,
+    threads: Arc<Threads>,
 }
 
 /// The text before the stored state is loaded.
@@ -166,20 +155,20 @@ const OFF: &str = "this page is off (see web.pages in the configuration)";
 const BUSY: &str = "too many pages at the same time\n";
 
 impl Pages {
-    /// Pages about `data`. `past` reads the state database, if there is one.
+    /// Pages about `data`, which `threads` render. `past` reads the state database, if there is one.
     pub fn new(
         data: Arc<dyn DataSource>,
         settings: watch::Receiver<Settings>,
         past: Option<PastReader>,
         clock: Clock,
+        threads: Arc<Threads>,
     ) -> Self {
         Self {
             data,
             settings,
             past,
             clock,
-            threads: Threads::start(),
-            permits: Arc::new(Semaphore::new(threads::NUMBER)),
+            threads,
         }
     }
 
@@ -211,18 +200,14 @@ impl Pages {
         let states = self.data.states().unwrap_or_default();
         let past = FromDatabase::read(self.past.as_ref(), &request, &states).await;
         drop(states);
-        let permits = Arc::clone(&self.permits).acquire_owned();
-        let Ok(Ok(permit)) = timeout(RENDER_WAIT, permits).await else {
+        let Ok(thread) = self.threads.free().await else {
             return PageResponse::Unavailable(BUSY);
         };
         let Some(states) = self.data.states() else {
             return PageResponse::Unavailable(STARTING);
         };
         let fleet = Fleet::new(states, &self.clock);
-        let rendered = self.threads.run(move || {
-            let _permit = permit;
-            render(&fleet, &request, settings, past)
-        });
+        let rendered = thread.run(move || render(&fleet, &request, settings, past));
         rendered.await.unwrap_or(PageResponse::Failed)
     }
 }

@@ -7,11 +7,12 @@ use askama::Template;
 use super::{
     Page, PageRequest, PageResponse, Settings, Shell,
     views::{
-        EVENTS, EndpointPage, Endpoints, Events, Fleet, GroupList, OUTAGE_ROWS, OutageList,
-        OutagePage, Overview, Past, Walks, WantedOutages, wanted_account,
+        EVENTS, EndpointPage, Endpoints, Events, GroupList, OUTAGE_ROWS, OutageList, OutagePage,
+        Overview, Past, Walks, WantedOutages, wanted_account,
     },
 };
 use crate::{
+    fleet::Fleet,
     snapshot::AccountState,
     state::{Error, OutageQuery, PastEvent, PastMember, PastOutage, PastReader, ScopeFilter},
 };

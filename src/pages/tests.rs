@@ -10,6 +10,7 @@ use super::{Page, PageRequest, PageResponse, Pages, Settings};
 use crate::{
     clock::{Clock, UnixMillis},
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
+    fleet::Threads,
     snapshot::{
         AccountState, Endpoint, Retention, Row, RowKey, Shown, Snapshot, SnapshotBuilder, WalkFacts,
     },
@@ -78,7 +79,13 @@ fn pages(endpoints: impl IntoIterator<Item = Endpoint>) -> Pages {
 
 fn with(data: Arc<dyn DataSource>) -> Pages {
     let settings = watch::Sender::new(Settings::default()).subscribe();
-    Pages::new(data, settings, None, Clock::anchored(UnixMillis(NOW)))
+    Pages::new(
+        data,
+        settings,
+        None,
+        Clock::anchored(UnixMillis(NOW)),
+        Threads::start(),
+    )
 }
 
 async fn ask(pages: &Pages, page: Page, query: &str) -> PageResponse {

@@ -177,6 +177,13 @@ impl Snapshot {
         u32::try_from(at.ok()?).ok()
     }
 
+    /// The position of the first endpoint whose id is greater than `id`.
+    pub fn number_after(&self, id: &str) -> u32 {
+        let EndpointList { records, texts, .. } = &self.list;
+        let at = records.partition_point(|record| texts.get(record.id) <= id);
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
     /// The names of applications in the rows, by application id.
     pub fn application_names(&self) -> &BTreeMap<String, String> {
         &self.list.application_names

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -257,14 +258,27 @@ impl Snapshot {
         &'a self,
         details: &'a Details,
     ) -> impl Iterator<Item = EndpointView<'a>> {
+        self.endpoints_from(0, details)
+    }
+
+    /// The endpoints from the position `first` on, in the order of ids, with the values that their details add.
+    pub fn endpoints_from<'a>(
+        &'a self,
+        first: u32,
+        details: &'a Details,
+    ) -> impl Iterator<Item = EndpointView<'a>> {
         // Endpoints and details are sorted by id, so one pass over both finds all pairs.
-        let mut details = details.iter().peekable();
-        self.endpoints().map(move |endpoint| {
-            while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}
-            match details.next_if(|(id, _)| &***id == endpoint.id) {
-                Some((_, detail)) => endpoint.with(detail, self.walk.started_at),
-                None => endpoint,
-            }
-        })
+        let from = self.at(first).map_or("", |endpoint| endpoint.id);
+        let from = (Bound::Included(from), Bound::Unbounded);
+        let mut details = details.range::<str, _>(from).peekable();
+        (first..)
+            .map_while(|number| self.at(number))
+            .map(move |endpoint| {
+                while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}
+                match details.next_if(|(id, _)| &***id == endpoint.id) {
+                    Some((_, detail)) => endpoint.with(detail, self.walk.started_at),
+                    None => endpoint,
+                }
+            })
     }
 }

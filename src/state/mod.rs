@@ -8,7 +8,7 @@
 //! - `schema` opens the file and migrates it; `lock` keeps a second exporter away.
 //! - `load` reads the state of an account; `save` writes the differences; `events` writes the event log; `judgements`
 //!   does both for missed endpoints and for groups below their minimum. `past_outages` writes outages that have ended.
-//! - `past` reads past outages and events for the web pages.
+//! - `past` reads past outages and events for the web pages, and `past_events` the event log page by page.
 //! - `requests` applies what the command `vobiz-exporter state` asks for.
 //! - `file` joins these parts, and recovers from every error of the disk; `store` is the thread.
 
@@ -20,6 +20,7 @@ mod judgements;
 mod load;
 mod lock;
 mod past;
+mod past_events;
 mod past_outages;
 mod polled;
 mod report;
@@ -35,6 +36,7 @@ pub use lock::check_directory;
 pub use past::{
     OutageQuery, PastEvent, PastEventKind, PastMember, PastOutage, PastReader, ScopeFilter,
 };
+pub use past_events::{EventPage, EventQuery, LoggedEvent};
 pub use report::{backup, report};
 pub use requests::{Applied, Change, Request, request};
 pub use store::{AccountStore, Store, read_once};

@@ -50,6 +50,8 @@ pub struct OutageQuery {
     pub limit: usize,
     /// The number of newer outages that are skipped.
     pub offset: usize,
+    /// Only outages with a smaller id; `None` for all.
+    pub before: Option<i64>,
 }
 
 /// Where outages were.
@@ -239,12 +241,14 @@ fn outages(connection: &Connection, query: &OutageQuery) -> rusqlite::Result<Vec
         "SELECT {OUTAGE} FROM past_outage
          WHERE (:account IS NULL OR account = :account) AND (:scope IS NULL OR scope = :scope)
             AND (:opened_at IS NULL OR opened_at = :opened_at)
+            AND (:before IS NULL OR id < :before)
          ORDER BY id DESC LIMIT :limit OFFSET :offset"
     ))?;
     let values = named_params! {
         ":account": query.account,
         ":scope": scope,
         ":opened_at": query.opened_at.map(|time| time.0),
+        ":before": query.before,
         ":limit": rows(query.limit),
         ":offset": offset(query.offset),
     };
@@ -309,21 +313,23 @@ fn events(
         return Ok(Vec::new());
     }
     let mut select = connection.prepare(select)?;
-    let events = select.query_map(values, |row| {
-        let kind: String = row.get(1)?;
-        let known = EventKind::ALL.into_iter().find(|one| one.label() == kind);
-        Ok(PastEvent {
-            at: UnixMillis(row.get(0)?),
-            kind: known.map_or(PastEventKind::Other(kind), PastEventKind::Known),
-            earlier: row.get::<_, Option<i64>>(2)?.map(UnixMillis),
-            detail: row.get(3)?,
-        })
-    })?;
-    events.collect()
+    select.query_map(values, event)?.collect()
+}
+
+/// The event of a row with the columns time, kind, earlier time and detail.
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<PastEvent> {
+    let kind: String = row.get(1)?;
+    let known = EventKind::ALL.into_iter().find(|one| one.label() == kind);
+    Ok(PastEvent {
+        at: UnixMillis(row.get(0)?),
+        kind: known.map_or(PastEventKind::Other(kind), PastEventKind::Known),
+        earlier: row.get::<_, Option<i64>>(2)?.map(UnixMillis),
+        detail: row.get(3)?,
+    })
 }
 
 /// The number of rows that a read returns for this `limit`.
-fn rows(limit: usize) -> i64 {
+pub(super) fn rows(limit: usize) -> i64 {
     i64::try_from(limit.min(MAX_ROWS)).unwrap_or(i64::MAX)
 }
 

@@ -170,6 +170,10 @@ closed_label! {
         Outages = "outages",
         /// `/walks`.
         Walks = "walks",
+        /// The paths below `/api/v1`.
+        Api = "api",
+        /// `/sd`.
+        ServiceDiscovery = "sd",
         /// The style and the script of the pages.
         Static = "static",
         /// `/probe`.

@@ -120,22 +120,34 @@ fn links(page: &str, url: &Url) -> Vec<Url> {
 /// Follows the links of all pages, beginning at the start page, which a browser shows at `url`. A reverse proxy sends
 /// requests below the path `outside` to the path `inside` of the exporter.
 async fn follow_links(address: &str, url: &str, [outside, inside]: [&str; 2]) {
-    let through_proxy = async |url: &Url| {
+    let ask = async |url: &Url| {
         let below = url.path().strip_prefix(outside);
         let path = format!("{inside}{}", below.expect("the proxy knows the path"));
         let query = url.query().map_or(String::new(), |text| format!("?{text}"));
         let path = if path.is_empty() { "/" } else { &path };
-        let answer = get(address, &format!("{path}{query}")).await;
+        get(address, &format!("{path}{query}")).await
+    };
+    let through_proxy = async |url: &Url| {
+        let answer = ask(url).await;
         assert_eq!(answer.status, 200, "{url}");
         answer.text()
     };
     let url = Url::parse(url).unwrap();
-    let list = links(&through_proxy(&url).await, &url);
-    let list = list.iter().find(|link| link.path().ends_with("/endpoints"));
+    let start = links(&through_proxy(&url).await, &url);
+    let list = start
+        .iter()
+        .find(|link| link.path().ends_with("/endpoints"));
     let list = list.expect("the start page links to the list").clone();
     until("the first walk", || async {
         let page = through_proxy(&list).await;
         page.contains("endpoints/main/").then_some(())
+    })
+    .await;
+    // The rendering follows the walk.
+    let ready = start.iter().find(|link| link.path().ends_with("/-/ready"));
+    let ready = ready.expect("the start page links to the readiness");
+    until("readiness", || async {
+        (ask(ready).await.status == 200).then_some(())
     })
     .await;
     let (mut followed, mut waiting) = (BTreeSet::new(), vec![url.clone()]);

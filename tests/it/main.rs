@@ -39,5 +39,6 @@ mod single_run;
 mod state;
 mod states;
 mod tls;
+mod web_api;
 mod web_config;
 mod week;

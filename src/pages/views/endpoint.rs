@@ -4,16 +4,15 @@ use askama::Template;
 
 use super::{
     Shell,
-    endpoints::{name, registration},
     events::Events,
     fields::{FieldRow, field_rows},
-    fleet::Fleet,
     query::segment,
     text::{counted, duration},
 };
 use crate::{
     config::{Group, GroupMatch, Pattern, Watch},
     exposition::endpoint_samples,
+    fleet::{Fleet, name, registration},
     judgement::{MissingEndpoint, Part, Shown},
     snapshot::{AccountState, EndpointView},
     telemetry::catalogue::Metric,

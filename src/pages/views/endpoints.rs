@@ -6,14 +6,17 @@ use askama::Template;
 
 use super::{
     Shell,
-    fleet::{Fleet, application_name, group_name},
     query::{Query, segment},
     text::Time,
 };
 use crate::{
     clock::UnixMillis,
     config::Watch,
-    snapshot::{AccountState, EndpointView, Snapshot},
+    fleet::{
+        EndpointFilter, Fleet, NONE, Selected, application_name, group_name, name, registration,
+        username,
+    },
+    snapshot::{AccountState, EndpointView},
     telemetry::labels::REGISTRATIONS,
 };
 
@@ -36,8 +39,6 @@ const ROWS: usize = 50;
 const MOST_CHOICES: usize = 200;
 /// The values of a list of choices have at most this many bytes.
 const MOST_BYTES: usize = 8_000;
-/// The value of `group`, `application` and `sub_account` for endpoints without one.
-const NONE: &str = "(none)";
 
 /// The page with the list of endpoints.
 #[derive(Template)]
@@ -155,18 +156,19 @@ impl Sort {
 impl Endpoints {
     pub(in crate::pages) fn new(fleet: &Fleet, shell: Shell, query: &str) -> Self {
         let query = Query::read(query, &PARAMETERS);
-        let wanted = Wanted::new(&query);
+        let (filter, sort) = (filter(&query), sort(&query));
         let (mut found, mut total, mut notes) = (Vec::new(), 0, Vec::new());
         for (account, state) in (0..).zip(&fleet.states) {
-            if !wanted.is_account(state) {
+            if !filter.is_account(state) {
                 continue;
             }
             let Some(snapshot) = fleet.snapshot(state) else {
-                notes.push(hidden(state));
+                notes.extend(fleet.hidden(state));
                 continue;
             };
             total += snapshot.len();
-            wanted.collect(fleet, (account, state), snapshot, &mut found);
+            let selected = filter.select(fleet, state, snapshot, 0);
+            found.extend(selected.map(|one| Found::new(sort, (account, state), &one)));
         }
         let all = found.len();
         let (first, previous, next) = query.pages(all, ROWS);
@@ -187,146 +189,38 @@ impl Endpoints {
     }
 }
 
-/// Why the endpoints of an account are not in the list.
-fn hidden(state: &AccountState) -> String {
-    let reason = if state.snapshot.is_some() {
-        "its data is too old"
-    } else {
-        "no walk has been published"
-    };
-    format!(
-        "The endpoints of the account {} are not shown: {reason}.",
-        state.account
-    )
-}
-
-/// The filters of the query.
-struct Wanted<'q> {
-    query: &'q Query,
-    /// The text of the search, in lower case.
-    text: String,
-    watch: Option<Watch>,
-    only_missed: bool,
-    sort: Sort,
-}
-
-impl<'q> Wanted<'q> {
-    fn new(query: &'q Query) -> Self {
-        let watch = query.get("watch");
-        let sort = Sort::ALL.iter();
-        let mut sort = sort.filter(|(_, name, _)| *name == query.get("sort"));
+impl<'a> Found<'a> {
+    fn new(sort: Sort, (account, state): (u32, &'a AccountState), one: &Selected<'a>) -> Self {
         Self {
-            sort: sort.next().map_or(Sort::Alias, |(sort, ..)| *sort),
-            query,
-            text: query.get("q").trim().to_lowercase(),
-            watch: Watch::ALL.into_iter().find(|one| one.label() == watch),
-            only_missed: query.get("missed") == "yes",
+            account,
+            number: one.number,
+            missed_since: one.missed_since,
+            key: sort.key(state, &one.endpoint, one.missed_since),
         }
-    }
-
-    fn is_account(&self, state: &AccountState) -> bool {
-        let name = self.query.get("account");
-        name.is_empty() || name == &*state.account
-    }
-
-    /// Adds the endpoints of an account that all filters leave.
-    fn collect<'a>(
-        &self,
-        fleet: &Fleet,
-        (account, state): (u32, &'a AccountState),
-        snapshot: &'a Snapshot,
-        found: &mut Vec<Found<'a>>,
-    ) {
-        let present = fleet.present(state);
-        // The missed endpoints and those of the snapshot are sorted by id, so one pass over both finds all pairs.
-        let mut missed = state
-            .judgements
-            .shown(&present)
-            .missed
-            .into_iter()
-            .peekable();
-        let group = self.group(state);
-        let watches: Vec<_> = state.shown.groups.iter().map(|group| group.watch).collect();
-        let fields =
-            ["registration", "application", "sub_account"].map(|name| self.query.get(name));
-        for (number, endpoint) in (0..).zip(snapshot.endpoints_with(&state.details)) {
-            while missed.next_if(|(one, _)| *one.id < *endpoint.id).is_some() {}
-            let missed_since = missed.next_if(|(one, _)| *one.id == *endpoint.id);
-            let missed_since = missed_since.map(|(_, since)| since);
-            let index = endpoint.group.map_or(watches.len(), usize::from);
-            let watch = watches.get(index).copied();
-            let is_found = group.is_none_or(|group| group == index)
-                && (self.watch).is_none_or(|wanted| wanted == watch.unwrap_or(Watch::Notice))
-                && (!self.only_missed || missed_since.is_some())
-                && has_fields(fields, &endpoint)
-                && self.has_text(state, &endpoint);
-            if is_found {
-                found.push(Found {
-                    account,
-                    number,
-                    missed_since,
-                    key: self.sort.key(state, &endpoint, missed_since),
-                });
-            }
-        }
-    }
-
-    /// The index of the group that the query names, if it names one. The number of groups is for endpoints without a group.
-    fn group(&self, state: &AccountState) -> Option<usize> {
-        let groups = &state.shown.groups;
-        match self.query.get("group") {
-            "" => None,
-            NONE => Some(groups.len()),
-            // No endpoint has the last possible index.
-            name => Some(
-                groups
-                    .iter()
-                    .position(|one| one.name == name)
-                    .unwrap_or(usize::MAX),
-            ),
-        }
-    }
-
-    /// Whether the id, the alias or the username contains the text of the search.
-    fn has_text(&self, state: &AccountState, endpoint: &EndpointView<'_>) -> bool {
-        let contains = |text: &str| contains(text, &self.text);
-        self.text.is_empty()
-            || contains(endpoint.alias)
-            || contains(endpoint.id)
-            || (state.shown.username && contains(endpoint.username))
     }
 }
 
-/// Whether an endpoint has this registration, application and sub-account. Empty texts are no filter.
-fn has_fields(fields: [&str; 3], endpoint: &EndpointView<'_>) -> bool {
-    let [wanted_registration, application, sub_account] = fields;
-    let has = |wanted: &str, value: &str| {
-        wanted.is_empty() || wanted == if value.is_empty() { NONE } else { value }
-    };
-    has(wanted_registration, registration(endpoint))
-        && has(application, endpoint.application.unwrap_or(""))
-        && has(sub_account, endpoint.sub_account)
+/// The filter of the query.
+fn filter(query: &Query) -> EndpointFilter {
+    let text = |name| query.get(name).to_owned();
+    let watch = query.get("watch");
+    EndpointFilter {
+        account: text("account"),
+        group: text("group"),
+        watch: Watch::ALL.into_iter().find(|one| one.label() == watch),
+        registration: text("registration"),
+        application: text("application"),
+        sub_account: text("sub_account"),
+        missed: (query.get("missed") == "yes").then_some(true),
+        text: query.get("q").trim().to_lowercase(),
+    }
 }
 
-/// Whether `text` contains `part`, which is in lower case.
-fn contains(text: &str, part: &str) -> bool {
-    if !text.is_ascii() {
-        return text.to_lowercase().contains(part);
-    }
-    let windows = text.as_bytes().windows(part.len());
-    windows
-        .into_iter()
-        .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-}
-
-/// The value of the `registration` label.
-pub(in crate::pages) fn registration(endpoint: &EndpointView<'_>) -> &'static str {
-    let [registered, unregistered, unknown] = REGISTRATIONS;
-    match endpoint.registered {
-        Some(true) => registered,
-        Some(false) => unregistered,
-        None => unknown,
-    }
+/// The order of the query.
+fn sort(query: &Query) -> Sort {
+    let sort = Sort::ALL.iter();
+    let mut sort = sort.filter(|(_, name, _)| *name == query.get("sort"));
+    sort.next().map_or(Sort::Alias, |(sort, ..)| *sort)
 }
 
 /// The rows of a page from the row `first`, in the order of the query.
@@ -350,24 +244,6 @@ fn sorted<'a>(mut found: Vec<Found<'a>>, query: &Query, first: usize) -> Vec<Fou
     let mut page = found.split_off(first.min(found.len()));
     page.sort_unstable_by(compare);
     page
-}
-
-/// The username, or "" if the account hides usernames.
-pub(in crate::pages) fn username<'a>(state: &AccountState, endpoint: &EndpointView<'a>) -> &'a str {
-    if state.shown.username {
-        endpoint.username
-    } else {
-        ""
-    }
-}
-
-/// The alias, or else the id.
-pub(in crate::pages) fn name<'a>(endpoint: &EndpointView<'a>) -> &'a str {
-    if endpoint.alias.is_empty() {
-        endpoint.id
-    } else {
-        endpoint.alias
-    }
 }
 
 fn row(fleet: &Fleet, found: &Found<'_>) -> Option<Row> {

@@ -1,11 +1,8 @@
 //! The fields of the API that metrics show, beside the samples that they became.
 
-use super::{
-    endpoints::username,
-    fleet::{Fleet, application_name},
-};
 use crate::{
     clock::UnixMillis,
+    fleet::{Fleet, application_name, username},
     snapshot::{AccountState, Capability, EndpointView},
     telemetry::catalogue::Metric,
 };

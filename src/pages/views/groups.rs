@@ -6,10 +6,13 @@ use askama::Template;
 
 use super::{
     Shell,
-    fleet::{Fleet, Judged, judged},
     query::{Query, link},
 };
-use crate::{config::Watch, duty::Duty, judgement::Shown};
+use crate::{
+    config::Watch,
+    duty::Duty,
+    fleet::{Fleet, Judged, has_outage, judged},
+};
 
 /// The number of groups on a page.
 const ROWS: usize = 50;
@@ -113,12 +116,6 @@ pub(in crate::pages) fn group_rows(fleet: &Fleet, judged: &[Judged<'_>]) -> Vec<
         )
     });
     rows
-}
-
-/// Whether the group or its whole account has an open outage that is not usual.
-fn has_outage(shown: &Shown<'_>, group: &str) -> bool {
-    let mut outages = shown.outages.iter().filter(|outage| !outage.is_usual);
-    outages.any(|outage| outage.scope.as_deref().is_none_or(|scope| scope == group))
 }
 
 /// Whether a group is on duty, and until when.

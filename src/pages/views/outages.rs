@@ -4,13 +4,13 @@ use askama::Template;
 
 use super::{
     Shell,
-    fleet::{Fleet, judged},
     overview::{OutageRow, outage_row, outage_rows},
     query::{Query, link, segment},
     text::Time,
 };
 use crate::{
     clock::UnixMillis,
+    fleet::{Fleet, judged, name, username},
     judgement::Outage,
     snapshot::AccountState,
     state::{PastMember, PastOutage},
@@ -297,12 +297,12 @@ fn unregistered(account: &str, group: &str) -> String {
 
 fn member(state: &AccountState, id: &str, group: &str, is_lost: bool) -> MemberRow {
     let endpoint = state.snapshot.as_deref().and_then(|one| one.endpoint(id));
-    let name = endpoint.map_or(id, |endpoint| super::endpoints::name(&endpoint));
-    let username = endpoint.map_or("", |endpoint| super::endpoints::username(state, &endpoint));
     MemberRow {
-        name: name.to_owned(),
+        name: endpoint.as_ref().map_or(id, name).to_owned(),
         link: format!("endpoints/{}/{}", segment(&state.account), segment(id)),
-        username: username.to_owned(),
+        username: endpoint
+            .map_or("", |endpoint| username(state, &endpoint))
+            .to_owned(),
         group: group.to_owned(),
         is_lost,
     }

@@ -4,13 +4,14 @@ use askama::Template;
 
 use super::{
     Shell,
-    fleet::{AccountCondition, Fleet, Judged, judged, user_agent, user_agents},
     groups::{GroupRow, group_rows},
     query::{link, segment},
     text::{Time, counted},
+    words::{AccountCondition, user_agents},
 };
 use crate::{
     config::Watch,
+    fleet::{Fleet, Judged, judged, user_agent},
     judgement::{MissingEndpoint, Outage},
     snapshot::AccountState,
 };

@@ -7,12 +7,15 @@ use askama::Template;
 use super::{
     Shell,
     events::Events,
-    fleet::{Fleet, with_status},
     overview::{AccountRow, account_rows},
     query::Query,
     text::{Time, counted, duration},
+    words::with_status,
 };
-use crate::snapshot::{AccountState, PublishedWalk, WalkRecord, WalkResult};
+use crate::{
+    fleet::Fleet,
+    snapshot::{AccountState, PublishedWalk, WalkRecord, WalkResult},
+};
 
 const PARAMETERS: [&str; 2] = ["account", "from"];
 /// The number of accounts on a page.

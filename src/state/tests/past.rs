@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     judgement::{Judgements, Member, MissingEndpoint, Outage, Outages, Part},
     state::{
-        Error, EventKind, OutageQuery, PastEventKind, PastMember, PastOutage, PastReader,
-        ScopeFilter,
+        Error, EventKind, EventQuery, OutageQuery, PastEventKind, PastMember, PastOutage,
+        PastReader, ScopeFilter,
     },
     telemetry::labels::Watch,
 };
@@ -19,6 +19,7 @@ const ALL: OutageQuery = OutageQuery {
     scope: ScopeFilter::Any,
     limit: 100,
     offset: 0,
+    before: None,
 };
 
 /// An endpoint of the group `shop` that was lost at the minute `since`.
@@ -180,6 +181,7 @@ async fn past_outages_are_found_by_account_and_scope_with_the_newest_first() {
             scope,
             limit,
             offset,
+            before: None,
         };
         let found = reader.outages(query).await.unwrap().into_iter();
         found.map(|one| one.id).collect::<Vec<_>>()
@@ -314,8 +316,8 @@ async fn a_renamed_account_keeps_its_past() {
     );
 }
 
-#[tokio::test]
-async fn the_last_events_of_an_endpoint_and_of_an_account_are_read_newest_first() {
+/// A state directory with events of two accounts and of the exporter.
+fn log_with_events() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (mut process, _) = Process::start(folder.path(), minute(10));
     let mut last = None;
@@ -339,6 +341,12 @@ async fn the_last_events_of_an_endpoint_and_of_an_account_are_read_newest_first(
         (2, 'other', 'a', 'lost'), (3, 'other', NULL, 'blind')";
     connection.execute(other, ()).unwrap();
     process.0.stop().unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn the_last_events_of_an_endpoint_and_of_an_account_are_read_newest_first() {
+    let folder = log_with_events();
     let reader = reader(&folder);
     let of = async |id: &str, limit| {
         let events = reader.endpoint_events(MAIN.to_owned(), id.to_owned(), limit);
@@ -378,6 +386,74 @@ async fn the_last_events_of_an_endpoint_and_of_an_account_are_read_newest_first(
     ];
     assert_eq!(account(9).await, expected);
     assert_eq!(account(1).await, expected[..1]);
+}
+
+#[tokio::test]
+async fn the_event_log_is_read_page_by_page() {
+    let folder = log_with_events();
+    let reader = reader(&folder);
+    let all = EventQuery::default();
+    let total = pages_of_events(&reader, &all, 1).await;
+    assert_eq!(pages_of_events(&reader, &all, 1000).await, total);
+    let mut ids = total.iter().map(|one| one.1).collect::<Vec<_>>();
+    ids.dedup();
+    assert!(
+        ids.is_sorted_by(|one, next| one > next) && ids.len() > 6,
+        "{ids:?}"
+    );
+    let main = Some(MAIN.to_owned());
+    for (query, kinds) in [
+        (
+            EventQuery {
+                account: main.clone(),
+                endpoint_id: Some("a".to_owned()),
+                ..EventQuery::default()
+            },
+            &["x", "back", "lost"][..],
+        ),
+        (
+            EventQuery {
+                account: main,
+                without_endpoints: true,
+                ..EventQuery::default()
+            },
+            &["blind"],
+        ),
+        (
+            EventQuery {
+                kind: Some("lost".to_owned()),
+                ..EventQuery::default()
+            },
+            &["lost", "lost", "lost"],
+        ),
+    ] {
+        let found = pages_of_events(&reader, &query, 1).await;
+        let found: Vec<_> = found.iter().map(|(kind, _)| &**kind).collect();
+        assert_eq!(found, kinds, "{query:?}");
+    }
+}
+
+/// The kinds and ids of all events, read with pages of `limit` events.
+async fn pages_of_events(
+    reader: &PastReader,
+    query: &EventQuery,
+    limit: usize,
+) -> Vec<(String, i64)> {
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let query = EventQuery {
+            before,
+            limit,
+            ..query.clone()
+        };
+        let page = reader.events(query).await.unwrap();
+        let events = page.events.iter();
+        found.extend(events.map(|one| (one.event.kind.label().to_owned(), one.id)));
+        if page.next.is_none() {
+            return found;
+        }
+        before = page.next;
+    }
 }
 
 #[tokio::test]

@@ -4,4 +4,4 @@ mod browser;
 mod day;
 mod levels;
 mod limit;
-mod place;
+pub mod place;

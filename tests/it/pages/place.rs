@@ -1,5 +1,7 @@
 //! An exporter and a simulated vendor on a bad day: lost phones, an outage, and a failing account.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use vobiz_simulator::{Endpoint, Fault, Options, Vendor, World};
 
@@ -20,7 +22,7 @@ const SINGLE: usize = 15;
 
 /// The exporter and its vendor.
 pub struct Place {
-    _vendor: Vendor,
+    vendor: Vendor,
     pub exporter: Exporter,
     /// The alias and the id of the endpoint that is missed for the longest time.
     pub longest: (String, String),
@@ -69,11 +71,24 @@ impl Place {
             .until("an outage and a failing account", is_bad)
             .await;
         Self {
-            _vendor: vendor,
+            vendor,
             exporter,
             longest,
             _folder: folder,
         }
+    }
+
+    /// The ids of the endpoints of `main`, and of those that are not registered.
+    pub fn endpoints(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        self.vendor.edit(|world| {
+            let all = world.first().endpoints();
+            let ids: Vec<_> = all
+                .map(|one| (one.id().to_owned(), one.registered()))
+                .collect();
+            let unregistered = ids.iter().filter(|(_, registered)| !registered);
+            let unregistered = unregistered.map(|(id, _)| id.clone()).collect();
+            (ids.into_iter().map(|(id, _)| id).collect(), unregistered)
+        })
     }
 }
 

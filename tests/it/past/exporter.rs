@@ -17,6 +17,7 @@ use vobiz_exporter::{
     clock::Clock,
     config,
     exposition::{Encoding, Exposition, Format},
+    fleet::Threads,
     pages::{Page as WebPage, PageRequest, PageResponse, Pages},
     shutdown::CancellationToken,
     telemetry::Instruments,
@@ -61,7 +62,7 @@ impl Exporter {
         let settings = watch::Sender::default().subscribe();
         Self {
             exposition,
-            pages: Pages::new(data, settings, None, clock),
+            pages: Pages::new(data, settings, None, clock, Threads::start()),
             _tasks: tasks,
         }
     }

@@ -1,62 +1,20 @@
-//! All accounts at one moment, as far as pages may show them.
+//! What several pages say about accounts and outages, in words.
 
-use std::{collections::HashMap, sync::Arc};
-
-use tokio::time::Instant;
+use std::collections::HashMap;
 
 use super::text::{self, Time};
 use crate::{
-    clock::{Clock, UnixMillis},
-    judgement::{Member, Present, Shown},
-    snapshot::{AccountState, Snapshot, WalkResult},
+    clock::UnixMillis,
+    fleet::{Fleet, user_agent},
+    judgement::Member,
+    snapshot::{AccountState, WalkResult},
     telemetry::Condition,
 };
 
-/// All accounts at one moment, in the configured order.
-pub(in crate::pages) struct Fleet {
-    pub(in crate::pages) states: Vec<Arc<AccountState>>,
-    pub(in crate::pages) now: UnixMillis,
-    pub(in crate::pages) instant: Instant,
-}
-
 impl Fleet {
-    pub(in crate::pages) fn new(states: Vec<Arc<AccountState>>, clock: &Clock) -> Self {
-        Self {
-            states,
-            now: clock.now(),
-            instant: Instant::now(),
-        }
-    }
-
-    pub(in crate::pages) fn account(&self, name: &str) -> Option<&AccountState> {
-        let mut states = self.states.iter();
-        states
-            .find(|state| *state.account == *name)
-            .map(|state| &**state)
-    }
-
     /// The time `at` on a page.
     pub(in crate::pages) fn time(&self, at: UnixMillis) -> Time {
         Time::new(at, self.now)
-    }
-
-    /// What decides which judgements about the account are shown.
-    pub(in crate::pages) fn present<'a>(&self, state: &'a AccountState) -> Present<'a> {
-        state.present(self.now, self.instant)
-    }
-
-    /// Each account with what decides which judgements about it are shown.
-    pub(in crate::pages) fn presents(&self) -> Vec<(&AccountState, Present<'_>)> {
-        let states = self.states.iter();
-        states
-            .map(|state| (&**state, self.present(state)))
-            .collect()
-    }
-
-    /// The snapshot of the account that metrics show; `None` while it is withdrawn.
-    pub(in crate::pages) fn snapshot<'a>(&self, state: &'a AccountState) -> Option<&'a Snapshot> {
-        let snapshot = state.snapshot.as_deref();
-        snapshot.filter(|_| !state.is_withdrawn(self.instant))
     }
 
     /// What a person should know about the walks of an account.
@@ -129,23 +87,6 @@ fn failure(state: &AccountState) -> String {
     }
 }
 
-/// The judgements about one account.
-pub(in crate::pages) struct Judged<'a> {
-    pub(in crate::pages) state: &'a AccountState,
-    pub(in crate::pages) shown: Shown<'a>,
-}
-
-/// The judgements about each account.
-pub(in crate::pages) fn judged<'a>(
-    present: &'a [(&'a AccountState, Present<'a>)],
-) -> Vec<Judged<'a>> {
-    let judged = |(state, present): &'a (&'a AccountState, Present<'a>)| Judged {
-        state,
-        shown: state.judgements.shown(present),
-    };
-    present.iter().map(judged).collect()
-}
-
 /// The reason of a failed walk in words, with the HTTP status.
 pub(in crate::pages) fn with_status(reason: &str, status: Option<u16>) -> String {
     let words = text::failure(reason);
@@ -193,29 +134,4 @@ pub(in crate::pages) fn user_agents(state: &AccountState, members: &[Member]) ->
         texts.push(format!("{rest} more"));
     }
     texts.join(", ")
-}
-
-/// The last known user agent of an endpoint, if metrics may show it.
-pub(in crate::pages) fn user_agent<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
-    if !state.shown.user_agent {
-        return None;
-    }
-    let endpoint = state.snapshot.as_deref().and_then(|one| one.endpoint(id));
-    let present = endpoint.and_then(|endpoint| endpoint.user_agent);
-    let last = || state.last_seen.get(id)?.user_agent.as_deref();
-    present.or_else(last)
-}
-
-/// The name of the group with this index, or "".
-pub(in crate::pages) fn group_name(state: &AccountState, group: Option<u16>) -> &str {
-    let group = group.and_then(|at| state.shown.groups.get(usize::from(at)));
-    group.map_or("", |group| &group.name)
-}
-
-/// The name of an application, from a row of the list or from the configuration.
-pub(in crate::pages) fn application_name<'a>(state: &'a AccountState, id: &str) -> Option<&'a str> {
-    let snapshot = state.snapshot.as_deref();
-    let listed = snapshot.and_then(|one| one.application_names().get(id));
-    let name = listed.or_else(|| state.shown.applications.get(id));
-    name.map(String::as_str)
 }
