@@ -52,8 +52,8 @@ week: setup ## Simulate a week of 500 phones without and with ten faults, and pr
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture week::
 
 # The times need an optimized build and an idle machine.
-pages: setup ## Measure the pages with 100,000 endpoints, and find the longest missed one in Chromium
-	$(CARGO) test --release --locked --test it -- --ignored --nocapture pages::limit
+pages: setup ## Measure the pages and the HTTP API with 100,000 endpoints, and find the longest missed one in Chromium
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture pages::limit web_api::limit
 	$(CARGO) test --release --locked --test it -- --ignored pages::browser::a_person
 
 # The good clients measure times, so the machine must be idle, and the build optimized.

@@ -55,7 +55,18 @@ pub fn expected_status(sent: &[u8], mode: Mode) -> Option<u16> {
     status(method, target, host, mode)
 }
 
-/// The status of a request with one valid host; `None` for a probe with an unusual query.
+/// The paths with pages and with answers for programs. Their status depends on the data.
+const MADE: [&str; 7] = [
+    "/endpoints",
+    "/groups",
+    "/outages",
+    "/walks",
+    "/static",
+    "/api",
+    "/sd",
+];
+
+/// The status of a request with one valid host; `None` for a page, and for a probe with an unusual query.
 fn status(method: &str, target: &str, host: &str, mode: Mode) -> Option<u16> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let prefix = if mode.is_restricted { "/vobiz" } else { "" };
@@ -72,6 +83,7 @@ fn status(method: &str, target: &str, host: &str, mode: Mode) -> Option<u16> {
     }
     let is_index = matches!(below, Some("/" | "")) || path == "/";
     Some(match below {
+        Some(below) if MADE.iter().any(|path| below.starts_with(path)) => return None,
         _ if !is_health && !is_index && !matches!(below, Some("/metrics" | "/probe")) => 404,
         _ if !matches!(method, "GET" | "HEAD") => 405,
         Some("/probe") if query.is_empty() => 400,

@@ -69,6 +69,9 @@ pub fn attacks(size: Size) -> Vec<Attack> {
         attack("searches for endpoints", 40, 10, |target| {
             boxed(search(target))
         }),
+        attack("lists as CSV and JSON", 60, 10, |target| {
+            boxed(read_lists(target))
+        }),
         attack("idle connections", size.pick(700, 2000), 100, |target| {
             boxed(stay_idle(target))
         }),
@@ -182,6 +185,34 @@ async fn search(target: Arc<Target>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Asks for lists as CSV and as JSON, and reads a third of the answers to their ends, a third slowly, and a third never.
+async fn read_lists(target: Arc<Target>) -> io::Result<()> {
+    const CSV: &str = "/api/v1/endpoints?format=csv";
+    const JSON: &str = "/api/v1/endpoints?q=nothing+has+this&limit=1000";
+    let number = target.number();
+    let path = if number.is_multiple_of(2) { CSV } else { JSON };
+    let mut stream = target.connect().await?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: exporter\r\n\r\n");
+    let mut buffer = [0; 16_384];
+    loop {
+        stream.write_all(head.as_bytes()).await?;
+        match number % 3 {
+            0 => sleep(STEP).await,
+            1 => {
+                sleep(STEP).await;
+                if stream.read(&mut buffer[..1024]).await? == 0 {
+                    return Ok(());
+                }
+            }
+            _ => {
+                if stream.read(&mut buffer).await? == 0 {
+                    return Ok(());
+                }
+            }
+        }
+    }
 }
 
 async fn stay_idle(target: Arc<Target>) -> io::Result<()> {
