@@ -14,6 +14,8 @@ const DELETED_AT_ONCE: i64 = 200_000;
 closed_label! {
     /// What happened.
     EventKind {
+        /// The list had a usable registration of an endpoint for the first time.
+        Known = "known",
         /// An endpoint lost its registration.
         Lost = "lost",
         /// An endpoint registered again.
@@ -36,8 +38,12 @@ closed_label! {
         OutageEnded = "outage_ended",
         /// The walks of an account began to fail.
         Blind = "blind",
-        /// A walk succeeded after failed walks.
+        /// A walk was published after failed walks, or was the first one since the exporter polls the account.
         Seeing = "seeing",
+        /// The exporter no longer polls an account.
+        Unpolled = "unpolled",
+        /// The exporter polls an account again.
+        Polled = "polled",
         /// The exporter started.
         Start = "start",
         /// The exporter stopped in good order.
@@ -53,7 +59,7 @@ pub(super) struct Event<'a> {
     pub(super) endpoint_id: Option<&'a str>,
     pub(super) kind: EventKind,
     /// Of a loss: the last walk that read the endpoint as registered. Of a return: the time of the loss. Of an outage:
-    /// its first loss.
+    /// its first loss. Of a start after a crash: the last time at which the run before is known to have worked.
     pub(super) earlier: Option<UnixMillis>,
     pub(super) detail: Option<String>,
 }
@@ -108,6 +114,15 @@ pub(super) fn delete_old(change: &Transaction<'_>, oldest: UnixMillis) -> rusqli
         ":most": MAX_EVENTS,
     })?;
     Ok(())
+}
+
+/// The text of a last known registration, as the detail of an event.
+pub(super) fn registration(last_known: Option<bool>) -> &'static str {
+    match last_known {
+        Some(true) => "registered",
+        Some(false) => "unregistered",
+        None => "unknown",
+    }
 }
 
 /// Whether the last run of the exporter has written its end. True for a new log.

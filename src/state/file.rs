@@ -301,8 +301,9 @@ impl StateFile {
         // What the present file has of an account is a change for its poller.
         self.gone
             .retain(|name, _| !self.committed.contains_key(name));
-        for (name, gone) in &self.gone {
+        for (name, gone) in &mut self.gone {
             save::replace(&change, name, gone)?;
+            gone.begin_log();
         }
         let mut saved = Vec::new();
         for (name, state) in &self.unsaved {
@@ -479,7 +480,8 @@ fn exporter_event(at: UnixMillis, kind: EventKind) -> Event<'static> {
     }
 }
 
-/// Writes that the exporter started, and whether its last run had ended in good order.
+/// Writes that the exporter started, and whether its last run had ended in good order. If not, the event has the end of the
+/// newest published walk as its earlier time.
 fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> rusqlite::Result<()> {
     let is_crash = !events::ended_in_order(change)?;
     let version = env!("CARGO_PKG_VERSION");
@@ -488,9 +490,14 @@ fn write_start(change: &rusqlite::Transaction<'_>, now: UnixMillis) -> rusqlite:
     } else {
         format!("version {version}")
     };
+    // The pollers are independent. So while one of them works, the exporter sees the accounts whose walks do not fail.
+    let newest = "SELECT max(last_success) FROM account";
+    let newest: Option<i64> = change.query_one(newest, (), |row| row.get(0))?;
+    let newest = newest.map(|at| UnixMillis(at).min(now));
     let event = exporter_event(now, EventKind::Start);
     Event {
         detail: Some(detail),
+        earlier: newest.filter(|_| is_crash),
         ..event
     }
     .write(change)

@@ -61,6 +61,12 @@ pub(super) fn lock(directory: &Path) -> Result<Option<File>, Error> {
     }
 }
 
+/// Whether a process holds the lock of the directory. False if this cannot be found out.
+pub(super) fn is_held(directory: &Path) -> bool {
+    let file = File::open(directory.join(FILE));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Whether `file` is still the lock file of the directory. If somebody has deleted the file, a second exporter could
 /// lock another one.
 pub(super) fn is_in_place(file: &File, directory: &Path) -> bool {

@@ -8,7 +8,8 @@
 //! - `schema` opens the file and migrates it; `lock` keeps a second exporter away.
 //! - `load` reads the state of an account; `save` writes the differences; `events` writes the event log; `judgements`
 //!   does both for missed endpoints and for groups below their minimum. `past_outages` writes outages that have ended.
-//! - `past` reads past outages and events for the web pages, and `past_events` the event log page by page.
+//! - `past` reads past outages and events for the web pages, `past_events` the event log page by page, and `log_reader` all
+//!   of both for reports.
 //! - `requests` applies what the command `vobiz-exporter state` asks for.
 //! - `file` joins these parts, and recovers from every error of the disk; `store` is the thread.
 
@@ -19,6 +20,7 @@ mod group_events;
 mod judgements;
 mod load;
 mod lock;
+mod log_reader;
 mod past;
 mod past_events;
 mod past_outages;
@@ -28,11 +30,13 @@ mod requests;
 mod save;
 mod schema;
 mod store;
+mod walk_events;
 
 pub use error::Error;
 pub use events::EventKind;
 pub use load::Restored;
 pub use lock::check_directory;
+pub use log_reader::{LogReader, LoggedAccount, LoggedEndpoint, LoggedOutage, StoredRow, read_log};
 pub use past::{
     OutageQuery, PastEvent, PastEventKind, PastMember, PastOutage, PastReader, ScopeFilter,
 };

@@ -110,9 +110,9 @@ pub struct PastEvent {
     /// What happened.
     pub kind: PastEventKind,
     /// Of a loss: the last walk that read the endpoint as registered. Of a return: the time of the loss. Of an outage:
-    /// its first loss.
+    /// its first loss. Of a start after a crash: the last time at which the run before is known to have worked.
     pub earlier: Option<UnixMillis>,
-    /// More about it, such as the groups of a move. The text is for people.
+    /// More about it, such as the groups of a move.
     pub detail: Option<String>,
 }
 
@@ -313,18 +313,20 @@ fn events(
         return Ok(Vec::new());
     }
     let mut select = connection.prepare(select)?;
-    select.query_map(values, event)?.collect()
+    let events = select.query_map(values, |row| past_event(row, 0))?;
+    events.collect()
 }
 
-/// The event of a row with the columns time, kind, earlier time and detail.
-pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<PastEvent> {
-    let kind: String = row.get(1)?;
+/// The event of a row that has the columns time, kind, earlier time and detail from the column `first` on.
+pub(super) fn past_event(row: &Row<'_>, first: usize) -> rusqlite::Result<PastEvent> {
+    let kind = row.get_ref(first + 1)?.as_str()?;
     let known = EventKind::ALL.into_iter().find(|one| one.label() == kind);
+    let other = || PastEventKind::Other(kind.to_owned());
     Ok(PastEvent {
-        at: UnixMillis(row.get(0)?),
-        kind: known.map_or(PastEventKind::Other(kind), PastEventKind::Known),
-        earlier: row.get::<_, Option<i64>>(2)?.map(UnixMillis),
-        detail: row.get(3)?,
+        at: UnixMillis(row.get(first)?),
+        kind: known.map_or_else(other, PastEventKind::Known),
+        earlier: row.get::<_, Option<i64>>(first + 2)?.map(UnixMillis),
+        detail: row.get(first + 3)?,
     })
 }
 

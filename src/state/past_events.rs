@@ -4,7 +4,7 @@ use rusqlite::{Connection, named_params};
 
 use super::{
     Error,
-    past::{PastEvent, PastReader, event, rows},
+    past::{PastEvent, PastReader, past_event, rows},
     schema,
 };
 
@@ -107,7 +107,7 @@ fn events(connection: &Connection, query: &EventQuery) -> rusqlite::Result<Event
             id: row.get(4)?,
             account: row.get(5)?,
             endpoint_id: row.get(6)?,
-            event: event(row)?,
+            event: past_event(row, 0)?,
         })
     })?;
     let events: Vec<_> = found.collect::<rusqlite::Result<_>>()?;

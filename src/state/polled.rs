@@ -4,25 +4,49 @@ use std::sync::Arc;
 
 use rusqlite::{Transaction, named_params};
 
-use super::requests;
+use super::{
+    events::{Event, EventKind},
+    requests,
+};
 use crate::clock::UnixMillis;
 
-/// Notes that the exporter polls `accounts` from now on, and no other account.
+/// Notes that the exporter polls `accounts` from now on, and no other account. Writes an event about each stored account
+/// for which this is a change.
 pub(super) fn note(
     change: &Transaction<'_>,
     accounts: &[Arc<str>],
     now: UnixMillis,
 ) -> rusqlite::Result<()> {
     let names: Vec<_> = accounts.iter().map(|name| &**name).collect();
+    let names = serde_json::Value::from(names).to_string();
+    write_events(change, &names, now)?;
     change.execute(
         "UPDATE account SET unpolled_since = CASE
             WHEN name IN (SELECT value FROM json_each(:polled)) THEN NULL
             ELSE coalesce(unpolled_since, :now) END",
         named_params! {
-            ":polled": serde_json::Value::from(names).to_string(),
+            ":polled": names,
             ":now": now.0,
         },
     )?;
+    Ok(())
+}
+
+/// Writes which stored accounts are polled from now on, and which are not any more. `names` is a list in JSON.
+fn write_events(change: &Transaction<'_>, names: &str, now: UnixMillis) -> rusqlite::Result<()> {
+    let mut select = change.prepare_cached(
+        "SELECT name, unpolled_since IS NOT NULL FROM account
+         WHERE (name IN (SELECT value FROM json_each(?))) = (unpolled_since IS NOT NULL) ORDER BY name",
+    )?;
+    let changed = select.query_map([names], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for (name, is_polled) in changed.collect::<rusqlite::Result<Vec<(String, bool)>>>()? {
+        let kind = if is_polled {
+            EventKind::Polled
+        } else {
+            EventKind::Unpolled
+        };
+        Event::of_account(now, &name, kind).write(change)?;
+    }
     Ok(())
 }
 

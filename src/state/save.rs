@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::{Transaction, named_params, params};
 
 use super::{
-    events::{Event, EventKind},
+    events::{Event, EventKind, registration},
     group_events, judgements,
     load::{AccountRow, Restored},
+    walk_events,
 };
 use crate::{
     clock::UnixMillis,
@@ -29,6 +30,7 @@ pub(super) struct Committed {
     names: bool,
     /// The settings that `snapshot` was published with; `None` before the first published walk of this process.
     shown: Option<Arc<Shown>>,
+    logged: walk_events::Logged,
 }
 
 impl From<&Restored> for Committed {
@@ -40,13 +42,17 @@ impl From<&Restored> for Committed {
             judgements: restored.judgements.clone(),
             names: true,
             shown: None,
+            logged: walk_events::Logged {
+                is_blind: restored.account.failure.is_some(),
+                ..walk_events::Logged::default()
+            },
         }
     }
 }
 
 impl Committed {
     /// The state of an account of which no walk was ever published.
-    fn without_walk(row: AccountRow, now: UnixMillis) -> Self {
+    fn without_walk(row: AccountRow, logged: walk_events::Logged, now: UnixMillis) -> Self {
         let nothing = StoredSnapshot::new(now, now, Duration::ZERO, now);
         Self {
             row,
@@ -55,6 +61,7 @@ impl Committed {
             judgements: Judgements::default(),
             names: false,
             shown: None,
+            logged,
         }
     }
 
@@ -69,6 +76,11 @@ impl Committed {
         self.judgements = self.judgements.forgetting(Some(endpoint_id));
     }
 
+    /// Begins a new event log, which does not say yet that walks succeed.
+    pub(super) fn begin_log(&mut self) {
+        self.logged.is_seeing = false;
+    }
+
     /// Whether usernames and aliases may be stored.
     pub(super) fn has_names(&self) -> bool {
         self.names
@@ -77,6 +89,13 @@ impl Committed {
     fn endpoint(&self, number: u32) -> Option<StoredEndpoint<'_>> {
         let (details, names) = (&self.details, self.names);
         self.snapshot.stored_endpoint(number, details, names)
+    }
+
+    /// The name of the endpoint's group. `None` without one, and before the first published walk of this process.
+    fn group(&self, id: &str) -> Option<&str> {
+        let group = self.snapshot.endpoint(id)?.group?;
+        let group = self.shown.as_ref()?.groups.get(usize::from(group))?;
+        Some(&group.name)
     }
 
     fn endpoints(&self) -> impl Iterator<Item = StoredEndpoint<'_>> {
@@ -97,10 +116,12 @@ pub(super) fn save(
     if committed.is_none_or(|before| before.row != row) {
         write_account(change, name, &row)?;
     }
-    let failure_before = committed.and_then(|before| before.row.failure);
-    write_failure_event(change, name, failure_before, row.failure, now)?;
+    let before = committed.filter(|before| before.has_walk());
+    let before = before.map(|before| &*before.snapshot);
+    let logged = committed.map(|one| one.logged).unwrap_or_default();
+    let logged = logged.write(change, before, state, now)?;
     let Some(snapshot) = &state.snapshot else {
-        return save_without_walk(change, committed, state, row, now);
+        return save_without_walk(change, committed, state, (row, logged), now);
     };
     let new = Committed {
         row,
@@ -109,6 +130,7 @@ pub(super) fn save(
         judgements: state.judgements.clone(),
         names: state.shown.username,
         shown: Some(Arc::clone(&state.shown)),
+        logged,
     };
     let Some(before) = committed.filter(|before| before.has_walk()) else {
         replace(change, name, &new)?;
@@ -135,10 +157,7 @@ pub(super) fn save(
     }
     let is_same_list = Arc::ptr_eq(&before.snapshot, snapshot) && before.names == new.names;
     if !is_same_list || !Arc::ptr_eq(&before.details, &new.details) {
-        let writer = Writer {
-            change,
-            account: name,
-        };
+        let writer = Writer::new(change, name);
         writer.write_differences(&before, &new)?;
         writer.delete_forgotten(&before.snapshot, snapshot)?;
     }
@@ -150,11 +169,11 @@ fn save_without_walk(
     change: &Transaction<'_>,
     committed: Option<&Committed>,
     state: &AccountState,
-    row: AccountRow,
+    (row, logged): (AccountRow, walk_events::Logged),
     now: UnixMillis,
 ) -> rusqlite::Result<Committed> {
     let Some(before) = committed.cloned() else {
-        return Ok(Committed::without_walk(row, now));
+        return Ok(Committed::without_walk(row, logged, now));
     };
     let judgements = state.judgements.clone();
     let names = before.names && state.shown.username;
@@ -163,6 +182,7 @@ fn save_without_walk(
     Ok(Committed {
         row,
         judgements,
+        logged,
         ..before
     })
 }
@@ -173,10 +193,7 @@ pub(super) fn replace(
     name: &str,
     new: &Committed,
 ) -> rusqlite::Result<()> {
-    let writer = Writer {
-        change,
-        account: name,
-    };
+    let writer = Writer::new(change, name);
     write_account(change, name, &new.row)?;
     judgements::Writer::new(change, name, new.names).replace(&new.judgements)?;
     change.execute("DELETE FROM endpoint WHERE account = ?", [name])?;
@@ -224,33 +241,17 @@ fn write_account(change: &Transaction<'_>, name: &str, row: &AccountRow) -> rusq
     Ok(())
 }
 
-/// Writes an event if the walks of the account begin or cease to fail.
-fn write_failure_event(
-    change: &Transaction<'_>,
-    name: &str,
-    before: Option<&'static str>,
-    after: Option<&'static str>,
-    now: UnixMillis,
-) -> rusqlite::Result<()> {
-    let kind = match (before, after) {
-        (None, Some(_)) => EventKind::Blind,
-        (Some(_), None) => EventKind::Seeing,
-        _ => return Ok(()),
-    };
-    let event = Event {
-        detail: after.map(str::to_owned),
-        ..Event::of_account(now, name, kind)
-    };
-    event.write(change)
-}
-
 /// Writes the endpoints of one account.
 struct Writer<'c> {
     change: &'c Transaction<'c>,
     account: &'c str,
 }
 
-impl Writer<'_> {
+impl<'c> Writer<'c> {
+    fn new(change: &'c Transaction<'c>, account: &'c str) -> Self {
+        Self { change, account }
+    }
+
     /// Writes the row of a listed endpoint.
     fn put(&self, endpoint: &StoredEndpoint<'_>) -> rusqlite::Result<()> {
         // The API drops the user agent of a lost endpoint, so the last known one stays. Parameters have numbers,
@@ -324,7 +325,7 @@ impl Writer<'_> {
         let known = known.filter(|_| has_same_details && before.names == after.names);
         if let Some(differences) = known {
             for id in &differences.gone {
-                self.write_removal(id, &after.snapshot)?;
+                self.write_removal(id, before, &after.snapshot)?;
             }
             for position in &differences.changed {
                 let old = position.old.and_then(|number| before.endpoint(number));
@@ -337,12 +338,12 @@ impl Writer<'_> {
         let mut old = before.endpoints().peekable();
         for new in after.endpoints() {
             while let Some(gone) = old.next_if(|old| old.id < new.id) {
-                self.write_removal(gone.id, &after.snapshot)?;
+                self.write_removal(gone.id, before, &after.snapshot)?;
             }
             let old = old.next_if(|old| old.id == new.id);
             self.write_difference(old, new, before, after)?;
         }
-        old.try_for_each(|gone| self.write_removal(gone.id, &after.snapshot))
+        old.try_for_each(|gone| self.write_removal(gone.id, before, &after.snapshot))
     }
 
     /// Writes one endpoint, and events about it, unless its stored row `old` stays the same.
@@ -378,7 +379,11 @@ impl Writer<'_> {
             ..Event::of_account(walk_started, self.account, kind)
         };
         match old {
-            None => event(EventKind::Added).write(self.change)?,
+            None => {
+                let detail = Some(registration(new.history.last_known).to_owned());
+                let event = event(EventKind::Added);
+                Event { detail, ..event }.write(self.change)?;
+            }
             Some(old)
                 if old.application_known
                     && new.application_known
@@ -394,9 +399,19 @@ impl Writer<'_> {
         let after = new.history;
         // A forgotten endpoint begins a new history, which continues no registration of the past.
         let past = past.filter(|past| past.first_seen == after.first_seen);
-        let Some(before) = past.filter(|past| past.last_known.is_some()) else {
-            return Ok(());
-        };
+        let Some(before) = past else { return Ok(()) };
+        if before.last_known.is_none() {
+            if after.last_known.is_none() || old.is_none() {
+                return Ok(());
+            }
+            // Without this event, nobody could tell later which time was unknown.
+            return Event {
+                at: after.since,
+                detail: Some(registration(after.last_known).to_owned()),
+                ..event(EventKind::Known)
+            }
+            .write(self.change);
+        }
         let (kind, earlier) = match after.last_known {
             _ if before.since == after.since => return Ok(()),
             Some(true) => (EventKind::Back, before.lost_at()),
@@ -424,11 +439,19 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn write_removal(&self, id: &str, new: &Snapshot) -> rusqlite::Result<()> {
+    /// Writes that `new` lacks the endpoint. The event has its registration and its group, because the row is deleted later.
+    fn write_removal(&self, id: &str, before: &Committed, new: &Snapshot) -> rusqlite::Result<()> {
         let removed = new.removed_endpoint(id);
         let at = removed.map_or(new.walk.ended_at, |removed| removed.removed_at);
+        let last_known = removed.and_then(|removed| removed.history.last_known);
+        let registration = registration(last_known);
+        let detail = match before.group(id) {
+            Some(group) => format!("{registration}, group {group}"),
+            None => registration.to_owned(),
+        };
         let event = Event {
             endpoint_id: Some(id),
+            detail: Some(detail),
             ..Event::of_account(at, self.account, EventKind::Removed)
         };
         event.write(self.change)?;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
     time::{Instant, timeout, timeout_at},
 };
@@ -141,7 +142,12 @@ impl Store {
         };
         let (report, progress) = mpsc::channel(PROGRESS_STEPS);
         let for_thread = Arc::clone(&shared);
-        let run = move || run(StateFile::new(settings), &for_thread, &report);
+        let runtime = Handle::current();
+        let run = move || {
+            // The thread then has the clock of the runtime, which tests can pause.
+            let _runtime = runtime.enter();
+            run(StateFile::new(settings), &for_thread, &report);
+        };
         let started = thread::Builder::new().name("state".to_owned()).spawn(run);
         started.map_err(|error| Error::file(&directory, error))?;
         let restored = shared.wait_until_loaded(progress).await?;

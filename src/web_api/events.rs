@@ -74,7 +74,7 @@ pub(super) struct Event {
     /// What happened. A later version can have written other kinds.
     kind: String,
     /// Of a loss: the last walk that read the endpoint as registered. Of a return: the time of the loss. Of an outage:
-    /// its first loss.
+    /// its first loss. Of a start after a crash: the last time at which the run before is known to have worked.
     earlier: Option<Time>,
     /// More about it, such as the groups of a move.
     detail: Option<String>,

@@ -43,6 +43,7 @@ fn text(event: &PastEvent, now: UnixMillis) -> String {
     let earlier = event.earlier.map(|at| Time::new(at, now).clock);
     let detail = event.detail.as_deref().unwrap_or("");
     let words = match event.kind.label() {
+        "known" => "first usable registration",
         "lost" => "lost its registration",
         "back" if earlier.is_some() => "registered again",
         "back" => "registered",
@@ -54,8 +55,11 @@ fn text(event: &PastEvent, now: UnixMillis) -> String {
         "duty_ended" => "off duty",
         "outage_started" => "an outage began",
         "outage_ended" => "an outage ended",
-        "blind" => "the walks began to fail",
-        "seeing" => "a walk succeeded again",
+        "blind" => "walks no longer succeed",
+        "seeing" if detail.is_empty() => "a walk succeeded again",
+        "seeing" => "a walk succeeded",
+        "unpolled" => "no longer polled",
+        "polled" => "polled again",
         "start" => "the exporter started",
         "stop" => "the exporter stopped",
         other => other,
@@ -63,6 +67,7 @@ fn text(event: &PastEvent, now: UnixMillis) -> String {
     let earlier = match (event.kind.label(), earlier) {
         ("lost", Some(at)) => format!("; last read as registered at {at}"),
         ("back", Some(at)) => format!("; it was lost at {at}"),
+        ("start", Some(at)) => format!("; the run before worked until {at} at least"),
         ("outage_started" | "outage_ended", Some(at)) => format!("; first loss at {at}"),
         _ => String::new(),
     };

@@ -382,6 +382,7 @@ async fn the_last_events_of_an_endpoint_and_of_an_account_are_read_newest_first(
     let expected = [
         event(EventKind::Stop, None),
         event(EventKind::Blind, Some("network")),
+        event(EventKind::Seeing, Some("the first of this run")),
         event(EventKind::Start, Some(&version)),
     ];
     assert_eq!(account(9).await, expected);

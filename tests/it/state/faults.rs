@@ -72,7 +72,7 @@ async fn a_damaged_file_is_set_aside(is_killed: bool, damage: Damage<'_>) {
     assert_eq!(counted, [1, 0, 0, 0], "{log}");
     let events = "SELECT group_concat(kind, ' ') FROM (SELECT kind FROM event ORDER BY id)";
     let events: String = query(&stage.database(), events);
-    assert_eq!(events, "start lost stop");
+    assert_eq!(events, "start seeing lost stop");
     stage.restarted_with(&[(1, lost)]).await;
 }
 
