@@ -24,6 +24,7 @@ pub mod http;
 pub mod judgement;
 pub mod pages;
 pub mod probe;
+pub mod report;
 pub mod shutdown;
 pub mod snapshot;
 pub mod state;

@@ -53,26 +53,49 @@ impl ChangingEndpoint {
     ) -> Self {
         let now = walk.started_at;
         let flapping = known.and_then(|known| known.flapping.clone());
-        // The clock may have ended it since the change before.
-        let flapping = flapping.filter(|_| known.is_some_and(|known| known.number(now) >= END));
         let before = known.map_or(&[][..], |known| &known.changes);
-        let recent = before.iter().copied().filter(|at| now < at.plus(WINDOW));
-        let changes: Box<[_]> = recent.chain([now]).collect();
-        let begins = || {
-            (changes.len() >= BEGIN).then(|| {
-                Box::new(Flapping {
-                    username: endpoint.username.into(),
-                    group: group.map_or("", |group| &group.name).into(),
-                    watch: group.map_or(Watch::Notice, |group| group.watch),
-                })
+        let (changes, flaps) = with_change(before, flapping.is_some(), now);
+        let begin = || {
+            Box::new(Flapping {
+                username: endpoint.username.into(),
+                group: group.map_or("", |group| &group.name).into(),
+                watch: group.map_or(Watch::Notice, |group| group.watch),
             })
         };
-        let flapping = flapping.or_else(begins);
+        let flapping = flaps.then(|| flapping.unwrap_or_else(begin));
         Self {
             id: endpoint.id.into(),
             changes,
             flapping,
         }
+    }
+}
+
+/// The recent changes of an endpoint with one at the time `now`, and whether it flaps after it. `before` has the earlier
+/// changes, and `flaps` says whether it flapped after the last of them.
+fn with_change(before: &[UnixMillis], flaps: bool, now: UnixMillis) -> (Box<[UnixMillis]>, bool) {
+    let recent = before.iter().copied().filter(|at| now < at.plus(WINDOW));
+    let changes: Box<[_]> = recent.chain([now]).collect();
+    // The clock may have ended it since the change before.
+    let continues = flaps && changes.len() > END;
+    let flaps = continues || changes.len() >= BEGIN;
+    (changes, flaps)
+}
+
+/// Finds in the past changes of an endpoint when it began to flap.
+#[derive(Debug, Default)]
+pub struct PastFlapping {
+    changes: Box<[UnixMillis]>,
+    flaps: bool,
+}
+
+impl PastFlapping {
+    /// Adds a change at the time `at`, which is not before the last one. True if the endpoint began to flap with it.
+    pub fn begins_with(&mut self, at: UnixMillis) -> bool {
+        let (changes, flaps) = with_change(&self.changes, self.flaps, at);
+        let continues = self.flaps && changes.len() > END;
+        (self.changes, self.flaps) = (changes, flaps);
+        flaps && !continues
     }
 }
 

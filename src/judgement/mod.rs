@@ -13,7 +13,7 @@ mod tests;
 
 use std::{cell::Cell, collections::HashMap, sync::Arc, time::Duration};
 
-pub use flapping::{ChangingEndpoint, Flapping, ShownFlapping};
+pub use flapping::{ChangingEndpoint, Flapping, PastFlapping, ShownFlapping};
 pub use losses::Context;
 pub use minimum::{BelowMinimum, is_below};
 pub use missed::{MissingEndpoint, Observed, Part};
