@@ -15,7 +15,7 @@ pub use filter::{EndpointFilter, NONE, Selected, contains};
 pub use names::{
     application_name, group_name, has_outage, name, registration, user_agent, username,
 };
-pub use threads::{FreeThread, NoResult, Threads};
+pub use threads::{FreeThread, NoResult, Threads, run_apart};
 
 use crate::{
     clock::{Clock, UnixMillis},

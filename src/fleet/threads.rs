@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::spawn_blocking,
     time::timeout,
 };
@@ -18,6 +18,8 @@ use tokio::{
 const NUMBER: usize = 2;
 /// The nice value of the threads. The other threads have 0 and get about three times as much processor time.
 const NICE: i32 = 5;
+/// The nice value of a thread for one long job.
+const NICE_APART: i32 = 10;
 /// The longest time that a job waits for others.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -113,4 +115,22 @@ impl FreeThread<'_> {
         let result = spawn_blocking(move || result.recv().ok()).await;
         result.ok().flatten().ok_or(NoResult::Failed)
     }
+}
+
+/// Runs one long job on a thread of its own, with a priority below that of the other threads. The receiver fails if the job
+/// panics, or if there is no thread.
+pub fn run_apart<T: Send + 'static>(
+    job: impl FnOnce() -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
+    let (done, result) = oneshot::channel();
+    let run = move || {
+        let _ = rustix::process::setpriority_process(None, NICE_APART);
+        // Nobody waits for the result after the end of the connection.
+        let _ = done.send(job());
+    };
+    let started = thread::Builder::new().name("report".to_owned()).spawn(run);
+    if let Err(error) = started {
+        tracing::error!(%error, "a thread for a report cannot be started");
+    }
+    result
 }

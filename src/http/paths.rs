@@ -138,6 +138,7 @@ impl Paths {
             None if path == "/" => Route::Index,
             Some("/groups") => Route::Groups,
             Some("/outages") => Route::Outages,
+            Some("/reports") => Route::Reports,
             Some("/walks") => Route::Walks,
             Some("/sd") => Route::ServiceDiscovery,
             Some(below) if api(below).is_some() => Route::Api,
@@ -207,6 +208,7 @@ pub(super) fn page(path: &str) -> Option<(Page, usize)> {
         "/endpoints" => return Some((Page::Endpoints, 0)),
         "/groups" => return Some((Page::Groups, 0)),
         "/outages" => return Some((Page::Outages, 0)),
+        "/reports" => return Some((Page::Reports, 0)),
         "/walks" => return Some((Page::Walks, 0)),
         _ => {}
     }

@@ -213,7 +213,12 @@ impl Router {
                 self.connections.take_place(&in_progress.activity);
                 self.lifecycle(handler, request, peer).await
             }
-            Route::Index | Route::Endpoints | Route::Groups | Route::Outages | Route::Walks => {
+            Route::Index
+            | Route::Endpoints
+            | Route::Groups
+            | Route::Outages
+            | Route::Reports
+            | Route::Walks => {
                 self.connections.take_place(&in_progress.activity);
                 self.page(request, probe, in_progress).await
             }

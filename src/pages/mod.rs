@@ -6,6 +6,7 @@
 //! | `/endpoints` | the list of endpoints, with search, filters, order and pages |
 //! | `/endpoints/{account}/{id}` | one endpoint: fields, samples, judgements, events |
 //! | `/groups` | all groups, the worst first |
+//! | `/reports` | the availability of groups, and the worst endpoints |
 //! | `/outages` | open and past outages, and the members of one |
 //! | `/walks` | the last walks of each account |
 //!
@@ -15,6 +16,7 @@
 mod assets;
 mod query;
 mod render;
+mod reports;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -34,6 +36,7 @@ use crate::{
     state::PastReader,
 };
 use render::{FromDatabase, not_found, render};
+use reports::Reports;
 
 /// The settings of the pages, which a reload can change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub enum Page {
     Groups,
     /// The outages.
     Outages,
+    /// The report of availability.
+    Reports,
     /// The walks.
     Walks,
 }
@@ -143,7 +148,8 @@ impl Shell {
 pub struct Pages {
     data: Arc<dyn DataSource>,
     settings: watch::Receiver<Settings>,
-    past: Option<PastReader>,
+    /// Reads the state database, if there is one.
+    stored: Option<(PastReader, Reports)>,
     clock: Clock,
     threads: Arc<Threads>,
 }
@@ -166,7 +172,10 @@ impl Pages {
         Self {
             data,
             settings,
-            past,
+            stored: past.map(|past| {
+                let reports = Reports::new(Arc::clone(past.directory()));
+                (past, reports)
+            }),
             clock,
             threads,
         }
@@ -198,7 +207,8 @@ impl Pages {
             return not_found(shell, OFF);
         }
         let states = self.data.states().unwrap_or_default();
-        let past = FromDatabase::read(self.past.as_ref(), &request, &states).await;
+        let past = FromDatabase::read(self.stored.as_ref(), &request, &states, self.clock.now());
+        let past = past.await;
         drop(states);
         let Ok(thread) = self.threads.free().await else {
             return PageResponse::Unavailable(BUSY);

@@ -6,17 +6,20 @@ use askama::Template;
 
 use super::{
     Page, PageRequest, PageResponse, Settings, Shell,
+    reports::{Made, Reports},
     views::{
         EVENTS, EndpointPage, Endpoints, Events, GroupList, OUTAGE_ROWS, OutageList, OutagePage,
-        Overview, Past, Walks, WantedOutages, wanted_account,
+        Overview, Past, ReportPage, Walks, WantedOutages, wanted_account, wanted_report,
     },
 };
 use crate::{
+    clock::UnixMillis,
     fleet::Fleet,
     snapshot::AccountState,
     state::{Error, OutageQuery, PastEvent, PastMember, PastOutage, PastReader, ScopeFilter},
 };
 
+const LATE: &str = "the report is not made yet; try again\n";
 const UNKNOWN_ENDPOINT: &str = "no account with this name lists an endpoint with this id";
 const UNKNOWN_ACCOUNT: &str = "no account has this name";
 const UNKNOWN_OUTAGE: &str = "no such outage is open or stored";
@@ -29,17 +32,21 @@ pub(super) enum FromDatabase {
     Failed(String),
     Events(Vec<PastEvent>),
     Outages(Vec<PastOutage>),
+    /// The report took too long.
+    Late,
+    Report(Made),
     Outage(Option<(PastOutage, Vec<PastMember>)>),
 }
 
 impl FromDatabase {
     /// Reads what the page shows.
     pub(super) async fn read(
-        reader: Option<&PastReader>,
+        stored: Option<&(PastReader, Reports)>,
         request: &PageRequest,
         states: &[Arc<AccountState>],
+        now: UnixMillis,
     ) -> Self {
-        let Some(reader) = reader else {
+        let Some((reader, reports)) = stored else {
             return Self::Nothing;
         };
         let found = match &request.page {
@@ -57,6 +64,10 @@ impl FromDatabase {
                     .account_events(account, EVENTS)
                     .await
                     .map(Self::Events)
+            }
+            Page::Reports => {
+                let made = reports.get(wanted_report(&request.query), states, now);
+                return made.await.map_or(Self::Late, Self::Report);
             }
             Page::Overview | Page::Endpoints | Page::Groups => return Self::Nothing,
         };
@@ -123,6 +134,15 @@ pub(super) fn render(
         Page::Groups => {
             let page = GroupList::new(fleet, shell("Groups"), &request.query);
             page.map_or_else(|| not_found(UNKNOWN_ACCOUNT), |page| html(&page))
+        }
+        Page::Reports => {
+            let made = match past {
+                FromDatabase::Late => return PageResponse::Unavailable(LATE),
+                FromDatabase::Report(made) => Some(made),
+                _ => None,
+            };
+            let shell = shell("Availability");
+            html(&ReportPage::new(fleet, shell, &request.query, made))
         }
         Page::Walks => {
             let events = Events::new(past.events(), fleet.now);

@@ -23,4 +23,4 @@ pub use known::{UnknownSpan, Why};
 pub use page::html;
 pub use rows::csv;
 pub use spans::Period;
-pub use table::{Table, tables, text};
+pub use table::{Table, summary, tables, text};

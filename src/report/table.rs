@@ -25,7 +25,7 @@ pub struct Table {
 }
 
 /// The period and the availability of all watched endpoints, in one sentence each.
-pub(super) fn summary(report: &Report) -> Vec<String> {
+pub fn summary(report: &Report) -> Vec<String> {
     let mut summary = vec![format!("Period: {}.", words::period(report.wanted))];
     if report.covered != report.wanted {
         let covered = words::period(report.covered);

@@ -144,6 +144,11 @@ impl PastReader {
         }
     }
 
+    /// The state directory.
+    pub fn directory(&self) -> &Arc<Path> {
+        &self.directory
+    }
+
     /// The past outages that ended last, newest first.
     ///
     /// # Errors

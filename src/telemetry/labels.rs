@@ -168,6 +168,8 @@ closed_label! {
         Groups = "groups",
         /// `/outages`.
         Outages = "outages",
+        /// `/reports`.
+        Reports = "reports",
         /// `/walks`.
         Walks = "walks",
         /// The paths below `/api/v1`.

@@ -56,10 +56,11 @@ pub fn expected_status(sent: &[u8], mode: Mode) -> Option<u16> {
 }
 
 /// The paths with pages and with answers for programs. Their status depends on the data.
-const MADE: [&str; 7] = [
+const MADE: [&str; 8] = [
     "/endpoints",
     "/groups",
     "/outages",
+    "/reports",
     "/walks",
     "/static",
     "/api",

@@ -10,10 +10,11 @@ mod fields;
 mod groups;
 mod outages;
 mod overview;
+mod report;
 mod walks;
 mod words;
 
-use super::{Shell, query, text};
+use super::{Shell, query, reports, text};
 
 pub(super) use endpoint::EndpointPage;
 pub(super) use endpoints::Endpoints;
@@ -23,4 +24,5 @@ pub(super) use outages::{
     OutageList, OutagePage, Past, ROWS as OUTAGE_ROWS, Wanted as WantedOutages,
 };
 pub(super) use overview::Overview;
+pub(super) use report::{ReportPage, wanted_report};
 pub(super) use walks::{Walks, wanted_account};

@@ -123,6 +123,7 @@ const PAGES = {
   endpoints: "/endpoints?missed=yes&sort=registration",
   endpoint: `/endpoints/main/${longest.id}`,
   groups: "/groups",
+  reports: "/reports",
   outages: "/outages",
   "not-found": NOWHERE,
   walks: "/walks?account=main",

@@ -4,12 +4,13 @@ use vobiz_simulator::{Endpoint, Vendor};
 
 use crate::harness::{Exporter, Scrape, accounts_config, ask, vendor};
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     "/",
     "/endpoints?q=secret",
     "/endpoints/main/4242",
     "/groups",
     "/outages",
+    "/reports",
     "/walks",
 ];
 const OUTAGE: &str = "vobiz_outage_start_timestamp_seconds";
@@ -35,9 +36,9 @@ async fn exporter(more: &str, account: &str) -> (Vendor, Exporter) {
 async fn pages_can_show_only_numbers_or_nothing() {
     let with_groups = "groups: [{name: desk, match: {alias: 'Front.*'}, min_registered: 1}]";
     for (level, statuses, shows_account, shows_name) in [
-        ("full", [200; 6], true, true),
-        ("counts", [200, 404, 404, 200, 200, 200], true, false),
-        ("off", [200, 404, 404, 404, 404, 404], false, false),
+        ("full", [200; 7], true, true),
+        ("counts", [200, 404, 404, 200, 200, 200, 200], true, false),
+        ("off", [200, 404, 404, 404, 404, 404, 404], false, false),
     ] {
         let (_vendor, exporter) =
             exporter(&format!("web: {{pages: {level}}}\n"), with_groups).await;
@@ -127,6 +128,11 @@ async fn past_outages_and_events_are_shown_after_a_restart_and_not_kept_without_
             endpoint.contains("registered again; it was lost at"),
             "{endpoint}"
         );
+        let (_, _, report) = exporter.get("/reports?since=1d&account=main").await;
+        assert!(
+            report.contains("Available: ") && report.contains(&id),
+            "{report}"
+        );
         link
     };
     let link = shown(&exporter).await;
@@ -145,6 +151,8 @@ async fn past_outages_and_events_are_shown_after_a_restart_and_not_kept_without_
         .await;
     let (_, _, page) = exporter.get("/outages").await;
     assert!(page.contains("kept only with a state directory"), "{page}");
+    let (_, _, page) = exporter.get("/reports").await;
+    assert!(page.contains("need a state directory"), "{page}");
     let (_, _, page) = exporter.get(&format!("/endpoints/main/{id}")).await;
     assert!(page.contains("kept only with a state directory"), "{page}");
 }

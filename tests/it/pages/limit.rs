@@ -41,6 +41,7 @@ async fn each_page_of_a_hundred_thousand_endpoints_is_small_and_quick() {
         "/endpoints?missed=yes",
         &endpoint,
         "/outages",
+        "/reports?since=7d",
         "/walks?account=main",
     ];
     for path in paths {
