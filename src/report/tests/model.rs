@@ -61,6 +61,10 @@ struct Story {
     since: i64,
     in_hall: bool,
     exists: bool,
+    /// Whether the present run has read the group of the endpoint.
+    knows_group: bool,
+    /// Whether the endpoint was removed without a row and without its group. A report cannot know its group.
+    has_no_group: bool,
     account_events: Vec<PastEvent>,
     events: Vec<PastEvent>,
     seconds: Vec<Second>,
@@ -81,6 +85,8 @@ impl Story {
             since: 0,
             in_hall: false,
             exists: false,
+            knows_group: false,
+            has_no_group: false,
             account_events: Vec::new(),
             events: Vec::new(),
             seconds: Vec::new(),
@@ -126,7 +132,7 @@ impl Story {
                     earlier: earlier.map(at),
                     ..event(now, EventKind::Start)
                 });
-                (self.runs, self.has_crashed) = (true, false);
+                (self.runs, self.has_crashed, self.knows_group) = (true, false, false);
             }
             Step::Unpoll if self.runs && self.polls && self.last_success.is_some() => {
                 self.log(now, EventKind::Unpolled);
@@ -164,8 +170,14 @@ impl Story {
         let before = self.last_known;
         match (self.is_listed, row) {
             (true, Found::Nothing) => {
-                self.events
-                    .push(detailed(now, EventKind::Removed, text(before)));
+                let group = if self.in_hall { "hall" } else { "desk" };
+                let detail = if self.knows_group {
+                    format!("{}, group {group}", text(before))
+                } else {
+                    text(before).to_owned()
+                };
+                self.has_no_group |= !self.knows_group && before.is_none();
+                self.events.push(detailed(now, EventKind::Removed, &detail));
             }
             (false, Found::Row(registered)) => {
                 if before.is_none() {
@@ -192,6 +204,7 @@ impl Story {
             (false, Found::Nothing) => {}
         }
         self.is_listed = row != Found::Nothing;
+        self.knows_group = true;
     }
 
     fn change(&mut self, now: i64, before: Option<bool>) {
@@ -257,6 +270,7 @@ proptest! {
             let listed = story.is_listed.then_some((story.last_known, story.in_hall));
             story.seconds.push((story.sees, listed));
         }
+        prop_assume!(!story.has_no_group);
         let writer = Writer {
             is_running: story.runs,
             newest_success: story.last_success.map(at),

@@ -418,7 +418,7 @@ async fn the_event_log_is_read_page_by_page() {
                 without_endpoints: true,
                 ..EventQuery::default()
             },
-            &["blind"],
+            &["blind", "seeing"],
         ),
         (
             EventQuery {
