@@ -14,7 +14,7 @@ export AMTOOL ?= amtool
 export OPENMETRICS_PYTHON ?= $(CURDIR)/target/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-slow test-container week pages attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards page-images shellcheck clean
+.PHONY: help setup build test test-slow test-container week pages reports attack fuzz fuzz-planted check golden bench perf scaling deny demo demo-stack package derive dashboards page-images shellcheck clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,12 +31,12 @@ test: setup ## Run the tests for every change; first install missing programs
 	$(CARGO) test --locked --test it -- attacks::stories
 
 # These tests check the complete chain from the simulated vendor to a notification, then the
-# dashboards with 10,000 endpoints, that a hundred kills change no loss time, and that a thousand
-# reloads disturb nothing. The chains mostly wait, so they run together.
+# dashboards with 10,000 endpoints, that a hundred kills change no loss time, that a thousand
+# reloads disturb nothing, and that reports are right in spring, too. The chains mostly wait, so they run together.
 test-slow: setup ## Run the tests that take minutes each
 	$(CARGO) test --locked --test it -- --ignored --test-threads=8 chain::cases
 	$(CARGO) test --locked --test it -- --ignored dashboards::limit
-	$(CARGO) test --locked --test it -- --ignored state::kill reload::campaign
+	$(CARGO) test --locked --test it -- --ignored state::kill reload::campaign report::thirty_days
 
 # A debug build is enough for these tests, and a release build would take minutes longer.
 test-container: HOST = $(shell rustc --print host-tuple)
@@ -55,6 +55,10 @@ week: setup ## Simulate a week of 500 phones without and with ten faults, and pr
 pages: setup ## Measure the pages and the HTTP API with 100,000 endpoints, and find the longest missed one in Chromium
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture pages::limit web_api::limit
 	$(CARGO) test --release --locked --test it -- --ignored pages::browser::a_person
+
+# The time needs an optimized build and an idle machine.
+reports: ## Measure a report about 100,000 endpoints with 1,000,000 events
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture report::limit
 
 # The good clients measure times, so the machine must be idle, and the build optimized.
 attack: ## Attack an exporter with 10,000 endpoints, as in docs/security.md; takes four minutes

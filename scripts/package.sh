@@ -15,7 +15,7 @@ readonly binary=$CARGO_TARGET_DIR/release/vobiz-exporter pages=$CARGO_TARGET_DIR
 mkdir -p "$pages"
 rm -f "$pages"/*.1.gz
 "$binary" man | gzip -9n >"$pages/vobiz-exporter.1.gz"
-for command in demo simulate state completion man; do
+for command in demo simulate state report completion man; do
     "$binary" man "$command" | gzip -9n >"$pages/vobiz-exporter-$command.1.gz"
 done
 for shell in bash zsh fish; do

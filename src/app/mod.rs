@@ -9,6 +9,7 @@ mod demo;
 mod error;
 mod once;
 mod reload;
+mod report;
 mod run;
 mod running;
 mod serve;

@@ -9,6 +9,7 @@ use super::{
     check::{check, check_web_config, healthcheck},
     demo::{demo, simulate},
     once::once,
+    report::report,
     serve::serve,
     stored_state::stored_state,
 };
@@ -80,6 +81,7 @@ async fn execute(
             ..
         }) => simulate(listen_address, api, shutdown, out).await,
         Some(Command::State(args)) => stored_state(args, environment, out),
+        Some(Command::Report(args)) => report(args, environment, out),
         Some(Command::Completion { shell }) => Ok(out.write_all(&cli::completion(*shell))?),
         Some(Command::Man { command }) => Ok(out.write_all(&cli::manual(command.as_deref()))?),
         None if args.healthcheck => healthcheck(&args.web, out).await,

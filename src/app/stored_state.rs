@@ -1,11 +1,14 @@
 //! The command `state`: shows, changes or copies the stored state.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use super::ExitError;
 use crate::{
     cli::{StateAction, StateArgs},
-    config,
+    config::{self, Config},
     state::{self, Applied, Request},
 };
 
@@ -23,7 +26,8 @@ pub(super) fn stored_state(
     environment: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let directory = directory(args, environment)?;
+    let config = configuration(args.config_file.as_deref(), environment)?;
+    let directory = directory(args.directory.as_deref(), config.as_ref(), environment)?;
     match &args.action {
         StateAction::Show { account, json } => {
             let report = state::report(&directory, account.as_deref(), *json)
@@ -54,14 +58,25 @@ pub(super) fn stored_state(
     Ok(())
 }
 
-/// The state directory: the flag, else the configuration file, else the environment.
-fn directory(args: &StateArgs, environment: &[(String, String)]) -> Result<PathBuf, ExitError> {
-    let configured = match (&args.directory, &args.config_file) {
-        (Some(directory), _) => Some(directory.clone()),
-        (None, Some(file)) => {
-            let loaded = config::load_without_secrets(Some(file), environment)?;
-            loaded.config.state.directory
-        }
+/// The configuration of the exporter, without its secrets. `None` without a file.
+pub(super) fn configuration(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Option<Config>, ExitError> {
+    let load = |file| config::load_without_secrets(Some(file), environment);
+    let loaded = file.map(load).transpose()?;
+    Ok(loaded.map(|loaded| loaded.config))
+}
+
+/// The state directory: that of the flag, else of the configuration, else of the environment.
+pub(super) fn directory(
+    flag: Option<&Path>,
+    config: Option<&Config>,
+    environment: &[(String, String)],
+) -> Result<PathBuf, ExitError> {
+    let configured = match (flag, config) {
+        (Some(directory), _) => Some(directory.to_owned()),
+        (None, Some(config)) => config.state.directory.clone(),
         (None, None) => {
             let of_state = |(name, _): &&(String, String)| {
                 name == "STATE_DIRECTORY" || name.starts_with("VOBIZ_EXPORTER__STATE__")
@@ -79,7 +94,7 @@ fn directory(args: &StateArgs, environment: &[(String, String)]) -> Result<PathB
 }
 
 /// The error of a command, with the exit code that the exporter has for it.
-fn failed(error: &state::Error) -> ExitError {
+pub(super) fn failed(error: &state::Error) -> ExitError {
     let kind = if error.is_final() {
         ExitError::Configuration
     } else {

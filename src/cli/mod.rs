@@ -5,7 +5,7 @@
 use std::{net::Ipv6Addr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use clap::{
-    Args, CommandFactory, Parser, Subcommand, ValueHint,
+    Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 pub use clap_complete::Shell;
@@ -13,6 +13,7 @@ use vobiz_simulator::SimulateArgs;
 
 pub use crate::http::ListenAddress;
 use crate::{
+    clock::UnixMillis,
     config,
     http::{ExternalUrl, RoutePrefix, is_plain_path},
     telemetry::logs::{Format, LEVELS, Level},
@@ -290,6 +291,8 @@ pub enum Command {
     },
     /// Show, change or copy the stored state.
     State(StateArgs),
+    /// Report the availability of endpoints and groups, also while an exporter runs.
+    Report(ReportArgs),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -298,7 +301,7 @@ pub enum Command {
     /// Print a manual page, for man(1).
     Man {
         /// The command to document; the program itself if none is given.
-        #[arg(value_parser = ["demo", "simulate", "state", "completion", "man"])]
+        #[arg(value_parser = ["demo", "simulate", "state", "report", "completion", "man"])]
         command: Option<String>,
     },
 }
@@ -366,6 +369,71 @@ pub enum StateAction {
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
     },
+}
+
+/// Flags of `report`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ReportArgs {
+    /// Configuration file of the exporter, which has the groups and names the state directory.
+    #[arg(id = "report_config", long = "config.file", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config_file: Option<PathBuf>,
+
+    /// The state directory, instead of state.directory of the configuration or of the environment.
+    #[arg(long = "state.directory", value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+
+    /// Beginning of the period: a duration before its end, such as 7d or 24h, or a time such as
+    /// 2026-11-01T00:00:00Z.
+    #[arg(long, value_name = "DURATION or TIME", default_value = "7d", value_parser = since)]
+    pub since: Since,
+
+    /// End of the period, such as 2026-12-01T00:00:00Z. The default is now.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<UnixMillis>,
+
+    /// Report only this account.
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+
+    /// Format: table and html have totals and the worst endpoints, csv has all endpoints.
+    #[arg(id = "report_format", long = "format", value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Table)]
+    pub format: ReportFormat,
+}
+
+/// The format of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// Text for a terminal.
+    Table,
+    /// One row for each endpoint.
+    Csv,
+    /// One file for a browser.
+    Html,
+}
+
+/// The beginning of a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// The time before the end.
+    Before(Duration),
+    /// The wall time.
+    At(UnixMillis),
+}
+
+/// Parses a duration or a point in time.
+fn since(text: &str) -> Result<Since, &'static str> {
+    let before = config::parse_duration(text).filter(|before| !before.is_zero());
+    let since = before
+        .map(Since::Before)
+        .or_else(|| time(text).map(Since::At).ok());
+    since.ok_or("must be a duration such as 7d or 24h, or a time such as 2026-11-01T00:00:00Z")
+}
+
+/// Parses a point in time in the form of RFC 3339.
+fn time(text: &str) -> Result<UnixMillis, &'static str> {
+    let time: Result<jiff::Timestamp, _> = text.parse();
+    let time = time.map(|time| UnixMillis(time.as_millisecond()));
+    time.map_err(|_| "must be a time with its zone, such as 2026-11-01T00:00:00Z")
 }
 
 impl Cli {

@@ -376,3 +376,34 @@ fn the_state_command_takes_its_flags_before_or_after_the_action() {
         refused(incomplete);
     }
 }
+
+#[test]
+fn a_report_begins_a_duration_before_its_end_or_at_a_time() {
+    let report = |words: &str| match read(words).unwrap().command {
+        Some(Command::Report(args)) => args,
+        other => panic!("{other:?}"),
+    };
+    let args = report("report");
+    let week = Since::Before(Duration::from_secs(7 * 24 * 3600));
+    assert_eq!((args.since, args.until), (week, None));
+    assert_eq!(args.format, ReportFormat::Table);
+    let words = "report --state.directory=/srv --config.file=a.yaml --account=main --format=csv \
+        --since=2026-11-01T00:00:00+01:00 --until=2026-12-01T00:00:00Z";
+    let args = report(words);
+    assert_eq!(args.since, Since::At(UnixMillis(1_793_487_600_000)));
+    assert_eq!(args.until, Some(UnixMillis(1_796_083_200_000)));
+    assert_eq!(args.account.as_deref(), Some("main"));
+    assert_eq!(args.format, ReportFormat::Csv);
+    for bad in [
+        "--since=7",
+        "--since=0s",
+        "--since=soon",
+        "--until=7d",
+        "--until=2026-12-01",
+    ] {
+        let (kind, text) = refused(&format!("report {bad}"));
+        assert_eq!(kind, ErrorKind::ValueValidation);
+        assert!(text.contains("2026-11-01T00:00:00Z"), "{text}");
+    }
+    assert_eq!(refused("report --format=pdf").0, ErrorKind::InvalidValue);
+}

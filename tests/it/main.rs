@@ -31,6 +31,7 @@ mod probe;
 mod process_environment;
 mod prometheus;
 mod reload;
+mod report;
 mod rules;
 mod runbooks;
 mod secrets;

@@ -95,7 +95,7 @@ impl Exporter {
 /// Wraps the client of the exporter. While a response is in flight, Tokio would advance the paused
 /// clock to the time-out. This client prevents that, and advances the clock by a simulated latency.
 #[derive(Debug)]
-struct PausedClient(Client);
+pub struct PausedClient(pub Client);
 
 async fn without_time<T>(answer: impl Future<Output = T>) -> T {
     let (answered, wait) = mpsc::channel::<()>();

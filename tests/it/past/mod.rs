@@ -16,7 +16,7 @@ use vobiz_simulator::{Options, Pace, Vendor, World};
 
 use vobiz_exporter::clock::{Clock, UnixMillis};
 
-pub use exporter::Exporter;
+pub use exporter::{Exporter, PausedClient};
 use scrapes::Scrapes;
 
 use crate::harness::Prometheus;
