@@ -360,7 +360,7 @@ pub(super) fn probe(section: &Section<'_>) -> Option<Probe> {
 }
 
 closed_label! {
-    /// `web.pages`: what the pages for browsers show.
+    /// `web.pages`: what the pages for browsers and the HTTP API show.
     #[derive(Default)]
     PagesLevel {
         /// No page except the start page, which then has only links.

@@ -40,7 +40,7 @@ pub(super) struct InProgress {
     pub(super) activity: Arc<Activity>,
     /// The number of the answer, once it is sent.
     answer: Option<u64>,
-    /// The permit of a probe, which is free again at the end of its response.
+    /// The permit of a probe or of an answer for a program, which is free again at the end of its response.
     pub(super) permit: Option<OwnedSemaphorePermit>,
     /// The start of a scrape that is answered with metrics.
     pub(super) scrape: Option<Instant>,

@@ -49,6 +49,14 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// The response while probes are disabled.
 const PROBING_OFF: &str = "probing is off (see probe.enabled in the configuration)\n";
 
+/// The memory for answers for programs, in units: 16 MiB in all, and up to 1 MiB for one that is made.
+const UNIT_BYTES: u64 = 4096;
+const UNITS: usize = 4096;
+const MAX_UNITS: u32 = 256;
+
+/// The longest time that an answer for a program waits for memory.
+const MEMORY_WAIT: Duration = Duration::from_secs(5);
+
 /// The longest time that a scrape waits for a permit.
 const PERMIT_WAIT: Duration = Duration::from_secs(1);
 
@@ -102,6 +110,8 @@ pub(super) struct Router {
     handlers: Handlers,
     /// The permits of this semaphore limit the concurrent probes.
     probes: Arc<Semaphore>,
+    /// A permit for each [`UNIT_BYTES`] of answers for programs that are made, or that their clients have not read.
+    answers: Arc<Semaphore>,
     connections: Arc<Connections>,
     access: Access,
     enable_lifecycle: bool,
@@ -137,6 +147,7 @@ impl Router {
             scrapes: Arc::new(Semaphore::new(max_scrapes)),
             handlers,
             probes: Arc::new(Semaphore::new(settings.max_probes)),
+            answers: Arc::new(Semaphore::new(UNITS)),
             connections,
             access,
             enable_lifecycle: settings.enable_lifecycle,
@@ -170,7 +181,7 @@ impl Router {
                 };
                 response.map(Body::Whole)
             }
-            Ok(()) if handler == Route::Api => self.api(&request, &in_progress).await,
+            Ok(()) if handler == Route::Api => self.api(&request, &mut in_progress).await,
             Ok(()) => {
                 let response = self.handle(handler, &request, peer, &mut in_progress);
                 response.await.map(Body::Whole)
@@ -186,9 +197,11 @@ impl Router {
     }
 
     /// Responds to a program.
-    async fn api(&self, request: &Parts, in_progress: &InProgress) -> Response<Body> {
+    async fn api(&self, request: &Parts, in_progress: &mut InProgress) -> Response<Body> {
         self.connections.take_place(&in_progress.activity);
-        let _waiting = in_progress.activity.wait_for_page();
+        if !self.take_memory(in_progress).await {
+            return web_api::problem(busy()).map(Body::Whole);
+        }
         let path = api(self.paths.below(request.uri.path()));
         let asked = ApiRequest {
             path: path.unwrap_or_default().to_owned(),
@@ -196,7 +209,34 @@ impl Router {
             base: self.paths.api(),
             level: self.pages.settings().level,
         };
-        web_api::respond(&self.api, request, asked).await
+        let response = {
+            let _waiting = in_progress.activity.wait_for_page();
+            web_api::respond(&self.api, request, asked).await
+        };
+        let length = match response.body() {
+            Body::Whole(body) => body.length,
+            Body::Parted { .. } => 0,
+        };
+        self.keep_memory(length, request, in_progress);
+        response
+    }
+
+    /// Takes memory for an answer that is made for its request, for up to five seconds. Returns whether there was enough.
+    async fn take_memory(&self, in_progress: &mut InProgress) -> bool {
+        let permit = Arc::clone(&self.answers).acquire_many_owned(MAX_UNITS);
+        let permit = timeout(MEMORY_WAIT, permit).await;
+        in_progress.permit = permit.ok().and_then(Result::ok);
+        in_progress.permit.is_some()
+    }
+
+    /// Keeps memory for an answer of this `length` until its client has read it.
+    fn keep_memory(&self, length: u64, request: &Parts, in_progress: &mut InProgress) {
+        let units = usize::try_from(length.div_ceil(UNIT_BYTES)).unwrap_or(usize::MAX);
+        let permit = in_progress.permit.as_mut();
+        drop(permit.and_then(|permit| permit.split(permit.num_permits().saturating_sub(units))));
+        if request.version >= Version::HTTP_2 {
+            self.connections.limit_responses();
+        }
     }
 
     async fn handle(
@@ -231,8 +271,16 @@ impl Router {
             }
             Route::ServiceDiscovery => {
                 self.connections.take_place(&in_progress.activity);
-                let _waiting = in_progress.activity.wait_for_page();
-                web_api::targets(&self.api, request.uri.query().unwrap_or_default()).await
+                if !self.take_memory(in_progress).await {
+                    return busy();
+                }
+                let query = request.uri.query().unwrap_or_default();
+                let response = {
+                    let _waiting = in_progress.activity.wait_for_page();
+                    web_api::targets(&self.api, query).await
+                };
+                self.keep_memory(response.body().length, request, in_progress);
+                response
             }
             Route::Probe => self.exposition(request, probe.as_ref(), in_progress).await,
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
@@ -449,6 +497,13 @@ fn closing(
         return response;
     }
     with(response, CONNECTION, "close")
+}
+
+/// The response while other answers take all memory.
+fn busy() -> Response<EncodedBody> {
+    let reason = "too many answers are not read\n";
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    with(response, RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 /// The response before the stored state is loaded.

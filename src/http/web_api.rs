@@ -18,6 +18,9 @@ use crate::{
     web_api::{Answer, ApiRequest, Csv, Problem, Refusal, WebApi},
 };
 
+/// The header with what a list as CSV lacks, once for each warning.
+const WARNINGS: &str = "vobiz-exporter-warning";
+
 /// The number of bytes of a digest in an entity tag.
 const TAG_BYTES: usize = 16;
 
@@ -52,10 +55,11 @@ fn tagged(json: Bytes, headers: &HeaderMap) -> Response<EncodedBody> {
     let mut response = if has(headers, &tag) {
         text(StatusCode::NOT_MODIFIED, Bytes::new())
     } else {
-        with(text(StatusCode::OK, json), CONTENT_TYPE, "application/json")
+        text(StatusCode::OK, json)
     };
     let value = HeaderValue::try_from(tag).expect("hexadecimal digits are a header value");
     response.headers_mut().insert(ETAG, value);
+    let response = with(response, CONTENT_TYPE, "application/json");
     // A client may keep the answer, and asks each time whether it still holds.
     with(response, CACHE_CONTROL, "private, no-cache")
 }
@@ -69,6 +73,7 @@ fn has(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 fn streamed(csv: Csv) -> Response<Body> {
+    let warnings = csv.warnings;
     let parts = csv.parts.map(|part| {
         part.map_err(|refusal| {
             tracing::warn!(%refusal, "a list as CSV ended early");
@@ -83,6 +88,13 @@ fn streamed(csv: Csv) -> Response<Body> {
     let content_type = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Names of accounts have no control characters.
+    for value in warnings
+        .iter()
+        .filter_map(|text| HeaderValue::from_bytes(text.as_bytes()).ok())
+    {
+        headers.append(WARNINGS, value);
+    }
     response
 }
 

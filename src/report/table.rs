@@ -10,7 +10,7 @@ use crate::{config::Watch, state::LoggedOutage};
 
 /// The number of the worst endpoints.
 const WORST: usize = 10;
-/// The maximum number of rows of other lists. A line tells how many more there are.
+/// The maximum number of rows of other lists. Their titles say how many there are.
 const MAX_ROWS: usize = 50;
 
 /// A list of a report, whose values are texts for people.
@@ -27,7 +27,9 @@ pub struct Table {
 /// The period and the availability of all watched endpoints, in one sentence each.
 pub fn summary(report: &Report) -> Vec<String> {
     let mut summary = vec![format!("Period: {}.", words::period(report.wanted))];
-    if report.covered != report.wanted {
+    if report.covered.length().is_zero() {
+        summary.push("Covered: nothing, because the event log begins later.".to_owned());
+    } else if report.covered != report.wanted {
         let covered = words::period(report.covered);
         summary.push(format!(
             "Covered: {covered}, because the event log has nothing older."
@@ -66,7 +68,7 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-/// Why the outage list calls an outage usual or major.
+/// Whether an outage is usual, or else its grade.
 fn outage_kind(outage: &LoggedOutage) -> &'static str {
     match outage {
         LoggedOutage { is_usual: true, .. } => "usual",

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Refusal, Time, UNKNOWN_ACCOUNT,
-    endpoints::duty,
-    list::{Found, List, first, wrong_cursor},
+    list::{List, Page, first, wrong_cursor},
     parameters::{Text, text},
 };
 use crate::{
     clock::UnixMillis,
     config::Watch,
+    duty::Duty,
     fleet::{Fleet, has_outage},
     snapshot::{AccountState, WalkResult},
     telemetry::Condition,
 };
 
-/// Between the account and the group in a cursor. No name has this character.
+/// Stands between the account and the group in a cursor. No name has this character.
 const SEPARATOR: char = '\t';
 
 /// The list of accounts.
@@ -115,7 +115,7 @@ impl List for Accounts {
         query: &Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Found<AccountItem>, Refusal> {
+    ) -> Result<Page<AccountItem>, Refusal> {
         let (wanted, after) = (text(query.account.as_ref()), cursor.map(str::to_owned));
         if after.as_ref().is_some_and(|at| at.contains(SEPARATOR)) {
             return Err(wrong_cursor());
@@ -201,7 +201,7 @@ impl List for Groups {
         query: &Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Found<GroupItem>, Refusal> {
+    ) -> Result<Page<GroupItem>, Refusal> {
         let (wanted, after) = (text(query.account.as_ref()), cursor.map(str::to_owned));
         if after.as_ref().is_some_and(|at| !at.contains(SEPARATOR)) {
             return Err(wrong_cursor());
@@ -214,7 +214,7 @@ impl List for Groups {
             let groups = states.iter().flat_map(|state| groups(fleet, state));
             let rest = groups.filter(|group| after.as_ref().is_none_or(|at| key(group) > *at));
             let found = first(rest, limit, key);
-            Ok(Found { warnings, ..found })
+            Ok(Page { warnings, ..found })
         };
         context.run(page).await?
     }
@@ -263,4 +263,15 @@ fn groups(fleet: &Fleet, state: &AccountState) -> Vec<GroupItem> {
     let mut groups: Vec<_> = configured.iter().zip(&counts.groups).map(group).collect();
     groups.sort_by(|one, other| one.group.cmp(&other.group));
     groups
+}
+
+/// Whether a group with these times of duty is on duty, and when that changes.
+pub(super) fn duty(fleet: &Fleet, duty: Option<&Duty>) -> (bool, Option<Time>) {
+    let Some(duty) = duty.filter(|duty| duty.is_limited()) else {
+        return (true, None);
+    };
+    let is_on = duty.is_on(fleet.now);
+    let until = duty.until(fleet.now);
+    let changes = duty.is_on(until) != is_on;
+    (is_on, changes.then_some(Time(until)))
 }

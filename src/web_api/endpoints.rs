@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Context, Refusal, Time, UNKNOWN_ACCOUNT, UNKNOWN_ENDPOINT,
-    list::{Found, List, first, wrong_cursor},
-    parameters::{Text, WantedWatch, text},
+    Context, Refusal, Time, UNKNOWN_ENDPOINT,
+    accounts_and_groups::{duty, sorted},
+    list::{List, Page, first, wrong_cursor},
+    parameters::{Flag, Text, WantedWatch, text},
     present,
 };
 use crate::{
     clock::UnixMillis,
     config::Watch,
-    duty::Duty,
     fleet::{
         EndpointFilter, Fleet, application_name, group_name, registration, user_agent, username,
     },
@@ -21,7 +21,7 @@ use crate::{
     telemetry::labels::REGISTRATIONS,
 };
 
-/// The account and the id in a cursor. No account name has this character.
+/// Stands between the account and the id in a cursor. No account name has this character.
 const SEPARATOR: char = '\t';
 
 /// About the length of an endpoint as CSV, in bytes.
@@ -45,7 +45,7 @@ pub(super) struct Query {
     /// Registration in the last walk.
     registration: Option<WantedRegistration>,
     /// Whether the endpoint is missed.
-    missed: Option<bool>,
+    missed: Option<Flag>,
     /// Id of the application.
     application: Option<Text>,
     /// Sub-account.
@@ -76,7 +76,7 @@ impl Query {
             registration: registration.to_owned(),
             application: text(self.application.as_ref()),
             sub_account: text(self.sub_account.as_ref()),
-            missed: self.missed,
+            missed: self.missed.map(|missed| missed.0),
             text: text(self.q.as_ref()).trim().to_lowercase(),
         }
     }
@@ -173,7 +173,7 @@ impl List for Endpoints {
         query: &Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Found<Item>, Refusal> {
+    ) -> Result<Page<Item>, Refusal> {
         let (filter, cursor) = (query.filter(), cursor.map(str::to_owned));
         context
             .run(move |fleet| page(fleet, &filter, cursor.as_deref(), limit))
@@ -191,16 +191,15 @@ fn page(
     filter: &EndpointFilter,
     cursor: Option<&str>,
     limit: usize,
-) -> Result<Found<Item>, Refusal> {
-    let mut states: Vec<_> = fleet.states.iter().map(|state| &**state).collect();
-    states.retain(|state| filter.is_account(state));
-    if states.is_empty() && !filter.account.is_empty() {
-        return Err(Refusal::NotFound(UNKNOWN_ACCOUNT.into()));
-    }
-    states.sort_unstable_by(|one, other| one.account.cmp(&other.account));
+) -> Result<Page<Item>, Refusal> {
+    let states = sorted(fleet, &filter.account)?;
     let warnings = states.iter().filter_map(|state| fleet.hidden(state));
     let warnings = warnings.collect();
-    let after = cursor.map(|cursor| cursor.split_once(SEPARATOR).ok_or_else(wrong_cursor));
+    let after = cursor.map(|cursor| {
+        let parts = cursor.split_once(SEPARATOR);
+        let parts = parts.filter(|(account, id)| !account.is_empty() && !id.is_empty());
+        parts.ok_or_else(wrong_cursor)
+    });
     let after = after.transpose()?;
     let account = after.map_or("", |(account, _)| account);
     let rest = states.iter().filter(|state| &*state.account >= account);
@@ -216,7 +215,7 @@ fn page(
     let found = first(items, limit, |last: &Item| {
         format!("{}{SEPARATOR}{}", last.account, last.endpoint_id)
     });
-    Ok(Found { warnings, ..found })
+    Ok(Page { warnings, ..found })
 }
 
 /// One endpoint, and what decides about it.
@@ -290,15 +289,4 @@ fn find(fleet: &Fleet, account: &str, id: &str) -> Option<Detail> {
 fn has_member(outage: &crate::judgement::Outage, id: &str) -> bool {
     let members = &outage.members;
     members.binary_search_by(|one| (*one.id).cmp(id)).is_ok()
-}
-
-/// Whether a group with these times of duty is on duty, and when that changes.
-pub(super) fn duty(fleet: &Fleet, duty: Option<&Duty>) -> (bool, Option<Time>) {
-    let Some(duty) = duty.filter(|duty| duty.is_limited()) else {
-        return (true, None);
-    };
-    let is_on = duty.is_on(fleet.now);
-    let until = duty.until(fleet.now);
-    let changes = duty.is_on(until) != is_on;
-    (is_on, changes.then_some(Time(until)))
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, OFF, Refusal, Time,
-    list::{Found, List, wrong_cursor},
+    list::{List, Page, wrong_cursor},
     parameters::Text,
 };
 use crate::{
@@ -109,15 +109,15 @@ impl List for Events {
         query: &Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Found<Event>, Refusal> {
+    ) -> Result<Page<Event>, Refusal> {
         let without_endpoints = context.level == PagesLevel::Counts;
         if without_endpoints && query.endpoint_id.is_some() {
             return Err(Refusal::NotFound(OFF.into()));
         }
         let Some(past) = &context.past else {
-            return Ok(Found::default());
+            return Ok(Page::default());
         };
-        let before = cursor.map(|cursor| cursor.parse().map_err(|_| wrong_cursor()));
+        let before = cursor.map(|cursor| number(cursor).ok_or_else(wrong_cursor));
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.0.clone());
         let wanted = EventQuery {
             account: text(&query.account),
@@ -131,7 +131,7 @@ impl List for Events {
             .events(wanted)
             .await
             .map_err(|error| unreadable(&error))?;
-        Ok(Found {
+        Ok(Page {
             items: found.events.into_iter().map(Event::from).collect(),
             next: found.next.map(|id| id.to_string()),
             warnings: Vec::new(),
@@ -139,9 +139,15 @@ impl List for Events {
     }
 
     fn csv_bytes(_: &Fleet) -> u64 {
-        // The largest log.
-        100_000_000
+        // About 100,000 events.
+        10_000_000
     }
+}
+
+/// A number of digits only.
+pub(super) fn number(text: &str) -> Option<i64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 /// The answer if the state database cannot be read.

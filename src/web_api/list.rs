@@ -1,18 +1,27 @@
 //! Pages through a list, and streams it as CSV.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::timeout,
+};
 
 use super::{
     Answer, BUSY, Context, Csv, Refusal,
     parameters::{MAX_LIMIT, Paging},
 };
 use crate::fleet::Fleet;
+
+/// The longest time that a list as CSV waits for others.
+const PERMIT_WAIT: Duration = Duration::from_secs(5);
+/// The longest time in which a client must take a part of a list, which has about 200 KB.
+const PART_WITHIN: Duration = Duration::from_secs(10);
+const SLOW: &str = "the client reads too slowly";
 
 /// A list of items in a fixed order.
 pub(super) trait List: Send + 'static {
@@ -34,7 +43,7 @@ pub(super) trait List: Send + 'static {
         query: &Self::Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> impl Future<Output = Result<Found<Self::Item>, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Page<Self::Item>, Refusal>> + Send;
 
     /// About the length of the whole list as CSV, in bytes.
     fn csv_bytes(fleet: &Fleet) -> u64;
@@ -42,7 +51,8 @@ pub(super) trait List: Send + 'static {
 
 /// Some items of a list.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-pub(super) struct Found<T> {
+#[schemars(rename = "{T}Page")]
+pub(super) struct Page<T> {
     /// The items.
     pub(super) items: Vec<T>,
     /// The cursor of the next page; `null` for the last page.
@@ -63,11 +73,11 @@ pub(super) fn first<T>(
     items: impl Iterator<Item = T>,
     limit: usize,
     cursor: impl Fn(&T) -> String,
-) -> Found<T> {
+) -> Page<T> {
     let mut items: Vec<_> = items.take(limit + 1).collect();
     let has_more = items.len() > limit;
     items.truncate(limit);
-    Found {
+    Page {
         next: items.last().filter(|_| has_more).map(cursor),
         items,
         warnings: Vec::new(),
@@ -83,9 +93,10 @@ pub(super) async fn answer<L: List>(
 ) -> Result<Answer, Refusal> {
     let cursor = paging.cursor.as_ref().map(|cursor| &*cursor.0);
     if paging.is_csv() {
-        let permit = Arc::clone(streams).try_acquire_owned();
-        let permit = permit.map_err(|_| Refusal::Unavailable(BUSY.into()))?;
-        let rest = Rest::<L> {
+        let permit = timeout(PERMIT_WAIT, Arc::clone(streams).acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok);
+        let permit = permit.ok_or(Refusal::Unavailable(BUSY.into()))?;
+        let rows = Rows::<L> {
             cursor: cursor.map(str::to_owned),
             has_more: true,
             left: paging.given_limit().unwrap_or(usize::MAX),
@@ -93,16 +104,16 @@ pub(super) async fn answer<L: List>(
             query,
             _permit: permit,
         };
-        return rest.csv().await.map(Answer::Csv);
+        return rows.csv().await.map(Answer::Csv);
     }
-    let found = L::page(&context, &query, cursor, paging.limit()).await?;
-    let text = context.run(move |_| serde_json::to_vec(&found)).await?;
+    let page = L::page(&context, &query, cursor, paging.limit()).await?;
+    let text = context.run(move |_| serde_json::to_vec(&page)).await?;
     let text = text.map_err(|_| Refusal::Failed)?;
     Ok(Answer::Json(text.into()))
 }
 
-/// The rest of a list that is streamed.
-struct Rest<L: List> {
+/// The rows of a list that is streamed.
+struct Rows<L: List> {
     context: Context,
     query: L::Query,
     /// The cursor of the next page; `None` for the first one.
@@ -113,41 +124,59 @@ struct Rest<L: List> {
     _permit: OwnedSemaphorePermit,
 }
 
-impl<L: List> Rest<L> {
+impl<L: List> Rows<L> {
     /// The list as CSV. The first page is made at once, so that its errors become a response.
     async fn csv(mut self) -> Result<Csv, Refusal> {
         let estimate = L::csv_bytes(&self.context.fleet);
         let mut start = header::<L::Item>()?;
-        if let Some(rows) = self.rows().await? {
-            start.extend(rows);
-        }
+        let (rows, warnings) = self.next().await?;
+        start.extend(rows);
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(self.send(sender));
         let start = stream::once(async { Ok(Bytes::from(start)) });
-        let rest = stream::unfold(Some(self), |rest| async {
-            let mut rest = rest?;
-            match rest.rows().await {
-                Ok(Some(rows)) => Some((Ok(rows.into()), Some(rest))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
+        let rest = stream::unfold(Some(receiver), |receiver| async {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Some(part)) => {
+                    let is_part = part.is_ok();
+                    Some((part, Some(receiver).filter(|_| is_part)))
+                }
+                Some(None) => None,
+                // The sender has given up.
+                None => Some((Err(Refusal::Unavailable(SLOW.into())), None)),
             }
         });
         Ok(Csv {
             parts: start.chain(rest).boxed(),
             estimate,
+            warnings,
         })
     }
 
-    /// The lines of the next page; `None` at the end.
-    async fn rows(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
-        if !self.has_more || self.left == 0 {
-            return Ok(None);
+    /// Sends the further rows, and `None` at their end. The permit and the snapshots are free again after the last part,
+    /// and after a part that the client does not take in time.
+    async fn send(mut self, sender: mpsc::Sender<Option<Result<Bytes, Refusal>>>) {
+        while self.has_more && self.left > 0 {
+            let part = self.next().await.map(|(rows, _)| Bytes::from(rows));
+            let is_last = part.is_err();
+            let sent = timeout(PART_WITHIN, sender.send(Some(part))).await;
+            if is_last || !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
         }
+        let _ = timeout(PART_WITHIN, sender.send(None)).await;
+    }
+
+    /// The lines of the next page, and what the list lacks.
+    async fn next(&mut self) -> Result<(Vec<u8>, Vec<String>), Refusal> {
         let limit = self.left.min(MAX_LIMIT);
-        let found = L::page(&self.context, &self.query, self.cursor.as_deref(), limit).await?;
-        self.left -= found.items.len();
-        self.has_more = found.next.is_some();
-        self.cursor = found.next;
-        let items = found.items;
-        self.context.run(move |_| lines(&items)).await?.map(Some)
+        let page = L::page(&self.context, &self.query, self.cursor.as_deref(), limit).await?;
+        self.left -= page.items.len();
+        self.has_more = page.next.is_some();
+        self.cursor = page.next;
+        let items = page.items;
+        let lines = self.context.run(move |_| lines(&items)).await??;
+        Ok((lines, page.warnings))
     }
 }
 

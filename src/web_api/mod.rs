@@ -22,6 +22,8 @@ mod openapi;
 mod outages;
 mod parameters;
 mod sd;
+#[cfg(test)]
+mod tests;
 mod walks;
 
 use std::{borrow::Cow, sync::Arc};
@@ -81,6 +83,8 @@ pub struct Csv {
     pub parts: BoxStream<'static, Result<Bytes, Refusal>>,
     /// About the length of the text in bytes.
     pub estimate: u64,
+    /// What the list lacks.
+    pub warnings: Vec<String>,
 }
 
 /// Why there is no answer. The texts are for people.
@@ -103,7 +107,7 @@ pub enum Refusal {
 const OFF: &str = "this path is off (see web.pages in the configuration)";
 const STARTING: &str = "the stored state is not loaded yet";
 const BUSY: &str = "too many requests at the same time";
-const UNKNOWN_PATH: &str = "no such path; /api/v1/openapi.json describes all paths";
+const UNKNOWN_PATH: &str = "no such path; openapi.json describes all paths";
 const UNKNOWN_ACCOUNT: &str = "no account has this name";
 const UNKNOWN_ENDPOINT: &str = "no account with this name lists an endpoint with this id";
 
@@ -171,7 +175,9 @@ impl WebApi {
         match &*request.path {
             "/openapi.json" => {
                 parameters::none(&request.query)?;
-                Ok(Answer::Json(openapi::document(&request.base)))
+                let (context, base) = (self.context(request.level)?, request.base.clone());
+                let document = context.run(move |_| openapi::document(&base)).await?;
+                Ok(Answer::Json(document))
             }
             Accounts::PATH => self.list::<Accounts>(request).await,
             Groups::PATH => self.list::<Groups>(request).await,

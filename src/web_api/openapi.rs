@@ -11,7 +11,7 @@ use super::{
     accounts_and_groups::{Accounts, Groups},
     endpoints::{Detail, Endpoints},
     events::Events,
-    list::{Found, List},
+    list::{List, Page},
     outages::Outages,
     parameters::Paging,
     walks::Walks,
@@ -105,7 +105,7 @@ fn add_list<L: List>(paths: &mut Map<String, Value>, answers: &mut SchemaGenerat
     if let Some(cursor) = cursor {
         cursor["schema"]["pattern"] = json!(L::CURSOR);
     }
-    let schema = answers.subschema_for::<Found<L::Item>>();
+    let schema = answers.subschema_for::<Page<L::Item>>();
     let mut responses = responses(&schema, &["400", "404", "503"]);
     responses["200"]["content"]["text/csv"] = json!({"schema": {"type": "string"}});
     let operation = json!({
@@ -165,11 +165,18 @@ fn responses(schema: &Schema, problems: &[&str]) -> Value {
             "404",
             "No such account or endpoint, or `web.pages` hides it",
         ),
+        (
+            "401",
+            "A password is missing or wrong (see the web configuration)",
+        ),
         ("405", "Only GET and HEAD"),
+        ("429", "Too many requests (see the web configuration)"),
+        ("500", "A fault of the exporter"),
         ("503", "Too many requests at the same time, or not ready"),
     ];
     for (status, description) in descriptions {
-        if status == "405" || problems.contains(&status) {
+        let is_of_all = ["401", "405", "429", "500"].contains(&status);
+        if is_of_all || problems.contains(&status) {
             let schema = json!({"$ref": format!("#{SCHEMAS}/Problem")});
             let content = json!({PROBLEM: {"schema": schema}});
             let response = json!({"description": description, "content": content});

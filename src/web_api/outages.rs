@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Refusal, Time,
-    events::unreadable,
-    list::{Found, List, first, wrong_cursor},
+    events::{number, unreadable},
+    list::{List, Page, first, wrong_cursor},
     parameters::{Text, text},
 };
 use crate::{
@@ -135,14 +135,15 @@ impl List for Outages {
         query: &Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Found<Outage>, Refusal> {
+    ) -> Result<Page<Outage>, Refusal> {
         let before = cursor.and_then(|cursor| cursor.strip_prefix(PAST));
-        if before.is_none() && cursor.is_some_and(|cursor| !cursor.contains('\t')) {
+        let of_open = cursor.filter(|_| before.is_none());
+        if of_open.is_some_and(|cursor| cursor.split('\t').count() != 3) {
             return Err(wrong_cursor());
         }
-        let before = before.map(|id| id.parse::<i64>().map_err(|_| wrong_cursor()));
+        let before = before.map(|id| number(id).ok_or_else(wrong_cursor));
         let before = before.transpose()?;
-        let mut found = Found::default();
+        let mut found = Page::default();
         if before.is_none() && query.state != Some(WantedState::Past) {
             let (query, cursor) = (query.clone(), cursor.map(str::to_owned));
             let open = context.run(move |fleet| open(fleet, &query, cursor.as_deref(), limit));
@@ -187,7 +188,7 @@ impl List for Outages {
 }
 
 /// The open outages after the cursor.
-fn open(fleet: &Fleet, query: &Query, cursor: Option<&str>, limit: usize) -> Found<Outage> {
+fn open(fleet: &Fleet, query: &Query, cursor: Option<&str>, limit: usize) -> Page<Outage> {
     let account = text(query.account.as_ref());
     let scope = query.scope();
     let mut outages = Vec::new();

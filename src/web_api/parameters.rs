@@ -1,6 +1,6 @@
 //! The parameters of requests. Unknown, repeated, empty and wrong ones are errors that name the parameter.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -78,14 +78,15 @@ impl From<WantedWatch> for Watch {
 
 /// A number of items from 1 to 1000.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u64")]
+#[serde(try_from = "String")]
 struct Limit(u16);
 
-impl TryFrom<u64> for Limit {
+impl TryFrom<String> for Limit {
     type Error = &'static str;
 
-    fn try_from(number: u64) -> Result<Self, Self::Error> {
-        let number = u16::try_from(number).ok();
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse().ok().filter(|_| is_number);
         let number = number.filter(|number| (1..=MAX_LIMIT).contains(&usize::from(*number)));
         number.map(Self).ok_or("must be from 1 to 1000")
     }
@@ -105,7 +106,34 @@ impl JsonSchema for Limit {
     }
 }
 
-/// A text that is not empty.
+/// True or false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Flag(pub(super) bool);
+
+impl TryFrom<String> for Flag {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self).map_err(|_| "must be true or false")
+    }
+}
+
+impl JsonSchema for Flag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Flag".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "boolean"})
+    }
+}
+
+/// A text of at most 600 characters. An empty parameter is an error before.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(super) struct Text(pub(super) String);
@@ -154,10 +182,16 @@ pub(super) fn with_paging<Q: DeserializeOwned>(query: &str) -> Result<(Paging, Q
 
 /// Reads all parameters of a query.
 pub(super) fn read<Q: DeserializeOwned>(query: &str) -> Result<Q, Refusal> {
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    if let Some((name, _)) = pairs.into_iter().find(|(_, value)| value.is_empty()) {
-        let problem = format!("the parameter {name} is empty; leave it out");
-        return Err(Refusal::BadRequest(problem));
+    let mut names = HashSet::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if value.is_empty() {
+            let problem = format!("the parameter {name} is empty; leave it out");
+            return Err(Refusal::BadRequest(problem));
+        }
+        if !names.insert(name.clone()) {
+            let problem = format!("the parameter {name} is given twice");
+            return Err(Refusal::BadRequest(problem));
+        }
     }
     let pairs = form_urlencoded::parse(query.as_bytes());
     let values = serde_html_form::Deserializer::new(pairs);

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::Watch,
     fleet::{EndpointFilter, Fleet},
+    snapshot::AccountState,
     telemetry::Condition,
 };
 
@@ -49,7 +50,8 @@ struct Labels<'f> {
 
 /// The target groups as JSON. Data that is too old for metrics still tells which endpoints there are.
 ///
-/// An error makes Prometheus keep the targets that it has. So a restart while the API fails ends no probe.
+/// An error makes Prometheus keep the targets that it has. So a restart while the API fails ends no probe, for as long as
+/// metrics would bridge a failure. After that, the other accounts must not wait any longer.
 pub(super) fn targets(fleet: &Fleet, query: &Query) -> Result<Bytes, Refusal> {
     let filter = EndpointFilter {
         account: text(query.account.as_ref()),
@@ -61,8 +63,7 @@ pub(super) fn targets(fleet: &Fleet, query: &Query) -> Result<Bytes, Refusal> {
     let mut groups: BTreeMap<Labels<'_>, Vec<&str>> = BTreeMap::new();
     for state in states {
         let Some(snapshot) = &state.snapshot else {
-            if state.condition(fleet.instant) == Condition::Refused {
-                // The probes of an account whose credentials are refused would fail, too.
+            if !is_awaited(fleet, state) {
                 continue;
             }
             let account = &state.account;
@@ -87,4 +88,14 @@ pub(super) fn targets(fleet: &Fleet, query: &Query) -> Result<Bytes, Refusal> {
         .collect();
     let text = serde_json::to_vec(&groups).map_err(|_| Refusal::Failed)?;
     Ok(text.into())
+}
+
+/// Whether the first list of the account can still come soon: no walk has ended, or the first one began less than
+/// `poll.max_age` ago, and the API does not refuse the credentials.
+fn is_awaited(fleet: &Fleet, state: &AccountState) -> bool {
+    if state.condition(fleet.instant) == Condition::Refused {
+        return false;
+    }
+    let first = state.walks.failures().chain(state.walks.recent()).next();
+    first.is_none_or(|walk| fleet.now.since(walk.started_at) < state.max_age)
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Context, Refusal, Time,
     accounts_and_groups::sorted,
-    list::{Found, List, first, wrong_cursor},
+    events::number,
+    list::{List, Page, first, wrong_cursor},
     parameters::{Text, text},
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     snapshot::{PublishedWalk, WalkRecord, WalkResult},
 };
 
-/// Between the account and the start of the walk in a cursor. No account name has this character.
+/// Stands between the account and the start of the walk in a cursor. No account name has this character.
 const SEPARATOR: char = '\t';
 
 /// The walks that an account keeps at most, and about the length of a walk as CSV, in bytes.
@@ -155,7 +156,7 @@ impl List for Walks {
         query: &Query,
         cursor: Option<&str>,
         limit: usize,
-    ) -> Result<Found<Walk>, Refusal> {
+    ) -> Result<Page<Walk>, Refusal> {
         let (wanted, cursor) = (text(query.account.as_ref()), cursor.map(str::to_owned));
         let page = move |fleet: &Fleet| {
             let states = sorted(fleet, &wanted)?;
@@ -188,5 +189,5 @@ fn after(cursor: Option<&str>) -> Option<(&str, i64)> {
         return Some(("", i64::MAX));
     };
     let (account, start) = cursor.split_once(SEPARATOR)?;
-    Some((account, start.parse().ok()?))
+    Some((account, number(start)?))
 }

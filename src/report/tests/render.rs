@@ -80,6 +80,17 @@ fn the_table_has_the_period_what_is_unknown_and_the_worst() {
 }
 
 #[test]
+fn a_period_before_the_log_is_not_covered() {
+    let (covered, mut report) = (period(-900, -900), report());
+    (report.wanted, report.covered) = (period(-1000, -900), covered);
+    let shown = text(&report);
+    assert!(
+        shown.contains("\nCovered: nothing, because the event log begins later.\n"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn the_rows_have_every_endpoint() {
     let rows = csv(&report());
     let mut lines = rows.split('\n');

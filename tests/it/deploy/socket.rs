@@ -123,6 +123,7 @@ async fn the_first_connection_to_a_socket_of_systemd_starts_the_exporter() {
     process.says(&format!("Listening on {second}")).await;
     assert_eq!(vendor.counts().requests, 0);
     assert_eq!(get(first, "/-/healthy").await.status, 200);
+    process.says("listening for health checks").await;
     let log = process.err();
     for address in &sockets {
         assert!(log.contains(&format!("address={address}")), "{log}");

@@ -166,6 +166,7 @@ async fn a_client_keeps_an_answer_while_it_holds() {
     let tag = first.header("etag").unwrap();
     let again = ask(address, "GET", path, &[("If-None-Match", tag)]).await;
     assert_eq!((again.status, again.body.len()), (304, 0), "{again:?}");
+    assert_eq!(again.header("content-type"), Some("application/json"));
     assert_eq!(again.header("etag"), Some(tag));
     let other = ask(address, "GET", path, &[("If-None-Match", "\"other\"")]).await;
     assert_eq!((other.status, other.body), (200, first.body));
@@ -188,6 +189,9 @@ async fn errors_are_problem_details_that_name_what_is_wrong() {
         ("events?cursor=x", 400, "cursor"),
         ("walks?cursor=main", 400, "cursor"),
         ("outages?cursor=past", 400, "cursor"),
+        ("events?cursor=-1", 400, "cursor"),
+        ("endpoints?cursor=%09", 400, "cursor"),
+        ("endpoints?missed=on", 400, "missed"),
         ("endpoints?account=other", 404, "account"),
         ("endpoints/main/0", 404, "endpoint"),
         ("other", 404, "openapi.json"),
