@@ -173,15 +173,11 @@ impl Router {
                     Some(outcome) => closing(response, &request, activity, outcome),
                     None => response,
                 };
-                let is_api = handler == Route::Api;
-                let response = if is_api {
-                    web_api::problem(response)
-                } else {
-                    response
-                };
-                response.map(Body::Whole)
+                as_problem(handler, response).map(Body::Whole)
             }
-            Ok(()) if handler == Route::Api => self.api(&request, &mut in_progress).await,
+            Ok(()) if matches!(handler, Route::Api | Route::ServiceDiscovery) => {
+                self.program(handler, &request, &mut in_progress).await
+            }
             Ok(()) => {
                 let response = self.handle(handler, &request, peer, &mut in_progress);
                 response.await.map(Body::Whole)
@@ -196,47 +192,59 @@ impl Router {
         response
     }
 
-    /// Responds to a program.
-    async fn api(&self, request: &Parts, in_progress: &mut InProgress) -> Response<Body> {
+    /// Responds to a program. The answer has a part in the memory of all such answers until its client has read it.
+    async fn program(
+        &self,
+        handler: Route,
+        request: &Parts,
+        in_progress: &mut InProgress,
+    ) -> Response<Body> {
         self.connections.take_place(&in_progress.activity);
-        if !self.take_memory(in_progress).await {
-            return web_api::problem(busy()).map(Body::Whole);
+        let (response, permit) = {
+            let _waiting = in_progress.activity.wait_for_page();
+            let memory = Arc::clone(&self.answers).acquire_many_owned(MAX_UNITS);
+            match timeout(MEMORY_WAIT, memory).await {
+                Ok(Ok(permit)) => (self.answer(handler, request).await, Some(permit)),
+                _ => (busy(handler), None),
+            }
+        };
+        in_progress.permit = permit.map(|mut permit| {
+            let units = match response.body() {
+                Body::Whole(body) => usize::try_from(body.length.div_ceil(UNIT_BYTES)),
+                Body::Parted { .. } => Ok(0),
+            };
+            let units = units.unwrap_or(usize::MAX);
+            drop(permit.split(permit.num_permits().saturating_sub(units)));
+            permit
+        });
+        if request.version >= Version::HTTP_2 {
+            self.connections.limit_responses();
+        }
+        response
+    }
+
+    /// Makes the answer for a program.
+    async fn answer(&self, handler: Route, request: &Parts) -> Response<Body> {
+        let query = request.uri.query().unwrap_or_default();
+        if handler == Route::ServiceDiscovery {
+            let has_probes = self.handlers.probe.borrow().is_some();
+            let response = if !matches!(request.method, Method::GET | Method::HEAD) {
+                method_not_allowed("GET, HEAD")
+            } else if !has_probes {
+                text(StatusCode::NOT_FOUND, PROBING_OFF)
+            } else {
+                web_api::targets(&self.api, query).await
+            };
+            return response.map(Body::Whole);
         }
         let path = api(self.paths.below(request.uri.path()));
         let asked = ApiRequest {
             path: path.unwrap_or_default().to_owned(),
-            query: request.uri.query().unwrap_or_default().to_owned(),
+            query: query.to_owned(),
             base: self.paths.api(),
             level: self.pages.settings().level,
         };
-        let response = {
-            let _waiting = in_progress.activity.wait_for_page();
-            web_api::respond(&self.api, request, asked).await
-        };
-        let length = match response.body() {
-            Body::Whole(body) => body.length,
-            Body::Parted { .. } => 0,
-        };
-        self.keep_memory(length, request, in_progress);
-        response
-    }
-
-    /// Takes memory for an answer that is made for its request, for up to five seconds. Returns whether there was enough.
-    async fn take_memory(&self, in_progress: &mut InProgress) -> bool {
-        let permit = Arc::clone(&self.answers).acquire_many_owned(MAX_UNITS);
-        let permit = timeout(MEMORY_WAIT, permit).await;
-        in_progress.permit = permit.ok().and_then(Result::ok);
-        in_progress.permit.is_some()
-    }
-
-    /// Keeps memory for an answer of this `length` until its client has read it.
-    fn keep_memory(&self, length: u64, request: &Parts, in_progress: &mut InProgress) {
-        let units = usize::try_from(length.div_ceil(UNIT_BYTES)).unwrap_or(usize::MAX);
-        let permit = in_progress.permit.as_mut();
-        drop(permit.and_then(|permit| permit.split(permit.num_permits().saturating_sub(units))));
-        if request.version >= Version::HTTP_2 {
-            self.connections.limit_responses();
-        }
+        web_api::respond(&self.api, request, asked).await
     }
 
     async fn handle(
@@ -248,7 +256,9 @@ impl Router {
     ) -> Response<EncodedBody> {
         let probe = self.handlers.probe.borrow().clone();
         match handler {
-            Route::Other | Route::Api => text(StatusCode::NOT_FOUND, "not found\n"),
+            Route::Other | Route::Api | Route::ServiceDiscovery => {
+                text(StatusCode::NOT_FOUND, "not found\n")
+            }
             Route::Reload | Route::Config => {
                 self.connections.take_place(&in_progress.activity);
                 self.lifecycle(handler, request, peer).await
@@ -266,22 +276,7 @@ impl Router {
                 method_not_allowed("GET, HEAD")
             }
             Route::Metrics => self.exposition(request, None, in_progress).await,
-            Route::Probe | Route::ServiceDiscovery if probe.is_none() => {
-                text(StatusCode::NOT_FOUND, PROBING_OFF)
-            }
-            Route::ServiceDiscovery => {
-                self.connections.take_place(&in_progress.activity);
-                if !self.take_memory(in_progress).await {
-                    return busy();
-                }
-                let query = request.uri.query().unwrap_or_default();
-                let response = {
-                    let _waiting = in_progress.activity.wait_for_page();
-                    web_api::targets(&self.api, query).await
-                };
-                self.keep_memory(response.body().length, request, in_progress);
-                response
-            }
+            Route::Probe if probe.is_none() => text(StatusCode::NOT_FOUND, PROBING_OFF),
             Route::Probe => self.exposition(request, probe.as_ref(), in_progress).await,
             Route::Healthy => text(StatusCode::OK, "healthy\n"),
             Route::Ready => match pages::readiness(self.data.accounts().as_deref()) {
@@ -500,10 +495,20 @@ fn closing(
 }
 
 /// The response while other answers take all memory.
-fn busy() -> Response<EncodedBody> {
+fn busy(handler: Route) -> Response<Body> {
     let reason = "too many answers are not read\n";
     let response = text(StatusCode::SERVICE_UNAVAILABLE, reason);
-    with(response, RETRY_AFTER, RETRY_AFTER_SECONDS)
+    let response = with(response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+    as_problem(handler, response).map(Body::Whole)
+}
+
+/// The error `response`, which has problem details below `/api/v1`.
+fn as_problem(handler: Route, response: Response<EncodedBody>) -> Response<EncodedBody> {
+    if handler == Route::Api {
+        web_api::problem(response)
+    } else {
+        response
+    }
 }
 
 /// The response before the stored state is loaded.
