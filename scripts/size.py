@@ -16,7 +16,7 @@ import sys
 # The exporter had 12,500 lines before the state database, 16,000 before the listener was protected against clients and
 # had TLS, 20,000 before it could reload its configuration, 21,800 before it had judgements, 25,200 before it had pages,
 # and 29,600 before it had the HTTP API and reports. Each larger part raises the first two limits.
-LIMITS = {"lines": 34_300, "files": 177, "file": 600, "function": 60}
+LIMITS = {"lines": 34_500, "files": 177, "file": 600, "function": 60}
 TEST_MODULE = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?mod \w+( \{|;)$")
 FUNCTION = re.compile(r"^(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe |extern \"C\" )*fn (\w+)")
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cli::{ReportArgs, ReportFormat, Since},
     clock::{Clock, UnixMillis},
-    report::{self, Period, Query},
+    report::{self, Configured, Period, Query},
 };
 
 /// Executes the command `report`.
@@ -22,16 +22,26 @@ pub(super) fn report(
     environment: &[(String, String)],
     out: &mut dyn Write,
 ) -> Result<(), ExitError> {
-    let period = period(args, Clock::system().now())?;
+    let now = Clock::system().now();
+    let period = period(args, now)?;
     let config = configuration(args.config_file.as_deref(), environment)?;
     let directory = directory(args.directory.as_deref(), config.as_ref(), environment)?;
     let accounts = config.into_iter().flat_map(|config| config.accounts);
-    let groups = accounts.map(|account| (account.name, account.groups));
+    let configured = accounts.map(|account| {
+        let configured = Configured {
+            groups: account.groups,
+            interval: Some(account.poll.interval),
+            hides_names: !account.metrics.username,
+        };
+        (account.name, configured)
+    });
     let query = Query {
         period,
         account: args.account.clone(),
+        only_configured: false,
+        now,
     };
-    let report = report::read(&directory, &groups.collect(), &query);
+    let report = report::read(&directory, &configured.collect(), &query);
     let report = report.map_err(|error| failed(&error))?;
     let text = match args.format {
         ReportFormat::Table => report::text(&report),

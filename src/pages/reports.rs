@@ -14,10 +14,9 @@ use tokio::{
 
 use crate::{
     clock::UnixMillis,
-    config::Group,
     fleet::run_apart,
-    report::{self, Period, Table},
-    snapshot::AccountState,
+    report::{self, Configured, Period, Table},
+    snapshot::{AccountState, Shown},
 };
 
 /// A report is kept for this time.
@@ -26,6 +25,9 @@ const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
 const MAX_KEPT: usize = 8;
 /// The longest time that a page waits for its report, and for reports before it.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// The settings of the accounts from which a report was made.
+type Settings = Vec<Arc<Shown>>;
 
 /// What a report is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,20 +44,40 @@ pub(super) struct Content {
     /// The time of the report, which is the end of its period.
     pub(super) at: UnixMillis,
     pub(super) summary: Vec<String>,
-    /// Unknown time, groups, worst endpoints, outages, and endpoints that flapped.
-    pub(super) tables: [Table; 5],
+    /// As [`report::tables`].
+    pub(super) tables: [Table; 6],
 }
 
 /// A report, or why there is none.
 pub(super) type Made = Result<Arc<Content>, String>;
 
-/// Reports with the times at which they were made.
-type Kept = Vec<(Wanted, Instant, Arc<Content>)>;
+/// A kept report. A reload of the configuration ends it.
+struct Kept {
+    wanted: Wanted,
+    settings: Settings,
+    made: Instant,
+    content: Arc<Content>,
+}
+
+impl Kept {
+    fn is_present(&self) -> bool {
+        self.made.elapsed() < KEPT_FOR
+    }
+
+    fn is_of(&self, wanted: &Wanted, settings: &Settings) -> bool {
+        let pairs = self.settings.iter().zip(settings);
+        self.wanted == *wanted
+            && self.settings.len() == settings.len()
+            && pairs
+                .into_iter()
+                .all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
 
 /// Makes reports, one at a time.
 pub(super) struct Reports {
     directory: Arc<Path>,
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
     turn: Arc<Semaphore>,
 }
 
@@ -77,27 +99,43 @@ impl Reports {
         states: &[Arc<AccountState>],
         now: UnixMillis,
     ) -> Option<Made> {
-        if let Some(kept) = self.kept(&wanted) {
+        let settings: Settings = states
+            .iter()
+            .map(|state| Arc::clone(&state.shown))
+            .collect();
+        if let Some(kept) = self.kept(&wanted, &settings) {
             return Some(Ok(kept));
         }
         let end = Instant::now() + WAIT;
         let turn = timeout(WAIT, Arc::clone(&self.turn).acquire_owned()).await;
         let turn = turn.ok()?.ok()?;
         // Another request may have made it meanwhile.
-        if let Some(kept) = self.kept(&wanted) {
+        if let Some(kept) = self.kept(&wanted, &settings) {
             return Some(Ok(kept));
         }
-        let groups = states.iter().map(|state| {
-            let groups = state.shown.groups.clone();
-            (state.account.to_string(), groups)
+        let configured = states.iter().map(|state| {
+            let configured = Configured {
+                groups: state.shown.groups.clone(),
+                interval: Some(state.poll_interval),
+                hides_names: !state.shown.username,
+            };
+            (state.account.to_string(), configured)
         });
-        let groups: BTreeMap<_, _> = groups.collect();
+        let configured: BTreeMap<_, _> = configured.collect();
         let (directory, all) = (Arc::clone(&self.directory), Arc::clone(&self.kept));
         let made = run_apart(move || {
             let _turn = turn;
-            let made = make(&directory, &groups, &wanted, now);
+            let made = make(&directory, &configured, &wanted, now);
             if let Ok(content) = &made {
-                keep(&mut lock(&all), wanted, content);
+                keep(
+                    &mut lock(&all),
+                    Kept {
+                        wanted,
+                        settings,
+                        made: Instant::now(),
+                        content: Arc::clone(content),
+                    },
+                );
             }
             made
         });
@@ -106,31 +144,31 @@ impl Reports {
         Some(made.unwrap_or_else(|_| Err("the report cannot be made".to_owned())))
     }
 
-    fn kept(&self, wanted: &Wanted) -> Option<Arc<Content>> {
+    fn kept(&self, wanted: &Wanted, settings: &Settings) -> Option<Arc<Content>> {
         let kept = lock(&self.kept);
         let mut found = kept
             .iter()
-            .filter(|(one, at, _)| one == wanted && at.elapsed() < KEPT_FOR);
-        found.next().map(|(.., content)| Arc::clone(content))
+            .filter(|one| one.is_of(wanted, settings) && one.is_present());
+        found.next().map(|one| Arc::clone(&one.content))
     }
 }
 
-fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+fn lock(kept: &Mutex<Vec<Kept>>) -> MutexGuard<'_, Vec<Kept>> {
     // Each change is complete in itself, so a panic elsewhere leaves usable reports.
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn keep(kept: &mut Kept, wanted: Wanted, content: &Arc<Content>) {
-    kept.retain(|(one, at, _)| *one != wanted && at.elapsed() < KEPT_FOR);
+fn keep(kept: &mut Vec<Kept>, new: Kept) {
+    kept.retain(|one| one.wanted != new.wanted && one.is_present());
     if kept.len() >= MAX_KEPT {
         kept.remove(0);
     }
-    kept.push((wanted, Instant::now(), Arc::clone(content)));
+    kept.push(new);
 }
 
 fn make(
     directory: &Path,
-    groups: &BTreeMap<String, Vec<Group>>,
+    configured: &BTreeMap<String, Configured>,
     wanted: &Wanted,
     now: UnixMillis,
 ) -> Made {
@@ -140,8 +178,10 @@ fn make(
             until: now,
         },
         account: Some(wanted.account.clone()).filter(|name| !name.is_empty()),
+        only_configured: true,
+        now,
     };
-    let report = report::read(directory, groups, &query).map_err(|error| error.to_string())?;
+    let report = report::read(directory, configured, &query).map_err(|error| error.to_string())?;
     Ok(Arc::new(Content {
         at: now,
         summary: report::summary(&report),

@@ -21,6 +21,21 @@ pub struct Query {
     pub period: Period,
     /// The name of the account; `None` for all accounts.
     pub account: Option<String>,
+    /// Whether accounts that are not configured are left out.
+    pub only_configured: bool,
+    /// The present time.
+    pub now: UnixMillis,
+}
+
+/// What the configuration says about an account.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Configured {
+    /// The groups.
+    pub groups: Vec<Group>,
+    /// The time between two walks; `None` if it is not known.
+    pub interval: Option<Duration>,
+    /// Whether usernames and aliases are left out.
+    pub hides_names: bool,
 }
 
 /// The times on duty of an endpoint or of several endpoints together, exact to the millisecond.
@@ -182,8 +197,8 @@ fn by_availability(a: &Times, b: &Times) -> std::cmp::Ordering {
     by_share.then(b.unregistered.cmp(&a.unregistered))
 }
 
-/// Reads the report from the state database in `directory`, also while an exporter runs. `groups` has the configured groups of
-/// each account; the endpoints of an account without an entry have no group, and count at all times.
+/// Reads the report from the state database in `directory`, also while an exporter runs. `configured` has the settings of each
+/// account. The endpoints of an account without an entry have no group, and count at all times.
 ///
 /// The call reads the disk, and takes seconds for a million events.
 ///
@@ -191,7 +206,7 @@ fn by_availability(a: &Times, b: &Times) -> std::cmp::Ordering {
 /// There is no database, it cannot be read, or it does not have the account.
 pub fn read(
     directory: &Path,
-    groups: &BTreeMap<String, Vec<Group>>,
+    configured: &BTreeMap<String, Configured>,
     query: &Query,
 ) -> Result<Report, Error> {
     read_log(directory, |log| {
@@ -200,7 +215,9 @@ pub fn read(
         let writer = Writer {
             is_running: log.has_writer(),
             newest_success,
+            now: query.now,
         };
+        accounts.retain(|one| !query.only_configured || configured.contains_key(&one.name));
         if let Some(name) = &query.account {
             accounts.retain(|account| account.name == *name);
             if accounts.is_empty() {
@@ -208,7 +225,7 @@ pub fn read(
             }
         }
         let wanted = query.period;
-        let oldest = log.oldest_event()?.unwrap_or(wanted.until);
+        let oldest = log.complete_since()?.unwrap_or(wanted.until);
         let from = wanted.from.max(oldest);
         let until = wanted.until;
         let covered = Period { from, until }.clip(wanted);
@@ -218,13 +235,17 @@ pub fn read(
             accounts: Vec::new(),
             groups: Vec::new(),
             endpoints: Vec::new(),
-            outages: log.outages(covered.from, covered.until)?,
+            outages: Vec::new(),
         };
+        if covered.from < covered.until {
+            report.outages = log.outages(covered.from, covered.until)?;
+        }
         let is_wanted = |name: &str| accounts.iter().any(|one| one.name == name);
         report.outages.retain(|outage| is_wanted(&outage.account));
         for account in &accounts {
-            let groups = groups.get(&account.name).map_or(&[][..], Vec::as_slice);
-            add_account(&mut report, log, (account, groups), writer)?;
+            let none = Configured::default();
+            let configured = configured.get(&account.name).unwrap_or(&none);
+            add_account(&mut report, log, (account, configured), writer)?;
         }
         Ok(report)
     })
@@ -233,14 +254,19 @@ pub fn read(
 fn add_account(
     report: &mut Report,
     log: &LogReader<'_>,
-    (account, groups): (&LoggedAccount, &[Group]),
+    (account, configured): (&LoggedAccount, &Configured),
     writer: Writer,
 ) -> Result<(), Error> {
     let events = log.account_events(&account.name)?;
-    let known = known(account, &events, writer, report.covered);
-    let mut adding = Adding::new(&account.name, groups, &known, report.covered);
+    let seen = (writer, configured.interval);
+    let known = known(account, &events, seen, report.covered);
+    let mut adding = Adding::new(&account.name, &configured.groups, &known, report.covered);
     log.endpoints(&account.name, |endpoint| {
-        report.endpoints.extend(adding.endpoint(endpoint));
+        let mut endpoint = adding.endpoint(endpoint);
+        if let Some(one) = endpoint.as_mut().filter(|_| configured.hides_names) {
+            (one.username, one.alias) = Default::default();
+        }
+        report.endpoints.extend(endpoint);
     })?;
     let used = |group: &GroupReport| group.endpoints > 0 || group.times != Times::default();
     report.groups.extend(adding.sums.into_iter().filter(used));

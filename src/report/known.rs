@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::spans::{Period, Spans};
 use crate::{
     clock::UnixMillis,
-    state::{EventKind, LoggedAccount, PastEvent, PastEventKind},
+    state::{EventKind, GAP, LoggedAccount, PastEvent, PastEventKind},
 };
 
 /// Why the exporter did not see an account.
@@ -52,6 +52,8 @@ pub(super) struct Writer {
     pub(super) is_running: bool,
     /// The newest end of a published walk of any account.
     pub(super) newest_success: Option<UnixMillis>,
+    /// The present time.
+    pub(super) now: UnixMillis,
 }
 
 /// The known and the unknown time of an account.
@@ -69,13 +71,15 @@ pub(super) struct Known {
 type Step = (UnixMillis, Option<Why>);
 
 /// Divides the `period` by the events of the account and of the exporter, oldest first.
+/// `interval` is the time between two walks, if it is known.
 pub(super) fn known(
     account: &LoggedAccount,
     events: &[PastEvent],
-    writer: Writer,
+    (writer, interval): (Writer, Option<Duration>),
     period: Period,
 ) -> Known {
-    let steps = steps(account, events, writer);
+    let mut steps = steps(account, events);
+    steps.extend(end(account, &steps, writer, interval));
     let ends = steps.iter().skip(1).map(|step| step.0);
     let ends = ends.chain([UnixMillis(i64::MAX)]);
     let (mut known, mut unknown) = (Vec::new(), Vec::<UnknownSpan>::new());
@@ -100,8 +104,9 @@ pub(super) fn known(
     }
 }
 
-fn steps(account: &LoggedAccount, events: &[PastEvent], writer: Writer) -> Vec<Step> {
-    let mut steps = vec![(UnixMillis(i64::MIN), before(account, events))];
+fn steps(account: &LoggedAccount, events: &[PastEvent]) -> Vec<Step> {
+    let mut steps = vec![(UnixMillis(i64::MIN), Some(Why::NoWalk))];
+    steps.extend(before(account, events));
     for event in events {
         let PastEventKind::Known(kind) = event.kind else {
             continue;
@@ -123,29 +128,59 @@ fn steps(account: &LoggedAccount, events: &[PastEvent], writer: Writer) -> Vec<S
         };
         steps.push((step.0.max(last), step.1));
     }
-    let (last, now) = steps[steps.len() - 1];
-    if now.is_none() && !writer.is_running {
-        let end = writer.newest_success.unwrap_or(last).max(last);
-        steps.push((end, Some(Why::Crashed)));
-    }
     steps
 }
 
-/// What holds before the first event.
-fn before(account: &LoggedAccount, events: &[PastEvent]) -> Option<Why> {
-    let known = events.iter().find_map(|event| match event.kind {
-        PastEventKind::Known(EventKind::Blind | EventKind::Stop | EventKind::Unpolled) => {
-            Some(None)
-        }
-        PastEventKind::Known(EventKind::Seeing | EventKind::Start) => Some(Some(Why::NoWalk)),
-        PastEventKind::Known(EventKind::Polled) => Some(Some(Why::NotPolled)),
-        _ => None,
+/// The end of a known time that no event has shown yet.
+fn end(
+    account: &LoggedAccount,
+    steps: &[Step],
+    writer: Writer,
+    interval: Option<Duration>,
+) -> Option<Step> {
+    let &(last, None) = steps.last()? else {
+        return None;
+    };
+    if !writer.is_running {
+        let end = writer.newest_success.unwrap_or(last).max(last);
+        return Some((end, Some(Why::Crashed)));
+    }
+    let success = account.last_success?;
+    // The exporter notes a gap only with the next walk that it can save.
+    // Ticks that fall into a long walk are left out.
+    let between = interval? + account.walk_took;
+    let is_gap = success.plus(between * GAP) < writer.now;
+    is_gap.then(|| (success.max(last), Some(Why::Failing)))
+}
+
+/// What the first event says about the time before it, if the account had endpoints then. An event before it is deleted.
+fn before(account: &LoggedAccount, events: &[PastEvent]) -> Option<Step> {
+    let first_seen = account.first_seen?;
+    let mut shown = events.iter().filter_map(|event| {
+        let PastEventKind::Known(kind) = event.kind else {
+            return None;
+        };
+        let why = match kind {
+            EventKind::Blind | EventKind::Stop | EventKind::Unpolled => None,
+            // After a crash, the event has the last time at which the run before is known to have worked.
+            EventKind::Start if event.earlier.is_some() => None,
+            EventKind::Start => Some(Why::Stopped),
+            EventKind::Seeing => Some(Why::Failing),
+            EventKind::Polled => Some(Why::NotPolled),
+            _ => return None,
+        };
+        Some((event.at, why))
     });
-    // The log may have lost all of these events, because nothing has happened for long.
-    known.unwrap_or(match account.last_success {
-        None => Some(Why::NoWalk),
-        Some(_) if !account.is_polled => Some(Why::NotPolled),
-        Some(_) if account.is_failing => Some(Why::Failing),
-        Some(_) => None,
-    })
+    let Some((at, why)) = shown.next() else {
+        // Nothing has happened for long.
+        let why = if !account.is_polled {
+            Some(Why::NotPolled)
+        } else if account.is_failing {
+            Some(Why::Failing)
+        } else {
+            None
+        };
+        return account.last_success.map(|_| (first_seen, why));
+    };
+    (first_seen < at).then_some((first_seen, why))
 }

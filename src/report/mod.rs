@@ -18,7 +18,9 @@ mod tests;
 mod timeline;
 mod words;
 
-pub use availability::{AccountReport, EndpointReport, GroupReport, Query, Report, Times, read};
+pub use availability::{
+    AccountReport, Configured, EndpointReport, GroupReport, Query, Report, Times, read,
+};
 pub use known::{UnknownSpan, Why};
 pub use page::html;
 pub use rows::csv;

@@ -11,7 +11,7 @@ use super::{
 #[template(path = "report.html")]
 struct Page {
     summary: Vec<String>,
-    tables: [Table; 5],
+    tables: [Table; 6],
 }
 
 /// The report as an HTML document. All texts are escaped.

@@ -35,7 +35,15 @@ pub fn csv(report: &Report) -> String {
 fn values(endpoint: &EndpointReport) -> [String; 12] {
     let times = &endpoint.times;
     let seconds = |time: Duration| time.as_secs().to_string();
-    let availability = times.availability();
+    let availability = times.availability().map(|share| {
+        // Only a time without losses has 1.
+        let most = if times.unregistered.is_zero() {
+            1.0
+        } else {
+            0.999_999
+        };
+        f64::min(share, most)
+    });
     [
         endpoint.account.clone(),
         endpoint.id.clone(),

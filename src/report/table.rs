@@ -1,6 +1,6 @@
 //! A report as text for a terminal.
 
-use std::{fmt::Write, iter};
+use std::{cmp::Reverse, fmt::Write, iter};
 
 use super::{
     availability::{EndpointReport, Report, Times},
@@ -47,9 +47,10 @@ pub fn summary(report: &Report) -> Vec<String> {
     summary
 }
 
-/// The lists of a report: unknown time, groups, worst endpoints, outages, and endpoints that flapped.
-pub fn tables(report: &Report) -> [Table; 5] {
+/// The lists of a report: accounts, unknown time, groups, worst endpoints, outages, and endpoints that flapped.
+pub fn tables(report: &Report) -> [Table; 6] {
     [
+        accounts(report),
         unknown(report),
         groups(report),
         worst(report),
@@ -139,22 +140,34 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
+/// The accounts, that with the longest unknown time first.
+fn accounts(report: &Report) -> Table {
+    let table = Table::new("Accounts", &["account", "known", "unknown"]);
+    let mut accounts: Vec<_> = report.accounts.iter().collect();
+    accounts.sort_by_key(|account| Reverse(account.unknown_time()));
+    table.with(accounts.into_iter(), MAX_ROWS, |account| {
+        vec![
+            account.name.clone(),
+            words::duration(account.known),
+            words::duration(account.unknown_time()),
+        ]
+    })
+}
+
 fn unknown(report: &Report) -> Table {
     let columns = ["account", "time", "from", "until", "why"];
-    let table = Table::new("Unknown time of accounts", &columns);
-    table.with(
-        report.unknown_spans().into_iter(),
-        MAX_ROWS,
-        |(account, span)| {
-            vec![
-                account.to_owned(),
-                words::duration(span.period.length()),
-                words::time(span.period.from),
-                words::time(span.period.until),
-                span.why.text().to_owned(),
-            ]
-        },
-    )
+    let table = Table::new("Unknown times, the longest first", &columns);
+    let mut spans = report.unknown_spans();
+    spans.sort_by_key(|(_, span)| Reverse(span.period.length()));
+    table.with(spans.into_iter(), MAX_ROWS, |(account, span)| {
+        vec![
+            account.to_owned(),
+            words::duration(span.period.length()),
+            words::time(span.period.from),
+            words::time(span.period.until),
+            span.why.text().to_owned(),
+        ]
+    })
 }
 
 fn times(times: &Times) -> [String; 4] {
@@ -240,7 +253,10 @@ fn outages(report: &Report) -> Table {
             "group",
         ],
     );
-    table.with(report.outages.iter(), MAX_ROWS, |outage| {
+    // Open outages are first, then the newest ones.
+    let mut outages: Vec<_> = report.outages.iter().collect();
+    outages.sort_by_key(|outage| Reverse((outage.ended_at.is_none(), outage.started_at)));
+    table.with(outages.into_iter(), MAX_ROWS, |outage| {
         vec![
             words::time(outage.started_at),
             outage.ended_at.map_or("open".to_owned(), words::time),

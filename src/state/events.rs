@@ -95,11 +95,12 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Deletes the oldest events: those before `oldest`, and those above the maximum number.
+/// Deletes the oldest events: those before `oldest`, and those above the maximum number. Notes the time until which the
+/// log lacks events.
 pub(super) fn delete_old(change: &Transaction<'_>, oldest: UnixMillis) -> rusqlite::Result<()> {
     // Events are in the order of their ids. The search ends at the first event that stays.
-    let mut delete = change.prepare_cached(
-        "DELETE FROM event WHERE id < min(
+    let mut first_kept = change.prepare_cached(
+        "SELECT min(
             (SELECT min(id) FROM event) + :at_once,
             max(
                 coalesce((SELECT id FROM event WHERE at >= :oldest ORDER BY id LIMIT 1),
@@ -108,11 +109,22 @@ pub(super) fn delete_old(change: &Transaction<'_>, oldest: UnixMillis) -> rusqli
             )
         )",
     )?;
-    delete.execute(named_params! {
+    let values = named_params! {
         ":at_once": DELETED_AT_ONCE,
         ":oldest": oldest.0,
         ":most": MAX_EVENTS,
-    })?;
+    };
+    let first_kept: Option<i64> = first_kept.query_one(values, |row| row.get(0))?;
+    let mut newest = change.prepare_cached("SELECT max(at) FROM event WHERE id < ?")?;
+    let until: Option<i64> = newest.query_one([first_kept], |row| row.get(0))?;
+    let Some(until) = until else {
+        return Ok(());
+    };
+    change.execute("DELETE FROM event WHERE id < ?", [first_kept])?;
+    let before = "SELECT coalesce(max(until), ?1) FROM deleted_events";
+    let before: i64 = change.query_one(before, [until], |row| row.get(0))?;
+    change.execute("DELETE FROM deleted_events", ())?;
+    change.execute("INSERT INTO deleted_events VALUES (?)", [until.max(before)])?;
     Ok(())
 }
 

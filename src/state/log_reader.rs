@@ -1,6 +1,6 @@
 //! Reads the whole event log for reports, with the stored rows that it belongs to.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, Row, named_params};
 
@@ -25,10 +25,14 @@ pub struct LoggedAccount {
     pub name: String,
     /// End of the last published walk; `None` before the first.
     pub last_success: Option<UnixMillis>,
+    /// The duration of this walk; zero before the first.
+    pub walk_took: Duration,
     /// Whether the last walk failed.
     pub is_failing: bool,
     /// Whether the exporter polls the account.
     pub is_polled: bool,
+    /// The first walk that listed one of the stored endpoints; `None` without endpoints.
+    pub first_seen: Option<UnixMillis>,
 }
 
 /// What is stored about an endpoint.
@@ -115,14 +119,27 @@ impl LogReader<'_> {
         lock::is_held(self.directory)
     }
 
-    /// The time of the oldest event that the log still has. `None` for an empty log.
+    /// The time since which the log has all events: of the newest deleted event, else of the oldest event. `None` if there
+    /// was none.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn oldest_event(&self) -> Result<Option<UnixMillis>, Error> {
-        let select = "SELECT at FROM event ORDER BY id LIMIT 1";
-        let oldest = self.rows(select, (), |row| row.get(0).map(UnixMillis))?;
-        Ok(oldest.into_iter().next())
+    pub fn complete_since(&self) -> Result<Option<UnixMillis>, Error> {
+        let path = schema::path(self.directory);
+        let notes_deleted = schema::has_table(self.connection, "deleted_events");
+        let notes_deleted = notes_deleted.map_err(Error::database(&path))?;
+        let deleted = "SELECT until FROM deleted_events";
+        let oldest = "SELECT at FROM event ORDER BY id LIMIT 1";
+        for select in [deleted, oldest]
+            .into_iter()
+            .skip(usize::from(!notes_deleted))
+        {
+            let found = self.rows(select, (), |row| row.get(0).map(UnixMillis))?;
+            if let Some(found) = found.first() {
+                return Ok(Some(*found));
+            }
+        }
+        Ok(None)
     }
 
     /// All accounts, in the order of their names.
@@ -138,14 +155,19 @@ impl LogReader<'_> {
             "1"
         };
         let select = format!(
-            "SELECT name, last_success, failure IS NOT NULL, {is_polled} FROM account ORDER BY name"
+            "SELECT name, last_success, failure IS NOT NULL, {is_polled},
+                (SELECT min(first_seen) FROM endpoint WHERE endpoint.account = account.name),
+                coalesce(walk_millis, 0)
+             FROM account ORDER BY name"
         );
         self.rows(&select, (), |row| {
             Ok(LoggedAccount {
                 name: row.get(0)?,
                 last_success: row.get::<_, Option<i64>>(1)?.map(UnixMillis),
+                walk_took: Duration::from_millis(row.get::<_, i64>(5)?.unsigned_abs()),
                 is_failing: row.get(2)?,
                 is_polled: row.get(3)?,
+                first_seen: row.get::<_, Option<i64>>(4)?.map(UnixMillis),
             })
         })
     }
@@ -182,7 +204,7 @@ impl LogReader<'_> {
         let has_past = has_table("past_outage").map_err(Error::database(&path))?;
         let has_open = has_table("outage").map_err(Error::database(&path))?;
         let past = "SELECT account, scope, started_at, ended_at, endpoints, lost_at_end, is_usual, is_major
-            FROM past_outage WHERE started_at < :until AND ended_at >= :from";
+            FROM past_outage WHERE started_at < :until AND ended_at > :from";
         let members = "SELECT %1 FROM outage_member AS member WHERE member.account = outage.account
             AND member.scope = outage.scope AND member.slot = outage.slot";
         let [all, lost] =

@@ -44,6 +44,7 @@ pub use past_events::{EventPage, EventQuery, LoggedEvent};
 pub use report::{backup, report};
 pub use requests::{Applied, Change, Request, request};
 pub use store::{AccountStore, Store, read_once};
+pub use walk_events::GAP;
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ const APPLICATION_ID: i64 = 0x566F_627A;
 
 /// One script for each schema version. The script at index N changes a database from version N to version N + 1.
 /// A released script never changes. All times are milliseconds since the Unix epoch.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "CREATE TABLE account (
         name TEXT PRIMARY KEY,
         -- The end, the start and the duration of the last published walk.
@@ -174,6 +174,10 @@ const MIGRATIONS: [&str; 7] = [
     -- Quick ways to the last events of an endpoint, and to those of an account that concern no endpoint.
     CREATE INDEX event_of_endpoint ON event (account, endpoint_id, id) WHERE endpoint_id IS NOT NULL;
     CREATE INDEX event_of_account ON event (account, id) WHERE endpoint_id IS NULL;",
+    "-- The newest time of a deleted event; no row if none was deleted. An older exporter did not note it, so its log counts
+    -- from the oldest event on.
+    CREATE TABLE deleted_events (until INTEGER NOT NULL) STRICT;
+    INSERT INTO deleted_events SELECT at FROM event WHERE id = (SELECT min(id) FROM event) AND id > 1;",
 ];
 
 /// The path of the database in `directory`.

@@ -12,7 +12,7 @@ use crate::{
 
 /// If no walk is published for this many intervals, the account is not seen from the last published one on. The machine may
 /// have slept, or the disk may have refused the walks between.
-const GAP: u32 = 3;
+pub const GAP: u32 = 3;
 
 /// The detail of [`EventKind::Blind`] after such a gap.
 const NO_WALK: &str = "no published walk";

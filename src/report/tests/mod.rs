@@ -67,14 +67,17 @@ fn account() -> LoggedAccount {
     LoggedAccount {
         name: "main".to_owned(),
         last_success: Some(at(0)),
+        walk_took: Duration::ZERO,
         is_failing: false,
         is_polled: true,
+        first_seen: Some(at(-20)),
     }
 }
 
 const RUNNING: Writer = Writer {
     is_running: true,
     newest_success: None,
+    now: UnixMillis((START + 1000) * 1000),
 };
 
 /// The row of an endpoint that was first seen at the start.
@@ -111,7 +114,12 @@ fn times(registered: u64, unregistered: u64, unknown: u64) -> Times {
 
 /// The account is seen at all times from the start on.
 fn seen(period: Period) -> Known {
-    known(&account(), &[event(0, EventKind::Seeing)], RUNNING, period)
+    known(
+        &account(),
+        &[event(0, EventKind::Seeing)],
+        (RUNNING, None),
+        period,
+    )
 }
 
 /// The report about an endpoint of an account that is seen at all times.
@@ -289,7 +297,7 @@ fn an_endpoint_flaps_again_after_it_was_quiet() {
 
 /// The unknown times of the seconds from 0 to 100.
 fn unknown(events: &[PastEvent], writer: Writer) -> Vec<(i64, i64, Why)> {
-    let found = known(&account(), events, writer, period(0, 100));
+    let found = known(&account(), events, (writer, None), period(0, 100));
     let seconds = |time: UnixMillis| time.0 / 1000 - START;
     let known: Duration = found.spans.within(period(0, 100));
     let spans = found.unknown.iter();
@@ -322,7 +330,7 @@ fn an_account_is_unknown_while_its_walks_fail() {
     assert_eq!(unknown(&events[1..], RUNNING), expected);
     assert_eq!(
         unknown(&events[2..], RUNNING),
-        [(0, 30, Why::NoWalk), expected[1]]
+        [(0, 30, Why::Failing), expected[1]]
     );
 }
 
@@ -336,17 +344,65 @@ fn an_account_is_unknown_from_a_stop_or_a_crash_until_a_walk_is_published() {
         event(20, Seeing),
     ];
     assert_eq!(unknown(&stopped, RUNNING), [(10, 20, Why::Stopped)]);
-    let start = PastEvent {
-        earlier: Some(at(8)),
-        ..event(15, Start)
-    };
-    let crashed = [event(-9, Seeing), start, event(20, Seeing)];
+    let crashed = [event(-9, Seeing), crashed_at(8, 15), event(20, Seeing)];
     assert_eq!(unknown(&crashed, RUNNING), [(8, 20, Why::Crashed)]);
     // An earlier version did not write until when it had worked.
     let crashed = [event(-9, Seeing), event(15, Start), event(20, Seeing)];
     assert_eq!(unknown(&crashed, RUNNING), [(0, 20, Why::Crashed)]);
-    let first = [event(15, Start), event(20, Seeing)];
-    assert_eq!(unknown(&first, RUNNING), [(0, 20, Why::NoWalk)]);
+    // The log has lost the walks before.
+    let crashed = [crashed_at(8, 15), event(20, Seeing)];
+    assert_eq!(unknown(&crashed, RUNNING), [(8, 20, Why::Crashed)]);
+    let stopped = [event(15, Start), event(20, Seeing)];
+    assert_eq!(unknown(&stopped, RUNNING), [(0, 20, Why::Stopped)]);
+}
+
+/// A start at the second `second` after a crash of a run that had worked until the second `until`.
+fn crashed_at(until: i64, second: i64) -> PastEvent {
+    PastEvent {
+        earlier: Some(at(until)),
+        ..event(second, EventKind::Start)
+    }
+}
+
+#[test]
+fn an_account_is_unknown_before_its_first_endpoint() {
+    use EventKind::{Seeing, Start, Stop};
+    let new = LoggedAccount {
+        first_seen: Some(at(20)),
+        ..account()
+    };
+    // Another account was there before.
+    for events in [
+        vec![event(10, Stop), event(15, Start), event(20, Seeing)],
+        vec![event(15, Start), event(20, Seeing)],
+        vec![crashed_at(8, 15), event(20, Seeing)],
+    ] {
+        let found = known(&new, &events, (RUNNING, None), period(0, 100));
+        let [span] = found.unknown[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((span.period, span.why), (period(0, 20), Why::NoWalk));
+    }
+}
+
+#[test]
+fn an_account_without_a_walk_for_three_intervals_is_unknown_since_the_last_one() {
+    let events = [event(-9, EventKind::Seeing)];
+    let seen = |seconds: u64, now: i64| {
+        let writer = Writer {
+            now: at(now),
+            ..RUNNING
+        };
+        let account = LoggedAccount {
+            last_success: Some(at(40)),
+            ..account()
+        };
+        let interval = Some(Duration::from_secs(seconds));
+        let found = known(&account, &events, (writer, interval), period(0, 100));
+        found.unknown.first().map(|span| (span.period, span.why))
+    };
+    assert_eq!(seen(20, 100), None);
+    assert_eq!(seen(20, 101), Some((period(40, 100), Why::Failing)));
 }
 
 #[test]
@@ -369,6 +425,7 @@ fn a_crash_without_a_later_start_is_seen_by_the_lock_of_the_directory() {
     let gone = Writer {
         is_running: false,
         newest_success: Some(at(60)),
+        ..RUNNING
     };
     assert_eq!(unknown(&events, gone), [(60, 100, Why::Crashed)]);
     assert_eq!(unknown(&events, RUNNING), []);
@@ -380,7 +437,7 @@ fn a_crash_without_a_later_start_is_seen_by_the_lock_of_the_directory() {
 fn without_events_the_row_of_the_account_decides() {
     assert_eq!(unknown(&[], RUNNING), []);
     let find = |account| {
-        let found = known(&account, &[], RUNNING, period(0, 100));
+        let found = known(&account, &[], (RUNNING, None), period(0, 100));
         found.unknown.first().map(|span| span.why)
     };
     let (failing, unpolled, new) = (account(), account(), account());

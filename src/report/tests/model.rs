@@ -274,10 +274,11 @@ proptest! {
         let writer = Writer {
             is_running: story.runs,
             newest_success: story.last_success.map(at),
+            now: at(SECONDS),
         };
         let until = (from + length).min(SECONDS);
         let (groups, period) = (groups(), period(from, until));
-        let known = known(&account(), &story.account_events, writer, period);
+        let known = known(&account(), &story.account_events, (writer, None), period);
         let mut adding = Adding::new("main", &groups, &known, period);
         if story.exists {
             adding.endpoint(endpoint(story.row(), story.events.clone()));

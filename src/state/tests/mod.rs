@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::{
     Applied, Change, Request,
     file::{AllRestored, Settings, StateFile, read_only},
-    report, request, requests, schema,
+    read_log, report, request, requests, schema,
 };
 use crate::{
     clock::{Clock, UnixMillis},
@@ -515,6 +515,12 @@ fn old_events_and_events_above_the_maximum_are_deleted() {
         .unwrap();
     process.save(&walk(2, &[], None));
     assert_eq!(ids(), [1_000_006], "older than 90 days");
+    let until = "SELECT until FROM deleted_events";
+    let until: i64 = connection.query_one(until, (), |row| row.get(0)).unwrap();
+    // A deletion of an event that is older than one before changes nothing.
+    assert!(until > minute(-91 * day).0, "{until}");
+    let since = read_log(folder.path(), |log| Ok([log.complete_since()?])).unwrap();
+    assert_eq!(since, [Some(UnixMillis(until))]);
 }
 
 #[test]
@@ -526,7 +532,7 @@ fn a_database_without_the_newest_tables_is_read_and_migrated() {
     let connection = Connection::open(schema::path(folder.path())).unwrap();
     let earlier = "DROP TABLE changing_endpoint; DROP TABLE outage_pending; DROP TABLE past_outage;
         DROP TABLE past_outage_member; DROP INDEX event_of_endpoint; DROP INDEX event_of_account;
-        PRAGMA user_version = 4";
+        DROP TABLE deleted_events; PRAGMA user_version = 4";
     connection.execute_batch(earlier).unwrap();
     let settings = Settings {
         directory: folder.path().to_owned(),
@@ -543,7 +549,7 @@ fn a_database_without_the_newest_tables_is_read_and_migrated() {
     let (_, restored) = Process::start(folder.path(), minute(2));
     assert!(restored.contains_key(MAIN));
     let version = |name: &str| connection.query_one(name, (), |row| row.get::<_, i64>(0));
-    assert_eq!(version("PRAGMA user_version").unwrap(), 7);
+    assert_eq!(version("PRAGMA user_version").unwrap(), 8);
     assert_eq!(
         version("SELECT count(*) FROM changing_endpoint").unwrap(),
         0

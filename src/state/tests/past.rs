@@ -472,7 +472,7 @@ async fn a_database_of_an_older_schema_has_no_past_until_it_is_migrated() {
     drop(process);
     let connection = Connection::open(schema::path(folder.path())).unwrap();
     let earlier = "DROP TABLE past_outage; DROP TABLE past_outage_member;
-        DROP INDEX event_of_endpoint; DROP INDEX event_of_account; PRAGMA user_version = 6";
+        DROP INDEX event_of_endpoint; DROP INDEX event_of_account; DROP TABLE deleted_events; PRAGMA user_version = 6";
     connection.execute_batch(earlier).unwrap();
     assert!(is_empty().await, "without the tables");
     let events = reader.account_events(MAIN.to_owned(), 9).await.unwrap();

@@ -298,7 +298,7 @@ fn a_log_reader_finds_accounts_and_whether_an_exporter_runs() {
     process.0.reconfigure(names(&[OTHER]), RETENTION);
     let read = || {
         read_log(folder.path(), |log| {
-            Ok((log.accounts()?, log.has_writer(), log.oldest_event()?))
+            Ok((log.accounts()?, log.has_writer(), log.complete_since()?))
         })
     };
     let (accounts, has_writer, oldest) = read().unwrap();

@@ -103,6 +103,13 @@ async fn a_loss_is_reported_in_three_formats_beside_an_exporter_and_after_it() {
     assert!(unregistered > 0 && !lost[2].is_empty(), "{lost:?}");
     let others = all.iter().filter(|row| row[1] != id);
     assert!(others.clone().all(|row| row[10] == "0"), "{all:?}");
+    // A setting that no exporter has read yet counts, too.
+    let hidden = fs::read_to_string(&file).unwrap();
+    let hidden = hidden.replace("groups: [", "metrics: {username: false}, groups: [");
+    fs::write(&file, hidden).unwrap();
+    for row in rows(&report(&file, &["--format=csv"]).await) {
+        assert_eq!((&*row[2], &*row[3]), ("", ""), "{row:?}");
+    }
     // Without the configuration, the groups are not known.
     let directory = folder.path().join("state");
     let directory = directory.to_str().unwrap();

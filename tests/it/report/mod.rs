@@ -12,7 +12,7 @@ use jiff::civil::date;
 use vobiz_exporter::{
     clock::UnixMillis,
     config::Watch,
-    report::{self, EndpointReport, Period, Query, Report, Why},
+    report::{self, Configured, EndpointReport, Period, Query, Report, Why},
 };
 
 use self::{
@@ -88,7 +88,16 @@ fn compare(start: i64) {
         assert!(oracle.unconfirmed > 0);
         let directory = exporter.directory();
         let groups = configuration("http://localhost:1/").accounts.into_iter();
-        let groups: BTreeMap<_, _> = groups.map(|one| (one.name, one.groups)).collect();
+        let configured: BTreeMap<_, _> = groups
+            .map(|one| {
+                let configured = Configured {
+                    groups: one.groups,
+                    interval: Some(one.poll.interval),
+                    hides_names: false,
+                };
+                (one.name, configured)
+            })
+            .collect();
         let now = exporter.now();
         let from = |day| UnixMillis((start + day * DAY) * 1000);
         for (from, until) in [
@@ -103,8 +112,10 @@ fn compare(start: i64) {
             let query = Query {
                 period,
                 account: None,
+                only_configured: false,
+                now,
             };
-            let found = report::read(&directory, &groups, &query).unwrap();
+            let found = report::read(&directory, &configured, &query).unwrap();
             assert_eq!(found.wanted, period);
             assert_eq!(found.covered, period);
             oracle.compare(&found);
