@@ -14,4 +14,5 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+pub use params::is_endpoint_id;
 pub use prober::{ProbeRequest, ProbeResponse, Prober, Retrieve};

@@ -56,10 +56,7 @@ impl ProbeParams {
         };
         let account = find(&account)
             .ok_or("the parameter account must be the name of a configured account\n")?;
-        // The id becomes a segment of the URL path. A segment such as `..` would select another path.
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        let is_dots = id.bytes().all(|byte| byte == b'.');
-        if id.len() > MAX_ID || !id.bytes().all(is_plain) || is_dots {
+        if !is_endpoint_id(&id) {
             return Err(
                 "the parameter endpoint_id must be 1 to 128 of the letters A to Z and a to z, \
                  digits, and - . _ ~, and not dots only\n",
@@ -71,6 +68,14 @@ impl ProbeParams {
             debug,
         })
     }
+}
+
+/// Whether a probe can ask for an endpoint with this id. The id becomes a segment of the URL path. A segment such as `..`
+/// would select another path.
+pub fn is_endpoint_id(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_dots = id.bytes().all(|byte| byte == b'.');
+    id.len() <= MAX_ID && id.bytes().all(is_plain) && !is_dots
 }
 
 /// The timeout of a probe: the scrape timeout minus `offset`, but at least half of the scrape timeout. `header`

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::Watch,
     fleet::{EndpointFilter, Fleet},
+    probe::is_endpoint_id,
     snapshot::AccountState,
     telemetry::Condition,
 };
@@ -72,6 +73,9 @@ pub(super) fn targets(fleet: &Fleet, query: &Query) -> Result<Bytes, Refusal> {
             ));
         };
         for selected in filter.select(fleet, state, snapshot, 0) {
+            if !is_endpoint_id(selected.endpoint.id) {
+                continue;
+            }
             let at = selected.endpoint.group.map(usize::from);
             let group = at.and_then(|at| state.shown.groups.get(at));
             let labels = Labels {

@@ -12,8 +12,8 @@ use crate::{
     exposition::{AccountSummary, DataSource, EncodedBody, Encoding, Format},
     fleet::Threads,
     snapshot::{
-        AccountState, Endpoint, Retention, Row, RowKey, SnapshotBuilder, WalkFacts, WalkHistory,
-        WalkRecord, WalkResult,
+        AccountState, Endpoint, Retention, Row, RowKey, Snapshot, SnapshotBuilder, WalkFacts,
+        WalkHistory, WalkRecord, WalkResult,
     },
 };
 
@@ -38,12 +38,12 @@ impl DataSource for States {
     }
 }
 
-/// An account with so many endpoints.
-fn account(name: &str, endpoints: usize) -> AccountState {
+/// A snapshot with these endpoints.
+fn snapshot<T: Into<String>>(ids: impl IntoIterator<Item = T>) -> Snapshot {
     let mut builder = SnapshotBuilder::new(false);
-    for (number, key) in (0..endpoints).zip(0..) {
+    for (key, id) in (0..).zip(ids) {
         let endpoint = Endpoint {
-            id: format!("id{number:05}"),
+            id: id.into(),
             ..Endpoint::default()
         };
         let row = Row {
@@ -54,10 +54,15 @@ fn account(name: &str, endpoints: usize) -> AccountState {
     }
     let facts = WalkFacts::new(NOW, NOW, Duration::ZERO);
     let list = builder.finish();
-    let (snapshot, _) = list.build(None, facts, Retention::default(), &|_| None);
+    list.build(None, facts, Retention::default(), &|_| None).0
+}
+
+/// An account with so many endpoints.
+fn account(name: &str, endpoints: usize) -> AccountState {
+    let ids = (0..endpoints).map(|number| format!("id{number:05}"));
     AccountState {
         account: name.into(),
-        snapshot: Some(Arc::new(snapshot)),
+        snapshot: Some(Arc::new(snapshot(ids))),
         ..AccountState::default()
     }
 }
@@ -152,4 +157,13 @@ async fn an_account_without_a_list_costs_the_others_their_targets_only_for_the_m
         text.contains("id00001") && !text.contains("branch"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_no_probe_can_ask_for_is_no_target() {
+    let mut odd = account("main", 0);
+    odd.snapshot = Some(Arc::new(snapshot(["good", "a/b", ".."])));
+    let found = api([odd]).targets("").await.unwrap();
+    let text = String::from_utf8_lossy(&found);
+    assert!(text.contains(r#""targets":["good"]"#), "{text}");
 }
