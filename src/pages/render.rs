@@ -141,8 +141,8 @@ pub(super) fn render(
                 FromDatabase::Report(made) => Some(made),
                 _ => None,
             };
-            let shell = shell("Availability");
-            html(&ReportPage::new(fleet, shell, &request.query, made))
+            let page = ReportPage::new(fleet, shell("Availability"), &request.query, made);
+            page.map_or_else(|| not_found(UNKNOWN_ACCOUNT), |page| html(&page))
         }
         Page::Walks => {
             let events = Events::new(past.events(), fleet.now);

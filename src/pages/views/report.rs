@@ -60,17 +60,21 @@ fn period(query: &Query) -> (&'static str, u32) {
 }
 
 impl ReportPage {
-    /// The page. `made` is `None` without a state directory.
+    /// The page; `None` if the query names an unknown account. `made` is `None` without a state directory.
     pub(in crate::pages) fn new(
         fleet: &Fleet,
         shell: Shell,
         query: &str,
         made: Option<reports::Made>,
-    ) -> Self {
+    ) -> Option<Self> {
         let query = Query::read(query, &PARAMETERS);
+        let account = query.get("account");
+        if !account.is_empty() {
+            fleet.account(account)?;
+        }
         let mut accounts = Vec::new();
         if fleet.states.len() <= MOST_ACCOUNTS {
-            let is_chosen = |name: &str| name == query.get("account");
+            let is_chosen = |name: &str| name == account;
             let names = fleet.states.iter().map(|state| &*state.account);
             accounts.extend(names.map(|name| (name.to_owned(), is_chosen(name))));
         }
@@ -81,13 +85,13 @@ impl ReportPage {
             Some(Ok(content)) => found(fleet, &content, with_endpoints),
         };
         let (chosen, _) = period(&query);
-        Self {
+        Some(Self {
             shell,
             periods: PERIODS.map(|(name, days)| (name, days, name == chosen)),
-            account: query.get("account").to_owned(),
+            account: account.to_owned(),
             accounts,
             report,
-        }
+        })
     }
 }
 

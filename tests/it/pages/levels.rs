@@ -128,6 +128,9 @@ async fn past_outages_and_events_are_shown_after_a_restart_and_not_kept_without_
             endpoint.contains("registered again; it was lost at"),
             "{endpoint}"
         );
+        let (status, _, other) = exporter.get("/reports?account=other").await;
+        assert_eq!(status, 404, "{other}");
+        assert!(other.contains("no account has this name"), "{other}");
         let (_, _, report) = exporter.get("/reports?since=1d&account=main").await;
         assert!(
             report.contains("Available: ") && report.contains(&id),
