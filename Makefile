@@ -51,9 +51,9 @@ test-container: ## Test the image, the unit and the package in containers, and b
 week: setup ## Simulate a week of 500 phones without and with ten faults, and print all alerts; takes 12 minutes
 	$(CARGO) test --release --locked --test it -- --ignored --nocapture week::
 
-# The times need an optimized build and an idle machine.
+# The times need an optimized build and an idle machine, so one test runs after the other.
 pages: setup ## Measure the pages and the HTTP API with 100,000 endpoints, and find the longest missed one in Chromium
-	$(CARGO) test --release --locked --test it -- --ignored --nocapture pages::limit web_api::limit
+	$(CARGO) test --release --locked --test it -- --ignored --nocapture --test-threads=1 pages::limit web_api::limit
 	$(CARGO) test --release --locked --test it -- --ignored pages::browser::a_person
 
 # The time needs an optimized build and an idle machine.

@@ -48,33 +48,33 @@ impl EndpointFilter {
         self.account.is_empty() || *self.account == *state.account
     }
 
-    /// The selected endpoints of a snapshot from the position `first` on, in the order of ids.
-    pub fn select<'a>(
+    /// What `map` makes of the selected endpoints of a snapshot from the position `first` on, in the order of ids. An
+    /// endpoint is large, so it is not passed on by value.
+    pub fn select<'a, T>(
         &'a self,
         fleet: &Fleet,
         state: &'a AccountState,
-        snapshot: &'a Snapshot,
-        first: u32,
-    ) -> impl Iterator<Item = Selected<'a>> {
+        (snapshot, first): (&'a Snapshot, u32),
+        map: impl Fn(&Selected<'a>) -> T + 'a,
+    ) -> impl Iterator<Item = T> {
         let present = fleet.present(state);
         // The missed endpoints and those of the snapshot are sorted by id, so one pass over both finds all pairs.
         let missed = state.judgements.shown(&present).missed;
         let mut missed = missed.into_iter().peekable();
         let group = self.group(state);
         let endpoints = snapshot.endpoints_from(first, &state.details);
-        (first..)
-            .zip(endpoints)
-            .filter_map(move |(number, endpoint)| {
-                while missed.next_if(|(one, _)| *one.id < *endpoint.id).is_some() {}
-                let missed_since = missed.next_if(|(one, _)| *one.id == *endpoint.id);
-                let missed_since = missed_since.map(|(_, since)| since);
-                let selected = Selected {
-                    number,
-                    endpoint,
-                    missed_since,
-                };
-                self.has(state, group, &selected).then_some(selected)
-            })
+        let select = move |(number, endpoint): (u32, EndpointView<'a>)| {
+            while missed.next_if(|(one, _)| *one.id < *endpoint.id).is_some() {}
+            let missed_since = missed.next_if(|(one, _)| *one.id == *endpoint.id);
+            let missed_since = missed_since.map(|(_, since)| since);
+            let selected = Selected {
+                number,
+                endpoint,
+                missed_since,
+            };
+            self.has(state, group, &selected).then(|| map(&selected))
+        };
+        (first..).zip(endpoints).filter_map(select)
     }
 
     /// Whether the endpoint has all wanted values.

@@ -150,7 +150,14 @@ impl Snapshot {
 
     /// Every endpoint, in the order of ids.
     pub fn endpoints(&self) -> impl ExactSizeIterator<Item = EndpointView<'_>> {
-        let records = self.list.records.iter();
+        self.views(0)
+    }
+
+    /// The endpoints from the position `first` on, in the order of ids.
+    pub(super) fn views(&self, first: u32) -> impl ExactSizeIterator<Item = EndpointView<'_>> {
+        let records = usize::try_from(first).ok();
+        let records = records.and_then(|first| self.list.records.get(first..));
+        let records = records.unwrap_or_default().iter();
         records.map(|record| record.view(&self.list.texts))
     }
 

@@ -271,14 +271,12 @@ impl Snapshot {
         let from = self.at(first).map_or("", |endpoint| endpoint.id);
         let from = (Bound::Included(from), Bound::Unbounded);
         let mut details = details.range::<str, _>(from).peekable();
-        (first..)
-            .map_while(|number| self.at(number))
-            .map(move |endpoint| {
-                while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}
-                match details.next_if(|(id, _)| &***id == endpoint.id) {
-                    Some((_, detail)) => endpoint.with(detail, self.walk.started_at),
-                    None => endpoint,
-                }
-            })
+        self.views(first).map(move |endpoint| {
+            while details.next_if(|(id, _)| &***id < endpoint.id).is_some() {}
+            match details.next_if(|(id, _)| &***id == endpoint.id) {
+                Some((_, detail)) => endpoint.with(detail, self.walk.started_at),
+                None => endpoint,
+            }
+        })
     }
 }

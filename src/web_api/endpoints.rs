@@ -15,7 +15,8 @@ use crate::{
     clock::UnixMillis,
     config::Watch,
     fleet::{
-        EndpointFilter, Fleet, application_name, group_name, registration, user_agent, username,
+        EndpointFilter, Fleet, Selected, application_name, group_name, registration, user_agent,
+        username,
     },
     snapshot::{AccountState, EndpointView},
     telemetry::labels::REGISTRATIONS,
@@ -208,8 +209,8 @@ fn page(
         let after = after.filter(|_| *state.account == *account);
         snapshot.into_iter().flat_map(move |snapshot| {
             let number = after.map_or(0, |(_, id)| snapshot.number_after(id));
-            let selected = filter.select(fleet, state, snapshot, number);
-            selected.map(|one| Item::new(state, &one.endpoint, one.missed_since))
+            let item = |one: &Selected<'_>| Item::new(state, &one.endpoint, one.missed_since);
+            filter.select(fleet, state, (snapshot, number), item)
         })
     });
     let found = first(items, limit, |last: &Item| {

@@ -72,18 +72,18 @@ pub(super) fn targets(fleet: &Fleet, query: &Query) -> Result<Bytes, Refusal> {
                 format!("no walk of the account {account} has succeeded since the start").into(),
             ));
         };
-        for selected in filter.select(fleet, state, snapshot, 0) {
-            if !is_endpoint_id(selected.endpoint.id) {
-                continue;
-            }
-            let at = selected.endpoint.group.map(usize::from);
+        let targets = filter.select(fleet, state, (snapshot, 0), |one| {
+            (one.endpoint.group, one.endpoint.id)
+        });
+        for (at, id) in targets.filter(|(_, id)| is_endpoint_id(id)) {
+            let at = at.map(usize::from);
             let group = at.and_then(|at| state.shown.groups.get(at));
             let labels = Labels {
                 account: &state.account,
                 group: group.map_or("", |group| &group.name),
                 watch: group.map_or(Watch::Notice, |group| group.watch).label(),
             };
-            groups.entry(labels).or_default().push(selected.endpoint.id);
+            groups.entry(labels).or_default().push(id);
         }
     }
     let groups = groups.into_iter();

@@ -1,6 +1,9 @@
 //! The list of endpoints: search, filters, order and pages of fifty rows. Every view is a link.
 
-use std::collections::BTreeSet;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use askama::Template;
 
@@ -13,8 +16,7 @@ use crate::{
     clock::UnixMillis,
     config::Watch,
     fleet::{
-        EndpointFilter, Fleet, NONE, Selected, application_name, group_name, name, registration,
-        username,
+        EndpointFilter, Fleet, NONE, Selected, application_name, name, registration, username,
     },
     snapshot::{AccountState, EndpointView},
     telemetry::labels::REGISTRATIONS,
@@ -92,6 +94,9 @@ struct Row {
     sub_account: String,
 }
 
+/// A number above each time in milliseconds since the Unix epoch, and small enough to be added a few times.
+const AFTER_ALL_TIMES: i64 = 1 << 60;
+
 /// The order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
@@ -124,32 +129,41 @@ struct Found<'a> {
     key: Key<'a>,
 }
 
-/// The order of an endpoint: a rank, then a time, then a text. Not all of them are used for each order.
-type Key<'a> = (u8, i64, &'a str);
+/// The place of an endpoint in the order: a number or a text.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    number: i64,
+    text: &'a str,
+}
 
 impl Sort {
+    /// Whether the order is that of texts.
+    fn is_text(self) -> bool {
+        matches!(self, Self::Alias | Self::Username)
+    }
+
     /// The key of an endpoint.
     fn key<'a>(
         self,
         state: &'a AccountState,
         endpoint: &EndpointView<'a>,
         missed_since: Option<UnixMillis>,
+        ranks: &Ranks,
     ) -> Key<'a> {
-        match self {
-            Self::Alias => (0, 0, name(endpoint)),
-            Self::Username => (0, 0, username(state, endpoint)),
-            Self::Group => (0, 0, group_name(state, endpoint.group)),
+        let (number, text) = match self {
+            Self::Alias => (0, name(endpoint)),
+            Self::Username => (0, username(state, endpoint)),
+            Self::Group => (ranks.of(endpoint.group), ""),
             // Missed endpoints are first, and those that have been lost for the longest time.
             Self::Registration => {
                 let is_registered = endpoint.registered == Some(true);
-                let rank = 2 * u8::from(missed_since.is_none()) + u8::from(is_registered);
-                (rank, missed_since.unwrap_or(endpoint.history.since).0, "")
+                let rank = 2 * i64::from(missed_since.is_none()) + i64::from(is_registered);
+                let since = missed_since.unwrap_or(endpoint.history.since).0;
+                (rank * AFTER_ALL_TIMES + since, "")
             }
-            Self::Expiry => match endpoint.expires_at {
-                Some(at) => (0, at.0, ""),
-                None => (1, 0, ""),
-            },
-        }
+            Self::Expiry => (endpoint.expires_at.map_or(AFTER_ALL_TIMES, |at| at.0), ""),
+        };
+        Key { number, text }
     }
 }
 
@@ -158,6 +172,7 @@ impl Endpoints {
         let query = Query::read(query, &PARAMETERS);
         let (filter, sort) = (filter(&query), sort(&query));
         let (mut found, mut total, mut notes) = (Vec::new(), 0, Vec::new());
+        let places = group_places(fleet);
         for (account, state) in (0..).zip(&fleet.states) {
             if !filter.is_account(state) {
                 continue;
@@ -167,12 +182,15 @@ impl Endpoints {
                 continue;
             };
             total += snapshot.len();
-            let selected = filter.select(fleet, state, snapshot, 0);
-            found.extend(selected.map(|one| Found::new(sort, (account, state), &one)));
+            let ranks = Ranks::new(&places, state);
+            let selected = filter.select(fleet, state, (snapshot, 0), move |one| {
+                Found::new(sort, (account, state), one, &ranks)
+            });
+            found.extend(selected);
         }
         let all = found.len();
         let (first, previous, next) = query.pages(all, ROWS);
-        let found = sorted(found, &query, first);
+        let found = sorted(&found, (sort, &query), first);
         Self {
             shell,
             found: all,
@@ -190,13 +208,46 @@ impl Endpoints {
 }
 
 impl<'a> Found<'a> {
-    fn new(sort: Sort, (account, state): (u32, &'a AccountState), one: &Selected<'a>) -> Self {
+    fn new(
+        sort: Sort,
+        (account, state): (u32, &'a AccountState),
+        one: &Selected<'a>,
+        ranks: &Ranks,
+    ) -> Self {
         Self {
             account,
             number: one.number,
             missed_since: one.missed_since,
-            key: sort.key(state, &one.endpoint, one.missed_since),
+            key: sort.key(state, &one.endpoint, one.missed_since, ranks),
         }
+    }
+}
+
+/// The places of all groups in the order of their names, from 1.
+fn group_places(fleet: &Fleet) -> HashMap<&str, i64> {
+    let groups = fleet.states.iter().flat_map(|state| &state.shown.groups);
+    let names: BTreeSet<_> = groups.map(|group| &*group.name).collect();
+    names.into_iter().zip(1..).collect()
+}
+
+/// The places of the groups of an account in the order of all names. A comparison of numbers takes less time than one of
+/// equal names, and many endpoints have the same group.
+struct Ranks(Vec<i64>);
+
+impl Ranks {
+    fn new(places: &HashMap<&str, i64>, state: &AccountState) -> Self {
+        let groups = state.shown.groups.iter();
+        Self(
+            groups
+                .map(|group| places.get(&*group.name).copied().unwrap_or(0))
+                .collect(),
+        )
+    }
+
+    /// The place of a group; 0 for no group.
+    fn of(&self, group: Option<u16>) -> i64 {
+        let place = group.and_then(|at| self.0.get(usize::from(at)));
+        place.copied().unwrap_or(0)
     }
 }
 
@@ -224,26 +275,35 @@ fn sort(query: &Query) -> Sort {
 }
 
 /// The rows of a page from the row `first`, in the order of the query.
-fn sorted<'a>(mut found: Vec<Found<'a>>, query: &Query, first: usize) -> Vec<Found<'a>> {
+fn sorted<'a>(found: &[Found<'a>], (sort, query): (Sort, &Query), first: usize) -> Vec<Found<'a>> {
     let is_reversed = query.get("order") == "desc";
-    let compare = |a: &Found<'_>, b: &Found<'_>| {
-        let order = a.key.cmp(&b.key);
-        let order = if is_reversed { order.reverse() } else { order };
-        // The order of the accounts and of the ids makes every view the same each time.
-        order.then_with(|| (a.account, a.number).cmp(&(b.account, b.number)))
+    let keys = found.iter().map(|one| one.key).zip(0_u32..);
+    // The positions are in the order of accounts and ids, so every view is the same each time.
+    let page = match (sort.is_text(), is_reversed) {
+        (true, false) => chosen(keys.map(|(key, at)| (key.text, at)), first),
+        (true, true) => chosen(keys.map(|(key, at)| (Reverse(key.text), at)), first),
+        (false, false) => chosen(keys.map(|(key, at)| (key.number, at)), first),
+        (false, true) => chosen(keys.map(|(key, at)| (-key.number, at)), first),
     };
-    let end = (first + ROWS).min(found.len());
-    // Only the rows of this page need an order.
-    if end < found.len() {
-        found.select_nth_unstable_by(end, compare);
-        found.truncate(end);
+    let page = page.into_iter().filter_map(|at| usize::try_from(at).ok());
+    page.filter_map(|at| found.get(at).copied()).collect()
+}
+
+/// The positions of the rows of a page from the row `first`, in the order of the keys, then of the positions. Only the rows
+/// of this page need an order.
+fn chosen<K: Ord>(keys: impl Iterator<Item = (K, u32)>, first: usize) -> Vec<u32> {
+    let mut keys: Vec<_> = keys.collect();
+    let end = (first + ROWS).min(keys.len());
+    if end < keys.len() {
+        keys.select_nth_unstable(end);
+        keys.truncate(end);
     }
-    if first > 0 {
-        found.select_nth_unstable_by(first, compare);
+    if 0 < first && first < keys.len() {
+        keys.select_nth_unstable(first);
     }
-    let mut page = found.split_off(first.min(found.len()));
-    page.sort_unstable_by(compare);
-    page
+    let mut page = keys.split_off(first.min(keys.len()));
+    page.sort_unstable();
+    page.into_iter().map(|(_, at)| at).collect()
 }
 
 fn row(fleet: &Fleet, found: &Found<'_>) -> Option<Row> {
