@@ -9,8 +9,8 @@ use crate::{harness::RecordingProxy, pages::place::Place};
 /// Requests for each operation in each phase.
 const EXAMPLES: &str = "40";
 
-/// Runs all checks of schemathesis. Returns its exit code and its output.
-async fn schemathesis(address: &str) -> (Option<i32>, String) {
+/// Runs all checks of schemathesis with further arguments. Returns its exit code and its output.
+async fn schemathesis(address: &str, more: &[&str]) -> (Option<i32>, String) {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/schemathesis/bin/st");
     let program = std::env::var_os("SCHEMATHESIS").map_or(default, Into::into);
     assert!(
@@ -24,6 +24,7 @@ async fn schemathesis(address: &str) -> (Option<i32>, String) {
     let output = Command::new(program)
         .args(arguments)
         .args(["--seed", "1", "--workers", "2"])
+        .args(more)
         .current_dir(folder.path())
         .kill_on_drop(true)
         .output()
@@ -36,15 +37,20 @@ async fn schemathesis(address: &str) -> (Option<i32>, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_answers_are_as_described_and_a_changed_answer_is_found() {
     let place = Place::start(300).await;
-    let (code, text) = schemathesis(place.exporter.address()).await;
+    let (code, text) = schemathesis(place.exporter.address(), &[]).await;
     assert_eq!(code, Some(0), "{text}");
     for phase in ["Coverage", "Fuzzing", "Stateful"] {
         assert!(text.contains(&format!("✅ {phase}")), "{text}");
     }
+    // Without this argument, schemathesis leaves out the path of the description itself.
+    let itself = ["--include-path", "/openapi.json"];
+    let (code, text) = schemathesis(place.exporter.address(), &itself).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("1 selected / 8 total"), "{text}");
     let wrong = [("\"missed\":false", "\"missed\":\"no!\"")];
     for (good, bad) in wrong {
         let proxy = RecordingProxy::replacing(place.exporter.address(), good, bad).await;
-        let (code, text) = schemathesis(proxy.address()).await;
+        let (code, text) = schemathesis(proxy.address(), &[]).await;
         assert_eq!(code, Some(1), "{text}");
         assert!(text.contains("violates schema"), "{text}");
     }
